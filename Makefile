@@ -1,0 +1,40 @@
+# Everything a person can do here. `make demo` and `make test` set up what they need first.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.PHONY: help demo test lint check bench bench-small bench-peers clean
+
+help:            ## this list
+	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
+
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here: install Python 3.11 or newer, or say make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: say make PYTHON=/path/to/a/newer/python3"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $(READY)
+
+demo: $(READY)   ## the real COVID-19 series, shuffled, duplicated, killed half-way: totals equal the publisher's
+	$(BIN)/python examples/covid19/demo.py
+
+lint: $(READY)   ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint       ## lint, types and every test
+	$(BIN)/pytest -n auto
+
+bench: $(READY)  ## the engine's benchmark, large (by hand; minutes)
+	$(BIN)/python -m bench
+
+bench-small: $(READY)  ## the same, small
+	$(BIN)/python -m bench --small
+
+bench-peers: $(READY)  ## the honest peers on the same input, in an environment of their own
+	bench/peers/run.sh
+
+clean:           ## remove what was set up and built
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

@@ -1,0 +1,281 @@
+"""`oncefold init` and `oncefold check`: write a pipeline file, and say what one means."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from oncefold.core import nodepath
+from oncefold.core.decimals import format_decimal
+from oncefold.core.errors import DefinitionError
+from oncefold.core.timestamps import format_timestamp
+from oncefold.pipeline_file import load_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.table import Table
+
+    from oncefold.cli.sample import Reading
+    from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
+    from oncefold.core.event import Event
+
+PLAIN_WIDTH = 160
+"""Columns of a table that goes to a file or a pipe."""
+
+EXAMPLE = """\
+# A pipeline: what an event is, which trees it is counted in, and which sums are kept.
+# This example reads the events that `oncefold generate` writes, such as
+#   {"TradeID": "...", "Value": 34624.51, "Version": 3, "Timestamp": 1616413258.8997,
+#    "Hierarchy": {"RiskType": "Delta", "Region": "AMER", "TradeDesk": "FXSpot"}}
+# Names of fields are case-sensitive; a dot leads into a nested object or names a CSV column "Hierarchy.Region".
+# Lines that begin with # are comments: take the # away to use what they show.
+
+name = "risk"
+
+[event]
+# What the event is about. Of all events with one key only the one of greatest version counts.
+key = "TradeID"                       # several fields together: key = ["Book", "TradeID"]
+
+# What orders the events of a key: a whole number, or a time. Without it every event stands for good.
+version = "Version"
+# version = { field = "UpdatedAt", type = "timestamp" }           # RFC 3339 text, a date, or seconds since 1970
+# version = { field = "UpdatedAt", type = "timestamp", unit = "ms" }
+
+# When it happened: says how fresh the totals are, never what they are.
+time = "Timestamp"
+
+# Which events delete their key: a field that is true, or one that holds a certain text.
+delete = "Deleted"
+# delete = { field = "Operation", equals = "DELETE" }
+
+[rollups]
+# Trees of totals, each a list of levels from the root down. Every node counts its keys.
+risk = ["Hierarchy.RiskType", "Hierarchy.TradeDesk", "Hierarchy.Region"]
+# by_region = [{ field = "Hierarchy.Region", missing = "(none)" }]  # what an absent field means; else it is rejected
+# by_hour = [{ field = "Timestamp", window = "1h" }, "Hierarchy.Region"]
+# all = []                                                         # the root alone
+
+[measures]
+# Sums that every node keeps, exact to `scale` decimal places. A number with more places is rejected.
+value = { sum = "Value", scale = 2 }
+# fee = { sum = "Fee", scale = 4, missing = "zero" }               # an absent fee is 0
+# risk = { sum = "Risk", scale = 6, round = "half-even" }          # for sources that print binary floats
+"""
+
+_INIT_EPILOG = """\b
+Examples:
+  # a commented example in pipeline.toml, and events to try it with
+  oncefold init
+  oncefold generate --count 1000 events.jsonl
+  oncefold check pipeline.toml --sample events.jsonl
+\b
+  # a first guess from a file of your own
+  oncefold init orders.toml --from orders.csv
+\b
+  # begin again
+  oncefold init --force"""
+
+_CHECK_EPILOG = """\b
+Examples:
+  oncefold check risk.toml
+\b
+  # how the first ten events of a file are read
+  oncefold check risk.toml --sample events.jsonl
+\b
+  # the first hundred, from a compressed CSV or out of a pipe
+  oncefold check risk.toml --sample events.csv.gz --rows 100
+  tail -n 100 events.jsonl | oncefold check risk.toml --sample - --rows 100
+\b
+Exit status: 0 all is well, 1 no sampled event could be read, 2 the definition or a file is wrong."""
+
+
+@click.command(epilog=_INIT_EPILOG)
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="pipeline.toml")
+@click.option("--from", "events", metavar="EVENTS", help="Guess the fields from a JSON Lines or CSV file, - for stdin.")
+@click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
+def init(file: Path, events: str | None, force: bool) -> None:  # noqa: FBT001 - click passes it by name
+    """Write a commented example of a pipeline definition to FILE (pipeline.toml).
+
+    It works as it stands, for the events that `oncefold generate` writes; edit it to fit your own.
+    """
+    text = EXAMPLE if events is None else _guessed(events)
+    try:
+        with file.open("w" if force else "x", encoding="utf-8", newline="\n") as output:
+            output.write(text)
+    except FileExistsError:
+        raise DefinitionError(f"{file} exists; name another file, or overwrite it with --force") from None
+    except OSError as error:
+        raise DefinitionError(f"{file}: cannot be written: {error.strerror}; name another file") from None
+    sample = "EVENTS" if events is None else events
+    click.echo(f"wrote {file}; see how it reads your events: oncefold check {file} --sample {sample}")
+
+
+def _guessed(events: str) -> str:
+    from oncefold.cli.guess import guess  # noqa: PLC0415 - only needed here
+
+    return guess(events)
+
+
+@click.command(epilog=_CHECK_EPILOG)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--sample", metavar="EVENTS", help="Also read the first events of a JSON Lines or CSV file, - for stdin.")
+@click.option("--rows", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many of them.")
+@click.option("--format", "form", metavar="NAME", help="Format of EVENTS: jsonl, csv or tsv.  [default: by its name]")
+@click.option("--delimiter", metavar="CHARACTER", help="What stands between the fields of a CSV.")
+@click.pass_context
+def check(
+    context: click.Context, file: Path, sample: str | None, rows: int, form: str | None, delimiter: str | None
+) -> None:
+    """Validate the pipeline definition in FILE and say in plain words what it means.
+
+    With --sample it shows how the first events of a file are read: key, version, leaf, measures and time, or the
+    reason for which one would be rejected. Nothing is stored.
+    """
+    pipeline = load_pipeline(file)
+    click.echo(f"{file} is a valid pipeline.\n")
+    for name, words in meaning(pipeline):
+        click.echo(f"{name:<12} {words}".rstrip())
+    if sample is not None and not _show_sample(pipeline, sample, rows, form, delimiter):
+        context.exit(1)
+
+
+def meaning(pipeline: Pipeline) -> list[tuple[str, str]]:
+    """What a definition says in plain words: lines of a heading, perhaps empty, and a text."""
+    return [
+        ("name", pipeline.name),
+        ("key", " and ".join(map(str, pipeline.key)) + (", together" if len(pipeline.key) > 1 else "")),
+        ("version", _version_words(pipeline.version)),
+        ("deletes", _delete_words(pipeline.delete)),
+        ("time", _time_words(pipeline.time)),
+        *_listed("rollups", [_rollup_words(rollup) for rollup in pipeline.rollups]),
+        *_listed("totals", ["count: the live keys", *map(_measure_words, pipeline.measures)]),
+        ("fingerprint", pipeline.fingerprint),
+    ]
+
+
+def _listed(heading: str, lines: Sequence[str]) -> list[tuple[str, str]]:
+    return [("" if index else heading, line) for index, line in enumerate(lines)]
+
+
+def _version_words(version: Version | None) -> str:
+    if version is None:
+        return (
+            "none: events are inserted and never corrected; another event of the same key is a duplicate or a conflict"
+        )
+    kind = "a whole number" if version.type == "integer" else _moment_words(version.unit)
+    return (
+        f"{version.field}, {kind}; of each key the event with the greatest version counts, in whatever order they come"
+    )
+
+
+_UNIT_WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+
+
+def _moment_words(unit: str) -> str:
+    return f"a time (RFC 3339 text, a date, or {_UNIT_WORDS[unit]} since 1970)"
+
+
+def _delete_words(delete: Delete | None) -> str:
+    if delete is None:
+        return "none"
+    return f"events whose {delete.field} is " + ("true" if delete.equals is None else repr(delete.equals))
+
+
+def _time_words(time: Time | None) -> str:
+    return "none" if time is None else f"{time.field}, {_moment_words(time.unit)}; it says how fresh the totals are"
+
+
+def _rollup_words(rollup: Rollup) -> str:
+    return f"{rollup.name}: " + " > ".join(["(root)", *map(_level_words, rollup.levels)])
+
+
+def _level_words(level: Level) -> str:
+    missing = "" if level.missing is None else f", {level.missing!r} if missing"
+    unit = "" if level.window is None or level.unit == "s" else f", {_UNIT_WORDS[level.unit]} since 1970"
+    name = str(level.field) if level.window is None else f"{level.field} by {level.window}"
+    return f"{name} ({details})" if (details := f"{unit}{missing}".removeprefix(", ")) else name
+
+
+def _measure_words(measure: Measure) -> str:
+    rounding = "rounded half to even" if measure.round else "more are rejected"
+    missing = ", 0 if missing" if measure.missing == "zero" else ""
+    return f"{measure.name}: the sum of {measure.field}, {measure.scale} decimal places ({rounding}){missing}"
+
+
+def _show_sample(pipeline: Pipeline, sample: str, rows: int, form: str | None, delimiter: str | None) -> int:
+    """Print how the first events are read; the number of those that were."""
+    from rich.console import Console  # noqa: PLC0415 - slow to import, and only needed here
+
+    from oncefold.cli.sample import first_records, readings  # noqa: PLC0415
+
+    with closing(first_records(sample, rows, form, delimiter)) as records:
+        found = list(readings(records, pipeline))
+    read = sum(reading.event is not None for reading in found)
+    click.echo()
+    if found:
+        console = Console(file=sys.stdout)
+        if not console.is_terminal:
+            console.width = PLAIN_WIDTH
+        console.print(_table(pipeline, found))
+    click.echo(_verdict(sample, read, len(found)))
+    return read
+
+
+def _verdict(sample: str, read: int, found: int) -> str:
+    sample = "stdin" if sample == "-" else sample
+    if not found:
+        return f"{sample} holds no events."
+    rejected = f"; {found - read} would be rejected, for the reasons shown" if read < found else ""
+    return f"{read} of the first {found} events of {sample} can be read{rejected}."
+
+
+def _table(pipeline: Pipeline, found: Sequence[Reading]) -> Table:
+    from rich import box  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("line", justify="right")
+    for heading in ("key", "version", "leaf", "measures", "time"):
+        table.add_column(heading, overflow="fold")
+    for reading in found:
+        if reading.event is None:
+            table.add_row(str(reading.line), Text("rejected", "red"), "", Text(_printable(reading.reason)))
+        else:
+            table.add_row(str(reading.line), *map(Text, _cells(pipeline, reading.event)))
+    return table
+
+
+def _cells(pipeline: Pipeline, event: Event) -> tuple[str, str, str, str, str]:
+    version = "" if pipeline.version is None else str(event.version)
+    if pipeline.version is not None and pipeline.version.type == "timestamp":
+        version = format_timestamp(event.version)
+    time = "" if event.time is None else format_timestamp(event.time)
+    return _printable(event.key), version, _printable(_leaf(pipeline, event)), _sums(pipeline, event), time
+
+
+def _leaf(pipeline: Pipeline, event: Event) -> str:
+    """The path in each rollup, on a line of its own; with its name if there are several."""
+    labels = event.content.labels
+    if labels is None:
+        return "(delete)"
+    paths = []
+    for rollup, indexes in zip(pipeline.rollups, pipeline.rollup_levels, strict=True):
+        path = nodepath.join([labels[index] for index in indexes]) or "(root)"
+        paths.append(path if len(pipeline.rollups) == 1 else f"{rollup.name}: {path}")
+    return "\n".join(paths)
+
+
+def _sums(pipeline: Pipeline, event: Event) -> str:
+    pairs = zip(pipeline.measures, event.content.measures, strict=not event.content.deleted)
+    return "\n".join(f"{measure.name} {format_decimal(mantissa, measure.scale)}" for measure, mantissa in pairs)
+
+
+def _printable(text: str) -> str:
+    """Nothing in an event may steer the terminal."""
+    return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)

@@ -1,0 +1,190 @@
+"""A first guess at a pipeline from a few events: good enough to be corrected by a person, and always valid."""
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from typing import Any, Literal
+
+from oncefold.cli.sample import Record, first_records
+from oncefold.core.decimals import parse_decimal
+from oncefold.core.decode import Number
+from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Unit, Version
+from oncefold.core.definition_toml import RESERVED_NAMES, to_toml
+from oncefold.core.errors import SourceError
+from oncefold.core.fieldpath import FieldPath
+from oncefold.core.limits import MEASURE_LIMIT, NAME_CHARS
+from oncefold.core.timestamps import parse_timestamp
+
+ROWS = 200
+MOST_LEVELS = 3
+MOST_PLACES = 8
+"""More decimal places than these are taken for the noise of binary floats, and rounded."""
+
+_WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_KEY = re.compile(r"(.*[^a-z])?(id|key|uuid)|.*(Id|ID|Key|UUID)")
+_VERSION = re.compile(r"version|ver|revision|rev|sequence|seq|lsn", re.IGNORECASE)
+_CHANGED = re.compile(r"(last)?_?(updated|modified|changed)_?(at|on|time)?", re.IGNORECASE)
+_TIME = re.compile(r".*(time|date).*|.*(_at|At)|day|ts", re.IGNORECASE)
+_DELETED = re.compile(r"(is)?_?deleted", re.IGNORECASE)
+
+Row = dict[FieldPath, str]
+Columns = dict[FieldPath, list[str]]
+"""The texts of each field in the records that have it, in order of first mention."""
+
+
+def guess(events: str) -> str:
+    """A pipeline file for the events in a JSON Lines or CSV file. Raises SourceError if they show no key."""
+    with closing(first_records(events, ROWS)) as records:
+        rows = list(filter(None, map(_texts, records)))
+    head = f"# A guess from the first {len(rows)} events of {json.dumps(events)}: correct what is wrong, then see\n"
+    return f"{head}#   oncefold check FILE --sample EVENTS\n\n{to_toml(_pipeline(events, rows))}"
+
+
+def _texts(record: Record) -> Row:
+    """The record's fields that hold something, as text; none if it cannot be read."""
+    if record.fault:
+        return {}
+    if record.cells is not None:
+        return {FieldPath((name,)): cell for name, cell in zip(record.header, record.cells, strict=False) if cell}
+    try:
+        value = json.loads(record.raw, parse_float=Number, parse_int=Number)
+        return dict(_flattened((), value)) if isinstance(value, dict) else {}
+    except (ValueError, RecursionError):
+        return {}
+
+
+def _flattened(path: tuple[str, ...], values: Mapping[str, Any]) -> Iterator[tuple[FieldPath, str]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flattened((*path, name), value)
+        elif isinstance(value, bool | str) and name.isprintable():
+            yield FieldPath((*path, name)), str(value).lower() if isinstance(value, bool) else value
+
+
+def _columns(rows: Iterable[Row]) -> Columns:
+    columns: Columns = {}
+    for row in rows:
+        for field, text in row.items():
+            columns.setdefault(field, []).append(text)
+    return columns
+
+
+def _pipeline(events: str, rows: list[Row]) -> Pipeline:
+    """Each field gets the first role it fits; what fits none is left out."""
+    deleted = _take(_columns(rows), _is_delete_flag)
+    live = [row for row in rows if deleted is None or row.get(deleted) not in {"true", "1"}]
+    columns = _columns(live)
+    left = {field: texts for field, texts in columns.items() if field != deleted}
+    version = _version(left)
+    key = _key(left, len(live))
+    if key is None:
+        raise SourceError(
+            f"{events}: no field of its first {len(rows)} events looks like a key; "
+            "write the commented example with: oncefold init, and fill in your fields"
+        )
+    time = _take(left, lambda name, texts: bool(_TIME.fullmatch(name)) and _all_times(texts))
+    measures = _measures(left, len(live))
+    return Pipeline(
+        name="pipeline",
+        key=(key,),
+        version=version,
+        delete=None if deleted is None else Delete(deleted),
+        time=None if time is None else Time(time, _unit(columns[time])),
+        rollups=(_rollup(left, len(live)),),
+        measures=measures,
+    )
+
+
+def _take(left: Columns, fits: Callable[[str, list[str]], bool]) -> FieldPath | None:
+    """Take the first field that fits out of those that are left."""
+    for field, texts in left.items():
+        if fits(field.segments[-1], texts):
+            del left[field]
+            return field
+    return None
+
+
+def _is_delete_flag(name: str, texts: list[str]) -> bool:
+    return bool(_DELETED.fullmatch(name)) and set(texts) <= {"true", "false", "0", "1"}
+
+
+def _version(left: Columns) -> Version | None:
+    texts = dict(left)
+    field = _take(left, lambda name, texts: bool(_VERSION.fullmatch(name)) and _all_whole(texts))
+    if field is not None:
+        return Version(field)
+    field = _take(left, lambda name, texts: bool(_CHANGED.fullmatch(name)) and _all_times(texts))
+    return None if field is None else Version(field, "timestamp", _unit(texts[field]))
+
+
+def _key(left: Columns, rows: int) -> FieldPath | None:
+    """A field that every event has: first by its name, then by its values, which never repeat."""
+    return _take(left, lambda name, texts: len(texts) == rows and bool(_KEY.fullmatch(name))) or _take(
+        left, lambda name, texts: len(texts) == rows == len(set(texts)) and not _TIME.fullmatch(name)
+    )
+
+
+def _measures(left: Columns, rows: int) -> tuple[Measure, ...]:
+    measures: dict[str, Measure] = {}
+    for field, texts in list(left.items()):
+        places = _places(texts)
+        name = _name(field)
+        if places is None or name.lower() in {taken.lower() for taken in measures}:
+            continue
+        noisy = places > MOST_PLACES
+        rounding: Literal["half-even"] | None = "half-even" if noisy else None
+        missing: Literal["reject", "zero"] = "zero" if len(texts) < rows else "reject"
+        measures[name] = Measure(name, field, MOST_PLACES if noisy else places, rounding, missing)
+        del left[field]
+    return tuple(measures.values())
+
+
+def _rollup(left: Columns, rows: int) -> Rollup:
+    """The fields of fewest different texts, the fewest at the root."""
+    kinds = {field: len(set(texts)) for field, texts in left.items()}
+    chosen = sorted((field for field in left if kinds[field] <= max(rows // 4, 2)), key=lambda field: kinds[field])
+    return Rollup("tree", tuple(_level(field, len(left[field]) < rows) for field in chosen[:MOST_LEVELS]))
+
+
+def _level(field: FieldPath, some_missing: bool) -> Level:  # noqa: FBT001
+    return Level(field, missing="(none)" if some_missing else None)
+
+
+def _name(field: FieldPath) -> str:
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", field.segments[-1]).lstrip("_-0123456789")[: NAME_CHARS - 4] or "sum"
+    return f"{name}_sum" if name.lower() in RESERVED_NAMES else name
+
+
+def _all_whole(texts: Iterable[str]) -> bool:
+    return all(map(_WHOLE.fullmatch, texts))
+
+
+def _all_times(texts: list[str]) -> bool:
+    try:
+        for text in texts:
+            parse_timestamp(text, _unit([text]))
+    except ValueError:
+        return False
+    return True
+
+
+def _unit(texts: list[str]) -> Unit:
+    """The unit in which epoch numbers are times of our age, by their whole digits."""
+    whole = texts[0].lstrip("-").partition(".")[0]
+    units: dict[int, Unit] = {12: "ms", 13: "ms", 15: "us", 16: "us", 18: "ns", 19: "ns"}
+    return units.get(len(whole), "s") if whole.isdigit() else "s"
+
+
+def _places(texts: list[str]) -> int | None:
+    """The decimal places that the numbers need; None if some are no numbers that a measure can hold."""
+    for places in range(19):
+        try:
+            for text in texts:
+                parse_decimal(text, places, MEASURE_LIMIT)
+        except ValueError as error:
+            if "decimal places" not in str(error):
+                return None
+        else:
+            return places
+    return 19

@@ -1,0 +1,177 @@
+"""The first records of a JSON Lines or CSV file, each read by the scalar decoder; nothing is folded or kept."""
+
+import csv
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Generator, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from oncefold.core.decode import Decoder
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import InvalidEvent, SourceError
+from oncefold.core.event import Event
+from oncefold.core.limits import RECORD_BYTES
+
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it stands in the file; `cells` and `header` only in a CSV."""
+
+    line: int
+    """The line it begins on, from 1."""
+    raw: bytes
+    header: tuple[str, ...] = ()
+    cells: tuple[str, ...] | None = None
+    fault: str = ""
+    """Why it is no record at all, in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What a record was read as: an event, or the reason of its rejection."""
+
+    line: int
+    event: Event | None
+    reason: str = ""
+
+
+def readings(records: Iterator[Record], pipeline: Pipeline) -> Iterator[Reading]:
+    """Each record as the pipeline reads it."""
+    decoder = Decoder(pipeline)
+    for record in records:
+        try:
+            yield Reading(record.line, _decoded(decoder, record))
+        except InvalidEvent as error:
+            yield Reading(record.line, None, str(error))
+
+
+def _decoded(decoder: Decoder, record: Record) -> Event:
+    if record.fault:
+        raise InvalidEvent(record.fault)
+    return decoder.json(record.raw) if record.cells is None else decoder.csv(record.header, record.cells)
+
+
+def first_records(name: str, rows: int, form: str | None = None, delimiter: str | None = None) -> Generator[Record]:
+    """At most so many records of a file, `-` for stdin; gzip and zstd are found out. Raises SourceError."""
+    from oncefold.sources.formats import ReadOptions, format_of  # noqa: PLC0415 - keeps numpy out of the CLI's start
+
+    found = format_of(name, ReadOptions(format=form, delimiter=delimiter))
+    if not found.is_text:
+        raise SourceError(f"{name}: a sample is read from JSON Lines or CSV; give one of these")
+    try:
+        with _opened(name) as stream:
+            lines = _Lines(stream)
+            records = _csv(name, lines, found.delimiter or ",") if found.kind == "csv" else _json(lines)
+            yield from islice(records, rows)
+    except FileNotFoundError:
+        raise SourceError(f"{name}: no such file") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise SourceError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+
+
+@contextmanager
+def _opened(name: str) -> Iterator[IO[bytes]]:
+    """The file's bytes, decompressed; stdin stays open."""
+    with ExitStack() as stack:
+        file: Any = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
+        stream = io.BufferedReader(file)
+        stack.callback(_let_go, stream)
+        magic = stream.peek(4)
+        if magic.startswith(_GZIP):
+            yield io.BufferedReader(stack.enter_context(gzip.GzipFile(fileobj=stream)))
+        elif magic.startswith(_ZSTD):
+            import pyarrow as pa  # noqa: PLC0415 - slow to import, and only needed here
+
+            yield io.BufferedReader(stack.enter_context(pa.CompressedInputStream(stream, "zstd")))
+        else:
+            yield stream
+
+
+def _let_go(stream: io.BufferedReader) -> None:
+    if not stream.closed:
+        stream.detach()
+
+
+class _Lines:
+    """The lines of a stream, whole and bounded, with their bytes."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+        self._taken: list[bytes] = []
+        self.number = 0
+        """Lines handed out so far."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        while line := self._stream.readline(RECORD_BYTES + 1):
+            self.number += 1
+            if self.number == 1:
+                line = line.removeprefix(_BOM)
+            if len(line) > RECORD_BYTES and not line.endswith(b"\n"):
+                self._pass_over()
+            self._taken.append(line)
+            yield line
+
+    def take(self) -> bytes:
+        """The bytes of all lines handed out since the last call."""
+        raw = b"".join(self._taken)
+        self._taken.clear()
+        return raw
+
+    def _pass_over(self) -> None:
+        while (rest := self._stream.readline(RECORD_BYTES)) and not rest.endswith(b"\n"):
+            pass
+
+
+def _json(lines: _Lines) -> Iterator[Record]:
+    for line in lines:
+        raw = line.rstrip(b"\r\n")
+        if raw.strip(b" \t"):
+            yield Record(lines.number, raw, fault=_too_long(raw))
+        lines.take()
+
+
+def _csv(name: str, lines: _Lines, delimiter: str) -> Iterator[Record]:
+    from oncefold.sources.textstream import parse_header  # noqa: PLC0415 - keeps pyarrow out of the CLI's start
+
+    texts = (line.decode("utf-8", "surrogateescape") for line in lines)
+    rows = csv.reader(texts, delimiter=delimiter)
+    try:
+        next(rows)
+    except StopIteration:
+        return
+    except csv.Error as error:
+        raise SourceError(f"{name}: its first line is not a CSV header: {error}") from None
+    header = parse_header(name, lines.take(), delimiter)
+    while True:
+        start, fault = lines.number + 1, ""
+        cells: tuple[str, ...] = ()
+        try:
+            cells = tuple(next(rows))
+        except StopIteration:
+            return
+        except csv.Error as error:
+            fault = f"not a CSV record: {error}"
+        raw = lines.take()
+        if cells or fault:
+            yield Record(start, raw, header, cells, fault or _too_long(raw) or _not_utf8(raw))
+
+
+def _too_long(raw: bytes) -> str:
+    return f"the record is longer than {RECORD_BYTES:,} bytes" if len(raw) > RECORD_BYTES else ""
+
+
+def _not_utf8(raw: bytes) -> str:
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return f"not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}"
+    return ""

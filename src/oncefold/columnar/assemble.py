@@ -1,0 +1,262 @@
+"""From the spans of a record's fields to one row of the batch; shared by all text formats."""
+
+from typing import Any
+
+import numpy as np
+
+from oncefold.columnar.batch import DELETE, UNDECODED
+from oncefold.columnar.interning import intern_bytes
+from oncefold.columnar.native import MINUS, ZERO, hash_bytes, inlined, kernel
+from oncefold.columnar.plan import AS_DAY, AS_MONTH, AS_TIME, AS_YEAR, BY_STEP, BY_YEAR, DELETE_EQUALS
+from oncefold.columnar.text_kernels import civil_from_days, days_from_civil, is_digit, parse_scaled, parse_time
+from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
+
+MISSING, STRING, NUMBER, TRUE, FALSE, OTHER, EMPTY = 0, 1, 2, 3, 4, 5, 6
+"""What a field holds. EMPTY is an empty cell of a flat text: empty as a label, missing as a number."""
+
+MOST_LEAF_BYTES = 900
+"""Labels that together stay below this pass every limit of the meaning, however they are escaped."""
+
+_SLASH, _BACKSLASH, _LOWER_E = 47, 92, 101
+_DAY = 86_400_000_000_000
+_NO_TIME = np.int64(-(2**63))
+
+
+@inlined
+def is_integer(data: Any, start: int, end: int) -> bool:
+    """Whether a JSON number is digits alone, in the form that is its own text; `-0` is not."""
+    i = start
+    if data[i] == MINUS:
+        i += 1
+        if data[i] == ZERO:
+            return False
+    while i < end:
+        if not is_digit(data[i]):
+            return False
+        i += 1
+    return True
+
+
+@inlined
+def is_text(kind: int, data: Any, start: int, end: int) -> bool:
+    """Whether a field can be a key or label as its bytes stand."""
+    return kind == STRING or kind == EMPTY or (kind == NUMBER and is_integer(data, start, end))
+
+
+@inlined
+def is_numeral(kind: int) -> bool:
+    """Whether a field may hold a number or a time."""
+    return kind == STRING or kind == NUMBER
+
+
+@inlined
+def assemble(
+    data: Any, fields: Any, plan: Any, r: int, columns: Any, keys: Any, table: Any, count: int, leaf: Any, shift: Any
+) -> Any:
+    """Fill row r from the fields (kinds, starts, ends); gives the number of distinct leaves after it.
+
+    place[r] is UNDECODED if the record needs the scalar decoder. `keys` is (start, length, hash, composed bytes and
+    how many of them are used), `table` the intern table of leaves (slots, data, offsets).
+    """
+    kinds, starts, ends = fields
+    version, place, measures, time = columns
+    place[r] = UNDECODED
+    if not _key(data, kinds, starts, ends, plan.keys, r, keys):
+        return count
+    understood, version[r] = _version(data, kinds, starts, ends, plan.version)
+    if not understood:
+        return count
+    understood, time[r] = _time(data, kinds, starts, ends, plan.time)
+    if not understood:
+        return count
+    understood, deleted = _deleted(data, kinds, starts, ends, plan)
+    if not understood:
+        return count
+    if deleted:
+        for m in range(measures.shape[0]):
+            measures[m, r] = 0
+        place[r] = DELETE
+        return count
+    if not _measures(data, kinds, starts, ends, plan.measures, measures, r):
+        return count
+    length = _leaf(data, kinds, starts, ends, plan, leaf)
+    if length < 0:
+        return count
+    number = intern_bytes(leaf, 0, length, table, count, shift)
+    place[r] = number
+    return count + 1 if number == count else count
+
+
+@inlined
+def _key(data: Any, kinds: Any, starts: Any, ends: Any, parts: Any, r: int, keys: Any) -> bool:
+    key_start, key_length, key_hash, composed, used = keys
+    if len(parts) == 1:
+        f = parts[0]
+        if not is_text(kinds[f], data, starts[f], ends[f]) or ends[f] - starts[f] > KEY_BYTES:
+            return False
+        key_start[r] = starts[f]
+        key_length[r] = ends[f] - starts[f]
+        key_hash[r] = hash_bytes(data, starts[f], ends[f] - starts[f])
+        return True
+    first = used[0]
+    at = first
+    for k in range(len(parts)):
+        f = parts[k]
+        size = ends[f] - starts[f]
+        if not is_text(kinds[f], data, starts[f], ends[f]) or at - first + size + 3 > KEY_BYTES:
+            return False
+        if k > 0:
+            composed[at] = _SLASH
+            at += 1
+        if size == 0:
+            composed[at] = _BACKSLASH
+            composed[at + 1] = _LOWER_E
+            at += 2
+        for i in range(starts[f], ends[f]):
+            if data[i] < 32 or data[i] == _SLASH or data[i] == _BACKSLASH:
+                return False
+            composed[at] = data[i]
+            at += 1
+    key_start[r] = first
+    key_length[r] = at - first
+    key_hash[r] = hash_bytes(composed, first, at - first)
+    used[0] = at
+    return True
+
+
+@inlined
+def _version(data: Any, kinds: Any, starts: Any, ends: Any, version: Any) -> Any:
+    f = version[0]
+    if f < 0:
+        return True, np.int64(0)
+    if not is_numeral(kinds[f]):
+        return False, np.int64(0)
+    if version[2] == 1:
+        return parse_time(data, starts[f], ends[f], version[1])
+    return parse_scaled(data, starts[f], ends[f], 0, 0)
+
+
+@inlined
+def _time(data: Any, kinds: Any, starts: Any, ends: Any, time: Any) -> Any:
+    f = time[0]
+    if f < 0 or kinds[f] == MISSING or kinds[f] == EMPTY:
+        return True, _NO_TIME
+    if not is_numeral(kinds[f]):
+        return False, _NO_TIME
+    return parse_time(data, starts[f], ends[f], time[1])
+
+
+@inlined
+def _deleted(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any) -> Any:
+    """(understood, whether the event is a delete)."""
+    f = plan.delete[0]
+    if f < 0 or kinds[f] == MISSING:
+        return True, False
+    if plan.delete[1] == DELETE_EQUALS:
+        if kinds[f] != STRING:
+            return False, False
+        size = len(plan.delete_equals) - 8
+        if ends[f] - starts[f] != size:
+            return True, False
+        for i in range(size):
+            if data[starts[f] + i] != plan.delete_equals[i]:
+                return True, False
+        return True, True
+    return kinds[f] == TRUE or kinds[f] == FALSE, kinds[f] == TRUE
+
+
+@inlined
+def _measures(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, measures: Any, r: int) -> bool:
+    for m in range(measures.shape[0]):
+        f = plan[m, 0]
+        if is_numeral(kinds[f]):
+            understood, value = parse_scaled(data, starts[f], ends[f], plan[m, 1], plan[m, 2])
+            if not understood or not -MEASURE_LIMIT < value < MEASURE_LIMIT:
+                return False
+            measures[m, r] = value
+        elif plan[m, 3] == 1 and (kinds[f] == MISSING or kinds[f] == EMPTY):
+            measures[m, r] = 0
+        else:
+            return False
+    return True
+
+
+@inlined
+def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, leaf: Any) -> int:
+    """Write the encoded leaf; its length, or -1 if a label is not plain."""
+    at = 0
+    for v in range(plan.levels.shape[0]):
+        f = plan.levels[v, 0]
+        windowed = plan.levels[v, 1] == 1
+        missing = kinds[f] == MISSING or (windowed and kinds[f] == EMPTY)
+        if missing:
+            if plan.levels[v, 8] == 0:
+                return -1
+            begin, size = plan.default_ends[v], plan.default_ends[v + 1] - plan.default_ends[v]
+            if at + size + 2 > MOST_LEAF_BYTES:
+                return -1
+            for i in range(size):
+                leaf[at + 2 + i] = plan.defaults[begin + i]
+        elif windowed:
+            if not is_numeral(kinds[f]):
+                return -1
+            understood, nanos = parse_time(data, starts[f], ends[f], plan.levels[v, 2])
+            size = plan.levels[v, 7]
+            if not understood or at + size + 2 > MOST_LEAF_BYTES:
+                return -1
+            write_window(window_start(nanos, plan.levels, v), size, leaf, at + 2)
+        else:
+            size = ends[f] - starts[f]
+            if at + size + 2 > MOST_LEAF_BYTES or not is_text(kinds[f], data, starts[f], ends[f]):
+                return -1
+            for i in range(size):
+                leaf[at + 2 + i] = data[starts[f] + i]
+        leaf[at] = size & 255
+        leaf[at + 1] = size >> 8
+        at += 2 + size
+    return at
+
+
+@inlined
+def window_start(nanos: int, levels: Any, v: int) -> int:
+    """core.timestamps.Window.start for level v."""
+    if levels[v, 3] == BY_STEP:
+        since = nanos - levels[v, 6]
+        return nanos - (since - since // levels[v, 5] * levels[v, 5])
+    year, month, _ = civil_from_days(nanos // _DAY)
+    if levels[v, 3] == BY_YEAR:
+        return days_from_civil(year - year % levels[v, 4], 1, 1) * _DAY
+    return days_from_civil(year, month - (month - 1) % levels[v, 4], 1) * _DAY
+
+
+@inlined
+def _digits(out: Any, at: int, value: int, width: int) -> None:
+    for i in range(width):
+        out[at + width - 1 - i] = ZERO + value % 10
+        value //= 10
+
+
+@kernel
+def write_window(start: int, form: int, out: Any, at: int) -> None:
+    """core.timestamps.Window.label: the first `form` characters of the RFC 3339 text of a whole second."""
+    days = start // _DAY
+    year, month, day = civil_from_days(days)
+    _digits(out, at, year, 4)
+    if form >= AS_MONTH:
+        out[at + 4] = MINUS
+        _digits(out, at + 5, month, 2)
+    if form >= AS_DAY:
+        out[at + 7] = MINUS
+        _digits(out, at + 8, day, 2)
+    if form >= AS_TIME:
+        seconds = (start - days * _DAY) // 1_000_000_000
+        out[at + 10] = 84
+        _digits(out, at + 11, seconds // 3_600, 2)
+        out[at + 13] = 58
+        _digits(out, at + 14, seconds // 60 % 60, 2)
+        out[at + 16] = 58
+        _digits(out, at + 17, seconds % 60, 2)
+        out[at + 19] = 90
+
+
+assert AS_YEAR < AS_MONTH < AS_DAY < AS_TIME

@@ -1,0 +1,124 @@
+"""CSV (RFC 4180) to fields: a strict reader of the plain majority of rows.
+
+Quotes open only at the start of a cell. A row with a doubled quote, a quote out of place or another number of cells
+than the header is left to the scalar decoder.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from oncefold.columnar.assemble import EMPTY, MISSING, STRING, assemble
+from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED, Int64s, UInt8s
+from oncefold.columnar.index import shift_of
+from oncefold.columnar.native import NEWLINE, QUOTE, count_newlines, inlined, kernel
+
+_RETURN = 13
+
+
+def record_ends(data: UInt8s, delimiter: int) -> Int64s:
+    """Where each record ends (past its newline); newlines inside quotes do not end one. `data` ends in a newline."""
+    ends = np.empty(count_newlines(data) + 1, np.int64)
+    return ends[: _record_ends(data, delimiter, ends)]
+
+
+@kernel
+def _record_ends(data: Any, delimiter: int, ends: Any) -> int:
+    count = 0
+    quoted = False
+    fresh = True
+    n = len(data)
+    for i in range(n):
+        byte = data[i]
+        if quoted:
+            quoted = byte != QUOTE
+            fresh = False
+        elif byte == QUOTE:
+            # A quote opens a cell at its start, and opens it again right after one that closed (a doubled quote).
+            quoted = fresh or (i > 0 and data[i - 1] == QUOTE)
+            fresh = False
+        else:
+            fresh = byte == delimiter or byte == NEWLINE
+        if (byte == NEWLINE and not quoted) or i == n - 1:
+            ends[count] = i + 1
+            count += 1
+    return count
+
+
+def csv_scratch(width: int) -> tuple[Any, ...]:
+    """Scratch space for `scan_csv`: fields (kinds, starts, ends), leaf."""
+    return (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64)), np.zeros(2_048, np.uint8)
+
+
+@kernel
+def scan_csv(
+    data: Any, utf8: bool, layout: Any, plan: Any, columns: Any, ends: Any, keys: Any, table: Any, scratch: Any
+) -> int:
+    """Read every record; gives the number of distinct leaves. Rows are marked as by `scan_json`.
+
+    `layout` is (field of each column or -1, delimiter).
+    """
+    column_fields, delimiter = layout
+    fields, leaf = scratch
+    kinds, starts, stops = fields
+    place = columns[1]
+    shift = shift_of(table[0])
+    count = 0
+    start = 0
+    for r in range(len(ends)):
+        end = ends[r] - 1
+        if end > start and data[end - 1] == _RETURN:
+            end -= 1
+        if end == start:
+            place[r] = NOT_AN_EVENT
+        else:
+            kinds[:] = MISSING
+            if _row(data, start, end, utf8, column_fields, delimiter, kinds, starts, stops):
+                count = assemble(data, fields, plan, r, columns, keys, table, count, leaf, shift)
+            else:
+                place[r] = UNDECODED
+        start = ends[r]
+    return count
+
+
+@inlined
+def _row(
+    data: Any,
+    i: int,
+    end: int,
+    utf8: bool,
+    fields: Any,
+    delimiter: int,
+    kinds: Any,
+    starts: Any,
+    stops: Any,
+) -> bool:
+    """Find the cells of data[i:end]; False if the row is not plain."""
+    column = 0
+    while True:
+        quoted = i < end and data[i] == QUOTE
+        if quoted:
+            i += 1
+        start = i
+        while i < end and data[i] != QUOTE and (quoted or data[i] != delimiter):
+            if (data[i] >= 128 and not utf8) or (not quoted and (data[i] == _RETURN or data[i] == NEWLINE)):
+                return False
+            i += 1
+        stop = i
+        if quoted:
+            if i == end or data[i] != QUOTE:
+                return False
+            i += 1
+        if i < end and data[i] != delimiter:
+            return False
+        if column == len(fields):
+            return False
+        field = fields[column]
+        column += 1
+        if field >= 0:
+            kinds[field] = STRING if stop > start else EMPTY
+            starts[field] = start
+            stops[field] = stop
+        if i == end:
+            return column == len(fields)
+        i += 1

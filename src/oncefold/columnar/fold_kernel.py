@@ -1,0 +1,221 @@
+"""The fold of core.fold over columns. Same rules, same numbers of outcomes; property tests hold the two equal."""
+
+from typing import Any
+
+import numpy as np
+
+from oncefold.columnar.index import entry, home_of, row_of, shift_of
+from oncefold.columnar.native import copy_bytes, equal_bytes, hash_bytes, inlined, kernel, prefetch
+from oncefold.core.fold import Outcome
+
+KEY, VERSION, META, VALUES = 0, 1, 2, 3
+"""Columns of a row: start of the key's text, version, place << 16 | key length, then the measures."""
+
+_INSERTED = int(Outcome.INSERTED)
+_CORRECTED = int(Outcome.CORRECTED)
+_DELETED = int(Outcome.DELETED)
+_WON = int(Outcome.CONFLICT_WON)
+_DUPLICATE = int(Outcome.DUPLICATE)
+_STALE = int(Outcome.STALE)
+_LOST = int(Outcome.CONFLICT_LOST)
+
+_SLOT_AHEAD, _ROW_AHEAD, _TEXT_AHEAD = 24, 16, 8
+_LOW = np.int64(0xFFFFFFFF)
+_32 = np.uint64(32)
+
+
+@kernel
+def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leaves: Any, out: Any, sums: Any) -> Any:
+    """Fold records in order; kept records are moved to the front of `contents`.
+
+    `out` is (row, outcome, counts by outcome, clashes), `sums` the change per place as (count, high, low).
+    Gives (keys, bytes of key text, records kept, clashes). The caller has reserved room for all.
+    """
+    data, starts, lengths, hashes = keys
+    version, place, measures = contents
+    slots, rows, text = state
+    out_row, out_outcome, counts, clashes = out
+    leaf_data, leaf_offsets = leaves
+    sum_count, sum_high, sum_low = sums
+    shift = shift_of(slots)
+    mask = len(slots) - 1
+    n = len(version)
+    kept = 0
+    clashed = 0
+    for i in range(n):
+        _fetch_ahead(i, n, hashes, slots, rows, text, shift)
+        if place[i] < -1:
+            continue
+        new_version, new_place, length = version[i], place[i], lengths[i]
+        at, row = _find(data, starts[i], length, hashes[i], slots, rows, text, shift, mask)
+        if row < 0:
+            row = count
+            slots[at] = entry(hashes[i], row)
+            copy_bytes(data, starts[i], text, used, length)
+            rows[row, KEY] = used
+            used += length
+            count += 1
+            outcome = _DELETED if new_place < 0 else _INSERTED
+        else:
+            outcome = _judge(rows, row, new_version, new_place, measures, i, leaf_data, leaf_offsets)
+            if outcome == _WON or outcome == _LOST:
+                clashes[clashed, 0] = i
+                clashes[clashed, 1] = row
+                clashes[clashed, 2] = kept
+                clashes[clashed, 3] = rows[row, META] >> 16
+                for m in range(measures.shape[0]):
+                    clashes[clashed, 4 + m] = rows[row, VALUES + m]
+                clashed += 1
+            if outcome <= _WON:
+                _count(rows, row, -1, sum_count, sum_high, sum_low)
+        if outcome <= _WON:
+            rows[row, VERSION] = new_version
+            rows[row, META] = (np.int64(new_place) << 16) | np.int64(length)
+            for m in range(measures.shape[0]):
+                rows[row, VALUES + m] = measures[m, i]
+            _count(rows, row, 1, sum_count, sum_high, sum_low)
+        _keep(version, place, measures, i, kept, outcome == _DUPLICATE)
+        out_row[kept] = row
+        out_outcome[kept] = outcome
+        counts[outcome] += 1
+        kept += 1
+    _carry(sum_high, sum_low)
+    return count, used, kept, clashed
+
+
+@inlined
+def _fetch_ahead(i: int, n: int, hashes: Any, slots: Any, rows: Any, text: Any, shift: Any) -> None:
+    """Ask for the memory of records to come: first the slot, then the row it names, then that row's key."""
+    if i + _SLOT_AHEAD < n:
+        prefetch(slots, home_of(hashes[i + _SLOT_AHEAD], shift))
+    if i + _ROW_AHEAD < n:
+        slot = slots[home_of(hashes[i + _ROW_AHEAD], shift)]
+        if slot != 0:
+            prefetch(rows, row_of(slot))
+    if i + _TEXT_AHEAD < n:
+        hash32 = hashes[i + _TEXT_AHEAD]
+        slot = slots[home_of(hash32, shift)]
+        if np.uint32(slot >> _32) == hash32 and slot != 0:
+            prefetch(text, rows[row_of(slot), KEY])
+
+
+@inlined
+def _find(
+    data: Any, start: int, length: int, hash32: Any, slots: Any, rows: Any, text: Any, shift: Any, mask: int
+) -> Any:
+    """(slot, row) of a key; row -1 and the free slot if it is new."""
+    at = home_of(hash32, shift)
+    while slots[at] != 0:
+        slot = slots[at]
+        if np.uint32(slot >> _32) == hash32:
+            row = row_of(slot)
+            if (rows[row, META] & 0xFFFF) == length and equal_bytes(text, rows[row, KEY], data, start, length):
+                return at, row
+        at = (at + 1) & mask
+    return at, np.int64(-1)
+
+
+@inlined
+def _judge(rows: Any, row: int, version: int, place: int, measures: Any, i: int, data: Any, offsets: Any) -> int:
+    """The outcome for a key that has a state: rules 2 to 5 of core.fold."""
+    stored = rows[row, VERSION]
+    if version > stored:
+        return _DELETED if place < 0 else _CORRECTED
+    if version < stored:
+        return _STALE
+    before = rows[row, META] >> 16
+    order = _compare_leaves(data, offsets, place, before)
+    if order == 0 and place >= 0:
+        for m in range(measures.shape[0]):
+            if measures[m, i] != rows[row, VALUES + m]:
+                order = 1 if measures[m, i] > rows[row, VALUES + m] else -1
+                break
+    if order == 0:
+        return _DUPLICATE
+    return _WON if order > 0 else _LOST
+
+
+@kernel
+def _compare_leaves(data: Any, offsets: Any, a: int, b: int) -> int:
+    """The order of two places: a delete above all, then label by label as UTF-8 bytes."""
+    if a == b:
+        return 0
+    if a < 0:
+        return 1
+    if b < 0:
+        return -1
+    i, j = offsets[a], offsets[b]
+    end = offsets[a + 1]
+    while i < end:
+        length_a = np.int64(data[i]) | np.int64(data[i + 1]) << 8
+        length_b = np.int64(data[j]) | np.int64(data[j + 1]) << 8
+        i += 2
+        j += 2
+        for k in range(min(length_a, length_b)):
+            if data[i + k] != data[j + k]:
+                return 1 if data[i + k] > data[j + k] else -1
+        if length_a != length_b:
+            return 1 if length_a > length_b else -1
+        i += length_a
+        j += length_b
+    return 0
+
+
+@inlined
+def _count(rows: Any, row: int, sign: int, counts: Any, high: Any, low: Any) -> None:
+    """Add or take out a row's contribution at its place."""
+    place = rows[row, META] >> 16
+    if place < 0:
+        return
+    counts[place] += sign
+    for m in range(high.shape[1]):
+        value = rows[row, VALUES + m]
+        high[place, m] += sign * (value >> 32)
+        low[place, m] += sign * (value & _LOW)
+
+
+@inlined
+def _keep(version: Any, place: Any, measures: Any, i: int, kept: int, duplicate: bool) -> None:
+    """Move record i to the front; what a duplicate repeats is blanked."""
+    version[kept] = 0 if duplicate else version[i]
+    place[kept] = 0 if duplicate else place[i]
+    for m in range(measures.shape[0]):
+        measures[m, kept] = 0 if duplicate else measures[m, i]
+
+
+@inlined
+def _carry(high: Any, low: Any) -> None:
+    for place in range(high.shape[0]):
+        for m in range(high.shape[1]):
+            high[place, m] += low[place, m] >> 32
+            low[place, m] &= _LOW
+
+
+@kernel
+def index_keys(offsets: Any, slots: Any, rows: Any, text: Any, first: int, begin: int, hashes: Any) -> None:
+    """Enter distinct keys whose texts already stand in `text` from `begin` on, as rows from `first` on."""
+    shift = shift_of(slots)
+    mask = len(slots) - 1
+    n = len(offsets) - 1
+    for i in range(n):
+        hashes[i] = hash_bytes(text, begin + offsets[i], offsets[i + 1] - offsets[i])
+    for i in range(n):
+        if i + _SLOT_AHEAD < n:
+            prefetch(slots, home_of(hashes[i + _SLOT_AHEAD], shift))
+        at = home_of(hashes[i], shift)
+        while slots[at] != 0:
+            at = (at + 1) & mask
+        slots[at] = entry(hashes[i], first + i)
+        rows[first + i, KEY] = begin + offsets[i]
+        rows[first + i, META] = (np.int64(-1) << 16) | (offsets[i + 1] - offsets[i])
+
+
+@kernel
+def set_states(rows: Any, first: int, version: Any, place: Any, measures: Any) -> None:
+    """Write the columns into rows from `first` on."""
+    for i in range(len(version)):
+        row = first + i
+        rows[row, VERSION] = version[i]
+        rows[row, META] = (np.int64(place[i]) << 16) | (rows[row, META] & 0xFFFF)
+        for m in range(measures.shape[0]):
+            rows[row, VALUES + m] = measures[m, i]

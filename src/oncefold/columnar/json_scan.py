@@ -1,0 +1,296 @@
+"""JSON Lines to fields in one pass: a strict reader of the plain majority of records.
+
+It accepts a record only if RFC 8259 does and every field of interest is plain: no escapes in it, each name on its
+path once, UTF-8. Every other record it marks for the scalar decoder, which reads it or says what is wrong.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from oncefold.columnar.assemble import FALSE, MISSING, NUMBER, OTHER, STRING, TRUE, assemble
+from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
+from oncefold.columnar.index import shift_of
+from oncefold.columnar.native import (
+    BACKSLASH,
+    MINUS,
+    NEWLINE,
+    PLUS,
+    POINT,
+    QUOTE,
+    ZERO,
+    equal_bytes,
+    inlined,
+    kernel,
+    load64,
+    trailing_zeros,
+)
+from oncefold.columnar.plan import Trie
+from oncefold.columnar.text_kernels import is_digit
+
+DEPTH = 32
+"""Levels of nesting that are followed here; deeper records go to the scalar decoder."""
+
+_COMMA, _COLON, _OPEN, _CLOSE, _OPEN_LIST, _CLOSE_LIST = 44, 58, 123, 125, 91, 93
+_ONES = np.uint64(0x0101010101010101)
+_HIGH = np.uint64(0x8080808080808080)
+_QUOTES = np.uint64(0x2222222222222222)
+_BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
+_SPACES = np.uint64(0x2020202020202020)
+_8 = np.int64(8)
+
+
+def json_scratch(trie: Trie) -> tuple[Any, ...]:
+    """Scratch space for `scan_json`: fields (kinds, starts, ends), edges seen, stack, leaf."""
+    width = max(1, len(trie.field))
+    fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
+    return fields, np.zeros(width, np.uint8), np.zeros(DEPTH, np.int64), np.zeros(2_048, np.uint8)
+
+
+@kernel
+def scan_json(
+    data: Any, utf8: bool, trie: Any, plan: Any, columns: Any, where: Any, keys: Any, table: Any, scratch: Any
+) -> int:
+    """Read every line of `data`, which ends in a newline; gives the number of distinct leaves.
+
+    Row r is the r-th line: where[r] its start, columns filled, or place[r] UNDECODED or NOT_AN_EVENT (blank).
+    `utf8` says that the whole block is known to be valid UTF-8.
+    """
+    fields, seen, stack, leaf = scratch
+    kinds = fields[0]
+    place = columns[1]
+    shift = shift_of(table[0])
+    count = 0
+    i = 0
+    for r in range(len(where)):
+        where[r] = i
+        i = _blank(data, i)
+        if data[i] == NEWLINE:
+            place[r] = NOT_AN_EVENT
+        else:
+            kinds[:] = MISSING
+            seen[:] = 0
+            i, plain = _record(data, i, utf8, trie, fields, seen, stack)
+            if plain:
+                count = assemble(data, fields, plan, r, columns, keys, table, count, leaf, shift)
+            else:
+                place[r] = UNDECODED
+                i = line_end(data, i)
+        i += 1
+    return count
+
+
+@inlined
+def _blank(data: Any, i: int) -> int:
+    """Past spaces, tabs and carriage returns; a newline ends a record and is not passed."""
+    while data[i] == 32 or data[i] == 9 or data[i] == 13:
+        i += 1
+    return i
+
+
+@kernel
+def line_end(data: Any, i: int) -> int:
+    """The next newline at or after i; there is one."""
+    while data[i] != NEWLINE:
+        i += 1
+    return i
+
+
+@kernel
+def _string_end(data: Any, i: int, utf8: bool) -> int:
+    """The first byte from i that is not plain text: the closing quote if all is well."""
+    last = len(data) - 8
+    while i <= last:
+        word = load64(data, i)
+        quote = word ^ _QUOTES
+        slash = word ^ _BACKSLASHES
+        found = ((quote - _ONES) & ~quote) | ((slash - _ONES) & ~slash) | ((word - _SPACES) & ~word)
+        if not utf8:
+            found |= word
+        found &= _HIGH
+        if found != 0:
+            return i + (trailing_zeros(found) >> 3)
+        i += _8
+    while data[i] != QUOTE and data[i] != BACKSLASH and data[i] >= 32 and (utf8 or data[i] < 128):
+        i += 1
+    return i
+
+
+@kernel
+def _skip_string(data: Any, i: int, utf8: bool) -> int:
+    """Past the closing quote of a string that nobody reads, escapes checked; -1 if it is not plain JSON."""
+    while True:
+        i = _string_end(data, i, utf8)
+        if data[i] == QUOTE:
+            return i + 1
+        if data[i] != BACKSLASH:
+            return -1
+        i += 1
+        if data[i] == 117:
+            for k in range(1, 5):
+                byte = data[i + k]
+                if not (is_digit(byte) or 65 <= byte <= 70 or 97 <= byte <= 102):
+                    return -1
+            i += 5
+        elif data[i] in (34, 92, 47, 98, 102, 110, 114, 116):
+            i += 1
+        else:
+            return -1
+
+
+@kernel
+def _number_end(data: Any, i: int) -> int:
+    """Past a number of RFC 8259; -1 if it is none."""
+    if data[i] == MINUS:
+        i += 1
+    if data[i] == ZERO:
+        i += 1
+    elif is_digit(data[i]):
+        while is_digit(data[i]):
+            i += 1
+    else:
+        return -1
+    if data[i] == POINT:
+        i += 1
+        if not is_digit(data[i]):
+            return -1
+        while is_digit(data[i]):
+            i += 1
+    if data[i] == 101 or data[i] == 69:
+        i += 1
+        if data[i] == PLUS or data[i] == MINUS:
+            i += 1
+        if not is_digit(data[i]):
+            return -1
+        while is_digit(data[i]):
+            i += 1
+    return i
+
+
+@kernel
+def _literal(data: Any, i: int) -> Any:
+    """(past true, false or null, its kind); -1 if it is none. null counts as missing."""
+    if data[i] == 116 and data[i + 1] == 114 and data[i + 2] == 117 and data[i + 3] == 101:
+        return i + 4, TRUE
+    if data[i] == 110 and data[i + 1] == 117 and data[i + 2] == 108 and data[i + 3] == 108:
+        return i + 4, MISSING
+    if data[i] == 102 and data[i + 1] == 97 and data[i + 2] == 108 and data[i + 3] == 115 and data[i + 4] == 101:
+        return i + 5, FALSE
+    return np.int64(-1), MISSING
+
+
+@inlined
+def _edge(data: Any, start: int, length: int, node: int, trie: Any) -> int:
+    """The edge of a node with this name, or -1."""
+    if node < 0:
+        return np.int64(-1)
+    # The name is followed by a quote, a colon, a value of a byte at least and a newline, but maybe by no more.
+    head = load64(data, start) if start + 8 <= len(data) else _head(data, start, length)
+    for edge in range(trie.first[node], trie.first[node + 1]):
+        if trie.name_length[edge] == length and head & trie.head_mask[edge] == trie.head[edge]:
+            at = np.int64(trie.name_start[edge])
+            if length <= 8 or equal_bytes(trie.names, at + 8, data, start + 8, length - 8):
+                return np.int64(edge)
+    return np.int64(-1)
+
+
+@kernel
+def _head(data: Any, start: int, length: int) -> np.uint64:
+    """The first eight bytes of a name where a whole word cannot be read."""
+    word = np.uint64(0)
+    for k in range(min(length, 8)):
+        word |= np.uint64(data[start + k]) << np.uint64(8 * k)
+    return word
+
+
+@inlined
+def _record(data: Any, i: int, utf8: bool, trie: Any, fields: Any, seen: Any, stack: Any) -> Any:
+    """Read one record from its first byte: (its newline, True), or (somewhere in its line, False).
+
+    stack[d] says what encloses level d: the trie node of an object whose names matter, -1 for another object, -2
+    for an array.
+    """
+    kinds, starts, ends = fields
+    if data[i] != _OPEN:
+        return i, False
+    depth = 0
+    stack[0] = 0
+    i = _blank(data, i + 1)
+    opened = True
+    while True:
+        if opened and data[i] == (_CLOSE_LIST if stack[depth] == -2 else _CLOSE):
+            i += 1
+            closed = True
+        else:
+            edge = np.int64(-1)
+            if stack[depth] != -2:
+                if data[i] != QUOTE:
+                    return i, False
+                start = i + 1
+                i = _string_end(data, start, utf8)
+                if data[i] != QUOTE:
+                    return i, False
+                edge = _edge(data, start, i - start, stack[depth], trie)
+                if edge >= 0:
+                    if seen[edge] != 0:
+                        return i, False
+                    seen[edge] = 1
+                i = _blank(data, i + 1)
+                if data[i] != _COLON:
+                    return i, False
+                i = _blank(data, i + 1)
+            field = trie.field[edge] if edge >= 0 else np.int64(-1)
+            byte = data[i]
+            closed = False
+            if byte == _OPEN or byte == _OPEN_LIST:
+                if field >= 0:
+                    kinds[field] = OTHER
+                depth += 1
+                if depth == DEPTH:
+                    return i, False
+                stack[depth] = (trie.child[edge] if edge >= 0 else -1) if byte == _OPEN else -2
+                i = _blank(data, i + 1)
+                opened = True
+                continue
+            if byte == QUOTE:
+                if field >= 0:
+                    starts[field] = i + 1
+                    i = _string_end(data, i + 1, utf8)
+                    if data[i] != QUOTE:
+                        return i, False
+                    ends[field] = i
+                    kinds[field] = STRING
+                    i += 1
+                else:
+                    start = i
+                    i = _skip_string(data, i + 1, utf8)
+                    if i < 0:
+                        return start, False
+            else:
+                start = i
+                if is_digit(byte) or byte == MINUS:
+                    kind = NUMBER
+                    i = _number_end(data, i)
+                else:
+                    i, kind = _literal(data, i)
+                if i < 0:
+                    return start, False
+                if field >= 0:
+                    kinds[field] = kind
+                    starts[field] = start
+                    ends[field] = i
+        opened = False
+        while True:
+            if closed:
+                depth -= 1
+                if depth < 0:
+                    i = _blank(data, i)
+                    return i, data[i] == NEWLINE
+            i = _blank(data, i)
+            if data[i] == _COMMA:
+                i = _blank(data, i + 1)
+                break
+            if data[i] != (_CLOSE_LIST if stack[depth] == -2 else _CLOSE):
+                return i, False
+            i += 1
+            closed = True

@@ -1,0 +1,154 @@
+"""The keyed state in memory: one row per key ever seen, and the fold over whole batches.
+
+A row is one record of int64: where its key's text begins, its version, its place and key length packed into one
+word, then one mantissa per measure. A probe touches a slot, a row and the key's text; all three are fetched ahead
+of their use, because at millions of keys each would be a cache miss.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from oncefold.columnar.batch import Batch, Int32s, Int64s, UInt8s
+from oncefold.columnar.fold_kernel import META, VALUES, fold_batch, index_keys, set_states
+from oncefold.columnar.index import grown, slots_for
+from oncefold.columnar.interning import InternTable
+from oncefold.core.fold import Outcome
+from oncefold.store.commit import Changes, States
+
+
+@dataclass(frozen=True, slots=True)
+class Accumulated:
+    """Net change per place: count, and sums as high x 2**32 + low with 0 <= low < 2**32; shape (places, measures)."""
+
+    count: Int64s
+    high: Int64s
+    low: Int64s
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A conflict of two contents under one version: the record, and the content that stood before it."""
+
+    index: int
+    """The record in its batch."""
+    kept: int
+    """The same among the batch's changes."""
+    row: int
+    outcome: Outcome
+    place_before: int
+    measures_before: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What a batch did to the state."""
+
+    changes: Changes
+    new_keys: pa.Array
+    counts: dict[Outcome, int]
+    accumulated: Accumulated
+    clashes: list[Clash]
+
+
+class KeyedState:
+    """All keys with their latest version and content. Single-threaded; grows, never shrinks."""
+
+    def __init__(self, measures: int) -> None:
+        slots = slots_for(1)
+        assert slots is not None
+        self._slots = slots
+        self._rows: Int64s = np.zeros((1 << 8, VALUES + measures), np.int64)
+        self._text: UInt8s = np.zeros(1 << 12, np.uint8)
+        self._used = 0
+        self._measures = measures
+        self.count = 0
+
+    def fold(self, batch: Batch, place: Int32s, places: InternTable) -> Folded:
+        """Fold a batch whose place codes are those of `places`. The batch's columns are used up."""
+        n = len(batch)
+        self._reserve(n, int(batch.key_length[place >= -1].sum()))
+        accumulated = Accumulated(
+            np.zeros(places.count, np.int64),
+            np.zeros((places.count, self._measures), np.int64),
+            np.zeros((places.count, self._measures), np.int64),
+        )
+        row = np.empty(n, np.uint32)
+        outcome = np.empty(n, np.uint8)
+        counts = np.zeros(len(Outcome), np.int64)
+        clash = np.empty((n, 4 + self._measures), np.int64)
+        first, begin = self.count, self._used
+        self.count, self._used, kept, clashes = fold_batch(
+            (batch.data, batch.key_start, batch.key_length, batch.key_hash),
+            (batch.version, place, batch.measures),
+            (self._slots, self._rows, self._text),
+            self.count,
+            self._used,
+            (places.data, places.offsets),
+            (row, outcome, counts, clash),
+            (accumulated.count, accumulated.high, accumulated.low),
+        )
+        states = States(batch.version[:kept], place[:kept], batch.measures[:, :kept])
+        return Folded(
+            Changes(row[:kept], outcome[:kept], states),
+            self._key_column(first, begin),
+            {outcome: int(counts[outcome]) for outcome in Outcome if counts[outcome]},
+            accumulated,
+            [self._clash(entry, int(outcome[entry[2]])) for entry in clash[:clashes]],
+        )
+
+    def states(self, first: int, stop: int) -> States:
+        """A copy of the states of rows [first, stop)."""
+        rows = self._rows[first : min(stop, self.count)]
+        place = (rows[:, META] >> 16).astype(np.int32)
+        return States(rows[:, 1].copy(), place, np.ascontiguousarray(rows[:, VALUES:].T))
+
+    def add_keys(self, keys: pa.Array) -> None:
+        """Append keys that are known to be new, in row order; their states follow by `set_states`."""
+        offsets = np.frombuffer(keys.buffers()[1], np.int64)[keys.offset : keys.offset + len(keys) + 1]
+        size = int(offsets[-1] - offsets[0])
+        text = np.frombuffer(keys.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
+        self._reserve(len(keys), size)
+        self._text[self._used : self._used + size] = text
+        hashes = np.empty(len(keys), np.uint32)
+        index_keys(offsets - offsets[0], self._slots, self._rows, self._text, self.count, self._used, hashes)
+        self.count += len(keys)
+        self._used += size
+
+    def set_states(self, first: int, states: States) -> None:
+        """Set the states of rows from `first` on."""
+        set_states(self._rows, first, states.version, states.place, states.measures)
+
+    def key(self, row: int) -> str:
+        """The text of a row's key."""
+        start = int(self._rows[row, 0])
+        return self._text[start : start + int(self._rows[row, META] & 0xFFFF)].tobytes().decode()
+
+    @property
+    def bytes_used(self) -> int:
+        """Bytes of memory that the state takes, the keys' text left out."""
+        return self._slots.nbytes + self._rows.nbytes
+
+    def _clash(self, entry: Int64s, outcome: int) -> Clash:
+        index, row, kept, place, *measures = (int(value) for value in entry)
+        return Clash(index, kept, row, Outcome(outcome), place, tuple(measures))
+
+    def _key_column(self, first: int, begin: int) -> pa.Array:
+        starts = np.empty(self.count - first + 1, np.int64)
+        starts[:-1] = self._rows[first : self.count, 0]
+        starts[-1] = self._used
+        starts -= begin
+        text = pa.py_buffer(self._text[begin : self._used].tobytes())
+        return pa.Array.from_buffers(pa.large_binary(), len(starts) - 1, [None, pa.py_buffer(starts), text])
+
+    def _reserve(self, rows: int, size: int) -> None:
+        self._slots = grown(self._slots, self.count + rows)
+        _stretch(self._rows, self.count + rows)
+        _stretch(self._text, self._used + size)
+
+
+def _stretch(array: Int64s | UInt8s, length: int) -> None:
+    """Make room in place: realloc moves large arrays by remapping their pages, without a second copy in memory."""
+    if length > len(array):
+        array.resize((max(length, len(array) + len(array) // 4), *array.shape[1:]), refcheck=False)

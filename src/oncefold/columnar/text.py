@@ -1,0 +1,160 @@
+"""Blocks of text to batches: the scanner for the plain records, the scalar decoder for the rest."""
+
+import csv
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from oncefold.columnar.batch import Batch, UInt8s
+from oncefold.columnar.building import Columns
+from oncefold.columnar.csv_scan import csv_scratch, record_ends, scan_csv
+from oncefold.columnar.json_scan import json_scratch, scan_json
+from oncefold.columnar.native import count_newlines
+from oncefold.columnar.plan import fields_of, plan_of, trie_of
+from oncefold.core.decode import Decoder
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import InvalidEvent
+from oncefold.core.event import Event
+from oncefold.store.commit import Reject
+
+_LEAF_OVERHEAD = 24
+"""Bytes that a label may take beyond those of the record: its length, or a window's text."""
+
+
+class TextDecoder:
+    """Decodes blocks of whole records for one pipeline; holds no state between blocks."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._plan = plan_of(pipeline)
+        self._trie = trie_of(pipeline)
+        self._scalar = Decoder(pipeline)
+        self._defaults = sum(len((level.missing or "").encode()) for level in pipeline.levels)
+
+    def json(self, block: bytes | memoryview, source: str, offset: int) -> Batch:
+        """One JSON object per line; `offset` is that of the block in its source, in bytes."""
+        data, size = _terminated(block)
+        rows = count_newlines(data)
+        columns = self._columns(rows, data)
+        keys, composed = self._keys(columns)
+        columns.leaves.count = scan_json(
+            data,
+            _is_utf8(data),
+            self._trie,
+            self._plan,
+            (columns.version, columns.place, columns.measures, columns.time),
+            columns.where,
+            keys,
+            (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
+            json_scratch(self._trie),
+        )
+        if composed is not None:
+            columns.data = composed
+        ends = np.append(columns.where[1:], size)
+
+        def raw(row: int) -> bytes:
+            return data[columns.where[row] : ends[row]].tobytes().rstrip(b"\r\n")
+
+        def refusal(row: int, reason: str) -> Reject:
+            text = raw(row)
+            return Reject(source, offset + int(columns.where[row]), reason, text, "json", size=len(text))
+
+        batch = columns.finish(lambda row: self._scalar.json(raw(row)), refusal)
+        columns.where += offset
+        return batch
+
+    def csv(
+        self, block: bytes | memoryview, source: str, offset: int, header: Sequence[str], delimiter: str = ","
+    ) -> Batch:
+        """RFC 4180 rows; the header says which column is which field."""
+        data, size = _terminated(block)
+        columns_of = {field.column: number for number, field in enumerate(fields_of(self._pipeline))}
+        fields = np.array([columns_of.get(name, -1) for name in header], np.int64)
+        ends = record_ends(data, ord(delimiter))
+        columns = self._columns(len(ends), data)
+        columns.where[1:] = ends[:-1]
+        keys, composed = self._keys(columns)
+        columns.leaves.count = scan_csv(
+            data,
+            _is_utf8(data),
+            (fields, ord(delimiter)),
+            self._plan,
+            (columns.version, columns.place, columns.measures, columns.time),
+            ends,
+            keys,
+            (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
+            csv_scratch(len(columns_of)),
+        )
+        if composed is not None:
+            columns.data = composed
+
+        def raw(row: int) -> bytes:
+            return data[columns.where[row] : min(int(ends[row]), size)].tobytes().rstrip(b"\r\n")
+
+        def refusal(row: int, reason: str) -> Reject:
+            text = raw(row)
+            context = csv_line(header, delimiter)
+            return Reject(source, offset + int(columns.where[row]), reason, text, "csv", context, len(text))
+
+        batch = columns.finish(lambda row: decode_csv(self._scalar, raw(row), header, delimiter), refusal)
+        columns.where += offset
+        return batch
+
+    def _columns(self, rows: int, data: UInt8s) -> Columns:
+        columns = Columns(rows, len(self._pipeline.measures), data)
+        levels = len(self._pipeline.levels)
+        columns.reserve_leaves(levels * len(data) + rows * (levels * _LEAF_OVERHEAD + self._defaults))
+        return columns
+
+    def _keys(self, columns: Columns) -> tuple[tuple[object, ...], UInt8s | None]:
+        """The key columns for the kernels; composed keys get bytes of their own."""
+        composed = None
+        if len(self._pipeline.key) > 1:
+            room = len(columns.data) + len(columns.version) * 3 * len(self._pipeline.key)
+            composed = np.empty(len(self._pipeline.key) * room, np.uint8)
+        used = np.zeros(1, np.int64)
+        target = np.empty(1, np.uint8) if composed is None else composed
+        return (columns.key_start, columns.key_length, columns.key_hash, target, used), composed
+
+
+def decode_csv(decoder: Decoder, raw: bytes, header: Sequence[str], delimiter: str) -> Event:
+    """One CSV record by the scalar decoder. Raises InvalidEvent."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidEvent(f"not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}") from None
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
+    except csv.Error as error:
+        raise InvalidEvent(f"not CSV: {error}") from None
+    if len(rows) != 1:
+        raise InvalidEvent("not CSV: a line end stands outside quotes")
+    return decoder.csv(header, rows[0])
+
+
+def csv_line(cells: Sequence[str], delimiter: str) -> str:
+    """Cells as one CSV record."""
+    out = io.StringIO(newline="")
+    csv.writer(out, delimiter=delimiter, lineterminator="").writerow(cells)
+    return out.getvalue()
+
+
+def _terminated(block: bytes | memoryview) -> tuple[UInt8s, int]:
+    """The block as an array that ends in a newline, and its own size."""
+    data = np.frombuffer(block, np.uint8)
+    if len(data) and data[-1] == 10:
+        return data, len(data)
+    return np.append(data, np.uint8(10)), len(data)
+
+
+def _is_utf8(data: UInt8s) -> bool:
+    """Whether the whole block is valid UTF-8, found without copying it."""
+    offsets = pa.py_buffer(np.array([0, len(data)], np.int64))
+    text = pa.Array.from_buffers(pa.large_string(), 1, [None, offsets, pa.py_buffer(data)])
+    try:
+        text.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True

@@ -1,0 +1,317 @@
+"""The scalar decoder: one record becomes an event, or an error in words. It says what a record means.
+
+A record is a mapping of names to values. A value is text, a `Number` (a number's own text), a bool, None, or
+something nested. JSON numbers never become binary floats; a Python float, which already is one, is read as the
+text it prints.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import date
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import Any, NoReturn
+
+from oncefold.core import nodepath
+from oncefold.core.decimals import parse_decimal, shown
+from oncefold.core.definition import Level, Measure, Pipeline
+from oncefold.core.errors import InvalidEvent
+from oncefold.core.event import DELETED, Content, Event
+from oncefold.core.fieldpath import FieldPath
+from oncefold.core.limits import KEY_BYTES, LABEL_BYTES, MEASURE_LIMIT, NESTING, PATH_BYTES, VERSION_MAX
+from oncefold.core.timestamps import parse_timestamp, python_timestamp
+
+_BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"[^"\\]*(?:\\.[^"\\]*)*"')
+_STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
+_TRUE, _FALSE = {"true", "1"}, {"false", "0", ""}
+
+
+class Number(str):
+    """The text of a number, apart from text in quotes."""
+
+    __slots__ = ()
+
+
+class Decoder:
+    """Reads records for one pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+
+    def json(self, raw: bytes) -> Event:
+        """One JSON text (RFC 8259, UTF-8). Raises InvalidEvent.
+
+        A name that stands twice in one object is refused where it is read: which one is meant cannot be known.
+        """
+        return self.record(self._object(raw))
+
+    def csv(self, header: Sequence[str], cells: Sequence[str]) -> Event:
+        """One row of a flat table of text; for measures, times and versions an empty cell is missing.
+
+        Raises InvalidEvent.
+        """
+        if len(cells) != len(header):
+            raise InvalidEvent(f"the row has {len(cells)} fields, the header {len(header)}")
+        return self._event(_Cells(_Object(list(zip(header, cells, strict=True)))))
+
+    def record(self, record: Mapping[str, Any]) -> Event:
+        """A mapping, nested where the paths are. Raises InvalidEvent."""
+        return self._event(_Nested(record))
+
+    def flat(self, record: Mapping[str, Any]) -> Event:
+        """A row of a typed table: a dotted path is a nested field or a column of that name. Raises InvalidEvent."""
+        return self._event(_NestedOrFlat(record))
+
+    def _object(self, raw: bytes) -> dict[str, Any]:
+        try:
+            text = raw.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidEvent(f"not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}") from None
+        if text.startswith("\ufeff"):
+            raise InvalidEvent("a byte order mark stands inside the stream; only a file may start with one")
+        try:
+            value = json.loads(
+                text,
+                parse_float=Number,
+                parse_int=Number,
+                parse_constant=_no_constant,
+                object_pairs_hook=_Object,
+            )
+        except RecursionError:
+            raise InvalidEvent(f"nested deeper than {NESTING} levels") from None
+        except json.JSONDecodeError as error:
+            words = f"{error.msg.removesuffix(' at')} at character {error.pos + 1}"
+            raise InvalidEvent(f"not JSON: {words}") from None
+        except ValueError as error:
+            raise InvalidEvent(f"not JSON: {error}") from None
+        if not isinstance(value, dict):
+            hint = "; a file of one array is not JSON Lines: write one object per line"
+            raise InvalidEvent(f"not a JSON object{hint if isinstance(value, list) else ''}")
+        if raw.count(b"{") + raw.count(b"[") > NESTING and _depth(text) > NESTING:
+            raise InvalidEvent(f"nested deeper than {NESTING} levels")
+        return value
+
+    def _event(self, record: "_Record") -> Event:
+        pipeline = self._pipeline
+        key = self._key(record)
+        version = self._version(record)
+        time = None
+        if pipeline.time is not None and (value := record.get(pipeline.time.field, empty=None)) is not None:
+            time = _timestamp(value, pipeline.time.field, pipeline.time.unit)
+        if self._is_delete(record):
+            return Event(key, version, DELETED, time)
+        labels = tuple(_label(record, level) for level in pipeline.levels)
+        self._check_paths(labels)
+        measures = tuple(_measure(record, measure) for measure in pipeline.measures)
+        return Event(key, version, Content(labels, measures), time)
+
+    def _key(self, record: "_Record") -> str:
+        fields = self._pipeline.key
+        parts = [_text(record, field) for field in fields]
+        key = parts[0] if len(parts) == 1 else nodepath.join(parts)
+        if len(key.encode()) > KEY_BYTES:
+            _refuse(fields[0], f"the key is longer than {KEY_BYTES} bytes")
+        return key
+
+    def _version(self, record: "_Record") -> int:
+        version = self._pipeline.version
+        if version is None:
+            return 0
+        value = record.get(version.field, empty=None)
+        if value is None:
+            _refuse(version.field, "missing; every event needs its version")
+        if version.type == "timestamp":
+            return _timestamp(value, version.field, version.unit)
+        text = _numeral(value, version.field)
+        try:
+            return parse_decimal(text, 0, VERSION_MAX)
+        except ValueError as error:
+            hint = '; for times write type = "timestamp"' if "not a number" in str(error) else ""
+            _refuse(version.field, f"{error}; a version is a whole number{hint}")
+
+    def _is_delete(self, record: "_Record") -> bool:
+        delete = self._pipeline.delete
+        if delete is None:
+            return False
+        value = record.get(delete.field)
+        if value is None:
+            return False
+        text = _scalar_text(value, delete.field)
+        if delete.equals is not None:
+            return text == delete.equals
+        lowered = "?" if text is None else text.lower()
+        if lowered in _TRUE:
+            return True
+        if lowered in _FALSE:
+            return False
+        _refuse(delete.field, f"{_what(value)} is neither true nor false")
+
+    def _check_paths(self, labels: tuple[str, ...]) -> None:
+        for rollup, indexes in zip(self._pipeline.rollups, self._pipeline.rollup_levels, strict=True):
+            path = nodepath.join([labels[index] for index in indexes])
+            if len(path) > PATH_BYTES // 4 and len(path.encode()) > PATH_BYTES:
+                raise InvalidEvent(f"the path in rollup {rollup.name} is longer than {PATH_BYTES} bytes")
+
+
+class _Object(dict[str, Any]):
+    """A JSON object, or a row, that remembers which names stood in it more than once."""
+
+    __slots__ = ("twice",)
+
+    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
+        super().__init__(pairs)
+        self.twice: frozenset[str] = frozenset()
+        if len(self) != len(pairs):
+            self.twice = frozenset(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
+
+
+class _Record:
+    """A record with lookup by path; None is missing. `empty` says what an empty cell of a CSV counts as."""
+
+    def get(self, field: FieldPath, empty: str | None = "") -> Any:
+        raise NotImplementedError
+
+
+class _Nested(_Record):
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def get(self, field: FieldPath, empty: str | None = "") -> Any:  # noqa: ARG002
+        value: Any = self._values
+        for segment in field.segments:
+            if not isinstance(value, Mapping):
+                return None
+            if isinstance(value, _Object) and segment in value.twice:
+                _refuse(field, f"the name {shown(segment)} stands twice in one object")
+            value = value.get(segment)
+        return value
+
+
+class _Cells(_Record):
+    def __init__(self, cells: _Object) -> None:
+        self._cells = cells
+
+    def get(self, field: FieldPath, empty: str | None = "") -> Any:
+        if field.column in self._cells.twice:
+            _refuse(field, f"the name {shown(field.column)} stands twice in the header")
+        return self._cells.get(field.column) or (empty if field.column in self._cells else None)
+
+
+class _NestedOrFlat(_Nested):
+    def get(self, field: FieldPath, empty: str | None = "") -> Any:  # noqa: ARG002
+        value = self._values.get(field.column)
+        return super().get(field) if value is None else value
+
+
+def _label(record: _Record, level: Level) -> str:
+    if level.window is None:
+        value = record.get(level.field)
+        if value is None and level.missing is not None:
+            return level.missing
+        label = _text(record, level.field)
+        if len(label) > LABEL_BYTES // 4 and len(label.encode()) > LABEL_BYTES:
+            _refuse(level.field, f"the label is longer than {LABEL_BYTES} bytes")
+        return label
+    value = record.get(level.field, empty=None)
+    if value is None:
+        if level.missing is not None:
+            return level.missing
+        _refuse(level.field, "missing; the level is a time window and names no default")
+    return level.window.label(level.window.start(_timestamp(value, level.field, level.unit)))
+
+
+def _measure(record: _Record, measure: Measure) -> int:
+    value = record.get(measure.field, empty=None)
+    if value is None:
+        if measure.missing == "zero":
+            return 0
+        _refuse(measure.field, 'missing; a measure that may be missing says missing = "zero"')
+    text = _numeral(value, measure.field)
+    try:
+        return parse_decimal(text, measure.scale, MEASURE_LIMIT, rounding=measure.round is not None)
+    except ValueError as error:
+        _refuse(measure.field, str(error))
+
+
+def _text(record: _Record, field: FieldPath) -> str:
+    """A key's or label's text: text as it is, an integer as its digits."""
+    value = record.get(field)
+    if value is None:
+        _refuse(field, "missing")
+    if isinstance(value, bool) or not isinstance(value, str | Integral):
+        _refuse(field, f"{_what(value)} cannot be a key or label; text or a whole number can")
+    if not isinstance(value, str):
+        return _printed(value, field)
+    if isinstance(value, Number):
+        if value.lstrip("-").isdigit():
+            return "0" if value == "-0" else str(value)
+        _refuse(
+            field,
+            f"{shown(value)} cannot be a key or label; of numbers only whole ones without point or exponent",
+        )
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        _refuse(field, "the text holds half of a surrogate pair, which no UTF-8 text can")
+    return value
+
+
+def _numeral(value: Any, field: FieldPath) -> str:
+    """The text of a number, from a number or from text that holds one."""
+    if not isinstance(value, bool):
+        if isinstance(value, str):
+            return value
+        if isinstance(value, Real | Decimal):
+            return _printed(value, field)
+    _refuse(field, f"{_what(value)} is not a number")
+
+
+def _printed(value: object, field: FieldPath) -> str:
+    """The text that a number prints; Python prints no whole number of more than some thousand digits."""
+    try:
+        return str(value)
+    except ValueError:
+        _refuse(field, "the number has thousands of digits")
+
+
+def _timestamp(value: Any, field: FieldPath, unit: str) -> int:
+    text = python_timestamp(value) if isinstance(value, date) else _numeral(value, field)
+    try:
+        return parse_timestamp(text, unit)
+    except ValueError as error:
+        _refuse(field, str(error))
+
+
+def _scalar_text(value: Any, field: FieldPath) -> str | None:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return _printed(value, field) if isinstance(value, str | Integral) else None
+
+
+def _what(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return "an object"
+    if isinstance(value, list | tuple):
+        return "an array"
+    return shown(str(value))
+
+
+def _refuse(field: FieldPath, words: str) -> NoReturn:
+    raise InvalidEvent(f"field {field}: {words}")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _depth(text: str) -> int:
+    """Levels of nesting of a JSON text, also where a name that stands twice hides one of its values."""
+    deepest = depth = 0
+    for match in _BRACKET_OR_STRING.finditer(text):
+        depth += _STEP.get(match[0], 0)
+        deepest = max(deepest, depth)
+    return deepest

@@ -1,0 +1,193 @@
+"""A pipeline's definition: what an event is, which trees it is counted in, and which sums are kept.
+
+Frozen values only. `definition_toml` reads the same from a file.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from itertools import chain
+from typing import Any, Literal
+
+from oncefold.core.fieldpath import FieldPath
+from oncefold.core.timestamps import Window
+
+Unit = Literal["s", "ms", "us", "ns"]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Which field orders the events of a key: an integer, or a timestamp read to the nanosecond."""
+
+    field: FieldPath
+    type: Literal["integer", "timestamp"] = "integer"
+    unit: Unit = "s"
+
+
+@dataclass(frozen=True, slots=True)
+class Time:
+    """The event's own time; it feeds freshness, never the totals."""
+
+    field: FieldPath
+    unit: Unit = "s"
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """When an event is a delete: the field is true, or has the text `equals`."""
+
+    field: FieldPath
+    equals: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One level of a rollup: a field's text, or the window that a time field falls in."""
+
+    field: FieldPath
+    window: Window | None = None
+    unit: Unit = "s"
+    missing: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What a person calls the level: its field, with the window."""
+        return f"{self.field}" if self.window is None else f"{self.field} ({self.window})"
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """A tree: its name and its levels from the root down; no levels means a root alone."""
+
+    name: str
+    levels: tuple[Level, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A sum that every node keeps, exact at `scale` decimal places."""
+
+    name: str
+    field: FieldPath
+    scale: int
+    round: Literal["half-even"] | None = None
+    missing: Literal["reject", "zero"] = "reject"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """The whole definition; equal definitions give equal totals from equal events."""
+
+    name: str
+    key: tuple[FieldPath, ...]
+    rollups: tuple[Rollup, ...]
+    measures: tuple[Measure, ...] = ()
+    version: Version | None = None
+    time: Time | None = None
+    delete: Delete | None = None
+
+    @cached_property
+    def levels(self) -> tuple[Level, ...]:
+        """The distinct levels of all rollups in order of first mention: the labels of a leaf."""
+        return tuple(dict.fromkeys(chain.from_iterable(rollup.levels for rollup in self.rollups)))
+
+    @cached_property
+    def rollup_levels(self) -> tuple[tuple[int, ...], ...]:
+        """For each rollup, the indexes of its levels within `levels`."""
+        place = {level: index for index, level in enumerate(self.levels)}
+        return tuple(tuple(place[level] for level in rollup.levels) for rollup in self.rollups)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of all that the totals depend on; the pipeline's name and its event time are not among it."""
+        return hashlib.sha256(json.dumps(_meaning(self), sort_keys=True).encode()).hexdigest()
+
+    def rollup_index(self, name: str) -> int:
+        """The index of the rollup with this name. Raises KeyError."""
+        for index, rollup in enumerate(self.rollups):
+            if rollup.name == name:
+                return index
+        raise KeyError(name)
+
+
+def _meaning(pipeline: Pipeline) -> dict[str, Any]:
+    meaning: dict[str, Any] = _plain(asdict(pipeline))
+    del meaning["name"], meaning["time"]
+    return meaning
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def changes_of_meaning(old: Pipeline, new: Pipeline) -> list[str]:
+    """What `new` would make of totals kept under `old` that they do not mean: one line each, empty if none.
+
+    A measure or level that used to reject events without its field may begin to accept them, and a measure may
+    begin to round what it used to reject: the events rejected so far are on the reject list and can be redriven.
+    Everything else changes what is kept.
+    """
+    return list(chain(_event_changes(old, new), _rollup_changes(old, new), _measure_changes(old, new)))
+
+
+def _event_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
+    for name in ("key", "version", "delete"):
+        before, after = getattr(old, name), getattr(new, name)
+        if before != after:
+            yield f"[event] {name} was {_words(before)} and is now {_words(after)}"
+
+
+def _rollup_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
+    if [r.name for r in old.rollups] != [r.name for r in new.rollups]:
+        yield f"[rollups] were {_names(old.rollups)} and are now {_names(new.rollups)}"
+        return
+    if old.rollup_levels != new.rollup_levels:
+        yield f"[rollups] the labels of a leaf were {_words(old.levels)} and are now {_words(new.levels)}"
+    for before, after in zip(old.rollups, new.rollups, strict=True):
+        pairs = list(zip(before.levels, after.levels, strict=False))
+        if len(before.levels) != len(after.levels) or not all(_widens_level(b, a) for b, a in pairs):
+            yield f"[rollups] {before.name} was {_words(before.levels)} and is now {_words(after.levels)}"
+
+
+def _widens_level(old: Level, new: Level) -> bool:
+    same = (old.field, old.window, old.unit) == (new.field, new.window, new.unit)
+    return same and (old.missing is None or old.missing == new.missing)
+
+
+def _measure_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
+    if [m.name for m in old.measures] != [m.name for m in new.measures]:
+        yield f"[measures] were {_names(old.measures)} and are now {_names(new.measures)}"
+        return
+    for before, after in zip(old.measures, new.measures, strict=True):
+        if not _widens_measure(before, after):
+            yield f"[measures] {before.name} was {_words(before)} and is now {_words(after)}"
+
+
+def _widens_measure(old: Measure, new: Measure) -> bool:
+    same = (old.field, old.scale) == (new.field, new.scale)
+    return same and old.round in {None, new.round} and old.missing in {"reject", new.missing}
+
+
+def _names(named: tuple[Rollup, ...] | tuple[Measure, ...]) -> str:
+    return ", ".join(item.name for item in named) or "none"
+
+
+def _words(value: Any) -> str:
+    if value is None:
+        return "absent"
+    if isinstance(value, tuple):
+        return "[" + ", ".join(map(_words, value)) + "]"
+    if isinstance(value, FieldPath):
+        return str(value)
+    parts = (f"{name} {item}" for name, item in _fields(value) if item is not None)
+    return "{" + ", ".join(parts) + "}"
+
+
+def _fields(value: Any) -> list[tuple[str, Any]]:
+    return [(name, getattr(value, name)) for name in value.__dataclass_fields__]

@@ -1,0 +1,297 @@
+"""The definition as a TOML text: read with errors that name the place and the mend, and written back.
+
+The text that `to_toml` writes is the canonical form that a store keeps.
+"""
+
+import difflib
+import json
+import re
+import tomllib
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NoReturn
+
+from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
+from oncefold.core.errors import DefinitionError
+from oncefold.core.fieldpath import FieldPath
+from oncefold.core.limits import MEASURE_DIGITS, NAME_CHARS
+from oncefold.core.timestamps import UNIT_PLACES, Window
+
+_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{NAME_CHARS - 1}}}", re.ASCII)
+RESERVED_NAMES = frozenset({"count", "rollup", "path", "depth", "label"})
+"""Columns of the results, which no rollup or measure may be called, in any case."""
+_MISSING = object()
+
+
+def parse_toml(text: str, origin: str = "pipeline") -> Pipeline:
+    """Read a definition; `origin` names the text in errors. Raises DefinitionError."""
+    try:
+        document = tomllib.loads(text)
+    except RecursionError:
+        raise DefinitionError(f"{origin}: not valid TOML: nested too deeply; no setting needs it") from None
+    except ValueError as error:
+        raise DefinitionError(f"{origin}: not valid TOML: {error}; mend the text at that place") from None
+    return from_dict(document, origin)
+
+
+def from_dict(document: Mapping[str, Any], origin: str = "pipeline") -> Pipeline:
+    """The same from parsed tables. Raises DefinitionError."""
+    top = _Table(document, origin)
+    event = top.table("event", 'write a table [event] with at least key = "FIELD"')
+    rollups = top.table("rollups", 'write a table [rollups] with at least one tree, such as by_region = ["Region"]')
+    measures = top.table("measures", None)
+    pipeline = Pipeline(
+        name=top.name_of("name"),
+        key=_key(event),
+        version=_version(event),
+        time=_time(event),
+        delete=_delete(event),
+        rollups=tuple(_rollup(rollups, name) for name in rollups.values),
+        measures=tuple(_measure(measures, name) for name in measures.values),
+    )
+    if not pipeline.rollups:
+        rollups.fail(None, "no rollup is defined", 'add one, such as by_region = ["Region"]')
+    for table in (top, event):
+        table.finish()
+    return pipeline
+
+
+class _Table:
+    """One TOML table with its place, and the words for what is wrong in it."""
+
+    def __init__(self, values: Mapping[str, Any], origin: str, place: str = "", joint: str = "") -> None:
+        self.values, self.origin, self.place, self.joint = values, origin, place, joint
+        self.read: set[str] = set()
+
+    def where(self, key: str | None) -> str:
+        """The place of a key in words: `[event] version.unit`."""
+        return self.place if key is None else f"{self.place}{self.joint}{key}"
+
+    def fail(self, key: str | None, wrong: str, mend: str) -> NoReturn:
+        places = (self.origin, self.where(key), wrong)
+        raise DefinitionError(f"{': '.join(filter(None, places))}; {mend}")
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.read.add(key)
+        return self.values.get(key, default)
+
+    def table(self, key: str, mend: str | None) -> "_Table":
+        value = self.get(key, _MISSING)
+        if value is _MISSING and mend is not None:
+            self.fail(None, f"the table [{key}] is missing", mend)
+        value = {} if value is _MISSING else value
+        if not isinstance(value, Mapping):
+            self.fail(None, f"{key} is not a table", f"write [{key}] on a line of its own")
+        return _Table(value, self.origin, f"[{key}]", " ")
+
+    def inline(self, key: str, value: Mapping[str, Any]) -> "_Table":
+        return _Table(value, self.origin, self.where(key), ".")
+
+    def finish(self) -> None:
+        for key in self.values:
+            if key not in self.read:
+                near = difflib.get_close_matches(key, self.read, 1)
+                known = ", ".join(sorted(self.read))
+                mend = f"did you mean {near[0]}?" if near else f"known here: {known}"
+                self.fail(key, "no such setting", mend)
+
+    def name_of(self, key: str) -> str:
+        value = self.get(key)
+        if value is None:
+            self.fail(None, f"{key} is missing", f'write {key} = "my-pipeline" at the top')
+        if not isinstance(value, str) or not _NAME.fullmatch(value):
+            self.fail(
+                key,
+                f"{value!r} is not a name",
+                f"use a letter, then letters, digits, - or _ (up to {NAME_CHARS})",
+            )
+        return value
+
+    def field(self, key: str, value: Any) -> FieldPath:
+        if not isinstance(value, str):
+            self.fail(key, f"{value!r} is not a field", 'write its name or dotted path, such as "Hierarchy.Region"')
+        try:
+            return FieldPath.parse(value)
+        except ValueError as error:
+            self.fail(key, str(error), "write names joined by dots, and quote a name that holds one: '\"a.b\".c'")
+
+    def own_field(self) -> FieldPath:
+        value = self.get("field", _MISSING)
+        if value is _MISSING:
+            self.fail(None, "field is missing", 'write { field = "NAME", ... }')
+        return self.field("field", value)
+
+    def choice(self, key: str, options: Collection[str], default: str | None) -> Any:
+        value = self.get(key, default)
+        if value is not default and value not in options:
+            self.fail(key, f"{value!r} is not one of its values", f"use one of {', '.join(options)}")
+        return value
+
+
+def _key(event: _Table) -> tuple[FieldPath, ...]:
+    value = event.get("key", _MISSING)
+    if value is _MISSING:
+        event.fail(None, "key is missing", 'write key = "FIELD", or key = ["FIELD", "FIELD"] for several')
+    parts = value if isinstance(value, list) else [value]
+    if not parts:
+        event.fail("key", "the list is empty", "name at least one field")
+    return tuple(event.field("key", part) for part in parts)
+
+
+def _field_or_table(event: _Table, key: str) -> _Table | None:
+    value = event.get(key)
+    if value is None:
+        return None
+    return event.inline(key, value if isinstance(value, Mapping) else {"field": value})
+
+
+def _version(event: _Table) -> Version | None:
+    table = _field_or_table(event, "version")
+    if table is None:
+        return None
+    version = Version(
+        table.own_field(),
+        table.choice("type", ("integer", "timestamp"), "integer"),
+        table.choice("unit", tuple(UNIT_PLACES), "s"),
+    )
+    if version.type == "integer" and "unit" in table.values:
+        table.fail("unit", "an integer version has no unit", 'drop it, or write type = "timestamp"')
+    table.finish()
+    return version
+
+
+def _time(event: _Table) -> Time | None:
+    table = _field_or_table(event, "time")
+    if table is None:
+        return None
+    time = Time(table.own_field(), table.choice("unit", tuple(UNIT_PLACES), "s"))
+    table.finish()
+    return time
+
+
+def _delete(event: _Table) -> Delete | None:
+    table = _field_or_table(event, "delete")
+    if table is None:
+        return None
+    equals = table.get("equals")
+    if isinstance(equals, bool):
+        equals = str(equals).lower()
+    elif isinstance(equals, int):
+        equals = str(equals)
+    if equals is not None and not isinstance(equals, str):
+        table.fail("equals", f"{equals!r} is not a text or a whole number", 'write, for example, equals = "delete"')
+    delete = Delete(table.own_field(), equals)
+    table.finish()
+    return delete
+
+
+def _rollup(rollups: _Table, name: str) -> Rollup:
+    _check_name(rollups, name)
+    levels = rollups.get(name)
+    if not isinstance(levels, list):
+        rollups.fail(name, f"{levels!r} is not a list of levels", f'write {name} = ["FIELD", "FIELD"], root first')
+    rollup = Rollup(name, tuple(_level(rollups, name, level) for level in levels))
+    if len(set(rollup.levels)) != len(rollup.levels):
+        rollups.fail(name, "a level stands twice", "name each level once")
+    return rollup
+
+
+def _level(rollups: _Table, name: str, value: Any) -> Level:
+    table = rollups.inline(name, value if isinstance(value, Mapping) else {"field": value})
+    field = table.own_field()
+    window = table.get("window")
+    missing = table.get("missing")
+    if missing is not None and not isinstance(missing, str):
+        table.fail("missing", f"{missing!r} is not a label", 'write, for example, missing = "(none)"')
+    unit = table.choice("unit", tuple(UNIT_PLACES), "s")
+    if window is None and "unit" in table.values:
+        table.fail("unit", "only a time window has a unit", 'drop it, or write window = "1h"')
+    table.finish()
+    if window is None:
+        return Level(field, missing=missing)
+    try:
+        return Level(field, Window.parse(str(window)), unit, missing)
+    except ValueError as error:
+        table.fail("window", str(error), 'for example window = "1h"')
+
+
+def _measure(measures: _Table, name: str) -> Measure:
+    _check_name(measures, name)
+    value = measures.get(name)
+    if not isinstance(value, Mapping):
+        measures.fail(name, f"{value!r} is not a measure", f'write {name} = {{ sum = "FIELD", scale = 2 }}')
+    table = measures.inline(name, value)
+    field = table.get("sum", _MISSING)
+    if field is _MISSING:
+        table.fail(None, "sum is missing", f'write {name} = {{ sum = "FIELD", scale = 2 }}')
+    scale = table.get("scale", 0)
+    if not isinstance(scale, int) or isinstance(scale, bool) or not 0 <= scale <= MEASURE_DIGITS:
+        mend = f"write a whole number from 0 to {MEASURE_DIGITS}, such as scale = 2"
+        table.fail("scale", f"{scale!r} is not a number of decimal places", mend)
+    measure = Measure(
+        name,
+        table.field("sum", field),
+        scale,
+        table.choice("round", ("half-even",), None),
+        table.choice("missing", ("reject", "zero"), "reject"),
+    )
+    table.finish()
+    return measure
+
+
+def _check_name(table: _Table, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        table.fail(name, "not a name", f"use a letter, then letters, digits, - or _ (up to {NAME_CHARS})")
+    if name.lower() in RESERVED_NAMES:
+        table.fail(name, "this name is taken by a column of the results", "choose another")
+
+
+def to_toml(pipeline: Pipeline) -> str:
+    """The canonical text of a definition; `parse_toml` gives the equal pipeline back."""
+    return "\n".join(_lines(pipeline)) + "\n"
+
+
+def _lines(pipeline: Pipeline) -> Iterator[str]:
+    yield f"name = {_value(pipeline.name)}"
+    yield from ("", "[event]")
+    keys = [str(path) for path in pipeline.key]
+    yield f"key = {_value(keys[0] if len(keys) == 1 else keys)}"
+    if pipeline.version is not None:
+        extra = {"type": "timestamp", "unit": pipeline.version.unit} if pipeline.version.type == "timestamp" else {}
+        yield f"version = {_value({'field': str(pipeline.version.field), **extra})}"
+    if pipeline.time is not None:
+        yield f"time = {_value({'field': str(pipeline.time.field), 'unit': pipeline.time.unit})}"
+    if pipeline.delete is not None:
+        yield f"delete = {_value({'field': str(pipeline.delete.field), 'equals': pipeline.delete.equals})}"
+    yield from ("", "[rollups]")
+    for rollup in pipeline.rollups:
+        yield f"{rollup.name} = {_value([_level_value(level) for level in rollup.levels])}"
+    yield from ("", "[measures]")
+    for measure in pipeline.measures:
+        value = {
+            "sum": str(measure.field),
+            "scale": measure.scale,
+            "round": measure.round,
+            "missing": measure.missing,
+        }
+        yield f"{measure.name} = {_value(value)}"
+
+
+def _level_value(level: Level) -> str | dict[str, Any]:
+    if level.window is None and level.missing is None:
+        return str(level.field)
+    if level.window is None:
+        return {"field": str(level.field), "missing": level.missing}
+    return {
+        "field": str(level.field),
+        "window": str(level.window),
+        "unit": level.unit,
+        "missing": level.missing,
+    }
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items() if item is not None) + " }"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -1,0 +1,29 @@
+"""The few errors a caller can act on; every message says what, where and what to do."""
+
+
+class OncefoldError(Exception):
+    """Base of all errors meant for a person; the command line prints them without a stack trace."""
+
+
+class DefinitionError(OncefoldError):
+    """A pipeline definition is wrong, or does not fit the store; mend the definition."""
+
+
+class InvalidEvent(OncefoldError):  # noqa: N818 - it is a verdict on data, the stream goes on
+    """One event cannot be read; it goes to the reject list with these words as its reason."""
+
+
+class SourceError(OncefoldError):
+    """A source cannot be read, or is not what was read before; nothing of it was folded."""
+
+
+class StoreError(OncefoldError):
+    """The store cannot be opened, written or trusted; the last commit is intact."""
+
+
+class StoreLockedError(StoreError):
+    """Another process writes this store; readers need not care."""
+
+
+class QuestionError(OncefoldError):
+    """A question names a node, key, rollup or commit that does not exist."""

@@ -1,0 +1,39 @@
+"""Every limit of the meaning, by name and with its unit; all runtimes share them.
+
+The sizes are those that DynamoDB sets for keys (2,048 bytes for a partition key, 1,024 for a sort key:
+"Quotas in Amazon DynamoDB"), so that what one runtime accepts the other accepts too.
+"""
+
+MEASURE_DIGITS = 18
+"""Decimal digits of one event's measure at its scale; such a value fits a signed 64-bit integer."""
+
+MEASURE_LIMIT = 10**MEASURE_DIGITS
+"""A measure's mantissa lies strictly between plus and minus this."""
+
+VERSION_MIN, VERSION_MAX = -(2**63) + 1, 2**63 - 1
+"""Versions and nanosecond timestamps lie within these; the least 64-bit value is kept free to mean "none".
+
+The readers refuse the two bounds themselves too, so that one bound on the magnitude says it all.
+"""
+
+KEY_BYTES = 2_048
+"""UTF-8 bytes of a key, after joining the parts of a composite key."""
+
+LABEL_BYTES = 1_024
+"""UTF-8 bytes of one label."""
+
+PATH_BYTES = 1_920
+"""UTF-8 bytes of a node's written path; a rollup's name fits beside it in one partition key."""
+
+NAME_CHARS = 64
+"""Characters of a pipeline's, rollup's or measure's name."""
+
+RECORD_BYTES = 16 * 2**20
+"""Bytes of one record (a line); a longer one is rejected without being held in memory whole."""
+
+NESTING = 64
+"""Levels of JSON nesting that are read; deeper records are rejected."""
+
+assert MEASURE_LIMIT < VERSION_MAX
+assert PATH_BYTES + NAME_CHARS < 2_048
+assert LABEL_BYTES <= PATH_BYTES

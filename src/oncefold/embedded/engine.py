@@ -1,0 +1,174 @@
+"""The engine: folds batches in memory and turns them into commits for the store.
+
+Memory runs ahead of the store by the batches that are folded and not yet committed. If a commit fails, the engine is
+of no further use: it is opened again from the store, which holds a prefix of whole commits.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from oncefold.columnar.batch import NO_TIME, Batch
+from oncefold.columnar.keyed import Accumulated, Clash, Folded, KeyedState
+from oncefold.columnar.tree import Trees
+from oncefold.core.decimals import format_decimal
+from oncefold.core.fold import Outcome
+from oncefold.store.commit import PAGE_ROWS, Changes, Commit, Conflict, Page, Reject, SourcePosition, States
+from oncefold.store.writer import Store
+
+
+@dataclass(slots=True)
+class _Pending:
+    """Batches that are folded and wait for their commit."""
+
+    folded: list[Folded] = field(default_factory=list)
+    rejects: list[Reject] = field(default_factory=list)
+    conflicts: list[Conflict] = field(default_factory=list)
+    positions: dict[str, SourcePosition] = field(default_factory=dict)
+    redriven: list[int] = field(default_factory=list)
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    newest_time: int = NO_TIME
+    rows: int = 0
+
+
+class Engine:
+    """The keyed state and the trees of one open store."""
+
+    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+        """Load the store's last commit. Raises StoreError if its contents are damaged."""
+        loaded = store.load()
+        self.pipeline = loaded.pipeline
+        self.positions = {source: position.state for source, position in loaded.positions.items()}
+        """The committed state of each source when the engine was opened."""
+        self._clock = clock
+        self._seq = loaded.seq
+        self._state = KeyedState(len(self.pipeline.measures))
+        for keys in loaded.keys:
+            self._state.add_keys(keys)
+        self._state.set_states(0, loaded.states)
+        self._trees = Trees(self.pipeline)
+        self._paging = loaded.paging
+        if loaded.nodes:
+            self._trees.restore(loaded.places, loaded.nodes, loaded.totals)
+        self._pending = _Pending()
+
+    @property
+    def keys(self) -> int:
+        """Keys ever met, those folded but not yet committed included."""
+        return self._state.count
+
+    @property
+    def pending_rows(self) -> int:
+        """Records folded since the last commit was taken."""
+        return self._pending.rows
+
+    @property
+    def has_pending(self) -> bool:
+        """Whether there is anything to commit, a position included."""
+        pending = self._pending
+        return bool(pending.folded or pending.rejects or pending.positions or pending.redriven)
+
+    def fold(
+        self, batch: Batch, position: SourcePosition | None = None, redriven: Sequence[int] = ()
+    ) -> Counter[Outcome]:
+        """Fold one batch into memory; the outcome of its events, rejects included."""
+        pending = self._pending
+        folded = self._state.fold(batch, self._trees.intern(batch.places)[batch.place], self._trees.places)
+        pending.folded.append(folded)
+        pending.rows += len(batch)
+        pending.conflicts.extend(self._conflict(clash, folded.changes) for clash in folded.clashes)
+        pending.newest_time = max(pending.newest_time, batch.newest_time)
+        pending.redriven.extend(redriven)
+        counts = Counter(folded.counts) + self.reject(batch.rejects)
+        pending.counts.update(folded.counts)
+        if position is not None:
+            pending.positions[position.source] = position
+        return counts
+
+    def reject(self, rejects: Iterable[Reject]) -> Counter[Outcome]:
+        """Put events that could not be read on the reject list."""
+        before = len(self._pending.rejects)
+        self._pending.rejects.extend(rejects)
+        counts = Counter({Outcome.REJECTED: len(self._pending.rejects) - before})
+        self._pending.counts.update(counts)
+        return +counts
+
+    def take_commit(self) -> Commit:
+        """Everything folded since the last call, as the next commit; the caller hands it to the store."""
+        pending, self._pending = self._pending, _Pending()
+        self._seq += 1
+        changes = _joined(pending.folded, len(self.pipeline.measures))
+        new_places, new_nodes = self._trees.new_places_and_nodes()
+        net = _summed(pending.folded, self._trees.places.count, len(self.pipeline.measures))
+        deltas, totals = self._trees.apply(net, new_nodes)
+        self._paging.add(self._seq, changes)
+        due = self._paging.due(self._state.count)
+        self._paging.snapshotted(due)
+        return Commit(
+            at=self._clock(),
+            changes=changes,
+            new_keys=pa.concat_arrays([pa.array([], pa.large_binary()), *(f.new_keys for f in pending.folded)]),
+            new_places=new_places,
+            new_nodes=new_nodes,
+            deltas=deltas,
+            totals=totals,
+            counts=dict(+pending.counts),
+            newest_time=None if pending.newest_time == NO_TIME else pending.newest_time,
+            positions=list(pending.positions.values()),
+            rejects=pending.rejects,
+            conflicts=pending.conflicts,
+            redriven=pending.redriven,
+            pages=[Page(n, self._state.states(n * PAGE_ROWS, (n + 1) * PAGE_ROWS)) for n in due],
+        )
+
+    def _conflict(self, clash: Clash, changes: Changes) -> Conflict:
+        at = clash.kept
+        arrived = self._content(int(changes.states.place[at]), changes.states.measures[:, at].tolist())
+        stood = self._content(clash.place_before, clash.measures_before)
+        won = clash.outcome is Outcome.CONFLICT_WON
+        version = int(changes.states.version[at])
+        kept, dropped = (arrived, stood) if won else (stood, arrived)
+        return Conflict(self._state.key(clash.row), version, kept, dropped)
+
+    def _content(self, place: int, measures: Sequence[int]) -> str:
+        if place < 0:
+            return "null"
+        amounts = [
+            format_decimal(m, measure.scale) for m, measure in zip(measures, self.pipeline.measures, strict=True)
+        ]
+        return json.dumps({"labels": self._trees.labels(place), "measures": amounts}, ensure_ascii=False)
+
+
+def _joined(folded: Sequence[Folded], measures: int) -> Changes:
+    parts = [part.changes for part in folded]
+    if len(parts) == 1:
+        return parts[0]
+    if not parts:
+        none = np.zeros(0, np.int64)
+        states = States(none, none.astype(np.int32), np.zeros((measures, 0), np.int64))
+        return Changes(none.astype(np.uint32), none.astype(np.uint8), states)
+    return Changes(
+        np.concatenate([part.row for part in parts]),
+        np.concatenate([part.outcome for part in parts]),
+        States(
+            np.concatenate([part.states.version for part in parts]),
+            np.concatenate([part.states.place for part in parts]),
+            np.concatenate([part.states.measures for part in parts], axis=1),
+        ),
+    )
+
+
+def _summed(folded: Sequence[Folded], places: int, measures: int) -> Accumulated:
+    total = Accumulated(
+        np.zeros(places, np.int64), np.zeros((places, measures), np.int64), np.zeros((places, measures), np.int64)
+    )
+    for part in folded:
+        known = len(part.accumulated.count)
+        total.count[:known] += part.accumulated.count
+        total.high[:known] += part.accumulated.high
+        total.low[:known] += part.accumulated.low
+    return total

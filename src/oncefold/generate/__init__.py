@@ -1,0 +1,42 @@
+"""Streams of events like the workshop's, with every kind of trouble, and the right answer beside them.
+
+    from oncefold.generate import Workload, generate, truth, write
+
+    workload = Workload(count=100_000, duplicates=0.1, modifications=0.3, out_of_order=0.05, seed=7)
+    lines = b"".join(generate(workload))          # the same bytes every time
+    right = truth(workload)["nodes"]["Delta"]     # {"count": ..., "value": "..."}
+    right = write(workload, "events.jsonl.zst")   # both at once
+
+Nothing here reads a clock or a global random source.
+"""
+
+from oncefold.generate.events import Events, Kind, Outcome
+from oncefold.generate.output import FORMATS, Format, Sink, generate, guess_format, open_sink, write
+from oncefold.generate.planner import plan
+from oncefold.generate.table import arrow_table, schema
+from oncefold.generate.tally import Tally, truth
+from oncefold.generate.text import csv_lines, json_lines
+from oncefold.generate.workload import Counts, Workload, WorkloadError
+
+__all__ = [
+    "FORMATS",
+    "Counts",
+    "Events",
+    "Format",
+    "Kind",
+    "Outcome",
+    "Sink",
+    "Tally",
+    "Workload",
+    "WorkloadError",
+    "arrow_table",
+    "csv_lines",
+    "generate",
+    "guess_format",
+    "json_lines",
+    "open_sink",
+    "plan",
+    "schema",
+    "truth",
+    "write",
+]

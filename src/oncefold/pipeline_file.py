@@ -1,0 +1,20 @@
+"""The pipeline file: read from disk, with errors that name the file and the way on."""
+
+from pathlib import Path
+
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_toml import parse_toml
+from oncefold.core.errors import DefinitionError
+
+
+def load_pipeline(path: str | Path) -> Pipeline:
+    """The pipeline that a TOML file defines. Raises DefinitionError, whose words begin with the file's name."""
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise DefinitionError(f"{path}: no such file; write a commented example with: oncefold init {path}") from None
+    except UnicodeDecodeError as error:
+        raise DefinitionError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8 text") from None
+    except OSError as error:
+        raise DefinitionError(f"{path}: cannot be read: {error.strerror}; name a TOML file") from None
+    return parse_toml(text, str(path))

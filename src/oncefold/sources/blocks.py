@@ -1,0 +1,79 @@
+"""What a source hands on: blocks of whole records, and findings for a person. Frozen values only."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pyarrow as pa
+
+from oncefold.store.commit import SourcePosition
+
+TextKind = Literal["json", "csv"]
+TableKind = Literal["parquet", "arrow"]
+
+
+@dataclass(frozen=True, slots=True)
+class Oversize:
+    """A record that cannot be handed on whole; it is to be rejected, the stream goes on after it."""
+
+    offset: int
+    """Byte offset of its first byte in the (decompressed) stream."""
+    length: int
+    """Bytes without the newline that ends it."""
+    head: bytes
+    """Its first bytes, at most HEAD_BYTES."""
+    reason: str
+    """Why, in words for the reject list."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TextBlock:
+    """Whole records of text, contiguous in their stream.
+
+    Each record ends with a newline, except perhaps the last of a finished stream. CSV records may hold newlines
+    inside quotes. `data` may be empty: such a block carries a position, or only oversize records.
+    """
+
+    source: str
+    format: TextKind
+    data: memoryview
+    """The records' bytes; it owns its memory, which lives as long as the block."""
+    offset: int
+    """Byte offset of data[0] in the (decompressed) stream; a byte order mark counts, a header too."""
+    position: SourcePosition
+    """To be committed with this block: a run that resumes from it reads exactly what follows."""
+    consumed_bytes: int
+    """Bytes of the stored (perhaps compressed) stream that this block took, for progress: they add up to its size."""
+    header: tuple[str, ...] | None = None
+    """CSV: the names of the columns; None for JSON."""
+    delimiter: str | None = None
+    """CSV: the one character between fields; None for JSON."""
+    oversize: tuple[Oversize, ...] = ()
+    """Records that stood directly before `data` in the stream."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TableBlock:
+    """Rows of a Parquet or Arrow file, contiguous and in order; perhaps none, then it carries a position."""
+
+    source: str
+    table: pa.RecordBatch
+    """Only the columns that were asked for, and of those the ones that exist."""
+    first_row: int
+    """Number in the file of the first row, from 0."""
+    position: SourcePosition
+    consumed_bytes: int
+
+
+Block = TextBlock | TableBlock
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a source that a person should know; the other sources go on."""
+
+    source: str
+    kind: Literal["truncated", "replaced", "rotated", "unreadable"]
+    """`truncated` and `replaced`: not what was read before. `rotated`: noted, reading goes on. `unreadable`: the rest
+    of the source could not be read; a run that is not following ends with a SourceError that repeats it."""
+    words: str
+    """What happened and the way on, one sentence that names the source."""

@@ -1,0 +1,105 @@
+"""From the arguments of a run to the list of what is to be read."""
+
+import glob
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from oncefold.core.errors import SourceError
+from oncefold.sources.formats import Format, ReadOptions, extension_format, format_of
+
+STDIN: Final = "-"
+
+_TEMPORARY: Final = (".tmp", ".temp", ".part", ".partial", ".crdownload", ".swp", ".lock")
+"""Endings of files that are being written and will be renamed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One thing to read."""
+
+    source: str
+    """Its name in positions and rejects: the absolute real path, `-` for stdin, a pipe's path as it was given."""
+    path: str
+    """What to open; `-` for stdin."""
+    form: Format
+    is_pipe: bool = False
+    """Read once, front to back, without a position to resume from."""
+
+
+def discover(arguments: Sequence[str], options: ReadOptions) -> list[Input]:
+    """Everything the arguments name, in their order, what a directory or pattern holds sorted by path; nothing twice.
+
+    An argument is a file, a directory (all files below it whose extension is known, hidden and temporary ones left
+    out), a pattern (`*`, `?`, `[...]`, `**` for any depth), or `-`. Raises SourceError for a file or directory that is
+    not there and, unless following, for a directory or pattern without any file.
+    """
+    inputs: dict[str, Input] = {}
+    for argument in arguments:
+        for found in _inputs(argument, options):
+            inputs.setdefault(found.source, found)
+    return list(inputs.values())
+
+
+def _inputs(argument: str, options: ReadOptions) -> Iterator[Input]:
+    if argument == STDIN:
+        yield Input(STDIN, STDIN, format_of(STDIN, options), is_pipe=True)
+        return
+    path = Path(argument)
+    if path.is_dir():
+        files = list(_below(path, options))
+        missing = (
+            f"{argument}: no file below this directory has a name that says its format (such as .jsonl or .csv.gz)"
+        )
+    elif path.exists():
+        files = [path]
+        missing = ""
+    elif glob.has_magic(argument):
+        files = [Path(name) for name in sorted(glob.glob(argument, recursive=True)) if not Path(name).is_dir()]  # noqa: PTH207 - `**` in the middle of an absolute pattern
+        missing = f"{argument}: no file matches this pattern"
+    else:
+        raise SourceError(f"{argument}: there is no such file or directory")
+    if not files and not options.follow:
+        raise SourceError(missing)
+    for file in files:
+        yield _file(file, options)
+
+
+def _file(path: Path, options: ReadOptions) -> Input:
+    if not stat.S_ISREG(path.stat().st_mode):
+        name = _text(str(path))
+        form = format_of(STDIN if extension_format(name) is None else name, options)
+        return Input(name, str(path), form, is_pipe=True)
+    real = os.path.realpath(path)
+    try:
+        form = format_of(str(path), options)
+    except SourceError:
+        form = format_of(real, options)
+    return Input(_text(real), real, form)
+
+
+def _below(directory: Path, options: ReadOptions) -> Iterator[Path]:
+    """Files to read in a directory, sorted by path, and those of its directories."""
+    with os.scandir(directory) as entries:
+        names = sorted(entries, key=lambda entry: entry.name)
+    for entry in names:
+        if entry.name.startswith((".", "_")) or entry.name.endswith("~"):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(Path(entry.path), options)
+        elif entry.is_file() and _is_wanted(entry.name, options):
+            yield Path(entry.path)
+
+
+def _is_wanted(name: str, options: ReadOptions) -> bool:
+    if name.lower().endswith(_TEMPORARY):
+        return False
+    return options.format is not None or extension_format(name) is not None
+
+
+def _text(path: str) -> str:
+    """A path that can be stored as text, whatever bytes it holds."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

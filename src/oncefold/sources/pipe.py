@@ -1,0 +1,133 @@
+"""Reads stdin, or another pipe: front to back, once, handing on what has arrived before it grows stale."""
+
+import json
+import os
+from collections.abc import Iterator
+from typing import Final
+
+from oncefold.core.errors import SourceError
+from oncefold.sources.blocks import TextBlock
+from oncefold.sources.formats import Format, ReadOptions
+from oncefold.sources.rawstream import Damaged, Gzip, PlainFetched, RawStream, Zstd, compression_of
+from oncefold.sources.textstream import TextStream
+from oncefold.sources.waiting import Waiting
+from oncefold.store.commit import SourcePosition
+
+STALE_SECONDS: Final = 0.1
+"""Records that arrived wait no longer than this for others to share their block."""
+
+_MAGIC_BYTES: Final = 4
+_READ_BYTES: Final = 256 * 2**10
+
+
+def read_pipe(
+    source: str, descriptor: int, form: Format, options: ReadOptions, waiting: Waiting
+) -> Iterator[TextBlock]:
+    """Blocks until the writer closes the pipe, or until told to stop, which may leave a part of a record unread.
+
+    A position says only how many bytes were read in this run: a pipe cannot be resumed. Within 0.2 s of a stop the
+    iterator ends. Raises SourceError for a format that is not text, for damaged compressed data after what could be
+    read was handed on, and for a CSV header that cannot be one.
+    """
+    if not form.is_text:
+        raise SourceError(f"{source}: {form.kind} cannot be read from a pipe; write it to a file and name that")
+    pipe = _Pipe(descriptor, waiting)
+    progress = _PipeProgress(source)
+    stream = TextStream(source, form, options, progress)
+    raw = pipe.raw_stream()
+    progress.raw = raw
+    try:
+        yield from _read(stream, raw, pipe, waiting)
+    except Damaged as damage:
+        raise SourceError(f"{source}: {damage}; what could be read of it is counted") from None
+    if waiting.stopped() and not pipe.ended:
+        return
+    if fault := raw.fault():
+        raise SourceError(f"{source}: {fault}; what could be read of it is counted")
+    yield from stream.finish()
+
+
+def _read(stream: TextStream, raw: RawStream, pipe: "_Pipe", waiting: Waiting) -> Iterator[TextBlock]:
+    """Fill blocks, but hand on what is there when the oldest of it grows stale."""
+    oldest: float | None = None
+    while not waiting.stopped():
+        pipe.deadline = None if oldest is None else oldest + STALE_SECONDS
+        try:
+            count = raw.readinto(stream.space()[:_READ_BYTES])
+        except Damaged:
+            yield from stream.ready()
+            raise
+        if count:
+            stream.advance(count)
+            oldest = waiting.now() if oldest is None else oldest
+        elif pipe.ended:
+            break
+        if stream.full or (oldest is not None and waiting.now() >= oldest + STALE_SECONDS):
+            yield from stream.ready()
+            oldest = None
+    yield from stream.ready()
+
+
+class _Pipe:
+    """Bytes of a descriptor that may keep one waiting."""
+
+    def __init__(self, descriptor: int, waiting: Waiting) -> None:
+        self._descriptor, self._waiting = descriptor, waiting
+        self._ahead = b""
+        self.ended = False
+        self.deadline: float | None = None
+        """When to give up waiting for bytes; None is never."""
+
+    def raw_stream(self) -> RawStream:
+        """The pipe's bytes, decompressed if its first bytes say so; waits for those."""
+        while len(self._ahead) < _MAGIC_BYTES and not self.ended and not self._waiting.stopped():
+            self._ahead += self._receive(_READ_BYTES)
+        compression = compression_of(self._ahead)
+        if compression is None:
+            return PlainFetched(self.fetch)
+        return Gzip(self.fetch) if compression == "gzip" else Zstd(self.fetch_surely)
+
+    def fetch(self, size: int) -> bytes:
+        """Bytes that are here, waiting for some until the deadline; b"" if none came, or none will come."""
+        if self._ahead:
+            data, self._ahead = self._ahead[:size], self._ahead[size:]
+            return data
+        while not self.ended and not self._waiting.stopped():
+            if data := self._receive(size):
+                if self.deadline is None:
+                    self.deadline = self._waiting.now() + STALE_SECONDS
+                return data
+            if self.deadline is not None and self._waiting.now() >= self.deadline:
+                break
+        return b""
+
+    def fetch_surely(self, size: int) -> bytes:
+        """Bytes, however long they take; b"" if none will come. A zstd frame cannot pause half-way."""
+        self.deadline = None
+        return self.fetch(size)
+
+    def _receive(self, size: int) -> bytes:
+        now = self._waiting.now()
+        seconds = STALE_SECONDS if self.deadline is None else min(STALE_SECONDS, max(0.0, self.deadline - now))
+        if not self._waiting.readable(self._descriptor, seconds):
+            return b""
+        data = os.read(self._descriptor, size)
+        self.ended = not data
+        return data
+
+
+class _PipeProgress:
+    """The position of a pipe, as its stream sees it."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        self._consumed = 0
+        self.raw: RawStream | None = None
+
+    def position(self, resume: int, *, done: bool) -> SourcePosition:
+        state = {"kind": "pipe", "at": resume, "done": done}
+        return SourcePosition(self._source, json.dumps(state, separators=(",", ":")))
+
+    def consumed(self, resume: int, *, done: bool) -> int:  # noqa: ARG002 - what the stream took is what counts
+        before, self._consumed = self._consumed, self.raw.stored if self.raw is not None else 0
+        return self._consumed - before

@@ -1,0 +1,128 @@
+"""All sources of one run: planned first, then read in order, one block at a time."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from oncefold.core.errors import SourceError
+from oncefold.sources.blocks import Block, Finding
+from oncefold.sources.discover import Input, discover
+from oncefold.sources.follow import follow
+from oncefold.sources.formats import ReadOptions
+from oncefold.sources.pipe import read_pipe
+from oncefold.sources.plan import Task, opened, plan
+from oncefold.sources.tables import read_table
+from oncefold.sources.textfile import TextFile
+from oncefold.sources.waiting import RealWaiting, Waiting
+
+_TOLD: Final = 3
+"""Unreadable sources named in the error that ends a run."""
+
+
+class Sources:
+    """What a run reads. `blocks` is pulled by one thread; stopping and `total_bytes` are safe from any."""
+
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        options: ReadOptions | None = None,
+        positions: Mapping[str, str] | None = None,
+        waiting: Waiting | None = None,
+        stdin: int = 0,
+    ) -> None:
+        """`positions` are the states in the store by source; `stdin` is the descriptor that `-` means.
+
+        Opens nothing for reading yet, but looks at every file once. Raises SourceError as `discover` does.
+        """
+        self._arguments = arguments
+        self._options = options or ReadOptions()
+        self._positions = {} if positions is None or self._options.reread else dict(positions)
+        self._waiting = waiting or RealWaiting()
+        self._stdin = stdin
+        self.inputs: Sequence[Input] = discover(arguments, self._options)
+        self._findings: list[Finding] = []
+        self._tasks: list[Task] = []
+        self.total_bytes: int | None = None
+        """Stored bytes that this run will read, as far as known now; None if that has no end (stdin, following)."""
+        self.done_files = 0
+        """Files that were read to their end before this run and did not change."""
+        if self._options.follow:
+            self._check_followable()
+        else:
+            self._plan()
+
+    def blocks(self) -> Iterator[Block | Finding]:
+        """Blocks, and findings where they come up; commit each block's position together with what is in it.
+
+        Ends when everything was read, or soon after a stop. Raises SourceError at the end if a source could not be
+        read; all the others were read then.
+        """
+        yield from self._findings
+        if self._options.follow and not any(item.is_pipe for item in self.inputs):
+            yield from follow(self._arguments, self._options, self._positions, self._waiting)
+            return
+        unreadable: list[str] = []
+        for task in self._tasks:
+            if self._waiting.stopped():
+                break
+            try:
+                yield from self._read(task)
+            except SourceError as error:
+                unreadable.append(str(error))
+                yield Finding(task.input.source, "unreadable", str(error))
+            except OSError as error:
+                words = f"{task.input.source}: it cannot be read: {error.strerror or error}"
+                unreadable.append(words)
+                yield Finding(task.input.source, "unreadable", words)
+        if unreadable:
+            more = f"; and {len(unreadable) - _TOLD} more" if len(unreadable) > _TOLD else ""
+            raise SourceError("; ".join(unreadable[:_TOLD]) + more)
+
+    def _read(self, task: Task) -> Iterator[Block]:
+        item = task.input
+        if item.is_pipe:
+            with _pipe(item, self._stdin) as descriptor:
+                yield from read_pipe(item.source, descriptor, item.form, self._options, self._waiting)
+        elif item.form.is_text:
+            with opened(item.path) as descriptor:
+                file = TextFile(item.source, descriptor, item.form, self._options, self._waiting, task.state)
+                yield from file.available()
+                if not self._waiting.stopped():
+                    yield from file.finish()
+        else:
+            yield from read_table(item.source, item.path, item.form, self._options, self._waiting, task.state)
+
+    def _check_followable(self) -> None:
+        pipes = [item for item in self.inputs if item.is_pipe]
+        if pipes and len(self.inputs) > 1:
+            raise SourceError(f"{pipes[0].source}: a pipe cannot be followed together with other sources; run it alone")
+        self._tasks = [Task(item, None, 0) for item in pipes]
+
+    def _plan(self) -> None:
+        total = 0
+        for item in self.inputs:
+            if item.is_pipe:
+                self._tasks.append(Task(item, None, 0))
+                continue
+            try:
+                planned = plan(item, self._positions.get(item.source))
+            except OSError as error:
+                raise SourceError(f"{item.source}: it cannot be opened: {error.strerror or error}") from None
+            if isinstance(planned, Finding):
+                self._findings.append(planned)
+            elif planned is None:
+                self.done_files += 1
+            else:
+                total += planned.left_bytes
+                self._tasks.append(planned)
+        if not any(item.is_pipe for item in self.inputs):
+            self.total_bytes = total
+
+
+@contextmanager
+def _pipe(item: Input, stdin: int) -> Iterator[int]:
+    if item.path == "-":
+        yield stdin
+        return
+    with opened(item.path) as descriptor:
+        yield descriptor

@@ -1,0 +1,156 @@
+"""Parquet and Arrow files in batches of rows, only the columns that are wanted, on from any row.
+
+A table file is written once: its position covers the whole file, and one that changed in any way counts as replaced.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from oncefold.core.errors import SourceError
+from oncefold.core.fieldpath import FieldPath
+from oncefold.sources.blocks import TableBlock, TableKind
+from oncefold.sources.formats import Format, ReadOptions
+from oncefold.sources.plan import opened
+from oncefold.sources.position import FileState, Fingerprinter
+from oncefold.sources.waiting import Waiting
+
+_ARROW_FILE_MAGIC: Final = b"ARROW1"
+_PAGE_BYTES: Final = 2**20
+"""Parquet columns are read in pieces of this size, not row group by row group."""
+
+
+class _Rows(NamedTuple):
+    """A batch, and how much of the file is behind one once it was read."""
+
+    batch: pa.RecordBatch
+    bytes_behind: int
+
+
+def read_table(
+    source: str, path: str, form: Format, options: ReadOptions, waiting: Waiting, state: FileState | None = None
+) -> Iterator[TableBlock]:
+    """Blocks of at most `options.table_rows` rows; the last, which has none, has the final position.
+
+    Raises SourceError if the file is not what its format says or has none of the wanted fields, after what could be
+    read was handed on; OSError if it cannot be opened.
+    """
+    kind: TableKind = "parquet" if form.kind == "parquet" else "arrow"
+    row = state.at if state is not None else 0
+    behind = 0
+    with opened(path) as descriptor:
+        size = os.fstat(descriptor).st_size
+        fingerprinter = Fingerprinter(descriptor, kind)
+        batch = None
+        try:
+            found = _parquet(path, size, options, row) if kind == "parquet" else _arrow(path, size, options, row)
+            for batch, now_behind in _evened(found, options.table_rows):
+                if waiting.stopped():
+                    return
+                position = fingerprinter.state(row + len(batch), size).position(source)
+                yield TableBlock(source, batch, row, position, now_behind - behind)
+                row, behind = row + len(batch), now_behind
+        except (pa.ArrowException, OSError) as error:
+            words = str(error).split("\n", 1)[0].rstrip(".")
+            raise SourceError(f"{source}: it cannot be read as {kind} after row {row:,}: {words}") from None
+        nothing = pa.RecordBatch.from_pylist([]) if batch is None else batch.slice(0, 0)
+        position = fingerprinter.state(row, size, done=True).position(source)
+        yield TableBlock(source, nothing, row, position, size - behind)
+
+
+def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_Rows]:
+    """Batches from `row` on; row groups before it are not read."""
+    with pq.ParquetFile(path, buffer_size=_PAGE_BYTES) as file:
+        metadata = file.metadata
+        columns = None
+        if options.fields is not None:
+            paths = [file.schema.column(index).path for index in range(len(file.schema))]
+            columns = _wanted(options.fields, paths, path)
+        first, behind = 0, 0
+        while first < metadata.num_row_groups and behind + metadata.row_group(first).num_rows <= row:
+            behind += metadata.row_group(first).num_rows
+            first += 1
+        groups = list(range(first, metadata.num_row_groups))
+        for batch in file.iter_batches(options.table_rows, groups, columns) if groups else ():
+            behind += len(batch)
+            if behind > row:
+                yield _Rows(batch.slice(max(0, row - behind + len(batch))), size * behind // metadata.num_rows)
+
+
+def _wanted(fields: Sequence[FieldPath], paths: Sequence[str], path: str) -> list[str]:
+    """The wanted columns that exist. A dotted path is a nested field or a flat column of that name."""
+    columns = [field.column for field in fields]
+    found = [name for name in columns if any(other == name or other.startswith(f"{name}.") for other in paths)]
+    if not found and columns:
+        raise SourceError(
+            f"{path}: it has none of the fields the pipeline reads ({', '.join(columns[:5])}), "
+            f"but {', '.join(paths[:5])}"
+        )
+    return found
+
+
+def _arrow(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_Rows]:
+    """Batches of an IPC file or stream from `row` on."""
+    seen = 0
+    for batch, behind in _arrow_batches(path, size, options):
+        seen += len(batch)
+        if seen > row:
+            yield _Rows(batch.slice(max(0, row - seen + len(batch))), behind)
+
+
+def _arrow_batches(path: str, size: int, options: ReadOptions) -> Iterator[_Rows]:
+    with pa.OSFile(path) as file:
+        is_file = file.read(len(_ARROW_FILE_MAGIC)) == _ARROW_FILE_MAGIC
+        file.seek(0)
+        with pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file) as reader:
+            settings = _arrow_settings(options.fields, reader.schema, path)
+        file.seek(0)
+        if is_file:
+            with pa.ipc.open_file(file, options=settings) as reader:
+                count = reader.num_record_batches
+                for index in range(count):
+                    yield _Rows(reader.get_batch(index), size * (index + 1) // count)
+        else:
+            with pa.ipc.open_stream(file, options=settings) as reader:
+                for batch in reader:
+                    yield _Rows(batch, file.tell())
+
+
+def _arrow_settings(fields: Sequence[FieldPath] | None, schema: pa.Schema, path: str) -> Any:
+    """What to read: whole columns, also where only a nested field is wanted."""
+    if fields is None:
+        return pa.ipc.IpcReadOptions()
+    names = {name for field in fields for name in (field.column, field.segments[0])}
+    indexes = [index for index, name in enumerate(schema.names) if name in names]
+    if not indexes:
+        _wanted(fields, schema.names, path)
+    return pa.ipc.IpcReadOptions(included_fields=indexes)
+
+
+def _evened(found: Iterable[_Rows], rows: int) -> Iterator[_Rows]:
+    """The same rows in batches of at most `rows`, small neighbours put together to at least half of that."""
+    gathered: list[pa.RecordBatch] = []
+    count, behind = 0, 0
+    for batch, now_behind in found:
+        if gathered and count + len(batch) > rows:
+            yield from _joined(gathered, behind)
+            gathered, count = [], 0
+        if len(batch) > rows:
+            for at in range(0, len(batch), rows):
+                last = at + rows >= len(batch)
+                yield _Rows(batch.slice(at, rows), now_behind if last else behind)
+        elif len(batch):
+            gathered.append(batch)
+            count += len(batch)
+        behind = now_behind
+    yield from _joined(gathered, behind)
+
+
+def _joined(batches: Sequence[pa.RecordBatch], behind: int) -> Iterator[_Rows]:
+    if len(batches) > 1:
+        batches = pa.Table.from_batches(batches).combine_chunks().to_batches()
+    for batch in batches:
+        yield _Rows(batch, behind)

@@ -1,0 +1,59 @@
+"""Exact sums as they are kept: pairs of 64-bit columns, decimal text, and whole numbers.
+
+value = high x 2**32 + low with 0 <= low < 2**32, so that the sum of 2**31 mantissas cannot overflow either column.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from oncefold.core.decimals import format_decimal
+from oncefold.core.errors import StoreError
+from oncefold.store.commit import Int64s
+
+LOW_BITS = 32
+LOW_MASK = 2**LOW_BITS - 1
+DIGITS = 38
+_PLAIN_SCALE = 6
+"""Up to this scale Arrow never writes a decimal with an exponent."""
+
+
+def carried(high: Int64s, low: Int64s) -> tuple[Int64s, Int64s]:
+    """The same values with every low brought into its range."""
+    return high + (low >> LOW_BITS), low & LOW_MASK
+
+
+def to_ints(high: Int64s, low: Int64s) -> list[int]:
+    """The values as whole numbers."""
+    return [(h << LOW_BITS) + lo for h, lo in zip(high.tolist(), low.tolist(), strict=True)]
+
+
+def from_ints(values: Sequence[int]) -> tuple[Int64s, Int64s]:
+    """The values as pairs."""
+    high = np.fromiter((value >> LOW_BITS for value in values), np.int64, len(values))
+    low = np.fromiter((value & LOW_MASK for value in values), np.int64, len(values))
+    return high, low
+
+
+def to_texts(high: Int64s, low: Int64s, scale: int) -> list[str]:
+    """The values as decimal text with exactly `scale` places."""
+    halves = np.empty((len(high), 2), np.int64)
+    np.bitwise_or(high << LOW_BITS, low, out=halves[:, 0])
+    np.right_shift(high, LOW_BITS, out=halves[:, 1])
+    decimals = pa.Array.from_buffers(pa.decimal128(DIGITS, scale), len(high), [None, pa.py_buffer(halves)])
+    texts: list[str] = decimals.cast(pa.string()).to_pylist()
+    if scale <= _PLAIN_SCALE:
+        return texts
+    ints = to_ints(high, low)
+    return [format_decimal(ints[i], scale) if "E" in text else text for i, text in enumerate(texts)]
+
+
+def from_texts(texts: Sequence[str], scale: int) -> tuple[Int64s, Int64s]:
+    """The pairs behind decimal texts. Raises StoreError for a text that is no decimal of this scale."""
+    try:
+        decimals = pa.array(texts, pa.string()).cast(pa.decimal128(DIGITS, scale))
+    except pa.ArrowInvalid as error:
+        raise StoreError(f"a total is not a decimal of scale {scale}: {error}") from None
+    halves = np.frombuffer(decimals.buffers()[1], np.int64, 2 * len(texts)).reshape(-1, 2)
+    return (halves[:, 1] << LOW_BITS) | ((halves[:, 0] >> LOW_BITS) & LOW_MASK), halves[:, 0] & LOW_MASK

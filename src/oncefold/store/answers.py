@@ -1,0 +1,156 @@
+"""What a reader answers with: plain values, sums as whole numbers of each measure's smallest unit."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from oncefold.core.definition import Pipeline
+from oncefold.core.fold import Outcome, Total
+from oncefold.store.commit import Conflict, Reject
+from oncefold.store.retention import Retention
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A commit: its number and its wall clock time in nanoseconds since the epoch (0 before the first)."""
+
+    seq: int
+    at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a source is folded, and the commit that said so."""
+
+    source: str
+    state: str
+    commit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The store as a whole."""
+
+    pipeline: Pipeline
+    format: int
+    created: int
+    last: Moment
+    newest_time: int | None
+    """Greatest event time ever met."""
+    keys: int
+    """Keys ever met."""
+    live: int
+    """Keys that count, deletes left out."""
+    nodes: int
+    counts: Mapping[Outcome, int]
+    """Events ever, by outcome."""
+    positions: tuple[Position, ...]
+    rejects: int
+    """Events on the reject list now."""
+    conflicts: int
+    retention: Retention
+    oldest: Moment
+    """The oldest commit whose totals can be asked."""
+    file_bytes: int
+    """The file with its write-ahead log."""
+
+
+@dataclass(frozen=True, slots=True)
+class TotalRow:
+    """A node and its totals; the root has the empty path and label."""
+
+    path: str
+    depth: int
+    label: str
+    count: int
+    sums: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Rows in tree order: a node, then its children by label, each followed by its own."""
+
+    as_of: Moment
+    rollup: str
+    rows: list[TotalRow]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """The event that stands for a key; `labels` is None after a delete."""
+
+    key: str
+    version: int
+    labels: tuple[str, ...] | None
+    measures: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """The keys that count in a node, in order of first appearance, and how many there are in all."""
+
+    as_of: Moment
+    rollup: str
+    path: str
+    total: int
+    states: list[KeyState]
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One event of a key. A duplicate shows the content that it repeated."""
+
+    commit: Moment
+    outcome: Outcome
+    version: int
+    labels: tuple[str, ...] | None
+    measures: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHistory:
+    """What arrived for a key, oldest first, and what stands."""
+
+    key: str
+    state: KeyState
+    arrivals: list[Arrival]
+    since: Moment | None
+    """None if this is all that ever arrived; otherwise arrivals up to this commit are forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedReject:
+    """An event on the reject list."""
+
+    id: int
+    commit: Moment
+    reject: Reject
+
+
+@dataclass(frozen=True, slots=True)
+class ListedConflict:
+    """A conflict, with the commit that met it."""
+
+    commit: Moment
+    conflict: Conflict
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A node whose stored totals are not those of the keys below it."""
+
+    rollup: str
+    path: str
+    stored: Total | str | None
+    """A text where a stored sum is no decimal; None where the node has no totals."""
+    recomputed: Total
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """The outcome of recomputing every total from the key states; no differences means all is right."""
+
+    as_of: Moment
+    nodes: int
+    keys: int
+    differences: list[Difference]
+    """In tree order, the first wrong node first."""

@@ -1,0 +1,107 @@
+"""The blobs: one Arrow IPC stream of one record batch each, zstd level 1 when large, with a CRC32 beside it."""
+
+import zlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from oncefold.core.errors import StoreError
+from oncefold.store.commit import Changes, NodeColumns, States
+
+COMPRESS_BYTES = 16_384
+"""Smaller batches are kept as they are: setting up the compression would cost more than it saves."""
+
+_PLAIN = pa.ipc.IpcWriteOptions()
+_ZSTD = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
+
+KEYS = pa.schema([pa.field("key", pa.large_binary(), nullable=False)])
+
+
+def _schema(fixed: Sequence[tuple[str, Any]], sums: Sequence[str]) -> pa.Schema:
+    fields = [*fixed, *((name, pa.int64()) for name in sums)]
+    return pa.schema([pa.field(name, kind, nullable=False) for name, kind in fields])
+
+
+def state_schema(measures: int) -> pa.Schema:
+    """Snapshot pages: the states of consecutive rows."""
+    return _schema((("version", pa.int64()), ("place", pa.int32())), [f"m{i}" for i in range(measures)])
+
+
+def change_schema(measures: int) -> pa.Schema:
+    """Changes: `commit` counts from the segment's first commit."""
+    fixed = (
+        ("commit", pa.uint32()),
+        ("row", pa.uint32()),
+        ("outcome", pa.uint8()),
+        ("version", pa.int64()),
+        ("place", pa.int32()),
+    )
+    return _schema(fixed, [f"m{i}" for i in range(measures)])
+
+
+def delta_schema(measures: int) -> pa.Schema:
+    """Deltas of nodes: `commit` counts from the segment's first commit."""
+    fixed = (("commit", pa.uint32()), ("node", pa.int32()), ("count", pa.int64()))
+    return _schema(fixed, [f"{half}{i}" for i in range(measures) for half in ("high", "low")])
+
+
+def keys_batch(keys: pa.Array) -> pa.RecordBatch:
+    """Key texts as a batch."""
+    return pa.record_batch([keys], schema=KEYS)
+
+
+def states_batch(states: States) -> pa.RecordBatch:
+    """Key states as a batch."""
+    return _batch(state_schema(len(states.measures)), [states.version, states.place, *states.measures])
+
+
+def changes_batch(changes: Changes) -> pa.RecordBatch:
+    """The changes of one commit as a batch."""
+    states = changes.states
+    commit = np.zeros(len(changes), np.uint32)
+    columns = (commit, changes.row, changes.outcome, states.version, states.place, *states.measures)
+    return _batch(change_schema(len(states.measures)), columns)
+
+
+def deltas_batch(deltas: NodeColumns) -> pa.RecordBatch:
+    """The deltas of one commit as a batch."""
+    halves = [half for pair in zip(deltas.high, deltas.low, strict=True) for half in pair]
+    commit = np.zeros(len(deltas.node), np.uint32)
+    return _batch(delta_schema(len(deltas.high)), (commit, deltas.node, deltas.count, *halves))
+
+
+def _batch(schema: pa.Schema, columns: Sequence[npt.NDArray[Any]]) -> pa.RecordBatch:
+    arrays = [pa.array(column, kind) for column, kind in zip(columns, schema.types, strict=True)]
+    return pa.record_batch(arrays, schema=schema)
+
+
+def encode(batch: pa.RecordBatch) -> tuple[int, pa.Buffer]:
+    """The CRC32 and bytes of a batch."""
+    sink = pa.BufferOutputStream()
+    options = _ZSTD if batch.nbytes > COMPRESS_BYTES else _PLAIN
+    with pa.ipc.new_stream(sink, batch.schema, options=options) as writer:
+        writer.write_batch(batch)
+    blob = sink.getvalue()
+    return zlib.crc32(blob), blob
+
+
+def decode(schema: pa.Schema, rows: int, crc32: int, blob: bytes, what: str) -> pa.RecordBatch:
+    """The batch behind a blob. Raises StoreError, naming the blob as `what`, if it is not what was written."""
+    if zlib.crc32(blob) != crc32:
+        raise StoreError(f"{what} is damaged: its checksum differs")
+    try:
+        with pa.ipc.open_stream(pa.py_buffer(blob)) as reader:
+            batch = reader.read_next_batch()
+    except (pa.ArrowException, OSError, StopIteration) as error:
+        raise StoreError(f"{what} cannot be decoded: {error}") from None
+    if not batch.schema.equals(schema) or batch.num_rows != rows:
+        raise StoreError(f"{what} has other columns or another length than it should")
+    return batch
+
+
+def columns(batch: pa.RecordBatch) -> list[npt.NDArray[Any]]:
+    """The columns of a batch of numbers, without copying."""
+    return [column.to_numpy(zero_copy_only=True) for column in batch.columns]

@@ -1,0 +1,143 @@
+"""What one transaction holds. The engine builds it, the store makes it durable whole or not at all.
+
+Sums wider than 64 bits are kept as two int64 columns, `high` and `low`: sum = high x 2**32 + low, 0 <= low < 2**32.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from oncefold.core.fold import Outcome
+
+Int64s = npt.NDArray[np.int64]
+Int32s = npt.NDArray[np.int32]
+UInt32s = npt.NDArray[np.uint32]
+UInt8s = npt.NDArray[np.uint8]
+
+NO_PLACE = -1
+"""The place of a key whose last event is a delete."""
+
+PAGE_ROWS = 2**18
+"""Rows of the keyed state in one snapshot page."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewNode:
+    """A node of a tree met for the first time; ids count up from 0, a parent's before its children's."""
+
+    id: int
+    rollup: int
+    parent: int
+    """-1 for a root."""
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class States:
+    """Key states in columns of n rows: which version, at which place, with which mantissas."""
+
+    version: Int64s
+    place: Int32s
+    """Id of the leaf's labels, or NO_PLACE."""
+    measures: Int64s
+    """Shape (measures, n)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """Every event folded in this batch, in order of arrival.
+
+    A row is the key's ordinal of first appearance. A duplicate says nothing new: its other columns are 0.
+    """
+
+    row: UInt32s
+    outcome: UInt8s
+    """Values of core.fold.Outcome."""
+    states: States
+
+    def __len__(self) -> int:
+        return len(self.row)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeColumns:
+    """Amounts of nodes in columns: a delta, or totals."""
+
+    node: Int32s
+    count: Int64s
+    high: Int64s
+    """Shape (measures, nodes)."""
+    low: Int64s
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The states of rows [number x PAGE_ROWS, ...) as they are after this commit."""
+
+    number: int
+    states: States
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Two contents under one key and version; texts are JSON of labels and decimals, or null for a delete."""
+
+    key: str
+    version: int
+    kept: str
+    dropped: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """An event that could not be read: where it came from, why, and its bytes."""
+
+    source: str
+    position: int
+    """Byte offset in a text source, row number in a table."""
+    reason: str
+    raw: bytes
+    format: str
+    """How to read `raw` again: `json`, or `csv` (then `context` is the header)."""
+    context: str = ""
+    size: int = 0
+    """Bytes of the whole record; more than len(raw) if it was too long to keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourcePosition:
+    """How far a source was folded; `state` is a JSON object that only the source understands."""
+
+    source: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One micro-batch, whole."""
+
+    at: int
+    """Wall clock, nanoseconds since the epoch."""
+    changes: Changes
+    new_keys: pa.Array
+    """large_binary: the UTF-8 texts of the rows first met, in row order."""
+    new_places: Sequence[tuple[str, ...]]
+    """Labels of the places first met, in order of their ids."""
+    new_nodes: Sequence[NewNode]
+    deltas: NodeColumns
+    """Net change of every node that changed."""
+    totals: NodeColumns
+    """The totals after this commit of the same nodes, and of the new ones."""
+    counts: Mapping[Outcome, int]
+    """Events of this batch by outcome, rejects included; absent is 0."""
+    newest_time: int | None = None
+    """Greatest event time in the batch, nanoseconds since the epoch."""
+    positions: Sequence[SourcePosition] = ()
+    rejects: Sequence[Reject] = ()
+    conflicts: Sequence[Conflict] = ()
+    redriven: Sequence[int] = ()
+    """Ids of rejects that were read again in this batch and leave the list."""
+    pages: Sequence[Page] = field(default=())

@@ -1,0 +1,42 @@
+"""`history`: what arrived for one key, and what stands."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from oncefold.core.errors import StoreError
+from oncefold.core.fold import Outcome
+from oncefold.store import keyquestions, moments, rows
+from oncefold.store.answers import Arrival, KeyHistory, KeyState
+from oncefold.store.connection import Connection
+from oncefold.store.schema import read_meta
+
+
+def of_row(connection: Connection, key: str, row: int, measures: int, *, every: bool) -> KeyHistory:
+    """The history of the key in this row. Raises StoreError if its state is nowhere."""
+    places = rows.read_places(connection)
+    forgotten = int(read_meta(connection)["changes_from"])
+    paged, state = keyquestions.page_state(connection, row, key, places, measures)
+    stored = list(keyquestions.arrivals(connection, row, places, measures))
+    for arrival in stored:
+        if arrival.outcome.taken and arrival.commit.seq > paged:
+            state = KeyState(key, arrival.version, arrival.labels, arrival.measures)
+    if state is None:
+        raise StoreError(f"the state of the key {key!r} is missing; run `oncefold check-store`")
+    shown = (arrival for arrival in _completed(stored, state) if every or arrival.outcome.taken)
+    dated = [replace(arrival, commit=moments.moment(connection, arrival.commit.seq)) for arrival in shown]
+    return KeyHistory(key, state, dated, moments.moment(connection, forgotten) if forgotten else None)
+
+
+def _completed(arrivals: Iterable[Arrival], state: KeyState) -> Iterator[Arrival]:
+    """Duplicates with what they repeated: the state before them, which is the last one if none is kept."""
+    before: Arrival | None = None
+    for arrival in arrivals:
+        if arrival.outcome.taken:
+            before = arrival
+        if arrival.outcome is not Outcome.DUPLICATE:
+            yield arrival
+        elif before is not None:
+            yield replace(before, commit=arrival.commit, outcome=Outcome.DUPLICATE)
+        else:
+            content = {"version": state.version, "labels": state.labels, "measures": state.measures}
+            yield replace(arrival, **content)  # type: ignore[arg-type]

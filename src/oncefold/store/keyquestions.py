@@ -1,0 +1,77 @@
+"""Questions about keys: where one is, what arrived for it, and which ones are behind a node."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oncefold.core.errors import QuestionError
+from oncefold.core.fold import Outcome
+from oncefold.store import blobs
+from oncefold.store.answers import Arrival, KeyState, Moment
+from oncefold.store.commit import PAGE_ROWS, Int64s
+from oncefold.store.connection import Connection
+from oncefold.store.segments import changes_table, keys_table
+
+Places = Sequence[tuple[str, ...]]
+
+
+def find_row(connection: Connection, key: str) -> int:
+    """The row of a key, looked for among the newest first. Raises QuestionError if it never arrived."""
+    table = keys_table(connection)
+    wanted = pa.scalar(key.encode(), pa.large_binary())
+    for segment in reversed(table.stored()):
+        index = pc.index(table.read(segment).column(0), wanted).as_py()
+        if index >= 0:
+            return int(segment.first + index)
+    raise QuestionError(f"no event with the key {key!r} has arrived")
+
+
+def key_texts(connection: Connection, wanted: Int64s) -> list[str]:
+    """The keys of these rows, which are in rising order."""
+    table = keys_table(connection)
+    texts: list[str] = []
+    for segment in table.stored():
+        here = wanted[(wanted >= segment.first) & (wanted <= segment.last)] - segment.first
+        if len(here):
+            texts.extend(key.decode() for key in table.read(segment).column(0).take(pa.array(here)).to_pylist())
+    return texts
+
+
+def labels_at(places: Places, place: int) -> tuple[str, ...] | None:
+    """The labels of a state's place, None for a delete."""
+    return None if place < 0 else places[place]
+
+
+def page_state(
+    connection: Connection, row: int, key: str, places: Places, measures: int
+) -> tuple[int, KeyState | None]:
+    """The commit of the snapshot page that holds a row, and the row's state there; 0 and None without."""
+    number, index = divmod(row, PAGE_ROWS)
+    sql = 'SELECT "commit", n, crc32, blob FROM pages WHERE number = ?'
+    found = connection.execute(sql, (number,)).fetchone()
+    if found is None or index >= found[1]:
+        return 0, None
+    commit, n, crc32, blob = found
+    batch = blobs.decode(blobs.state_schema(measures), n, crc32, blob, f"page {number}")
+    version, place, *sums = (column[index] for column in blobs.columns(batch))
+    return commit, KeyState(key, int(version), labels_at(places, int(place)), tuple(map(int, sums)))
+
+
+def arrivals(connection: Connection, row: int, places: Places, measures: int) -> Iterator[Arrival]:
+    """Every event of a row that is kept, oldest first, as it was stored; the times of commits are 0."""
+    table = changes_table(connection, measures)
+    for segment in table.stored():
+        commit, rows, outcome, version, place, *sums = blobs.columns(table.read(segment))
+        for i in np.flatnonzero(rows == row).tolist():
+            moment = Moment(segment.first + int(commit[i]), 0)
+            content = labels_at(places, int(place[i])), tuple(int(column[i]) for column in sums)
+            yield Arrival(moment, Outcome(int(outcome[i])), int(version[i]), *content)
+
+
+def below(place: npt.NDArray[np.int32], counted: npt.NDArray[np.bool_]) -> Int64s:
+    """The rows whose place counts, in order."""
+    live = np.flatnonzero(place >= 0)
+    return live[counted[place[live]]]

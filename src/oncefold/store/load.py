@@ -1,0 +1,160 @@
+"""What a writer needs to go on from the last commit."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import StoreError
+from oncefold.core.fold import Outcome
+from oncefold.store import blobs, rows
+from oncefold.store.commit import (
+    NO_PLACE,
+    PAGE_ROWS,
+    Int64s,
+    NewNode,
+    NodeColumns,
+    SourcePosition,
+    States,
+    UInt32s,
+)
+from oncefold.store.connection import Connection
+from oncefold.store.paging import Paging
+from oncefold.store.rows import Ends, Head
+from oncefold.store.schema import read_meta
+from oncefold.store.segments import SegmentTable, Tables
+
+Allocate = Callable[[int], States]
+"""Makes the columns for so many rows; they may be views of longer ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Everything as of the last commit."""
+
+    pipeline: Pipeline
+    seq: int
+    """The last commit, 0 before the first."""
+    rows: int
+    """Keys ever met."""
+    states: States
+    keys: Iterator[pa.LargeBinaryArray]
+    """The key texts in row order, piece by piece; to be used up before the next commit."""
+    places: list[tuple[str, ...]]
+    nodes: list[NewNode]
+    totals: NodeColumns
+    """Of all nodes, in order of their ids."""
+    positions: Mapping[str, SourcePosition]
+    counts: Mapping[Outcome, int]
+    """Events ever, by outcome."""
+    newest_time: int | None
+    paging: Paging
+    """To choose snapshot pages with; the caller's own."""
+
+
+def new_states(rows: int, measures: int) -> States:
+    """Columns of key states, not filled."""
+    return States(np.empty(rows, np.int64), np.empty(rows, np.int32), np.empty((measures, rows), np.int64))
+
+
+def load(
+    connection: Connection, pipeline: Pipeline, tables: Tables, head: Head, ends: Ends, allocate: Allocate | None
+) -> Loaded:
+    """Everything as of the last commit. Raises StoreError for damaged blobs."""
+    measures = len(pipeline.measures)
+    states = new_states(ends.rows, measures) if allocate is None else allocate(ends.rows)
+    paging = Paging()
+    state_from = int(read_meta(connection)["state_from"])
+    read_states(connection, tables.changes.table, states, state_from, paging)
+    return Loaded(
+        pipeline=pipeline,
+        seq=head.seq,
+        rows=ends.rows,
+        states=states,
+        keys=read_keys(tables.keys.table),
+        places=rows.read_places(connection),
+        nodes=rows.read_nodes(connection, pipeline),
+        totals=rows.read_totals(connection, pipeline),
+        positions={position.source: position for position in rows.read_positions(connection)},
+        counts=rows.read_counts(connection),
+        newest_time=head.newest_time,
+        paging=paging,
+    )
+
+
+def read_keys(keys: SegmentTable) -> Iterator[pa.LargeBinaryArray]:
+    """The key texts in row order, piece by piece."""
+    for segment in keys.stored():
+        yield keys.read(segment).column(0)
+
+
+def read_states(connection: Connection, changes: SegmentTable, states: States, state_from: int, paging: Paging) -> None:
+    """Fill in every row's state: its page, then the later changes in order.
+
+    `paging` is told of every change that no page holds. Raises StoreError for damaged blobs.
+    """
+    states.place.fill(NO_PLACE)
+    page_commits = read_pages(connection, states)
+    replay = _Replay(states, page_commits, paging)
+    for segment in changes.stored():
+        if segment.last > state_from:
+            replay.apply(segment.first, blobs.columns(changes.read(segment)))
+
+
+def read_pages(connection: Connection, states: States) -> Int64s:
+    """Fill in the rows that snapshot pages hold; the commit of every page, 0 without one."""
+    rows, measures = len(states.version), len(states.measures)
+    schema = blobs.state_schema(measures)
+    commits = np.zeros(-(-rows // PAGE_ROWS), np.int64)
+    for number, commit, n, crc32, blob in connection.execute('SELECT number, "commit", n, crc32, blob FROM pages'):
+        version, place, *sums = blobs.columns(blobs.decode(schema, n, crc32, blob, f"page {number}"))
+        start = number * PAGE_ROWS
+        if n > PAGE_ROWS or start + n > rows:
+            raise StoreError(f"page {number} holds rows beyond the last key")
+        commits[number] = commit
+        states.version[start : start + n] = version
+        states.place[start : start + n] = place
+        for i, column in enumerate(sums):
+            states.measures[i, start : start + n] = column
+    return commits
+
+
+class _Replay:
+    """Applies change segments in order to states; of a row's changes the last stands."""
+
+    def __init__(self, states: States, page_commits: Int64s, paging: Paging) -> None:
+        self._states, self._page_commits, self._paging = states, page_commits, paging
+        self._last = np.full(len(states.version), -1, np.int32)
+
+    def apply(self, first: int, columns: list[npt.NDArray[Any]]) -> None:
+        commit, row, outcome, version, place, *sums = columns
+        if len(row) and int(row.max()) >= len(self._last):
+            raise StoreError(f"the changes from commit {first} name a row beyond the last key")
+        page = row // PAGE_ROWS
+        seq = commit.astype(np.int64) + first
+        news = np.flatnonzero((outcome <= Outcome.CONFLICT_WON) & (seq > self._page_commits[page]))
+        self._note(page[news], seq[news], len(row))
+        kept = news[self._last_of_each(row[news])]
+        target = row[kept]
+        self._states.version[target] = version[kept]
+        self._states.place[target] = place[kept]
+        for into, column in zip(self._states.measures, sums, strict=True):
+            into[target] = column[kept]
+
+    def _last_of_each(self, row: UInt32s) -> npt.NDArray[np.bool_]:
+        """Which entries are the last of their row. NumPy does not say which of several wins in `a[row] = value`."""
+        order = np.arange(len(row), dtype=np.int32)
+        np.maximum.at(self._last, row, order)
+        last: npt.NDArray[np.bool_] = self._last[row] == order
+        self._last[row] = -1
+        return last
+
+    def _note(self, page: UInt32s, seq: Int64s, rows: int) -> None:
+        first = np.full(len(self._page_commits), np.iinfo(np.int64).max)
+        np.minimum.at(first, page, seq)
+        self._paging.note(np.bincount(page, minlength=len(first)), first)
+        self._paging.log += rows

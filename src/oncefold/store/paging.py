@@ -1,0 +1,86 @@
+"""When to snapshot which page of the keyed state, so that reopening stays fast and writing stays cheap.
+
+A page is the states of PAGE_ROWS consecutive rows. The changes since a page's snapshot are needed to know its
+state. The window is the log since the oldest change that is still needed; when it grows beyond
+max(MIN_WINDOW_ROWS, rows of the state), the pages that hold its start are due, oldest first. A page that was
+snapshotted cannot be due again before the window has passed over, so that at most one row of snapshots is
+written per row of changes in the long run.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from oncefold.core.fold import Outcome
+from oncefold.store.commit import PAGE_ROWS, Changes, Int64s
+
+MIN_WINDOW_ROWS = 2**20
+"""A log of this many rows is read in well under a second, whatever the size of the state."""
+
+PAGES_PER_COMMIT = 4
+"""At most this many pages are snapshotted in one commit, so that none takes long."""
+
+
+class Paging:
+    """Which changes every page still needs. The engine keeps one to choose pages, the store one to prune by."""
+
+    def __init__(self, *, log: int = 0, min_window: int = MIN_WINDOW_ROWS) -> None:
+        self.log = log
+        """Rows of changes so far, counted from any fixed point."""
+        self.dirty: Int64s = np.zeros(0, np.int64)
+        """Per page, the rows of changes that became a key's state since its snapshot."""
+        self._since_commit: Int64s = np.zeros(0, np.int64)
+        self._since_log: Int64s = np.zeros(0, np.int64)
+        self._last = 0
+        self._min_window = min_window
+
+    def copy(self) -> "Paging":
+        """An independent copy."""
+        twin = Paging(log=self.log, min_window=self._min_window)
+        twin.dirty, twin._last = self.dirty.copy(), self._last
+        twin._since_commit, twin._since_log = self._since_commit.copy(), self._since_log.copy()
+        return twin
+
+    def add(self, commit: int, changes: Changes) -> None:
+        """Take note of the changes of one commit."""
+        taken = changes.row[changes.outcome <= Outcome.CONFLICT_WON]
+        counts = np.bincount(taken // PAGE_ROWS)
+        self.note(counts, np.full(len(counts), commit))
+        self._last = len(changes)
+        self.log += len(changes)
+
+    def note(self, counts: Int64s, commits: Int64s) -> None:
+        """Count change rows per page; `commits` holds the commit of each page's first one."""
+        self._grow(len(counts))
+        first = np.flatnonzero((self.dirty[: len(counts)] == 0) & (counts > 0))
+        self._since_commit[first] = commits[first]
+        self._since_log[first] = self.log
+        self.dirty[: len(counts)] += counts
+
+    def _grow(self, pages: int) -> None:
+        if pages <= len(self.dirty):
+            return
+        more = (0, pages - len(self.dirty))
+        self.dirty = np.pad(self.dirty, more)
+        self._since_commit = np.pad(self._since_commit, more)
+        self._since_log = np.pad(self._since_log, more)
+
+    def due(self, rows: int) -> list[int]:
+        """The pages to snapshot in the commit that was added last, for a state of so many rows."""
+        window = max(self._min_window, rows)
+        most = min(PAGES_PER_COMMIT, 1 + self._last // PAGE_ROWS)
+        dirty = np.flatnonzero(self.dirty)
+        late = dirty[self.log - self._since_log[dirty] > window]
+        return [int(page) for page in late[np.argsort(self._since_log[late], kind="stable")][:most]]
+
+    def snapshotted(self, pages: Iterable[int]) -> None:
+        """These pages were snapshotted in the commit that was added last."""
+        numbers: Sequence[int] = list(pages)
+        if numbers:
+            self._grow(max(numbers) + 1)
+            self.dirty[numbers] = 0
+
+    def needed_from(self, following: int) -> int:
+        """The first commit whose changes are needed for the state; `following` (the next commit) if none is."""
+        dirty = np.flatnonzero(self.dirty)
+        return int(self._since_commit[dirty].min()) if len(dirty) else following

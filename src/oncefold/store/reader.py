@@ -1,0 +1,169 @@
+"""The store as every other process sees it: questions, each answered as of one commit, while a writer goes on."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from oncefold.core.errors import StoreError
+from oncefold.core.nodepath import join
+from oncefold.store import history, keyquestions, moments, nodes, rows
+from oncefold.store.answers import (
+    Explained,
+    KeyHistory,
+    KeyState,
+    ListedConflict,
+    ListedReject,
+    Moment,
+    Status,
+    Totals,
+    Verified,
+)
+from oncefold.store.commit import Conflict, Reject, States
+from oncefold.store.connection import BUSY_MS, Connection, explaining, transaction
+from oncefold.store.load import new_states, read_states
+from oncefold.store.paging import Paging
+from oncefold.store.place import check_readable
+from oncefold.store.recompute import places_below
+from oncefold.store.schema import read_definition, read_meta, refuse_others
+from oncefold.store.segments import changes_table
+from oncefold.store.status import read_status
+from oncefold.store.verify import differences
+
+
+def connect_reader(path: Path) -> Connection:
+    """A connection that only reads; it may be used from any thread, by one at a time."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    return sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
+
+
+class Reader:
+    """A store, open for questions. Each method answers as of one commit, and raises QuestionError for a question
+    that names what does not exist, or StoreError if the file cannot be read.
+    """
+
+    def __init__(self, path: Path, connection: Connection) -> None:
+        """Use `Reader.open`."""
+        self.path = path
+        self._connection: Connection | None = connection
+        self.pipeline = read_definition(connection, path)
+        self._measures = len(self.pipeline.measures)
+
+    @classmethod
+    def open(cls, path: str | Path, *, connect: Callable[[Path], Connection] = connect_reader) -> Self:
+        """Open a store, whether or not it is being written; the definition comes from the store itself.
+
+        Raises StoreError if there is no store or it cannot be read.
+        """
+        path = Path(path)
+        check_readable(path)
+        with explaining(path, "opening the store to read"):
+            connection = connect(path)
+            try:
+                refuse_others(connection, path)
+                return cls(path, connection)
+            except BaseException:
+                connection.close()
+                raise
+
+    @contextmanager
+    def _asking(self) -> Iterator[Connection]:
+        if self._connection is None:
+            raise StoreError(f"{self.path}: the store is closed; open it again")
+        with explaining(self.path, "reading the store"), transaction(self._connection, "BEGIN"):
+            yield self._connection
+
+    def status(self) -> Status:
+        """The store as a whole."""
+        with self._asking() as connection:
+            return read_status(connection, self.path, self.pipeline)
+
+    def totals(
+        self,
+        rollup: str | None = None,
+        labels: tuple[str, ...] = (),
+        *,
+        depth: int | None = None,
+        commit: int | None = None,
+        time: int | None = None,
+    ) -> Totals:
+        """A node and what lies at most `depth` levels below it (None: all), now or as of a commit or a time in
+        nanoseconds since the epoch.
+        """
+        index = nodes.rollup_index(self.pipeline, rollup)
+        with self._asking() as connection:
+            as_of = moments.resolve(connection, commit, time)
+            found = nodes.below(connection, self.pipeline, index, labels, depth, as_of.seq)
+        return Totals(as_of, self.pipeline.rollups[index].name, found)
+
+    def verify(self) -> Verified:
+        """Recompute every total from the key states and compare."""
+        with self._asking() as connection:
+            as_of, states = moments.last(connection), self._states(connection)
+            number, found = differences(connection, self.pipeline, states)
+        return Verified(as_of, number, len(states.version), found)
+
+    def explain(self, rollup: str | None = None, labels: tuple[str, ...] = (), *, limit: int = 20) -> Explained:
+        """The keys that count in a node: how many, and the states of the first `limit`."""
+        index = nodes.rollup_index(self.pipeline, rollup)
+        with self._asking() as connection:
+            nodes.find_node(connection, self.pipeline.rollups[index].name, labels)
+            as_of, states, places = moments.last(connection), self._states(connection), rows.read_places(connection)
+            counted = keyquestions.below(states.place, places_below(self.pipeline, places, index, labels))
+            shown = counted[:limit]
+            keys = keyquestions.key_texts(connection, shown)
+        content = zip(
+            keys,
+            states.version[shown].tolist(),
+            [places[place] for place in states.place[shown].tolist()],
+            map(tuple, states.measures[:, shown].T.tolist()),
+            strict=True,
+        )
+        name = self.pipeline.rollups[index].name
+        return Explained(as_of, name, join(labels), len(counted), [KeyState(*state) for state in content])
+
+    def history(self, key: str, *, every: bool = False) -> KeyHistory:
+        """What arrived for a key: the events that became its state, or `every` one."""
+        with self._asking() as connection:
+            row = keyquestions.find_row(connection, key)
+            return history.of_row(connection, key, row, self._measures, every=every)
+
+    def rejects(self, *, limit: int | None = None, after: int = 0) -> list[ListedReject]:
+        """The reject list in order of ids, from beyond the id `after`."""
+        sql = """
+            SELECT r.id, r."commit", ifnull(c.at, 0), source, position, reason, raw, format, context, size
+            FROM rejects AS r LEFT JOIN commits AS c ON c.seq = r."commit" WHERE r.id > ? ORDER BY r.id LIMIT ?"""
+        with self._asking() as connection:
+            found = connection.execute(sql, (after, -1 if limit is None else limit)).fetchall()
+        return [ListedReject(id_, Moment(seq, at), Reject(*rest)) for id_, seq, at, *rest in found]
+
+    def conflicts(self, *, limit: int | None = None) -> list[ListedConflict]:
+        """The conflicts, newest first."""
+        sql = """
+            SELECT f."commit", ifnull(c.at, 0), key, version, kept, dropped
+            FROM conflicts AS f LEFT JOIN commits AS c ON c.seq = f."commit" ORDER BY f.id DESC LIMIT ?"""
+        with self._asking() as connection:
+            found = connection.execute(sql, (-1 if limit is None else limit,)).fetchall()
+        return [ListedConflict(Moment(seq, at), Conflict(*rest)) for seq, at, *rest in found]
+
+    def _states(self, connection: Connection) -> States:
+        states = new_states(rows.read_ends(connection).rows, self._measures)
+        state_from = int(read_meta(connection)["state_from"])
+        read_states(connection, changes_table(connection, self._measures), states, state_from, Paging())
+        return states
+
+    def close(self) -> None:
+        """Close the connection; without effect when closed."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,208 @@
+"""What one commit writes to each table, and the same read back."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from oncefold.core.definition import Pipeline
+from oncefold.core.fold import Outcome
+from oncefold.core.nodepath import join, split
+from oncefold.store.amounts import from_texts, to_texts
+from oncefold.store.commit import Commit, Conflict, NewNode, NodeColumns, Page, Reject, SourcePosition
+from oncefold.store.connection import Connection, insert, scalar
+
+_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
+def write_places(connection: Connection, first: int, places: Sequence[tuple[str, ...]]) -> None:
+    """Labels of new places, with ids that go on from `first`."""
+    if places:
+        labels = list(map(_JSON.encode, places))
+        insert(connection, "place", (range(first, first + len(places)), labels))
+
+
+def read_places(connection: Connection) -> list[tuple[str, ...]]:
+    """The labels of all places in order of their ids."""
+    rows = connection.execute("SELECT labels FROM place ORDER BY id").fetchall()
+    return list(map(tuple, json.loads(f"[{','.join([labels for (labels,) in rows])}]")))
+
+
+def write_nodes(connection: Connection, pipeline: Pipeline, nodes: Sequence[NewNode]) -> None:
+    """New nodes."""
+    if nodes:
+        columns = (
+            [node.id for node in nodes],
+            [pipeline.rollups[node.rollup].name for node in nodes],
+            [None if node.parent < 0 else node.parent for node in nodes],
+            [len(node.labels) for node in nodes],
+            [node.labels[-1] if node.labels else "" for node in nodes],
+            [join(node.labels) for node in nodes],
+        )
+        insert(connection, "node", columns)
+
+
+def read_nodes(connection: Connection, pipeline: Pipeline) -> list[NewNode]:
+    """All nodes in order of their ids."""
+    index = {rollup.name: i for i, rollup in enumerate(pipeline.rollups)}
+    rows = connection.execute("SELECT id, rollup, ifnull(parent, -1), path FROM node ORDER BY id")
+    return [NewNode(id_, index[rollup], parent, labels_of(path)) for id_, rollup, parent, path in rows]
+
+
+def labels_of(path: str) -> tuple[str, ...]:
+    """The labels of a node's path, quickly when nothing in it is escaped."""
+    return split(path) if "\\" in path or not path else tuple(path.split("/"))
+
+
+def write_totals(connection: Connection, pipeline: Pipeline, totals: NodeColumns) -> None:
+    """The new amounts of these nodes."""
+    if not len(totals.node):
+        return
+    if (totals.node[1:] < totals.node[:-1]).any():
+        totals = _sorted(totals)  # neighbours in the table are written together
+    names = [f'"sum_{measure.name}"' for measure in pipeline.measures]
+    texts = [
+        to_texts(high, low, measure.scale)
+        for measure, high, low in zip(pipeline.measures, totals.high, totals.low, strict=True)
+    ]
+    sets = ", ".join(f"{name} = excluded.{name}" for name in ["count", *names])
+    columns = (totals.node.tolist(), totals.count.tolist(), *texts)
+    insert(connection, "total", columns, f"ON CONFLICT(node) DO UPDATE SET {sets}")
+
+
+def _sorted(totals: NodeColumns) -> NodeColumns:
+    order = np.argsort(totals.node, kind="stable")
+    return NodeColumns(totals.node[order], totals.count[order], totals.high[:, order], totals.low[:, order])
+
+
+def read_totals(connection: Connection, pipeline: Pipeline) -> NodeColumns:
+    """The totals of all nodes in order of their ids. Raises StoreError for a sum that is no decimal."""
+    names = "".join(f', "sum_{measure.name}"' for measure in pipeline.measures)
+    rows = connection.execute(f"SELECT node, count{names} FROM total ORDER BY node").fetchall()  # noqa: S608
+    columns = list(zip(*rows, strict=True)) if rows else [()] * (2 + len(pipeline.measures))
+    shape = (len(pipeline.measures), len(rows))
+    high, low = np.empty(shape, np.int64), np.empty(shape, np.int64)
+    for i, (measure, texts) in enumerate(zip(pipeline.measures, columns[2:], strict=True)):
+        high[i], low[i] = from_texts(texts, measure.scale)
+    return NodeColumns(np.array(columns[0], np.int32), np.array(columns[1], np.int64), high, low)
+
+
+def write_rejects(connection: Connection, commit: int, rejects: Sequence[Reject], redriven: Sequence[int]) -> None:
+    """Add to the reject list, and take off it what was read again."""
+    if rejects:
+        columns = (
+            [commit] * len(rejects),
+            [reject.source for reject in rejects],
+            [reject.position for reject in rejects],
+            [reject.reason for reject in rejects],
+            [reject.raw for reject in rejects],
+            [reject.format for reject in rejects],
+            [reject.context for reject in rejects],
+            [reject.size for reject in rejects],
+        )
+        into = 'rejects("commit", source, position, reason, raw, format, context, size)'
+        insert(connection, into, columns)
+    if redriven:
+        sql = "DELETE FROM rejects WHERE id IN (SELECT value FROM json_each(?))"
+        connection.execute(sql, (json.dumps([int(id_) for id_ in redriven]),))
+
+
+def write_conflicts(connection: Connection, commit: int, conflicts: Sequence[Conflict]) -> None:
+    """Add to the conflicts what is not among them."""
+    if conflicts:
+        columns = (
+            [commit] * len(conflicts),
+            [conflict.key for conflict in conflicts],
+            [conflict.version for conflict in conflicts],
+            [conflict.kept for conflict in conflicts],
+            [conflict.dropped for conflict in conflicts],
+        )
+        into = 'conflicts("commit", key, version, kept, dropped)'
+        insert(connection, into, columns, "ON CONFLICT(key, version, kept, dropped) DO NOTHING")
+
+
+def write_positions(connection: Connection, commit: int, positions: Sequence[SourcePosition]) -> None:
+    """How far these sources are folded now; the last of several for one source counts."""
+    latest = {position.source: position.state for position in positions}
+    if latest:
+        columns = (list(latest), list(latest.values()), [commit] * len(latest))
+        then = 'ON CONFLICT(source) DO UPDATE SET state = excluded.state, "commit" = excluded."commit"'
+        insert(connection, "positions", columns, then)
+
+
+def read_positions(connection: Connection) -> list[SourcePosition]:
+    """How far every source is folded."""
+    return [SourcePosition(*row) for row in connection.execute("SELECT source, state FROM positions ORDER BY source")]
+
+
+def write_pages(
+    connection: Connection, commit: int, pages: Sequence[Page], encoded: Sequence[tuple[int, pa.Buffer]]
+) -> None:
+    """Snapshot pages; each replaces the one of its number."""
+    for page, (crc32, blob) in zip(pages, encoded, strict=True):
+        sql = "INSERT OR REPLACE INTO pages VALUES (?, ?, ?, ?, ?)"
+        connection.execute(sql, (page.number, commit, len(page.states.version), crc32, blob))
+
+
+def read_counts(connection: Connection) -> dict[Outcome, int]:
+    """Events ever, by outcome."""
+    rows = connection.execute("SELECT outcome, events FROM counters")
+    return {Outcome[outcome.upper()]: events for outcome, events in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The last commit: its number, its time, and the greatest event time so far; all of an empty store's are 0."""
+
+    seq: int = 0
+    at: int = 0
+    newest_time: int | None = None
+
+    def after(self, commit: Commit) -> "Head":
+        """The head that this commit makes: times never go back, whatever the clock does."""
+        times = [time for time in (self.newest_time, commit.newest_time) if time is not None]
+        return Head(self.seq + 1, max(self.at, commit.at), max(times, default=None))
+
+
+def read_head(connection: Connection) -> Head:
+    """The last commit."""
+    row = connection.execute("SELECT seq, at, newest_time FROM commits ORDER BY seq DESC LIMIT 1").fetchone()
+    return Head() if row is None else Head(*row)
+
+
+def write_head(connection: Connection, head: Head, commit: Commit) -> None:
+    """The row of this commit, and the counters with its events."""
+    counts = [int(commit.counts.get(outcome, 0)) for outcome in Outcome]
+    insert(connection, "commits", [[value] for value in (head.seq, head.at, head.newest_time, *counts)])
+    some = [(outcome.name.lower(), count) for outcome, count in zip(Outcome, counts, strict=True) if count]
+    if some:
+        then = "ON CONFLICT(outcome) DO UPDATE SET events = events + excluded.events"
+        insert(connection, "counters", list(zip(*some, strict=True)), then)
+
+
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """How many rows, places and nodes there are: the next commit's go on from here."""
+
+    rows: int = 0
+    places: int = 0
+    nodes: int = 0
+
+    def after(self, commit: Commit) -> "Ends":
+        """The ends that this commit makes."""
+        return Ends(
+            self.rows + len(commit.new_keys),
+            self.places + len(commit.new_places),
+            self.nodes + len(commit.new_nodes),
+        )
+
+
+def read_ends(connection: Connection) -> Ends:
+    """The ends of the last commit."""
+    return Ends(
+        scalar(connection, "SELECT ifnull(max(last_row), -1) + 1 FROM keys"),
+        scalar(connection, "SELECT ifnull(max(id), -1) + 1 FROM place"),
+        scalar(connection, "SELECT ifnull(max(id), -1) + 1 FROM node"),
+    )

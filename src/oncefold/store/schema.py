@@ -1,0 +1,131 @@
+"""The tables of a store file, its format number, and the refusal of files that are something else."""
+
+from collections import Counter
+from pathlib import Path
+
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.errors import DefinitionError, StoreError
+from oncefold.core.fold import Outcome
+from oncefold.store.connection import Connection, insert, scalar
+from oncefold.store.retention import DEFAULT_RETENTION, to_text
+
+APPLICATION_ID = 0x4F46_4C44
+"""`OFLD`: the mark of a store in the header of the SQLite file."""
+
+FORMAT = 1
+"""Version of the tables and blobs; readers refuse greater ones."""
+
+PAGE_SIZE = 16_384
+"""Bytes of a database page; blobs of megabytes are the bulk of a store."""
+
+OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
+"""Columns of `commits`, rows of `counters`: the outcomes in the order of their numbers."""
+
+_TABLES = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE node(
+    id INTEGER PRIMARY KEY, rollup TEXT NOT NULL, parent INTEGER REFERENCES node, depth INTEGER NOT NULL,
+    label TEXT NOT NULL, path TEXT NOT NULL) STRICT;
+CREATE UNIQUE INDEX node_children ON node(parent, label);
+CREATE TABLE total(node INTEGER PRIMARY KEY REFERENCES node, count INTEGER NOT NULL{sums}) STRICT;
+CREATE VIEW totals AS
+    SELECT n.rollup, n.path, n.depth, n.label, t.count{named}
+    FROM node AS n JOIN total AS t ON t.node = n.id WHERE t.count > 0 OR n.parent IS NULL;
+
+CREATE TABLE place(id INTEGER PRIMARY KEY, labels TEXT NOT NULL) STRICT;
+CREATE TABLE keys(
+    first_row INTEGER PRIMARY KEY, last_row INTEGER NOT NULL, n INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL, blob BLOB NOT NULL) STRICT;
+CREATE TABLE changes(
+    first_commit INTEGER PRIMARY KEY, last_commit INTEGER NOT NULL, n INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL, blob BLOB NOT NULL) STRICT;
+CREATE TABLE deltas(
+    first_commit INTEGER PRIMARY KEY, last_commit INTEGER NOT NULL, n INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL, blob BLOB NOT NULL) STRICT;
+CREATE TABLE pages(
+    number INTEGER PRIMARY KEY, "commit" INTEGER NOT NULL, n INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL, blob BLOB NOT NULL) STRICT;
+
+CREATE TABLE commits(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, newest_time INTEGER, {outcomes}) STRICT;
+CREATE TABLE counters(outcome TEXT PRIMARY KEY, events INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE positions(source TEXT PRIMARY KEY, state TEXT NOT NULL, "commit" INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE rejects(
+    id INTEGER PRIMARY KEY AUTOINCREMENT, "commit" INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL,
+    reason TEXT NOT NULL, raw BLOB NOT NULL, format TEXT NOT NULL, context TEXT NOT NULL, size INTEGER NOT NULL) STRICT;
+CREATE TABLE conflicts(
+    id INTEGER PRIMARY KEY, "commit" INTEGER NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL,
+    kept TEXT NOT NULL, dropped TEXT NOT NULL, UNIQUE(key, version, kept, dropped)) STRICT;
+"""
+
+
+def is_fresh(connection: Connection) -> bool:
+    """Whether the file holds nothing at all: it was just made, or a crash cut its making short."""
+    return scalar(connection, "SELECT count(*) FROM sqlite_master") == 0 and _mark(connection) == 0
+
+
+def refuse_others(connection: Connection, path: Path) -> None:
+    """Raises StoreError unless the file is a store of a format that this version reads."""
+    if _mark(connection) != APPLICATION_ID:
+        raise StoreError(f"{path}: this is a database of another application, not a store; name another file")
+    found = scalar(connection, "PRAGMA user_version")
+    if found > FORMAT:
+        raise StoreError(
+            f"{path}: this store was written by a newer Oncefold (format {found}; this one reads up to {FORMAT}); "
+            "upgrade Oncefold"
+        )
+
+
+def _mark(connection: Connection) -> int:
+    return int(scalar(connection, "PRAGMA application_id"))
+
+
+def create(connection: Connection, pipeline: Pipeline, created: int) -> None:
+    """Make all tables, inside the caller's transaction. Raises DefinitionError for names SQL cannot tell apart."""
+    measures = [measure.name for measure in pipeline.measures]
+    for name, times in Counter(name.lower() for name in measures).items():
+        if times > 1:
+            raise DefinitionError(f"[measures] {name} stands {times} times, but for its case; rename one")
+    script = _TABLES.format(
+        sums="".join(f', "sum_{name}" TEXT NOT NULL' for name in measures),
+        named="".join(f', t."sum_{name}" AS "{name}"' for name in measures),
+        outcomes=", ".join(f"{outcome} INTEGER NOT NULL" for outcome in OUTCOMES),
+    )
+    for statement in filter(str.strip, script.split(";")):
+        connection.execute(statement)
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    write_definition(connection, pipeline)
+    write_meta(connection, created=str(created), retention=to_text(DEFAULT_RETENTION))
+    write_meta(connection, changes_from="0", deltas_from="0", state_from="0")
+    insert(connection, "counters", (OUTCOMES, [0] * len(OUTCOMES)))
+
+
+def write_meta(connection: Connection, **values: str) -> None:
+    """Set rows of `meta`."""
+    insert(
+        connection,
+        "meta",
+        (list(values), list(values.values())),
+        "ON CONFLICT(key) DO UPDATE SET value = excluded.value",
+    )
+
+
+def read_meta(connection: Connection) -> dict[str, str]:
+    """All of `meta`."""
+    return dict(connection.execute("SELECT key, value FROM meta").fetchall())
+
+
+def write_definition(connection: Connection, pipeline: Pipeline) -> None:
+    """Keep the definition, in its canonical text."""
+    write_meta(connection, definition=to_toml(pipeline), fingerprint=pipeline.fingerprint)
+
+
+def read_definition(connection: Connection, path: Path) -> Pipeline:
+    """The definition that the store keeps. Raises StoreError if it cannot be read."""
+    text = scalar(connection, "SELECT value FROM meta WHERE key = 'definition'")
+    try:
+        return parse_toml(text or "", f"{path}: stored definition")
+    except DefinitionError as error:
+        raise StoreError(f"{error}; this file was altered, or is damaged") from error

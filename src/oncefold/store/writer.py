@@ -1,0 +1,207 @@
+"""The store as its one writer sees it: open, load, commit after commit, close."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from sqlite3 import Error as SqliteError
+from types import TracebackType
+from typing import Self
+
+import pyarrow as pa
+
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import StoreError
+from oncefold.store import blobs, rows
+from oncefold.store.commit import Commit
+from oncefold.store.connection import Connection, connect_writer, explaining, transaction
+from oncefold.store.load import Allocate, Loaded, load
+from oncefold.store.lock import WriterLock
+from oncefold.store.opening import empty_wal, prepare, settle_retention
+from oncefold.store.paging import Paging
+from oncefold.store.place import check_writable
+from oncefold.store.retention import Retention
+from oncefold.store.schema import write_meta
+from oncefold.store.segments import Tables
+from oncefold.store.tiers import DEFAULT_TIERS, Tiers
+from oncefold.store.upkeep import Forgetting, Upkeep, WalGuard
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """Limits that trade speed for size; the defaults were measured."""
+
+    tiers: Tiers = DEFAULT_TIERS
+    wal_bytes: int = 64 * 2**20
+    """Write-ahead log after which SQLite copies it into the file."""
+    wal_limit_bytes: int = 256 * 2**20
+    """Write-ahead log after which a commit waits, shortly, for readers so that it can be emptied."""
+
+
+DEFAULT_TUNING = Tuning()
+
+
+@dataclass(frozen=True, slots=True)
+class _Blobs:
+    """A commit's blobs, made before its transaction begins."""
+
+    keys: tuple[pa.RecordBatch, tuple[int, pa.Buffer]]
+    changes: tuple[pa.RecordBatch, tuple[int, pa.Buffer]]
+    deltas: tuple[pa.RecordBatch, tuple[int, pa.Buffer]]
+    pages: list[tuple[int, pa.Buffer]]
+
+
+def _made(commit: Commit) -> _Blobs:
+    batches = (
+        blobs.keys_batch(commit.new_keys),
+        blobs.changes_batch(commit.changes),
+        blobs.deltas_batch(commit.deltas),
+    )
+    keys, changes, deltas = ((batch, blobs.encode(batch)) for batch in batches)
+    return _Blobs(keys, changes, deltas, [blobs.encode(blobs.states_batch(page.states)) for page in commit.pages])
+
+
+class Store:
+    """One store file, open for writing: `load` once, then `commit` again and again.
+
+    Any thread may call it, one at a time. After an error it refuses all but `close`; open it again to go on from
+    the last commit.
+    """
+
+    def __init__(self, path: Path, pipeline: Pipeline, connection: Connection, release: Callable[[], None]) -> None:
+        """Use `Store.open`."""
+        self.path, self.pipeline = path, pipeline
+        self._connection: Connection | None = connection
+        self._release = release
+        self._failed = False
+        self._paging: Paging | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        pipeline: Pipeline,
+        *,
+        retention: Retention | None = None,
+        clock: Callable[[], int] = time.time_ns,
+        connect: Callable[[Path], Connection] = connect_writer,
+        tuning: Tuning = DEFAULT_TUNING,
+    ) -> Self:
+        """Open the store, made anew if there is none, at its last commit.
+
+        `retention` stays in force until another is given (30 days at first). Raises StoreLockedError while another
+        process writes it, DefinitionError if its totals were made by a definition that means something else, and
+        StoreError for everything else that stands in the way; each says what to do.
+        """
+        path = Path(path)
+        check_writable(path)
+        lock = WriterLock(path)
+        lock.acquire()
+        try:
+            with explaining(path, "opening the store"):
+                connection = connect(path)
+                store = cls(path, pipeline, connection, lock.release)
+                try:
+                    store._set_up(connection, retention, clock, tuning)
+                except BaseException:
+                    connection.close()
+                    raise
+        except BaseException:
+            lock.release()
+            raise
+        return store
+
+    def _set_up(
+        self, connection: Connection, retention: Retention | None, clock: Callable[[], int], tuning: Tuning
+    ) -> None:
+        prepare(connection, self.path, self.pipeline, clock(), tuning.wal_bytes)
+        kept = settle_retention(connection, retention)
+        self._clock = clock
+        self._head, self._ends = rows.read_head(connection), rows.read_ends(connection)
+        self._tables = Tables(connection, len(self.pipeline.measures), tuning.tiers)
+        forgetting = Forgetting(connection, self._tables, kept)
+        guard = WalGuard(connection, self.path, tuning.wal_limit_bytes)
+        self._upkeep = Upkeep(self._tables, forgetting, guard)
+
+    def load(self, allocate: Allocate | None = None) -> Loaded:
+        """Everything as of the last commit; `allocate` makes the columns of the key states.
+
+        Raises StoreError if anything is damaged.
+        """
+        connection = self._usable()
+        with explaining(self.path, "reading the store"):
+            loaded = load(connection, self.pipeline, self._tables, self._head, self._ends, allocate)
+        self._paging = loaded.paging.copy()
+        return loaded
+
+    def commit(self, commit: Commit) -> int:
+        """Make one micro-batch durable, whole or not at all; the number of the commit.
+
+        One transaction, in this order: the places, nodes, keys, changes, deltas, totals, rejects, conflicts,
+        source positions, pages, and last the commit's own row with the counters. When this returns, all of it has
+        been synced to the disk. Raises StoreError if not; the last commit is intact then.
+        """
+        connection, paging = self._usable(), self._paging
+        if paging is None:
+            raise StoreError(f"{self.path}: a store is loaded before the first commit")
+        made = _made(commit)
+        head, ends = self._head.after(commit), self._ends.after(commit)
+        self._failed = True
+        with explaining(self.path, f"commit {head.seq}"):
+            paging.add(head.seq, commit.changes)
+            paging.snapshotted(page.number for page in commit.pages)
+            with transaction(connection):
+                self._write_content(connection, head.seq, commit, made)
+                self._write_pages(connection, head.seq, commit, made, paging)
+                rows.write_head(connection, head, commit)
+            self._head, self._ends = head, ends
+            self._upkeep.step(self._clock(), paging, head.seq + 1)
+        self._failed = False
+        return head.seq
+
+    def _write_content(self, connection: Connection, seq: int, commit: Commit, made: _Blobs) -> None:
+        rows.write_places(connection, self._ends.places, commit.new_places)
+        rows.write_nodes(connection, self.pipeline, commit.new_nodes)
+        first = self._ends.rows
+        self._tables.keys.append(first, first + len(commit.new_keys) - 1, *made.keys)
+        self._tables.changes.append(seq, seq, *made.changes)
+        self._tables.deltas.append(seq, seq, *made.deltas)
+        rows.write_totals(connection, self.pipeline, commit.totals)
+        rows.write_rejects(connection, seq, commit.rejects, commit.redriven)
+        rows.write_conflicts(connection, seq, commit.conflicts)
+        rows.write_positions(connection, seq, commit.positions)
+
+    def _write_pages(self, connection: Connection, seq: int, commit: Commit, made: _Blobs, paging: Paging) -> None:
+        if commit.pages:
+            rows.write_pages(connection, seq, commit.pages, made.pages)
+            write_meta(connection, state_from=str(paging.needed_from(seq + 1) - 1))
+
+    def close(self) -> None:
+        """Put everything into the one file and give up the lock; without effect when closed."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            with suppress(SqliteError):  # every commit is safe in the log already
+                if not self._failed:
+                    empty_wal(connection)
+            with suppress(SqliteError):
+                connection.close()
+        finally:
+            self._release()
+
+    def _usable(self) -> Connection:
+        if self._connection is None:
+            raise StoreError(f"{self.path}: the store is closed; open it again")
+        if self._failed:
+            raise StoreError(f"{self.path}: an earlier commit failed; open the store again to go on")
+        return self._connection
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,436 @@
+"""`oncefold init` and `oncefold check`, as a person uses them."""
+
+import gzip
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pyarrow as pa
+import pytest
+from click.testing import CliRunner, Result
+
+from oncefold.cli.definition import EXAMPLE, check, init, meaning
+from oncefold.cli.guess import guess
+from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
+from oncefold.core.definition_toml import parse_toml
+from oncefold.core.errors import DefinitionError, OncefoldError, SourceError
+from oncefold.core.fieldpath import FieldPath
+from oncefold.core.limits import RECORD_BYTES
+from oncefold.generate import Tally, Workload, open_sink, plan
+from oncefold.pipeline_file import load_pipeline
+
+RISK = parse_toml(EXAMPLE)
+
+EVENTS = [
+    (
+        '{"TradeID": "a", "Version": 3, "Value": 34624.51, "Timestamp": 1616413258.8997,'
+        ' "Hierarchy": {"RiskType": "Delta", "TradeDesk": "FX/Spot", "Region": "AMER"}}'
+    ),
+    '{"TradeID": "b", "Version": 1, "Value": 1.505, "Hierarchy": {"RiskType": "PV", "TradeDesk": "x", "Region": "y"}}',
+    "",
+    "not an event",
+    '{"TradeID": 7, "Version": 4, "Deleted": true}',
+]
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path) -> Path:
+    path = tmp_path / "risk.toml"
+    path.write_text(EXAMPLE)
+    return path
+
+
+def run(command: click.Command, *arguments: str | Path, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(command, list(map(str, arguments)), input=stdin, catch_exceptions=False)
+
+
+def refused(command: click.Command, *arguments: str | Path, error: type[OncefoldError] = DefinitionError) -> str:
+    with pytest.raises(error) as refusal:
+        run(command, *arguments)
+    assert "\n" not in str(refusal.value)
+    return str(refusal.value)
+
+
+def lines(result: Result) -> list[str]:
+    """The output's lines, runs of spaces made one."""
+    return [" ".join(line.split()) for line in result.output.splitlines() if line.strip()]
+
+
+# init
+
+
+def test_init_writes_an_example_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = run(init)
+    assert result.exit_code == 0
+    assert "wrote pipeline.toml" in result.output
+    assert "oncefold check pipeline.toml --sample EVENTS" in result.output
+    assert load_pipeline("pipeline.toml") == RISK
+    assert run(check, "pipeline.toml").exit_code == 0
+
+
+def test_every_commented_setting_of_the_example_works() -> None:
+    """Taking the # away from any commented setting gives a valid definition."""
+    lines = EXAMPLE.splitlines()
+    settings = {line: match[1] for line in lines if (match := re.match(r"# (\w+) = ", line))}
+    assert len(settings) == 8
+    for line, name in settings.items():
+        kept = [other for other in lines if not other.startswith(f"{name} = ") or name == "risk"]
+        text = "\n".join(kept).replace(line, line.removeprefix("# "))
+        assert parse_toml(text) != RISK
+
+
+def test_the_example_reads_what_generate_writes(tmp_path: Path, pipeline: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    workload = Workload(count=200, deletes=0.1, modifications=0.2)
+    tally = Tally(workload)
+    with open_sink(workload, events, "jsonl") as sink:
+        for block in plan(workload):
+            sink.write(block)
+            tally.add(block)
+    result = run(check, pipeline, "--sample", events, "--rows", "1000")
+    assert result.exit_code == 0
+    assert "200 of the first 200 events" in result.output
+    assert result.output.count("(delete)") > 5
+
+
+def test_init_does_not_overwrite_unless_forced(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("precious")
+    assert refused(init, path) == f"{path} exists; name another file, or overwrite it with --force"
+    assert path.read_text() == "precious"
+    assert run(init, path, "--force").exit_code == 0
+    assert load_pipeline(path) == RISK
+
+
+def test_init_says_why_it_cannot_write(tmp_path: Path) -> None:
+    assert "cannot be written: No such file or directory" in refused(init, tmp_path / "nowhere" / "p.toml")
+
+
+# init --from
+
+
+def test_a_guess_from_nested_json(tmp_path: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text("\n".join([EVENTS[0], EVENTS[1], EVENTS[0].replace('"a"', '"c"'), *EVENTS[2:]]))
+    path = tmp_path / "guess.toml"
+    assert run(init, path, "--from", events).exit_code == 0
+    guessed = load_pipeline(path)
+    field = FieldPath.parse
+    assert (guessed.key, guessed.version, guessed.time) == (
+        (field("TradeID"),),
+        Version(field("Version")),
+        Time(field("Timestamp")),
+    )
+    assert guessed.delete == Delete(field("Deleted"))
+    assert guessed.measures == (Measure("Value", field("Value"), 3),)
+    assert {str(level.field) for level in guessed.levels} == {
+        "Hierarchy.RiskType",
+        "Hierarchy.TradeDesk",
+        "Hierarchy.Region",
+    }
+    result = run(check, path, "--sample", events)
+    assert "4 of the first 5 events" in result.output
+
+
+def test_a_guess_from_csv(tmp_path: Path) -> None:
+    events = tmp_path / "orders.csv.gz"
+    rows = [
+        f"{n},{['north', 'south'][n % 2]},{n}.50,{'' if n % 3 else n},0.1234567890{n},2021-03-22 11:00:0{n}"
+        for n in range(9)
+    ]
+    text = "order_id,shop.name,Count,fee,noise,updated_at\n" + "\n".join(rows)
+    events.write_bytes(gzip.compress(text.encode()))
+    guessed = parse_toml(guess(str(events)))
+    field = FieldPath
+    assert guessed == Pipeline(
+        name="pipeline",
+        key=(field(("order_id",)),),
+        version=Version(field(("updated_at",)), "timestamp", "s"),
+        rollups=(Rollup("tree", (Level(field(("shop.name",))),)),),
+        measures=(
+            Measure("Count_sum", field(("Count",)), 1),
+            Measure("fee", field(("fee",)), 0, None, "zero"),
+            Measure("noise", field(("noise",)), 8, "half-even"),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("number", "unit"),
+    [("1616413258", "s"), ("1616413258899", "ms"), ("1616413258899700", "us"), ("1616413258899700001", "ns")],
+)
+def test_a_guess_at_epoch_units(tmp_path: Path, number: str, unit: str) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text(f'{{"id": 1, "ts": {number}}}\n')
+    assert parse_toml(guess(str(events))).time == Time(FieldPath(("ts",)), unit)
+
+
+@pytest.mark.parametrize("text", ["", "{}\n", '{"a": 1}\n{"a": 1}\n', "[1]\n", '{"\\ud800": 1}\n', '{"a":' * 900])
+def test_without_anything_like_a_key_there_is_no_guess(tmp_path: Path, text: str) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text(text)
+    words = refused(init, tmp_path / "p.toml", "--from", events, error=SourceError)
+    assert "looks like a key; write the commented example with: oncefold init" in words
+    assert not (tmp_path / "p.toml").exists()
+
+
+# check
+
+
+def test_check_says_what_a_definition_means(pipeline: Path) -> None:
+    result = run(check, pipeline)
+    assert result.exit_code == 0
+    assert lines(result) == [
+        f"{pipeline} is a valid pipeline.",
+        "name risk",
+        "key TradeID",
+        (
+            "version Version, a whole number; of each key the event with the greatest version counts, "
+            "in whatever order they come"
+        ),
+        "deletes events whose Deleted is true",
+        "time Timestamp, a time (RFC 3339 text, a date, or seconds since 1970); it says how fresh the totals are",
+        "rollups risk: (root) > Hierarchy.RiskType > Hierarchy.TradeDesk > Hierarchy.Region",
+        "totals count: the live keys",
+        "value: the sum of Value, 2 decimal places (more are rejected)",
+        f"fingerprint {RISK.fingerprint}",
+    ]
+
+
+def test_the_words_for_every_setting() -> None:
+    text = """
+    name = "x"
+    [event]
+    key = ["a", "b.c"]
+    version = { field = "v", type = "timestamp", unit = "us" }
+    delete = { field = "op", equals = "D" }
+    [rollups]
+    all = []
+    hours = [{ field = "at", window = "1h", unit = "ms", missing = "never" }, { field = "r", missing = "" }]
+    [measures]
+    fee = { sum = "f", scale = 4, round = "half-even", missing = "zero" }
+    """
+    assert meaning(parse_toml(text))[1:-1] == [
+        ("key", "a and b.c, together"),
+        (
+            "version",
+            (
+                "v, a time (RFC 3339 text, a date, or microseconds since 1970); "
+                "of each key the event with the greatest version counts, in whatever order they come"
+            ),
+        ),
+        ("deletes", "events whose op is 'D'"),
+        ("time", "none"),
+        ("rollups", "all: (root)"),
+        ("", "hours: (root) > at by 1h (milliseconds since 1970, 'never' if missing) > r ('' if missing)"),
+        ("totals", "count: the live keys"),
+        ("", "fee: the sum of f, 4 decimal places (rounded half to even), 0 if missing"),
+    ]
+    without = dict(
+        meaning(parse_toml('name = "x"\n[event]\nkey = "k"\n[rollups]\nr = [{ field = "t", window = "1d" }]'))
+    )
+    assert without["version"].startswith("none: events are inserted and never corrected")
+    assert (without["deletes"], without["time"], without["rollups"]) == ("none", "none", "r: (root) > t by 1d")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "no such file; write a commented example with: oncefold init"),
+        (EXAMPLE.replace('"risk"', "5").encode(), "name: 5 is not a name"),
+        (b"name = \xff", "not UTF-8 (byte 7); save it as UTF-8 text"),
+        (b"name =", "not valid TOML"),
+    ],
+)
+def test_errors_name_the_file(tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "p.toml"
+    if content is not None:
+        path.write_bytes(content)
+    message = refused(check, path)
+    assert message.startswith(f"{path}: ")
+    assert words in message
+
+
+def test_a_directory_is_no_pipeline_and_a_byte_order_mark_no_fault(tmp_path: Path) -> None:
+    assert refused(check, tmp_path) == f"{tmp_path}: cannot be read: Is a directory; name a TOML file"
+    path = tmp_path / "p.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + EXAMPLE.encode())
+    assert load_pipeline(path) == load_pipeline(str(path)) == RISK
+
+
+# check --sample
+
+READ = [
+    "line key version leaf measures time",
+    "1 a 3 Delta/FX\\/Spot/AMER value 34624.51 2021-03-22T11:40:58.8997Z",
+    "2 rejected field Value: '1.505' has more than 2 decimal places",
+    "4 rejected not JSON: Expecting value at character 1",
+    "5 7 4 (delete)",
+]
+
+
+def sampled(result: Result) -> list[str]:
+    """The lines of the table and the verdict."""
+    found = [line for line in lines(result) if not line.startswith("─")]
+    return found[found.index("line key version leaf measures time") :]
+
+
+def compressed(text: str, how: str) -> bytes:
+    if how == ".gz":
+        return gzip.compress(text.encode())
+    if how == ".zst":
+        sink = pa.BufferOutputStream()
+        with pa.CompressedOutputStream(sink, "zstd") as stream:
+            stream.write(text.encode())
+        return sink.getvalue().to_pybytes()
+    return text.encode()
+
+
+@pytest.mark.parametrize("how", ["", ".gz", ".zst"])
+def test_a_sample_of_json_lines(tmp_path: Path, pipeline: Path, how: str) -> None:
+    events = tmp_path / f"events.jsonl{how}"
+    events.write_bytes(compressed("\n".join(EVENTS), how))
+    result = run(check, pipeline, "--sample", events)
+    assert result.exit_code == 0
+    verdict = f"2 of the first 4 events of {events} can be read; 2 would be rejected, for the reasons shown."
+    assert sampled(result) == [*READ, verdict]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_a_sample_of_stdin(pipeline: Path, newline: str) -> None:
+    stdin = b"\xef\xbb\xbf" + newline.join([*EVENTS, ""]).encode()
+    result = run(check, pipeline, "--sample", "-", "--rows", "2", stdin=stdin)
+    verdict = "1 of the first 2 events of stdin can be read; 1 would be rejected, for the reasons shown."
+    assert sampled(result) == [*READ[:3], verdict]
+
+
+def test_a_sample_of_csv(tmp_path: Path, pipeline: Path) -> None:
+    events = tmp_path / "events.csv"
+    header = b"TradeID,Version,Value,Hierarchy.RiskType,Hierarchy.TradeDesk,Hierarchy.Region,Deleted\r\n"
+    rows = [
+        b'1,1,1.5,PV,"a ""quoted""\r\nname",,',
+        b"2,1,x,PV,a,b,",
+        b"",
+        b"3,1,1",
+        b"4,1,1,P\xff,a,b,",
+        b"5,1,,,,,true",
+    ]
+    events.write_bytes(header + b"\r\n".join(rows))
+    assert sampled(run(check, pipeline, "--sample", events)) == [
+        "line key version leaf measures time",
+        '2 1 1 PV/a "quoted"\\r\\nname/\\e value 1.50',
+        "4 rejected field Value: 'x' is not a number",
+        "6 rejected the row has 3 fields, the header 7",
+        "7 rejected not UTF-8: byte 7 is 0xff",
+        "8 5 1 (delete)",
+        f"2 of the first 5 events of {events} can be read; 3 would be rejected, for the reasons shown.",
+    ]
+
+
+def test_the_form_of_a_sample_can_be_said(tmp_path: Path, pipeline: Path) -> None:
+    events = tmp_path / "events.txt"
+    events.write_text("TradeID;Version;Deleted\n1;2;true\n")
+    result = run(check, pipeline, "--sample", events, "--format", "csv", "--delimiter", ";")
+    assert sampled(result)[1] == "2 1 2 (delete)"
+    words = refused(check, pipeline, "--sample", events, error=SourceError)
+    assert "its name does not say which format it has; say --format" in words
+
+
+@pytest.mark.parametrize("text", ["", "nonsense\n", "\n\n"])
+def test_exit_status_1_if_no_event_was_readable(tmp_path: Path, pipeline: Path, text: str) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_text(text)
+    result = run(check, pipeline, "--sample", events)
+    assert result.exit_code == 1
+    assert lines(result)[-1].startswith("0 of the first 1" if text.strip() else f"{events} holds no events.")
+
+
+def test_several_rollups_and_no_measures(tmp_path: Path) -> None:
+    path, events = tmp_path / "p.toml", tmp_path / "e.jsonl"
+    path.write_text(
+        'name = "x"\n[event]\nkey = "k"\nversion = { field = "v", type = "timestamp" }\n'
+        '[rollups]\nall = []\nplace = ["a", "b"]\n'
+    )
+    events.write_text('{"k": "1", "v": 1.5, "a": "x", "b": "y"}\n')
+    found = sampled(run(check, path, "--sample", events))
+    assert found[1:3] == ["1 1 1970-01-01T00:00:01.5Z all: (root)", "place: x/y"]
+
+
+def test_events_cannot_steer_the_terminal(tmp_path: Path, pipeline: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    event = {"TradeID": "\x1b[31mred\u202e", "Version": 1, "Value": 1}
+    event["Hierarchy"] = {"RiskType": "[bold]b", "TradeDesk": "\x07", "Region": "\u200b"}  # type: ignore[assignment]
+    events.write_text(json.dumps(event) + '\n{"TradeID": "a", "Version": "\\u001b[2J"}\n')
+    output = run(check, pipeline, "--sample", events).output
+    assert "\x1b" not in output
+    assert r"\x1b[31mred\u202e" in output
+    assert r"[bold]b/\x07/\u200b" in output
+    assert r"\x1b[2J" in output
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("none.jsonl", None, "no such file"),
+        ("e.parquet", b"PAR1", "a sample is read from JSON Lines or CSV"),
+        ("e.jsonl", b"\x1f\x8b\x08\x00broken", "cannot be read"),
+        ("e.jsonl", gzip.compress(b"x" * 10**6)[:500], "cannot be read"),
+        ("e.jsonl", b"\x28\xb5\x2f\xfdbroken", "cannot be read"),
+        ("e.csv", b"a,a\n1,2\n", "it names 'a' twice"),
+        ("e.csv", b"\xff\n1\n", "is not a CSV header: it is not UTF-8"),
+        ("e.csv", b"a" * 10**6, "is not a CSV header"),
+    ],
+)
+def test_samples_that_cannot_be_read(
+    tmp_path: Path, pipeline: Path, name: str, content: bytes | None, words: str
+) -> None:
+    events = tmp_path / name
+    if content is not None:
+        events.write_bytes(content)
+    message = refused(check, pipeline, "--sample", events, error=SourceError)
+    assert message.startswith(f"{events}: ")
+    assert words in message
+
+
+def test_a_record_that_is_too_long_is_passed_over(tmp_path: Path, pipeline: Path) -> None:
+    events = tmp_path / "events.jsonl"
+    events.write_bytes(b'{"x": "' + b"x" * (RECORD_BYTES * 2) + b'"}\n' + EVENTS[4].encode() + b"\n")
+    found = sampled(run(check, pipeline, "--sample", events))
+    assert found[1:3] == ["1 rejected the record is longer than 16,777,216 bytes", "2 7 4 (delete)"]
+
+
+def test_a_csv_field_that_csv_cannot_hold_is_passed_over(tmp_path: Path, pipeline: Path) -> None:
+    events = tmp_path / "events.csv"
+    events.write_text("TradeID,Version,Deleted\n" + "x" * 200_000 + ",1,true\n2,1,true\n")
+    found = sampled(run(check, pipeline, "--sample", events))
+    assert found[1].startswith("2 rejected not a CSV record: field larger than field limit")
+    assert found[2] == "3 2 1 (delete)"
+
+
+@pytest.mark.parametrize("command", [init, check])
+def test_help_has_examples(command: click.Command) -> None:
+    output = run(command, "--help").output
+    assert "Examples:" in output
+    assert f"oncefold {command.name} " in output
+
+
+def test_the_commands_start_fast(tmp_path: Path, pipeline: Path) -> None:
+    """Neither loads what only the engine needs."""
+    events = tmp_path / "e.csv"
+    events.write_text('TradeID,Version,Deleted\n"1",1,true\n')
+    program = (
+        "import sys; from oncefold.cli.definition import check\n"
+        f"check([{str(pipeline)!r}, *sys.argv[1:]], standalone_mode=False)\n"
+        "print([name for name in ('numba', 'pyarrow', 'numpy', 'pandas', 'rich') if name in sys.modules])"
+    )
+
+    def loaded(*arguments: str) -> str:
+        command = [sys.executable, "-c", program, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1]
+
+    assert loaded() == "[]"
+    assert "numba" not in loaded("--sample", str(events))
