@@ -239,6 +239,11 @@ ERRORS = [
         changed("scale = 2", "missing = 0"),
         "[measures] value.missing: 0 is not one of its values; use one of reject, zero",
     ),
+    (
+        changed(VALUE, f'{VALUE}\nVALUE = {{ sum = "v" }}'),
+        "[measures] VALUE: differs from value only in upper and lower case; choose another name",
+    ),
+    (changed(RISK, f"{RISK}\nRisk = []"), "[rollups] Risk: differs from risk only in upper and lower case; choose"),
     (changed("scale = 2", "scal = 2"), "[measures] value.scal: no such setting; did you mean scale?"),
 ]
 

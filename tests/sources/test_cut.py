@@ -110,8 +110,8 @@ def test_a_quote_that_never_closes_costs_one_line() -> None:
 
 
 def test_an_open_quote_at_the_end_is_read_again_from_its_start() -> None:
-    pieces = cut([b'a\n"b\nc\n"d'], ",")
-    assert flat(pieces, ",") == [(0, b"a\n"), (2, 2, "a quote"), (5, b"c\n"), (7, 2, "a quote")]
+    pieces = cut([b'a\n"b\nc\nd'], ",")
+    assert flat(pieces, ",") == [(0, b"a\n"), (2, 2, "a quote"), (5, b"c\n"), (7, b"d")]
     assert [piece.resume for piece in pieces] == [2, 2, 2]
 
 

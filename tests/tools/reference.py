@@ -13,6 +13,7 @@ takes only the plain values `Event`, `Node` and `Total`.
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
+from oncefold.core import nodepath
 from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.event import Content, Event
@@ -52,7 +53,7 @@ def assert_equal(expected: Mapping[Node, Total], actual: Mapping[Node, Total], p
     wrong = differences(expected, actual)
     if wrong:
         lines = [
-            f"  {pipeline.rollups[node.rollup].name} {'/'.join(node.labels) or '(root)'}:"
+            f"  {pipeline.rollups[node.rollup].name} {nodepath.join(node.labels) or '(root)'}:"
             f" expected {describe(pipeline, expected.get(node))}, got {describe(pipeline, actual.get(node))}"
             for node in wrong[:_MOST_SHOWN]
         ]

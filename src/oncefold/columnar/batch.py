@@ -1,12 +1,14 @@
 """A decoded micro-batch in columns: what every decoder gives and the fold takes."""
 
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from oncefold.store.commit import Reject
 
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
 UInt8s = npt.NDArray[np.uint8]
 Int32s = npt.NDArray[np.int32]
 UInt32s = npt.NDArray[np.uint32]
@@ -61,6 +63,13 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.version)
+
+
+def read_only(array: _Array) -> _Array:
+    """A view that cannot be written; numba compiles once for such arrays, whatever they were made of."""
+    view: _Array = array.view()
+    view.flags.writeable = False
+    return view
 
 
 def encode_leaf(labels: tuple[str, ...]) -> bytes:

@@ -16,6 +16,7 @@ from oncefold.columnar.batch import (
     UInt8s,
     UInt32s,
     encode_leaf,
+    read_only,
 )
 from oncefold.columnar.index import slots_for
 from oncefold.columnar.interning import InternTable
@@ -70,7 +71,7 @@ class Columns:
             self._settle(events)
         counted = self.place >= DELETE
         return Batch(
-            self.data,
+            read_only(self.data),
             self.key_start,
             self.key_length,
             self.key_hash,
@@ -90,7 +91,7 @@ class Columns:
         self.data = np.concatenate([self.data, text, np.zeros(8, np.uint8)])
         for (row, event), key in zip(events, keys, strict=True):
             self.key_start[row], self.key_length[row] = at, len(key)
-            self.key_hash[row] = hash_bytes(self.data, at, len(key))
+            self.key_hash[row] = hash_bytes(read_only(self.data), at, len(key))
             at += len(key)
             self.version[row] = event.version
             self.time[row] = NO_TIME if event.time is None else event.time

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.batch import Int32s, Int64s, Places, UInt8s
+from oncefold.columnar.batch import Int32s, Int64s, Places, UInt8s, read_only
 from oncefold.columnar.index import entry, grown, home_of, row_of, shift_of, slots_for
 from oncefold.columnar.native import copy_bytes, equal_bytes, hash_bytes, inlined, kernel
 
@@ -22,9 +22,10 @@ class InternTable:
 
     def intern(self, places: Places) -> Int32s:
         """The number of each entry, new ones appended."""
-        self._reserve(len(places), len(places.data))
+        self._reserve(len(places), int(places.offsets[-1] - places.offsets[0]))
         codes = np.empty(len(places), np.int32)
-        self.count = _intern_all(places.data, places.offsets, (self.slots, self.data, self.offsets), self.count, codes)
+        table = (self.slots, self.data, self.offsets)
+        self.count = _intern_all(read_only(places.data), read_only(places.offsets), table, self.count, codes)
         return codes
 
     def text(self, number: int) -> bytes:
@@ -38,7 +39,10 @@ class InternTable:
 
 
 def with_room(array: Any, length: int) -> Any:
-    """The array, or one longer in its first axis with the same beginning; at least a quarter longer, so that growth is rare."""
+    """The array, or one longer in its first axis with the same beginning.
+
+    It is at least a quarter longer, so that growth is rare.
+    """
     if length <= len(array):
         return array
     longer = max(length, len(array) + len(array) // 4)

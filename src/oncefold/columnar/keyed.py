@@ -6,8 +6,10 @@ of their use, because at millions of keys each would be a cache miss.
 """
 
 from dataclasses import dataclass
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from oncefold.columnar.batch import Batch, Int32s, Int64s, UInt8s
@@ -16,6 +18,9 @@ from oncefold.columnar.index import grown, slots_for
 from oncefold.columnar.interning import InternTable
 from oncefold.core.fold import Outcome
 from oncefold.store.commit import Changes, States
+
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
+_SMALL_BYTES = 2**25
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,11 +149,21 @@ class KeyedState:
 
     def _reserve(self, rows: int, size: int) -> None:
         self._slots = grown(self._slots, self.count + rows)
-        _stretch(self._rows, self.count + rows)
-        _stretch(self._text, self._used + size)
+        self._rows = _stretched(self._rows, self.count + rows)
+        self._text = _stretched(self._text, self._used + size)
 
 
-def _stretch(array: Int64s | UInt8s, length: int) -> None:
-    """Make room in place: realloc moves large arrays by remapping their pages, without a second copy in memory."""
-    if length > len(array):
-        array.resize((max(length, len(array) + len(array) // 4), *array.shape[1:]), refcheck=False)
+def _stretched(array: _Array, length: int) -> _Array:
+    """The array with room for so many entries.
+
+    Small arrays double, into memory that is not touched yet. Large ones grow by a quarter in place: realloc moves
+    them by remapping their pages, without a second copy in memory.
+    """
+    if length <= len(array):
+        return array
+    if array.nbytes < _SMALL_BYTES:
+        longer = np.empty((max(length, 2 * len(array)), *array.shape[1:]), array.dtype)
+        longer[: len(array)] = array
+        return cast("_Array", longer)
+    array.resize((max(length, len(array) + len(array) // 4), *array.shape[1:]), refcheck=False)
+    return array

@@ -2,12 +2,13 @@
 
 import csv
 import io
+import json
 from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
 
-from oncefold.columnar.batch import Batch, UInt8s
+from oncefold.columnar.batch import Batch, UInt8s, read_only
 from oncefold.columnar.building import Columns
 from oncefold.columnar.csv_scan import csv_scratch, record_ends, scan_csv
 from oncefold.columnar.json_scan import json_scratch, scan_json
@@ -95,7 +96,7 @@ class TextDecoder:
 
         def refusal(row: int, reason: str) -> Reject:
             text = raw(row)
-            context = csv_line(header, delimiter)
+            context = json.dumps([delimiter, *header], ensure_ascii=False)
             return Reject(source, offset + int(columns.where[row]), reason, text, "csv", context, len(text))
 
         batch = columns.finish(lambda row: decode_csv(self._scalar, raw(row), header, delimiter), refusal)
@@ -134,19 +135,18 @@ def decode_csv(decoder: Decoder, raw: bytes, header: Sequence[str], delimiter: s
     return decoder.csv(header, rows[0])
 
 
-def csv_line(cells: Sequence[str], delimiter: str) -> str:
-    """Cells as one CSV record."""
-    out = io.StringIO(newline="")
-    csv.writer(out, delimiter=delimiter, lineterminator="").writerow(cells)
-    return out.getvalue()
+def csv_layout(context: str) -> tuple[str, list[str]]:
+    """(delimiter, header) of a rejected CSV record, from the reject's context."""
+    delimiter, *header = json.loads(context)
+    return delimiter, header
 
 
 def _terminated(block: bytes | memoryview) -> tuple[UInt8s, int]:
     """The block as an array that ends in a newline, and its own size."""
     data = np.frombuffer(block, np.uint8)
     if len(data) and data[-1] == 10:
-        return data, len(data)
-    return np.append(data, np.uint8(10)), len(data)
+        return read_only(data), len(data)
+    return read_only(np.append(data, np.uint8(10))), len(data)
 
 
 def _is_utf8(data: UInt8s) -> bool:

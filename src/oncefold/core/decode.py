@@ -100,7 +100,7 @@ class Decoder:
         time = None
         if pipeline.time is not None and (value := record.get(pipeline.time.field, empty=None)) is not None:
             time = _timestamp(value, pipeline.time.field, pipeline.time.unit)
-        if self._is_delete(record):
+        if pipeline.delete is not None and self.deletes(record.get(pipeline.delete.field)):
             return Event(key, version, DELETED, time)
         labels = tuple(_label(record, level) for level in pipeline.levels)
         self._check_paths(labels)
@@ -131,12 +131,10 @@ class Decoder:
             hint = '; for times write type = "timestamp"' if "not a number" in str(error) else ""
             _refuse(version.field, f"{error}; a version is a whole number{hint}")
 
-    def _is_delete(self, record: "_Record") -> bool:
+    def deletes(self, value: Any) -> bool:
+        """Whether this value of the delete field makes its event a delete. Raises InvalidEvent."""
         delete = self._pipeline.delete
-        if delete is None:
-            return False
-        value = record.get(delete.field)
-        if value is None:
+        if delete is None or value is None:
             return False
         text = _scalar_text(value, delete.field)
         if delete.equals is not None:

@@ -48,6 +48,8 @@ def from_dict(document: Mapping[str, Any], origin: str = "pipeline") -> Pipeline
         rollups=tuple(_rollup(rollups, name) for name in rollups.values),
         measures=tuple(_measure(measures, name) for name in measures.values),
     )
+    for table in (rollups, measures):
+        _check_distinct(table)
     if not pipeline.rollups:
         rollups.fail(None, "no rollup is defined", 'add one, such as by_region = ["Region"]')
     for table in (top, event):
@@ -243,6 +245,15 @@ def _check_name(table: _Table, name: str) -> None:
         table.fail(name, "not a name", f"use a letter, then letters, digits, - or _ (up to {NAME_CHARS})")
     if name.lower() in RESERVED_NAMES:
         table.fail(name, "this name is taken by a column of the results", "choose another")
+
+
+def _check_distinct(table: _Table) -> None:
+    """Columns of SQL results are named after them, and SQL knows no upper and lower case."""
+    seen: dict[str, str] = {}
+    for name in table.values:
+        other = seen.setdefault(name.lower(), name)
+        if other != name:
+            table.fail(name, f"differs from {other} only in upper and lower case", "choose another name")
 
 
 def to_toml(pipeline: Pipeline) -> str:

@@ -43,7 +43,7 @@ class Engine:
         loaded = store.load()
         self.pipeline = loaded.pipeline
         self.positions = {source: position.state for source, position in loaded.positions.items()}
-        """The committed state of each source when the engine was opened."""
+        """How far each source is folded."""
         self._clock = clock
         self._seq = loaded.seq
         self._state = KeyedState(len(self.pipeline.measures))
@@ -86,8 +86,13 @@ class Engine:
         counts = Counter(folded.counts) + self.reject(batch.rejects)
         pending.counts.update(folded.counts)
         if position is not None:
-            pending.positions[position.source] = position
+            self.note_position(position)
         return counts
+
+    def note_position(self, position: SourcePosition) -> None:
+        """Let a source's position be committed with what is folded so far."""
+        self._pending.positions[position.source] = position
+        self.positions[position.source] = position.state
 
     def reject(self, rejects: Iterable[Reject]) -> Counter[Outcome]:
         """Put events that could not be read on the reject list."""

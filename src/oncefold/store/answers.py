@@ -97,11 +97,11 @@ class Explained:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """One event of a key. A duplicate shows the content that it repeated."""
+    """One event of a key. A duplicate shows what it repeated; `version` is None where that is forgotten."""
 
     commit: Moment
     outcome: Outcome
-    version: int
+    version: int | None
     labels: tuple[str, ...] | None
     measures: tuple[int, ...]
 

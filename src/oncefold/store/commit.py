@@ -101,7 +101,8 @@ class Reject:
     reason: str
     raw: bytes
     format: str
-    """How to read `raw` again: `json`, or `csv` (then `context` is the header)."""
+    """How to read `raw` again: `json`, `csv` (then `context` is a JSON list of delimiter and header), or `table`
+    (a row of a typed table as JSON)."""
     context: str = ""
     size: int = 0
     """Bytes of the whole record; more than len(raw) if it was too long to keep."""

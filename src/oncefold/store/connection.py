@@ -62,6 +62,11 @@ def scalar(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> 
     return None if row is None else row[0]
 
 
+def wal_of(path: Path) -> Path:
+    """The write-ahead log of a database; it exists while a connection that follows changes is open."""
+    return path.with_name(path.name + "-wal")
+
+
 @contextmanager
 def transaction(connection: Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
     """Everything inside becomes durable together when the block ends; on an error, nothing of it."""

@@ -1,6 +1,6 @@
 """`history`: what arrived for one key, and what stands."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from oncefold.core.errors import StoreError
@@ -18,7 +18,7 @@ def of_row(connection: Connection, key: str, row: int, measures: int, *, every: 
     paged, state = keyquestions.page_state(connection, row, key, places, measures)
     stored = list(keyquestions.arrivals(connection, row, places, measures))
     for arrival in stored:
-        if arrival.outcome.taken and arrival.commit.seq > paged:
+        if arrival.outcome.taken and arrival.version is not None and arrival.commit.seq > paged:
             state = KeyState(key, arrival.version, arrival.labels, arrival.measures)
     if state is None:
         raise StoreError(f"the state of the key {key!r} is missing; run `oncefold check-store`")
@@ -27,16 +27,15 @@ def of_row(connection: Connection, key: str, row: int, measures: int, *, every: 
     return KeyHistory(key, state, dated, moments.moment(connection, forgotten) if forgotten else None)
 
 
-def _completed(arrivals: Iterable[Arrival], state: KeyState) -> Iterator[Arrival]:
-    """Duplicates with what they repeated: the state before them, which is the last one if none is kept."""
-    before: Arrival | None = None
+def _completed(arrivals: Sequence[Arrival], state: KeyState) -> Iterator[Arrival]:
+    """Duplicates with what they repeated: the taken event before them, or the state if none was taken since."""
+    content: tuple[int | None, tuple[str, ...] | None, tuple[int, ...]] = (None, None, ())
+    if not any(arrival.outcome.taken for arrival in arrivals):
+        content = (state.version, state.labels, state.measures)
     for arrival in arrivals:
         if arrival.outcome.taken:
-            before = arrival
-        if arrival.outcome is not Outcome.DUPLICATE:
-            yield arrival
-        elif before is not None:
-            yield replace(before, commit=arrival.commit, outcome=Outcome.DUPLICATE)
+            content = (arrival.version, arrival.labels, arrival.measures)
+        if arrival.outcome is Outcome.DUPLICATE:
+            yield Arrival(arrival.commit, arrival.outcome, *content)
         else:
-            content = {"version": state.version, "labels": state.labels, "measures": state.measures}
-            yield replace(arrival, **content)  # type: ignore[arg-type]
+            yield arrival

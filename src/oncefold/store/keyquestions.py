@@ -1,6 +1,6 @@
 """Questions about keys: where one is, what arrived for it, and which ones are behind a node."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -40,9 +40,9 @@ def key_texts(connection: Connection, wanted: Int64s) -> list[str]:
     return texts
 
 
-def labels_at(places: Places, place: int) -> tuple[str, ...] | None:
-    """The labels of a state's place, None for a delete."""
-    return None if place < 0 else places[place]
+def content_of(places: Places, place: int, sums: Iterable[int]) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
+    """The labels and measures of a state; None and nothing for a delete."""
+    return (None, ()) if place < 0 else (places[place], tuple(map(int, sums)))
 
 
 def page_state(
@@ -57,7 +57,7 @@ def page_state(
     commit, n, crc32, blob = found
     batch = blobs.decode(blobs.state_schema(measures), n, crc32, blob, f"page {number}")
     version, place, *sums = (column[index] for column in blobs.columns(batch))
-    return commit, KeyState(key, int(version), labels_at(places, int(place)), tuple(map(int, sums)))
+    return commit, KeyState(key, int(version), *content_of(places, int(place), sums))
 
 
 def arrivals(connection: Connection, row: int, places: Places, measures: int) -> Iterator[Arrival]:
@@ -67,7 +67,7 @@ def arrivals(connection: Connection, row: int, places: Places, measures: int) ->
         commit, rows, outcome, version, place, *sums = blobs.columns(table.read(segment))
         for i in np.flatnonzero(rows == row).tolist():
             moment = Moment(segment.first + int(commit[i]), 0)
-            content = labels_at(places, int(place[i])), tuple(int(column[i]) for column in sums)
+            content = content_of(places, int(place[i]), (column[i] for column in sums))
             yield Arrival(moment, Outcome(int(outcome[i])), int(version[i]), *content)
 
 

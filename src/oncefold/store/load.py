@@ -11,9 +11,9 @@ import pyarrow as pa
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
+from oncefold.core.limits import VERSION_MIN
 from oncefold.store import blobs, rows
 from oncefold.store.commit import (
-    NO_PLACE,
     PAGE_ROWS,
     Int64s,
     NewNode,
@@ -27,6 +27,8 @@ from oncefold.store.paging import Paging
 from oncefold.store.rows import Ends, Head
 from oncefold.store.schema import read_meta
 from oncefold.store.segments import SegmentTable, Tables
+
+_NO_VERSION = VERSION_MIN - 1
 
 Allocate = Callable[[int], States]
 """Makes the columns for so many rows; they may be views of longer ones."""
@@ -95,14 +97,18 @@ def read_keys(keys: SegmentTable) -> Iterator[pa.LargeBinaryArray]:
 def read_states(connection: Connection, changes: SegmentTable, states: States, state_from: int, paging: Paging) -> None:
     """Fill in every row's state: its page, then the later changes in order.
 
-    `paging` is told of every change that no page holds. Raises StoreError for damaged blobs.
+    `paging` is told of every change that no page holds. Raises StoreError for damaged blobs, and for rows whose
+    state is nowhere.
     """
-    states.place.fill(NO_PLACE)
+    states.version.fill(_NO_VERSION)
     page_commits = read_pages(connection, states)
-    replay = _Replay(states, page_commits, paging)
+    replay = Replay(states, page_commits, paging)
     for segment in changes.stored():
         if segment.last > state_from:
             replay.apply(segment.first, blobs.columns(changes.read(segment)))
+    without = np.flatnonzero(states.version == _NO_VERSION)
+    if len(without):
+        raise StoreError(f"the states of {len(without)} keys are missing, first row {without[0]}")
 
 
 def read_pages(connection: Connection, states: States) -> Int64s:
@@ -123,7 +129,7 @@ def read_pages(connection: Connection, states: States) -> Int64s:
     return commits
 
 
-class _Replay:
+class Replay:
     """Applies change segments in order to states; of a row's changes the last stands."""
 
     def __init__(self, states: States, page_commits: Int64s, paging: Paging) -> None:
@@ -131,6 +137,7 @@ class _Replay:
         self._last = np.full(len(states.version), -1, np.int32)
 
     def apply(self, first: int, columns: list[npt.NDArray[Any]]) -> None:
+        """The changes of one segment, which begins with the commit `first`. Raises StoreError for unknown rows."""
         commit, row, outcome, version, place, *sums = columns
         if len(row) and int(row.max()) >= len(self._last):
             raise StoreError(f"the changes from commit {first} name a row beyond the last key")

@@ -13,6 +13,7 @@ from oncefold.store.amounts import carried, from_texts, to_ints
 from oncefold.store.answers import TotalRow
 from oncefold.store.commit import Int64s
 from oncefold.store.connection import Connection, scalar
+from oncefold.store.rows import labels_of
 from oncefold.store.segments import deltas_table
 
 _SHOWN_LABELS = 10
@@ -21,11 +22,9 @@ _SUBTREE = """
 WITH RECURSIVE sub(id, depth, label, path) AS (
     SELECT id, depth, label, path FROM node WHERE id = ?
     UNION ALL
-    SELECT n.id, n.depth, n.label, n.path FROM sub JOIN node AS n ON n.parent = sub.id WHERE sub.depth < ?
-    ORDER BY 2 DESC, 3)
-SELECT sub.id, sub.path, sub.depth, sub.label, t.count{sums} FROM sub CROSS JOIN total AS t ON t.node = sub.id
+    SELECT n.id, n.depth, n.label, n.path FROM sub JOIN node AS n ON n.parent = sub.id WHERE sub.depth < ?)
+SELECT sub.id, sub.path, sub.depth, sub.label, t.count{sums} FROM sub JOIN total AS t ON t.node = sub.id
 """
-"""The deepest first, and among them by label: in that order the recursion gives each node before its next sibling."""
 
 
 def rollup_index(pipeline: Pipeline, name: str | None) -> int:
@@ -76,6 +75,7 @@ def below(
     deepest = len(labels) + depth if depth is not None else len(pipeline.rollups[rollup].levels)
     names = "".join(f', t."sum_{measure.name}"' for measure in pipeline.measures)
     rows = connection.execute(_SUBTREE.format(sums=names), (node, deepest)).fetchall()
+    rows.sort(key=lambda row: labels_of(row[1]))  # SQLite does not promise to keep the order of a recursion
     ids, paths, depths, names_, counts, *texts = zip(*rows, strict=True)
     count, high, low = _amounts(pipeline, counts, texts)
     _take_back(connection, np.array(ids), as_of, count, high, low)

@@ -22,10 +22,10 @@ from oncefold.store.answers import (
     Verified,
 )
 from oncefold.store.commit import Conflict, Reject, States
-from oncefold.store.connection import BUSY_MS, Connection, explaining, transaction
+from oncefold.store.connection import BUSY_MS, Connection, explaining, scalar, transaction, wal_of
+from oncefold.store.filecheck import check_readable
 from oncefold.store.load import new_states, read_states
 from oncefold.store.paging import Paging
-from oncefold.store.place import check_readable
 from oncefold.store.recompute import places_below
 from oncefold.store.schema import read_definition, read_meta, refuse_others
 from oncefold.store.segments import changes_table
@@ -34,21 +34,46 @@ from oncefold.store.verify import differences
 
 
 def connect_reader(path: Path) -> Connection:
-    """A connection that only reads; it may be used from any thread, by one at a time."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
+    """A connection that only reads; it may be used from any thread, by one at a time.
+
+    Where the files beside the store cannot be made (a read-only folder or medium) and none are there, so that no
+    one is writing, the file is read as one that does not change.
+    """
+    connection = _connect(path, "mode=ro")
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError as error:
+        connection.close()
+        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN or wal_of(path).exists():
+            raise
+        return _connect(path, "mode=ro&immutable=1")
+    return connection
+
+
+def _connect(path: Path, options: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?{options}"
     return sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
 
 
 class Reader:
-    """A store, open for questions. Each method answers as of one commit, and raises QuestionError for a question
-    that names what does not exist, or StoreError if the file cannot be read.
+    """A store, open for questions, each answered as of one commit.
+
+    They raise QuestionError if they name what does not exist, and StoreError if the file cannot be read.
     """
 
-    def __init__(self, path: Path, connection: Connection) -> None:
+    def __init__(self, path: Path, connect: Callable[[Path], Connection]) -> None:
         """Use `Reader.open`."""
         self.path = path
-        self._connection: Connection | None = connection
-        self.pipeline = read_definition(connection, path)
+        self._connect = connect
+        self._connection: Connection | None = None
+        self._closed = False
+        try:
+            with self.at_one_commit() as connection:
+                refuse_others(connection, path)
+                self.pipeline = read_definition(connection, path)
+        except BaseException:
+            self.close()
+            raise
         self._measures = len(self.pipeline.measures)
 
     @classmethod
@@ -57,27 +82,34 @@ class Reader:
 
         Raises StoreError if there is no store or it cannot be read.
         """
-        path = Path(path)
-        check_readable(path)
-        with explaining(path, "opening the store to read"):
-            connection = connect(path)
-            try:
-                refuse_others(connection, path)
-                return cls(path, connection)
-            except BaseException:
-                connection.close()
-                raise
+        check_readable(Path(path))
+        return cls(Path(path), connect)
 
     @contextmanager
-    def _asking(self) -> Iterator[Connection]:
-        if self._connection is None:
+    def at_one_commit(self) -> Iterator[Connection]:
+        """The connection, within one read transaction: all that is read inside is of one commit."""
+        if self._closed:
             raise StoreError(f"{self.path}: the store is closed; open it again")
-        with explaining(self.path, "reading the store"), transaction(self._connection, "BEGIN"):
-            yield self._connection
+        with explaining(self.path, "reading the store"):
+            connection, unchanging = self._connected()
+            with transaction(connection, "BEGIN"):
+                yield connection
+        if unchanging and wal_of(self.path).exists():
+            raise StoreError(f"{self.path}: a writer began while this question was answered; ask again")
+
+    def _connected(self) -> tuple[Connection, bool]:
+        """The connection, and whether it takes the file for one that does not change: then it is a new one."""
+        if self._connection is not None and wal_of(self.path).exists():
+            return self._connection, False
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = self._connect(self.path)
+        scalar(self._connection, "SELECT count(*) FROM sqlite_master")
+        return self._connection, not wal_of(self.path).exists()
 
     def status(self) -> Status:
         """The store as a whole."""
-        with self._asking() as connection:
+        with self.at_one_commit() as connection:
             return read_status(connection, self.path, self.pipeline)
 
     def totals(
@@ -89,18 +121,19 @@ class Reader:
         commit: int | None = None,
         time: int | None = None,
     ) -> Totals:
-        """A node and what lies at most `depth` levels below it (None: all), now or as of a commit or a time in
-        nanoseconds since the epoch.
+        """A node and what lies at most `depth` levels below it (None: all).
+
+        As of now, of a commit, or of a time in nanoseconds since the epoch.
         """
         index = nodes.rollup_index(self.pipeline, rollup)
-        with self._asking() as connection:
+        with self.at_one_commit() as connection:
             as_of = moments.resolve(connection, commit, time)
             found = nodes.below(connection, self.pipeline, index, labels, depth, as_of.seq)
         return Totals(as_of, self.pipeline.rollups[index].name, found)
 
     def verify(self) -> Verified:
         """Recompute every total from the key states and compare."""
-        with self._asking() as connection:
+        with self.at_one_commit() as connection:
             as_of, states = moments.last(connection), self._states(connection)
             number, found = differences(connection, self.pipeline, states)
         return Verified(as_of, number, len(states.version), found)
@@ -108,7 +141,7 @@ class Reader:
     def explain(self, rollup: str | None = None, labels: tuple[str, ...] = (), *, limit: int = 20) -> Explained:
         """The keys that count in a node: how many, and the states of the first `limit`."""
         index = nodes.rollup_index(self.pipeline, rollup)
-        with self._asking() as connection:
+        with self.at_one_commit() as connection:
             nodes.find_node(connection, self.pipeline.rollups[index].name, labels)
             as_of, states, places = moments.last(connection), self._states(connection), rows.read_places(connection)
             counted = keyquestions.below(states.place, places_below(self.pipeline, places, index, labels))
@@ -126,7 +159,7 @@ class Reader:
 
     def history(self, key: str, *, every: bool = False) -> KeyHistory:
         """What arrived for a key: the events that became its state, or `every` one."""
-        with self._asking() as connection:
+        with self.at_one_commit() as connection:
             row = keyquestions.find_row(connection, key)
             return history.of_row(connection, key, row, self._measures, every=every)
 
@@ -135,7 +168,7 @@ class Reader:
         sql = """
             SELECT r.id, r."commit", ifnull(c.at, 0), source, position, reason, raw, format, context, size
             FROM rejects AS r LEFT JOIN commits AS c ON c.seq = r."commit" WHERE r.id > ? ORDER BY r.id LIMIT ?"""
-        with self._asking() as connection:
+        with self.at_one_commit() as connection:
             found = connection.execute(sql, (after, -1 if limit is None else limit)).fetchall()
         return [ListedReject(id_, Moment(seq, at), Reject(*rest)) for id_, seq, at, *rest in found]
 
@@ -144,7 +177,7 @@ class Reader:
         sql = """
             SELECT f."commit", ifnull(c.at, 0), key, version, kept, dropped
             FROM conflicts AS f LEFT JOIN commits AS c ON c.seq = f."commit" ORDER BY f.id DESC LIMIT ?"""
-        with self._asking() as connection:
+        with self.at_one_commit() as connection:
             found = connection.execute(sql, (-1 if limit is None else limit,)).fetchall()
         return [ListedConflict(Moment(seq, at), Conflict(*rest)) for seq, at, *rest in found]
 
@@ -156,9 +189,10 @@ class Reader:
 
     def close(self) -> None:
         """Close the connection; without effect when closed."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._closed = True
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
 
     def __enter__(self) -> Self:
         return self

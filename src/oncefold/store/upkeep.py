@@ -6,7 +6,7 @@ totals of the past reach back less far, and each is bounded, so that no commit t
 
 from pathlib import Path
 
-from oncefold.store.connection import Connection, scalar, transaction
+from oncefold.store.connection import Connection, scalar, transaction, wal_of
 from oncefold.store.opening import empty_wal
 from oncefold.store.paging import Paging
 from oncefold.store.retention import Retention, horizon
@@ -68,7 +68,7 @@ class WalGuard:
 
     def __init__(self, connection: Connection, path: Path, limit: int) -> None:
         self._connection, self._limit, self._alarm = connection, limit, limit
-        self._wal = path.with_name(path.name + "-wal")
+        self._wal = wal_of(path)
 
     def step(self) -> None:
         """Wait, shortly, for readers to finish, once for every growth by a quarter of the limit."""

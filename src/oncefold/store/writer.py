@@ -16,11 +16,11 @@ from oncefold.core.errors import StoreError
 from oncefold.store import blobs, rows
 from oncefold.store.commit import Commit
 from oncefold.store.connection import Connection, connect_writer, explaining, transaction
+from oncefold.store.filecheck import check_writable
 from oncefold.store.load import Allocate, Loaded, load
 from oncefold.store.lock import WriterLock
 from oncefold.store.opening import empty_wal, prepare, settle_retention
 from oncefold.store.paging import Paging
-from oncefold.store.place import check_writable
 from oncefold.store.retention import Retention
 from oncefold.store.schema import write_meta
 from oncefold.store.segments import Tables

@@ -1,0 +1,8 @@
+"""`python -m oncefold` is the command `oncefold`."""
+
+import sys
+
+from oncefold.cli.main import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""The command `oncefold`: its sub-commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from oncefold.cli.lazy import Lazy, LazyGroup, Section
+from oncefold.core.errors import OncefoldError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ERROR_STATUS = 2
+INTERRUPT_STATUS = 130
+
+SECTIONS = (
+    Section(
+        "Define",
+        (
+            Lazy("init", "oncefold.cli.definition:init", "Write a commented example of a pipeline file."),
+            Lazy("check", "oncefold.cli.definition:check", "Say what a pipeline file means and how it reads events."),
+        ),
+    ),
+    Section(
+        "Run",
+        (Lazy("run", "oncefold.cli.run:run", "Fold events into a store, each exactly once."),),
+    ),
+    Section(
+        "Ask",
+        (
+            Lazy("query", "oncefold.cli.query:query", "Totals of a node and what lies below it, now or in the past."),
+            Lazy("explain", "oncefold.cli.explain:explain", "The keys behind a total."),
+            Lazy("history", "oncefold.cli.history:history", "Everything that was accepted for a key."),
+            Lazy("status", "oncefold.cli.status:status", "Positions, counts and freshness of a store."),
+            Lazy("rejects", "oncefold.cli.rejects:rejects", "Events that could not be read: list, redrive."),
+            Lazy("conflicts", "oncefold.cli.rejects:conflicts", "Events of one key and version that contradict."),
+            Lazy("verify", "oncefold.cli.verify:verify", "Recompute every total and compare."),
+        ),
+    ),
+    Section(
+        "Tools",
+        (
+            Lazy("check-store", "oncefold.cli.check_store:check_store", "Examine a store file for damage."),
+            Lazy("generate", "oncefold.cli.generate:generate", "Write test events, and the totals they add up to."),
+        ),
+    ),
+)
+
+_EPILOG = """\b
+Examples:
+  oncefold init                                  # a commented pipeline.toml
+  oncefold generate events.jsonl                 # events to try it with
+  oncefold run pipeline.toml events.jsonl --store risk.db
+  oncefold query --store risk.db --depth all
+  oncefold explain Delta/FXSpot --store risk.db
+\b
+Exit status: 0 all is well, 1 something was found wrong, 2 the question or the command cannot be carried out,
+130 interrupted."""
+
+
+@click.group(cls=LazyGroup, sections=SECTIONS, epilog=_EPILOG, context_settings={"max_content_width": 110})
+@click.version_option(package_name="oncefold", message="%(prog)s %(version)s")
+def oncefold() -> None:
+    """Exactly-once aggregation of event streams: exact totals along a tree, in one file."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status. Expected errors are one line on stderr, never a stack trace."""
+    try:
+        status = oncefold.main(args=arguments, prog_name="oncefold", standalone_mode=False)
+        sys.stdout.flush()
+    except OncefoldError as error:
+        return _failed(str(error))
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPT_STATUS
+    except BrokenPipeError:
+        _discard_stdout()
+        return 0
+    return status if isinstance(status, int) else 0
+
+
+def _failed(words: str) -> int:
+    click.echo(f"oncefold: {words}", err=True)
+    return ERROR_STATUS
+
+
+def _discard_stdout() -> None:
+    """Let the interpreter's last flush go nowhere once the reader of the pipe has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

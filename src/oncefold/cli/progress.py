@@ -1,0 +1,159 @@
+"""How a run shows itself: a bar on a terminal, plain lines elsewhere, nothing when told to be quiet."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TextIO
+
+from oncefold.core.fold import Outcome
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+    from oncefold.embedded.run import Progress
+    from oncefold.sources.blocks import Finding
+
+_LINE_SECONDS = 5.0
+"""Time between two plain lines."""
+_REFRESH_SECONDS = 0.1
+_SHOWN_RATE_SECONDS = 0.5
+"""A rate is told only of runs that took longer; of shorter ones it would be noise."""
+
+
+class Reporter:
+    """Says what a run does, line by line, on a text stream."""
+
+    def __init__(self, out: TextIO, *, quiet: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._out, self._quiet, self._monotonic = out, quiet, monotonic
+        self._began = self._last = monotonic()
+        self._told = 0
+        self._total: int | None = None
+
+    def say(self, words: str) -> None:
+        """One line for the user."""
+        if not self._quiet:
+            self._print(f"oncefold: {words}")
+
+    @contextlib.contextmanager
+    def running(self, total_bytes: int | None) -> Iterator[None]:
+        """While the run goes on; `total_bytes` is what it will read, if that is known."""
+        self._began = self._last = self._monotonic()
+        self._total = total_bytes
+        yield
+
+    def update(self, progress: "Progress") -> None:
+        """Called after every batch."""
+        self._tell_findings(progress.findings)
+        now = self._monotonic()
+        if now - self._last >= _LINE_SECONDS and not self._quiet:
+            self._last = now
+            self._print(f"oncefold: {self._facts(progress, now - self._began)}")
+
+    def finish(self, progress: "Progress", session: Any, done_files: int, *, stopped: bool, again: str) -> None:
+        """The closing words: what was folded, and how to go on."""
+        self._tell_findings(progress.findings)
+        seconds = self._monotonic() - self._began
+        if done_files:
+            self.say(f"{_many(done_files, 'file')} had been read before and did not change")
+        at = f", commit {progress.last_commit}" if progress.last_commit else ""
+        self.say(f"{self._facts(progress, seconds)}{at}")
+        if progress.counts[Outcome.REJECTED]:
+            self.say(f"to see the rejects: oncefold rejects list --store {session.path}")
+        if stopped:
+            self.say(f"stopped; nothing is lost. To go on: {again}")
+        else:
+            self.say(f"to see the totals: oncefold query --store {session.path}")
+
+    def _facts(self, progress: "Progress", seconds: float) -> str:
+        words = f"{_many(progress.events, 'event')}: {outcomes(progress.counts)}"
+        if seconds >= _SHOWN_RATE_SECONDS:
+            words += f"; {seconds:.1f} s, {progress.events / seconds:,.0f} events/s"
+        if self._total:
+            words += f", {100 * min(1.0, progress.consumed_bytes / self._total):.0f} % of {size(self._total)}"
+        return words
+
+    def _tell_findings(self, findings: "list[Finding]") -> None:
+        for finding in findings[self._told :]:
+            self._print(f"oncefold: {finding.words}")
+        self._told = len(findings)
+
+    def _print(self, line: str) -> None:
+        self._out.write(line + "\n")
+        self._out.flush()
+
+
+class TerminalReporter(Reporter):
+    """The same with a live bar: bytes, events/s, outcomes, time left."""
+
+    def __init__(self, out: TextIO) -> None:
+        super().__init__(out)
+        from rich.console import Console
+        from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        self._bar = Bar(
+            TextColumn("{task.fields[bytes]}"),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[rate]}"),
+            TextColumn("{task.fields[outcomes]}"),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            console=Console(file=out),
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None, bytes="", rate="", outcomes="")
+
+    @contextlib.contextmanager
+    def running(self, total_bytes: int | None) -> Iterator[None]:
+        """Show the bar meanwhile."""
+        with super().running(total_bytes), self._bar:
+            self._bar.update(self._task, total=total_bytes)
+            yield
+
+    def update(self, progress: "Progress") -> None:
+        """Redraw the bar, a few times a second."""
+        self._tell_findings(progress.findings)
+        now = self._monotonic()
+        if now - self._last < _REFRESH_SECONDS:
+            return
+        self._last = now
+        consumed = size(progress.consumed_bytes)
+        self._bar.update(
+            self._task,
+            completed=progress.consumed_bytes,
+            bytes=consumed if self._total is None else f"{consumed} of {size(self._total)}",
+            rate=f"{progress.events / max(now - self._began, 1e-3):,.0f} events/s",
+            outcomes=outcomes(progress.counts),
+        )
+        self._bar.refresh()
+
+    def _print(self, line: str) -> None:
+        self._bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def reporter_for(out: TextIO, *, quiet: bool) -> Reporter:
+    """A bar where someone watches, lines where something logs."""
+    return TerminalReporter(out) if out.isatty() and not quiet else Reporter(out, quiet=quiet)
+
+
+def outcomes(counts: "Counter[Outcome]") -> str:
+    """`1,204 accepted, 96 duplicate, 3 stale`: those that occurred, accepted always."""
+    accepted = counts[Outcome.INSERTED] + counts[Outcome.CORRECTED] + counts[Outcome.DELETED]
+    conflicts = counts[Outcome.CONFLICT_WON] + counts[Outcome.CONFLICT_LOST]
+    shown = [(accepted, "accepted"), (counts[Outcome.DUPLICATE], "duplicate"), (counts[Outcome.STALE], "stale")]
+    shown += [(conflicts, "in conflict"), (counts[Outcome.REJECTED], "rejected")]
+    return ", ".join(f"{number:,} {word}" for number, word in shown if number or word == "accepted")
+
+
+def size(number: int) -> str:
+    """Bytes as a person reads them: `1.3 GB`."""
+    amount = float(number)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1_000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1_000
+    return f"{amount:.1f} TB"
+
+
+def _many(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"

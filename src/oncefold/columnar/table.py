@@ -1,0 +1,202 @@
+"""Arrow tables (Parquet, Arrow IPC, data frames) to batches, a column at a time."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oncefold.columnar import typed
+from oncefold.columnar.assemble import MOST_LEAF_BYTES
+from oncefold.columnar.batch import DELETE, NO_TIME, Batch, Int32s, Int64s, Places
+from oncefold.columnar.building import Columns
+from oncefold.columnar.plan import fields_of, plan_of
+from oncefold.columnar.typed import Mask, Texts
+from oncefold.columnar.typed_kernels import hash_spans, window_starts
+from oncefold.core.decode import Decoder
+from oncefold.core.definition import Level, Pipeline
+from oncefold.core.errors import InvalidEvent
+from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
+from oncefold.core.timestamps import UNIT_PLACES, format_timestamp
+from oncefold.store.commit import Reject
+
+_SPECIAL = r"[\\/\n\r\t]"
+_MOST_LABEL_BYTES = 200
+_MANY_CODES = 2**62
+
+
+class TableDecoder:
+    """Decodes tables for one pipeline; holds no state between them."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
+        self._plan = plan_of(pipeline)
+        self._fields = fields_of(pipeline)
+        self._scalar = Decoder(pipeline)
+
+    def decode(self, table: pa.RecordBatch, source: str, first_row: int) -> Batch:
+        """Rows of a table whose first is number `first_row` of its source."""
+        rows = table.num_rows
+        found = {field: typed.column_of(table, field) for field in self._fields}
+        keys = self._keys(found, rows)
+        data, offsets = typed.spans_of(keys.texts)
+        columns = Columns(rows, len(self._pipeline.measures), data)
+        columns.key_start[:] = offsets[:-1]
+        columns.key_length[:] = offsets[1:] - offsets[:-1]
+        columns.where[:] = np.arange(first_row, first_row + rows)
+        good = keys.good & (columns.key_length <= KEY_BYTES)
+        hash_spans(data, columns.key_start, columns.key_length, columns.key_hash)
+        good &= self._version(found, columns)
+        good &= self._time(found, columns)
+        deleted, understood = self._deleted(found, rows)
+        good &= understood
+        place, live = self._places(found, columns)
+        live &= self._measures(found, columns)
+        columns.measures[:, deleted] = 0
+        columns.place[:] = np.where(good & (live | deleted), np.where(deleted, DELETE, place), columns.place)
+
+        def record(row: int) -> dict[str, Any]:
+            return {field.column: _plain(column, row) for field, column in found.items() if column is not None}
+
+        def refusal(row: int, reason: str) -> Reject:
+            raw = json.dumps(record(row), default=str, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            return Reject(source, first_row + row, reason, raw, "table", size=len(raw))
+
+        return columns.finish(lambda row: self._scalar.flat(record(row)), refusal)
+
+    def _keys(self, found: dict[Any, Any], rows: int) -> Texts:
+        parts = [typed.texts_of(found[field], rows) for field in self._pipeline.key]
+        if len(parts) == 1:
+            return parts[0]
+        good = np.logical_and.reduce([part.good for part in parts])
+        for part in parts:
+            good &= ~np.asarray(pc.match_substring_regex(part.texts, _SPECIAL).to_numpy(zero_copy_only=False), np.bool_)
+        texts = [pc.if_else(pc.equal(part.texts, ""), "\\e", part.texts).cast(pa.large_string()) for part in parts]
+        joined = pc.binary_join_element_wise(*texts, pa.scalar("/", pa.large_string()))
+        return Texts(joined, good, ~good)
+
+    def _version(self, found: dict[Any, Any], columns: Columns) -> Mask:
+        version, rows = self._pipeline.version, len(columns.version)
+        if version is None:
+            columns.version[:] = 0
+            return np.ones(rows, np.bool_)
+        column = found[version.field]
+        if version.type == "timestamp":
+            numbers = typed.nanoseconds(column, rows, UNIT_PLACES[version.unit])
+        else:
+            numbers = typed.scaled(column, rows, 0, rounds=False)
+        columns.version[:] = numbers.values
+        return numbers.good
+
+    def _time(self, found: dict[Any, Any], columns: Columns) -> Mask:
+        time, rows = self._pipeline.time, len(columns.version)
+        if time is None:
+            return np.ones(rows, np.bool_)
+        nanos = typed.nanoseconds(found[time.field], rows, UNIT_PLACES[time.unit])
+        columns.time[:] = np.where(nanos.good, nanos.values, NO_TIME)
+        return nanos.good | nanos.missing
+
+    def _deleted(self, found: dict[Any, Any], rows: int) -> tuple[Mask, Mask]:
+        """(which rows are deletes, for which that is known)."""
+        delete = self._pipeline.delete
+        column = None if delete is None else found[delete.field]
+        if column is None:
+            return np.zeros(rows, np.bool_), np.ones(rows, np.bool_)
+        if pa.types.is_nested(column.type):
+            return np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
+        encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        verdicts = np.zeros((len(encoded.dictionary) + 1, 2), np.bool_)
+        verdicts[-1] = (False, True)
+        for code, value in enumerate(encoded.dictionary):
+            try:
+                verdicts[code] = (self._scalar.deletes(value.as_py()), True)
+            except InvalidEvent:
+                verdicts[code] = (False, False)
+        codes = pc.fill_null(encoded.indices.cast(pa.int64()), len(encoded.dictionary)).to_numpy(zero_copy_only=False)
+        return verdicts[codes, 0], verdicts[codes, 1]
+
+    def _measures(self, found: dict[Any, Any], columns: Columns) -> Mask:
+        rows = len(columns.version)
+        good = np.ones(rows, np.bool_)
+        for index, measure in enumerate(self._pipeline.measures):
+            numbers = typed.scaled(found[measure.field], rows, measure.scale, rounds=measure.round is not None)
+            columns.measures[index] = np.where(numbers.good, numbers.values, 0)
+            fits = numbers.good & (np.abs(numbers.values) < MEASURE_LIMIT)
+            good &= fits | numbers.missing if measure.missing == "zero" else fits
+        return good
+
+    def _places(self, found: dict[Any, Any], columns: Columns) -> tuple[Any, Mask]:
+        """(place of each row among the batch's leaves, for which it is known)."""
+        rows = len(columns.version)
+        good = np.ones(rows, np.bool_)
+        combined: Int64s = np.zeros(rows, np.int64)
+        levels: list[tuple[pa.Array, int]] = []
+        for number, level in enumerate(self._pipeline.levels):
+            codes, labels, known = self._labels(found[level.field], level, number, rows)
+            good &= known
+            if len(labels) * (int(combined.max(initial=0)) + 1) >= _MANY_CODES:
+                return np.zeros(rows, np.int32), np.zeros(rows, np.bool_)
+            combined = combined * max(1, len(labels)) + codes
+            levels.append((labels, max(1, len(labels))))
+        combined[~good] = -1
+        encoded = pa.array(combined).dictionary_encode()
+        place = encoded.indices.to_numpy(zero_copy_only=False)
+        distinct = encoded.dictionary.to_numpy(zero_copy_only=False)
+        numbers, short = self._add_leaves(columns, np.maximum(distinct, 0), levels)
+        return numbers[place], good & short[place]
+
+    def _add_leaves(
+        self, columns: Columns, distinct: Int64s, levels: list[tuple[pa.Array, int]]
+    ) -> tuple[Int32s, Mask]:
+        """Enter the distinct leaves; (number of each, which of them are plain)."""
+        parts: list[pa.Array] = []
+        rest = distinct
+        for labels, size in reversed(levels):
+            rest, codes = np.divmod(rest, size)
+            taken = labels.take(pa.array(codes)) if len(labels) else pa.array([b""] * len(codes), pa.large_binary())
+            lengths = np.asarray(pc.binary_length(taken).to_numpy(zero_copy_only=False)).astype("<u2")
+            offsets = np.arange(0, 2 * len(codes) + 1, 2, dtype=np.int64)
+            prefix = [None, pa.py_buffer(offsets), pa.py_buffer(lengths.tobytes())]
+            parts[:0] = [pa.Array.from_buffers(pa.large_binary(), len(codes), prefix), taken]
+        if not parts:
+            leaves = pa.array([b""] * len(distinct), pa.large_binary())
+        else:
+            leaves = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
+        data, offsets = typed.spans_of(leaves)
+        columns.reserve_leaves(int(offsets[-1] - offsets[0]))
+        return columns.leaves.intern(Places(data, offsets)), (offsets[1:] - offsets[:-1]) <= MOST_LEAF_BYTES
+
+    def _labels(self, column: Any, level: Level, number: int, rows: int) -> tuple[Int64s, pa.Array, Mask]:
+        """(code of each row, the labels as large_binary, for which rows it is known)."""
+        if level.window is None:
+            texts = typed.texts_of(column, rows)
+            encoded = texts.texts.dictionary_encode()
+            labels, codes, good = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False), texts.good
+            missing = texts.missing
+        else:
+            nanos = typed.nanoseconds(column, rows, UNIT_PLACES[level.unit])
+            within = nanos.good & (np.abs(nanos.values) < typed.WINDOWED_NANOS)
+            starts = np.where(within, nanos.values, 0)
+            window_starts(starts, self._plan.levels, number)
+            encoded = pa.array(starts).dictionary_encode()
+            labels = pa.array([level.window.label(start.as_py()) for start in encoded.dictionary], pa.large_string())
+            codes, good, missing = encoded.indices.to_numpy(zero_copy_only=False), within, nanos.missing
+        if level.missing is not None and missing.any():
+            labels = pa.concat_arrays([labels, pa.array([level.missing], pa.large_string())])
+            codes, good = np.where(missing, len(labels) - 1, codes), good | missing
+        binary = labels.cast(pa.large_binary())
+        short = np.asarray(pc.binary_length(binary).to_numpy(zero_copy_only=False)) <= _MOST_LABEL_BYTES
+        return codes.astype(np.int64), binary, good & short[codes]
+
+
+def _plain(column: pa.Array, row: int) -> Any:
+    """One value as the scalar decoder reads it; times as their exact text."""
+    if not column[row].is_valid:
+        return None
+    if pa.types.is_timestamp(column.type):
+        count = column.slice(row, 1).cast(pa.int64())[0].as_py()
+        return format_timestamp(count * typed.UNIT_NANOS[column.type.unit])
+    if pa.types.is_date(column.type) or pa.types.is_time(column.type):
+        return str(column[row].as_py())
+    return column[row].as_py()

@@ -1,0 +1,202 @@
+"""Typed columns to exact integers and texts: values, and which rows they hold for.
+
+A row that is not good here is not bad: the scalar decoder judges it.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oncefold.columnar.batch import Int64s, read_only
+from oncefold.columnar.typed_kernels import parse_spans
+from oncefold.core.fieldpath import FieldPath
+from oncefold.core.limits import VERSION_MAX
+
+Mask = npt.NDArray[np.bool_]
+
+_EXACT_FLOAT = 10**15
+"""Decimals of up to 15 digits survive the way through a binary double (IEEE 754; DBL_DIG)."""
+UNIT_NANOS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+_DAY = 86_400 * 10**9
+_SAFE_DAYS = 90_000
+"""Days around 1970 whose nanoseconds surely fit 64 bits."""
+WINDOWED_NANOS = _SAFE_DAYS * _DAY
+"""Times this close to 1970 have windows whose starts fit 64 bits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Integers:
+    """A column as int64: `good` rows hold a value, `missing` rows are null; the others need the scalar decoder."""
+
+    values: Int64s
+    good: Mask
+    missing: Mask
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """A column as large_string without nulls: the same two masks."""
+
+    texts: pa.Array
+    good: Mask
+    missing: Mask
+
+
+def column_of(table: pa.RecordBatch, field: FieldPath) -> pa.Array | None:
+    """The column of a field: of that dotted name, or nested in structs; None if there is none.
+
+    Where both exist the flat one stands, and the nested one where it is null.
+    """
+    nested: pa.Array | None = None
+    if field.segments[0] in table.schema.names and len(field.segments) > 1:
+        nested = _nested(table.column(field.segments[0]), field.segments[1:])
+    if field.column in table.schema.names:
+        flat = table.column(field.column)
+        return flat if nested is None or flat.null_count == 0 else pc.coalesce(flat, nested.cast(flat.type))
+    return nested
+
+
+def _nested(column: pa.Array, segments: tuple[str, ...]) -> pa.Array | None:
+    for segment in segments:
+        if not pa.types.is_struct(column.type) or column.type.get_field_index(segment) < 0:
+            return None
+        column = pc.struct_field(column, segment)
+    return column
+
+
+def none_of(rows: int) -> Integers:
+    """A column that does not exist: all missing."""
+    return Integers(np.zeros(rows, np.int64), np.zeros(rows, np.bool_), np.ones(rows, np.bool_))
+
+
+def texts_of(column: pa.Array | None, rows: int) -> Texts:
+    """Text as it is, integers as their digits."""
+    if column is None:
+        return Texts(pa.array([""] * rows, pa.large_string()), np.zeros(rows, np.bool_), np.ones(rows, np.bool_))
+    missing = _nulls(column)
+    if _is_text(column.type) or pa.types.is_integer(column.type):
+        return Texts(_text_array(column), ~missing, missing)
+    return Texts(pa.array([""] * rows, pa.large_string()), np.zeros(rows, np.bool_), missing)
+
+
+def scaled(column: pa.Array | None, rows: int, scale: int, *, rounds: bool) -> Integers:
+    """Numbers as mantissas at a scale, exact."""
+    if column is None:
+        return none_of(rows)
+    missing = _nulls(column)
+    kind = column.type
+    if pa.types.is_integer(kind):
+        values, good = _rescaled(*_wide(column), scale)
+    elif pa.types.is_decimal(kind) and kind.precision <= 38:
+        values, good = _decimals(column, scale)
+    elif pa.types.is_floating(kind):
+        values, good = _floats(column, scale)
+    elif _is_text(kind):
+        return _parsed(column, missing, scale, rounds=rounds, timed=False)
+    else:
+        values, good = np.zeros(rows, np.int64), np.zeros(rows, np.bool_)
+    return Integers(values, good & ~missing, missing)
+
+
+def nanoseconds(column: pa.Array | None, rows: int, places: int) -> Integers:
+    """Times as nanoseconds since the epoch; numbers are epoch numbers with `places` decimals to the nanosecond."""
+    if column is None:
+        return none_of(rows)
+    kind = column.type
+    missing = _nulls(column)
+    if pa.types.is_timestamp(kind):
+        values, good = _multiplied(_filled(column.cast(pa.int64())), UNIT_NANOS[kind.unit])
+    elif pa.types.is_date(kind):
+        days = _filled(column.cast(pa.date32()).cast(pa.int32()).cast(pa.int64()))
+        good = np.abs(days) < _SAFE_DAYS
+        values = np.where(good, days, 0) * _DAY
+    elif _is_text(kind):
+        return _parsed(column, missing, places, rounds=False, timed=True)
+    else:
+        return scaled(column, rows, places, rounds=False)
+    return Integers(values, good & ~missing, missing)
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _text_array(column: pa.Array) -> pa.Array:
+    """As large_string whose nulls are empty, its offsets beginning with the buffer's."""
+    texts = column.cast(pa.large_string())
+    if texts.null_count:
+        texts = pc.fill_null(texts, "")
+    return texts
+
+
+def _nulls(column: pa.Array) -> Mask:
+    mask: Mask = np.asarray(column.is_null().to_numpy(zero_copy_only=False), np.bool_)
+    return mask
+
+
+def _filled(column: pa.Array) -> Any:
+    return (pc.fill_null(column, 0) if column.null_count else column).to_numpy(zero_copy_only=False)
+
+
+def _wide(column: pa.Array) -> tuple[Int64s, Mask]:
+    values = _filled(column)
+    if values.dtype == np.uint64:
+        return values.astype(np.int64), values <= np.uint64(VERSION_MAX)
+    return values.astype(np.int64), np.ones(len(values), np.bool_)
+
+
+def _rescaled(values: Int64s, good: Mask, shift: int) -> tuple[Int64s, Mask]:
+    scaled_up, fits = _multiplied(values, 10**shift)
+    return scaled_up, good & fits
+
+
+def _multiplied(values: Int64s, factor: int) -> tuple[Int64s, Mask]:
+    most = VERSION_MAX // factor
+    good = (values <= most) & (values >= -most)
+    return np.where(good, values, 0) * factor, good
+
+
+def _decimals(column: pa.Array, scale: int) -> tuple[Int64s, Mask]:
+    column = column.cast(pa.decimal128(38, column.type.scale)) if not pa.types.is_decimal128(column.type) else column
+    halves = np.frombuffer(column.buffers()[1], np.int64)[2 * column.offset : 2 * (column.offset + len(column))]
+    low, high = halves[0::2], halves[1::2]
+    good = high == low >> 63
+    shift = scale - column.type.scale
+    if shift >= 0:
+        return _rescaled(low, good, shift) if shift <= 18 else (np.zeros_like(low), low == 0)
+    if -shift > 18:
+        return np.zeros_like(low), good & (low == 0)
+    quotient, rest = np.divmod(low, 10**-shift)
+    return quotient, good & (rest == 0)
+
+
+def _floats(column: pa.Array, scale: int) -> tuple[Int64s, Mask]:
+    floats = _filled(column.cast(pa.float64()))
+    power = float(10**scale)
+    with np.errstate(all="ignore"):
+        mantissas = np.rint(floats * power)
+        good = np.abs(mantissas) < _EXACT_FLOAT
+        good &= mantissas / power == floats
+        return np.where(good, mantissas, 0).astype(np.int64), good
+
+
+def _parsed(column: pa.Array, missing: Mask, places: int, *, rounds: bool, timed: bool) -> Integers:
+    texts = _text_array(column)
+    data, offsets = spans_of(texts)
+    values = np.zeros(len(texts), np.int64)
+    good = ~missing
+    parse_spans(data, offsets, places, int(rounds), timed, values, good)
+    return Integers(values, good, missing)
+
+
+def spans_of(texts: pa.Array) -> tuple[Any, Int64s]:
+    """The bytes of a large_string array and its n + 1 offsets into them."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(texts.buffers()[2] or b"\0", np.uint8)
+    return read_only(data if len(data) else np.zeros(1, np.uint8)), offsets

@@ -1,0 +1,87 @@
+"""From the blocks of sources, and from what Python callers hand in, to batches."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import pyarrow as pa
+
+from oncefold.columnar.batch import Batch
+from oncefold.columnar.records import RecordDecoder
+from oncefold.columnar.table import TableDecoder
+from oncefold.columnar.text import TextDecoder, csv_layout
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import SourceError
+from oncefold.sources.blocks import Oversize, TableBlock, TextBlock
+from oncefold.store.commit import Reject
+
+TABLE_ROWS = 2**17
+"""Rows of a table that are decoded at once."""
+
+
+class BlockDecoder:
+    """Decodes blocks of any source for one pipeline."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._records = RecordDecoder(pipeline)
+        self._text = TextDecoder(pipeline)
+        self._table = TableDecoder(pipeline)
+
+    def decode(self, block: TextBlock | TableBlock) -> tuple[Batch, list[Reject]]:
+        """The batch of a block, and rejects for the records that were too long to be in it."""
+        if isinstance(block, TableBlock):
+            return self._table.decode(block.table, block.source, block.first_row), []
+        oversize = [_oversize(block, record) for record in block.oversize]
+        if block.format == "json":
+            return self._text.json(block.data, block.source, block.offset), oversize
+        assert block.header is not None
+        assert block.delimiter is not None
+        return self._text.csv(block.data, block.source, block.offset, block.header, block.delimiter), oversize
+
+    def batches(self, data: Any, source: str) -> Iterable[Batch]:
+        """What Python callers hand in: JSON Lines as bytes or text, mappings, Arrow tables, data frames.
+
+        Raises SourceError for anything else.
+        """
+        if isinstance(data, str):
+            data = data.encode()
+        if isinstance(data, bytes | bytearray | memoryview):
+            return [self._text.json(bytes(data), source, 0)]
+        if isinstance(data, Mapping):
+            return [self._records.mappings([data], source)]
+        if hasattr(data, "__arrow_c_stream__"):
+            return self._tables(pa.RecordBatchReader.from_stream(data), source)
+        if hasattr(data, "__arrow_c_array__"):
+            return [self._table.decode(pa.record_batch(data), source, 0)]
+        if isinstance(data, Iterable):
+            return [self._records.mappings(list(data), source)]
+        kinds = "JSON Lines as bytes, mappings, an Arrow table or a data frame"
+        raise SourceError(f"cannot ingest {type(data).__name__}; hand in {kinds}")
+
+    def _tables(self, reader: Iterable[pa.RecordBatch], source: str) -> Iterable[Batch]:
+        first = 0
+        for whole in reader:
+            for start in range(0, whole.num_rows, TABLE_ROWS):
+                part = whole.slice(start, TABLE_ROWS)
+                yield self._table.decode(part, source, first)
+                first += part.num_rows
+
+    def again(self, rejects: Iterable[Reject]) -> Iterable[tuple[int, Batch]]:
+        """Read rejects once more: (index, a batch of one record) for each."""
+        readers: dict[str, Callable[[Reject], Batch]] = {
+            "json": lambda reject: self._text.json(reject.raw, reject.source, reject.position),
+            "csv": self._csv_again,
+            "table": self._row_again,
+        }
+        for index, reject in enumerate(rejects):
+            yield index, readers[reject.format](reject)
+
+    def _csv_again(self, reject: Reject) -> Batch:
+        delimiter, header = csv_layout(reject.context)
+        return self._text.csv(reject.raw, reject.source, reject.position, header, delimiter)
+
+    def _row_again(self, reject: Reject) -> Batch:
+        return self._records.row(reject.raw, reject.source, reject.position)
+
+
+def _oversize(block: TextBlock, record: Oversize) -> Reject:
+    return Reject(block.source, record.offset, record.reason, record.head, block.format, size=record.length)

@@ -1,0 +1,168 @@
+"""The run loop: read and decode in one thread, fold in another, commit in a third; whole batches all the way.
+
+    sources -> decode ahead -> fold -> commit behind
+
+A commit is taken when enough records are folded, when the oldest of them has waited long enough, or when the input
+falls silent; while it is written, folding goes on. At most one commit is under way, so that commits are in order.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from oncefold.columnar.batch import Batch
+from oncefold.core.errors import StoreError
+from oncefold.core.fold import Outcome
+from oncefold.embedded.ahead import Idle, ReadAhead
+from oncefold.embedded.decoding import BlockDecoder
+from oncefold.embedded.engine import Engine
+from oncefold.sources.blocks import Block, Finding
+from oncefold.store.commit import Reject, SourcePosition
+from oncefold.store.writer import Store
+
+COMMIT_ROWS = 2**19
+"""Records in a commit while input arrives at full speed."""
+
+COMMIT_SECONDS = 0.15
+"""A folded record waits at most this long for its commit to begin, but for COMMIT_ROWS of them."""
+
+IDLE_SECONDS = 0.03
+"""Input that is silent for so long lets what is pending be committed."""
+
+DECODED_AHEAD = 2
+"""Batches that are decoded and wait to be folded."""
+
+assert IDLE_SECONDS < COMMIT_SECONDS < 0.25
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a run has done so far."""
+
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    """Events folded, by outcome."""
+    consumed_bytes: int = 0
+    """Bytes of the sources as stored."""
+    commits: int = 0
+    last_commit: int = 0
+    """Number of the store's last commit, 0 if this run made none."""
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def events(self) -> int:
+        """Events met, rejects included."""
+        return self.counts.total()
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    batch: Batch
+    oversize: list[Reject]
+    position: SourcePosition
+    consumed_bytes: int
+
+
+class Committer:
+    """Hands commits to the store in the background, one at a time and in order."""
+
+    def __init__(self, store: Store, engine: Engine, progress: Progress) -> None:
+        self._store, self._engine, self._progress = store, engine, progress
+        self._pool = ThreadPoolExecutor(1, "oncefold-commit")
+        self._under_way: Future[int] | None = None
+
+    @property
+    def free(self) -> bool:
+        """Whether a commit can begin at once."""
+        return self._under_way is None or self._under_way.done()
+
+    def begin(self) -> None:
+        """Take everything folded as the next commit, after the one under way. Raises StoreError if that one failed."""
+        self.wait()
+        if self._engine.has_pending:
+            self._under_way = self._pool.submit(self._store.commit, self._engine.take_commit())
+
+    def wait(self) -> None:
+        """Wait for the commit under way. Raises StoreError if it failed."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            self._progress.last_commit = under_way.result()
+            self._progress.commits += 1
+
+    def finish(self) -> None:
+        """Commit all that is folded and wait until it is durable. Raises StoreError if that fails."""
+        self.begin()
+        self.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+
+
+def run(
+    engine: Engine,
+    store: Store,
+    blocks: Iterable[Block | Finding],
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Progress:
+    """Fold all blocks and commit them; what was folded when the blocks end is committed, too.
+
+    `on_progress` is called after every batch, in this thread. Raises SourceError after the commit of all that could
+    be read, and StoreError at once.
+    """
+    progress = Progress()
+    decoder = BlockDecoder(engine.pipeline)
+    since: float | None = None
+    with (
+        Committer(store, engine, progress) as committer,
+        closing(ReadAhead(_decoded(decoder, blocks), DECODED_AHEAD, IDLE_SECONDS)) as items,
+    ):
+        try:
+            for item in items:
+                if isinstance(item, Finding):
+                    progress.findings.append(item)
+                elif not isinstance(item, Idle):
+                    _fold(engine, item, progress)
+                    since = monotonic() if since is None else since
+                if since is not None and _due(engine, committer, monotonic() - since, idle=isinstance(item, Idle)):
+                    committer.begin()
+                    since = None
+                on_progress(progress)
+        except StoreError:
+            raise
+        except BaseException:
+            committer.finish()
+            raise
+        committer.finish()
+    on_progress(progress)
+    return progress
+
+
+def _due(engine: Engine, committer: Committer, waited: float, *, idle: bool) -> bool:
+    if engine.pending_rows >= COMMIT_ROWS:
+        return True
+    return committer.free and (idle or waited >= COMMIT_SECONDS)
+
+
+def _decoded(decoder: BlockDecoder, blocks: Iterable[Block | Finding]) -> Iterator[_Decoded | Finding]:
+    for block in blocks:
+        if isinstance(block, Finding):
+            yield block
+        else:
+            batch, oversize = decoder.decode(block)
+            yield _Decoded(batch, oversize, block.position, block.consumed_bytes)
+
+
+def _fold(engine: Engine, decoded: _Decoded, progress: Progress) -> None:
+    progress.counts.update(engine.reject(decoded.oversize))
+    progress.counts.update(engine.fold(decoded.batch, decoded.position))
+    progress.consumed_bytes += decoded.consumed_bytes

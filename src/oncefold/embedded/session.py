@@ -1,0 +1,148 @@
+"""One open store with its engine: what Python programs and the command line work with."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from oncefold.core.definition import Pipeline
+from oncefold.core.fold import Outcome
+from oncefold.embedded.decoding import BlockDecoder
+from oncefold.embedded.engine import Engine
+from oncefold.embedded.run import Progress, run
+from oncefold.questions import Questions
+from oncefold.questions.answers import Totals
+from oncefold.sources.blocks import Block, Finding
+from oncefold.store.commit import Reject, SourcePosition
+from oncefold.store.reader import Reader
+from oncefold.store.retention import Retention
+from oncefold.store.writer import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of the events of one `ingest`; they are durable."""
+
+    commit: int
+    counts: Mapping[Outcome, int]
+    rejects: Sequence[Reject]
+
+    @property
+    def events(self) -> int:
+        """Events met, rejects included."""
+        return sum(self.counts.values())
+
+
+class Session:
+    """A store open for writing and asking, by one thread at a time."""
+
+    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+        """Use `oncefold.open`."""
+        self.path = store.path
+        self.pipeline = store.pipeline
+        self._store = store
+        self._clock = clock
+        self._engine = Engine(store, clock)
+        self._decoder = BlockDecoder(store.pipeline)
+        self._questions: Questions | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        pipeline: Pipeline,
+        *,
+        retention: Retention | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> Self:
+        """Open or create a store. Raises as `Store.open` does."""
+        store = Store.open(path, pipeline, retention=retention, clock=clock)
+        try:
+            return cls(store, clock)
+        except BaseException:
+            store.close()
+            raise
+
+    @property
+    def positions(self) -> dict[str, str]:
+        """The committed position of every source, as its state."""
+        return dict(self._engine.positions)
+
+    def ingest(self, data: Any, *, source: str = "python", position: str | None = None) -> Ingested:
+        """Fold events and commit them; when it returns they are durable, each counted once.
+
+        `data` is JSON Lines as bytes or text, a mapping or an iterable of mappings, an Arrow table or anything that
+        offers the Arrow PyCapsule interface (pandas and polars frames). What cannot be read goes to the reject list.
+        A `position` (any text) is committed with the events and found again in `positions`.
+        Raises SourceError for data of another kind, StoreError if the commit fails.
+        """
+        counts: dict[Outcome, int] = {}
+        rejects: list[Reject] = []
+        for batch in self._decoder.batches(data, source):
+            for outcome, number in self._engine.fold(batch).items():
+                counts[outcome] = counts.get(outcome, 0) + number
+            rejects.extend(batch.rejects)
+        if position is not None:
+            self._engine.note_position(SourcePosition(source, position))
+        return Ingested(self._commit(), counts, rejects)
+
+    def run(
+        self, blocks: Sequence[Block | Finding] | Any, on_progress: Callable[[Progress], None] | None = None
+    ) -> Progress:
+        """Fold and commit all blocks of sources; see `oncefold.embedded.run`."""
+        return run(self._engine, self._store, blocks, on_progress or (lambda _: None))
+
+    def redrive(self) -> Ingested:
+        """Read every reject again, with the definition as it is now; those that can be read leave the list.
+
+        Those that were too long to be kept whole stay on it. Raises StoreError if the commit fails.
+        """
+        listed = [item for item in self.questions.reader.rejects() if len(item.reject.raw) == item.reject.size]
+        counts: dict[Outcome, int] = {}
+        still: list[Reject] = []
+        for index, batch in self._decoder.again([item.reject for item in listed]):
+            if batch.rejects:
+                still.extend(batch.rejects)
+                continue
+            for outcome, number in self._engine.fold(batch, redriven=[listed[index].id]).items():
+                counts[outcome] = counts.get(outcome, 0) + number
+        return Ingested(self._commit(), counts, still)
+
+    @property
+    def questions(self) -> Questions:
+        """Everything that can be asked; answers are as of the last commit."""
+        if self._questions is None:
+            self._questions = Questions(Reader.open(self.path))
+        return self._questions
+
+    def totals(
+        self,
+        node: str | tuple[str, ...] = "",
+        *,
+        rollup: str | None = None,
+        depth: int | None = 1,
+        as_of: int | str | datetime | None = None,
+    ) -> Totals:
+        """A node and what lies at most `depth` levels below it; see `Questions.query`."""
+        return self.questions.query(node, rollup=rollup, depth=depth, as_of=as_of)
+
+    def close(self) -> None:
+        """Close the store; without effect when closed."""
+        if self._questions is not None:
+            self._questions.close()
+            self._questions = None
+        self._store.close()
+
+    def _commit(self) -> int:
+        return self._store.commit(self._engine.take_commit())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,157 @@
+"""Every write and sync of a run fails in turn, and power is lost before each: what is left is whole commits only."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from oncefold.core.errors import StoreError
+from oncefold.store import Store
+from oncefold.store.check import check_store
+from oncefold.store.schema import PAGE_SIZE
+from oncefold.store.tiers import Tiers
+from oncefold.store.writer import Tuning
+from tests.store.model import PIPELINE, SECOND, Batch, Facts, Folder, ManualClock, random_batch, stored_facts
+from tests.tools.faulty_vfs import Failure, FaultyDisk, Platter, Survival, replay
+
+COMMITS = 7
+REOPENED_AFTER = 4
+RETENTION = timedelta(seconds=3)
+TUNING = Tuning(Tiers(fan_out=2, full_bytes=1_500), wal_bytes=12 * PAGE_SIZE)
+"""Small limits: merging, forgetting and checkpoints all happen within the few commits."""
+
+Acknowledged = list[tuple[int, int]]
+"""Pairs of a number of steps and the commit that was acknowledged after so many."""
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder in memory where there is one: thousands of files are written here, and none needs to last."""
+    memory = Path("/dev/shm")
+    made = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
+    yield made
+    shutil.rmtree(made)
+
+
+@cache
+def expected() -> list[Facts]:
+    """What the store says after each commit."""
+    folder = Folder()
+    return [folder.facts(), *(_after(folder, number) for number in range(1, COMMITS + 1))]
+
+
+def _after(folder: Folder, number: int) -> Facts:
+    folder.commit(batch(number))
+    return folder.facts()
+
+
+def run(path: Path, disk: FaultyDisk) -> Acknowledged:
+    """Commit what the store lacks, closing and opening in between, up to the first error; what was said to last."""
+    acknowledged: Acknowledged = []
+    folder = Folder()
+    with disk, suppress(StoreError):
+        for last in (REOPENED_AFTER, COMMITS):
+            clock = ManualClock(last * SECOND)
+            store = Store.open(path, PIPELINE, retention=RETENTION, clock=clock, connect=disk.connect, tuning=TUNING)
+            with store:
+                done = store.load().seq
+                while folder.seq < last:
+                    commit = folder.commit(batch(folder.seq + 1))
+                    clock.now = commit.at
+                    if folder.seq > done:
+                        seq = store.commit(commit)
+                        acknowledged.append((len(disk.steps), seq))
+    return acknowledged
+
+
+def batch(number: int) -> Batch:
+    return random_batch(number, number * SECOND, pages=0.4)
+
+
+def assert_whole_commits(path: Path, at_least: int) -> int:
+    """The store opens and is that of a whole commit, an acknowledged one or a later one; its number."""
+    found = stored_facts(path)
+    assert found.seq >= at_least
+    assert found == expected()[found.seq]
+    return found.seq
+
+
+def test_a_run_without_faults_uses_everything(folder: Path) -> None:
+    disk = FaultyDisk()
+    path = folder / "store.db"
+    assert [seq for _, seq in run(path, disk)] == list(range(1, COMMITS + 1))
+    assert assert_whole_commits(path, COMMITS) == COMMITS
+    assert check_store(path) == []
+    checkpoints = [step for step in disk.steps if step.kind == "write" and step.file == "store.db"]
+    assert len(checkpoints) > 20
+    with Store.open(path, PIPELINE) as store:
+        assert len(store._tables.changes.list) < COMMITS  # merged
+        assert store._tables.changes.list[0].first > 1  # forgotten
+
+
+@pytest.mark.parametrize(
+    ("failure", "lasting", "every"),
+    [(Failure.IO_ERROR, False, 1), (Failure.FULL, False, 3), (Failure.IO_ERROR, True, 3), (Failure.FULL, True, 3)],
+)
+def test_every_step_fails_in_turn(folder: Path, failure: Failure, lasting: bool, every: int) -> None:
+    clean = FaultyDisk()
+    run(folder / "clean.db", clean)
+    path = folder / "store.db"
+    cut_short = 0
+    for at in range(len(failure.name) % every, len(clean.steps), every):
+        acknowledged = run(path, FaultyDisk(at, failure, lasting=lasting))
+        most = max((seq for _, seq in acknowledged), default=0)
+        cut_short += most < COMMITS
+        assert assert_whole_commits(path, most) <= most + 1
+        if at % 10 == 0:
+            assert check_store(path) == []
+        for file in folder.glob("store.db*"):
+            file.unlink()
+    assert cut_short > len(clean.steps) // every * 3 // 4
+
+
+def test_syncs_fail_and_power_is_lost_after_going_on(folder: Path) -> None:
+    """What a failed sync left in the system's cache alone is not built upon."""
+    clean = FaultyDisk()
+    run(folder / "clean.db", clean)
+    path = folder / "store.db"
+    for at in (number for number, step in enumerate(clean.steps) if step.kind == "sync"):
+        failing, going_on = FaultyDisk(at, lasting=True), FaultyDisk()
+        run(path, failing)
+        acknowledged = run(path, going_on)
+        platter = Platter()
+        for step in (*failing.steps, *going_on.steps):
+            platter.apply(step)
+        _lay_down(folder / "image", platter.image(Survival.NOTHING))
+        assert_whole_commits(folder / "image" / "store.db", max((seq for _, seq in acknowledged), default=0))
+        for file in folder.glob("store.db*"):
+            file.unlink()
+
+
+def test_power_is_lost_before_every_step(folder: Path) -> None:
+    disk = FaultyDisk()
+    acknowledged = run(folder / "store.db", disk)
+    path = folder / "image" / "store.db"
+    seen: set[int] = set()
+    for at, platter in replay(disk.steps):
+        at_least = max((seq for steps, seq in acknowledged if steps <= at), default=0)
+        for survival in Survival:
+            image = platter.image(survival, seed=at)
+            digest = hash((at_least, *image.items()))
+            if digest not in seen:
+                seen.add(digest)
+                _lay_down(path.parent, image)
+                assert_whole_commits(path, at_least)
+    assert len(seen) > 3 * COMMITS
+
+
+def _lay_down(folder: Path, image: dict[str, bytes]) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name, content in image.items():
+        (folder / name).write_bytes(content)
