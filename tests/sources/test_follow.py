@@ -13,6 +13,7 @@ from oncefold.core.errors import SourceError
 from oncefold.sources import follow as follow_module
 from oncefold.sources.blocks import Finding, TableBlock
 from oncefold.sources.follow import DISCOVER_SECONDS, POLL_SECONDS
+from oncefold.sources.followed import SETTLE_SECONDS
 from oncefold.sources.formats import ReadOptions
 from oncefold.sources.sources import Sources
 from tests.sources.tools import ScriptedWaiting, append, nothing, positions_of, read, records_of, rows_of
@@ -157,11 +158,22 @@ def test_tables_are_read_once_they_are_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"n": list(range(10))}), tmp_path / "whole")
     data = (tmp_path / "whole").read_bytes()
-    steps = [*SEARCH, append(path, data[:100]), append(path, data[100:]), nothing, nothing, nothing]
+    steps = [append(path, data[:100]), *SEARCH, *SEARCH, append(path, data[100:]), nothing, nothing, nothing]
     run = follow(steps, tmp_path)
     assert run.findings == []
     assert [row["n"] for row in rows_of(run.blocks)] == list(range(10))  # type: ignore[arg-type]
     assert all(isinstance(block, TableBlock) for block in run.blocks)
+
+
+def test_a_table_that_never_gets_its_end_is_told_and_tried_again_when_it_does(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"n": list(range(10))}), tmp_path / "whole")
+    data = (tmp_path / "whole").read_bytes()
+    path.write_bytes(data[:-1])
+    wait = [nothing] * (round(SETTLE_SECONDS / POLL_SECONDS) + 1)
+    run = follow([*wait, *wait, append(path, data[-1:]), nothing, nothing], tmp_path)
+    assert [(f.source, f.kind) for f in run.findings] == [(str(path), "unreadable")]
+    assert [row["n"] for row in rows_of(run.blocks)] == list(range(10))  # type: ignore[arg-type]
 
 
 def test_a_table_written_anew_under_its_name_is_read_anew(tmp_path: Path) -> None:

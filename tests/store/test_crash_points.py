@@ -1,8 +1,6 @@
 """Every write and sync of a run fails in turn, and power is lost before each: what is left is whole commits only."""
 
 import shutil
-import tempfile
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache
@@ -17,7 +15,7 @@ from oncefold.store.schema import PAGE_SIZE
 from oncefold.store.tiers import Tiers
 from oncefold.store.writer import Tuning
 from tests.store.model import PIPELINE, SECOND, Batch, Facts, Folder, ManualClock, random_batch, stored_facts
-from tests.tools.faulty_vfs import Failure, FaultyDisk, Platter, Survival, replay
+from tests.tools.faulty_vfs import Failure, FaultyDisk, Survival, replay
 
 COMMITS = 7
 REOPENED_AFTER = 4
@@ -27,15 +25,6 @@ TUNING = Tuning(Tiers(fan_out=2, full_bytes=1_500), wal_bytes=12 * PAGE_SIZE)
 
 Acknowledged = list[tuple[int, int]]
 """Pairs of a number of steps and the commit that was acknowledged after so many."""
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder in memory where there is one: thousands of files are written here, and none needs to last."""
-    memory = Path("/dev/shm")
-    made = Path(tempfile.mkdtemp(dir=memory if memory.is_dir() else None))
-    yield made
-    shutil.rmtree(made)
 
 
 @cache
@@ -81,9 +70,9 @@ def assert_whole_commits(path: Path, at_least: int) -> int:
     return found.seq
 
 
-def test_a_run_without_faults_uses_everything(folder: Path) -> None:
+def test_a_run_without_faults_uses_everything(memory: Path) -> None:
     disk = FaultyDisk()
-    path = folder / "store.db"
+    path = memory / "store.db"
     assert [seq for _, seq in run(path, disk)] == list(range(1, COMMITS + 1))
     assert assert_whole_commits(path, COMMITS) == COMMITS
     assert check_store(path) == []
@@ -98,10 +87,10 @@ def test_a_run_without_faults_uses_everything(folder: Path) -> None:
     ("failure", "lasting", "every"),
     [(Failure.IO_ERROR, False, 1), (Failure.FULL, False, 3), (Failure.IO_ERROR, True, 3), (Failure.FULL, True, 3)],
 )
-def test_every_step_fails_in_turn(folder: Path, failure: Failure, lasting: bool, every: int) -> None:
+def test_every_step_fails_in_turn(memory: Path, failure: Failure, lasting: bool, every: int) -> None:
     clean = FaultyDisk()
-    run(folder / "clean.db", clean)
-    path = folder / "store.db"
+    run(memory / "clean.db", clean)
+    path = memory / "store.db"
     cut_short = 0
     for at in range(len(failure.name) % every, len(clean.steps), every):
         acknowledged = run(path, FaultyDisk(at, failure, lasting=lasting))
@@ -110,33 +99,32 @@ def test_every_step_fails_in_turn(folder: Path, failure: Failure, lasting: bool,
         assert assert_whole_commits(path, most) <= most + 1
         if at % 10 == 0:
             assert check_store(path) == []
-        for file in folder.glob("store.db*"):
+        for file in memory.glob("store.db*"):
             file.unlink()
     assert cut_short > len(clean.steps) // every * 3 // 4
 
 
-def test_syncs_fail_and_power_is_lost_after_going_on(folder: Path) -> None:
+def test_syncs_fail_and_power_is_lost_after_going_on(memory: Path) -> None:
     """What a failed sync left in the system's cache alone is not built upon."""
     clean = FaultyDisk()
-    run(folder / "clean.db", clean)
-    path = folder / "store.db"
+    run(memory / "clean.db", clean)
+    path = memory / "store.db"
     for at in (number for number, step in enumerate(clean.steps) if step.kind == "sync"):
         failing, going_on = FaultyDisk(at, lasting=True), FaultyDisk()
         run(path, failing)
-        acknowledged = run(path, going_on)
-        platter = Platter()
-        for step in (*failing.steps, *going_on.steps):
-            platter.apply(step)
-        _lay_down(folder / "image", platter.image(Survival.NOTHING))
-        assert_whole_commits(folder / "image" / "store.db", max((seq for _, seq in acknowledged), default=0))
-        for file in folder.glob("store.db*"):
+        acknowledged = {len(failing.steps) + at: seq for at, seq in run(path, going_on)}
+        for at_step, platter in replay([*failing.steps, *going_on.steps]):
+            if at_step in acknowledged:
+                _lay_down(memory / "image", platter.image(Survival.NOTHING))
+                assert_whole_commits(memory / "image" / "store.db", acknowledged[at_step])
+        for file in memory.glob("store.db*"):
             file.unlink()
 
 
-def test_power_is_lost_before_every_step(folder: Path) -> None:
+def test_power_is_lost_before_every_step(memory: Path) -> None:
     disk = FaultyDisk()
-    acknowledged = run(folder / "store.db", disk)
-    path = folder / "image" / "store.db"
+    acknowledged = run(memory / "store.db", disk)
+    path = memory / "image" / "store.db"
     seen: set[int] = set()
     for at, platter in replay(disk.steps):
         at_least = max((seq for steps, seq in acknowledged if steps <= at), default=0)

@@ -80,9 +80,8 @@ def run(  # noqa: PLR0913
         warm_up(reporter.say)
         with stopping(stop, reporter.say), reporter.running(found.total_bytes):
             progress = session.run(found.blocks(), reporter.update)
-        reporter.finish(
-            progress, session, found.done_files, stopped=stop.is_set(), again=_again(pipeline, sources, path)
-        )
+        again = f"oncefold run {pipeline} {' '.join(sources)} --store {path}"
+        reporter.finish(progress, session, found.done_files, stopped=stop.is_set(), again=again)
     if any(finding.kind in {"truncated", "replaced", "unreadable"} for finding in progress.findings):
         raise SystemExit(1)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from oncefold.columnar.batch import DELETE, UNDECODED
 from oncefold.columnar.interning import intern_bytes
-from oncefold.columnar.native import MINUS, ZERO, hash_bytes, inlined, kernel
+from oncefold.columnar.native import MINUS, ONE, ZERO, equal_bytes, hash_bytes, inlined, kernel
 from oncefold.columnar.plan import AS_DAY, AS_MONTH, AS_TIME, AS_YEAR, BY_STEP, BY_YEAR, DELETE_EQUALS
 from oncefold.columnar.text_kernels import civil_from_days, days_from_civil, is_digit, parse_scaled, parse_time
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
@@ -18,8 +18,10 @@ MOST_LEAF_BYTES = 900
 """Labels that together stay below this pass every limit of the meaning, however they are escaped."""
 
 _SLASH, _BACKSLASH, _LOWER_E = 47, 92, 101
-_DAY = 86_400_000_000_000
+_NANOS = 1_000_000_000
+_DAY_SECONDS = 86_400
 _NO_TIME = np.int64(-(2**63))
+_TRUE, _FALSE = np.frombuffer(b"true", np.uint8), np.frombuffer(b"false", np.uint8)
 
 
 @inlined
@@ -152,17 +154,30 @@ def _deleted(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any) -> Any:
     f = plan.delete[0]
     if f < 0 or kinds[f] == MISSING:
         return True, False
+    if kinds[f] == OTHER:
+        return False, False
+    size = ends[f] - starts[f]
     if plan.delete[1] == DELETE_EQUALS:
-        if kinds[f] != STRING:
-            return False, False
-        size = len(plan.delete_equals) - 8
-        if ends[f] - starts[f] != size:
-            return True, False
-        for i in range(size):
-            if data[starts[f] + i] != plan.delete_equals[i]:
-                return True, False
+        wanted = len(plan.delete_equals) - 8
+        return True, size == wanted and equal_bytes(data, starts[f], plan.delete_equals, 0, size)
+    if size == 0:
+        return True, False
+    if size == 1:
+        return data[starts[f]] == ZERO or data[starts[f]] == ONE, data[starts[f]] == ONE
+    if _spells(data, starts[f], size, _TRUE):
         return True, True
-    return kinds[f] == TRUE or kinds[f] == FALSE, kinds[f] == TRUE
+    return _spells(data, starts[f], size, _FALSE), False
+
+
+@inlined
+def _spells(data: Any, start: int, size: int, word: Any) -> bool:
+    """Whether a text is this word, in letters of any case."""
+    if size != len(word):
+        return False
+    for i in range(size):
+        if data[start + i] | 32 != word[i]:
+            return False
+    return True
 
 
 @inlined
@@ -204,7 +219,7 @@ def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, leaf: Any) -
             size = plan.levels[v, 7]
             if not understood or at + size + 2 > MOST_LEAF_BYTES:
                 return -1
-            write_window(window_start(nanos, plan.levels, v), size, leaf, at + 2)
+            write_window(window_second(nanos, plan.levels, v), size, leaf, at + 2)
         else:
             size = ends[f] - starts[f]
             if at + size + 2 > MOST_LEAF_BYTES or not is_text(kinds[f], data, starts[f], ends[f]):
@@ -218,15 +233,22 @@ def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, leaf: Any) -
 
 
 @inlined
-def window_start(nanos: int, levels: Any, v: int) -> int:
-    """core.timestamps.Window.start for level v."""
+def window_second(nanos: int, levels: Any, v: int) -> int:
+    """core.timestamps.Window.start for level v, in seconds: all starts are whole ones, and some are centuries back."""
+    seconds = nanos // _NANOS
     if levels[v, 3] == BY_STEP:
-        since = nanos - levels[v, 6]
-        return nanos - (since - since // levels[v, 5] * levels[v, 5])
-    year, month, _ = civil_from_days(nanos // _DAY)
+        since = seconds - levels[v, 6]
+        return seconds - (since - since // levels[v, 5] * levels[v, 5])
+    year, month, _ = civil_from_days(seconds // _DAY_SECONDS)
     if levels[v, 3] == BY_YEAR:
-        return days_from_civil(year - year % levels[v, 4], 1, 1) * _DAY
-    return days_from_civil(year, month - (month - 1) % levels[v, 4], 1) * _DAY
+        return days_from_civil(year - year % levels[v, 4], 1, 1) * _DAY_SECONDS
+    return days_from_civil(year, month - (month - 1) % levels[v, 4], 1) * _DAY_SECONDS
+
+
+@inlined
+def window_start(nanos: int, levels: Any, v: int) -> int:
+    """`window_second` in nanoseconds; for starts that fit 64 bits."""
+    return window_second(nanos, levels, v) * _NANOS
 
 
 @inlined
@@ -237,9 +259,9 @@ def _digits(out: Any, at: int, value: int, width: int) -> None:
 
 
 @kernel
-def write_window(start: int, form: int, out: Any, at: int) -> None:
-    """core.timestamps.Window.label: the first `form` characters of the RFC 3339 text of a whole second."""
-    days = start // _DAY
+def write_window(second: int, form: int, out: Any, at: int) -> None:
+    """core.timestamps.Window.label: the first `form` characters of the RFC 3339 text of a second since the epoch."""
+    days = second // _DAY_SECONDS
     year, month, day = civil_from_days(days)
     _digits(out, at, year, 4)
     if form >= AS_MONTH:
@@ -249,7 +271,7 @@ def write_window(start: int, form: int, out: Any, at: int) -> None:
         out[at + 7] = MINUS
         _digits(out, at + 8, day, 2)
     if form >= AS_TIME:
-        seconds = (start - days * _DAY) // 1_000_000_000
+        seconds = second - days * _DAY_SECONDS
         out[at + 10] = 84
         _digits(out, at + 11, seconds // 3_600, 2)
         out[at + 13] = 58

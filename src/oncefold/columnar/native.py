@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
-NEWLINE, QUOTE, BACKSLASH, MINUS, PLUS, POINT, ZERO, NINE = 10, 34, 92, 45, 43, 46, 48, 57
+NEWLINE, QUOTE, BACKSLASH, MINUS, PLUS, POINT, ZERO, ONE, NINE = 10, 34, 92, 45, 43, 46, 48, 49, 57
 
 
 def kernel(function: _Function) -> _Function:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from oncefold.columnar.batch import Int32s, Int64s, UInt8s
 from oncefold.core.definition import Level, Pipeline
 from oncefold.core.fieldpath import FieldPath
-from oncefold.core.timestamps import UNIT_PLACES
+from oncefold.core.timestamps import NANOS, UNIT_PLACES
 
 BY_STEP, BY_MONTH, BY_YEAR = 0, 1, 2
 AS_DAY, AS_TIME, AS_MONTH, AS_YEAR = 10, 20, 7, 4
@@ -30,7 +30,9 @@ class Plan(NamedTuple):
     """(field or -1, one of the DELETE forms)."""
     delete_equals: UInt8s
     levels: Int64s
-    """Per level: field, 1 if a window, decimal places, BY form, length, step, origin, AS form, 1 with a default."""
+    """Per level: field, 1 if a window, decimal places, BY form, length, step and origin in seconds, AS form, 1 with
+    a default.
+    """
     defaults: UInt8s
     default_ends: Int64s
     """Default of level i: defaults[ends[i] : ends[i + 1]]."""
@@ -131,8 +133,8 @@ def _level_row(level: Level, number: dict[FieldPath, int]) -> list[int]:
         UNIT_PLACES[level.unit],
         by,
         window.length,
-        window.step,
-        window.origin,
+        window.step // NANOS,
+        window.origin // NANOS,
         len(window.label(0)),
         has_default,
     ]

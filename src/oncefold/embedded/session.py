@@ -6,20 +6,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
 from oncefold.embedded.decoding import BlockDecoder
 from oncefold.embedded.engine import Engine
 from oncefold.embedded.run import Progress, run
-from oncefold.questions import Questions
-from oncefold.questions.answers import Totals
 from oncefold.sources.blocks import Block, Finding
 from oncefold.store.commit import Reject, SourcePosition
 from oncefold.store.reader import Reader
 from oncefold.store.retention import Retention
 from oncefold.store.writer import Store
+
+if TYPE_CHECKING:
+    from oncefold.questions import Questions
+    from oncefold.questions.answers import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Session:
         self._clock = clock
         self._engine = Engine(store, clock)
         self._decoder = BlockDecoder(store.pipeline)
-        self._questions: Questions | None = None
+        self._questions: "Questions | None" = None
 
     @classmethod
     def open(
@@ -112,9 +114,11 @@ class Session:
         return Ingested(self._commit(), counts, still)
 
     @property
-    def questions(self) -> Questions:
+    def questions(self) -> "Questions":
         """Everything that can be asked; answers are as of the last commit."""
         if self._questions is None:
+            from oncefold.questions import Questions
+
             self._questions = Questions(Reader.open(self.path))
         return self._questions
 
@@ -125,7 +129,7 @@ class Session:
         rollup: str | None = None,
         depth: int | None = 1,
         as_of: int | str | datetime | None = None,
-    ) -> Totals:
+    ) -> "Totals":
         """A node and what lies at most `depth` levels below it; see `Questions.query`."""
         return self.questions.query(node, rollup=rollup, depth=depth, as_of=as_of)
 

@@ -2,15 +2,19 @@
 
 import os
 from collections.abc import Iterator
+from typing import Final
 
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Block, Finding
 from oncefold.sources.discover import Input
 from oncefold.sources.formats import ReadOptions
 from oncefold.sources.position import FileState, changed, parse_state
-from oncefold.sources.tables import read_table
+from oncefold.sources.tables import ends_whole, read_table
 from oncefold.sources.textfile import TextFile
 from oncefold.sources.waiting import Waiting
+
+SETTLE_SECONDS: Final = 5.0
+"""A table that lacks its end is tried all the same when it did not change for so long."""
 
 _Signature = tuple[int, int, int, int]
 """Device, inode, size and time of change: if these are the same, so is the file."""
@@ -26,7 +30,8 @@ class Followed:
         self._seen: _Signature | None = None
         """The file as it was when last read."""
         self._glimpsed: _Signature | None = None
-        """A table as it was at the last look: it is read once it looks the same twice."""
+        self._since = 0.0
+        """A table as it was at the last look, and since when: it may be in the course of being written."""
         self._given_up = False
         """Until another file takes the name."""
         self._descriptor: int | None = None
@@ -70,7 +75,7 @@ class Followed:
                 yield from self._reader.available()
                 return
             yield from self._rotate()
-        if self._given_up or not self._is_settled(now) or self._waiting.stopped():
+        if not self._is_settled(now) or self._given_up or self._waiting.stopped():
             return
         self.grew = self._waiting.now()
         first, self._seen = self._seen is None, now
@@ -79,9 +84,14 @@ class Followed:
             yield from self._read()
 
     def _is_settled(self, now: _Signature) -> bool:
-        """Whether it can be read: text always, a table when it is not being written."""
-        before, self._glimpsed = self._glimpsed, now
-        return self._item.form.is_text or before == now
+        """Whether it can be read: text always, a table when it looks the same twice and has an end, or for long."""
+        if self._item.form.is_text:
+            return True
+        if self._glimpsed != now:
+            self._glimpsed, self._since = now, self._waiting.now()
+            self._given_up = False
+            return False
+        return ends_whole(self._item.path) or self._waiting.now() - self._since >= SETTLE_SECONDS
 
     def _rotate(self) -> Iterator[Block | Finding]:
         """Another file has the name and has content, so the old one is complete: read its rest, then start over."""

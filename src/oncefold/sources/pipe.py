@@ -8,7 +8,7 @@ from typing import Final
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import TextBlock
 from oncefold.sources.formats import Format, ReadOptions
-from oncefold.sources.rawstream import Damaged, Gzip, PlainFetched, RawStream, Zstd, compression_of
+from oncefold.sources.rawstream import Damaged, Gzip, PlainFetched, RawStream, Zstd, compression_of, is_undecided
 from oncefold.sources.textstream import TextStream
 from oncefold.sources.waiting import Waiting
 from oncefold.store.commit import SourcePosition
@@ -16,7 +16,6 @@ from oncefold.store.commit import SourcePosition
 STALE_SECONDS: Final = 0.1
 """Records that arrived wait no longer than this for others to share their block."""
 
-_MAGIC_BYTES: Final = 4
 _READ_BYTES: Final = 256 * 2**10
 
 
@@ -49,9 +48,7 @@ def read_pipe(
 
 def _read(stream: TextStream, raw: RawStream, pipe: "_Pipe", waiting: Waiting) -> Iterator[TextBlock]:
     """Fill blocks, but hand on what is there when the oldest of it grows stale."""
-    oldest: float | None = None
     while not waiting.stopped():
-        pipe.deadline = None if oldest is None else oldest + STALE_SECONDS
         try:
             count = raw.readinto(stream.space()[:_READ_BYTES])
         except Damaged:
@@ -59,12 +56,11 @@ def _read(stream: TextStream, raw: RawStream, pipe: "_Pipe", waiting: Waiting) -
             raise
         if count:
             stream.advance(count)
-            oldest = waiting.now() if oldest is None else oldest
         elif pipe.ended:
             break
-        if stream.full or (oldest is not None and waiting.now() >= oldest + STALE_SECONDS):
+        if stream.full or pipe.is_stale():
             yield from stream.ready()
-            oldest = None
+            pipe.deadline = None
     yield from stream.ready()
 
 
@@ -76,43 +72,43 @@ class _Pipe:
         self._ahead = b""
         self.ended = False
         self.deadline: float | None = None
-        """When to give up waiting for bytes; None is never."""
+        """When bytes that came will be stale; None if none came since it was set to None."""
+
+    def is_stale(self) -> bool:
+        """Whether some bytes came so long ago that they are to be handed on."""
+        return self.deadline is not None and self._waiting.now() >= self.deadline
 
     def raw_stream(self) -> RawStream:
         """The pipe's bytes, decompressed if its first bytes say so; waits for those."""
-        while len(self._ahead) < _MAGIC_BYTES and not self.ended and not self._waiting.stopped():
+        while is_undecided(self._ahead) and not self.ended and not self._waiting.stopped():
             self._ahead += self._receive(_READ_BYTES)
         compression = compression_of(self._ahead)
         if compression is None:
-            return PlainFetched(self.fetch)
-        return Gzip(self.fetch) if compression == "gzip" else Zstd(self.fetch_surely)
+            return PlainFetched(self._fetch)
+        return Gzip(self._fetch) if compression == "gzip" else Zstd(self._fetch_surely)
 
-    def fetch(self, size: int) -> bytes:
-        """Bytes that are here, waiting for some until the deadline; b"" if none came, or none will come."""
-        if self._ahead:
-            data, self._ahead = self._ahead[:size], self._ahead[size:]
-            return data
-        while not self.ended and not self._waiting.stopped():
-            if data := self._receive(size):
-                if self.deadline is None:
-                    self.deadline = self._waiting.now() + STALE_SECONDS
-                return data
-            if self.deadline is not None and self._waiting.now() >= self.deadline:
-                break
-        return b""
+    def _fetch(self, size: int) -> bytes:
+        """Bytes, waiting for some until others are stale; b"" if none came until then, or none will come."""
+        while not self._ahead and not self.ended and not self._waiting.stopped() and not self.is_stale():
+            self._ahead = self._receive(size)
+        data, self._ahead = self._ahead[:size], self._ahead[size:]
+        return data
 
-    def fetch_surely(self, size: int) -> bytes:
+    def _fetch_surely(self, size: int) -> bytes:
         """Bytes, however long they take; b"" if none will come. A zstd frame cannot pause half-way."""
-        self.deadline = None
-        return self.fetch(size)
+        while not (data := self._fetch(size)) and not self.ended and not self._waiting.stopped():
+            self.deadline = None
+        return data
 
     def _receive(self, size: int) -> bytes:
         now = self._waiting.now()
-        seconds = STALE_SECONDS if self.deadline is None else min(STALE_SECONDS, max(0.0, self.deadline - now))
+        seconds = STALE_SECONDS if self.deadline is None else max(0.0, self.deadline - now)
         if not self._waiting.readable(self._descriptor, seconds):
             return b""
         data = os.read(self._descriptor, size)
         self.ended = not data
+        if data and self.deadline is None:
+            self.deadline = self._waiting.now() + STALE_SECONDS
         return data
 
 

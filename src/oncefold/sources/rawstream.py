@@ -19,6 +19,9 @@ Compression = Literal["gzip", "zstd"]
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE: Final = b"\x2a\x4d\x18"
+MAGIC_BYTES: Final = 4
+"""First bytes of a stream that tell how it is compressed."""
+
 _CHUNK: Final = 256 * 2**10
 _ZSTD_READ: Final = 128 * 2**10
 """Also what is lost of the end of a zstd frame that is cut short."""
@@ -44,12 +47,20 @@ class RawStream(Protocol):
 
 
 def compression_of(magic: bytes) -> Compression | None:
-    """Which compression the first four bytes of a stream announce; no text in UTF-8 begins like either."""
+    """Which compression the first MAGIC_BYTES of a stream announce; no text in UTF-8 begins like either."""
     if magic.startswith(_GZIP_MAGIC):
         return "gzip"
-    if magic.startswith(_ZSTD_MAGIC) or (magic[1:4] == _ZSTD_SKIPPABLE and magic[0] >> 4 == 5):
+    if magic.startswith(_ZSTD_MAGIC) or (magic[1:4] == _ZSTD_SKIPPABLE and magic[:1].hex().startswith("5")):
         return "zstd"
     return None
+
+
+def is_undecided(magic: bytes) -> bool:
+    """Whether so few first bytes may be the beginning of what announces a compression."""
+    if len(magic) >= MAGIC_BYTES:
+        return False
+    skippable = magic[:1].hex().startswith("5") and _ZSTD_SKIPPABLE.startswith(magic[1:])
+    return skippable or _GZIP_MAGIC.startswith(magic) or _ZSTD_MAGIC.startswith(magic)
 
 
 class Plain:

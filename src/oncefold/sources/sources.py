@@ -94,7 +94,7 @@ class Sources:
 
     def _check_followable(self) -> None:
         pipes = [item for item in self.inputs if item.is_pipe]
-        if pipes and len(self.inputs) > 1:
+        if pipes and len(self._arguments) > 1:
             raise SourceError(f"{pipes[0].source}: a pipe cannot be followed together with other sources; run it alone")
         self._tasks = [Task(item, None, 0) for item in pipes]
 

@@ -19,6 +19,10 @@ from oncefold.sources.position import FileState, Fingerprinter
 from oncefold.sources.waiting import Waiting
 
 _ARROW_FILE_MAGIC: Final = b"ARROW1"
+_ENDS: Final = (b"PAR1", b"ARROW1", b"\xff\xff\xff\xff\0\0\0\0")
+"""The last bytes of a Parquet file, an Arrow file, an Arrow stream."""
+
+_END_BYTES: Final = 8
 _PAGE_BYTES: Final = 2**20
 """Parquet columns are read in pieces of this size, not row group by row group."""
 
@@ -59,6 +63,13 @@ def read_table(
         nothing = pa.RecordBatch.from_pylist([]) if batch is None else batch.slice(0, 0)
         position = fingerprinter.state(row, size, done=True).position(source)
         yield TableBlock(source, nothing, row, position, size - behind)
+
+
+def ends_whole(path: str) -> bool:
+    """Whether a file has the end that its writer puts there last. Raises OSError."""
+    with opened(path) as descriptor:
+        size = os.fstat(descriptor).st_size
+        return os.pread(descriptor, _END_BYTES, max(0, size - _END_BYTES)).endswith(_ENDS)
 
 
 def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_Rows]:

@@ -8,12 +8,11 @@ from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import TextBlock
 from oncefold.sources.formats import Format, ReadOptions, says_compressed
 from oncefold.sources.position import FileState, Fingerprinter
-from oncefold.sources.rawstream import Damaged, Plain, RawStream, compression_of, file_stream
+from oncefold.sources.rawstream import MAGIC_BYTES, Damaged, Plain, RawStream, compression_of, file_stream, is_undecided
 from oncefold.sources.textstream import TextStream
 from oncefold.sources.waiting import Waiting
 from oncefold.store.commit import SourcePosition
 
-_MAGIC_BYTES: Final = 4
 _SKIP_BYTES: Final = 256 * 2**10
 
 
@@ -104,8 +103,8 @@ class TextFile:
         return getattr(self._raw, "cut_short", False)
 
     def _open_raw(self, *, final: bool) -> RawStream | None:
-        magic = os.pread(self._descriptor, _MAGIC_BYTES, 0)
-        if not magic or (len(magic) < _MAGIC_BYTES and not final):
+        magic = os.pread(self._descriptor, MAGIC_BYTES, 0)
+        if not magic or (is_undecided(magic) and not final):
             return None
         compression = compression_of(magic)
         if compression is None and says_compressed(self._source):

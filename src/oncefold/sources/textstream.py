@@ -130,7 +130,10 @@ def parse_header(
         text = record.decode("utf-8")
     except UnicodeDecodeError as error:
         raise SourceError(f"{where} it is not UTF-8 (byte {error.start}); convert the file to UTF-8") from None
-    rows = list(csv.reader(io.StringIO(text.rstrip("\r\n"), newline=""), delimiter=delimiter))
+    try:
+        rows = list(csv.reader(io.StringIO(text.rstrip("\r\n"), newline=""), delimiter=delimiter))
+    except csv.Error as error:
+        raise SourceError(f"{where} {error}") from None
     names = tuple(rows[0]) if rows else ()
     if not any(names):
         raise SourceError(f"{where} it is empty; write the columns' names there")
