@@ -9,7 +9,8 @@ import pytest
 
 from oncefold.core import limits
 from oncefold.core.decode import Decoder
-from oncefold.core.definition_toml import RESERVED_NAMES, from_dict
+from oncefold.core.definition import RESERVED_NAMES
+from oncefold.core.definition_toml import from_dict
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]

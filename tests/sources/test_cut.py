@@ -11,21 +11,25 @@ from hypothesis import strategies as st
 from oncefold.sources.cut import HEAD_BYTES, Piece, RecordCutter
 from tests.sources.tools import BOM, Record, chunks, reference, split
 
-texts = st.lists(st.sampled_from([b"a", b"bc", b'"', b'""', b",", b"\n", b"\r\n", b"\r", BOM, "é".encode(), b"\xff"]), max_size=40).map(
-    b"".join
-)
+texts = st.lists(
+    st.sampled_from([b"a", b"bc", b'"', b'""', b",", b"\n", b"\r\n", b"\r", BOM, "é".encode(), b"\xff"]), max_size=40
+).map(b"".join)
 delimiters = st.sampled_from([None, ",", "a"])
 
 
 def flat(pieces: list[Piece], delimiter: str | None) -> list[Record]:
     records: list[Record] = []
     for piece in pieces:
-        records.extend((o.offset, o.length, "longer" if o.reason.startswith("longer") else "a quote") for o in piece.oversize)
+        records.extend(
+            (o.offset, o.length, "longer" if o.reason.startswith("longer") else "a quote") for o in piece.oversize
+        )
         records.extend(split(bytes(piece.data), piece.offset, delimiter))
     return records
 
 
-def cut(parts: list[bytes], delimiter: str | None, block: int = 64, limit: int = 64, take_each: bool = True) -> list[Piece]:
+def cut(
+    parts: list[bytes], delimiter: str | None, block: int = 64, limit: int = 64, take_each: bool = True
+) -> list[Piece]:
     cutter = RecordCutter(delimiter, block_bytes=block, record_bytes=limit)
     pieces: list[Piece] = []
     for part in parts:
@@ -43,7 +47,14 @@ def cut(parts: list[bytes], delimiter: str | None, block: int = 64, limit: int =
 
 
 @settings(max_examples=400, deadline=None)
-@given(data=texts, delimiter=delimiters, limit=st.integers(1, 30), block=st.integers(1, 30), cuts=st.lists(st.integers(0, 60)), each=st.booleans())
+@given(
+    data=texts,
+    delimiter=delimiters,
+    limit=st.integers(1, 30),
+    block=st.integers(1, 30),
+    cuts=st.lists(st.integers(0, 60)),
+    each=st.booleans(),
+)
 @example(data=b'a\n"b\nc\n"d,\ne\n', delimiter=",", limit=4, block=4, cuts=[], each=True)
 @example(data=b'"a\n"\n"' + b"x" * 20, delimiter=",", limit=5, block=3, cuts=[1, 2, 3], each=False)
 def test_however_the_bytes_arrive(
@@ -106,7 +117,9 @@ def test_a_quote_that_never_closes_costs_one_line() -> None:
     data = b"x,1\n" + b'y,"2\n' + b"z,3\n" * 30
     records = flat(cut([data], ",", 16, 32), ",")
     assert (4, 4, "a quote") in records
-    assert [record for record in records if len(record) == 2] == [(0, b"x,1\n")] + [(9 + 4 * i, b"z,3\n") for i in range(30)]
+    assert [record for record in records if len(record) == 2] == [(0, b"x,1\n")] + [
+        (9 + 4 * i, b"z,3\n") for i in range(30)
+    ]
 
 
 def test_an_open_quote_at_the_end_is_read_again_from_its_start() -> None:

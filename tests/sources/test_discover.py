@@ -23,10 +23,26 @@ def names(root: Path, *arguments: str, **options: object) -> list[str]:
 
 
 def test_directories_patterns_and_files_in_order_and_once(tmp_path: Path) -> None:
-    touch(tmp_path, "b/2.csv", "b/1.jsonl", "b/c/3.parquet", "b/.hidden.csv", "b/_tmp/4.csv", "b/5.csv.tmp", "b/6.txt", "b/7.csv~")
+    touch(
+        tmp_path,
+        "b/2.csv",
+        "b/1.jsonl",
+        "b/c/3.parquet",
+        "b/.hidden.csv",
+        "b/_tmp/4.csv",
+        "b/5.csv.tmp",
+        "b/6.txt",
+        "b/7.csv~",
+    )
     touch(tmp_path, "a.jsonl.gz", "z.jsonl")
     assert names(tmp_path, "b") == ["b/1.jsonl", "b/2.csv", "b/c/3.parquet"]
-    assert names(tmp_path, "z.jsonl", "**/*.csv", "b") == ["z.jsonl", "b/2.csv", "b/_tmp/4.csv", "b/1.jsonl", "b/c/3.parquet"]
+    assert names(tmp_path, "z.jsonl", "**/*.csv", "b") == [
+        "z.jsonl",
+        "b/2.csv",
+        "b/_tmp/4.csv",
+        "b/1.jsonl",
+        "b/c/3.parquet",
+    ]
     assert names(tmp_path, "*.jsonl*") == ["a.jsonl.gz", "z.jsonl"]
     assert names(tmp_path, "b", format="csv") == ["b/1.jsonl", "b/2.csv", "b/6.txt", "b/c/3.parquet"]
 
@@ -93,4 +109,4 @@ def test_a_path_that_is_not_utf8_has_a_name_that_is(tmp_path: Path) -> None:
     os.close(os.open(raw, os.O_CREAT | os.O_WRONLY))
     (found,) = discover([str(tmp_path)], ReadOptions())
     found.source.encode()
-    assert os.path.exists(found.path)
+    assert Path(found.path).exists()

@@ -1,7 +1,6 @@
 """Following: growth, rotation, truncation, new files; every step happens in a scripted pause."""
 
 import gzip
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -203,13 +202,14 @@ def test_more_files_than_may_be_open(tmp_path: Path, monkeypatch: pytest.MonkeyP
     paths = [tmp_path / f"{n}.jsonl" for n in range(6)]
     for path in paths:
         path.write_bytes(b"1\n2")
-    before = len(os.listdir("/proc/self/fd")) if os.path.exists("/proc/self/fd") else None
+    descriptors = Path("/proc/self/fd")
+    before = len(list(descriptors.iterdir())) if descriptors.exists() else 0
     run = follow([*(append(path, b"3\n") for path in paths), nothing], tmp_path)
     for path in paths:
         assert run.raws(path) == [b"1\n", b"23\n"]
     assert run.findings == []
-    if before is not None:
-        assert len(os.listdir("/proc/self/fd")) == before
+    if before:
+        assert len(list(descriptors.iterdir())) == before
 
 
 def test_arguments_that_name_nothing_are_told_at_once(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from oncefold.sources.formats import ReadOptions
 from oncefold.sources.pipe import STALE_SECONDS
 from oncefold.sources.sources import Sources
 from oncefold.sources.waiting import RealWaiting
-from tests.sources.tools import ScriptedWaiting, nothing, records_of, reference
+from tests.sources.tools import ScriptedWaiting, nothing, read_until_error, records_of, reference
 
 LINES = b"".join(b'{"n": %d}\n' % n for n in range(1000))
 
@@ -89,7 +89,9 @@ def test_in_pieces_of_any_size(form: str, size: int) -> None:
 
 def test_gzip_that_arrives_slowly_is_handed_on_as_it_comes() -> None:
     with pipe() as (descriptor, write, close):
-        waiting = ScriptedWaiting([write(gzip.compress(b"1\n")), nothing, nothing, write(gzip.compress(b"2\n")), nothing, close])
+        waiting = ScriptedWaiting(
+            [write(gzip.compress(b"1\n")), nothing, nothing, write(gzip.compress(b"2\n")), nothing, close]
+        )
         seen = [(round(waiting.seconds, 1), records_of([block])) for block in read(descriptor, waiting)]
     assert seen[0] == (0.2, [(0, b"1\n")])
     assert [records for _, records in seen if records] == [[(0, b"1\n")], [(2, b"2\n")]]
@@ -97,7 +99,9 @@ def test_gzip_that_arrives_slowly_is_handed_on_as_it_comes() -> None:
 
 def test_csv_has_its_header_from_the_stream() -> None:
     with pipe() as (descriptor, write, close):
-        waiting = ScriptedWaiting([write(b"\xef\xbb"), write(b"\xbfk;v"), nothing, write(b"\n1;"), write(b'"2\n3"\n'), close])
+        waiting = ScriptedWaiting(
+            [write(b"\xef\xbb"), write(b"\xbfk;v"), nothing, write(b"\n1;"), write(b'"2\n3"\n'), close]
+        )
         blocks = list(read(descriptor, waiting, format="csv", delimiter=";"))
     assert records_of(blocks) == [(7, b'1;"2\n3"\n')]
     assert {block.header for block in blocks if isinstance(block, TextBlock)} == {("k", "v")}
@@ -113,19 +117,17 @@ def test_cut_short_and_damaged_streams_are_told() -> None:
     packed = gzip.compress(LINES)
     for stored, words in ((packed[:-20], "middle of a gzip member"), (packed + b"garbage", "not gzip")):
         with pipe() as (descriptor, write, close):
-            seen: list[Block | Finding] = []
-            with pytest.raises(SourceError, match=words):
-                for item in read(descriptor, ScriptedWaiting([write(stored), close])):
-                    seen.append(item)  # noqa: PERF402
+            seen = read_until_error(read(descriptor, ScriptedWaiting([write(stored), close])), words)
         records = records_of([item for item in seen if isinstance(item, TextBlock)])
         assert records == reference(LINES)[: len(records)]
         assert len(records) > 500
 
 
 def test_tables_cannot_come_from_a_pipe() -> None:
-    with pipe() as (descriptor, _, close), pytest.raises(SourceError, match="write it to a file"):
-        close()
-        list(read(descriptor, ScriptedWaiting(), format="parquet"))
+    with pipe() as (descriptor, _, _):
+        blocks = read(descriptor, ScriptedWaiting(), format="parquet")
+        with pytest.raises(SourceError, match="write it to a file"):
+            list(blocks)
 
 
 def test_a_blocked_read_ends_when_told_to_stop() -> None:

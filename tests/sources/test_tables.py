@@ -4,16 +4,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.feather as feather
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import feather
 
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.sources.blocks import Finding, TableBlock
-from oncefold.sources.formats import ReadOptions
 from oncefold.sources.sources import Sources
-from tests.sources.tools import positions_of, read, rows_of
+from tests.sources.tools import positions_of, read, read_until_error, rows_of
 
 ROWS = [{"id": f"k{n}", "n": n, "deep": {"x": n, "y": "z"}, "flat.x": -n, "other": None} for n in range(103)]
 TABLE = pa.Table.from_pylist(ROWS)
@@ -121,10 +120,7 @@ def test_what_is_no_table_is_told_and_the_others_go_on(tmp_path: Path, name: str
     path, good = tmp_path / name, tmp_path / "z.parquet"
     path.write_bytes(b"no table" * 10)
     parquet(good)
-    seen: list[Any] = []
-    with pytest.raises(SourceError, match="cannot be read as"):
-        for item in Sources([str(path), str(good)], ReadOptions()).blocks():
-            seen.append(item)  # noqa: PERF402
+    seen = read_until_error(Sources([str(path), str(good)]).blocks(), "cannot be read as")
     assert rows_of([item for item in seen if isinstance(item, TableBlock)]) == ROWS
 
 

@@ -1,11 +1,15 @@
 """Shared by the tests of the sources: a plain reference of where records end, and scripted time."""
 
-import os
 import select
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
 
-from oncefold.sources.blocks import Block, Finding, TableBlock, TextBlock
+import pytest
+
+from oncefold.core.errors import SourceError
+from oncefold.sources.blocks import Block, Finding, Oversize, TableBlock, TextBlock
 from oncefold.sources.formats import ReadOptions
 from oncefold.sources.sources import Sources
 
@@ -66,12 +70,17 @@ def split(data: bytes, offset: int, delimiter: str | None) -> Iterator[Record]:
         start = len(data) if end is None else end
 
 
+def why(oversize: Oversize) -> str:
+    """The first words of the reason."""
+    return "longer" if oversize.reason.startswith("longer") else oversize.reason[: len("a quote")]
+
+
 def records_of(blocks: Iterable[Block | Finding]) -> list[Record]:
     """All records of text blocks, checked to be whole and in order."""
     records: list[Record] = []
     for block in blocks:
         assert isinstance(block, TextBlock), block
-        records.extend((o.offset, o.length, " ".join(o.reason.split()[: 2 if o.reason[0] == "a" else 1])) for o in block.oversize)
+        records.extend((o.offset, o.length, why(o)) for o in block.oversize)
         records.extend(split(bytes(block.data), block.offset, block.delimiter))
     offsets = [record[0] for record in records]
     assert offsets == sorted(offsets)
@@ -87,18 +96,33 @@ def rows_of(blocks: Iterable[Block | Finding]) -> list[dict[str, object]]:
 
 
 def read(
-    *paths: object, positions: Mapping[str, str] | None = None, waiting: "ScriptedWaiting | None" = None, **options: object
+    *paths: object,
+    positions: Mapping[str, str] | None = None,
+    waiting: "ScriptedWaiting | None" = None,
+    **options: object,
 ) -> list[Block | Finding]:
     """Everything of a run that does not follow."""
     sources = Sources([str(path) for path in paths], ReadOptions(**options), positions, waiting)  # type: ignore[arg-type]
     return list(sources.blocks())
 
 
+def read_until_error(blocks: Iterator[Block | Finding], words: str) -> list[Block | Finding]:
+    """All that comes before the SourceError with these words, which must come."""
+    seen: list[Block | Finding] = []
+    with pytest.raises(SourceError, match=words):
+        seen.extend(_noted(blocks, seen))
+    return seen
+
+
+def _noted(blocks: Iterator[Block | Finding], seen: list[Block | Finding]) -> Iterator[Block | Finding]:
+    for block in blocks:
+        seen.append(block)
+        yield from ()
+
+
 def positions_of(blocks: Iterable[Block | Finding]) -> dict[str, str]:
     """What a store holds after these blocks."""
-    return {
-        block.position.source: block.position.state for block in blocks if not isinstance(block, Finding)
-    }
+    return {block.position.source: block.position.state for block in blocks if not isinstance(block, Finding)}
 
 
 @dataclass
@@ -130,11 +154,11 @@ class ScriptedWaiting:
         return bool(select.select([descriptor], [], [], 0)[0])
 
 
-def append(path: "os.PathLike[str]", data: bytes) -> Callable[[], None]:
+def append(path: Path, data: bytes) -> Callable[[], None]:
     """A step that appends to a file."""
 
     def step() -> None:
-        with open(path, "ab") as file:
+        with path.open("ab") as file:
             file.write(data)
 
     return step
@@ -147,4 +171,4 @@ def nothing() -> None:
 def chunks(data: bytes, cuts: Sequence[int]) -> list[bytes]:
     """`data` cut at these places."""
     places = sorted({0, len(data), *(cut for cut in cuts if cut <= len(data))})
-    return [data[low:high] for low, high in zip(places, places[1:], strict=False)]
+    return [data[low:high] for low, high in pairwise(places)]

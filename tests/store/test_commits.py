@@ -148,7 +148,7 @@ def test_after_an_error_only_close_is_left(path: Path) -> None:
     store.load()
     wrong = folder.commit(Batch([Event("k", 1, Content(("pv", "emea"), (1, 1)))], 1))
     store._connection.execute("DROP TABLE counters")  # type: ignore[union-attr]
-    with pytest.raises(StoreError, match="commit 1: .*counters.*half-committed"):
+    with pytest.raises(StoreError, match=r"commit 1: .*counters.*half-committed"):
         store.commit(wrong)
     with pytest.raises(StoreError, match="open the store again"):
         store.commit(wrong)

@@ -116,7 +116,7 @@ def init(file: Path, events: str | None, force: bool) -> None:  # noqa: FBT001 -
 
 
 def _guessed(events: str) -> str:
-    from oncefold.cli.guess import guess  # noqa: PLC0415 - only needed here
+    from oncefold.cli.guess import guess
 
     return guess(events)
 
@@ -209,9 +209,9 @@ def _measure_words(measure: Measure) -> str:
 
 def _show_sample(pipeline: Pipeline, sample: str, rows: int, form: str | None, delimiter: str | None) -> int:
     """Print how the first events are read; the number of those that were."""
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and only needed here
+    from rich.console import Console
 
-    from oncefold.cli.sample import first_records, readings  # noqa: PLC0415
+    from oncefold.cli.sample import first_records, readings
 
     with closing(first_records(sample, rows, form, delimiter)) as records:
         found = list(readings(records, pipeline))
@@ -235,9 +235,9 @@ def _verdict(sample: str, read: int, found: int) -> str:
 
 
 def _table(pipeline: Pipeline, found: Sequence[Reading]) -> Table:
-    from rich import box  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("line", justify="right")

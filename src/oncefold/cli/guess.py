@@ -9,8 +9,8 @@ from typing import Any, Literal
 from oncefold.cli.sample import Record, first_records
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.decode import Number
-from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Unit, Version
-from oncefold.core.definition_toml import RESERVED_NAMES, to_toml
+from oncefold.core.definition import RESERVED_NAMES, Delete, Level, Measure, Pipeline, Rollup, Time, Unit, Version
+from oncefold.core.definition_toml import to_toml
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import MEASURE_LIMIT, NAME_CHARS

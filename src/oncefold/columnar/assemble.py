@@ -246,12 +246,6 @@ def window_second(nanos: int, levels: Any, v: int) -> int:
 
 
 @inlined
-def window_start(nanos: int, levels: Any, v: int) -> int:
-    """`window_second` in nanoseconds; for starts that fit 64 bits."""
-    return window_second(nanos, levels, v) * _NANOS
-
-
-@inlined
 def _digits(out: Any, at: int, value: int, width: int) -> None:
     for i in range(width):
         out[at + width - 1 - i] = ZERO + value % 10

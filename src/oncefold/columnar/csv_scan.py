@@ -26,19 +26,15 @@ def record_ends(data: UInt8s, delimiter: int) -> Int64s:
 def _record_ends(data: Any, delimiter: int, ends: Any) -> int:
     count = 0
     quoted = False
-    fresh = True
+    opens = True
     n = len(data)
     for i in range(n):
         byte = data[i]
-        if quoted:
-            quoted = byte != QUOTE
-            fresh = False
-        elif byte == QUOTE:
-            # A quote opens a cell at its start, and opens it again right after one that closed (a doubled quote).
-            quoted = fresh or (i > 0 and data[i - 1] == QUOTE)
-            fresh = False
-        else:
-            fresh = byte == delimiter or byte == NEWLINE
+        # A quote opens a cell at its start, and opens it again right after one that closed (a doubled quote).
+        if byte == QUOTE:
+            quoted, opens = not quoted and opens, quoted
+        elif not quoted:
+            opens = byte == delimiter or byte == NEWLINE
         if (byte == NEWLINE and not quoted) or i == n - 1:
             ends[count] = i + 1
             count += 1
@@ -67,7 +63,7 @@ def scan_csv(
     start = 0
     for r in range(len(ends)):
         end = ends[r] - 1
-        if end > start and data[end - 1] == _RETURN:
+        while end > start and data[end - 1] == _RETURN:
             end -= 1
         if end == start:
             place[r] = NOT_AN_EVENT

@@ -107,7 +107,7 @@ class KeyedState:
         """A copy of the states of rows [first, stop)."""
         rows = self._rows[first : min(stop, self.count)]
         place = (rows[:, META] >> 16).astype(np.int32)
-        return States(rows[:, 1].copy(), place, np.ascontiguousarray(rows[:, VALUES:].T))
+        return States(rows[:, 1].copy(), place, rows[:, VALUES:].T.copy())
 
     def add_keys(self, keys: pa.Array) -> None:
         """Append keys that are known to be new, in row order; their states follow by `set_states`."""

@@ -1,5 +1,6 @@
 """A pipeline as flat arrays, the form in which kernels read it."""
 
+from collections.abc import Mapping
 from itertools import chain
 from typing import NamedTuple
 
@@ -19,7 +20,7 @@ DELETE_NONE, DELETE_TRUE, DELETE_EQUALS = 0, 1, 2
 
 
 class Plan(NamedTuple):
-    """What to make of the fields of a record; fields are numbered as in `fields_of`."""
+    """What to make of the fields of a record, which go by numbers."""
 
     keys: Int32s
     version: Int64s
@@ -63,9 +64,16 @@ def fields_of(pipeline: Pipeline) -> list[FieldPath]:
     return list(dict.fromkeys(chain(pipeline.key, levels, (m.field for m in pipeline.measures), single)))
 
 
-def plan_of(pipeline: Pipeline) -> Plan:
-    """Compile the definition."""
-    number = {field: index for index, field in enumerate(fields_of(pipeline))}
+def columns_of(pipeline: Pipeline) -> dict[FieldPath, int]:
+    """The number of each field where records are flat: fields of one column share a number."""
+    numbers: dict[str, int] = {}
+    return {field: numbers.setdefault(field.column, len(numbers)) for field in fields_of(pipeline)}
+
+
+def plan_of(pipeline: Pipeline, number: Mapping[FieldPath, int] | None = None) -> Plan:
+    """Compile the definition; fields are numbered as in `fields_of` unless told otherwise."""
+    if number is None:
+        number = {field: index for index, field in enumerate(fields_of(pipeline))}
     version, time, delete = pipeline.version, pipeline.time, pipeline.delete
     defaults = [(level.missing or "").encode() for level in pipeline.levels]
     return Plan(
@@ -114,14 +122,14 @@ def trie_of(pipeline: Pipeline) -> Trie:
     )
 
 
-def _version_row(pipeline: Pipeline, number: dict[FieldPath, int]) -> Int64s:
+def _version_row(pipeline: Pipeline, number: Mapping[FieldPath, int]) -> Int64s:
     version = pipeline.version
     assert version is not None
     timed = version.type == "timestamp"
     return _row(number[version.field], UNIT_PLACES[version.unit] if timed else 0, int(timed))
 
 
-def _level_row(level: Level, number: dict[FieldPath, int]) -> list[int]:
+def _level_row(level: Level, number: Mapping[FieldPath, int]) -> list[int]:
     window = level.window
     has_default = int(level.missing is not None)
     if window is None:

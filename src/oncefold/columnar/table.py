@@ -13,12 +13,12 @@ from oncefold.columnar.batch import DELETE, NO_TIME, Batch, Int32s, Int64s, Plac
 from oncefold.columnar.building import Columns
 from oncefold.columnar.plan import fields_of, plan_of
 from oncefold.columnar.typed import Mask, Texts
-from oncefold.columnar.typed_kernels import hash_spans, window_starts
+from oncefold.columnar.typed_kernels import hash_spans, window_seconds
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Level, Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
-from oncefold.core.timestamps import UNIT_PLACES, format_timestamp
+from oncefold.core.timestamps import NANOS, UNIT_PLACES, format_timestamp
 from oncefold.store.commit import Reject
 
 _SPECIAL = r"[\\/\n\r\t]"
@@ -176,12 +176,13 @@ class TableDecoder:
             missing = texts.missing
         else:
             nanos = typed.nanoseconds(column, rows, UNIT_PLACES[level.unit])
-            within = nanos.good & (np.abs(nanos.values) < typed.WINDOWED_NANOS)
-            starts = np.where(within, nanos.values, 0)
-            window_starts(starts, self._plan.levels, number)
+            starts = np.where(nanos.good, nanos.values, 0)
+            window_seconds(starts, self._plan.levels, number)
             encoded = pa.array(starts).dictionary_encode()
-            labels = pa.array([level.window.label(start.as_py()) for start in encoded.dictionary], pa.large_string())
-            codes, good, missing = encoded.indices.to_numpy(zero_copy_only=False), within, nanos.missing
+            labels = pa.array(
+                [level.window.label(start.as_py() * NANOS) for start in encoded.dictionary], pa.large_string()
+            )
+            codes, good, missing = encoded.indices.to_numpy(zero_copy_only=False), nanos.good, nanos.missing
         if level.missing is not None and missing.any():
             labels = pa.concat_arrays([labels, pa.array([level.missing], pa.large_string())])
             codes, good = np.where(missing, len(labels) - 1, codes), good | missing

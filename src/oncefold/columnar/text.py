@@ -8,17 +8,20 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
-from oncefold.columnar.batch import Batch, UInt8s, read_only
+from oncefold.columnar.batch import Batch, Int64s, UInt8s, read_only
 from oncefold.columnar.building import Columns
 from oncefold.columnar.csv_scan import csv_scratch, record_ends, scan_csv
 from oncefold.columnar.json_scan import json_scratch, scan_json
 from oncefold.columnar.native import count_newlines
-from oncefold.columnar.plan import fields_of, plan_of, trie_of
+from oncefold.columnar.plan import columns_of, plan_of, trie_of
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
+from oncefold.core.limits import RECORD_BYTES
 from oncefold.store.commit import Reject
+
+csv.field_size_limit(max(csv.field_size_limit(), RECORD_BYTES))  # a cell may be as long as its record
 
 _LEAF_OVERHEAD = 24
 """Bytes that a label may take beyond those of the record: its length, or a window's text."""
@@ -30,6 +33,8 @@ class TextDecoder:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._plan = plan_of(pipeline)
+        self._columns_of = columns_of(pipeline)
+        self._flat_plan = plan_of(pipeline, self._columns_of)
         self._trie = trie_of(pipeline)
         self._scalar = Decoder(pipeline)
         self._defaults = sum(len((level.missing or "").encode()) for level in pipeline.levels)
@@ -71,8 +76,6 @@ class TextDecoder:
     ) -> Batch:
         """RFC 4180 rows; the header says which column is which field."""
         data, size = _terminated(block)
-        columns_of = {field.column: number for number, field in enumerate(fields_of(self._pipeline))}
-        fields = np.array([columns_of.get(name, -1) for name in header], np.int64)
         ends = record_ends(data, ord(delimiter))
         columns = self._columns(len(ends), data)
         columns.where[1:] = ends[:-1]
@@ -80,13 +83,13 @@ class TextDecoder:
         columns.leaves.count = scan_csv(
             data,
             _is_utf8(data),
-            (fields, ord(delimiter)),
-            self._plan,
+            (self._fields_in(header), ord(delimiter)),
+            self._flat_plan,
             (columns.version, columns.place, columns.measures, columns.time),
             ends,
             keys,
             (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
-            csv_scratch(len(columns_of)),
+            csv_scratch(len(self._columns_of)),
         )
         if composed is not None:
             columns.data = composed
@@ -102,6 +105,13 @@ class TextDecoder:
         batch = columns.finish(lambda row: decode_csv(self._scalar, raw(row), header, delimiter), refusal)
         columns.where += offset
         return batch
+
+    def _fields_in(self, header: Sequence[str]) -> Int64s:
+        """The field of each column, or -1. No row fits a layout without columns: the scalar decoder judges them all."""
+        numbers = {field.column: number for field, number in self._columns_of.items()}
+        wanted = [name for name in header if name in numbers]
+        stands_twice = len(set(wanted)) < len(wanted)
+        return np.array([] if stands_twice else [numbers.get(name, -1) for name in header], np.int64)
 
     def _columns(self, rows: int, data: UInt8s) -> Columns:
         columns = Columns(rows, len(self._pipeline.measures), data)
@@ -142,9 +152,9 @@ def csv_layout(context: str) -> tuple[str, list[str]]:
 
 
 def _terminated(block: bytes | memoryview) -> tuple[UInt8s, int]:
-    """The block as an array that ends in a newline, and its own size."""
+    """The block as an array whose last record ends in a newline, and its own size."""
     data = np.frombuffer(block, np.uint8)
-    if len(data) and data[-1] == 10:
+    if not len(data) or data[-1] == 10:
         return read_only(data), len(data)
     return read_only(np.append(data, np.uint8(10))), len(data)
 

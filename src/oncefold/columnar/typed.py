@@ -24,8 +24,6 @@ UNIT_NANOS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAY = 86_400 * 10**9
 _SAFE_DAYS = 90_000
 """Days around 1970 whose nanoseconds surely fit 64 bits."""
-WINDOWED_NANOS = _SAFE_DAYS * _DAY
-"""Times this close to 1970 have windows whose starts fit 64 bits."""
 
 
 @dataclass(frozen=True, slots=True)

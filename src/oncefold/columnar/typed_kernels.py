@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import window_start
+from oncefold.columnar.assemble import window_second
 from oncefold.columnar.native import hash_bytes, kernel
 from oncefold.columnar.text_kernels import parse_scaled, parse_time
 
@@ -28,7 +28,7 @@ def parse_spans(data: Any, offsets: Any, places: int, rounds: int, timed: bool, 
 
 
 @kernel
-def window_starts(nanos: Any, levels: Any, v: int) -> None:
-    """Replace times by the starts of their windows at level v of a plan."""
-    for i in range(len(nanos)):
-        nanos[i] = window_start(nanos[i], levels, v)
+def window_seconds(times: Any, levels: Any, v: int) -> None:
+    """Replace times in nanoseconds by the starts of their windows at level v of a plan, in seconds."""
+    for i in range(len(times)):
+        times[i] = window_second(times[i], levels, v)

@@ -5,14 +5,23 @@ Frozen values only. `definition_toml` reads the same from a file.
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import chain
 from typing import Any, Literal
 
+from oncefold.core.errors import DefinitionError
 from oncefold.core.fieldpath import FieldPath
+from oncefold.core.limits import MEASURE_DIGITS, NAME_CHARS
 from oncefold.core.timestamps import Window
+
+NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{NAME_CHARS - 1}}}", re.ASCII)
+"""Names of pipelines, rollups and measures; the latter two also name columns of results."""
+
+RESERVED_NAMES = frozenset({"count", "rollup", "path", "depth", "label"})
+"""Columns that every result has."""
 
 Unit = Literal["s", "ms", "us", "ns"]
 
@@ -88,6 +97,11 @@ class Pipeline:
     time: Time | None = None
     delete: Delete | None = None
 
+    def __post_init__(self) -> None:
+        """Raises DefinitionError for what no definition can mean; the TOML form says the same with its place."""
+        for wrong in _flaws(self):
+            raise DefinitionError(f"pipeline {self.name!r}: {wrong}")
+
     @cached_property
     def levels(self) -> tuple[Level, ...]:
         """The distinct levels of all rollups in order of first mention: the labels of a leaf."""
@@ -110,6 +124,25 @@ class Pipeline:
             if rollup.name == name:
                 return index
         raise KeyError(name)
+
+
+def _flaws(pipeline: Pipeline) -> Iterator[str]:
+    names = [("rollup", rollup.name) for rollup in pipeline.rollups]
+    names += [("measure", measure.name) for measure in pipeline.measures]
+    for what, name in [("pipeline", pipeline.name), *names]:
+        if not NAME.fullmatch(name):
+            yield f"{name!r} is not a name for a {what}: use a letter, then letters, digits, - or _"
+        if what != "pipeline" and name.lower() in RESERVED_NAMES:
+            yield f"{name!r} is taken by a column of the results: choose another name for the {what}"
+    for what in ("rollup", "measure"):
+        own = [name.lower() for kind, name in names if kind == what]
+        if len(set(own)) != len(own):
+            yield f"two {what}s share a name"
+    if not pipeline.key or not pipeline.rollups:
+        yield "it needs a key field and a rollup at least"
+    for measure in pipeline.measures:
+        if not 0 <= measure.scale <= MEASURE_DIGITS:
+            yield f"measure {measure.name}: the scale must be from 0 to {MEASURE_DIGITS}, not {measure.scale}"
 
 
 def _meaning(pipeline: Pipeline) -> dict[str, Any]:

@@ -5,19 +5,16 @@ The text that `to_toml` writes is the canonical form that a store keeps.
 
 import difflib
 import json
-import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NoReturn
 
-from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
+from oncefold.core.definition import NAME, RESERVED_NAMES, Delete, Level, Measure, Pipeline, Rollup, Time, Version
 from oncefold.core.errors import DefinitionError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import MEASURE_DIGITS, NAME_CHARS
 from oncefold.core.timestamps import UNIT_PLACES, Window
 
-_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{NAME_CHARS - 1}}}", re.ASCII)
-RESERVED_NAMES = frozenset({"count", "rollup", "path", "depth", "label"})
 """Columns of the results, which no rollup or measure may be called, in any case."""
 _MISSING = object()
 
@@ -39,6 +36,10 @@ def from_dict(document: Mapping[str, Any], origin: str = "pipeline") -> Pipeline
     event = top.table("event", 'write a table [event] with at least key = "FIELD"')
     rollups = top.table("rollups", 'write a table [rollups] with at least one tree, such as by_region = ["Region"]')
     measures = top.table("measures", None)
+    for table in (rollups, measures):
+        _check_distinct(table)
+    if not rollups.values:
+        rollups.fail(None, "no rollup is defined", 'add one, such as by_region = ["Region"]')
     pipeline = Pipeline(
         name=top.name_of("name"),
         key=_key(event),
@@ -48,10 +49,6 @@ def from_dict(document: Mapping[str, Any], origin: str = "pipeline") -> Pipeline
         rollups=tuple(_rollup(rollups, name) for name in rollups.values),
         measures=tuple(_measure(measures, name) for name in measures.values),
     )
-    for table in (rollups, measures):
-        _check_distinct(table)
-    if not pipeline.rollups:
-        rollups.fail(None, "no rollup is defined", 'add one, such as by_region = ["Region"]')
     for table in (top, event):
         table.finish()
     return pipeline
@@ -100,7 +97,7 @@ class _Table:
         value = self.get(key)
         if value is None:
             self.fail(None, f"{key} is missing", f'write {key} = "my-pipeline" at the top')
-        if not isinstance(value, str) or not _NAME.fullmatch(value):
+        if not isinstance(value, str) or not NAME.fullmatch(value):
             self.fail(
                 key,
                 f"{value!r} is not a name",
@@ -241,7 +238,7 @@ def _measure(measures: _Table, name: str) -> Measure:
 
 
 def _check_name(table: _Table, name: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not NAME.fullmatch(name):
         table.fail(name, "not a name", f"use a letter, then letters, digits, - or _ (up to {NAME_CHARS})")
     if name.lower() in RESERVED_NAMES:
         table.fail(name, "this name is taken by a column of the results", "choose another")

@@ -82,13 +82,29 @@ class Arrival:
     """Empty for a delete."""
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The event that stands for a key now."""
+
+    version: int | None
+    version_text: str
+    labels: tuple[str, ...] | None
+    """None if the key is deleted."""
+    leaf: str | None
+    values: Mapping[str, Decimal]
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the key counts nowhere."""
+        return self.labels is None
+
+
 @dataclass(frozen=True)
 class History(Rows[Arrival]):
     """What arrived for a key, oldest first."""
 
     key: str
-    stands: Arrival
-    """The event that stands for the key now, deleted or not."""
+    stands: Standing
     forgotten_to: Commit | None
     """Arrivals up to this commit are beyond the retention; None if the rows are all that ever arrived."""
     scales: Mapping[str, int] = field(repr=False)

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
-from oncefold.core.errors import StoreError
+from oncefold.core.timestamps import format_timestamp
 from oncefold.questions.answers import Commit
 from oncefold.questions.values import to_datetime
-from oncefold.core.timestamps import format_timestamp
 from oncefold.store import moments
 from oncefold.store.answers import Moment
 from oncefold.store.connection import Connection, scalar
@@ -14,11 +14,47 @@ from oncefold.store.reader import Reader
 
 
 class Snapshot(Reader):
-    """A reader inside the read transaction of another: all that it answers is of one commit."""
+    """A reader inside a read transaction of another: all that it answers is of one commit.
+
+    It is of use only within the `with` block that made it.
+    """
+
+    def __init__(self, reader: Reader, connection: Connection) -> None:
+        """Use `snapshot_of`."""
+        vars(self).update(vars(reader))
+        self._within = connection
 
     @contextmanager
     def at_one_commit(self) -> Iterator[Connection]:
         """The connection, within the transaction that is under way."""
-        if self._connection is None:
-            raise StoreError(f"{self.path}: the store is closed; open it again")
-        yield self._connection
+        yield self._within
+
+    def last(self) -> Commit:
+        """The commit that everything is answered at."""
+        return commit_of(moments.last(self._within))
+
+    def newest_event(self, commit: int) -> int | None:
+        """The greatest event time up to a commit, in nanoseconds since the epoch."""
+        found: int | None = scalar(self._within, "SELECT newest_time FROM commits WHERE seq = ?", (commit,))
+        return found
+
+    def size_of(self, table: Literal["rejects", "conflicts"]) -> int:
+        """How many rows a list has."""
+        return int(scalar(self._within, f"SELECT count(*) FROM {table}"))  # noqa: S608 - names only
+
+    def close(self) -> None:
+        """Without effect: the connection is another's."""
+
+
+@contextmanager
+def snapshot_of(reader: Reader) -> Iterator[Snapshot]:
+    """A reader whose answers are all of one commit."""
+    with reader.at_one_commit() as connection:
+        yield Snapshot(reader, connection)
+
+
+def commit_of(moment: Moment) -> Commit:
+    """A moment of the store as a person reads it."""
+    if not moment.at:
+        return Commit(moment.seq)
+    return Commit(moment.seq, to_datetime(moment.at), format_timestamp(moment.at))

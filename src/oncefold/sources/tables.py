@@ -23,8 +23,8 @@ _ENDS: Final = (b"PAR1", b"ARROW1", b"\xff\xff\xff\xff\0\0\0\0")
 """The last bytes of a Parquet file, an Arrow file, an Arrow stream."""
 
 _END_BYTES: Final = 8
-_PAGE_BYTES: Final = 2**20
-"""Parquet columns are read in pieces of this size, not row group by row group."""
+_COLUMN_BYTES: Final = 8 * 2**20
+"""Parquet columns are read in pieces of this size, not row group by row group, which may be large."""
 
 
 class _Rows(NamedTuple):
@@ -74,7 +74,7 @@ def ends_whole(path: str) -> bool:
 
 def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_Rows]:
     """Batches from `row` on; row groups before it are not read."""
-    with pq.ParquetFile(path, buffer_size=_PAGE_BYTES) as file:
+    with pq.ParquetFile(path, buffer_size=_COLUMN_BYTES) as file:
         metadata = file.metadata
         columns = None
         if options.fields is not None:

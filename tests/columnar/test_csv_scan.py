@@ -1,0 +1,1 @@
+"""Blocks of CSV give, record by record, what the scalar decoder gives."""
