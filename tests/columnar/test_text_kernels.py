@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oncefold.columnar.assemble import window_second, window_start, write_window
+from oncefold.columnar.assemble import window_second, write_window
 from oncefold.columnar.batch import read_only
 from oncefold.columnar.native import kernel
 from oncefold.columnar.plan import plan_of
@@ -139,19 +139,18 @@ def test_the_calendar_is_pythons(ordinal: int) -> None:
 
 
 @kernel
-def _second_and_start(nanos: Any, levels: Any, out: Any) -> None:
-    """Both forms of a window's start, out of a kernel, where its integers are those of the machine."""
+def _second(nanos: Any, levels: Any, out: Any) -> None:
+    """A window's start, out of a kernel, where its integers are those of the machine."""
     out[0] = window_second(nanos, levels, 0)
-    out[1] = window_start(nanos, levels, 0)
 
 
-def windowed(window: Window, nanos: int) -> tuple[int, int, str]:
-    """The window of a time as the kernels see it: start in seconds, in nanoseconds, and its label."""
+def windowed(window: Window, nanos: int) -> tuple[int, str]:
+    """The window of a time as the kernels see it: its start in seconds, and its label."""
     plan = plan_of(Pipeline("test", (AT,), (Rollup("r", (Level(AT, window),)),)))
-    starts, label = np.zeros(2, np.int64), np.zeros(40, np.uint8)
-    _second_and_start(np.int64(nanos), plan.levels, starts)
-    write_window(int(starts[0]), plan.levels[0, 7], label, 3)
-    return int(starts[0]), int(starts[1]), label[3:].tobytes().rstrip(b"\0").decode()
+    start, label = np.zeros(1, np.int64), np.zeros(40, np.uint8)
+    _second(np.int64(nanos), plan.levels, start)
+    write_window(start[0], plan.levels[0, 7], label, 3)
+    return int(start[0]), label[3:].tobytes().rstrip(b"\0").decode()
 
 
 @given(WINDOWS, MOMENTS)
@@ -163,8 +162,5 @@ def windowed(window: Window, nanos: int) -> tuple[int, int, str]:
 @effort(500)
 def test_windows_equal_the_core(window: Window, nanos: int) -> None:
     start = window.start(nanos)
-    second, in_nanos, label = windowed(window, nanos)
-    assert second * NANOS == start
-    assert label == window.label(start)
-    if start >= VERSION_MIN:
-        assert in_nanos == start
+    assert windowed(window, nanos) == (start // NANOS, window.label(start))
+    assert start % NANOS == 0

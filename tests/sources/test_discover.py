@@ -7,7 +7,7 @@ import pytest
 
 from oncefold.core.errors import SourceError
 from oncefold.sources.discover import discover
-from oncefold.sources.formats import Format, ReadOptions, extension_format, format_of
+from oncefold.sources.formats import EXTENSIONS, Format, ReadOptions, extension_format, format_of
 
 
 def touch(root: Path, *names: str) -> None:
@@ -110,3 +110,8 @@ def test_a_path_that_is_not_utf8_has_a_name_that_is(tmp_path: Path) -> None:
     (found,) = discover([str(tmp_path)], ReadOptions())
     found.source.encode()
     assert Path(found.path).exists()
+
+
+def test_the_docs_name_every_extension() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "SOURCES.md").read_text()
+    assert [name for name in EXTENSIONS if f"`.{name}`" not in text] == []

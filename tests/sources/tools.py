@@ -110,14 +110,8 @@ def read_until_error(blocks: Iterator[Block | Finding], words: str) -> list[Bloc
     """All that comes before the SourceError with these words, which must come."""
     seen: list[Block | Finding] = []
     with pytest.raises(SourceError, match=words):
-        seen.extend(_noted(blocks, seen))
+        seen.extend(blocks)
     return seen
-
-
-def _noted(blocks: Iterator[Block | Finding], seen: list[Block | Finding]) -> Iterator[Block | Finding]:
-    for block in blocks:
-        seen.append(block)
-        yield from ()
 
 
 def positions_of(blocks: Iterable[Block | Finding]) -> dict[str, str]:
@@ -127,7 +121,7 @@ def positions_of(blocks: Iterable[Block | Finding]) -> dict[str, str]:
 
 @dataclass
 class ScriptedWaiting:
-    """Time that passes only in waits; each wait that would last does the next step of a script, and stops at its end."""
+    """Time that passes only in waits; each wait that would last does the next step of a script, then stops."""
 
     steps: list[Callable[[], object]] = field(default_factory=list)
     seconds: float = 0.0

@@ -3,7 +3,6 @@
 import os
 import sqlite3
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -171,13 +170,6 @@ def test_a_name_may_change(path: Path) -> None:
     Store.open(path, renamed).close()
     with Reader.open(path) as reader:
         assert reader.pipeline.name == "other"
-
-
-def test_measures_that_differ_in_case_are_refused(path: Path) -> None:
-    one = PIPELINE.measures[0]
-    pipeline = replace(PIPELINE, measures=(one, replace(one, name=one.name.upper())))
-    with pytest.raises(DefinitionError, match="but for its case"):
-        Store.open(path, pipeline)
 
 
 @pytest.mark.parametrize("name", ["node", "total", "rowid", "select", "a-b", "sum_x"])

@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from oncefold.core.decimals import parse_decimal
+from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Outcome, Total
 from oncefold.core.nodepath import join, split
 from oncefold.core.timestamps import format_timestamp
@@ -21,9 +22,16 @@ _LIMIT = 10**19
 """Beyond every mantissa of one event."""
 
 
+def checked(number: int | None, name: str) -> int | None:
+    """A depth or limit. Raises QuestionError for a negative one."""
+    if number is not None and number < 0:
+        raise QuestionError(f"{name} is {number}; give 0 or more, or None for all")
+    return number
+
+
 def limited(limit: int | None) -> int:
-    """A limit as the store takes it."""
-    return sys.maxsize if limit is None else limit
+    """A limit as a number. Raises QuestionError for a negative one."""
+    return sys.maxsize if checked(limit, "limit") is None else int(limit or 0)
 
 
 def node_total(reading: Reading, row: stored.TotalRow) -> NodeTotal:

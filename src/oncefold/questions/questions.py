@@ -49,6 +49,7 @@ class Questions:
         Nodes below it without live keys are left out. `as_of` asks for the past: a commit's number, a datetime or an
         RFC 3339 text (the last commit at or before that time).
         """
+        making.checked(depth, "depth")
         commit, moment = commit_or_time(as_of)
         labels = labels_of_node(node)
         with snapshot_of(self.reader) as snapshot:
@@ -101,13 +102,13 @@ class Questions:
     def rejects(self, limit: int | None = None) -> Rejects:
         """Events that could not be read, in order of their ids, at most `limit`."""
         with snapshot_of(self.reader) as snapshot:
-            found, total = snapshot.rejects(limit=limit), snapshot.size_of("rejects")
+            found, total = snapshot.rejects(limit=making.checked(limit, "limit")), snapshot.size_of("rejects")
             return Rejects(snapshot.last(), tuple(map(making.rejected, found)), total)
 
     def conflicts(self, limit: int | None = None) -> Conflicts:
         """Events of one key and version with different content, the newest first, at most `limit`."""
         with snapshot_of(self.reader) as snapshot:
-            found, total = snapshot.conflicts(limit=limit), snapshot.size_of("conflicts")
+            found, total = snapshot.conflicts(limit=making.checked(limit, "limit")), snapshot.size_of("conflicts")
             return Conflicts(
                 commit=snapshot.last(),
                 rows=tuple(making.contradiction(self._reading, item) for item in found),

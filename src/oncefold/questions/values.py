@@ -15,7 +15,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def to_decimal(mantissa: int, scale: int) -> Decimal:
-    """mantissa / 10**scale with exactly `scale` places, whatever the decimal context says."""
+    """The number mantissa / 10**scale with exactly `scale` places, whatever the decimal context says."""
     return Decimal(format_decimal(mantissa, scale))
 
 

@@ -29,6 +29,9 @@ _KINDS: Final[dict[str, tuple[Kind, str | None]]] = {
 }
 """By name of a format, which is also an extension."""
 
+EXTENSIONS: Final = tuple(_KINDS)
+"""Extensions that say a format, without the dot."""
+
 FORMAT_NAMES: Final = ("jsonl", "csv", "tsv", "parquet", "arrow")
 """The names a person is told of."""
 

@@ -1,6 +1,5 @@
 """The tables of a store file, its format number, and the refusal of files that are something else."""
 
-from collections import Counter
 from pathlib import Path
 
 from oncefold.core.definition import Pipeline
@@ -84,11 +83,8 @@ def _mark(connection: Connection) -> int:
 
 
 def create(connection: Connection, pipeline: Pipeline, created: int) -> None:
-    """Make all tables, inside the caller's transaction. Raises DefinitionError for names SQL cannot tell apart."""
+    """Make all tables, inside the caller's transaction."""
     measures = [measure.name for measure in pipeline.measures]
-    for name, times in Counter(name.lower() for name in measures).items():
-        if times > 1:
-            raise DefinitionError(f"[measures] {name} stands {times} times, but for its case; rename one")
     script = _TABLES.format(
         sums="".join(f', "sum_{name}" TEXT NOT NULL' for name in measures),
         named="".join(f', t."sum_{name}" AS "{name}"' for name in measures),

@@ -1,0 +1,120 @@
+"""Options that the commands share, and the store that they are about."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from oncefold.core.errors import QuestionError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from oncefold.questions import Questions
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+
+STORE_VARIABLE = "ONCEFOLD_STORE"
+FORMATS = ("table", "json", "jsonl", "csv", "parquet")
+_LISTED_STORES = 8
+
+STATUS_WORDS = "Exit status: 0 answered, 2 the question or the store is wrong."
+
+
+class AllOr(click.ParamType):
+    """A number from 0, or the word `all`, which is None."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
+        """Read it."""
+        if isinstance(value, int):
+            return value
+        if value == "all":
+            return None
+        if not value.isascii() or not value.isdigit():
+            self.fail(f"{value!r} is neither a number from 0 nor the word all.", param, ctx)
+        return int(value)
+
+
+def find_store(named: Path | None) -> Path:
+    """The store that was named, or else the only *.db in this folder. Raises StoreError."""
+    if named is not None:
+        return named
+    found = sorted(Path().glob("*.db"))
+    if len(found) == 1:
+        return found[0]
+    way_on = f"name one with --store FILE, or in the environment variable {STORE_VARIABLE}"
+    if not found:
+        raise StoreError(f"which store? There is no *.db file in this folder; {way_on}")
+    more = ", ..." if len(found) > _LISTED_STORES else ""
+    listed = ", ".join(map(str, found[:_LISTED_STORES]))
+    raise StoreError(f"which store? There are several *.db files in this folder: {listed}{more}; {way_on}")
+
+
+def _found(context: click.Context, _parameter: click.Parameter, value: Path | None) -> Path | None:
+    return None if context.resilient_parsing else find_store(value)
+
+
+def store_option(function: Function) -> Function:
+    """`--store`: an existing store."""
+    return click.option(
+        "--store",
+        "-s",
+        type=click.Path(path_type=Path),
+        envvar=STORE_VARIABLE,
+        show_envvar=True,
+        callback=_found,
+        help="The store file.  [default: the only *.db in this folder]",
+    )(function)
+
+
+def format_options(*forms: str) -> Callable[[Function], Function]:
+    """`--format` and `--output`."""
+
+    def add(function: Function) -> Function:
+        choice = click.option(
+            "--format",
+            "-f",
+            "form",
+            type=click.Choice(forms),
+            help="Form of the answer.  [default: by the name of --output, else table]",
+        )
+        output = click.option(
+            "--output",
+            "-o",
+            type=click.Path(dir_okay=False, path_type=Path),
+            help="Write to this file, whole or not at all, instead of standard output.",
+        )
+        return choice(output(function))
+
+    return add
+
+
+def limit_option(default: int, what: str) -> Callable[[Function], Function]:
+    """`--limit`: a number, or all."""
+    return click.option(
+        "--limit",
+        "-n",
+        type=AllOr(),
+        metavar="N|all",
+        default=default,
+        show_default=True,
+        help=f"How many {what} to show.",
+    )
+
+
+def ask(store: Path) -> Questions:
+    """The questions to a store. Raises StoreError if it cannot be read."""
+    from oncefold.questions import Questions  # noqa: PLC0415 - help should not wait for it
+
+    return Questions.open(store)
+
+
+def readable_time(text: str) -> int | str:
+    """`--as-of`, which the questions read; only emptiness is refused here."""
+    if not text.strip():
+        raise QuestionError("--as-of is empty; give a commit's number or a time such as 2026-01-31T09:30:00Z")
+    return text
