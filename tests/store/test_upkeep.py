@@ -143,8 +143,6 @@ def test_pages_and_later_changes_make_the_state(path: Path) -> None:
         states = States(
             rng.integers(0, 99, len(row)), np.zeros(len(row), np.int32), rng.integers(0, 99, (width, len(row)))
         )
-        for at in range(len(row)):
-            pass
         last = {int(r): i for i, r in enumerate(row.tolist())}
         where, which = np.array(list(last)), np.array(list(last.values()))
         model.version[where] = states.version[which]

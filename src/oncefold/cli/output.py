@@ -7,7 +7,6 @@ import io
 import json
 import os
 import sys
-import tempfile
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from decimal import Decimal
@@ -18,7 +17,7 @@ import click
 
 from oncefold.cli.options import FORMATS
 from oncefold.cli.screen import Screen
-from oncefold.core.errors import OncefoldError, QuestionError
+from oncefold.core.errors import OncefoldError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,8 +25,8 @@ if TYPE_CHECKING:
     from oncefold.questions.answers import Answer
 
 _QUOTED = frozenset('",\r\n')
-_EXACT = ("version", "stored_version")
-"""Whole numbers that JSON readers might turn into floats; they are written as text, as sums are."""
+_VERSION = "version"
+"""A whole number that JSON readers might turn into a float; it is written as text, as sums are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Reply:
             self.screen(Screen())
             return
         if output is None and chosen == "parquet" and sys.stdout.isatty():
-            raise QuestionError("Parquet is not for a terminal; name a file with --output, or pipe it")
+            raise OncefoldError("Parquet is not for a terminal; name a file with --output, or pipe it")
         with _target(output) as file:
             self._write_form(chosen, file)
         if self.left_out and chosen not in {"table", "json"}:
@@ -63,7 +62,7 @@ class Reply:
         elif form == "json":
             file.write(json.dumps(_plain(self.document()), indent=2, ensure_ascii=False).encode() + b"\n")
         elif self.rows is None:
-            raise QuestionError(f"this answer has no form {form}; there is table and json")
+            raise OncefoldError(f"this answer has no form {form}; there is table and json")
         elif form == "jsonl":
             for row in self.rows.to_dicts():
                 file.write(json.dumps(_plain(row), ensure_ascii=False).encode() + b"\n")
@@ -98,17 +97,14 @@ def _replacing(output: Path) -> Iterator[IO[bytes]]:
         with output.open("wb") as file:
             yield file
         return
-    descriptor, name = tempfile.mkstemp(prefix=f".{output.name}.", dir=output.parent)
+    unfinished = output.with_name(f".{output.name}.{os.getpid()}.part")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with unfinished.open("wb") as file:
             yield file
-        mask = os.umask(0)
-        os.umask(mask)
-        Path(name).chmod(0o666 & ~mask)
-        Path(name).replace(output)
+        unfinished.replace(output)
     except BaseException:
         with suppress(OSError):
-            Path(name).unlink()
+            unfinished.unlink()
         raise
 
 
@@ -126,7 +122,7 @@ def _item(key: str, value: Any) -> Iterator[tuple[str, Any]]:
         text, encoded = _texts(value)
         yield key, text
         yield f"{key}_base64", encoded
-    elif key in _EXACT and isinstance(value, int):
+    elif key == _VERSION and isinstance(value, int):
         yield key, str(value)
     else:
         yield key, _plain(value)
@@ -142,12 +138,14 @@ def _texts(raw: bytes) -> tuple[str | None, str | None]:
 
 def _write_csv(rows: Answer, file: IO[bytes]) -> None:
     """RFC 4180 but for its line ends: null is nothing, an empty text is a pair of quotes."""
-    heading = list(_plain(dict.fromkeys(rows.to_arrow().column_names)))
-    found = [_plain(row) for row in rows.to_dicts()]
-    names = list(found[0]) if found else heading
+    names = [name for field in rows.to_arrow().schema for name in _csv_names(field.name, str(field.type))]
     file.write(_csv_line(names))
-    for row in found:
+    for row in map(_plain, rows.to_dicts()):
         file.write(_csv_line([row[name] for name in names]))
+
+
+def _csv_names(name: str, kind: str) -> tuple[str, ...]:
+    return (name, f"{name}_base64") if kind == "binary" else (name,)
 
 
 def _csv_line(cells: Sequence[Any]) -> bytes:

@@ -13,7 +13,8 @@ from oncefold.columnar.native import MINUS, NINE, PLUS, POINT, ZERO, inlined, ke
 _POWERS = np.array([10**n for n in range(19)], np.int64)
 _MOST_WHOLE = np.array([9_000_000_000_000_000_000 // 10**n - 1 for n in range(19)], np.int64)
 """Whole parts up to this can take n more digits and stay within 64 bits."""
-_MOST_DIGITS = 18
+_MOST_DIGITS = 19
+"""Of a whole part, so that nanoseconds of today fit; what exceeds 64 bits among these wraps below zero."""
 _NANOS = 1_000_000_000
 _DAY = 86_400 * _NANOS
 _FIRST_YEAR, _LAST_YEAR = 1700, 2250
@@ -38,7 +39,7 @@ def parse_scaled(data: Any, start: int, end: int, scale: int, rounds: int) -> An
     while i < end and is_digit(data[i]):
         mantissa = mantissa * 10 + (data[i] - ZERO)
         i += 1
-    if i == first or i - first > _MOST_DIGITS or mantissa > _MOST_WHOLE[scale]:
+    if i == first or i - first > _MOST_DIGITS or not 0 <= mantissa <= _MOST_WHOLE[scale]:
         return False, np.int64(0)
     missing = scale
     if i < end and data[i] == POINT:

@@ -1,6 +1,7 @@
 """From the blocks of sources, and from what Python callers hand in, to batches."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import Any
 
 import pyarrow as pa
@@ -16,6 +17,9 @@ from oncefold.store.commit import Reject
 
 TABLE_ROWS = 2**17
 """Rows of a table that are decoded at once."""
+
+BLOCK_BYTES = 2**23
+"""Bytes of lines that are decoded at once, about."""
 
 
 class BlockDecoder:
@@ -45,7 +49,7 @@ class BlockDecoder:
         if isinstance(data, str):
             data = data.encode()
         if isinstance(data, bytes | bytearray | memoryview):
-            return [self._text.json(bytes(data), source, 0)]
+            return self._lines(bytes(data), source)
         if isinstance(data, Mapping):
             return [self._records.mappings([data], source)]
         if hasattr(data, "__arrow_c_stream__"):
@@ -65,15 +69,32 @@ class BlockDecoder:
                 yield self._table.decode(part, source, first)
                 first += part.num_rows
 
-    def again(self, rejects: Iterable[Reject]) -> Iterable[tuple[int, Batch]]:
-        """Read rejects once more: (index, a batch of one record) for each."""
-        readers: dict[str, Callable[[Reject], Batch]] = {
-            "json": lambda reject: self._text.json(reject.raw, reject.source, reject.position),
-            "csv": self._csv_again,
-            "table": self._row_again,
-        }
+    def again(self, rejects: Sequence[Reject]) -> Iterator[tuple[list[int], Batch]]:
+        """Read rejects once more: batches, and the indexes of the rejects that each can be read from.
+
+        Records of JSON Lines are read many at once; one of CSV might swallow the next, so they are read alone.
+        """
+        lines = [index for index, reject in enumerate(rejects) if reject.format == "json"]
+        for first in range(0, len(lines), TABLE_ROWS):
+            yield self._lines_again(lines[first : first + TABLE_ROWS], rejects)
         for index, reject in enumerate(rejects):
-            yield index, readers[reject.format](reject)
+            if reject.format != "json":
+                batch = self._csv_again(reject) if reject.format == "csv" else self._row_again(reject)
+                yield ([] if batch.rejects else [index]), batch
+
+    def _lines(self, data: bytes, source: str) -> Iterator[Batch]:
+        start = 0
+        while start < len(data):
+            end = data.find(b"\n", start + BLOCK_BYTES) + 1 or len(data)
+            yield self._text.json(memoryview(data)[start:end], source, start)
+            start = end
+
+    def _lines_again(self, indexes: list[int], rejects: Sequence[Reject]) -> tuple[list[int], Batch]:
+        raws = [rejects[index].raw for index in indexes]
+        starts = accumulate((len(raw) + 1 for raw in raws), initial=0)
+        batch = self._text.json(b"\n".join(raws) + b"\n", "", 0)
+        bad = {reject.position for reject in batch.rejects}
+        return [index for index, start in zip(indexes, starts, strict=False) if start not in bad], batch
 
     def _csv_again(self, reject: Reject) -> Batch:
         delimiter, header = csv_layout(reject.context)

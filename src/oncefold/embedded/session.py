@@ -1,8 +1,9 @@
 """One open store with its engine: what Python programs and the command line work with."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -30,7 +31,7 @@ class Ingested:
 
     commit: int
     counts: Mapping[Outcome, int]
-    rejects: Sequence[Reject]
+    rejects: Sequence[Reject] = ()
 
     @property
     def events(self) -> int:
@@ -49,7 +50,7 @@ class Session:
         self._clock = clock
         self._engine = Engine(store, clock)
         self._decoder = BlockDecoder(store.pipeline)
-        self._questions: "Questions | None" = None
+        self._questions: Questions | None = None
 
     @classmethod
     def open(
@@ -79,14 +80,18 @@ class Session:
         `data` is JSON Lines as bytes or text, a mapping or an iterable of mappings, an Arrow table or anything that
         offers the Arrow PyCapsule interface (pandas and polars frames). What cannot be read goes to the reject list.
         A `position` (any text) is committed with the events and found again in `positions`.
-        Raises SourceError for data of another kind, StoreError if the commit fails.
+        Raises SourceError for data of another kind, StoreError if the commit fails, and whatever an iterable raises,
+        after committing what it gave before; handing everything in again counts nothing twice.
         """
-        counts: dict[Outcome, int] = {}
+        counts: Counter[Outcome] = Counter()
         rejects: list[Reject] = []
-        for batch in self._decoder.batches(data, source):
-            for outcome, number in self._engine.fold(batch).items():
-                counts[outcome] = counts.get(outcome, 0) + number
-            rejects.extend(batch.rejects)
+        try:
+            for batch in self._decoder.batches(data, source):
+                counts += self._engine.fold(batch)
+                rejects.extend(batch.rejects)
+        except Exception:
+            self._commit()
+            raise
         if position is not None:
             self._engine.note_position(SourcePosition(source, position))
         return Ingested(self._commit(), counts, rejects)
@@ -103,15 +108,13 @@ class Session:
         Those that were too long to be kept whole stay on it. Raises StoreError if the commit fails.
         """
         listed = [item for item in self.questions.reader.rejects() if len(item.reject.raw) == item.reject.size]
-        counts: dict[Outcome, int] = {}
-        still: list[Reject] = []
-        for index, batch in self._decoder.again([item.reject for item in listed]):
-            if batch.rejects:
-                still.extend(batch.rejects)
-                continue
-            for outcome, number in self._engine.fold(batch, redriven=[listed[index].id]).items():
-                counts[outcome] = counts.get(outcome, 0) + number
-        return Ingested(self._commit(), counts, still)
+        counts: Counter[Outcome] = Counter()
+        again = 0
+        for indexes, batch in self._decoder.again([item.reject for item in listed]):
+            again += len(batch.rejects)
+            counts += self._engine.fold(replace(batch, rejects=[]), redriven=[listed[index].id for index in indexes])
+        counts[Outcome.REJECTED] = again
+        return Ingested(self._commit(), +counts)
 
     @property
     def questions(self) -> "Questions":

@@ -39,6 +39,7 @@ def prepare(connection: Connection, path: Path, pipeline: Pipeline, created: int
     connection.execute("PRAGMA secure_delete = OFF")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {wal_bytes // PAGE_SIZE}")
+    connection.execute(f"PRAGMA journal_size_limit = {2 * wal_bytes}")
     if fresh:
         with transaction(connection):
             create(connection, pipeline, created)

@@ -67,15 +67,15 @@ class WalGuard:
     """Empties the write-ahead log when readers kept SQLite from doing so for long."""
 
     def __init__(self, connection: Connection, path: Path, limit: int) -> None:
-        self._connection, self._limit, self._alarm = connection, limit, limit
-        self._wal = wal_of(path)
+        self._connection, self._wal, self._limit, self._alarm = connection, wal_of(path), limit, limit
 
     def step(self) -> None:
         """Wait, shortly, for readers to finish, once for every growth by a quarter of the limit."""
         size = self._wal.stat().st_size if self._wal.exists() else 0
-        if size > self._alarm:
-            emptied = empty_wal(self._connection)
-            self._alarm = self._limit if emptied else size + self._limit // 4
+        if size <= self._limit:
+            self._alarm = self._limit
+        elif size > self._alarm and not empty_wal(self._connection):
+            self._alarm = size + self._limit // 4
 
 
 class Upkeep:

@@ -1,0 +1,105 @@
+"""`oncefold query`: the totals of a node and of what lies below it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oncefold.cli import words
+from oncefold.cli.options import FORMATS, STATUS_WORDS, AllOr, ask, format_options, store_option
+from oncefold.cli.output import Reply
+from oncefold.cli.screen import Grid, Screen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oncefold.questions import Totals
+
+_INDENT = "  "
+
+_EPILOG = f"""\b
+Examples:
+  # the root and its children
+  oncefold query --store risk.db
+\b
+  # a node and everything below it, as CSV
+  oncefold query Delta/FXSpot --depth all --format csv --store risk.db
+\b
+  # another tree; and a node whose label holds a slash
+  oncefold query --rollup by_region --store risk.db
+  oncefold query 'US\\/Texas' --store risk.db
+\b
+  # as it was at commit 12, or at a time
+  oncefold query --as-of 12 --store risk.db
+  oncefold query --as-of 2026-01-31T09:30:00Z --output morning.parquet --store risk.db
+
+NODE is labels joined by /, the root if left out. Inside a label \\/ is a slash, \\\\ a backslash, \\e an empty label.
+Sums have every digit; in JSON they are text, so that no reader makes floats of them.
+
+{STATUS_WORDS}"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("node", default="")
+@store_option
+@click.option("--rollup", "-r", metavar="NAME", help="The tree; needed where there are several.")
+@click.option(
+    "--depth",
+    "-d",
+    type=AllOr(),
+    metavar="N|all",
+    default=1,
+    show_default=True,
+    help="How many levels below NODE to show.",
+)
+@click.option("--as-of", metavar="COMMIT|TIME", help="As it was at this commit, or at this time (RFC 3339).")
+@format_options(*FORMATS)
+def query(
+    node: str,
+    store: Path,
+    rollup: str | None,
+    depth: int | None,
+    as_of: str | None,
+    form: str | None,
+    output: Path | None,
+) -> None:
+    """Show the exact totals of NODE and of what lies below it, now or at an earlier commit."""
+    with ask(store) as questions:
+        totals = questions.query(node, rollup=rollup, depth=depth, as_of=as_of)
+    Reply(lambda screen: _show(totals, screen), lambda: _document(totals), totals).write(form, output)
+
+
+def _show(totals: Totals, screen: Screen) -> None:
+    grid = Grid([totals.rollup, "count", *totals.scales], frozenset(["count", *totals.scales]))
+    for row in totals:
+        name = words.node(row.path) if row is totals.node else words.label(row.label)
+        indent = _INDENT * (row.depth - totals.node.depth)
+        grid.add(indent + name, words.number(row.count), *map(words.number, row.sums.values()))
+    screen.grid(grid)
+    screen.line()
+    if not totals.node.count:
+        screen.line("No keys count here.")
+    screen.line(_footer(totals), "dim")
+
+
+def _footer(totals: Totals) -> str:
+    footer = words.commit(totals.commit)
+    if totals.newest_event is None or totals.commit.time is None:
+        return footer
+    age = totals.commit.time - totals.newest_event
+    relation = "before" if totals.newest_event <= totals.commit.time else "after"
+    return f"{footer}; newest event {totals.newest_event_text}, {words.span(age)} {relation} it"
+
+
+def _document(totals: Totals) -> dict[str, Any]:
+    rows = totals.to_dicts()
+    for row in rows:
+        del row["commit"], row["rollup"]
+    return {
+        "commit": totals.commit.number,
+        "commit_time": totals.commit.time_text,
+        "newest_event": totals.newest_event_text,
+        "rollup": totals.rollup,
+        "rows": rows,
+    }

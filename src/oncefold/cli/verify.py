@@ -1,0 +1,98 @@
+"""`oncefold verify`: every total recomputed and compared."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oncefold.cli import words
+from oncefold.cli.options import ask, format_options, store_option
+from oncefold.cli.output import Reply
+from oncefold.cli.screen import Grid, Screen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oncefold.questions import Verification
+    from oncefold.questions.answers import Amounts, WrongNode
+
+_EPILOG = """\b
+Examples:
+  oncefold verify --store risk.db
+\b
+  # for a script or a monitor
+  oncefold verify --store risk.db --format json
+
+It reads the state of every key, adds up every node of every tree anew, and compares with the totals that the store
+keeps. The store may be written meanwhile. To examine the file itself: oncefold check-store.
+
+\b
+Exit status: 0 every total is exact, 1 some are wrong, 2 the store cannot be read."""
+
+
+@click.command(epilog=_EPILOG)
+@store_option
+@format_options("table", "json")
+@click.pass_context
+def verify(context: click.Context, store: Path, form: str | None, output: Path | None) -> None:
+    """Recompute every total from the keys and compare; name the first wrong node."""
+    with ask(store) as questions:
+        found = questions.verify()
+    Reply(lambda screen: _show(found, screen), lambda: _document(found)).write(form, output)
+    if not found.exact:
+        context.exit(1)
+
+
+def _show(found: Verification, screen: Screen) -> None:
+    compared = f"compared {words.many(found.nodes, 'node')} with {words.many(found.keys, 'key')}"
+    screen.line(f"{compared} at {words.commit(found.commit)}")
+    if found.exact:
+        screen.line("exact", "green")
+        return
+    _show_wrong(found.rows[0], found, screen)
+    if len(found) > 1:
+        screen.line(f"and {words.many(len(found) - 1, 'more wrong node')}; --format json lists all")
+
+
+def _show_wrong(wrong: WrongNode, found: Verification, screen: Screen) -> None:
+    screen.line(f"WRONG: {words.node(wrong.path)} of {wrong.rollup}", "bold red")
+    if wrong.fault:
+        screen.line(f"the stored total is no number: {words.printable(wrong.fault)}")
+    elif wrong.stored is None:
+        screen.line("the store has no totals of this node")
+    grid = Grid(["", "stored", "recomputed"], frozenset(["stored", "recomputed"]))
+    was, now = _cells(wrong.stored, found), _cells(wrong.recomputed, found)
+    for name, stored, recomputed in zip(["count", *found.scales], was, now, strict=True):
+        grid.add(name, stored, recomputed)
+    screen.grid(grid)
+
+
+def _cells(amounts: Amounts | None, found: Verification) -> list[str]:
+    if amounts is None:
+        return [""] * (1 + len(found.scales))
+    return [words.number(amounts.count), *map(words.number, amounts.sums.values())]
+
+
+def _document(found: Verification) -> dict[str, Any]:
+    return {
+        "commit": found.commit.number,
+        "commit_time": found.commit.time_text,
+        "exact": found.exact,
+        "nodes": found.nodes,
+        "keys": found.keys,
+        "wrong": [
+            {
+                "rollup": row.rollup,
+                "path": row.path,
+                "fault": row.fault or None,
+                "stored": None if row.stored is None else _amounts(row.stored),
+                "recomputed": _amounts(row.recomputed),
+            }
+            for row in found
+        ],
+    }
+
+
+def _amounts(amounts: Amounts) -> dict[str, Any]:
+    return {"count": amounts.count, "sums": dict(amounts.sums)}

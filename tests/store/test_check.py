@@ -1,0 +1,114 @@
+"""`check-store` finds whatever was altered in the file."""
+
+import sqlite3
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from oncefold.store import Store
+from oncefold.store.check import check_store
+from oncefold.store.connection import connect_writer
+from oncefold.store.tiers import Tiers
+from oncefold.store.writer import Tuning
+from tests.store.model import PIPELINE, SECOND, Folder, ManualClock, random_batch
+
+FLIPPED = "substr(blob, 1, length(blob) - 9) || x'55' || substr(blob, length(blob) - 7)"
+
+
+@pytest.fixture
+def store(path: Path) -> Path:
+    """A sound store with everything in it; pages, but nothing forgotten."""
+    folder, clock = Folder(), ManualClock()
+    with Store.open(path, PIPELINE, retention="forever", clock=clock, tuning=Tuning(Tiers(4, 2_000))) as store:
+        store.load()
+        for number in range(1, 26):
+            store.commit(folder.commit(random_batch(number, number * SECOND)))
+    assert check_store(path) == []
+    return path
+
+
+def pruned(path: Path) -> None:
+    """Commit on with a short retention, so that the oldest commits are forgotten."""
+    folder, clock = Folder(), ManualClock()
+    for number in range(1, 26):
+        folder.commit(random_batch(number, number * SECOND))
+    with Store.open(path, PIPELINE, retention=timedelta(seconds=8), clock=clock, tuning=Tuning(Tiers(4, 1))) as store:
+        store.load()
+        for number in range(26, 41):
+            clock.now = number * SECOND
+            store.commit(folder.commit(random_batch(number, clock.now, pages=1)))
+    assert check_store(path) == []
+
+
+ALTERED = {
+    "UPDATE total SET count = count + 1 WHERE node = 0": r"total of risk \(root\)",
+    "UPDATE total SET sum_value = 'x' WHERE node = 1": "'x' is not a number",
+    "DELETE FROM total WHERE node = 2": "nodes without totals, first 2",
+    "INSERT INTO total VALUES (999, 1, '1.00', '0.000000000000000000')": "totals without a node, first 999",
+    "UPDATE node SET path = 'pv/else' WHERE path = 'pv/emea'": "node: the path of",
+    "UPDATE node SET depth = 3 WHERE path = 'pv/emea'": "parents do not fit",
+    "UPDATE node SET parent = 999 WHERE path = 'pv/emea'": "parents are missing",
+    "DELETE FROM node WHERE path = 'pv/emea'": "node: ids are missing",
+    "DELETE FROM place WHERE id = 1": "place: ids are missing",
+    "UPDATE place SET labels = '[]' WHERE id = 1": "has 0 labels instead of 2",
+    "UPDATE place SET labels = '[' WHERE id = 1": "a value was altered",
+    "DELETE FROM commits WHERE seq = 7": "1 rows are missing between 1 and 25",
+    "DELETE FROM commits WHERE seq < 7": "older changes or deltas are kept",
+    "DELETE FROM commits WHERE seq > 20": "commit 20",
+    "UPDATE commits SET at = 0 WHERE seq = 9": "time goes back after commit 8",
+    "UPDATE commits SET stale = stale + 1 WHERE seq = 9": "counters: stale is",
+    "UPDATE counters SET events = 0 WHERE outcome = 'inserted'": "counters: inserted is 0",
+    'UPDATE positions SET "commit" = 99': "positions: 2 rows name a commit after the last",
+    "UPDATE meta SET value = 'x' WHERE key = 'fingerprint'": "fingerprint",
+    "UPDATE meta SET value = '99' WHERE key = 'state_from'": "state_from is 99",
+    "UPDATE meta SET value = 'x' WHERE key = 'deltas_from'": "a value was altered",
+    "DELETE FROM meta WHERE key = 'created' OR key = 'deltas_from'": "a value was altered",
+    "UPDATE meta SET value = 'name = 1' WHERE key = 'definition'": "stored definition",
+    "DELETE FROM keys WHERE first_row = 0": "keys: rows",
+    f"UPDATE keys SET blob = {FLIPPED} WHERE first_row = 0": "keys 0 to .*its checksum differs",
+    f"UPDATE changes SET blob = {FLIPPED} WHERE first_commit = 1": "changes 1 to .*its checksum differs",
+    f"UPDATE deltas SET blob = {FLIPPED} WHERE first_commit = 1": "deltas 1 to .*its checksum differs",
+    f"UPDATE pages SET blob = {FLIPPED}": "page 0 .*its checksum differs",
+    "UPDATE changes SET n = n + 1 WHERE first_commit = 1": "another length",
+    "UPDATE changes SET last_commit = last_commit + 1 WHERE first_commit = 1": "do not span",
+    "UPDATE pages SET n = 999": "page 0: holds rows beyond",
+    "DELETE FROM deltas WHERE first_commit = (SELECT max(first_commit) FROM deltas)": "do not add up",
+    "DELETE FROM changes WHERE first_commit = 1": "states|missing",
+    'UPDATE pages SET "commit" = 25': "pages: .* states are not those of the changes",
+}
+
+
+@pytest.mark.parametrize(("alteration", "words"), ALTERED.items(), ids=list(ALTERED))
+def test_what_was_altered_is_found(store: Path, alteration: str, words: str) -> None:
+    import re  # noqa: PLC0415
+
+    connection = connect_writer(store)
+    connection.execute(alteration)
+    connection.close()
+    found = check_store(store)
+    assert any(re.search(words, finding) for finding in found), found
+
+
+def test_deltas_are_checked_when_the_oldest_are_forgotten(store: Path) -> None:
+    pruned(store)
+    connection = connect_writer(store)
+    connection.execute("DELETE FROM deltas WHERE first_commit = (SELECT max(first_commit) FROM deltas)")
+    connection.close()
+    assert any("deltas: before the oldest" in finding for finding in check_store(store))
+
+
+def test_a_torn_file_is_found(store: Path) -> None:
+    whole = store.read_bytes()
+    store.write_bytes(whole[: len(whole) // 2])
+    assert check_store(store)
+    store.write_bytes(whole[:30_000] + bytes(10_000) + whole[40_000:])
+    assert check_store(store)
+    store.write_bytes(whole)
+    assert check_store(store) == []
+
+
+def test_what_is_no_store_is_said(path: Path) -> None:
+    assert "no such store" in check_store(path)[0]
+    sqlite3.connect(path).execute("CREATE TABLE a(b)").connection.close()
+    assert "another application" in check_store(path)[0]
