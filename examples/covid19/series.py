@@ -28,6 +28,9 @@ UNREPORTED = "Canada"
 DUPLICATE_SHARE = 0.1
 """So many of the events are sent a second time."""
 
+LATE_DAYS = 30
+"""An event arrives up to so many days late, so that the days of a place come in shuffled order."""
+
 
 class Figures(NamedTuple):
     """What is summed."""
@@ -80,10 +83,15 @@ def _text(path: Path) -> io.StringIO:
 
 
 def arrivals(events: Sequence[Event], rng: random.Random, duplicates: float = DUPLICATE_SHARE) -> list[Event]:
-    """The events as an unkind network delivers them: some of them twice, and all in any order."""
-    stream = [*events, *rng.sample(events, round(len(events) * duplicates))]
-    rng.shuffle(stream)
-    return stream
+    """The events as an unkind network delivers them: each up to LATE_DAYS late, and some again at any later time."""
+    days = {day: number for number, day in enumerate(sorted({event.day for event in events}))}
+    first = [(days[event.day] + rng.uniform(0, LATE_DAYS), event) for event in events]
+    again = [(rng.uniform(at, len(days) + LATE_DAYS), event) for at, event in _sample(first, rng, duplicates)]
+    return [event for _, event in sorted(first + again)]
+
+
+def _sample(first: list[tuple[float, Event]], rng: random.Random, share: float) -> list[tuple[float, Event]]:
+    return rng.sample(first, round(len(first) * share))
 
 
 def to_csv(events: Iterable[Event]) -> bytes:

@@ -1,19 +1,22 @@
 """`check-store` finds whatever was altered in the file."""
 
+import re
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from oncefold.store import Store
+from oncefold.store import Store, blobs
 from oncefold.store.check import check_store
 from oncefold.store.connection import connect_writer
+from oncefold.store.segments import deltas_table
 from oncefold.store.tiers import Tiers
 from oncefold.store.writer import Tuning
 from tests.store.model import PIPELINE, SECOND, Folder, ManualClock, random_batch
 
-FLIPPED = "substr(blob, 1, length(blob) - 9) || x'55' || substr(blob, length(blob) - 7)"
+FLIPPED = "CAST(substr(blob, 1, length(blob) - 9) || x'55' || substr(blob, length(blob) - 7) AS BLOB)"
 
 
 @pytest.fixture
@@ -52,7 +55,7 @@ ALTERED = {
     "DELETE FROM node WHERE path = 'pv/emea'": "node: ids are missing",
     "DELETE FROM place WHERE id = 1": "place: ids are missing",
     "UPDATE place SET labels = '[]' WHERE id = 1": "has 0 labels instead of 2",
-    "UPDATE place SET labels = '[' WHERE id = 1": "a value was altered",
+    "UPDATE place SET labels = '[' WHERE id = 1": "labels of a place were altered",
     "DELETE FROM commits WHERE seq = 7": "1 rows are missing between 1 and 25",
     "DELETE FROM commits WHERE seq < 7": "older changes or deltas are kept",
     "DELETE FROM commits WHERE seq > 20": "commit 20",
@@ -81,8 +84,6 @@ ALTERED = {
 
 @pytest.mark.parametrize(("alteration", "words"), ALTERED.items(), ids=list(ALTERED))
 def test_what_was_altered_is_found(store: Path, alteration: str, words: str) -> None:
-    import re  # noqa: PLC0415
-
     connection = connect_writer(store)
     connection.execute(alteration)
     connection.close()
@@ -93,9 +94,17 @@ def test_what_was_altered_is_found(store: Path, alteration: str, words: str) -> 
 def test_deltas_are_checked_when_the_oldest_are_forgotten(store: Path) -> None:
     pruned(store)
     connection = connect_writer(store)
-    connection.execute("DELETE FROM deltas WHERE first_commit = (SELECT max(first_commit) FROM deltas)")
+    table = deltas_table(connection, len(PIPELINE.measures))
+    segment = table.stored()[-1]
+    commit, node, count, *sums = blobs.columns(table.read(segment))
+    columns = [commit, node, count + (node == node.max()), *sums]
+    batch = pa.record_batch([pa.array(column) for column in columns], schema=table.schema)
+    crc32, blob = blobs.encode(batch)
+    sql = "UPDATE deltas SET crc32 = ?, blob = ? WHERE first_commit = ?"
+    connection.execute(sql, (crc32, blob, segment.first))
     connection.close()
-    assert any("deltas: before the oldest" in finding for finding in check_store(store))
+    (found,) = check_store(store)
+    assert re.fullmatch("deltas: before the oldest, node .* would not be the sum of its children", found)
 
 
 def test_a_torn_file_is_found(store: Path) -> None:

@@ -13,11 +13,12 @@ from typing import IO
 import pytest
 
 from oncefold.core.errors import StoreLockedError
+from oncefold.core.nodepath import join
 from oncefold.store import Reader, Store
 from oncefold.store.check import check_store
 from tests.store.model import PIPELINE, Facts, Folder, random_batch, stored_facts
 
-KILLS = 8
+KILLS = 5
 WRITER = """
 import sys
 from oncefold.store import Store
@@ -97,8 +98,6 @@ def _facts(commits: int) -> list[Facts]:
 
 
 def _rows(facts: Facts) -> dict[str, tuple[int, tuple[int, ...]]]:
-    from oncefold.core.nodepath import join  # noqa: PLC0415
-
     return {
         join(node.labels): (total.count, total.sums)
         for node, total in facts.totals.items()

@@ -62,6 +62,11 @@ class Engine:
         return self._state.count
 
     @property
+    def last_commit(self) -> int:
+        """Number of the last commit that was taken, 0 before the first."""
+        return self._seq
+
+    @property
     def pending_rows(self) -> int:
         """Records folded since the last commit was taken."""
         return self._pending.rows

@@ -7,22 +7,20 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
 from oncefold.embedded.decoding import BlockDecoder
 from oncefold.embedded.engine import Engine
 from oncefold.embedded.run import Progress, run
+from oncefold.questions import Questions
+from oncefold.questions.answers import Totals
 from oncefold.sources.blocks import Block, Finding
 from oncefold.store.commit import Reject, SourcePosition
 from oncefold.store.reader import Reader
 from oncefold.store.retention import Retention
 from oncefold.store.writer import Store
-
-if TYPE_CHECKING:
-    from oncefold.questions import Questions
-    from oncefold.questions.answers import Totals
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +118,6 @@ class Session:
     def questions(self) -> "Questions":
         """Everything that can be asked; answers are as of the last commit."""
         if self._questions is None:
-            from oncefold.questions import Questions
-
             self._questions = Questions(Reader.open(self.path))
         return self._questions
 
@@ -144,7 +140,10 @@ class Session:
         self._store.close()
 
     def _commit(self) -> int:
-        return self._store.commit(self._engine.take_commit())
+        """The number of the commit that holds all that was folded."""
+        if self._engine.has_pending:
+            self._store.commit(self._engine.take_commit())
+        return self._engine.last_commit
 
     def __enter__(self) -> Self:
         return self

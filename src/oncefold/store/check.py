@@ -88,10 +88,6 @@ def _node_findings(reader: Reader, connection: Connection) -> Iterator[str]:
     for sql, wrong in _ORPHANS.items():
         if (found := scalar(connection, sql)) is not None:
             yield f"{wrong}, first {found}"
-    levels = len(reader.pipeline.levels)
-    for id_, labels in enumerate(rows.read_places(connection)):
-        if len(labels) != levels:
-            yield f"place: {id_} has {len(labels)} labels instead of {levels}"
     paths = connection.execute(
         "SELECT n.id, n.path, n.label, p.path FROM node AS n JOIN node AS p ON p.id = n.parent ORDER BY n.id"
     )

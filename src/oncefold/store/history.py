@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.store import keyquestions, moments, rows
@@ -11,9 +12,9 @@ from oncefold.store.connection import Connection
 from oncefold.store.schema import read_meta
 
 
-def of_row(connection: Connection, key: str, row: int, measures: int, *, every: bool) -> KeyHistory:
+def of_row(connection: Connection, key: str, row: int, pipeline: Pipeline, *, every: bool) -> KeyHistory:
     """The history of the key in this row. Raises StoreError if its state is nowhere."""
-    places = rows.read_places(connection)
+    places, measures = rows.read_places(connection, len(pipeline.levels)), len(pipeline.measures)
     forgotten = int(read_meta(connection)["changes_from"])
     paged, state = keyquestions.page_state(connection, row, key, places, measures)
     stored = list(keyquestions.arrivals(connection, row, places, measures))

@@ -78,7 +78,7 @@ def load(
         rows=ends.rows,
         states=states,
         keys=read_keys(tables.keys.table),
-        places=rows.read_places(connection),
+        places=rows.read_places(connection, len(pipeline.levels)),
         nodes=rows.read_nodes(connection, pipeline),
         totals=rows.read_totals(connection, pipeline),
         positions={position.source: position for position in rows.read_positions(connection)},

@@ -143,7 +143,11 @@ class Reader:
         index = nodes.rollup_index(self.pipeline, rollup)
         with self.at_one_commit() as connection:
             nodes.find_node(connection, self.pipeline.rollups[index].name, labels)
-            as_of, states, places = moments.last(connection), self._states(connection), rows.read_places(connection)
+            as_of, states, places = (
+                moments.last(connection),
+                self._states(connection),
+                rows.read_places(connection, len(self.pipeline.levels)),
+            )
             counted = keyquestions.below(states.place, places_below(self.pipeline, places, index, labels))
             shown = counted[:limit]
             keys = keyquestions.key_texts(connection, shown)
@@ -161,7 +165,7 @@ class Reader:
         """What arrived for a key: the events that became its state, or `every` one."""
         with self.at_one_commit() as connection:
             row = keyquestions.find_row(connection, key)
-            return history.of_row(connection, key, row, self._measures, every=every)
+            return history.of_row(connection, key, row, self.pipeline, every=every)
 
     def rejects(self, *, limit: int | None = None, after: int = 0) -> list[ListedReject]:
         """The reject list in order of ids, from beyond the id `after`."""

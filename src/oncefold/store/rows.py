@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.core.definition import Pipeline
+from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.core.nodepath import join, split
 from oncefold.store.amounts import from_texts, to_texts
@@ -24,10 +25,17 @@ def write_places(connection: Connection, first: int, places: Sequence[tuple[str,
         insert(connection, "place", (range(first, first + len(places)), labels))
 
 
-def read_places(connection: Connection) -> list[tuple[str, ...]]:
-    """The labels of all places in order of their ids."""
+def read_places(connection: Connection, levels: int) -> list[tuple[str, ...]]:
+    """The labels of all places in order of their ids. Raises StoreError unless each has so many."""
     rows = connection.execute("SELECT labels FROM place ORDER BY id").fetchall()
-    return list(map(tuple, json.loads(f"[{','.join([labels for (labels,) in rows])}]")))
+    try:
+        places = list(map(tuple, json.loads(f"[{','.join([labels for (labels,) in rows])}]")))
+    except ValueError as error:
+        raise StoreError(f"the labels of a place were altered, or are damaged: {error}") from None
+    for id_, labels in enumerate(places):
+        if len(labels) != levels:
+            raise StoreError(f"place {id_} has {len(labels)} labels instead of {levels}")
+    return places
 
 
 def write_nodes(connection: Connection, pipeline: Pipeline, nodes: Sequence[NewNode]) -> None:
