@@ -83,15 +83,13 @@ def _text(path: Path) -> io.StringIO:
 
 
 def arrivals(events: Sequence[Event], rng: random.Random, duplicates: float = DUPLICATE_SHARE) -> list[Event]:
-    """The events as an unkind network delivers them: each up to LATE_DAYS late, and some again at any later time."""
+    """The events as an unkind network delivers them: each up to LATE_DAYS late, and some again, soon or long after."""
     days = {day: number for number, day in enumerate(sorted({event.day for event in events}))}
     first = [(days[event.day] + rng.uniform(0, LATE_DAYS), event) for event in events]
-    again = [(rng.uniform(at, len(days) + LATE_DAYS), event) for at, event in _sample(first, rng, duplicates)]
+    end = len(days) + LATE_DAYS
+    twice = rng.sample(first, round(len(events) * duplicates))
+    again = [(at + (end - at) * rng.random() ** 4, event) for at, event in twice]
     return [event for _, event in sorted(first + again)]
-
-
-def _sample(first: list[tuple[float, Event]], rng: random.Random, share: float) -> list[tuple[float, Event]]:
-    return rng.sample(first, round(len(first) * share))
 
 
 def to_csv(events: Iterable[Event]) -> bytes:

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from oncefold.sources.cut import HEAD_BYTES, Piece, RecordCutter
 from tests.sources.tools import BOM, Record, chunks, reference, split
 
-texts = st.lists(
-    st.sampled_from([b"a", b"bc", b'"', b'""', b",", b"\n", b"\r\n", b"\r", BOM, "é".encode(), b"\xff"]), max_size=40
-).map(b"".join)
+tokens = [*b'a|bc| |"|""| "|,"|",|"\n|,|\n|\r\n|\r|\xc3\xa9|\xff|'.split(b"|"), BOM]
+texts = st.lists(st.sampled_from(tokens), max_size=40).map(b"".join)
 delimiters = st.sampled_from([None, ",", "a"])
 
 
@@ -57,6 +56,7 @@ def cut(
 )
 @example(data=b'a\n"b\nc\n"d,\ne\n', delimiter=",", limit=4, block=4, cuts=[], each=True)
 @example(data=b'"a\n"\n"' + b"x" * 20, delimiter=",", limit=5, block=3, cuts=[1, 2, 3], each=False)
+@example(data=b'a "b\nc""d\n\r"e\n', delimiter=",", limit=9, block=9, cuts=[3], each=True)
 def test_however_the_bytes_arrive(
     data: bytes, delimiter: str | None, limit: int, block: int, cuts: list[int], each: bool
 ) -> None:

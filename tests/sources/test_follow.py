@@ -92,12 +92,12 @@ def test_rotation_between_two_looks_loses_nothing(tmp_path: Path) -> None:
     path.write_bytes(b"1\n")
 
     def rotate() -> None:
-        append(path, b"2\n")()
+        append(path, b"2\nend")()
         path.rename(old)
         append(path, b"3\n")()
 
     run = follow([rotate, nothing], path)
-    assert run.raws() == [b"1\n", b"2\n", b"3\n"]
+    assert run.raws() == [b"1\n", b"2\n", b"end", b"3\n"]
 
 
 @pytest.mark.parametrize("after", [b"", b"new\n", b"as long as it was\n", b"longer than it was before\n"])

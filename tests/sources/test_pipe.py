@@ -73,7 +73,8 @@ def test_a_fast_writer_fills_blocks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("size", [1, 3, 1000])
 @pytest.mark.parametrize("form", ["", "gzip", "zstd"])
-def test_in_pieces_of_any_size(form: str, size: int) -> None:
+@pytest.mark.parametrize("block", [5, 2**20])
+def test_in_pieces_of_any_size(form: str, size: int, block: int) -> None:
     data = LINES[:200]
     stored = gzip.compress(data[:50]) + gzip.compress(data[50:]) if form == "gzip" else data
     if form == "zstd":
@@ -83,7 +84,7 @@ def test_in_pieces_of_any_size(form: str, size: int) -> None:
         stored = bytes(sink.getvalue())
     with pipe() as (descriptor, write, close):
         steps = [write(stored[at : at + size]) for at in range(0, len(stored), size)]
-        blocks = list(read(descriptor, ScriptedWaiting([*steps, close])))
+        blocks = list(read(descriptor, ScriptedWaiting([*steps, close]), block_bytes=block))
     assert records_of(blocks) == reference(data)
 
 

@@ -90,6 +90,22 @@ def test_growth_at_any_byte(tmp_path: Path, lines: list[bytes], at: int, form: s
     assert [r for r in sorted(whole, key=lambda r: r[0]) if r[0] >= begins] == records_of(after)
 
 
+@pytest.mark.parametrize("block", [1, 5, 2**20])
+def test_resume_within_an_open_quote_at_the_end(tmp_path: Path, block: int) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b'k,v\n1,2\n"3,4\n5,6\n7,8')
+    blocks = read(path, block_bytes=block)
+    whole = records_of(blocks)
+    assert whole == [(4, b"1,2\n"), (8, 4, "a quote"), (13, b"5,6\n"), (17, b"7,8")]
+    for index in range(len(blocks)):
+        rest = records_of(read(path, positions=positions_of(blocks[: index + 1])))
+        assert set(records_of(blocks[: index + 1])) | set(rest) == set(whole)
+    append = path.read_bytes() + b'"\n9,0\n'
+    path.write_bytes(append)
+    again = records_of(read(path, positions=positions_of(blocks)))
+    assert again == [(8, b'"3,4\n5,6\n7,8"\n'), (22, b"9,0\n")]
+
+
 @pytest.mark.parametrize("pack", PACKS)
 def test_a_last_line_without_newline_is_read_again_when_it_grows(tmp_path: Path, pack: str) -> None:
     path = tmp_path / f"a.jsonl{pack}"
@@ -155,6 +171,7 @@ def test_nothing_to_read_is_still_a_position(tmp_path: Path, name: str, data: by
     blocks = read(path)
     assert len(blocks) == 1
     assert records_of(blocks) == []
+    assert [block.header is None for block in blocks if isinstance(block, TextBlock)] == [name == "a.jsonl"]
     assert read(path, positions=positions_of(blocks)) == []
     with path.open("ab") as file:
         file.write(b"\nk,v\n1,2\n" if data in {b"k,v", BOM} else b"k,v\n1,2\n")

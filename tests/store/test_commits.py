@@ -47,10 +47,8 @@ def test_a_store_says_what_was_committed(
         every += arrived
         clock.now = number * SECOND
         positions = [SourcePosition("s", str(number))]
-        assert (
-            store.commit(folder.commit(Batch(arrived, clock.now, positions, page=page and bool(folder.states))))
-            == number
-        )
+        batch = Batch(arrived, clock.now, positions, page=page and bool(folder.states))
+        assert store.commit(folder.commit(batch)) == number
         said.append(folder.facts())
         if reopen:
             store.close()
@@ -67,6 +65,9 @@ def test_a_store_says_what_was_committed(
         assert reader.verify().differences == []
         if retention == "forever":
             assert oldest == 0
+            for key in folder.states:
+                arrivals = reader.history(key, every=True).arrivals
+                assert [arrival.version for arrival in arrivals] == [e.version for e in every if e.key == key]
 
 
 def _totals(reader: Reader, commit: int) -> dict[Node, Total]:

@@ -11,15 +11,16 @@ import pytest
 from oncefold.core.errors import StoreError
 from oncefold.store import Store
 from oncefold.store.check import check_store
+from oncefold.store.commit import Commit
 from oncefold.store.schema import PAGE_SIZE
 from oncefold.store.tiers import Tiers
 from oncefold.store.writer import Tuning
-from tests.store.model import PIPELINE, SECOND, Batch, Facts, Folder, ManualClock, random_batch, stored_facts
+from tests.store.model import PIPELINE, SECOND, Facts, Folder, ManualClock, random_batch, stored_facts
 from tests.tools.faulty_vfs import Failure, FaultyDisk, Survival, replay
 
-COMMITS = 7
-REOPENED_AFTER = 4
-RETENTION = timedelta(seconds=3)
+COMMITS = 6
+REOPENED_AFTER = 3
+RETENTION = timedelta(seconds=2)
 TUNING = Tuning(Tiers(fan_out=2, full_bytes=1_500), wal_bytes=12 * PAGE_SIZE)
 """Small limits: merging, forgetting and checkpoints all happen within the few commits."""
 
@@ -28,45 +29,36 @@ Acknowledged = list[tuple[int, int]]
 
 
 @cache
-def expected() -> list[Facts]:
-    """What the store says after each commit."""
+def work() -> tuple[list[Commit], list[Facts]]:
+    """The commits, and what the store says before the first and after each."""
     folder = Folder()
-    return [folder.facts(), *(_after(folder, number) for number in range(1, COMMITS + 1))]
-
-
-def _after(folder: Folder, number: int) -> Facts:
-    folder.commit(batch(number))
-    return folder.facts()
+    commits, facts = [], [folder.facts()]
+    for number in range(1, COMMITS + 1):
+        commits.append(folder.commit(random_batch(number, number * SECOND, pages=0.4)))
+        facts.append(folder.facts())
+    return commits, facts
 
 
 def run(path: Path, disk: FaultyDisk) -> Acknowledged:
     """Commit what the store lacks, closing and opening in between, up to the first error; what was said to last."""
     acknowledged: Acknowledged = []
-    folder = Folder()
+    clock = ManualClock()
     with disk, suppress(StoreError):
         for last in (REOPENED_AFTER, COMMITS):
-            clock = ManualClock(last * SECOND)
             store = Store.open(path, PIPELINE, retention=RETENTION, clock=clock, connect=disk.connect, tuning=TUNING)
             with store:
-                done = store.load().seq
-                while folder.seq < last:
-                    commit = folder.commit(batch(folder.seq + 1))
+                for commit in work()[0][store.load().seq : last]:
                     clock.now = commit.at
-                    if folder.seq > done:
-                        seq = store.commit(commit)
-                        acknowledged.append((len(disk.steps), seq))
+                    seq = store.commit(commit)
+                    acknowledged.append((len(disk.steps), seq))
     return acknowledged
-
-
-def batch(number: int) -> Batch:
-    return random_batch(number, number * SECOND, pages=0.4)
 
 
 def assert_whole_commits(path: Path, at_least: int) -> int:
     """The store opens and is that of a whole commit, an acknowledged one or a later one; its number."""
     found = stored_facts(path)
     assert found.seq >= at_least
-    assert found == expected()[found.seq]
+    assert found == work()[1][found.seq]
     return found.seq
 
 
@@ -85,7 +77,7 @@ def test_a_run_without_faults_uses_everything(memory: Path) -> None:
 
 @pytest.mark.parametrize(
     ("failure", "lasting", "every"),
-    [(Failure.IO_ERROR, False, 1), (Failure.FULL, False, 3), (Failure.IO_ERROR, True, 3), (Failure.FULL, True, 3)],
+    [(Failure.IO_ERROR, False, 1), (Failure.FULL, False, 4), (Failure.IO_ERROR, True, 4), (Failure.FULL, True, 4)],
 )
 def test_every_step_fails_in_turn(memory: Path, failure: Failure, lasting: bool, every: int) -> None:
     clean = FaultyDisk()

@@ -75,7 +75,7 @@ class FaultyDisk:
         """Take note of a step about to be done, or refuse it."""
         number = len(self.steps)
         fails = self._fail_at is not None and (number == self._fail_at or (self._lasting and number > self._fail_at))
-        self.steps.append(Step(kind, Path(file).name, offset, data, fails))
+        self.steps.append(Step(kind, file.rpartition("/")[2], offset, data, fails))
         if fails:
             raise _failed(self._failure)
 

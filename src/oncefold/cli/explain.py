@@ -69,7 +69,7 @@ def _show(found: Explanation, screen: Screen, *, versions: bool) -> None:
         _show_keys(found, screen, versions=versions)
         screen.line()
     screen.line(_verdict(found))
-    screen.line(words.commit(found.commit), "dim")
+    screen.line(f"as of {words.commit(found.commit)}", "dim")
 
 
 def _show_keys(found: Explanation, screen: Screen, *, versions: bool) -> None:
@@ -84,6 +84,8 @@ def _show_keys(found: Explanation, screen: Screen, *, versions: bool) -> None:
 
 
 def _verdict(found: Explanation) -> str:
+    if not found.count:
+        return "No keys count here."
     if not found.complete:
         return f"{_left_out(found)}."
     if not found.adds_up:

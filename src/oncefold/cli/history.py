@@ -43,9 +43,7 @@ def history(key: str, store: Path, every: bool, form: str | None, output: Path |
     with ask(store) as questions:
         found = questions.history(key, every=every)
         versions = questions.pipeline.version is not None
-    reply = Reply(
-        lambda screen: _show(found, screen, versions=versions, every=every), lambda: _document(found), found
-    )
+    reply = Reply(lambda screen: _show(found, screen, versions=versions, every=every), lambda: _document(found), found)
     reply.write(form, output)
 
 
@@ -59,7 +57,7 @@ def _show(found: History, screen: Screen, *, versions: bool, every: bool) -> Non
         screen.line(f"What arrived up to {words.commit(found.forgotten_to)}, is beyond the retention.")
     elif every:
         screen.line("This is all that ever arrived.")
-    screen.line(words.commit(found.commit), "dim")
+    screen.line(f"as of {words.commit(found.commit)}", "dim")
 
 
 def _standing(found: History) -> str:
@@ -84,7 +82,7 @@ def _show_arrivals(found: History, screen: Screen, *, versions: bool) -> None:
 def _leaf(row: Arrival) -> str:
     if row.leaf is not None:
         return words.node(row.leaf)
-    return "(forgotten)" if row.outcome == "duplicate" and row.version is None else "(deleted)"
+    return "(delete)" if row.known else "(forgotten)"
 
 
 def _document(found: History) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from oncefold.core.errors import QuestionError, StoreError
+from oncefold.core.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,20 +23,13 @@ _LISTED_STORES = 8
 STATUS_WORDS = "Exit status: 0 answered, 2 the question or the store is wrong."
 
 
-class AllOr(click.ParamType):
-    """A number from 0, or the word `all`, which is None."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | None:
-        """Read it."""
-        if isinstance(value, int):
-            return value
-        if value == "all":
-            return None
-        if not value.isascii() or not value.isdigit():
-            self.fail(f"{value!r} is neither a number from 0 nor the word all.", param, ctx)
-        return int(value)
+def number_or_all(context: click.Context, parameter: click.Parameter, value: str) -> int | None:
+    """Read a number from 0, or the word `all`, which is None."""
+    if value == "all":
+        return None
+    if not value.isascii() or not value.isdigit():
+        raise click.BadParameter(f"{value!r} is neither a number from 0 nor the word all.", context, parameter)
+    return int(value)
 
 
 def find_store(named: Path | None) -> Path:
@@ -98,9 +91,9 @@ def limit_option(default: int, what: str) -> Callable[[Function], Function]:
     return click.option(
         "--limit",
         "-n",
-        type=AllOr(),
+        callback=number_or_all,
         metavar="N|all",
-        default=default,
+        default=str(default),
         show_default=True,
         help=f"How many {what} to show.",
     )
@@ -108,13 +101,6 @@ def limit_option(default: int, what: str) -> Callable[[Function], Function]:
 
 def ask(store: Path) -> Questions:
     """The questions to a store. Raises StoreError if it cannot be read."""
-    from oncefold.questions import Questions  # noqa: PLC0415 - help should not wait for it
+    from oncefold.questions import Questions
 
     return Questions.open(store)
-
-
-def readable_time(text: str) -> int | str:
-    """`--as-of`, which the questions read; only emptiness is refused here."""
-    if not text.strip():
-        raise QuestionError("--as-of is empty; give a commit's number or a time such as 2026-01-31T09:30:00Z")
-    return text

@@ -162,7 +162,7 @@ def _cell(value: Any) -> str:
 
 
 def _write_parquet(rows: Answer, file: IO[bytes]) -> None:
-    import pyarrow.parquet as pq  # noqa: PLC0415 - only needed here
+    import pyarrow.parquet as pq
 
     whole = io.BytesIO()
     pq.write_table(rows.to_arrow(), whole)

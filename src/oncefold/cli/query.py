@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oncefold.cli import words
-from oncefold.cli.options import FORMATS, STATUS_WORDS, AllOr, ask, format_options, store_option
+from oncefold.cli.options import FORMATS, STATUS_WORDS, ask, format_options, number_or_all, store_option
 from oncefold.cli.output import Reply
 from oncefold.cli.screen import Grid, Screen
 
@@ -47,9 +47,9 @@ Sums have every digit; in JSON they are text, so that no reader makes floats of 
 @click.option(
     "--depth",
     "-d",
-    type=AllOr(),
+    callback=number_or_all,
     metavar="N|all",
-    default=1,
+    default="1",
     show_default=True,
     help="How many levels below NODE to show.",
 )
@@ -84,7 +84,7 @@ def _show(totals: Totals, screen: Screen) -> None:
 
 
 def _footer(totals: Totals) -> str:
-    footer = words.commit(totals.commit)
+    footer = f"as of {words.commit(totals.commit)}"
     if totals.newest_event is None or totals.commit.time is None:
         return footer
     age = totals.commit.time - totals.newest_event

@@ -72,8 +72,13 @@ def run(  # noqa: PLR0913
     path = Path(store_path or f"{definition.name}.db")
     reporter = reporter_for(sys.stderr, quiet=quiet)
     options = ReadOptions(
-        format=form, delimiter=delimiter, fields=fields_of(definition), follow=follow, reread=reread
-    )  # fmt: skip
+        format=form,
+        delimiter=delimiter,
+        fields=fields_of(definition),
+        repeating=[level.field for level in definition.levels],
+        follow=follow,
+        reread=reread,
+    )
     stop = threading.Event()
     with Session.open(path, definition, retention=_retention(retention)) as session:
         found = Sources(sources, options, session.positions, RealWaiting(stop))

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _GAP = "  "
+_DRESSED_ROWS = 2_000
+"""Longer tables are plain on a terminal too: dressing them takes longer than anyone waits."""
 
 
 @dataclass(slots=True)
@@ -39,23 +41,23 @@ class Screen:
         if not self._dressed:
             self._write(text)
             return
-        from rich.console import Console  # noqa: PLC0415 - slow to import
-        from rich.text import Text  # noqa: PLC0415
+        from rich.console import Console
+        from rich.text import Text
 
-        Console(file=self._file).print(Text(text, style))
+        Console(file=self._file).print(Text(text, style), soft_wrap=True)
 
     def grid(self, grid: Grid) -> None:
         """Show a table."""
-        if self._dressed:
+        if self._dressed and len(grid.rows) <= _DRESSED_ROWS:
             self._dressed_grid(grid)
         else:
             self._plain_grid(grid)
 
     def _dressed_grid(self, grid: Grid) -> None:
-        from rich import box  # noqa: PLC0415
-        from rich.console import Console  # noqa: PLC0415
-        from rich.table import Table  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
+        from rich import box
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
 
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
         for heading in grid.headings:
@@ -66,7 +68,7 @@ class Screen:
         Console(file=self._file).print(table)
 
     def _plain_grid(self, grid: Grid) -> None:
-        from rich.cells import cell_len  # noqa: PLC0415
+        from rich.cells import cell_len
 
         lines = [grid.headings, *grid.rows]
         widths = [max(map(cell_len, column)) for column in zip(*lines, strict=True)]

@@ -43,7 +43,8 @@ def span(length: timedelta) -> str:
     seconds = abs(length).total_seconds()
     if seconds < _SPANS[-1][0]:
         return f"{seconds:.3f}".rstrip("0").rstrip(".") + " s"
-    left, parts = int(seconds), []
+    left = int(seconds)
+    parts: list[str] = []
     for step, unit in (*_SPANS, (1, "s")):
         if left >= step and len(parts) < 2:
             parts.append(f"{left // step:,} {unit}")

@@ -57,7 +57,7 @@ class TableDecoder:
         columns.place[:] = np.where(good & (live | deleted), np.where(deleted, DELETE, place), columns.place)
 
         def record(row: int) -> dict[str, Any]:
-            return {field.column: _plain(column, row) for field, column in found.items() if column is not None}
+            return {field.column: plain_value(column, row) for field, column in found.items() if column is not None}
 
         def refusal(row: int, reason: str) -> Reject:
             raw = json.dumps(record(row), default=str, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -170,10 +170,7 @@ class TableDecoder:
     def _labels(self, column: Any, level: Level, number: int, rows: int) -> tuple[Int64s, pa.Array, Mask]:
         """(code of each row, the labels as large_binary, for which rows it is known)."""
         if level.window is None:
-            texts = typed.texts_of(column, rows)
-            encoded = texts.texts.dictionary_encode()
-            labels, codes, good = encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False), texts.good
-            missing = texts.missing
+            codes, labels, good, missing = typed.categories_of(column, rows)
         else:
             nanos = typed.nanoseconds(column, rows, UNIT_PLACES[level.unit])
             starts = np.where(nanos.good, nanos.values, 0)
@@ -191,7 +188,7 @@ class TableDecoder:
         return codes.astype(np.int64), binary, good & short[codes]
 
 
-def _plain(column: pa.Array, row: int) -> Any:
+def plain_value(column: pa.Array, row: int) -> Any:
     """One value as the scalar decoder reads it; times as their exact text."""
     if not column[row].is_valid:
         return None

@@ -45,17 +45,11 @@ class Texts:
 
 
 def column_of(table: pa.RecordBatch, field: FieldPath) -> pa.Array | None:
-    """The column of a field: of that dotted name, or nested in structs; None if there is none.
-
-    Where both exist the flat one stands, and the nested one where it is null.
-    """
-    nested: pa.Array | None = None
-    if field.segments[0] in table.schema.names and len(field.segments) > 1:
-        nested = _nested(table.column(field.segments[0]), field.segments[1:])
-    if field.column in table.schema.names:
-        flat = table.column(field.column)
-        return flat if nested is None or flat.null_count == 0 else pc.coalesce(flat, nested.cast(flat.type))
-    return nested
+    """The column of a field: of that dotted name, else nested in structs; None if there is neither."""
+    names = table.schema.names
+    if field.column in names:
+        return table.column(field.column)
+    return _nested(table.column(field.segments[0]), field.segments[1:]) if field.segments[0] in names else None
 
 
 def _nested(column: pa.Array, segments: tuple[str, ...]) -> pa.Array | None:
@@ -79,6 +73,16 @@ def texts_of(column: pa.Array | None, rows: int) -> Texts:
     if _is_text(column.type) or pa.types.is_integer(column.type):
         return Texts(_text_array(column), ~missing, missing)
     return Texts(pa.array([""] * rows, pa.large_string()), np.zeros(rows, np.bool_), missing)
+
+
+def categories_of(column: pa.Array | None, rows: int) -> tuple[Int64s, pa.Array, Mask, Mask]:
+    """Text of which much repeats: (code of each row, texts by code as large_string, good rows, missing rows)."""
+    if column is not None and _is_plain_dictionary(column):
+        missing = _nulls(column)
+        return _filled(column.indices), column.dictionary.cast(pa.large_string()), ~missing, missing
+    texts = texts_of(column, rows)
+    encoded = texts.texts.dictionary_encode()
+    return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary, texts.good, texts.missing
 
 
 def scaled(column: pa.Array | None, rows: int, scale: int, *, rounds: bool) -> Integers:
@@ -123,6 +127,12 @@ def _is_text(kind: pa.DataType) -> bool:
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def _is_plain_dictionary(column: pa.Array) -> bool:
+    if not pa.types.is_dictionary(column.type) or not _is_text(column.type):
+        return False
+    return len(column.dictionary) > 0 and column.dictionary.null_count == 0
 
 
 def _text_array(column: pa.Array) -> pa.Array:

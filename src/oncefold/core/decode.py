@@ -61,7 +61,7 @@ class Decoder:
         return self._event(_Nested(record))
 
     def flat(self, record: Mapping[str, Any]) -> Event:
-        """A row of a typed table: a dotted path is a nested field or a column of that name. Raises InvalidEvent."""
+        """A row of a typed table: a dotted path is a column of that name, else a nested field. Raises InvalidEvent."""
         return self._event(_NestedOrFlat(record))
 
     def _object(self, raw: bytes) -> dict[str, Any]:
@@ -199,8 +199,7 @@ class _Cells(_Record):
 
 class _NestedOrFlat(_Nested):
     def get(self, field: FieldPath, empty: str | None = "") -> Any:  # noqa: ARG002
-        value = self._values.get(field.column)
-        return super().get(field) if value is None else value
+        return self._values[field.column] if field.column in self._values else super().get(field)
 
 
 def _label(record: _Record, level: Level) -> str:

@@ -2,7 +2,7 @@
 
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, Generic, TypeVar
 
 _Item = TypeVar("_Item")
@@ -22,12 +22,15 @@ class ReadAhead(Generic[_Item]):
     """The same items, some read in advance, and IDLE after every `idle_seconds` without one.
 
     An exception of the iterator is raised to the user, after the items before it. `close` ends the thread at the
-    iterator's next item.
+    iterator's next item, or its end: `stop` is called so that an iterator that waits for its input comes to one.
     """
 
-    def __init__(self, items: Iterable[_Item], depth: int, idle_seconds: float) -> None:
+    def __init__(
+        self, items: Iterable[_Item], depth: int, idle_seconds: float, stop: Callable[[], object] = lambda: None
+    ) -> None:
         self._waiting: queue.Queue[_Item | BaseException | None] = queue.Queue(depth)
         self._idle_seconds = idle_seconds
+        self._stop = stop
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._work, args=(items,), name="oncefold-read", daemon=True)
         self._thread.start()
@@ -48,6 +51,8 @@ class ReadAhead(Generic[_Item]):
     def close(self) -> None:
         """Stop reading and wait for the thread."""
         self._closed.set()
+        if self._thread.is_alive():
+            self._stop()
         self._thread.join()
 
     def _work(self, items: Iterable[_Item]) -> None:

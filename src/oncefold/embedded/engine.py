@@ -1,12 +1,14 @@
 """The engine: folds batches in memory and turns them into commits for the store.
 
-Memory runs ahead of the store by the batches that are folded and not yet committed. If a commit fails, the engine is
-of no further use: it is opened again from the store, which holds a prefix of whole commits.
+Memory runs ahead of the store by the batches that are folded and not yet committed. If a commit fails, or a fold is cut
+short, the engine is broken and refuses everything: it is opened again from the store, which holds a prefix of whole
+commits.
 """
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -16,6 +18,7 @@ from oncefold.columnar.batch import NO_TIME, Batch
 from oncefold.columnar.keyed import Accumulated, Clash, Folded, KeyedState
 from oncefold.columnar.tree import Trees
 from oncefold.core.decimals import format_decimal
+from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.store.commit import PAGE_ROWS, Changes, Commit, Conflict, Page, Reject, SourcePosition, States
 from oncefold.store.writer import Store
@@ -33,6 +36,8 @@ class _Pending:
     counts: Counter[Outcome] = field(default_factory=Counter)
     newest_time: int = NO_TIME
     rows: int = 0
+    size: int = 0
+    """Bytes of new keys, rejects and conflicts."""
 
 
 class Engine:
@@ -55,6 +60,21 @@ class Engine:
         if loaded.nodes:
             self._trees.restore(loaded.places, loaded.nodes, loaded.totals)
         self._pending = _Pending()
+        self._broken = False
+
+    @contextmanager
+    def intact(self) -> Iterator[None]:
+        """Around what leaves memory and store in step only if it is done whole; an error inside breaks the engine.
+
+        Raises StoreError if it is broken already.
+        """
+        if self._broken:
+            raise StoreError("an earlier batch or commit was cut short; open the store again to go on from its last commit")
+        try:
+            yield
+        except BaseException:
+            self._broken = True
+            raise
 
     @property
     def keys(self) -> int:
@@ -72,6 +92,11 @@ class Engine:
         return self._pending.rows
 
     @property
+    def pending_bytes(self) -> int:
+        """Bytes of new keys, rejects and conflicts since the last commit was taken."""
+        return self._pending.size
+
+    @property
     def has_pending(self) -> bool:
         """Whether there is anything to commit, a position included."""
         pending = self._pending
@@ -81,17 +106,20 @@ class Engine:
         self, batch: Batch, position: SourcePosition | None = None, redriven: Sequence[int] = ()
     ) -> Counter[Outcome]:
         """Fold one batch into memory; the outcome of its events, rejects included."""
-        pending = self._pending
-        folded = self._state.fold(batch, self._trees.intern(batch.places)[batch.place], self._trees.places)
-        pending.folded.append(folded)
-        pending.rows += len(batch)
-        pending.conflicts.extend(self._conflict(clash, folded.changes) for clash in folded.clashes)
-        pending.newest_time = max(pending.newest_time, batch.newest_time)
-        pending.redriven.extend(redriven)
-        counts = Counter(folded.counts) + self.reject(batch.rejects)
-        pending.counts.update(folded.counts)
-        if position is not None:
-            self.note_position(position)
+        with self.intact():
+            folded = self._state.fold(batch, self._trees.intern(batch.places)[batch.place], self._trees.places)
+            conflicts = [self._conflict(clash, folded.changes) for clash in folded.clashes]
+            pending = self._pending
+            pending.folded.append(folded)
+            pending.conflicts.extend(conflicts)
+            pending.rows += len(batch)
+            pending.size += folded.new_keys.nbytes + sum(len(c.kept) + len(c.dropped) for c in conflicts)
+            pending.newest_time = max(pending.newest_time, batch.newest_time)
+            pending.redriven.extend(redriven)
+            pending.counts.update(folded.counts)
+            counts = Counter(folded.counts) + self.reject(batch.rejects)
+            if position is not None:
+                self.note_position(position)
         return counts
 
     def note_position(self, position: SourcePosition) -> None:
@@ -101,16 +129,21 @@ class Engine:
 
     def reject(self, rejects: Iterable[Reject]) -> Counter[Outcome]:
         """Put events that could not be read on the reject list."""
-        before = len(self._pending.rejects)
-        self._pending.rejects.extend(rejects)
-        counts = Counter({Outcome.REJECTED: len(self._pending.rejects) - before})
-        self._pending.counts.update(counts)
-        return +counts
+        listed, pending = list(rejects), self._pending
+        pending.rejects.extend(listed)
+        pending.size += sum(len(reject.raw) for reject in listed)
+        counts = +Counter({Outcome.REJECTED: len(listed)})
+        pending.counts.update(counts)
+        return counts
 
     def take_commit(self) -> Commit:
         """Everything folded since the last call, as the next commit; the caller hands it to the store."""
-        pending, self._pending = self._pending, _Pending()
-        self._seq += 1
+        with self.intact():
+            pending, self._pending = self._pending, _Pending()
+            self._seq += 1
+            return self._commit(pending)
+
+    def _commit(self, pending: _Pending) -> Commit:
         changes = _joined(pending.folded, len(self.pipeline.measures))
         new_places, new_nodes = self._trees.new_places_and_nodes()
         net = _summed(pending.folded, self._trees.places.count, len(self.pipeline.measures))

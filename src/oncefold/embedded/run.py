@@ -2,21 +2,21 @@
 
     sources -> decode ahead -> fold -> commit behind
 
-A commit is taken when enough records are folded, when the oldest of them has waited long enough, or when the input
-falls silent; while it is written, folding goes on. At most one commit is under way, so that commits are in order.
+A commit is taken when enough is folded, when the oldest of it has waited long enough, or when the input falls silent;
+while it is written, folding goes on. At most one commit is under way, so that commits are in order; a store that is
+slower than the input holds the input back.
 """
 
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from oncefold.columnar.batch import Batch
-from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.embedded.ahead import Idle, ReadAhead
 from oncefold.embedded.decoding import BlockDecoder
@@ -25,11 +25,16 @@ from oncefold.sources.blocks import Block, Finding
 from oncefold.store.commit import Reject, SourcePosition
 from oncefold.store.writer import Store
 
+_Item = TypeVar("_Item")
+
 COMMIT_ROWS = 2**19
 """Records in a commit while input arrives at full speed."""
 
+COMMIT_BYTES = 2**26
+"""Or bytes of new keys, rejects and conflicts, whichever is reached first."""
+
 COMMIT_SECONDS = 0.15
-"""A folded record waits at most this long for its commit to begin, but for COMMIT_ROWS of them."""
+"""A folded record waits at most this long for its commit to begin, but for the commit before it."""
 
 IDLE_SECONDS = 0.03
 """Input that is silent for so long lets what is pending be committed."""
@@ -75,22 +80,25 @@ class Committer:
         self._pool = ThreadPoolExecutor(1, "oncefold-commit")
         self._under_way: Future[int] | None = None
 
-    @property
-    def free(self) -> bool:
-        """Whether a commit can begin at once."""
-        return self._under_way is None or self._under_way.done()
+    def is_free(self) -> bool:
+        """Whether a commit can begin at once. Raises StoreError if the one before it failed."""
+        if self._under_way is not None and self._under_way.done():
+            self.wait()
+        return self._under_way is None
 
     def begin(self) -> None:
         """Take everything folded as the next commit, after the one under way. Raises StoreError if that one failed."""
         self.wait()
         if self._engine.has_pending:
-            self._under_way = self._pool.submit(self._store.commit, self._engine.take_commit())
+            with self._engine.intact():
+                self._under_way = self._pool.submit(self._store.commit, self._engine.take_commit())
 
     def wait(self) -> None:
         """Wait for the commit under way. Raises StoreError if it failed."""
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
-            self._progress.last_commit = under_way.result()
+            with self._engine.intact():
+                self._progress.last_commit = under_way.result()
             self._progress.commits += 1
 
     def finish(self) -> None:
@@ -105,6 +113,9 @@ class Committer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown()
+        if error is not None:
+            with suppress(Exception):  # the first error is the one to tell
+                self.wait()
 
 
 def run(
@@ -112,45 +123,55 @@ def run(
     store: Store,
     blocks: Iterable[Block | Finding],
     on_progress: Callable[[Progress], None] = lambda _: None,
+    *,
+    stop: Callable[[], object] = lambda: None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> Progress:
     """Fold all blocks and commit them; what was folded when the blocks end is committed, too.
 
-    `on_progress` is called after every batch, in this thread. Raises SourceError after the commit of all that could
-    be read, and StoreError at once.
+    `on_progress` is called after every batch, and many times a second without one, in this thread. `stop` is called
+    when the run ends before the blocks do; it makes them end, should they wait for input. An error of the blocks
+    (SourceError) is raised after the commit of all that came before it; any other, StoreError above all, at once: the
+    store then holds whole commits, and a run on from their positions misses nothing.
     """
     progress = Progress()
     decoder = BlockDecoder(engine.pipeline)
     since: float | None = None
     with (
         Committer(store, engine, progress) as committer,
-        closing(ReadAhead(_decoded(decoder, blocks), DECODED_AHEAD, IDLE_SECONDS)) as items,
+        closing(ReadAhead(_decoded(decoder, blocks), DECODED_AHEAD, IDLE_SECONDS, stop)) as items,
     ):
-        try:
-            for item in items:
-                if isinstance(item, Finding):
-                    progress.findings.append(item)
-                elif not isinstance(item, Idle):
-                    _fold(engine, item, progress)
-                    since = monotonic() if since is None else since
-                if since is not None and _due(engine, committer, monotonic() - since, idle=isinstance(item, Idle)):
-                    committer.begin()
-                    since = None
-                on_progress(progress)
-        except StoreError:
-            raise
-        except BaseException:
-            committer.finish()
-            raise
+        for item in _finishing(items, committer):
+            if isinstance(item, Finding):
+                progress.findings.append(item)
+            elif not isinstance(item, Idle):
+                _fold(engine, item, progress)
+                since = monotonic() if since is None else since
+            waited = None if since is None else monotonic() - since
+            if _due(engine, committer.is_free(), waited, idle=isinstance(item, Idle)):
+                committer.begin()
+                since = None
+            on_progress(progress)
         committer.finish()
     on_progress(progress)
     return progress
 
 
-def _due(engine: Engine, committer: Committer, waited: float, *, idle: bool) -> bool:
-    if engine.pending_rows >= COMMIT_ROWS:
+def _finishing(items: Iterable[_Item], committer: Committer) -> Iterator[_Item]:
+    """The items; if they end in an error of their own, all that came before it is committed first."""
+    try:
+        yield from items
+    except Exception:
+        committer.finish()
+        raise
+
+
+def _due(engine: Engine, free: bool, waited: float | None, *, idle: bool) -> bool:  # noqa: FBT001
+    if waited is None:
+        return False
+    if engine.pending_rows >= COMMIT_ROWS or engine.pending_bytes >= COMMIT_BYTES:
         return True
-    return committer.free and (idle or waited >= COMMIT_SECONDS)
+    return free and (idle or waited >= COMMIT_SECONDS)
 
 
 def _decoded(decoder: BlockDecoder, blocks: Iterable[Block | Finding]) -> Iterator[_Decoded | Finding]:
@@ -163,6 +184,7 @@ def _decoded(decoder: BlockDecoder, blocks: Iterable[Block | Finding]) -> Iterat
 
 
 def _fold(engine: Engine, decoded: _Decoded, progress: Progress) -> None:
-    progress.counts.update(engine.reject(decoded.oversize))
-    progress.counts.update(engine.fold(decoded.batch, decoded.position))
+    with engine.intact():
+        progress.counts.update(engine.reject(decoded.oversize))
+        progress.counts.update(engine.fold(decoded.batch, decoded.position))
     progress.consumed_bytes += decoded.consumed_bytes

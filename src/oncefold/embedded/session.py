@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -95,10 +95,13 @@ class Session:
         return Ingested(self._commit(), counts, rejects)
 
     def run(
-        self, blocks: Sequence[Block | Finding] | Any, on_progress: Callable[[Progress], None] | None = None
+        self,
+        blocks: Iterable[Block | Finding],
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        stop: Callable[[], object] = lambda: None,
     ) -> Progress:
         """Fold and commit all blocks of sources; see `oncefold.embedded.run`."""
-        return run(self._engine, self._store, blocks, on_progress or (lambda _: None))
+        return run(self._engine, self._store, blocks, on_progress, stop=stop)
 
     def redrive(self) -> Ingested:
         """Read every reject again, with the definition as it is now; those that can be read leave the list.

@@ -40,7 +40,7 @@ class Answer(Protocol):
 
 @dataclass(frozen=True)
 class Rows(Generic[Row]):
-    """An answer of many rows, to be iterated, counted and indexed like a sequence."""
+    """An answer of many rows, to be iterated and counted like a sequence."""
 
     commit: Commit
     rows: tuple[Row, ...]

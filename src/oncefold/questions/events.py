@@ -71,8 +71,9 @@ class Arrival:
     commit: Commit
     outcome: str
     """`inserted`, `corrected`, `deleted`, `conflict_won`, `duplicate`, `stale` or `conflict_lost`."""
+    known: bool
+    """Whether what follows is known: it is not where a duplicate repeated an event that the retention has let go."""
     version: int | None
-    """None too where a duplicate repeated an event that the retention has let go."""
     version_text: str
     labels: tuple[str, ...] | None
     """One per level of the pipeline; None for a delete."""

@@ -96,6 +96,7 @@ def _arrival(reading: Reading, arrival: stored.Arrival) -> Arrival:
     return Arrival(
         commit=commit_of(arrival.commit),
         outcome=arrival.outcome.name.lower(),
+        known=arrival.version is not None,
         version=reading.version(arrival.version),
         version_text=reading.version_text(arrival.version),
         labels=arrival.labels,

@@ -52,7 +52,8 @@ def _parts(pipeline: Pipeline, key: str) -> Sequence[str]:
 
 def _checked(pipeline: Pipeline, parts: Sequence[str]) -> Sequence[str]:
     if len(parts) != len(pipeline.key):
-        raise QuestionError(f"{join(parts)!r} has {len(parts)} parts; {_key_words(pipeline)}")
+        found = "1 part" if len(parts) == 1 else f"{len(parts)} parts"
+        raise QuestionError(f"the key {join(parts)} has {found}; {_key_words(pipeline)}")
     return parts
 
 

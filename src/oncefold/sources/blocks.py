@@ -44,7 +44,7 @@ class TextBlock:
     consumed_bytes: int
     """Bytes of the stored (perhaps compressed) stream that this block took, for progress: they add up to its size."""
     header: tuple[str, ...] | None = None
-    """CSV: the names of the columns; None for JSON."""
+    """CSV: the names of the columns, none if the file is empty; None for JSON."""
     delimiter: str | None = None
     """CSV: the one character between fields; None for JSON."""
     oversize: tuple[Oversize, ...] = ()

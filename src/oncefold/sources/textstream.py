@@ -85,8 +85,9 @@ class TextStream:
         yield from self.ready()
         if self._needs_header():
             resume, rest = self._cutter.resume, self._cutter.take_rest()
+            self._header = ()
             if rest:
-                parse_header(self._source, rest, self._delimiter or ",", self._fields)
+                self._header = parse_header(self._source, rest, self._delimiter or ",", self._fields)
             yield self._block(Piece(memoryview(b""), resume, (), resume), done=True)
             return
         resume = self._cutter.resume

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.core.decimals import format_decimal
-from oncefold.core.errors import StoreError
 from oncefold.store.commit import Int64s
+from oncefold.store.damaged import DamagedError
 
 LOW_BITS = 32
 LOW_MASK = 2**LOW_BITS - 1
@@ -50,10 +50,10 @@ def to_texts(high: Int64s, low: Int64s, scale: int) -> list[str]:
 
 
 def from_texts(texts: Sequence[str], scale: int) -> tuple[Int64s, Int64s]:
-    """The pairs behind decimal texts. Raises StoreError for a text that is no decimal of this scale."""
+    """The pairs behind decimal texts. Raises DamagedError for a text that is no decimal of this scale."""
     try:
         decimals = pa.array(texts, pa.string()).cast(pa.decimal128(DIGITS, scale))
     except pa.ArrowInvalid as error:
-        raise StoreError(f"a total is not a decimal of scale {scale}: {error}") from None
+        raise DamagedError(f"a total is not a decimal of scale {scale}: {error}") from None
     halves = np.frombuffer(decimals.buffers()[1], np.int64, 2 * len(texts)).reshape(-1, 2)
     return (halves[:, 1] << LOW_BITS) | ((halves[:, 0] >> LOW_BITS) & LOW_MASK), halves[:, 0] & LOW_MASK

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from oncefold.core.errors import StoreError
 from oncefold.store.commit import Changes, NodeColumns, States
+from oncefold.store.damaged import DamagedError
 
 COMPRESS_BYTES = 16_384
 """Smaller batches are kept as they are: setting up the compression would cost more than it saves."""
@@ -89,16 +89,16 @@ def encode(batch: pa.RecordBatch) -> tuple[int, pa.Buffer]:
 
 
 def decode(schema: pa.Schema, rows: int, crc32: int, blob: bytes, what: str) -> pa.RecordBatch:
-    """The batch behind a blob. Raises StoreError, naming the blob as `what`, if it is not what was written."""
+    """The batch behind a blob. Raises DamagedError, naming the blob as `what`, if it is not what was written."""
     if zlib.crc32(blob) != crc32:
-        raise StoreError(f"{what} is damaged: its checksum differs")
+        raise DamagedError(f"{what} is damaged: its checksum differs")
     try:
         with pa.ipc.open_stream(pa.py_buffer(blob)) as reader:
             batch = reader.read_next_batch()
     except (pa.ArrowException, OSError, StopIteration) as error:
-        raise StoreError(f"{what} cannot be decoded: {error}") from None
+        raise DamagedError(f"{what} cannot be decoded: {error}") from None
     if not batch.schema.equals(schema) or batch.num_rows != rows:
-        raise StoreError(f"{what} has other columns or another length than it should")
+        raise DamagedError(f"{what} has other columns or another length than it should")
     return batch
 
 

@@ -1,6 +1,6 @@
 """`check-store`: everything that can be known to be right about a store file, and what is not, in words."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from oncefold.core.errors import StoreError
@@ -9,6 +9,7 @@ from oncefold.store import rows
 from oncefold.store.check_content import content_findings
 from oncefold.store.check_segments import blob_findings
 from oncefold.store.connection import Connection, scalar
+from oncefold.store.damaged import DamagedError
 from oncefold.store.reader import Reader, connect_reader
 from oncefold.store.schema import OUTCOMES, read_meta
 
@@ -23,8 +24,7 @@ def check_store(path: str | Path, *, connect: Callable[[Path], Connection] = con
     found: list[str] = []
     try:
         with Reader.open(path, connect=connect) as reader, reader.at_one_commit() as connection:
-            for finding in _findings(reader, connection):
-                found.append(finding)  # noqa: PERF402 - what was found before an error counts
+            _collect(_findings(reader, connection), found)
     except StoreError as error:
         found.append(str(error))
     except (KeyError, ValueError) as error:
@@ -32,12 +32,20 @@ def check_store(path: str | Path, *, connect: Callable[[Path], Connection] = con
     return found
 
 
+def _collect(findings: Iterable[str], into: list[str]) -> None:
+    """All of them, up to damage that leaves nothing further to look at."""
+    try:
+        into.extend(findings)
+    except DamagedError as error:
+        into.append(str(error))
+
+
 def _findings(reader: Reader, connection: Connection) -> Iterator[str]:
     damaged = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
     yield from damaged
     yield from _meta_findings(reader, connection)
     yield from _commit_findings(connection)
-    yield from _node_findings(reader, connection)
+    yield from _node_findings(connection)
     blobs = list(blob_findings(connection, reader.pipeline))
     yield from blobs
     if not blobs and not damaged:
@@ -80,7 +88,7 @@ def _counter_findings(connection: Connection) -> Iterator[str]:
             yield f"counters: {name} is {counted.get(name)}, but the commits add up to {found or 0}"
 
 
-def _node_findings(reader: Reader, connection: Connection) -> Iterator[str]:
+def _node_findings(connection: Connection) -> Iterator[str]:
     ends = rows.read_ends(connection)
     for table, end in (("node", ends.nodes), ("place", ends.places)):
         if scalar(connection, f"SELECT count(*) FROM {table}") != end:  # noqa: S608 - names only

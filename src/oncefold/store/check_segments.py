@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.store import blobs, rows
 from oncefold.store.commit import NO_PLACE, PAGE_ROWS
 from oncefold.store.connection import Connection
+from oncefold.store.damaged import DamagedError
 from oncefold.store.rows import Ends
 from oncefold.store.schema import read_meta
 from oncefold.store.segments import SegmentTable, changes_table, deltas_table, keys_table
@@ -41,7 +41,7 @@ def _key_findings(table: SegmentTable) -> Iterator[str]:
         following = segment.last + 1
         try:
             table.read(segment)
-        except StoreError as error:
+        except DamagedError as error:
             yield str(error)
 
 
@@ -53,7 +53,7 @@ def _commit_findings(table: SegmentTable, after: int, last: int, ends: Ends) -> 
         after = segment.last
         try:
             columns = blobs.columns(table.read(segment))
-        except StoreError as error:
+        except DamagedError as error:
             yield str(error)
         else:
             check = _changes if table.name == "changes" else _deltas
@@ -71,7 +71,7 @@ def _changes(columns: Columns, ends: Ends) -> Iterator[str]:
     _, row, outcome, _, place, *_ = columns
     if (row >= ends.rows).any():
         yield f"a row beyond the last key, {ends.rows - 1}"
-    if ((place < NO_PLACE) | (place >= ends.places)).any():
+    if (((place < NO_PLACE) | (place >= ends.places)) & (outcome != Outcome.DUPLICATE)).any():
         yield "a place that does not exist"
     if (outcome >= Outcome.REJECTED).any():
         yield "an outcome that changes cannot have"
@@ -90,7 +90,7 @@ def _page_findings(connection: Connection, measures: int, ends: Ends) -> Iterato
             yield f"page {number}: holds rows beyond its end or the last key"
         try:
             _, place, *_ = blobs.columns(blobs.decode(schema, n, crc32, blob, f"page {number}"))
-        except StoreError as error:
+        except DamagedError as error:
             yield str(error)
         else:
             if ((place < NO_PLACE) | (place >= ends.places)).any():

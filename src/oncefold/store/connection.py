@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from oncefold.core.errors import StoreError
+from oncefold.store.damaged import DamagedError
 
 BUSY_MS = 5_000
 """How long to wait for another connection's short lock, milliseconds."""
@@ -100,14 +101,17 @@ def insert(connection: Connection, into: str, columns: Sequence[Sequence[Any]], 
 
 @contextmanager
 def explaining(path: Path, doing: str) -> Iterator[None]:
-    """Turn a failure of SQLite inside the block into a StoreError that says what it means for the store."""
+    """Turn failures of SQLite, and damage found, inside the block into a StoreError that says what to do."""
     try:
         yield
+    except DamagedError as error:
+        raise StoreError(f"{path}: {doing}: {error}; {_DAMAGED}") from error
     except sqlite3.Error as error:
         raise StoreError(f"{path}: {doing}: {_meaning(path, error)}") from error
 
 
 _INTACT = "nothing is half-committed, and the last commit is intact"
+_DAMAGED = "see what `oncefold check-store` says, then restore the file, or run the sources into a new one"
 
 _MEANINGS = {
     sqlite3.SQLITE_FULL: f"the disk is full ({{free}} free); {_INTACT}; make room and run again",
@@ -116,8 +120,7 @@ _MEANINGS = {
     sqlite3.SQLITE_READONLY: "it may not be written ({error}); change its permissions, or those of its folder",
     sqlite3.SQLITE_CANTOPEN: "it cannot be opened ({error}); see to the permissions of the file and its folder",
     sqlite3.SQLITE_NOTADB: "this is not a store, nor any SQLite database; name another file",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged ({error}); see what `oncefold check-store` says, then restore it, or "
-    "name a new file and run the sources into it again",
+    sqlite3.SQLITE_CORRUPT: f"the file is damaged ({{error}}); {_DAMAGED}",
 }
 
 

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.store import keyquestions, moments, rows
 from oncefold.store.answers import Arrival, KeyHistory, KeyState
 from oncefold.store.connection import Connection
+from oncefold.store.damaged import DamagedError
 from oncefold.store.schema import read_meta
 
 
 def of_row(connection: Connection, key: str, row: int, pipeline: Pipeline, *, every: bool) -> KeyHistory:
-    """The history of the key in this row. Raises StoreError if its state is nowhere."""
+    """The history of the key in this row. Raises DamagedError if its state is nowhere."""
     places, measures = rows.read_places(connection, len(pipeline.levels)), len(pipeline.measures)
     forgotten = int(read_meta(connection)["changes_from"])
     paged, state = keyquestions.page_state(connection, row, key, places, measures)
@@ -22,7 +22,7 @@ def of_row(connection: Connection, key: str, row: int, pipeline: Pipeline, *, ev
         if arrival.outcome.taken and arrival.version is not None and arrival.commit.seq > paged:
             state = KeyState(key, arrival.version, arrival.labels, arrival.measures)
     if state is None:
-        raise StoreError(f"the state of the key {key!r} is missing; run `oncefold check-store`")
+        raise DamagedError(f"the state of the key {key!r} is missing")
     shown = (arrival for arrival in _completed(stored, state) if every or arrival.outcome.taken)
     dated = [replace(arrival, commit=moments.moment(connection, arrival.commit.seq)) for arrival in shown]
     return KeyHistory(key, state, dated, moments.moment(connection, forgotten) if forgotten else None)

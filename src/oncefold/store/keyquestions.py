@@ -61,14 +61,17 @@ def page_state(
 
 
 def arrivals(connection: Connection, row: int, places: Places, measures: int) -> Iterator[Arrival]:
-    """Every event of a row that is kept, oldest first, as it was stored; the times of commits are 0."""
+    """Every event of a row that is kept, oldest first; a duplicate without content; the times of commits are 0."""
     table = changes_table(connection, measures)
     for segment in table.stored():
         commit, rows, outcome, version, place, *sums = blobs.columns(table.read(segment))
         for i in np.flatnonzero(rows == row).tolist():
-            moment = Moment(segment.first + int(commit[i]), 0)
-            content = content_of(places, int(place[i]), (column[i] for column in sums))
-            yield Arrival(moment, Outcome(int(outcome[i])), int(version[i]), *content)
+            moment, became = Moment(segment.first + int(commit[i]), 0), Outcome(int(outcome[i]))
+            if became is Outcome.DUPLICATE:
+                yield Arrival(moment, became, None, None, ())
+            else:
+                content = content_of(places, int(place[i]), (column[i] for column in sums))
+                yield Arrival(moment, became, int(version[i]), *content)
 
 
 def below(place: npt.NDArray[np.int32], counted: npt.NDArray[np.bool_]) -> Int64s:

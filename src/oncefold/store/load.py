@@ -9,7 +9,6 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.core.limits import VERSION_MIN
 from oncefold.store import blobs, rows
@@ -23,6 +22,7 @@ from oncefold.store.commit import (
     UInt32s,
 )
 from oncefold.store.connection import Connection
+from oncefold.store.damaged import DamagedError
 from oncefold.store.paging import Paging
 from oncefold.store.rows import Ends, Head
 from oncefold.store.schema import read_meta
@@ -66,7 +66,7 @@ def new_states(rows: int, measures: int) -> States:
 def load(
     connection: Connection, pipeline: Pipeline, tables: Tables, head: Head, ends: Ends, allocate: Allocate | None
 ) -> Loaded:
-    """Everything as of the last commit. Raises StoreError for damaged blobs."""
+    """Everything as of the last commit. Raises DamagedError for damaged blobs."""
     measures = len(pipeline.measures)
     states = new_states(ends.rows, measures) if allocate is None else allocate(ends.rows)
     paging = Paging()
@@ -97,7 +97,7 @@ def read_keys(keys: SegmentTable) -> Iterator[pa.LargeBinaryArray]:
 def read_states(connection: Connection, changes: SegmentTable, states: States, state_from: int, paging: Paging) -> None:
     """Fill in every row's state: its page, then the later changes in order.
 
-    `paging` is told of every change that no page holds. Raises StoreError for damaged blobs, and for rows whose
+    `paging` is told of every change that no page holds. Raises DamagedError for damaged blobs, and for rows whose
     state is nowhere.
     """
     states.version.fill(_NO_VERSION)
@@ -108,7 +108,7 @@ def read_states(connection: Connection, changes: SegmentTable, states: States, s
             replay.apply(segment.first, blobs.columns(changes.read(segment)))
     without = np.flatnonzero(states.version == _NO_VERSION)
     if len(without):
-        raise StoreError(f"the states of {len(without)} keys are missing, first row {without[0]}")
+        raise DamagedError(f"the states of {len(without)} keys are missing, first row {without[0]}")
 
 
 def read_pages(connection: Connection, states: States) -> Int64s:
@@ -120,7 +120,7 @@ def read_pages(connection: Connection, states: States) -> Int64s:
         version, place, *sums = blobs.columns(blobs.decode(schema, n, crc32, blob, f"page {number}"))
         start = number * PAGE_ROWS
         if n > PAGE_ROWS or start + n > rows:
-            raise StoreError(f"page {number} holds rows beyond the last key")
+            raise DamagedError(f"page {number} holds rows beyond the last key")
         commits[number] = commit
         states.version[start : start + n] = version
         states.place[start : start + n] = place
@@ -137,10 +137,10 @@ class Replay:
         self._last = np.full(len(states.version), -1, np.int32)
 
     def apply(self, first: int, columns: list[npt.NDArray[Any]]) -> None:
-        """The changes of one segment, which begins with the commit `first`. Raises StoreError for unknown rows."""
+        """The changes of one segment, which begins with the commit `first`. Raises DamagedError for unknown rows."""
         commit, row, outcome, version, place, *sums = columns
         if len(row) and int(row.max()) >= len(self._last):
-            raise StoreError(f"the changes from commit {first} name a row beyond the last key")
+            raise DamagedError(f"the changes from commit {first} name a row beyond the last key")
         page = row // PAGE_ROWS
         seq = commit.astype(np.int64) + first
         news = np.flatnonzero((outcome <= Outcome.CONFLICT_WON) & (seq > self._page_commits[page]))

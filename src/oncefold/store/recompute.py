@@ -6,17 +6,17 @@ import numpy as np
 import numpy.typing as npt
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import StoreError
 from oncefold.core.fold import Node, Total
 from oncefold.store.amounts import LOW_BITS, LOW_MASK, carried
 from oncefold.store.commit import PAGE_ROWS, NewNode, NodeColumns, States
+from oncefold.store.damaged import DamagedError
 
 Places = Sequence[tuple[str, ...]]
 Bools = npt.NDArray[np.bool_]
 
 
 def totals_of_places(states: States, places: int) -> NodeColumns:
-    """Per place, the live keys there and their exact sums. Raises StoreError for a state at no known place.
+    """Per place, the live keys there and their exact sums. Raises DamagedError for a state at no known place.
 
     High and low halves are summed apart: 2**31 keys cannot overflow either.
     """
@@ -27,7 +27,7 @@ def totals_of_places(states: States, places: int) -> NodeColumns:
         live = states.place[part] >= 0
         place = states.place[part][live]
         if len(place) and int(place.max()) >= places:
-            raise StoreError(f"a key from row {start} on is at a place that does not exist")
+            raise DamagedError(f"a key from row {start} on is at a place that does not exist")
         count += np.bincount(place, minlength=places)
         for i, column in enumerate(states.measures):
             values = column[part][live]

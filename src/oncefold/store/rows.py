@@ -8,12 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.core.nodepath import join, split
 from oncefold.store.amounts import from_texts, to_texts
 from oncefold.store.commit import Commit, Conflict, NewNode, NodeColumns, Page, Reject, SourcePosition
 from oncefold.store.connection import Connection, insert, scalar
+from oncefold.store.damaged import DamagedError
 
 _JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 
@@ -26,15 +26,15 @@ def write_places(connection: Connection, first: int, places: Sequence[tuple[str,
 
 
 def read_places(connection: Connection, levels: int) -> list[tuple[str, ...]]:
-    """The labels of all places in order of their ids. Raises StoreError unless each has so many."""
+    """The labels of all places in order of their ids. Raises DamagedError unless each has so many."""
     rows = connection.execute("SELECT labels FROM place ORDER BY id").fetchall()
     try:
         places = list(map(tuple, json.loads(f"[{','.join([labels for (labels,) in rows])}]")))
     except ValueError as error:
-        raise StoreError(f"the labels of a place were altered, or are damaged: {error}") from None
+        raise DamagedError(f"the labels of a place were altered, or are damaged: {error}") from None
     for id_, labels in enumerate(places):
         if len(labels) != levels:
-            raise StoreError(f"place {id_} has {len(labels)} labels instead of {levels}")
+            raise DamagedError(f"place {id_} has {len(labels)} labels instead of {levels}")
     return places
 
 
@@ -86,7 +86,7 @@ def _sorted(totals: NodeColumns) -> NodeColumns:
 
 
 def read_totals(connection: Connection, pipeline: Pipeline) -> NodeColumns:
-    """The totals of all nodes in order of their ids. Raises StoreError for a sum that is no decimal."""
+    """The totals of all nodes in order of their ids. Raises DamagedError for a sum that is no decimal."""
     names = "".join(f', "sum_{measure.name}"' for measure in pipeline.measures)
     rows = connection.execute(f"SELECT node, count{names} FROM total ORDER BY node").fetchall()  # noqa: S608
     columns = list(zip(*rows, strict=True)) if rows else [()] * (2 + len(pipeline.measures))

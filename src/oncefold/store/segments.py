@@ -26,7 +26,7 @@ class SegmentTable:
         return [Segment(*row) for row in self._connection.execute(sql)]
 
     def read(self, segment: Segment) -> pa.RecordBatch:
-        """The rows of one segment. Raises StoreError if its blob is damaged."""
+        """The rows of one segment. Raises DamagedError if its blob is damaged."""
         sql = f"SELECT n, crc32, blob FROM {self.name} WHERE {self._first} = ?"  # noqa: S608
         rows, crc32, blob = self._connection.execute(sql, (segment.first,)).fetchone()
         return blobs.decode(self.schema, rows, crc32, blob, f"{self.name} {segment.first} to {segment.last}")

@@ -17,7 +17,7 @@ Stored = Total | str | None
 def differences(connection: Connection, pipeline: Pipeline, states: States) -> tuple[int, list[Difference]]:
     """How many nodes there are, and those whose stored totals differ from the keys', in tree order.
 
-    Raises StoreError for a state at a place that does not exist.
+    Raises DamagedError for a state at a place that does not exist.
     """
     places, nodes = rows.read_places(connection, len(pipeline.levels)), rows.read_nodes(connection, pipeline)
     by_place = totals_of_places(states, len(places))

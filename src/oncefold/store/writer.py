@@ -1,9 +1,9 @@
 """The store as its one writer sees it: open, load, commit after commit, close."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from sqlite3 import Error as SqliteError
 from types import TracebackType
@@ -133,7 +133,11 @@ class Store:
         with explaining(self.path, "reading the store"):
             loaded = load(connection, self.pipeline, self._tables, self._head, self._ends, allocate)
         self._paging = loaded.paging.copy()
-        return loaded
+        return replace(loaded, keys=self._explained(loaded.keys))
+
+    def _explained(self, keys: Iterator[pa.LargeBinaryArray]) -> Iterator[pa.LargeBinaryArray]:
+        with explaining(self.path, "reading the keys"):
+            yield from keys
 
     def commit(self, commit: Commit) -> int:
         """Make one micro-batch durable, whole or not at all; the number of the commit.

@@ -1,0 +1,208 @@
+"""The cases: what is measured, on which input, and what of it goes into the table."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bench.inputs import Input, Inputs
+from bench.report import Row
+from bench.runner import Result, Runner
+from bench.sizes import Sizes
+
+KEY_BYTES: Final = 36
+"""Of the text of a generated key."""
+
+_MB: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What a case works with."""
+
+    sizes: Sizes
+    inputs: Inputs
+    runner: Runner
+
+    def row(self, metric: str, value: str, target: str, met: bool, result: Result) -> Row:  # noqa: FBT001
+        """A row with a target, which counts at the large sizes only."""
+        return Row(metric, value, target, met if self.sizes.targets else None, result["sha256"])
+
+    def fold(self, suffix: str, workload: Any = None) -> Result:
+        """The events of the stream, or of another, folded into a fresh store."""
+        return self.runner.fastest("fold", self.inputs.of(workload or self.sizes.stream, suffix))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a case found: rows of the table, and perhaps a table of its own."""
+
+    rows: Sequence[Row]
+    details: str = ""
+    failed: bool = False
+
+
+def rate(result: Result) -> float:
+    """Events per second."""
+    return float(result["events"]) / float(result["seconds"])
+
+
+def _speed(bench: Bench, metric: str, suffix: str, least: int = 0) -> Found:
+    result = bench.fold(suffix)
+    value = f"{rate(result):,.0f} events/s"
+    metric = f"{metric}, {result['events']:,} events into a fresh store"
+    if not least:
+        return Found([Row(metric, value, sha256=result["sha256"])])
+    return Found([bench.row(metric, value, f"≥ {least:,}", rate(result) >= least, result)])
+
+
+def jsonl(bench: Bench) -> Found:
+    """JSON Lines into a fresh store."""
+    return _speed(bench, "JSON Lines", "jsonl", 1_000_000)
+
+
+def parquet(bench: Bench) -> Found:
+    """The same events from Parquet."""
+    return _speed(bench, "Parquet", "parquet", 3_000_000)
+
+
+def csv(bench: Bench) -> Found:
+    """The same events from CSV."""
+    return _speed(bench, "CSV", "csv")
+
+
+def jsonl_zst(bench: Bench) -> Found:
+    """The same events from JSON Lines under zstd."""
+    return _speed(bench, "JSON Lines under zstd", "jsonl.zst")
+
+
+def many_keys(bench: Bench) -> Found:
+    """The rate when the store holds many keys, relative to the rate when it holds few."""
+    sizes = bench.sizes
+    few, many = (
+        bench.runner.fastest("grown", bench.inputs.split(sizes.grown(keys), sizes.portion))
+        for keys in (sizes.few_keys, sizes.many_keys)
+    )
+    rows = [
+        Row(f"JSON Lines at {result['keys']:,} keys", f"{rate(result):,.0f} events/s", sha256=result["sha256"])
+        for result in (few, many)
+    ]
+    ratio = rate(many) / rate(few)
+    metric = f"rate at {many['keys']:,} keys to rate at {few['keys']:,}"
+    return Found([*rows, bench.row(metric, f"{ratio:.0%}", "≥ 70 %", ratio >= 0.7, many)])
+
+
+def leaves(bench: Bench) -> Found:
+    """The rate with many leaves, relative to the workshop's twelve."""
+    few, many = bench.fold("jsonl"), bench.fold("jsonl", bench.sizes.bushy)
+    ratio = rate(many) / rate(few)
+    name = f"{bench.sizes.many_leaves:,} leaves"
+    return Found(
+        [
+            Row(f"JSON Lines with {name}", f"{rate(many):,.0f} events/s", sha256=many["sha256"]),
+            bench.row(f"rate with {name} to rate with 12", f"{ratio:.0%}", "≥ 40 %", ratio >= 0.4, many),
+        ]
+    )
+
+
+def memory(bench: Bench) -> Found:
+    """Memory per key, and memory that does not grow with the file."""
+    return Found([*_per_key(bench), *_per_file(bench)])
+
+
+def _per_key(bench: Bench) -> list[Row]:
+    given, result = _stored(bench)
+    rows = []
+    for when, added in (("after the run", result["added_now"]), ("at its peak", result["added_peak"])):
+        per_key = added / given.keys - KEY_BYTES
+        metric = f"memory per key beyond its text, {given.keys:,} keys, {when}"
+        rows.append(bench.row(metric, f"{per_key:.0f} bytes", "≤ 120", per_key <= 120, result))
+    return rows
+
+
+def _per_file(bench: Bench) -> list[Row]:
+    sizes = bench.sizes
+    small, large = (bench.runner.once("memory", bench.inputs.of(sizes.long(times), "jsonl")) for times in (1, 4))
+    rows = [
+        Row(
+            f"peak memory of a run over {result['bytes'] / _MB:,.0f} MB of {sizes.file_keys:,} keys",
+            f"{result['added_peak'] / _MB:,.0f} MB",
+            sha256=result["sha256"],
+        )
+        for result in (small, large)
+    ]
+    ratio = large["added_peak"] / max(1, small["added_peak"])
+    metric = "peak memory of the greater file to that of the smaller"
+    return [*rows, bench.row(metric, f"{ratio:.2f}", "≤ 1.10", ratio <= 1.1, large)]
+
+
+def _stored(bench: Bench) -> tuple[Input, Result]:
+    given = bench.inputs.of(bench.sizes.stored, "parquet")
+    return given, bench.runner.once("memory", given)
+
+
+def reopen(bench: Bench) -> Found:
+    """Opening a store of many keys."""
+    given, filled = _stored(bench)
+    result = bench.runner.fastest("reopen", None, store=filled["store"])
+    if (result["sha256"], result["keys"]) != (given.sha256, given.keys):
+        raise ValueError("the reopened store holds other totals or keys")
+    metric = f"reopening a store of {result['keys']:,} keys ({result['file_bytes'] / _MB:,.0f} MB)"
+    seconds = result["seconds"]
+    per_key = result["added_peak"] / given.keys - KEY_BYTES
+    return Found([
+        bench.row(metric, f"{seconds:.2f} s", "< 10 s", seconds < 10, result),
+        bench.row("memory per key beyond its text, reopened, at its peak", f"{per_key:.0f} bytes", "≤ 120",
+                  per_key <= 120, result),
+    ])  # fmt: skip
+
+
+def latency(bench: Bench) -> Found:
+    """How fresh the totals are while input arrives slowly."""
+    sizes = bench.sizes
+    given = bench.inputs.of(sizes.slow_stream, "jsonl")
+    rows = []
+    for through, name in (("pipe", "a pipe"), ("file", "a growing file")):
+        result = bench.runner.once("latency", given, rate=sizes.slow_rate, through=through)
+        stream = f"{sizes.slow_rate:,} events/s through {name}"
+        times = f"{result['median'] * 1000:.0f} ms, {result['max'] * 1000:.0f} ms"
+        gap = result["longest_gap"]
+        commits = result["commits"] / result["seconds"]
+        rows += [
+            Row(f"{stream}: from write to visible, median and longest", times, sha256=result["sha256"]),
+            Row(f"{stream}: commits", f"{commits:.1f} /s", sha256=result["sha256"]),
+            bench.row(
+                f"{stream}: longest time between commits", f"{gap * 1000:.0f} ms", "≤ 250 ms", gap <= 0.25, result
+            ),
+        ]
+    return Found(rows)
+
+
+def profile(bench: Bench) -> Found:
+    """Where the time of the JSON Lines case goes."""
+    result = bench.runner.fastest("stages", bench.inputs.of(bench.sizes.stream, "jsonl"))
+    cpu, wall = result["cpu"], result["wall"]
+    total = sum(cpu.values())
+    lines = [
+        "Nanoseconds per event of each stage of the JSON Lines case, the stages one after the other:",
+        "",
+        "| stage | processor time | share | elapsed |",
+        "|---|--:|--:|--:|",
+        *(f"| {stage} | {cpu[stage]:.0f} | {cpu[stage] / total:.0%} | {wall[stage]:.0f} |" for stage in cpu),
+        f"| all | {total:.0f} | 100% | {sum(wall.values()):.0f} |",
+    ]
+    row = Row("processor time per event, JSON Lines", f"{total:.0f} ns", sha256=result["sha256"])
+    return Found([row], "\n".join(lines))
+
+
+CASES: Final[dict[str, Callable[[Bench], Found]]] = {
+    "jsonl": jsonl,
+    "parquet": parquet,
+    "csv": csv,
+    "jsonl.zst": jsonl_zst,
+    "jsonl-20m-keys": many_keys,
+    "leaves-100k": leaves,
+    "memory": memory,
+    "reopen": reopen,
+    "latency": latency,
+    "profile": profile,
+}

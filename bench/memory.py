@@ -1,0 +1,46 @@
+"""How much memory this process has, now and at most."""
+
+import gc
+import resource
+import sys
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+_STATUS = Path("/proc/self/status")
+_CLEAR = Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """Resident bytes."""
+
+    now: int
+    peak: int
+    """Since the last `forget_peak`; since the process began where the system does not offer that."""
+
+
+def resident() -> Resident:
+    """Measure; where there is no /proc, the greatest size stands for both."""
+    if not _STATUS.is_file():
+        unit = 1 if sys.platform == "darwin" else 1024
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+        return Resident(peak, peak)
+    lines = (line.split() for line in _STATUS.read_text(encoding="ascii", errors="replace").splitlines())
+    sizes = {words[0]: int(words[1]) * 1024 for words in lines if words[0] in {"VmRSS:", "VmHWM:"}}
+    return Resident(sizes["VmRSS:"], sizes["VmHWM:"])
+
+
+def forget_peak() -> None:
+    """Let the peak be counted from here, where the system can."""
+    settle()
+    with suppress(OSError):
+        _CLEAR.write_text("5", encoding="ascii")
+
+
+def settle() -> None:
+    """Give back what nobody uses any more."""
+    gc.collect()
+    pa.default_memory_pool().release_unused()

@@ -1,0 +1,1 @@
+"""Measurements. Each `measure` runs alone in a fresh interpreter and returns what it found as plain JSON values."""

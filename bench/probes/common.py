@@ -1,0 +1,36 @@
+"""What the measurements share: running a file into an open store, and the totals of it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from bench.definition import PIPELINE
+from oncefold.columnar.plan import fields_of
+from oncefold.core.fold import Outcome
+from oncefold.embedded.run import Progress
+from oncefold.embedded.session import Session
+from oncefold.sources.formats import ReadOptions
+from oncefold.sources.sources import Sources
+
+_CHUNK: Final = 2**22
+
+
+def sources(file: str, positions: Mapping[str, str] | None = None) -> Sources:
+    """A file as `oncefold run` reads it."""
+    return Sources((file,), ReadOptions(fields=fields_of(PIPELINE)), positions)
+
+
+def run(session: Session, file: str) -> Progress:
+    """Fold and commit a whole file. Raises ValueError if an event of it could not be read."""
+    progress = session.run(sources(file, session.positions).blocks())
+    rejected = progress.counts[Outcome.REJECTED]
+    if rejected:
+        raise ValueError(f"{rejected:,} events of the input could not be read")
+    return progress
+
+
+def read_through(file: str) -> None:
+    """Read a file once, so that the measurement finds it in memory and not on the disk."""
+    with Path(file).open("rb", buffering=0) as stream:
+        while stream.read(_CHUNK):
+            pass

@@ -1,0 +1,63 @@
+"""`oncefold check-store`: a store file examined for damage."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oncefold.cli import words
+from oncefold.cli.options import format_options, store_option
+from oncefold.cli.output import Reply
+from oncefold.core.errors import StoreError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from oncefold.cli.screen import Screen
+    from oncefold.questions.answers import CheckedStore
+
+_EPILOG = """\b
+Examples:
+  oncefold check-store --store risk.db
+  oncefold check-store --store risk.db --format json
+
+It examines the database's own structure, the checksum of every blob, that ids refer to something, that the snapshots
+are those of the changes, and that the totals are those of the keys. The store may be written meanwhile.
+
+\b
+Exit status: 0 nothing is wrong, 1 something is, 2 there is no such file."""
+
+
+@click.command("check-store", epilog=_EPILOG)
+@store_option
+@format_options("table", "json")
+@click.pass_context
+def check_store(context: click.Context, store: Path, form: str | None, output: Path | None) -> None:
+    """Examine a store file for damage, down to every checksum."""
+    from oncefold.questions.questions import check
+
+    if not store.exists():
+        raise StoreError(f"{store}: no such store; `oncefold run` makes one")
+    found = check(store)
+    Reply(lambda screen: _show(store, found, screen), lambda: _document(store, found)).write(form, output)
+    if not found.sound:
+        context.exit(1)
+
+
+def _show(store: Path, found: CheckedStore, screen: Screen) -> None:
+    for finding in found:
+        screen.line(words.printable(finding), "red")
+    at = "" if found.commit is None else f", {words.commit(found.commit)}"
+    verdict = "sound" if found.sound else f"{words.many(len(found), 'finding')}"
+    screen.line(f"{store}: {verdict}{at}", "green" if found.sound else "bold red")
+
+
+def _document(store: Path, found: CheckedStore) -> dict[str, Any]:
+    return {
+        "store": str(store),
+        "commit": None if found.commit is None else found.commit.number,
+        "commit_time": None if found.commit is None else found.commit.time_text,
+        "sound": found.sound,
+        "findings": list(found.findings),
+    }

@@ -1,0 +1,92 @@
+"""The benchmark at its small size: every case runs and reaches the generator's totals. No time is asserted."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bench.cases import CASES
+from bench.command import main
+from bench.report import BEGIN, END
+from bench.runner import MeasurementError, Runner, start
+
+ROOT = Path(__file__).parent.parent.parent
+STREAM = "9c03d351def3634e"
+"""The totals of the small stream; another generator, another seed or wrong totals would change it."""
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("bench")
+
+
+def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench", *map(str, arguments)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def test_every_case_runs_and_reaches_the_right_totals(work: Path) -> None:
+    out = work / "PERFORMANCE.md"
+    done = bench("--small", "--keep", work, "--out", out)
+    assert all(f"case {name}\n" in done.stderr for name in CASES)
+    rows = [line.split("|")[1:-1] for line in done.stdout.splitlines() if line.startswith("|")]
+    hashes = {metric.strip(): sha256.strip(" `") for metric, _, _, _, sha256 in filter(lambda row: len(row) == 5, rows)}
+    for form in ("JSON Lines", "JSON Lines under zstd", "CSV", "Parquet"):
+        assert hashes[f"{form}, 20,000 events into a fresh store"] == STREAM
+    assert hashes["processor time per event, JSON Lines"] == STREAM
+    stages = [row[0].strip() for row in rows if len(row) == 4]
+    assert stages[2:] == ["read", "decode", "fold", "take_commit", "blobs", "SQLite", "all"]
+    assert done.stdout in out.read_text(encoding="utf-8")
+    assert not re.search(r"\b(yes|no)\b", " ".join(row[3] for row in rows if len(row) == 5))
+    assert str(ROOT) not in done.stdout
+
+
+def test_one_input_gives_what_the_peers_compare(work: Path) -> None:
+    events = work / "events.jsonl"
+    lines = [
+        {
+            "TradeID": str(number % 70),
+            "Value": number + 0.25,
+            "Version": number,
+            "Timestamp": 1616413258.8997,
+            "Hierarchy": {"RiskType": f"r{number % 3}", "Region": "EMEA", "TradeDesk": f"d{number % 2}"},
+        }
+        for number in range(100)
+    ]
+    events.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    ours = json.loads(bench("--input", events, "--json", "--repeat", 2).stdout.splitlines()[-1])
+    command = [sys.executable, str(ROOT / "bench" / "peers" / "plain_dict.py"), str(events)]
+    theirs = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert set(ours) == set(theirs)
+    assert {name: ours[name] for name in ("events", "sha256")} == {name: theirs[name] for name in ("events", "sha256")}
+    assert (ours["peer"], ours["durable"], ours["exact"]) == ("oncefold", True, True)
+
+
+def test_the_peers_that_need_nothing_reach_totals_written_by_hand() -> None:
+    command = [sys.executable, str(ROOT / "bench" / "peers" / "smoke.py")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_file_without_a_place_for_the_table_is_refused_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "PERFORMANCE.md"
+    out.write_text("# Performance\n", encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["--small", "--out", str(out)])
+    error = capsys.readouterr().err
+    assert BEGIN in error
+    assert END in error
+    assert out.read_text(encoding="utf-8") == "# Performance\n"
+
+
+def test_a_measurement_that_fails_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(MeasurementError, match="exit status 1"):
+        start("fold", {"files": [str(tmp_path / "missing.jsonl")], "store": str(tmp_path / "s.db")})
+    with pytest.raises(MeasurementError):
+        Runner(tmp_path, 1, lambda _: None).once("no such probe", None)
