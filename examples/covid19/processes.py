@@ -52,9 +52,9 @@ class Sender:
         self._thread.start()
 
     def allow(self, share: float) -> None:
-        """Let so much of the stream be sent, as a share of 1."""
+        """Let so much of the stream be sent, as a share of 1, if not more."""
         with self._allowed:
-            self._limit = round(len(self._body) * share)
+            self._limit = max(self._limit, round(len(self._body) * share))
             self._allowed.notify()
 
     def has_sent(self, share: float) -> bool:

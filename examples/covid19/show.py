@@ -59,7 +59,8 @@ class Show:
     def bar(self, total: int) -> Iterator[Callable[[int], None]]:
         """While events are committed; call what it gives with their number."""
         columns = (BarColumn(BAR_WIDTH), TextColumn("{task.completed:,.0f} of {task.total:,.0f} events committed"))
-        with Progress(TextColumn("   "), *columns, console=self._console, transient=True) as progress:
+        off = not self._console.is_terminal
+        with Progress(TextColumn("  "), *columns, console=self._console, transient=True, disable=off) as progress:
             task = progress.add_task("", total=total)
             yield lambda events: progress.update(task, completed=events)
 
@@ -67,4 +68,7 @@ class Show:
         """A paragraph with a mark before it, wrapped beside the mark."""
         lines = text.wrap(self._console, self._console.width - 4)
         for number, line in enumerate(lines or [Text()]):
-            self._console.print(Text.assemble(" ", (f"{'' if number else mark:1} ", style), line), soft_wrap=True)
+            line.rstrip()
+            whole = Text.assemble(" ", (f"{'' if number else mark:1} ", style), line)
+            whole.rstrip()
+            self._console.print(whole, soft_wrap=True)

@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import Phase, find, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.errors import NoSuchExample
 
 from oncefold.columnar.batch import NOT_AN_EVENT, Places, encode_leaf, read_only
 from oncefold.columnar.interning import InternTable
@@ -75,15 +74,21 @@ def test_equal_for_any_pipeline(pipeline: Pipeline, data: st.DataObject) -> None
 @given(st.integers(0, 2**32 - 1))
 @effort(15)
 def test_equal_over_long_streams(seed: int) -> None:
+    hold_together(*batches_of(seed))
+
+
+def batches_of(seed: int) -> tuple[Pipeline, list[Sequence[Event]]]:
+    """A long stream, cut anyhow."""
     rng = Random(seed)
     pipeline = rng.choice([PIPELINE, MANY, BARE])
     stream = list(long_stream(rng, pipeline, rng.choice([50, 400]), keys=rng.choice([10, 300])))
-    hold_together(pipeline, cut(stream, [rng.randrange(400) for _ in range(5)]))
+    return pipeline, cut(stream, [rng.randrange(400) for _ in range(5)])
 
 
 def long_stream(rng: Random, pipeline: Pipeline, length: int, keys: int, labels: int = 5) -> Iterator[Event]:
-    """Events with wide and narrow values of either sign, some of them said twice."""
+    """Events with wide and narrow values of one sign or of both, some of them said twice."""
     past: list[Event] = []
+    signs = rng.choice([[-1], [1], [-1, 1]])
     for _ in range(length):
         if past and rng.random() < 0.2:
             yield rng.choice(past)
@@ -91,7 +96,7 @@ def long_stream(rng: Random, pipeline: Pipeline, length: int, keys: int, labels:
         content = DELETED
         if rng.random() < 0.9:
             leaf = tuple(rng.choice(["", "a" * rng.randrange(300), "é"]) + str(rng.randrange(labels)) for _ in pipeline.levels)
-            content = Content(leaf, tuple(rng.choice([-1, 1]) * rng.choice(HALVES) for _ in pipeline.measures))
+            content = Content(leaf, tuple(rng.choice(signs) * rng.choice(HALVES) for _ in pipeline.measures))
         key = str(rng.randrange(keys)) * rng.choice([1, 1, 5])
         past.append(Event(key, rng.randrange(4), content))
         yield past[-1]
@@ -120,7 +125,7 @@ def test_versions_at_both_ends() -> None:
 LABELS = ["", "\x00", "a", "aa", "b", "ab" * 200, "b" * 255, "b" * 256, "b" * 257, "\uffff", "\U00010000", "é", "z"]
 
 
-@pytest.mark.parametrize(("one", "other"), itertools.permutations(LABELS, 2))
+@pytest.mark.parametrize(("one", "other"), list(itertools.permutations(LABELS, 2)))
 def test_leaves_compare_by_the_bytes_of_their_labels(one: str, other: str) -> None:
     """Not by their lengths, which stand before them: a long label may be less than a short one."""
     for pair in [((one, "", ""), (other, "", "")), (("x", one, "z"), ("x", other, "a")), ((one, other, ""), (other, one, ""))]:
@@ -130,12 +135,13 @@ def test_leaves_compare_by_the_bytes_of_their_labels(one: str, other: str) -> No
 
 
 def test_measures_compare_as_numbers() -> None:
-    values = [0, -1, 1, -(2**32), 2**32, 2**63 // 10, 1 - MEASURE_LIMIT]
+    values = [0, -1, 1, -(2**32), 2**32, MEASURE_LIMIT - 1, 1 - MEASURE_LIMIT]
     contents = [Content(("a", "b", "c"), pair) for pair in itertools.product(values, values)]
-    for one, other in itertools.permutations(contents, 2):
-        columnar = ColumnarForm(PIPELINE)
-        columnar.step([Event("k", 1, one), Event("k", 1, other)])
-        assert columnar.states()["k"].content == max(one, other, key=lambda content: content.measures)
+    pairs = list(itertools.permutations(contents, 2))
+    stream = [Event(str(n), 1, content) for n, pair in enumerate(pairs) for content in pair]
+    states = hold_together(PIPELINE, [stream]).states()
+    for n, pair in enumerate(pairs):
+        assert states[str(n)].content == max(pair, key=lambda content: content.measures)
 
 
 def test_outcomes_are_those_of_the_specification() -> None:
@@ -166,10 +172,10 @@ def test_records_that_are_no_events_are_passed_over() -> None:
 def test_growth_through_many_doublings() -> None:
     rng = Random(7)
     columnar, scalar = ColumnarForm(PIPELINE), ScalarForm(PIPELINE)
-    for size in (1, 200, 256, 257, 1_000, 2_000, 1, 4_000):
+    for size in (1, 200, 256, 257, 700, 1, 1_500):
         stream = list(long_stream(rng, PIPELINE, size, keys=40 * size, labels=2 * size))
         compare(scalar.step(stream), columnar.step(stream))
-    assert columnar.state.count > 5_000
+    assert columnar.state.count > 1_800
     assert columnar.state.bytes_used > 2**17
 
 
@@ -200,15 +206,15 @@ def test_keys_of_one_hash_are_kept_apart(hash32: int) -> None:
 def colliding_keys() -> list[tuple[str, str]]:
     """Pairs of keys whose 32-bit hashes are equal, found by trying."""
     found, seen = [], {}
-    for n in range(400_000):
+    for n in range(300_000):
         key = f"key-{n}"
         number = int(hash_bytes(read_only(np.frombuffer(key.encode(), np.uint8)), 0, len(key)))
         if number in seen:
             found.append((seen[number], key))
-            if len(found) == 3:
+            if len(found) == 2:
                 return found
         seen[number] = key
-    raise AssertionError("no collision in 400,000 keys: the hash is not uniform")
+    raise AssertionError("no collision in 300,000 keys: the hash is not uniform")
 
 
 def test_keys_that_truly_collide() -> None:
@@ -378,28 +384,16 @@ PLANTED = [
 ]
 
 
-@st.composite
-def wide_streams(draw: st.DrawFn) -> tuple[Pipeline, list[Sequence[Event]]]:
-    """Streams long enough that sums leave 64 bits, and with labels of several lengths."""
-    rng = Random(draw(st.integers(0, 2**32 - 1)))
-    stream = list(long_stream(rng, PIPELINE, 150, keys=60, labels=2))
-    return PIPELINE, cut(stream, [rng.randrange(150) for _ in range(4)])
-
-
 @pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: next(iter(planted.values())).__name__)
 def test_planted_bugs_are_caught(planted: dict[str, Any]) -> None:
-    def differs(stream: tuple[Pipeline, list[Sequence[Event]]]) -> bool:
+    def differs(pipeline: Pipeline, batches: list[Sequence[Event]]) -> bool:
         try:
-            hold_together(*stream, ScalarForm(stream[0], **planted))
+            hold_together(pipeline, batches, ScalarForm(pipeline, **planted))
         except AssertionError:
             return True
         return False
 
-    options = settings(max_examples=200, phases=[Phase.generate], deadline=None, database=None, derandomize=True)
-    try:
-        find(streams(PIPELINE) | wide_streams(), differs, settings=options)
-    except NoSuchExample:
-        pytest.fail("no stream shows the bug")
+    assert any(differs(*batches_of(seed)) for seed in range(15)), "no stream shows the bug"
 
 
 def test_the_reference_says_the_same() -> None:

@@ -165,7 +165,7 @@ def test_a_closed_store_says_so(tmp_path: Path) -> None:
 
 
 def test_nodes_are_written_or_given_as_labels(tmp_path: Path) -> None:
-    awkward = ["a/b", 'q"uo\'te', "", "naïve 😀", "back\\slash", "new\nline", "-"]
+    awkward = ["a/b", "q\"uo'te", "", "naïve 😀", "back\\slash", "new\nline", "-"]
     records = [
         {"order": i, "updated": i, "country": label, "city": other, "amount": i}
         for i, (label, other) in enumerate((a, b) for a in awkward for b in awkward)
@@ -285,8 +285,8 @@ version = { sum = "b" }
     with Questions.open(path) as ask:
         row = ask.query().to_dicts()[0]
         assert row["commit"] == 1
-        assert row["sum_commit"] == 1
-        assert row["sum_sum_commit"] == 2
+        assert row["sum_sum_commit"] == 1
+        assert row["sum_commit"] == 2
         assert row["key"] == 1
         assert ask.query().to_arrow().to_pylist() == [row]
         (explained,) = ask.explain("").to_dicts()
@@ -310,7 +310,9 @@ def test_questions_are_answered_while_a_writer_goes_on(tmp_path: Path) -> None:
         build(path, SHOP, lines([{**MONDAY[1], "order": "new"}]))
         assert ask.query().commit.number == 3
         assert ask.query().node.count == 5
-        assert ask.query().commit.time_text == "2026-03-02T09:00:01.123456789Z", "a clock that went back is not followed"
+        assert ask.query().commit.time_text == "2026-03-02T09:00:01.123456789Z", (
+            "a clock that went back is not followed"
+        )
 
 
 def test_the_clock_of_the_tests() -> None:

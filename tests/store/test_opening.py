@@ -205,6 +205,14 @@ def test_a_log_of_another_file_system_is_needed(path: Path) -> None:
         Store.open(path, PIPELINE, connect=without_wal)
 
 
+def test_an_old_sqlite_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make(path)
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    for open_ in (lambda: Store.open(path, PIPELINE), lambda: Reader.open(path)):
+        with pytest.raises(StoreError, match=r"needs SQLite 3.37.0 or newer, and this Python has"):
+            open_()
+
+
 def test_batches_of_nothing_count_as_commits(path: Path) -> None:
     folder = Folder()
     with Store.open(path, PIPELINE) as store:

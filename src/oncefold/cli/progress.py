@@ -1,15 +1,16 @@
 """How a run shows itself: a bar on a terminal, plain lines elsewhere, nothing when told to be quiet."""
 
 import contextlib
+import os
+import shlex
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 from oncefold.core.fold import Outcome
 
 if TYPE_CHECKING:
-    from collections import Counter
-
     from oncefold.embedded.run import Progress
     from oncefold.sources.blocks import Finding
 
@@ -21,13 +22,15 @@ _SHOWN_RATE_SECONDS = 0.5
 
 
 class Reporter:
-    """Says what a run does, line by line, on a text stream."""
+    """Says what a run does, line by line, on a text stream; a stream that nobody reads any more stops no run."""
 
     def __init__(self, out: TextIO, *, quiet: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._out, self._quiet, self._monotonic = out, quiet, monotonic
         self._began = self._last = monotonic()
-        self._told = 0
+        self._told = self._told_events = 0
         self._total: int | None = None
+        self._stopping: Callable[[], bool] = lambda: False
+        self._told_stop = False
 
     def say(self, words: str) -> None:
         """One line for the user."""
@@ -35,34 +38,40 @@ class Reporter:
             self._print(f"oncefold: {words}")
 
     @contextlib.contextmanager
-    def running(self, total_bytes: int | None) -> Iterator[None]:
-        """While the run goes on; `total_bytes` is what it will read, if that is known."""
+    def running(self, total_bytes: int | None, stopping: Callable[[], bool]) -> Iterator[None]:
+        """While the run goes on.
+
+        `total_bytes` is what it will read, if that is known; `stopping` tells whether it was asked to end.
+        """
         self._began = self._last = self._monotonic()
-        self._total = total_bytes
+        self._total, self._stopping = total_bytes, stopping
         yield
 
     def update(self, progress: "Progress") -> None:
-        """Called after every batch."""
+        """Called after every batch, and many times a second without one."""
         self._tell_findings(progress.findings)
-        now = self._monotonic()
-        if now - self._last >= _LINE_SECONDS and not self._quiet:
-            self._last = now
-            self._print(f"oncefold: {self._facts(progress, now - self._began)}")
+        if self._stopping() and not self._told_stop:
+            self._told_stop = True
+            self.say("stopping: what is read is committed first (once more ends at once; nothing is lost either way)")
+        self._show(progress, self._monotonic())
 
-    def finish(self, progress: "Progress", session: Any, done_files: int, *, stopped: bool, again: str) -> None:
-        """The closing words: what was folded, and how to go on."""
+    def _show(self, progress: "Progress", now: float) -> None:
+        if now - self._last >= _LINE_SECONDS and progress.events > self._told_events:
+            self._last, self._told_events = now, progress.events
+            self.say(self._facts(progress, now - self._began))
+
+    def finish(self, progress: "Progress", session: Any, done_files: int, *, stopped: str = "") -> None:
+        """The closing words: what was folded, and how to go on; `stopped` says that instead."""
         self._tell_findings(progress.findings)
         seconds = self._monotonic() - self._began
         if done_files:
             self.say(f"{_many(done_files, 'file')} had been read before and did not change")
         at = f", commit {progress.last_commit}" if progress.last_commit else ""
         self.say(f"{self._facts(progress, seconds)}{at}")
+        store = shlex.quote(str(session.path))
         if progress.counts[Outcome.REJECTED]:
-            self.say(f"to see the rejects: oncefold rejects list --store {session.path}")
-        if stopped:
-            self.say(f"stopped; nothing is lost. To go on: {again}")
-        else:
-            self.say(f"to see the totals: oncefold query --store {session.path}")
+            self.say(f"to see the rejects: oncefold rejects list --store {store}")
+        self.say(stopped or f"to see the totals: oncefold query --store {store}")
 
     def _facts(self, progress: "Progress", seconds: float) -> str:
         words = f"{_many(progress.events, 'event')}: {outcomes(progress.counts)}"
@@ -78,8 +87,11 @@ class Reporter:
         self._told = len(findings)
 
     def _print(self, line: str) -> None:
-        self._out.write(line + "\n")
-        self._out.flush()
+        try:
+            self._out.write(line + "\n")
+            self._out.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._out.fileno())
 
 
 class TerminalReporter(Reporter):
@@ -104,16 +116,14 @@ class TerminalReporter(Reporter):
         self._task = self._bar.add_task("", total=None, bytes="", rate="", outcomes="")
 
     @contextlib.contextmanager
-    def running(self, total_bytes: int | None) -> Iterator[None]:
+    def running(self, total_bytes: int | None, stopping: Callable[[], bool]) -> Iterator[None]:
         """Show the bar meanwhile."""
-        with super().running(total_bytes), self._bar:
+        with super().running(total_bytes, stopping), self._bar:
             self._bar.update(self._task, total=total_bytes)
             yield
 
-    def update(self, progress: "Progress") -> None:
+    def _show(self, progress: "Progress", now: float) -> None:
         """Redraw the bar, a few times a second."""
-        self._tell_findings(progress.findings)
-        now = self._monotonic()
         if now - self._last < _REFRESH_SECONDS:
             return
         self._last = now
@@ -136,8 +146,15 @@ def reporter_for(out: TextIO, *, quiet: bool) -> Reporter:
     return TerminalReporter(out) if out.isatty() and not quiet else Reporter(out, quiet=quiet)
 
 
-def outcomes(counts: "Counter[Outcome]") -> str:
+def show_cursor() -> None:
+    """Undo what a bar does to a terminal, from a signal handler too."""
+    if os.isatty(2):
+        os.write(2, b"\x1b[?25h")
+
+
+def outcomes(counts: "Mapping[Outcome, int]") -> str:
     """`1,204 accepted, 96 duplicate, 3 stale`: those that occurred, accepted always."""
+    counts = Counter(counts)
     accepted = counts[Outcome.INSERTED] + counts[Outcome.CORRECTED] + counts[Outcome.DELETED]
     conflicts = counts[Outcome.CONFLICT_WON] + counts[Outcome.CONFLICT_LOST]
     shown = [(accepted, "accepted"), (counts[Outcome.DUPLICATE], "duplicate"), (counts[Outcome.STALE], "stale")]

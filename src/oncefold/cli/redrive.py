@@ -24,17 +24,15 @@ def redrive(pipeline: str, store_path: str | None) -> None:
     Those that can be read now are folded and leave the list, in one commit; the others stay, with their reasons.
     Events that were too long to be kept whole stay, too: run their source again with --reread.
     """
-    from collections import Counter
-
     from oncefold.core.errors import StoreError
     from oncefold.embedded.session import Session
+    from oncefold.embedded.warmup import warm_up
 
     definition = load_pipeline(pipeline)
     path = Path(store_path or f"{definition.name}.db")
     if not path.exists():
         raise StoreError(f"{path}: no such store; name it with --store")
     with Session.open(path, definition) as session:
+        warm_up(lambda words: click.echo(f"oncefold: {words}", err=True))
         result = session.redrive()
-    click.echo(
-        f"{result.events:,} read again: {outcomes(Counter(result.counts))}; {len(result.rejects):,} rejected again"
-    )
+    click.echo(f"{result.events:,} read again: {outcomes(result.counts)}")

@@ -2,19 +2,24 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli.progress import reporter_for
-from oncefold.core.errors import OncefoldError
+from oncefold.cli.progress import reporter_for, show_cursor
+from oncefold.core.errors import OncefoldError, SourceError
 from oncefold.pipeline_file import load_pipeline
 from oncefold.store.retention import Retention
+
+if TYPE_CHECKING:
+    from oncefold.sources.blocks import Block, Finding
+    from oncefold.sources.sources import Sources
 
 _EPILOG = """\b
 Examples:
@@ -27,7 +32,12 @@ Examples:
 \b
   # go on as files grow and new ones come, until Ctrl-C
   oncefold run pipeline.toml events/ --follow --store risk.db
-"""
+
+Exit status: 0 everything was read, or --follow was stopped; 1 a source is not what was read before, or not readable
+to its end; 2 the run cannot begin or go on; 130 Ctrl-C, or 143 SIGTERM, came before everything was read."""
+
+_WRONG = frozenset(["truncated", "replaced", "unreadable"])
+"""Findings that make a run end with status 1."""
 
 
 @click.command(epilog=_EPILOG, short_help="Fold sources into a store, each event once.")
@@ -39,7 +49,7 @@ Examples:
 @click.option("--delimiter", help="The character between the cells of CSV.")
 @click.option("--follow", "-f", is_flag=True, help="Go on reading as files grow and new ones come.")
 @click.option("--reread", is_flag=True,
-              help="Read every file from its start; safe, because an event counts once however often it comes.")  # fmt: skip
+              help="Read every file from its start; safe, since an event counts once however often it comes.")  # fmt: skip
 @click.option("--retention", help="How long history and --as-of reach back: 12h, 30d, forever. [default: 30d]")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 def run(  # noqa: PLR0913
@@ -58,12 +68,13 @@ def run(  # noqa: PLR0913
 
     SOURCES are files, directories, globs, or - for standard input: JSON Lines, CSV (both also gzip or zstd), Parquet,
     Arrow. Positions are committed with the totals: run the same command again after any interruption, and it goes on
-    exactly after the last commit. Ctrl-C finishes the batch at hand and commits it.
+    exactly after the last commit. Ctrl-C and SIGTERM end a run after the batch at hand and its commit.
     """
     # Imported here so that `oncefold --help` need not load the engine.
     from oncefold.columnar.plan import fields_of
     from oncefold.embedded.session import Session
     from oncefold.embedded.warmup import warm_up
+    from oncefold.sources.discover import discover
     from oncefold.sources.formats import ReadOptions
     from oncefold.sources.sources import Sources
     from oncefold.sources.waiting import RealWaiting
@@ -72,23 +83,55 @@ def run(  # noqa: PLR0913
     path = Path(store_path or f"{definition.name}.db")
     reporter = reporter_for(sys.stderr, quiet=quiet)
     options = ReadOptions(
-        format=form,
-        delimiter=delimiter,
-        fields=fields_of(definition),
-        repeating=[level.field for level in definition.levels],
-        follow=follow,
-        reread=reread,
-    )
-    stop = threading.Event()
+        format=form, delimiter=delimiter, fields=fields_of(definition), follow=follow, reread=reread
+    )  # fmt: skip
+    if not path.exists():
+        discover(sources, options)  # a mistyped source leaves no empty store behind
+    stop = Stop()
     with Session.open(path, definition, retention=_retention(retention)) as session:
-        found = Sources(sources, options, session.positions, RealWaiting(stop))
+        found = Sources(sources, options, session.positions, RealWaiting(stop.event))
         warm_up(reporter.say)
-        with stopping(stop, reporter.say), reporter.running(found.total_bytes):
-            progress = session.run(found.blocks(), reporter.update)
-        again = f"oncefold run {pipeline} {' '.join(sources)} --store {path}"
-        reporter.finish(progress, session, found.done_files, stopped=stop.is_set(), again=again)
-    if any(finding.kind in {"truncated", "replaced", "unreadable"} for finding in progress.findings):
+        with stop.on_signals(), reporter.running(found.total_bytes, stop.event.is_set):
+            progress = session.run(_told(found.blocks()), reporter.update, stop.event.set)
+        reporter.finish(progress, session, found.done_files, stopped="" if stop.signal is None else _way_on(found))
+    if any(finding.kind in _WRONG for finding in progress.findings):
         raise SystemExit(1)
+    if stop.signal is not None and not follow:
+        raise SystemExit(128 + stop.signal)
+
+
+def _told(blocks: "Iterable[Block | Finding]") -> "Iterator[Block | Finding]":
+    """The blocks, without a last error that only repeats what findings have told."""
+    told = False
+    try:
+        for block in blocks:
+            told = told or getattr(block, "kind", None) == "unreadable"
+            yield block
+    except SourceError:
+        if not told:
+            raise
+
+
+def _way_on(found: "Sources") -> str:
+    """What a run that was stopped says last."""
+    command = _command(click.get_current_context())
+    if any(item.is_pipe for item in found.inputs):
+        return (
+            f"stopped; what is committed stays. A pipe cannot go on: send its events again, each counts once: {command}"
+        )
+    return f"stopped; nothing is lost. To go on: {command}"
+
+
+def _command(context: click.Context) -> str:
+    """The command that was given, as it can be typed again."""
+    words, options = ["oncefold", "run"], []
+    for parameter in context.command.params:
+        value = context.params[parameter.name or ""]
+        if isinstance(parameter, click.Argument):
+            words += [value] if isinstance(value, str) else value
+        elif value:
+            options += [parameter.opts[0]] if value is True else [parameter.opts[0], value]
+    return shlex.join(words + options)
 
 
 def _retention(text: str | None) -> Retention | None:
@@ -105,25 +148,34 @@ def _retention(text: str | None) -> Retention | None:
         raise OncefoldError(f"--retention: {error}, or forever") from None
 
 
-@contextlib.contextmanager
-def stopping(stop: threading.Event, say: Callable[[str], None]) -> Iterator[None]:
-    """Within this, Ctrl-C and SIGTERM ask the run to end after the batch at hand; a second Ctrl-C ends it at once.
+class Stop:
+    """The wish of a user or a supervisor that a run ends."""
 
-    Ending at once is safe too: the store holds whole commits only.
-    """
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        """Set when reading is to end."""
+        self.signal: int | None = None
+        """Number of the signal that asked for it."""
 
-    def handle(number: int, _: Any) -> None:
-        if stop.is_set():
+    @contextlib.contextmanager
+    def on_signals(self) -> Iterator[None]:
+        """Within this, Ctrl-C and SIGTERM end the run after the batch at hand; a second one ends it at once.
+
+        Ending at once is safe too: the store holds whole commits only.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _ask(self, number: int, _: Any) -> None:
+        if self.signal is not None:
+            show_cursor()
             os._exit(128 + number)
-        stop.set()
-        say("stopping: the batch at hand is committed first (once more ends at once; nothing is lost either way)")
-
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        self.signal = number
+        self.event.set()

@@ -108,9 +108,9 @@ class TableDecoder:
         encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         verdicts = np.zeros((len(encoded.dictionary) + 1, 2), np.bool_)
         verdicts[-1] = (False, True)
-        for code, value in enumerate(encoded.dictionary):
+        for code in range(len(encoded.dictionary)):
             try:
-                verdicts[code] = (self._scalar.deletes(value.as_py()), True)
+                verdicts[code] = (self._scalar.deletes(plain_value(encoded.dictionary, code)), True)
             except InvalidEvent:
                 verdicts[code] = (False, False)
         codes = pc.fill_null(encoded.indices.cast(pa.int64()), len(encoded.dictionary)).to_numpy(zero_copy_only=False)
@@ -192,9 +192,12 @@ def plain_value(column: pa.Array, row: int) -> Any:
     """One value as the scalar decoder reads it; times as their exact text."""
     if not column[row].is_valid:
         return None
-    if pa.types.is_timestamp(column.type):
-        count = column.slice(row, 1).cast(pa.int64())[0].as_py()
-        return format_timestamp(count * typed.UNIT_NANOS[column.type.unit])
-    if pa.types.is_date(column.type) or pa.types.is_time(column.type):
+    if not pa.types.is_temporal(column.type):
+        return column[row].as_py()
+    try:
+        if pa.types.is_timestamp(column.type):
+            return format_timestamp(column[row].value * typed.UNIT_NANOS[column.type.unit])
         return str(column[row].as_py())
-    return column[row].as_py()
+    except (ValueError, OverflowError):
+        # Beyond what a calendar can write; no text that could be taken for a time.
+        return f"{column.type} {column[row].value}"

@@ -60,6 +60,7 @@ class Engine:
         if loaded.nodes:
             self._trees.restore(loaded.places, loaded.nodes, loaded.totals)
         self._pending = _Pending()
+        self._path = store.path
         self._broken = False
 
     @contextmanager
@@ -69,7 +70,7 @@ class Engine:
         Raises StoreError if it is broken already.
         """
         if self._broken:
-            raise StoreError("an earlier batch or commit was cut short; open the store again to go on from its last commit")
+            raise StoreError(f"{self._path}: an earlier batch or commit was cut short; open the store again to go on")
         try:
             yield
         except BaseException:

@@ -145,7 +145,8 @@ class Session:
     def _commit(self) -> int:
         """The number of the commit that holds all that was folded."""
         if self._engine.has_pending:
-            self._store.commit(self._engine.take_commit())
+            with self._engine.intact():
+                self._store.commit(self._engine.take_commit())
         return self._engine.last_commit
 
     def __enter__(self) -> Self:

@@ -49,13 +49,14 @@ def _decimal_type(values: Sequence[Decimal | None], scale: int) -> pa.DataType:
 def amount_columns(
     taken: Sequence[str], scales: Mapping[str, int], amounts: Sequence[Mapping[str, Decimal]], prefix: str = ""
 ) -> Iterator[Column]:
-    """A column for each measure. Its name is the measure's, after `sum_` where another column has that already."""
-    used = set(taken)
+    """A column for each measure. Its name is the measure's, after `sum_` where a column of another kind has that."""
+    used = {*taken, *(f"{prefix}{measure}" for measure in scales)}
     for measure, scale in scales.items():
         name = f"{prefix}{measure}"
-        while name in used:
-            name = f"sum_{name}"
-        used.add(name)
+        if name in taken:
+            while name in used:
+                name = f"sum_{name}"
+            used.add(name)
         yield Column(name, "decimal", [row.get(measure) for row in amounts], scale)
 
 

@@ -14,6 +14,9 @@ from oncefold.store.damaged import DamagedError
 BUSY_MS = 5_000
 """How long to wait for another connection's short lock, milliseconds."""
 
+LEAST_SQLITE = (3, 37, 0)
+"""The first with STRICT tables."""
+
 CACHED_STATEMENTS = 256
 BULK_ROWS = 512
 """Rows of one INSERT statement; a power of two, and with a table's columns within SQLite's 32,766 parameters."""
@@ -44,6 +47,16 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Close it."""
+
+
+def require_sqlite() -> None:
+    """Raises StoreError if this Python's SQLite is too old to know the store's tables."""
+    if sqlite3.sqlite_version_info < LEAST_SQLITE:
+        least = ".".join(map(str, LEAST_SQLITE))
+        raise StoreError(
+            f"a store needs SQLite {least} or newer, and this Python has {sqlite3.sqlite_version}; "
+            "use a Python with a newer one, such as those of python.org, uv or conda"
+        )
 
 
 def connect_writer(path: Path) -> Connection:

@@ -36,6 +36,8 @@ def prepare(connection: Connection, path: Path, pipeline: Pipeline, created: int
     if scalar(connection, "PRAGMA journal_mode = WAL") != "wal":
         raise StoreError(f"{path}: its file system cannot hold a write-ahead log; put the store on a local disk")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA fullfsync = ON")  # macOS does not wait for the disk otherwise
+    connection.execute("PRAGMA checkpoint_fullfsync = ON")
     connection.execute("PRAGMA secure_delete = OFF")
     connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {wal_bytes // PAGE_SIZE}")

@@ -22,7 +22,7 @@ from oncefold.store.answers import (
     Verified,
 )
 from oncefold.store.commit import Conflict, Reject, States
-from oncefold.store.connection import BUSY_MS, Connection, explaining, scalar, transaction, wal_of
+from oncefold.store.connection import BUSY_MS, Connection, explaining, require_sqlite, scalar, transaction, wal_of
 from oncefold.store.filecheck import check_readable
 from oncefold.store.load import new_states, read_states
 from oncefold.store.paging import Paging
@@ -82,6 +82,7 @@ class Reader:
 
         Raises StoreError if there is no store or it cannot be read.
         """
+        require_sqlite()
         check_readable(Path(path))
         return cls(Path(path), connect)
 

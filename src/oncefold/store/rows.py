@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from json.encoder import encode_basestring
 
 import numpy as np
 import pyarrow as pa
@@ -15,13 +16,11 @@ from oncefold.store.commit import Commit, Conflict, NewNode, NodeColumns, Page, 
 from oncefold.store.connection import Connection, insert, scalar
 from oncefold.store.damaged import DamagedError
 
-_JSON = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
-
 
 def write_places(connection: Connection, first: int, places: Sequence[tuple[str, ...]]) -> None:
     """Labels of new places, with ids that go on from `first`."""
     if places:
-        labels = list(map(_JSON.encode, places))
+        labels = ["[" + ",".join(map(encode_basestring, place)) + "]" for place in places]
         insert(connection, "place", (range(first, first + len(places)), labels))
 
 

@@ -15,7 +15,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.store import blobs, rows
 from oncefold.store.commit import Commit
-from oncefold.store.connection import Connection, connect_writer, explaining, transaction
+from oncefold.store.connection import Connection, connect_writer, explaining, require_sqlite, transaction
 from oncefold.store.filecheck import check_writable
 from oncefold.store.load import Allocate, Loaded, load
 from oncefold.store.lock import WriterLock
@@ -95,6 +95,7 @@ class Store:
         StoreError for everything else that stands in the way; each says what to do.
         """
         path = Path(path)
+        require_sqlite()
         check_writable(path)
         lock = WriterLock(path)
         lock.acquire()
