@@ -149,13 +149,17 @@ class ColumnarForm:
 
     def states(self) -> dict[str, Stored]:
         """The state of every key."""
-        return self._stored(self.state.states(0, self.state.count), [self.state.key(row) for row in range(self.state.count)])
+        return self._stored(
+            self.state.states(0, self.state.count), [self.state.key(row) for row in range(self.state.count)]
+        )
 
     def _stored(self, states: States, keys: Sequence[str]) -> dict[str, Stored]:
         contents = self._contents(states.place, states.measures)
         return {key: Stored(int(v), c) for key, v, c in zip(keys, states.version, contents, strict=True)}
 
-    def _contents(self, places: Iterable[int], measures: "np.ndarray[tuple[int, int], np.dtype[np.int64]]") -> list[Content]:
+    def _contents(
+        self, places: Iterable[int], measures: "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
+    ) -> list[Content]:
         return [
             Content(None) if place == NO_PLACE else Content(self.trees.labels(place), tuple(values))
             for place, values in zip(places, measures.T.tolist(), strict=True)
@@ -200,7 +204,10 @@ class ColumnarForm:
 
     def _amounts(self, columns: NodeColumns) -> dict[int, Total]:
         assert ((columns.low >= 0) & (columns.low < 2**32)).all()
-        sums = [[(h << 32) + w for h, w in zip(high, low, strict=True)] for high, low in zip(columns.high.T.tolist(), columns.low.T.tolist(), strict=True)]
+        sums = [
+            [(h << 32) + w for h, w in zip(high, low, strict=True)]
+            for high, low in zip(columns.high.T.tolist(), columns.low.T.tolist(), strict=True)
+        ]
         return {
             number: Total(count, tuple(values))
             for number, count, values in zip(columns.node.tolist(), columns.count.tolist(), sums, strict=True)
@@ -210,7 +217,9 @@ class ColumnarForm:
         return Node(self.nodes[number].rollup, self.nodes[number].labels)
 
 
-def hold_together(pipeline: Pipeline, batches: Sequence[Sequence[Event]], scalar: ScalarForm | None = None) -> ColumnarForm:
+def hold_together(
+    pipeline: Pipeline, batches: Sequence[Sequence[Event]], scalar: ScalarForm | None = None
+) -> ColumnarForm:
     """Fold the batches in both forms and compare all that either says after each; gives the columnar one."""
     scalar = ScalarForm(pipeline) if scalar is None else scalar
     columnar = ColumnarForm(pipeline)

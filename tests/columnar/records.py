@@ -41,7 +41,21 @@ _NUMBERS = (
     "999999999999999999.5", "999999999999999999.4", "99999999999999999.995", "9" * 5_000, "0." + "5" * 5_000,
     "1616413258.8997", "1616413258899.7", "-62135596800", "1234567890123456789", "9000000000", "-9000000000",
 )  # fmt: skip
-_ODD_NUMERALS = ("007", "+1", "+0.5", "5.", ".5", "+.5e1", " 1", "1 ", "1,5", "１", "00000000000000000000001", "-", "")
+_ODD_NUMERALS = (
+    "007",
+    "+1",
+    "+0.5",
+    "5.",
+    ".5",
+    "+.5e1",
+    " 1",
+    "1 ",
+    "1,5",
+    "\uff11",
+    "00000000000000000000001",
+    "-",
+    "",
+)
 _TIMES = (
     "2021-03-22", "2021-03-22T11:00:58.8997Z", "2021-03-22 11:00:58", "2021-03-22t11:00:58z", "1969-12-31T23:59:59Z",
     "2021-03-22T11:00:58+05:30", "2021-03-22T11:00:58-23:59", "2021-03-22T11:00:58+24:00", "2021-02-29",
@@ -50,7 +64,7 @@ _TIMES = (
     "2021-01-00", "1677-09-21T00:12:44Z", "1677-09-20", "2262-04-11T23:47:16Z", "2262-04-12", "1699-12-31",
     "1700-01-01", "2250-12-31T23:59:59.999999999Z", "2251-01-01", "0001-01-01", "9999-12-31", "2021-03-22T11:00",
     "2021-03-22T11:00:58.Z", "2021-03-22T11:00:58Z ", "2021-03-22X11:00:58Z", "2021-3-22", "20210322",
-    "2021-03-22T11:00:58+0530", "2021-03-22T1a:00:58Z", "1970-01-01T00:00:00-00:01", "2021-03-22T", "2021-03-2２",
+    "2021-03-22T11:00:58+0530", "2021-03-22T1a:00:58Z", "1970-01-01T00:00:00-00:01", "2021-03-22T", "2021-03-2\uff12",
 )  # fmt: skip
 
 
@@ -129,7 +143,9 @@ class Values:
         if places and rng.random() < 0.8:
             token += "." + str(rng.randrange(10**places)).rjust(places, "0")[: rng.randint(1, places)]
         if self.odd():
-            token += "0" * (places if "." in token else 0) + rng.choice(["0", "5", "50", "50001", "49999", "6", "0" * 18])
+            token += "0" * (places if "." in token else 0) + rng.choice(
+                ["0", "5", "50", "50001", "49999", "6", "0" * 18]
+            )
         if self.odd():
             token = rng.choice(_NUMBERS)
         if self.odd():
@@ -144,9 +160,9 @@ class Values:
         if rng.random() < 0.5:
             fraction = f".{rng.randrange(10**places):0{places}d}" if places and rng.random() < 0.5 else ""
             return str(rng.randrange(-(10**9), 4 * 10**9) * 10 ** (9 - places)) + fraction
-        least, most = (0, 99) if self.odd() else (1, 23)
-        parts = [rng.randint(least, most) for _ in range(5)]
-        day = f"{rng.randint(1690, 2260) if least == 0 else rng.randint(1900, 2100):04d}-{min(parts[0], 12 + most // 99):02d}-{parts[1]:02d}"
+        first, last, least, most = (1690, 2260, 0, 99) if self.odd() else (1900, 2100, 1, 12)
+        year, parts = rng.randint(first, last), [rng.randint(least, most) for _ in range(5)]
+        day = f"{year:04d}-{parts[0]:02d}-{parts[1]:02d}"
         fraction = f".{rng.randrange(10 ** rng.randint(1, 9))}" if rng.random() < 0.5 else ""
         zone = rng.choice(["Z", "z", "", "+01:00", "-12:34"])
         return f'"{day}{rng.choice("T t")}{parts[2]:02d}:{parts[3]:02d}:{parts[4]:02d}{fraction}{zone}"'
@@ -282,7 +298,9 @@ def _plant(tree: dict[str, Any], segments: Sequence[str], value: str) -> None:
     tree.setdefault(segments[-1], value)
 
 
-_BYTES = [bytes([b]) for b in b'\n\n\r\t "\\{}[]:,.-+0159eEuntf\x00\x01\x1f\x20\x7f\x80\xc3\xa9\xe2\xf0\xff\xef\xbb\xbf;/']
+_BYTES = [
+    bytes([b]) for b in b'\n\n\r\t "\\{}[]:,.-+0159eEuntf\x00\x01\x1f\x20\x7f\x80\xc3\xa9\xe2\xf0\xff\xef\xbb\xbf;/'
+]
 
 
 def mutated(block: bytes, rng: Random, times: int) -> bytes:

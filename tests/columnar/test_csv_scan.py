@@ -40,9 +40,7 @@ DELIMITERS = st.sampled_from([",", ",", ";", "\t", "|", " ", "x", "0"])
 ALPHABET = ['"', '""', ",", "\n", "\r\n", "a", '"a"', ',"', '",', '"\n', "\r", "é", "\0"]
 
 
-def read_csv(
-    pipeline: Pipeline, block: bytes, header: Sequence[str], delimiter: str = ",", offset: int = 0
-) -> Read:
+def read_csv(pipeline: Pipeline, block: bytes, header: Sequence[str], delimiter: str = ",", offset: int = 0) -> Read:
     """A block as the columnar form reads it."""
     return of_batch(TextDecoder(pipeline).csv(block, SOURCE, offset, header, delimiter))
 
@@ -102,7 +100,9 @@ def test_deletes_are_read_without_the_scalar_decoder(value: str) -> None:
 @given(SEEDS, DELIMITERS.filter(lambda d: d not in "x0 "))
 @effort(10)
 def test_usual_rows_never_need_the_scalar_decoder(seed: int, delimiter: str) -> None:
-    pipeline = parse_toml('name="u"\n[event]\nkey="k"\nversion="v"\n[rollups]\nr=["a.b","c"]\n[measures]\nm={sum="m",scale=3}\n')
+    pipeline = parse_toml(
+        'name="u"\n[event]\nkey="k"\nversion="v"\n[rollups]\nr=["a.b","c"]\n[measures]\nm={sum="m",scale=3}\n'
+    )
     records = Records(pipeline, Random(seed), odds=0)
     header = records.header()
     block = records.rows(50, header, delimiter)
@@ -191,8 +191,8 @@ ROWS = [
     ROW.replace(b"Norway", b"\xc3\xa5"), ROW.replace(b"x", b"\xc3\xa5"), ROW.replace(b"Norway", b"\xed\xa0\x80"),
     b"\xef\xbb\xbf" + ROW, ROW.replace(b"Norway", b"a/b\\c"), ROW.replace(b"Norway", b"-0"),
     ROW.replace(b"2021-03-22", b""), ROW.replace(b"2021-03-22", b"2021-02-29"), ROW.replace(b"1616413258", b""),
-    ROW.replace(b"17", b"1.5"), ROW.replace(b"17", b" 17"), ROW.replace(b"0.125", b""), ROW.replace(b"0.125", b"0.1255"),
-    ROW.replace(b"upsert", b"delete").replace(b"0.125", b"nothing"), ROW.replace(b"Norway", b"x" * KEY_BYTES),
+    ROW.replace(b"17", b"1.5"), ROW.replace(b"17", b" 17"), ROW.replace(b"0.125", b""),
+    ROW.replace(b"0.125", b"0.1255"), ROW.replace(b"upsert", b"delete").replace(b"0.125", b"nothing"), ROW.replace(b"Norway", b"x" * KEY_BYTES),
     ROW.replace(b"Norway", b"x" * (KEY_BYTES - 11)), ROW.replace(b"Europe", b"x" * LABEL_BYTES),
     ROW.replace(b"Europe", b"x" * (LABEL_BYTES + 1)), ROW.replace(b"x", b"x" * 200_000),
     ROW.replace(b"x", b'"' + b'""' * 100_000 + b'"'), ROW.replace(b"17", b"1" + b"0" * 200_000),

@@ -41,7 +41,9 @@ MANY = replace(
     rollups=tuple(Rollup(f"r{n}", levels) for n, levels in enumerate(itertools.permutations((A, B, C)))),
     measures=tuple(replace(VALUE, name=f"m{n}") for n in range(5)),
 )
-PIPELINES = st.sampled_from([PIPELINE, PIPELINE, BARE, MANY, replace(PIPELINE, measures=()), replace(BARE, measures=(VALUE,))])
+PIPELINES = st.sampled_from(
+    [PIPELINE, PIPELINE, BARE, MANY, replace(PIPELINE, measures=()), replace(BARE, measures=(VALUE,))]
+)
 HALVES = [0, 1, 2**31, 2**32 - 1, 2**32, 2**33 + 1, MEASURE_LIMIT - 1]
 
 
@@ -95,7 +97,9 @@ def long_stream(rng: Random, pipeline: Pipeline, length: int, keys: int, labels:
             continue
         content = DELETED
         if rng.random() < 0.9:
-            leaf = tuple(rng.choice(["", "a" * rng.randrange(300), "é"]) + str(rng.randrange(labels)) for _ in pipeline.levels)
+            leaf = tuple(
+                rng.choice(["", "a" * rng.randrange(300), "é"]) + str(rng.randrange(labels)) for _ in pipeline.levels
+            )
             content = Content(leaf, tuple(rng.choice(signs) * rng.choice(HALVES) for _ in pipeline.measures))
         key = str(rng.randrange(keys)) * rng.choice([1, 1, 5])
         past.append(Event(key, rng.randrange(4), content))
@@ -105,7 +109,9 @@ def long_stream(rng: Random, pipeline: Pipeline, length: int, keys: int, labels:
 def test_sums_are_wider_than_64_bits() -> None:
     for sign in (-1, 1):
         stream = [Event(str(n), 0, Content(("a", "b", "c"), (sign * (MEASURE_LIMIT - 1), sign))) for n in range(60)]
-        columnar = hold_together(PIPELINE, [*cut(stream, [7, 30]), [replace(e, version=1, content=DELETED) for e in stream[5:]]])
+        columnar = hold_together(
+            PIPELINE, [*cut(stream, [7, 30]), [replace(e, version=1, content=DELETED) for e in stream[5:]]]
+        )
         assert columnar.trees.totals()[2, ()] == (5, (5 * sign * (MEASURE_LIMIT - 1), 5 * sign))
 
 
@@ -128,7 +134,11 @@ LABELS = ["", "\x00", "a", "aa", "b", "ab" * 200, "b" * 255, "b" * 256, "b" * 25
 @pytest.mark.parametrize(("one", "other"), list(itertools.permutations(LABELS, 2)))
 def test_leaves_compare_by_the_bytes_of_their_labels(one: str, other: str) -> None:
     """Not by their lengths, which stand before them: a long label may be less than a short one."""
-    for pair in [((one, "", ""), (other, "", "")), (("x", one, "z"), ("x", other, "a")), ((one, other, ""), (other, one, ""))]:
+    for pair in [
+        ((one, "", ""), (other, "", "")),
+        (("x", one, "z"), ("x", other, "a")),
+        ((one, other, ""), (other, one, "")),
+    ]:
         stream = [Event("k", 1, Content(leaf, (0, 0))) for leaf in pair]
         state = hold_together(PIPELINE, [stream]).states()["k"]
         assert state.content.labels == max(pair, key=lambda leaf: [label.encode() for label in leaf])
@@ -149,7 +159,13 @@ def test_outcomes_are_those_of_the_specification() -> None:
     leaf, less = Content(("b", "b", "b"), (1, 1)), Content(("a", "b", "b"), (9, 9))
     stream = [
         *[Event("k", 2, leaf), Event("k", 2, leaf), Event("k", 1, less), Event("k", 2, less), Event("k", 3, leaf)],
-        *[Event("k", 3, DELETED), Event("k", 3, leaf), Event("k", 4, DELETED), Event("n", 0, DELETED), Event("n", 1, leaf)],
+        *[
+            Event("k", 3, DELETED),
+            Event("k", 3, leaf),
+            Event("k", 4, DELETED),
+            Event("n", 0, DELETED),
+            Event("n", 1, leaf),
+        ],
     ]
     changes = ColumnarForm(PIPELINE).step(stream).changes
     assert [change.outcome.name for change in changes] == [

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -39,9 +40,7 @@ class Read:
 
     def __add__(self, other: "Read") -> "Read":
         times = [time for time in (self.newest_time, other.newest_time) if time is not None]
-        return Read(
-            self.records + other.records, max(times, default=None), self.rejects + other.rejects
-        )
+        return Read(self.records + other.records, max(times, default=None), self.rejects + other.rejects)
 
 
 def timeless(event: Event) -> Event:
@@ -51,7 +50,7 @@ def timeless(event: Event) -> Event:
 
 def of_batch(batch: Batch) -> Read:
     """A batch in plain words; also checks that its columns fit together."""
-    leaves = [batch.places.data[a:b].tobytes() for a, b in zip(batch.places.offsets, batch.places.offsets[1:], strict=False)]
+    leaves = [batch.places.data[a:b].tobytes() for a, b in pairwise(batch.places.offsets)]
     assert len(set(leaves)) == len(leaves) == len(batch.places)
     labels = [decode_leaf(leaf) for leaf in leaves]
     records = [(int(batch.where[row]), _event(batch, row, labels)) for row in range(len(batch))]
@@ -101,7 +100,7 @@ def _split(block: bytes, newlines: Sequence[int]) -> list[bytes]:
     ends = [0, *(at + 1 for at in newlines)]
     if ends[-1] < len(block):
         ends.append(len(block))
-    return [block[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+    return [block[a:b] for a, b in pairwise(ends)]
 
 
 def cut_csv(block: bytes, delimiter: str) -> list[bytes]:

@@ -12,6 +12,7 @@ from oncefold.core.errors import QuestionError
 from oncefold.questions import Questions
 from oncefold.questions.progress import SourceProgress, progress_of
 from oncefold.questions.questions import check
+from oncefold.sources.position import FileState
 from oncefold.store.answers import Position
 from oncefold.store.commit import SourcePosition
 from oncefold.store.reader import Reader
@@ -116,8 +117,6 @@ def test_positions_of_other_sources_are_shown_as_they_are() -> None:
 
 def test_real_positions_are_understood(tmp_path: Path) -> None:
     """What the sources write today is what the status reads."""
-    from oncefold.sources.position import FileState
-
     state = FileState("text", 12, 12, "h", "t").position(str(tmp_path))
     assert isinstance(state, SourcePosition)
     assert progress_of(Position(state.source, state.state, 1)).read_bytes == 12

@@ -110,8 +110,8 @@ def test_the_past_is_named_by_commit_text_or_datetime(tmp_path: Path) -> None:
         (-1, "there is no commit -1"),
         ("yesterday", "neither a commit's number nor a time"),
         ("2026-13-01", "is not a date"),
-        (datetime(2026, 1, 1), "has no time zone"),  # noqa: DTZ001 - that is the point
-        (datetime(2026, 1, 1).date(), "a datetime says which moment"),  # noqa: DTZ001
+        (datetime(2026, 1, 1), "has no time zone"),
+        (datetime(2026, 1, 1).date(), "a datetime says which moment"),
         (1.5, "not by a float"),
     ],
 )

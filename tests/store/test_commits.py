@@ -159,3 +159,14 @@ def test_after_an_error_only_close_is_left(path: Path) -> None:
     store.close()
     with pytest.raises(StoreError, match="closed"):
         store.load()
+
+
+def test_a_commit_that_does_not_go_on_from_the_last_is_refused(path: Path) -> None:
+    folder = Folder()
+    first, second = (Batch([Event(key, 1, Content((key, "emea"), (1, 1)))], 1) for key in "ab")
+    skipped = folder.commit(first)
+    with Store.open(path, PIPELINE) as store:
+        store.load()
+        with pytest.raises(StoreError, match=r"does not fit the store \(row, place, node, total, new node\)"):
+            store.commit(folder.commit(second))
+        store.commit(skipped)

@@ -1,7 +1,6 @@
 """Known-wrong stores: the enumeration of crash points must catch each, or it proves nothing."""
 
 from collections.abc import Callable
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,8 @@ from oncefold.core.errors import StoreError
 from oncefold.store import blobs, opening, rows, segments, upkeep, writer
 from oncefold.store.tiers import Segment
 from tests.store import test_crash_points as crash_points
-from tests.tools.faulty_vfs import Failure
+from tests.store.model import SECOND
+from tests.store.test_upkeep import test_what_is_older_than_the_retention_goes_when_pages_hold_it as forgetting
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -49,36 +49,26 @@ def merging_takes_two_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def needed_changes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     careful = upkeep.Forgetting.step
-    monkeypatch.setattr(
-        upkeep.Forgetting, "step", lambda self, now, needed_from: careful(self, now, max(needed_from, 4))
-    )
+    monkeypatch.setattr(upkeep.Forgetting, "step", lambda self, now, needed_from: careful(self, now, now // SECOND))
 
 
 def what_a_failed_sync_left_is_built_upon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "empty_wal", lambda connection: True)
 
 
-PLANTED: list[Plant] = [
-    disk_is_not_waited_for,
-    positions_are_committed_apart,
-    merging_takes_two_transactions,
-    needed_changes_are_forgotten,
-    what_a_failed_sync_left_is_built_upon,
+PLANTED: list[tuple[Plant, Callable[[Path], None]]] = [
+    (disk_is_not_waited_for, crash_points.test_power_is_lost_before_every_step),
+    (positions_are_committed_apart, crash_points.test_power_is_lost_before_every_step),
+    (merging_takes_two_transactions, crash_points.test_power_is_lost_before_every_step),
+    (needed_changes_are_forgotten, lambda memory: forgetting(memory / "store.db")),
+    (what_a_failed_sync_left_is_built_upon, crash_points.test_syncs_fail_and_power_is_lost_after_going_on),
 ]
 
 
-@pytest.mark.parametrize("plant", PLANTED, ids=lambda plant: plant.__name__)
-def test_a_planted_fault_is_caught(memory: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant) -> None:
+@pytest.mark.parametrize(("plant", "catches"), PLANTED, ids=[plant.__name__ for plant, _ in PLANTED])
+def test_a_planted_fault_is_caught(
+    memory: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, catches: Callable[[Path], None]
+) -> None:
     plant(monkeypatch)
-    numbers = count()
-
-    def folder() -> Path:
-        made = memory / str(next(numbers))
-        made.mkdir()
-        return made
-
     with pytest.raises((AssertionError, StoreError)):
-        crash_points.test_a_run_without_faults_uses_everything(folder())
-        crash_points.test_power_is_lost_before_every_step(folder())
-        crash_points.test_syncs_fail_and_power_is_lost_after_going_on(folder())
-        crash_points.test_every_step_fails_in_turn(folder(), Failure.IO_ERROR, lasting=False, every=1)
+        catches(memory)

@@ -8,7 +8,7 @@ import click
 
 from oncefold.cli import words
 from oncefold.cli.options import FORMATS, ask, format_options, limit_option, store_option
-from oncefold.cli.output import Reply
+from oncefold.cli.output import Reply, plain_rows
 from oncefold.cli.screen import Grid, Screen
 
 if TYPE_CHECKING:
@@ -98,9 +98,6 @@ def _left_out(found: Explanation) -> str:
 
 
 def _document(found: Explanation) -> dict[str, Any]:
-    rows = found.to_dicts()
-    for row in rows:
-        del row["commit"]
     return {
         "commit": found.commit.number,
         "commit_time": found.commit.time_text,
@@ -110,5 +107,5 @@ def _document(found: Explanation) -> dict[str, Any]:
         "sums": dict(found.sums),
         "complete": found.complete,
         "adds_up": found.adds_up if found.complete else None,
-        "rows": rows,
+        "rows": list(plain_rows(found, "commit")),
     }

@@ -8,7 +8,7 @@ import click
 
 from oncefold.cli import words
 from oncefold.cli.options import FORMATS, STATUS_WORDS, ask, format_options, store_option
-from oncefold.cli.output import Reply
+from oncefold.cli.output import Reply, plain_rows
 from oncefold.cli.screen import Grid, Screen
 
 if TYPE_CHECKING:
@@ -86,9 +86,6 @@ def _leaf(row: Arrival) -> str:
 
 
 def _document(found: History) -> dict[str, Any]:
-    rows = found.to_dicts()
-    for row in rows:
-        del row["key"]
     return {
         "commit": found.commit.number,
         "commit_time": found.commit.time_text,
@@ -100,5 +97,5 @@ def _document(found: History) -> dict[str, Any]:
             "values": dict(found.stands.values),
         },
         "forgotten_to": None if found.forgotten_to is None else found.forgotten_to.number,
-        "rows": rows,
+        "rows": list(plain_rows(found, "key")),
     }

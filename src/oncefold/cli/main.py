@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -62,7 +62,22 @@ Exit status: 0 all is well, 1 something was found wrong, 2 the question or the c
 130 interrupted."""
 
 
-@click.group(cls=LazyGroup, sections=SECTIONS, epilog=_EPILOG, context_settings={"max_content_width": 110})
+class _Root(LazyGroup):
+    """The group of all commands."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command. A reader of the output who leaves early is no failure (click would exit with 1)."""
+        try:
+            try:
+                return super().invoke(ctx)
+            finally:
+                sys.stdout.flush()
+        except BrokenPipeError:
+            _discard_stdout()
+            raise click.exceptions.Exit(0) from None
+
+
+@click.group(cls=_Root, sections=SECTIONS, epilog=_EPILOG, context_settings={"max_content_width": 110})
 @click.version_option(package_name="oncefold", message="%(prog)s %(version)s")
 def oncefold() -> None:
     """Exactly-once aggregation of event streams: exact totals along a tree, in one file."""
@@ -72,7 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status. Expected errors are one line on stderr, never a stack trace."""
     try:
         status = oncefold.main(args=arguments, prog_name="oncefold", standalone_mode=False)
-        sys.stdout.flush()
     except OncefoldError as error:
         return _failed(str(error))
     except click.ClickException as error:
@@ -80,9 +94,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPT_STATUS
-    except BrokenPipeError:
-        _discard_stdout()
-        return 0
     return status if isinstance(status, int) else 0
 
 

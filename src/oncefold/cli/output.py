@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import os
+import re
 import sys
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from oncefold.questions.answers import Answer
+    from oncefold.questions.columns import Column
 
-_QUOTED = frozenset('",\r\n')
+_QUOTED = re.compile(r'[",\r\n]|^\s|\s$')
 _VERSION = "version"
 """A whole number that JSON readers might turn into a float; it is written as text, as sums are."""
 
@@ -60,12 +62,12 @@ class Reply:
             self.screen(Screen(text))
             file.write(text.getvalue().encode())
         elif form == "json":
-            file.write(json.dumps(_plain(self.document()), indent=2, ensure_ascii=False).encode() + b"\n")
+            file.write(json.dumps(self.document(), indent=2, ensure_ascii=False, default=_exact).encode() + b"\n")
         elif self.rows is None:
             raise OncefoldError(f"this answer has no form {form}; there is table and json")
         elif form == "jsonl":
-            for row in self.rows.to_dicts():
-                file.write(json.dumps(_plain(row), ensure_ascii=False).encode() + b"\n")
+            for row in plain_rows(self.rows):
+                file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
         elif form == "csv":
             _write_csv(self.rows, file)
         else:
@@ -108,24 +110,31 @@ def _replacing(output: Path) -> Iterator[IO[bytes]]:
         raise
 
 
-def _plain(value: Any) -> Any:
-    """The value as JSON has it: sums, versions and times as exact text, bytes as text or in base 64."""
-    if isinstance(value, dict):
-        return {name: item for key, inner in value.items() for name, item in _item(key, inner)}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return f"{value:f}" if isinstance(value, Decimal) else value
+def _exact(value: object) -> str:
+    """A sum in a document."""
+    assert isinstance(value, Decimal)
+    return f"{value:f}"
 
 
-def _item(key: str, value: Any) -> Iterator[tuple[str, Any]]:
-    if isinstance(value, bytes):
-        text, encoded = _texts(value)
-        yield key, text
-        yield f"{key}_base64", encoded
-    elif key == _VERSION and isinstance(value, int):
-        yield key, str(value)
+def plain_rows(answer: Answer, *without: str) -> Iterator[dict[str, Any]]:
+    """The rows as JSON has them: sums, versions and times as exact text, bytes as text or in base 64."""
+    columns = [item for column in answer.columns() if column.name not in without for item in _plain(column)]
+    names = [name for name, _ in columns]
+    for row in zip(*(values for _, values in columns), strict=True):
+        yield dict(zip(names, row, strict=True))
+
+
+def _plain(column: Column) -> Iterator[tuple[str, Sequence[Any]]]:
+    if column.kind == "bytes":
+        pairs = [_texts(value) for value in column.values]
+        yield column.name, [text for text, _ in pairs]
+        yield f"{column.name}_base64", [encoded for _, encoded in pairs]
+    elif column.kind == "decimal":
+        yield column.name, [None if value is None else f"{value:f}" for value in column.values]
+    elif column.name == _VERSION:
+        yield column.name, [None if value is None else str(value) for value in column.values]
     else:
-        yield key, _plain(value)
+        yield column.name, column.values
 
 
 def _texts(raw: bytes) -> tuple[str | None, str | None]:
@@ -136,27 +145,18 @@ def _texts(raw: bytes) -> tuple[str | None, str | None]:
         return None, base64.b64encode(raw).decode()
 
 
-def _write_csv(rows: Answer, file: IO[bytes]) -> None:
+def _write_csv(answer: Answer, file: IO[bytes]) -> None:
     """RFC 4180 but for its line ends: null is nothing, an empty text is a pair of quotes."""
-    names = [name for field in rows.to_arrow().schema for name in _csv_names(field.name, str(field.type))]
-    file.write(_csv_line(names))
-    for row in map(_plain, rows.to_dicts()):
-        file.write(_csv_line([row[name] for name in names]))
-
-
-def _csv_names(name: str, kind: str) -> tuple[str, ...]:
-    return (name, f"{name}_base64") if kind == "binary" else (name,)
-
-
-def _csv_line(cells: Sequence[Any]) -> bytes:
-    return (",".join(map(_cell, cells)) + "\n").encode()
+    columns = [item for column in answer.columns() for item in _plain(column)]
+    lines = zip(*([name, *map(_cell, values)] for name, values in columns), strict=True)
+    file.writelines((",".join(line) + "\n").encode() for line in lines)
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
     text = str(value)
-    if not text or _QUOTED & {*text} or text.strip() != text:
+    if not text or _QUOTED.search(text):
         return '"' + text.replace('"', '""') + '"'
     return text
 

@@ -105,7 +105,7 @@ class TerminalReporter(Reporter):
 
         self._bar = Bar(
             TextColumn("{task.fields[bytes]}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=12),
             TextColumn("{task.fields[rate]}"),
             TextColumn("{task.fields[outcomes]}"),
             TimeRemainingColumn(elapsed_when_finished=True),
@@ -131,9 +131,9 @@ class TerminalReporter(Reporter):
         self._bar.update(
             self._task,
             completed=progress.consumed_bytes,
-            bytes=consumed if self._total is None else f"{consumed} of {size(self._total)}",
-            rate=f"{progress.events / max(now - self._began, 1e-3):,.0f} events/s",
-            outcomes=outcomes(progress.counts),
+            bytes=consumed if self._total is None else f"{consumed} / {size(self._total)}",
+            rate=f"{compact(progress.events / max(now - self._began, 1e-3))} events/s",
+            outcomes=outcomes(progress.counts, compact),
         )
         self._bar.refresh()
 
@@ -152,14 +152,23 @@ def show_cursor() -> None:
         os.write(2, b"\x1b[?25h")
 
 
-def outcomes(counts: "Mapping[Outcome, int]") -> str:
+def outcomes(counts: "Mapping[Outcome, int]", written: Callable[[int], str] = "{:,}".format) -> str:
     """`1,204 accepted, 96 duplicate, 3 stale`: those that occurred, accepted always."""
     counts = Counter(counts)
     accepted = counts[Outcome.INSERTED] + counts[Outcome.CORRECTED] + counts[Outcome.DELETED]
     conflicts = counts[Outcome.CONFLICT_WON] + counts[Outcome.CONFLICT_LOST]
     shown = [(accepted, "accepted"), (counts[Outcome.DUPLICATE], "duplicate"), (counts[Outcome.STALE], "stale")]
     shown += [(conflicts, "in conflict"), (counts[Outcome.REJECTED], "rejected")]
-    return ", ".join(f"{number:,} {word}" for number, word in shown if number or word == "accepted")
+    return ", ".join(f"{written(number)} {word}" for number, word in shown if number or word == "accepted")
+
+
+def compact(number: float) -> str:
+    """A number in few characters, for a line that is redrawn: `1.71 M`."""
+    for unit in ("", " k", " M"):
+        if number < 999.5:
+            return f"{number:.3g}{unit}"
+        number /= 1_000
+    return f"{number:.3g} G"
 
 
 def size(number: int) -> str:

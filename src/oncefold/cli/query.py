@@ -8,7 +8,7 @@ import click
 
 from oncefold.cli import words
 from oncefold.cli.options import FORMATS, STATUS_WORDS, ask, format_options, number_or_all, store_option
-from oncefold.cli.output import Reply
+from oncefold.cli.output import Reply, plain_rows
 from oncefold.cli.screen import Grid, Screen
 
 if TYPE_CHECKING:
@@ -93,13 +93,10 @@ def _footer(totals: Totals) -> str:
 
 
 def _document(totals: Totals) -> dict[str, Any]:
-    rows = totals.to_dicts()
-    for row in rows:
-        del row["commit"], row["rollup"]
     return {
         "commit": totals.commit.number,
         "commit_time": totals.commit.time_text,
         "newest_event": totals.newest_event_text,
         "rollup": totals.rollup,
-        "rows": rows,
+        "rows": list(plain_rows(totals, "commit", "rollup")),
     }

@@ -9,7 +9,7 @@ import click
 from oncefold.cli import words
 from oncefold.cli.lazy import Lazy, LazyGroup, Section
 from oncefold.cli.options import FORMATS, STATUS_WORDS, ask, format_options, limit_option, store_option
-from oncefold.cli.output import Reply
+from oncefold.cli.output import Reply, plain_rows
 from oncefold.cli.screen import Grid, Screen
 
 if TYPE_CHECKING:
@@ -148,5 +148,5 @@ def _document(found: Rejects | Conflicts) -> dict[str, Any]:
         "commit": found.commit.number,
         "commit_time": found.commit.time_text,
         "total": found.total,
-        "rows": found.to_dicts(),
+        "rows": list(plain_rows(found)),
     }

@@ -49,7 +49,7 @@ _WRONG = frozenset(["truncated", "replaced", "unreadable"])
 @click.option("--delimiter", help="The character between the cells of CSV.")
 @click.option("--follow", "-f", is_flag=True, help="Go on reading as files grow and new ones come.")
 @click.option("--reread", is_flag=True,
-              help="Read every file from its start; safe, since an event counts once however often it comes.")  # fmt: skip
+              help="Read every file from its start; safe, as an event counts once however often it comes.")  # fmt: skip
 @click.option("--retention", help="How long history and --as-of reach back: 12h, 30d, forever. [default: 30d]")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 def run(  # noqa: PLR0913

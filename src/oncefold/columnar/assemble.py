@@ -172,12 +172,10 @@ def _deleted(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any) -> Any:
 @inlined
 def _spells(data: Any, start: int, size: int, word: Any) -> bool:
     """Whether a text is this word, in letters of any case."""
-    if size != len(word):
-        return False
-    for i in range(size):
-        if data[start + i] | 32 != word[i]:
-            return False
-    return True
+    i = 0
+    while i < size and i < len(word) and data[start + i] | 32 == word[i]:
+        i += 1
+    return i == size and i == len(word)
 
 
 @inlined

@@ -29,6 +29,10 @@ class Commit:
 class Answer(Protocol):
     """What can be shown in rows and columns."""
 
+    def columns(self) -> list[Column]:
+        """The columns."""
+        ...
+
     def to_dicts(self) -> list[dict[str, Any]]:
         """The rows as dictionaries of Python values, sums as `Decimal`, times as exact RFC 3339 texts."""
         ...
@@ -53,12 +57,16 @@ class Rows(Generic[Row]):
 
     def to_dicts(self) -> list[dict[str, Any]]:
         """The rows as dictionaries of Python values, sums as `Decimal`, times as exact RFC 3339 texts."""
-        return columns.to_dicts(list(self._columns()))
+        return columns.to_dicts(self.columns())
 
     def to_arrow(self) -> pa.Table:
         """The rows as an Arrow table: sums are decimal128 (decimal256 beyond 38 digits), times nanoseconds in UTC."""
         metadata = {"commit": str(self.commit.number), "commit_time": self.commit.time_text or ""}
-        return columns.to_arrow(list(self._columns()), metadata)
+        return columns.to_arrow(self.columns(), metadata)
+
+    def columns(self) -> list[Column]:
+        """The columns that both are made of."""
+        return list(self._columns())
 
     def _columns(self) -> Iterator[Column]:
         raise NotImplementedError

@@ -38,6 +38,7 @@ def from_ints(values: Sequence[int]) -> tuple[Int64s, Int64s]:
 
 def to_texts(high: Int64s, low: Int64s, scale: int) -> list[str]:
     """The values as decimal text with exactly `scale` places."""
+    high, low = carried(high, low)
     halves = np.empty((len(high), 2), np.int64)
     np.bitwise_or(high << LOW_BITS, low, out=halves[:, 0])
     np.right_shift(high, LOW_BITS, out=halves[:, 1])

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.core.definition import Pipeline
+from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.core.nodepath import join, split
 from oncefold.store.amounts import from_texts, to_texts
@@ -213,3 +214,19 @@ def read_ends(connection: Connection) -> Ends:
         scalar(connection, "SELECT ifnull(max(id), -1) + 1 FROM place"),
         scalar(connection, "SELECT ifnull(max(id), -1) + 1 FROM node"),
     )
+
+
+def require_fit(commit: Commit, before: Ends, after: Ends) -> None:
+    """Raises StoreError for a commit that would not go on where the store ends: a fault of its maker, found in time."""
+    ids = [node.id for node in commit.new_nodes]
+    named = {
+        "row": (commit.changes.row, after.rows),
+        "place": (commit.changes.states.place, max(after.places, 1)),
+        "node": (commit.deltas.node, after.nodes),
+        "total": (commit.totals.node, after.nodes),
+    }
+    wrong = [name for name, (column, end) in named.items() if len(column) and int(column.max()) >= end]
+    if ids and (ids[0], ids[-1]) != (before.nodes, after.nodes - 1):
+        wrong.append("new node")
+    if wrong:
+        raise StoreError(f"a commit does not fit the store ({', '.join(wrong)}): a fault of Oncefold, report it")

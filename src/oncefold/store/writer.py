@@ -150,8 +150,9 @@ class Store:
         connection, paging = self._usable(), self._paging
         if paging is None:
             raise StoreError(f"{self.path}: a store is loaded before the first commit")
-        made = _made(commit)
         head, ends = self._head.after(commit), self._ends.after(commit)
+        rows.require_fit(commit, self._ends, ends)
+        made = _made(commit)
         self._failed = True
         with explaining(self.path, f"commit {head.seq}"):
             paging.add(head.seq, commit.changes)

@@ -1,0 +1,148 @@
+"""Records in every form in which events arrive, and what each means, without the engine's decoders."""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+from hypothesis import strategies as st
+
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_toml import parse_toml
+from oncefold.core.event import DELETED, Content, Event
+
+_TEXT = """
+name = "proof"
+[event]
+key = "id"
+version = "v"
+delete = "gone"
+time = "t"
+[rollups]
+places = [{ field = "place.region"%(region)s }, "place.desk"]
+days = [{ field = "t", window = "1d", missing = "never" }, "place.desk"]
+all = []
+[measures]
+value = { sum = "value", scale = 2 }
+fee = { sum = "fee"%(fee)s }
+"""
+
+NARROW: Pipeline = parse_toml(_TEXT % {"region": "", "fee": ""})
+WIDE: Pipeline = parse_toml(_TEXT % {"region": ', missing = "nowhere"', "fee": ', missing = "zero"'})
+"""The same, but that what NARROW rejects for the lack of a region or fee counts."""
+
+NAMES = ("id", "v", "place.region", "place.desk", "value", "fee", "gone", "t")
+HEADER = ",".join(NAMES) + "\n"
+
+_TABLE = pa.schema(
+    {
+        "id": pa.string(),
+        "v": pa.int64(),
+        "place": pa.struct({"region": pa.string(), "desk": pa.string()}),
+        "value": pa.decimal128(18, 2),
+        "fee": pa.int64(),
+        "gone": pa.bool_(),
+        "t": pa.int64(),
+    }
+)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record; None is a field that is missing, and one without a version means nothing under any definition."""
+
+    key: str
+    version: int | None
+    region: str | None
+    desk: str
+    cents: int
+    fee: int | None
+    gone: bool = False
+    seconds: int | None = None
+
+    def event(self, pipeline: Pipeline) -> Event | None:
+        """What it means under NARROW or WIDE; None if it is to be rejected."""
+        if self.version is None:
+            return None
+        if self.gone:
+            return Event(self.key, self.version, DELETED)
+        if pipeline is NARROW and (self.region is None or self.fee is None):
+            return None
+        region = "nowhere" if self.region is None else self.region
+        day = "never" if self.seconds is None else str(date(1970, 1, 1) + timedelta(seconds=self.seconds))
+        return Event(self.key, self.version, Content((region, self.desk, day), (self.cents, self.fee or 0)))
+
+
+def contents_in_csv(records: Iterable[Record]) -> list[Record]:
+    """What is left of records in CSV, where no label is missing: an empty cell is an empty label."""
+    return [Record(**{**vars(record), "region": record.region or ""}) for record in records]
+
+
+def json_lines(records: Iterable[Record]) -> bytes:
+    return b"".join(_json(record) for record in records)
+
+
+def _json(record: Record) -> bytes:
+    fields = {
+        "id": json.dumps(record.key),
+        "v": record.version,
+        "place": json.dumps(
+            {name: v for name, v in (("region", record.region), ("desk", record.desk)) if v is not None}
+        ),
+        "value": Decimal(record.cents).scaleb(-2),
+        "fee": record.fee,
+        "gone": "true" if record.gone else None,
+        "t": record.seconds,
+    }
+    return ("{" + ", ".join(f'"{name}": {v}' for name, v in fields.items() if v is not None) + "}\n").encode()
+
+
+def csv_lines(records: Iterable[Record]) -> bytes:
+    return b"".join(_csv(record) for record in records)
+
+
+def _csv(record: Record) -> bytes:
+    texts = [f'"{text}"' for text in (record.region or "", record.desk)]
+    cells = [f'"{record.key}"', record.version, *texts, Decimal(record.cents).scaleb(-2), record.fee]
+    cells += ["true" if record.gone else "", record.seconds]
+    return (",".join("" if cell is None else str(cell) for cell in cells) + "\n").encode()
+
+
+def mappings(records: Iterable[Record]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": record.key,
+            "v": record.version,
+            "place": {"region": record.region, "desk": record.desk},
+            "value": Decimal(record.cents).scaleb(-2),
+            "fee": record.fee,
+            "gone": record.gone,
+            "t": record.seconds,
+        }
+        for record in records
+    ]
+
+
+def table(records: Sequence[Record]) -> pa.Table:
+    return pa.Table.from_pylist(mappings(records), schema=_TABLE)
+
+
+CENTS = st.sampled_from([0, 1, -1, 250, 10**17 - 1, 1 - 10**17])
+
+RECORDS = st.builds(
+    Record,
+    key=st.sampled_from("abcdefgh"),
+    version=st.sampled_from([1, 2, 3, 4, 2, 3, None]),
+    region=st.sampled_from(["emea", "apac", "", "a/b", None]),
+    desk=st.sampled_from(["fx", "rates, long"]),
+    cents=CENTS,
+    fee=st.sampled_from([0, 7, 7, None]),
+    gone=st.sampled_from([False, False, False, True]),
+    seconds=st.sampled_from([None, 0, 86_399, 86_400]),
+)
+"""Few keys and versions, so that corrections, moves, deletes, late events, duplicates and conflicts all are common."""
+
+BATCHES = st.lists(RECORDS, min_size=1, max_size=12)
