@@ -5,9 +5,9 @@ of the whole process is the stage's, helper threads of its libraries included. W
 waiting: for the disk, or for a core.
 """
 
+import resource
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from unittest.mock import patch
@@ -17,7 +17,7 @@ from bench.probes.common import read_through, sources
 from bench.totals import digest_of_store
 from oncefold.embedded.decoding import BlockDecoder
 from oncefold.embedded.engine import Engine
-from oncefold.embedded.run import COMMIT_ROWS
+from oncefold.embedded.run import COMMIT_BYTES, COMMIT_ROWS
 from oncefold.sources.blocks import Block, Finding
 from oncefold.store import blobs
 from oncefold.store.writer import Store
@@ -25,33 +25,41 @@ from oncefold.store.writer import Store
 STAGES = ("read", "decode", "fold", "take_commit", "blobs", "SQLite")
 
 
+Reading = tuple[float, float, float]
+"""Seconds: of the processor, of those the kernel's (most of all for memory that is touched first), and elapsed."""
+
+
 class Clocks:
-    """Processor and wall time by stage, in nanoseconds; a stage within another is taken out of it."""
+    """Seconds by stage; a stage within another is taken out of it."""
 
     def __init__(self) -> None:
-        self.cpu: Counter[str] = Counter()
-        self.wall: Counter[str] = Counter()
+        self.seconds: dict[str, list[float]] = {stage: [0.0, 0.0, 0.0] for stage in STAGES}
         self._outer: list[str] = []
 
     @contextmanager
     def on(self, stage: str) -> Iterator[None]:
         """Count what happens inside as this stage."""
         self._outer.append(stage)
-        cpu, wall = time.process_time_ns(), time.perf_counter_ns()
+        began = _now()
         try:
             yield
         finally:
-            cpu, wall = time.process_time_ns() - cpu, time.perf_counter_ns() - wall
+            taken = [after - before for after, before in zip(_now(), began, strict=True)]
             self._outer.pop()
-            self.cpu[stage] += cpu
-            self.wall[stage] += wall
+            self._add(stage, taken, 1)
             if self._outer:
-                self.cpu[self._outer[-1]] -= cpu
-                self.wall[self._outer[-1]] -= wall
+                self._add(self._outer[-1], taken, -1)
+
+    def _add(self, stage: str, taken: Sequence[float], sign: int) -> None:
+        self.seconds[stage] = [sum_ + sign * more for sum_, more in zip(self.seconds[stage], taken, strict=True)]
+
+
+def _now() -> Reading:
+    return time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_stime, time.perf_counter()
 
 
 def measure(files: list[str], store: str) -> dict[str, Any]:
-    """Nanoseconds per event of every stage."""
+    """Nanoseconds per event of every stage: of the processor, of those the kernel's, and elapsed."""
     (file,) = files
     read_through(file)
     clocks = Clocks()
@@ -61,8 +69,7 @@ def measure(files: list[str], store: str) -> dict[str, Any]:
     return {
         "events": events,
         "seconds": seconds,
-        "cpu": {stage: clocks.cpu[stage] / events for stage in STAGES},
-        "wall": {stage: clocks.wall[stage] / events for stage in STAGES},
+        "stages": {stage: [one * 1e9 / events for one in all_] for stage, all_ in clocks.seconds.items()},
         "sha256": digest_of_store(store),
     }
 
@@ -84,7 +91,7 @@ def _run(path: str, blocks: Iterator[Block | Finding], clocks: Clocks) -> int:
                 batch, oversize = decoder.decode(block)
             with clocks.on("fold"):
                 events += engine.reject(oversize).total() + engine.fold(batch, block.position).total()
-            if engine.pending_rows >= COMMIT_ROWS:
+            if engine.pending_rows >= COMMIT_ROWS or engine.pending_bytes >= COMMIT_BYTES:
                 _commit(engine, store, clocks)
         _commit(engine, store, clocks)
     return events

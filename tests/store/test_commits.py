@@ -31,7 +31,7 @@ BATCHES = st.lists(st.tuples(st.lists(events(PIPELINE), max_size=8), st.booleans
     full_bytes=st.sampled_from([1, 2_000, 2**20]),
     retention=st.sampled_from(["forever", timedelta(seconds=2), timedelta()]),
 )
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_store_says_what_was_committed(
     memory: Path, batches: list[tuple[list[Event], bool, bool]], fan_out: int, full_bytes: int, retention: Retention
 ) -> None:

@@ -24,6 +24,8 @@ RETENTION = timedelta(seconds=2)
 TUNING = Tuning(Tiers(fan_out=2, full_bytes=1_500), wal_bytes=12 * PAGE_SIZE)
 """Small limits: merging, forgetting and checkpoints all happen within the few commits."""
 
+PLAIN = (Survival.NOTHING, Survival.ALL, Survival.LAST_TORN)
+
 Acknowledged = list[tuple[int, int]]
 """Pairs of a number of steps and the commit that was acknowledged after so many."""
 
@@ -120,7 +122,7 @@ def test_power_is_lost_before_every_step(memory: Path) -> None:
     seen: set[int] = set()
     for at, platter in replay(disk.steps):
         at_least = max((seq for steps, seq in acknowledged if steps <= at), default=0)
-        for survival in Survival:
+        for survival in Survival if at % 3 == 0 else PLAIN:
             image = platter.image(survival, seed=at)
             digest = hash((at_least, *image.items()))
             if digest not in seen:

@@ -18,7 +18,7 @@ from oncefold.store import Reader, Store
 from oncefold.store.check import check_store
 from tests.store.model import PIPELINE, Facts, Folder, random_batch, stored_facts
 
-KILLS = 5
+KILLS = 4
 WRITER = """
 import sys
 from oncefold.store import Store

@@ -99,11 +99,12 @@ def _replacing(output: Path) -> Iterator[IO[bytes]]:
         with output.open("wb") as file:
             yield file
         return
-    unfinished = output.with_name(f".{output.name}.{os.getpid()}.part")
+    real = output.resolve()  # a symbolic link stays one
+    unfinished = real.with_name(f".{real.name}.{os.getpid()}.part")
     try:
         with unfinished.open("wb") as file:
             yield file
-        unfinished.replace(output)
+        unfinished.replace(real)
     except BaseException:
         with suppress(OSError):
             unfinished.unlink()

@@ -8,15 +8,15 @@ from pathlib import Path
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Outcome, Total
-from oncefold.core.nodepath import join, split
 from oncefold.core.timestamps import format_timestamp
 from oncefold.questions.answers import Amounts, Commit, NodeTotal, WrongNode
 from oncefold.questions.events import Arrival, Contradiction, CountedKey, History, RejectedEvent, Side, Standing
 from oncefold.questions.overview import Overview
 from oncefold.questions.progress import progress_of
 from oncefold.questions.snapshot import commit_of
-from oncefold.questions.values import Reading, to_datetime
+from oncefold.questions.values import Reading, path_of, to_datetime
 from oncefold.store import answers as stored
+from oncefold.store.rows import labels_of
 
 _LIMIT = 10**19
 """Beyond every mantissa of one event."""
@@ -36,7 +36,7 @@ def limited(limit: int | None) -> int:
 
 def node_total(reading: Reading, row: stored.TotalRow) -> NodeTotal:
     """A node's totals."""
-    return NodeTotal(row.path, split(row.path), row.depth, row.label, row.count, reading.amounts(row.sums))
+    return NodeTotal(row.path, labels_of(row.path), row.depth, row.label, row.count, reading.amounts(row.sums))
 
 
 def wrong_node(reading: Reading, difference: stored.Difference) -> WrongNode:
@@ -63,7 +63,7 @@ def counted_key(reading: Reading, rollup: int, state: stored.KeyState) -> Counte
         version=reading.version(state.version),
         version_text=reading.version_text(state.version),
         labels=labels,
-        leaf=join([labels[level] for level in reading.pipeline.rollup_levels[rollup]]),
+        leaf=path_of(tuple(labels[level] for level in reading.pipeline.rollup_levels[rollup])),
         values=reading.amounts(state.measures),
     )
 
@@ -142,7 +142,7 @@ def _side(reading: Reading, text: str) -> Side:
     labels = tuple(content["labels"])
     pairs = zip(content["measures"], reading.pipeline.measures, strict=True)
     values = reading.amounts([parse_decimal(value, measure.scale, _LIMIT) for value, measure in pairs])
-    return Side(labels, join(labels), values)
+    return Side(labels, path_of(labels), values)
 
 
 def overview(path: Path, status: stored.Status, now: int) -> Overview:

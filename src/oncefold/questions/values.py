@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Pipeline
@@ -27,6 +27,12 @@ def to_datetime(nanos: int) -> datetime:
 def to_nanos(moment: datetime) -> int:
     """The first nanosecond of a moment's microsecond; the moment must have a time zone."""
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+@lru_cache(maxsize=2**16)
+def path_of(labels: tuple[str, ...]) -> str:
+    """The labels joined as a path; many keys share a leaf."""
+    return join(labels)
 
 
 @dataclass(frozen=True)
@@ -60,6 +66,6 @@ class Reading:
             return ""
         return format_timestamp(version) if self.version_is_time else str(version)
 
-    def leaf(self, labels: Sequence[str] | None) -> str | None:
+    def leaf(self, labels: tuple[str, ...] | None) -> str | None:
         """The labels of all levels, joined as a path; None for a delete."""
-        return None if labels is None else join(labels)
+        return None if labels is None else path_of(labels)
