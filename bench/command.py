@@ -80,7 +80,9 @@ def _say(words: str) -> None:
 
 def _cases(options: argparse.Namespace, folder: Path, stores: Path) -> int:
     sizes = SMALL if options.small else LARGE
-    bench = Bench(sizes, Inputs(folder / "inputs", _say), Runner(stores, options.repeat, _say))
+    bench = Bench(
+        sizes, Inputs(folder / "inputs", _say), Runner(stores, options.repeat, _say, keep=options.keep is not None)
+    )
     report = Report(describe(folder))
     with ThreadPoolExecutor(SMALL_AT_ONCE if options.small else 1) as pool:
         results = list(pool.map(lambda name: _case(name, bench), options.only or CASES))

@@ -26,22 +26,23 @@ class MeasurementError(Exception):
 class Runner:
     """Runs probes for the cases, in any thread; a measurement that several cases need is made once."""
 
-    def __init__(self, stores: Path, repeat: int, say: Callable[[str], None]) -> None:
-        self._stores, self._repeat, self._say = stores, repeat, say
+    def __init__(self, stores: Path, repeat: int, say: Callable[[str], None], *, keep: bool = False) -> None:
+        """`keep` leaves every store where it is; otherwise only those of `once` stay."""
+        self._stores, self._repeat, self._say, self._keep = stores, repeat, say, keep
         self._made: dict[str, Future[Result]] = {}
         self._lock = threading.Lock()
         self._numbers = count(1)
 
     def fastest(self, probe: str, given: Input | None, **options: Any) -> Result:
         """The fastest of as many runs as were asked for."""
-        runs = [self._measured(probe, given, options, run) for run in range(1, self._repeat + 1)]
+        runs = [self._measured(probe, given, options, run, keep=self._keep) for run in range(1, self._repeat + 1)]
         return min(runs, key=lambda result: float(result["seconds"]))
 
     def once(self, probe: str, given: Input | None, **options: Any) -> Result:
-        """One run."""
-        return self._measured(probe, given, options, 1)
+        """One run; its store stays in `result["store"]`."""
+        return self._measured(probe, given, options, 1, keep=True)
 
-    def _measured(self, probe: str, given: Input | None, options: dict[str, Any], run: int) -> Result:
+    def _measured(self, probe: str, given: Input | None, options: dict[str, Any], run: int, *, keep: bool) -> Result:
         files = {} if given is None else {"files": [str(file) for file in given.files]}
         known = json.dumps([probe, files, options, run], sort_keys=True)
         with self._lock:
@@ -50,15 +51,17 @@ class Runner:
         if to_make:
             self._say(f"measuring {probe}, run {run}")
             try:
-                future.set_result(self._measure(probe, given, {**files, **options}))
+                future.set_result(self._measure(probe, given, {**files, **options}, keep=keep))
             except BaseException as error:
                 future.set_exception(error)
         return future.result()
 
-    def _measure(self, probe: str, given: Input | None, options: dict[str, Any]) -> Result:
+    def _measure(self, probe: str, given: Input | None, options: dict[str, Any], *, keep: bool) -> Result:
         """Raises MeasurementError if the probe fails or its totals are not those of `given`."""
-        store = str(self._stores / f"{next(self._numbers)}.db")
-        result = {"store": store, **start(probe, {"store": store, **options})}
+        store = self._stores / f"{next(self._numbers)}.db"
+        result = {"store": str(store), **start(probe, {"store": str(store), **options})}
+        if not keep:
+            store.unlink(missing_ok=True)
         if given is not None and result["sha256"] != given.sha256:
             raise MeasurementError(f"{probe}: wrong totals: {result['sha256']}, not {given.sha256}")
         return result

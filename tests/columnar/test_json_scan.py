@@ -245,10 +245,12 @@ STRUCTURES = [
     GOOD.replace(b"false", b'true, "Value": 1'), GOOD.replace(b"false", b'true, "Deleted": true'),
     GOOD.replace(b'"Hierarchy": {', b'"Hierarchy": [').replace(b"}}", b"]}"), GOOD.replace(b": {", b": [{") + b"]",
     GOOD.replace(b"}}", b"}]"), GOOD.replace(b"}}", b",}}"), GOOD.replace(b"}}", b"},}"),
-    GOOD.replace(b", ", b",, ", 1), GOOD.replace(b":", b"", 1), GOOD.replace(b":", b"::", 1), GOOD.replace(b'"k1"', b'"k1" 7'),
+    GOOD.replace(b", ", b",, ", 1), GOOD.replace(b":", b"", 1), GOOD.replace(b":", b"::", 1),
+    GOOD.replace(b'"k1"', b'"k1" 7'),
     GOOD.replace(b"k1", b"k\xff"), GOOD.replace(b"k1", b"k\xc3"), GOOD.replace(b"Delta", b"\xed\xa0\x80"),
     GOOD.replace(b"Delta", b"\xc0\x80"), GOOD.replace(b"Delta", b"\xf4\x90\x80\x80"),
-    GOOD.replace(b"Delta", b"\xe2\x82"), GOOD.replace(b"k1", b"k\xc3\xa9"), GOOD.replace(b"}}", b'}, "\xc3\xa9": "\xe2\x82\xac"}'),
+    GOOD.replace(b"Delta", b"\xe2\x82"), GOOD.replace(b"k1", b"k\xc3\xa9"),
+    GOOD.replace(b"}}", b'}, "\xc3\xa9": "\xe2\x82\xac"}'),
     GOOD.replace(b"}}", b'}, "x": "\xff"}'), GOOD.replace(b"}}", b'}, "\xff": 1}'),
 ]  # fmt: skip
 

@@ -1,8 +1,8 @@
 """Runs the examples of a page of documentation, and holds the outputs it shows to what they print.
 
 A page is Markdown. Its fenced `sh` and `python` blocks are run in order, all in one new folder. A `text` block that
-follows one of them is its output, on both streams. Times of commits, durations, rates and sizes of files differ from run
-to run and are not compared. A block behind the comment `<!-- not run: why -->` is left alone.
+follows one of them is its output, on both streams. Times of commits, durations, rates and sizes of files differ from
+run to run and are not compared. A block behind the comment `<!-- not run: why -->` is left alone.
 
     python -m tests.oracle.pages README.md docs/TUTORIAL.md
 

@@ -10,6 +10,7 @@ import pytest
 
 from oncefold.core.errors import QuestionError
 from oncefold.questions import Questions
+from oncefold.questions.snapshot import Snapshot
 from oncefold.questions.values import to_nanos
 from tests.questions.stores import BEGAN, MONDAY, SECOND, SHOP, TUESDAY, TWO_TREES, alter, build, events, lines, shop
 from tests.tools import reference
@@ -71,6 +72,24 @@ def test_explain_adds_up_exactly_or_says_that_it_does_not(tmp_path: Path) -> Non
     alter(path, "UPDATE total SET sum_amount = '399999999999999999.59' WHERE node = 1")
     with Questions.open(path) as ask:
         assert not ask.explain("c", limit=None).adds_up
+
+
+def test_an_answer_is_of_one_commit_even_if_another_is_made_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shop(tmp_path)
+    asked = Snapshot.totals
+
+    def interrupted(self: Snapshot, *args: Any, **named: Any) -> Any:
+        found = asked(self, *args, **named)
+        build(path, SHOP, lines([{**MONDAY[0], "order": "new"}]))
+        return found
+
+    monkeypatch.setattr(Snapshot, "totals", interrupted)
+    with Questions.open(path) as ask:
+        found = ask.explain("FR")
+        assert (found.commit.number, found.count, found.adds_up) == (2, 2, True)
+        assert ask.explain("FR").commit.number == 3
 
 
 def test_explain_shows_the_leaf_in_the_rollup_that_was_asked(books: Path) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from oncefold import __version__
 from oncefold.cli.lazy import Lazy, LazyGroup, Section
 from oncefold.core.errors import OncefoldError
 
@@ -78,7 +79,7 @@ class _Root(LazyGroup):
 
 
 @click.group(cls=_Root, sections=SECTIONS, epilog=_EPILOG, context_settings={"max_content_width": 110})
-@click.version_option(package_name="oncefold", message="%(prog)s %(version)s")
+@click.version_option(__version__, message="%(prog)s %(version)s")
 def oncefold() -> None:
     """Exactly-once aggregation of event streams: exact totals along a tree, in one file."""
 
