@@ -82,7 +82,7 @@ def test_query_of_a_node_a_depth_and_the_past(run: Run, store: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["query", "FR/Pari"], "there is no node FR/Pari: below FR there is Paris"),
+        (["query", "FR/Pari"], "there is no node FR/Pari; did you mean FR/Paris?"),
         (["query", "FR/"], "'FR/' has an empty part"),
         (["query", "--rollup", "nope"], "there is no rollup 'nope'; there is: place"),
         (["query", "--as-of", "9"], "there is no commit 9; the last is 2"),

@@ -32,9 +32,9 @@ from tests.store.model import SECOND, ManualClock
 from tests.tools import reference
 from tests.tools.faulty_vfs import Failure, FaultyDisk
 
-RECORDS_PER_FILE = 24
-READ = ReadOptions(fields=fields_of(NARROW), block_bytes=1_000, table_rows=8)
-RETENTION_COMMITS = 6
+RECORDS_PER_FILE = 16
+READ = ReadOptions(fields=fields_of(NARROW), block_bytes=1_100, table_rows=16)
+RETENTION_COMMITS = 3
 """The clock goes on so fast that commits older than this many are forgotten."""
 
 
@@ -110,7 +110,7 @@ def run(path: Path, given: Input, **options: Any) -> list[int]:
         for files in (given.files[:2], given.files):
             with open_small(path, NARROW, clock, **options) as session:
                 on_commit(session, note)
-                clock.now += session._engine.last_commit * 5 * SECOND
+                clock.now += session._engine.last_commit * (30 // RETENTION_COMMITS) * SECOND
                 session.run(Sources(files, READ, session.positions).blocks())
     return acknowledged
 
@@ -139,9 +139,9 @@ def test_a_run_without_faults_uses_everything(memory: Path, given: Input) -> Non
     path, disk = memory / "store.db", FaultyDisk()
     with disk:
         assert run(path, given, connect=disk.connect) == list(range(1, given.commits + 1))
-    assert given.commits >= 12
+    assert given.commits >= 8
     assert given.counts[-1].total() == 4 * RECORDS_PER_FILE
-    assert given.counts[-1][Outcome.REJECTED] > 5
+    assert given.counts[-1][Outcome.REJECTED] > 3
     assert_exact(path, given, given.commits)
     assert check_store(path) == []
     assert len(disk.steps) > 300
@@ -155,7 +155,7 @@ def test_a_run_without_faults_uses_everything(memory: Path, given: Input) -> Non
 
 @pytest.mark.parametrize(
     ("failure", "lasting", "every"),
-    [(Failure.IO_ERROR, False, 1), (Failure.FULL, False, 4), (Failure.IO_ERROR, True, 4), (Failure.FULL, True, 4)],
+    [(Failure.IO_ERROR, False, 1), (Failure.FULL, False, 7), (Failure.IO_ERROR, True, 7), (Failure.FULL, True, 7)],
     ids=["an error", "full once", "errors from now on", "full from now on"],
 )
 def test_every_step_fails_in_turn(memory: Path, given: Input, failure: Failure, lasting: bool, every: int) -> None:

@@ -136,7 +136,7 @@ def test_the_empty_store_and_empty_nodes(tmp_path: Path) -> None:
 
 def test_unknown_names_are_said_with_what_there_is(tmp_path: Path) -> None:
     with Questions.open(shop(tmp_path)) as ask:
-        with pytest.raises(QuestionError, match=r"below FR there is Paris"):
+        with pytest.raises(QuestionError, match=r"did you mean FR/Paris\?"):
             ask.query("FR/Pariss")
         with pytest.raises(QuestionError, match=r"there is no rollup 'x'; there is: place"):
             ask.query(rollup="x")

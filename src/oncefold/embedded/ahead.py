@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 _Item = TypeVar("_Item")
@@ -53,6 +54,9 @@ class ReadAhead(Generic[_Item]):
         self._closed.set()
         if self._thread.is_alive():
             self._stop()
+        with suppress(queue.Empty):  # makes room for an item that waits to be handed on
+            while True:
+                self._waiting.get_nowait()
         self._thread.join()
 
     def _work(self, items: Iterable[_Item]) -> None:
