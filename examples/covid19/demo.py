@@ -48,11 +48,12 @@ FIRST = 0.02
 """So much of the stream is sent before the run is known to work, as a share of it."""
 
 AHEAD = 0.05
-"""The sender comes at most so far beyond the point of a kill before it happens."""
+"""The sender comes at most so far beyond the point of a kill before it happens; a quarter of the way to the next one."""
 
 MISSED = 0.1
-"""So much of the stream arrives while nothing runs."""
+"""So much of the stream arrives while nothing runs; at most half of the way to the next kill."""
 
+MOST_KILLS = 20
 SHOWN_COUNTRIES = 8
 SHOWN_DIFFERENCES = 5
 
@@ -112,7 +113,7 @@ class Demo:
         self._show.chapter("The run")
         with Sender(self._folder / "stream.csv", to_csv([Event(*HEADER)]), to_csv(self._stream.events)) as sender:
             for number in range(kills):
-                self._run_until_killed(sender, (number + 1) / (kills + 1), number)
+                self._run_until_killed(sender, number, 1 / (kills + 1))
             self._run_to_the_end(sender, kills)
         found = self._totals()
         self._show_tree(found)
@@ -132,9 +133,12 @@ class Demo:
             "lines, appended to a file that grows."
         )
 
-    def _run_until_killed(self, sender: Sender, share: float, before: int) -> None:
+    def _run_until_killed(self, sender: Sender, before: int, way: float) -> None:
+        """`way` is from one kill to the next, as a share of the stream; there were `before` kills already."""
+        share = (before + 1) * way
+        ahead = share + min(AHEAD, way / 4)
         with self._started(sender, before) as running:
-            sender.allow(share + AHEAD)
+            sender.allow(ahead)
             self._watch(running, round(share * len(self._stream.events)))
             running.kill()
         left = self._overview()
@@ -142,7 +146,7 @@ class Demo:
         plain = self._stream.plain(left.events).figures()
         words = f"the store holds exactly the first {left.events:,} events: all its totals equal a plain dictionary's"
         self._checks.equal(self._totals(), plain, words)
-        missed = min(share + AHEAD + MISSED, 1.0)
+        missed = ahead + min(MISSED, way / 2)
         sender.allow(missed)
         wait_for(lambda: sender.has_sent(missed), "the sender", FOLLOW_SECONDS)
         self._show.line("meanwhile the stream goes on, and nobody reads it")
@@ -255,8 +259,9 @@ class Demo:
 def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seed", type=int, default=2021, help="another order and other duplicates (default: 2021)")
-    parser.add_argument("--kills", type=int, default=1, help="how often the run is killed (default: 1)")
+    parser.add_argument("--seed", type=int, default=2021, help="another order, other duplicates (default: 2021)")
+    parser.add_argument("--kills", type=int, default=1, choices=range(MOST_KILLS + 1), metavar="0..20",
+                        help="how often the run is killed (default: 1)")  # fmt: skip
     parser.add_argument("--folder", type=Path, help="work in this new folder, and keep it to look around")
     return parser.parse_args(arguments)
 

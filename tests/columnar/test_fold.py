@@ -250,7 +250,7 @@ def restored(columnar: ColumnarForm, pieces: int = 1) -> ColumnarForm:
             twin.state.add_keys(keys.slice(piece[0], len(piece)))
     twin.state.set_states(0, state.states(0, state.count))
     nothing = columnar.trees.apply(_nothing(columnar), columnar.nodes)[1]
-    twin.trees.restore(columnar.places, columnar.nodes, nothing)
+    twin.trees.restore(columnar.places, nothing)
     twin.nodes, twin.places, twin.keys = columnar.nodes.copy(), columnar.places.copy(), columnar.keys.copy()
     twin._totals = columnar._totals.copy()
     return twin

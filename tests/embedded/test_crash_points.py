@@ -155,7 +155,7 @@ def test_a_run_without_faults_uses_everything(memory: Path, given: Input) -> Non
 
 @pytest.mark.parametrize(
     ("failure", "lasting", "every"),
-    [(Failure.IO_ERROR, False, 1), (Failure.FULL, False, 7), (Failure.IO_ERROR, True, 7), (Failure.FULL, True, 7)],
+    [(Failure.IO_ERROR, False, 1), (Failure.FULL, False, 13), (Failure.IO_ERROR, True, 13), (Failure.FULL, True, 13)],
     ids=["an error", "full once", "errors from now on", "full from now on"],
 )
 def test_every_step_fails_in_turn(memory: Path, given: Input, failure: Failure, lasting: bool, every: int) -> None:

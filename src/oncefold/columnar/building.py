@@ -16,6 +16,7 @@ from oncefold.columnar.batch import (
     UInt8s,
     UInt32s,
     encode_leaf,
+    places_of,
     read_only,
 )
 from oncefold.columnar.index import slots_for
@@ -104,7 +105,5 @@ class Columns:
             if event.content.deleted:
                 self.place[row] = DELETE
         if live:
-            leaves = [encode_leaf(labels) for _, labels in live]
-            offsets = np.cumsum([0, *map(len, leaves)]).astype(np.int64)
-            codes = self.leaves.intern(Places(np.frombuffer(b"".join(leaves), np.uint8), offsets))
+            codes = self.leaves.intern(places_of([encode_leaf(labels) for _, labels in live]))
             self.place[[row for row, _ in live]] = codes

@@ -22,7 +22,7 @@ class InternTable:
 
     def intern(self, places: Places) -> Int32s:
         """The number of each entry, new ones appended."""
-        self._reserve(len(places), int(places.offsets[-1] - places.offsets[0]))
+        self.reserve(len(places), int(places.offsets[-1] - places.offsets[0]))
         codes = np.empty(len(places), np.int32)
         table = (self.slots, self.data, self.offsets)
         self.count = _intern_all(read_only(places.data), read_only(places.offsets), table, self.count, codes)
@@ -32,7 +32,8 @@ class InternTable:
         """The bytes of one entry."""
         return self.data[self.offsets[number] : self.offsets[number + 1]].tobytes()
 
-    def _reserve(self, entries: int, size: int) -> None:
+    def reserve(self, entries: int, size: int) -> None:
+        """Room for so many more entries, of so many bytes in all."""
         self.slots = grown(self.slots, self.count + entries)
         self.offsets = with_room(self.offsets, self.count + entries + 1)
         self.data = with_room(self.data, int(self.offsets[self.count]) + size)

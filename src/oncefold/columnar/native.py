@@ -5,6 +5,7 @@ compile once per machine.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -18,18 +19,32 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 NEWLINE, QUOTE, BACKSLASH, MINUS, PLUS, POINT, ZERO, ONE, NINE = 10, 34, 92, 45, 43, 46, 48, 49, 57
 
 
+_FOLDER = Path(__file__).parent
+_STAMP = tuple(sorted((file.name, file.stat().st_mtime_ns) for file in _FOLDER.glob("*.py")))
+
+
+def _compiled(function: _Function, **options: Any) -> _Function:
+    """Compile for the cache, which is valid only while no file of this package changes.
+
+    numba itself looks at the function's own file alone, but its machine code also holds what it inlined from others.
+    """
+    dispatcher = njit(nogil=True, cache=True, error_model="numpy", _nrt=False, **options)(function)
+    dispatcher._cache._cache_file._source_stamp = _STAMP  # noqa: SLF001 - there is no public way
+    return cast("_Function", dispatcher)
+
+
 def kernel(function: _Function) -> _Function:
     """Compile with numba: without the GIL, cached on disk, and without reference counts.
 
     A kernel therefore allocates nothing: its arrays, scratch space too, are the caller's. Counting references to
     arrays that are passed along cost more than half of the scanner's time.
     """
-    return cast("_Function", njit(nogil=True, cache=True, error_model="numpy", _nrt=False)(function))
+    return _compiled(function)
 
 
 def inlined(function: _Function) -> _Function:
     """A kernel that LLVM should merge into its callers."""
-    return cast("_Function", njit(nogil=True, cache=True, error_model="numpy", forceinline=True, _nrt=False)(function))
+    return _compiled(function, forceinline=True)
 
 
 def _address(context: Any, builder: Any, signature: Any, args: Any, type_: Any) -> Any:

@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 
 from oncefold.columnar import typed
 from oncefold.columnar.assemble import MOST_LEAF_BYTES
-from oncefold.columnar.batch import DELETE, NO_TIME, Batch, Int32s, Int64s, Places
+from oncefold.columnar.batch import DELETE, NO_TIME, Batch, Int32s, Int64s, Places, read_only
 from oncefold.columnar.building import Columns
+from oncefold.columnar.leaves import encode_columns, spans_of
 from oncefold.columnar.plan import fields_of, plan_of
 from oncefold.columnar.typed import Mask, Texts
 from oncefold.columnar.typed_kernels import hash_spans, window_seconds
@@ -40,7 +41,8 @@ class TableDecoder:
         rows = table.num_rows
         found = {field: typed.column_of(table, field) for field in self._fields}
         keys = self._keys(found, rows)
-        data, offsets = typed.spans_of(keys.texts)
+        data, offsets = spans_of(keys.texts)
+        data = read_only(data)
         columns = Columns(rows, len(self._pipeline.measures), data)
         columns.key_start[:] = offsets[:-1]
         columns.key_length[:] = offsets[1:] - offsets[:-1]
@@ -150,20 +152,14 @@ class TableDecoder:
         self, columns: Columns, distinct: Int64s, levels: list[tuple[pa.Array, int]]
     ) -> tuple[Int32s, Mask]:
         """Enter the distinct leaves; (number of each, which of them are plain)."""
-        parts: list[pa.Array] = []
+        columns_of_labels: list[pa.Array] = []
         rest = distinct
         for labels, size in reversed(levels):
             rest, codes = np.divmod(rest, size)
-            taken = labels.take(pa.array(codes)) if len(labels) else pa.array([b""] * len(codes), pa.large_binary())
-            lengths = np.asarray(pc.binary_length(taken).to_numpy(zero_copy_only=False)).astype("<u2")
-            offsets = np.arange(0, 2 * len(codes) + 1, 2, dtype=np.int64)
-            prefix = [None, pa.py_buffer(offsets), pa.py_buffer(lengths.tobytes())]
-            parts[:0] = [pa.Array.from_buffers(pa.large_binary(), len(codes), prefix), taken]
-        if not parts:
-            leaves = pa.array([b""] * len(distinct), pa.large_binary())
-        else:
-            leaves = pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
-        data, offsets = typed.spans_of(leaves)
+            empty = pa.array([b""] * len(codes), pa.large_binary())
+            columns_of_labels.insert(0, labels.take(pa.array(codes)) if len(labels) else empty)
+        leaves = encode_columns(columns_of_labels, len(distinct))
+        data, offsets = spans_of(leaves)
         columns.reserve_leaves(int(offsets[-1] - offsets[0]))
         return columns.leaves.intern(Places(data, offsets)), (offsets[1:] - offsets[:-1]) <= MOST_LEAF_BYTES
 

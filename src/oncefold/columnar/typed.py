@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oncefold.columnar.batch import Int64s, read_only
+from oncefold.columnar.leaves import spans_of
 from oncefold.columnar.typed_kernels import parse_spans
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import VERSION_MAX
@@ -199,12 +200,5 @@ def _parsed(column: pa.Array, missing: Mask, places: int, *, rounds: bool, timed
     data, offsets = spans_of(texts)
     values = np.zeros(len(texts), np.int64)
     good = ~missing
-    parse_spans(data, offsets, places, int(rounds), timed, values, good)
+    parse_spans(read_only(data), offsets, places, int(rounds), timed, values, good)
     return Integers(values, good, missing)
-
-
-def spans_of(texts: pa.Array) -> tuple[Any, Int64s]:
-    """The bytes of a large_string array and its n + 1 offsets into them."""
-    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    data = np.frombuffer(texts.buffers()[2] or b"\0", np.uint8)
-    return read_only(data if len(data) else np.zeros(1, np.uint8)), offsets

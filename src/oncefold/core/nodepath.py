@@ -10,6 +10,7 @@ from collections.abc import Sequence
 _ESCAPES = {"\\": "\\\\", "/": "\\/", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _MEANINGS = {"\\": "\\", "/": "/", "n": "\n", "r": "\r", "t": "\t", "e": ""}
 _SPECIAL = re.compile(r"[\\/\n\r\t]")
+_ODD = re.compile(r"[\\\n\r\t]")
 _TOKEN = re.compile(r"\\(.?)|(/)|([^\\/]+)", re.DOTALL)
 
 
@@ -20,7 +21,10 @@ def escape(label: str) -> str:
 
 def join(labels: Sequence[str]) -> str:
     """The path of the node at these labels."""
-    return "/".join(map(escape, labels))
+    plain = "/".join(labels)
+    if "" in labels or plain.count("/") != len(labels) - 1 or _ODD.search(plain):
+        return "/".join(map(escape, labels))
+    return plain
 
 
 def split(path: str) -> tuple[str, ...]:

@@ -57,8 +57,8 @@ class Engine:
         self._state.set_states(0, loaded.states)
         self._trees = Trees(self.pipeline)
         self._paging = loaded.paging
-        if loaded.nodes:
-            self._trees.restore(loaded.places, loaded.nodes, loaded.totals)
+        if len(loaded.totals.node):
+            self._trees.restore(loaded.places, loaded.totals)
         self._pending = _Pending()
         self._path = store.path
         self._broken = False

@@ -70,7 +70,7 @@ def _before(connection: Connection, totals: NodeColumns) -> tuple[Int64s, Int64s
 
 def _tree_findings(connection: Connection, pipeline: Pipeline, before: NodeColumns) -> Iterator[str]:
     """Every inner node's totals must have been the sums of its children's then, too."""
-    nodes = rows.read_nodes(connection, pipeline)
+    nodes = list(rows.read_nodes(connection, pipeline))
     depths = np.array([len(rollup.levels) for rollup in pipeline.rollups])
     inner = np.array([len(node.labels) < depths[node.rollup] for node in nodes], bool)
     parent = np.array([node.parent for node in nodes], int)

@@ -5,6 +5,7 @@ Sums wider than 64 bits are kept as two int64 columns, `high` and `low`: sum = h
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,8 +25,7 @@ PAGE_ROWS = 2**18
 """Rows of the keyed state in one snapshot page."""
 
 
-@dataclass(frozen=True, slots=True)
-class NewNode:
+class NewNode(NamedTuple):
     """A node of a tree met for the first time; ids count up from 0, a parent's before its children's."""
 
     id: int

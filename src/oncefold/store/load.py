@@ -47,7 +47,8 @@ class Loaded:
     keys: Iterator[pa.LargeBinaryArray]
     """The key texts in row order, piece by piece; to be used up before the next commit."""
     places: list[tuple[str, ...]]
-    nodes: list[NewNode]
+    nodes: Iterator[NewNode]
+    """In order of their ids, read when used; they follow from the places, so the engine does not ask."""
     totals: NodeColumns
     """Of all nodes, in order of their ids."""
     positions: Mapping[str, SourcePosition]

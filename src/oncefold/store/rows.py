@@ -1,7 +1,7 @@
 """What one commit writes to each table, and the same read back."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 
@@ -52,11 +52,12 @@ def write_nodes(connection: Connection, pipeline: Pipeline, nodes: Sequence[NewN
         insert(connection, "node", columns)
 
 
-def read_nodes(connection: Connection, pipeline: Pipeline) -> list[NewNode]:
+def read_nodes(connection: Connection, pipeline: Pipeline) -> Iterator[NewNode]:
     """All nodes in order of their ids."""
     index = {rollup.name: i for i, rollup in enumerate(pipeline.rollups)}
     rows = connection.execute("SELECT id, rollup, ifnull(parent, -1), path FROM node ORDER BY id")
-    return [NewNode(id_, index[rollup], parent, labels_of(path)) for id_, rollup, parent, path in rows]
+    for id_, rollup, parent, path in rows:
+        yield NewNode(id_, index[rollup], parent, labels_of(path))
 
 
 def labels_of(path: str) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ def differences(connection: Connection, pipeline: Pipeline, states: States) -> t
 
     Raises DamagedError for a state at a place that does not exist.
     """
-    places, nodes = rows.read_places(connection, len(pipeline.levels)), rows.read_nodes(connection, pipeline)
+    places, nodes = rows.read_places(connection, len(pipeline.levels)), list(rows.read_nodes(connection, pipeline))
     by_place = totals_of_places(states, len(places))
     ids = 1 + max((node.id for node in nodes), default=-1)
     amounts, missing = along_the_trees(pipeline, Tree(nodes), ids, places, by_place)
