@@ -48,7 +48,7 @@ FIRST = 0.02
 """So much of the stream is sent before the run is known to work, as a share of it."""
 
 AHEAD = 0.05
-"""The sender comes at most so far beyond the point of a kill before it happens; a quarter of the way to the next one."""
+"""The sender comes at most so far beyond the point of a kill before it happens; at most a quarter of the way on."""
 
 MISSED = 0.1
 """So much of the stream arrives while nothing runs; at most half of the way to the next kill."""

@@ -193,6 +193,9 @@ def test_a_commit_may_hold_a_position_alone_or_nothing(run: Run) -> None:
     assert run.engine.has_pending
     run.commit()
     assert not run.engine.has_pending
+    run.reopen()
+    run.fold([event("a", 1, 5)])
+    run.commit()
     run.assert_committed()
 
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from oncefold.columnar.batch import Batch, Int32s, Int64s, UInt8s
 from oncefold.columnar.fold_kernel import META, VALUES, fold_batch, index_keys, set_states
 from oncefold.columnar.index import grown, slots_for
-from oncefold.columnar.interning import InternTable
+from oncefold.columnar.interning import InternTable, with_room
 from oncefold.core.fold import Outcome
 from oncefold.store.commit import Changes, States
 
@@ -57,6 +57,21 @@ class Folded:
     clashes: list[Clash]
 
 
+def nothing_accumulated(places: int, measures: int) -> Accumulated:
+    """No change at so many places."""
+    amounts = (places, measures)
+    return Accumulated(np.zeros(places, np.int64), np.zeros(amounts, np.int64), np.zeros(amounts, np.int64))
+
+
+def with_places(accumulated: Accumulated, places: int) -> Accumulated:
+    """The same amounts with room for so many places."""
+    if places <= len(accumulated.count):
+        return accumulated
+    return Accumulated(
+        *(with_room(amounts, places) for amounts in (accumulated.count, accumulated.high, accumulated.low))
+    )
+
+
 class KeyedState:
     """All keys with their latest version and content. Single-threaded; grows, never shrinks."""
 
@@ -70,15 +85,14 @@ class KeyedState:
         self._measures = measures
         self.count = 0
 
-    def fold(self, batch: Batch, place: Int32s, places: InternTable) -> Folded:
-        """Fold a batch whose place codes are those of `places`. The batch's columns are used up."""
+    def fold(self, batch: Batch, place: Int32s, places: InternTable, into: Accumulated | None = None) -> Folded:
+        """Fold a batch whose place codes are those of `places`. The batch's columns are used up.
+
+        The net change is added to `into`, which has room for all places; without it, to nothing.
+        """
         n = len(batch)
-        self._reserve(n, int(batch.key_length[place >= -1].sum()))
-        accumulated = Accumulated(
-            np.zeros(places.count, np.int64),
-            np.zeros((places.count, self._measures), np.int64),
-            np.zeros((places.count, self._measures), np.int64),
-        )
+        self.reserve(n, int(batch.key_length[place >= -1].sum()))
+        accumulated = into or nothing_accumulated(places.count, self._measures)
         row = np.empty(n, np.uint32)
         outcome = np.empty(n, np.uint8)
         counts = np.zeros(len(Outcome), np.int64)
@@ -114,7 +128,7 @@ class KeyedState:
         offsets = np.frombuffer(keys.buffers()[1], np.int64)[keys.offset : keys.offset + len(keys) + 1]
         size = int(offsets[-1] - offsets[0])
         text = np.frombuffer(keys.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
-        self._reserve(len(keys), size)
+        self.reserve(len(keys), size)
         self._text[self._used : self._used + size] = text
         hashes = np.empty(len(keys), np.uint32)
         index_keys(offsets - offsets[0], self._slots, self._rows, self._text, self.count, self._used, hashes)
@@ -147,7 +161,8 @@ class KeyedState:
         text = pa.py_buffer(self._text[begin : self._used].tobytes())
         return pa.Array.from_buffers(pa.large_binary(), len(starts) - 1, [None, pa.py_buffer(starts), text])
 
-    def _reserve(self, rows: int, size: int) -> None:
+    def reserve(self, rows: int, size: int) -> None:
+        """Make room for so many more keys, of so many bytes of text in all."""
         self._slots = grown(self._slots, self.count + rows)
         self._rows = _stretched(self._rows, self.count + rows)
         self._text = _stretched(self._text, self._used + size)

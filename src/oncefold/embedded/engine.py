@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.columnar.batch import NO_TIME, Batch
-from oncefold.columnar.keyed import Accumulated, Clash, Folded, KeyedState
+from oncefold.columnar.keyed import Clash, Folded, KeyedState, nothing_accumulated, with_places
 from oncefold.columnar.tree import Trees
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import StoreError
@@ -52,6 +52,7 @@ class Engine:
         self._clock = clock
         self._seq = loaded.seq
         self._state = KeyedState(len(self.pipeline.measures))
+        self._state.reserve(loaded.rows, 0)
         for keys in loaded.keys:
             self._state.add_keys(keys)
         self._state.set_states(0, loaded.states)
@@ -60,6 +61,7 @@ class Engine:
         if len(loaded.totals.node):
             self._trees.restore(loaded.places, loaded.totals)
         self._pending = _Pending()
+        self._net = nothing_accumulated(self._trees.places.count, len(self.pipeline.measures))
         self._path = store.path
         self._broken = False
 
@@ -108,7 +110,9 @@ class Engine:
     ) -> Counter[Outcome]:
         """Fold one batch into memory; the outcome of its events, rejects included."""
         with self.intact():
-            folded = self._state.fold(batch, self._trees.intern(batch.places)[batch.place], self._trees.places)
+            places = self._trees.intern(batch.places)[batch.place]
+            net = self._net = with_places(self._net, self._trees.places.count)
+            folded = self._state.fold(batch, places, self._trees.places, net)
             conflicts = [self._conflict(clash, folded.changes) for clash in folded.clashes]
             pending = self._pending
             pending.folded.append(folded)
@@ -147,8 +151,9 @@ class Engine:
     def _commit(self, pending: _Pending) -> Commit:
         changes = _joined(pending.folded, len(self.pipeline.measures))
         new_places, new_nodes = self._trees.new_places_and_nodes()
-        net = _summed(pending.folded, self._trees.places.count, len(self.pipeline.measures))
-        deltas, totals = self._trees.apply(net, new_nodes)
+        deltas, totals = self._trees.apply(self._net, new_nodes)
+        for amounts in (self._net.count, self._net.high, self._net.low):
+            amounts.fill(0)
         self._paging.add(self._seq, changes)
         due = self._paging.due(self._state.count)
         self._paging.snapshotted(due)
@@ -204,15 +209,3 @@ def _joined(folded: Sequence[Folded], measures: int) -> Changes:
             np.concatenate([part.states.measures for part in parts], axis=1),
         ),
     )
-
-
-def _summed(folded: Sequence[Folded], places: int, measures: int) -> Accumulated:
-    total = Accumulated(
-        np.zeros(places, np.int64), np.zeros((places, measures), np.int64), np.zeros((places, measures), np.int64)
-    )
-    for part in folded:
-        known = len(part.accumulated.count)
-        total.count[:known] += part.accumulated.count
-        total.high[:known] += part.accumulated.high
-        total.low[:known] += part.accumulated.low
-    return total

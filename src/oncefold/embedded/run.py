@@ -22,19 +22,20 @@ from oncefold.embedded.ahead import Idle, ReadAhead
 from oncefold.embedded.decoding import BlockDecoder
 from oncefold.embedded.engine import Engine
 from oncefold.sources.blocks import Block, Finding
-from oncefold.store.commit import Reject, SourcePosition
+from oncefold.store.commit import Commit, Reject, SourcePosition
 from oncefold.store.writer import Store
 
 _Item = TypeVar("_Item")
 
-COMMIT_ROWS = 2**19
+COMMIT_ROWS = 2**20
 """Records in a commit while input arrives at full speed."""
 
 COMMIT_BYTES = 2**26
 """Or bytes of new keys, rejects and conflicts, whichever is reached first."""
 
 COMMIT_SECONDS = 0.15
-"""A folded record waits at most this long for its commit to begin, but for the commit before it."""
+"""A folded record waits at most this long for its commit to begin, but for the commit before it: while commits take
+longer than this, because they touch many nodes, more records are gathered for each."""
 
 IDLE_SECONDS = 0.03
 """Input that is silent for so long lets what is pending be committed."""
@@ -79,6 +80,8 @@ class Committer:
         self._store, self._engine, self._progress = store, engine, progress
         self._pool = ThreadPoolExecutor(1, "oncefold-commit")
         self._under_way: Future[int] | None = None
+        self.last_seconds = 0.0
+        """How long the last commit took."""
 
     def is_free(self) -> bool:
         """Whether a commit can begin at once. Raises StoreError if the one before it failed."""
@@ -91,7 +94,13 @@ class Committer:
         self.wait()
         if self._engine.has_pending:
             with self._engine.intact():
-                self._under_way = self._pool.submit(self._store.commit, self._engine.take_commit())
+                self._under_way = self._pool.submit(self._commit, self._engine.take_commit())
+
+    def _commit(self, commit: Commit) -> int:
+        began = time.monotonic()
+        seq = self._store.commit(commit)
+        self.last_seconds = time.monotonic() - began
+        return seq
 
     def wait(self) -> None:
         """Wait for the commit under way. Raises StoreError if it failed."""
@@ -148,7 +157,7 @@ def run(
                 _fold(engine, item, progress)
                 since = monotonic() if since is None else since
             waited = None if since is None else monotonic() - since
-            if _due(engine, committer.is_free(), waited, idle=isinstance(item, Idle)):
+            if _due(engine, committer, waited, idle=isinstance(item, Idle)):
                 committer.begin()
                 since = None
             on_progress(progress)
@@ -166,12 +175,13 @@ def _finishing(items: Iterable[_Item], committer: Committer) -> Iterator[_Item]:
         raise
 
 
-def _due(engine: Engine, free: bool, waited: float | None, *, idle: bool) -> bool:  # noqa: FBT001
+def _due(engine: Engine, committer: Committer, waited: float | None, *, idle: bool) -> bool:
+    free = committer.is_free()
     if waited is None:
         return False
     if engine.pending_rows >= COMMIT_ROWS or engine.pending_bytes >= COMMIT_BYTES:
         return True
-    return free and (idle or waited >= COMMIT_SECONDS)
+    return free and (idle or waited >= max(COMMIT_SECONDS, committer.last_seconds))
 
 
 def _decoded(decoder: BlockDecoder, blocks: Iterable[Block | Finding]) -> Iterator[_Decoded | Finding]:
