@@ -19,7 +19,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 120
+SECONDS = 400
+"""For one example; the first start on a machine compiles the kernels."""
 FOLDER = "/tmp/tour"
 """How the folder in which the examples run is called in their outputs."""
 

@@ -74,7 +74,6 @@ def run(  # noqa: PLR0913
     from oncefold.columnar.plan import fields_of
     from oncefold.embedded.session import Session
     from oncefold.embedded.warmup import warm_up
-    from oncefold.sources.discover import discover
     from oncefold.sources.formats import ReadOptions
     from oncefold.sources.sources import Sources
     from oncefold.sources.waiting import RealWaiting
@@ -86,7 +85,7 @@ def run(  # noqa: PLR0913
         format=form, delimiter=delimiter, fields=fields_of(definition), follow=follow, reread=reread
     )  # fmt: skip
     if not path.exists():
-        discover(sources, options)  # a mistyped source leaves no empty store behind
+        Sources(sources, options)  # a mistyped source leaves no empty store behind
     stop = Stop()
     with Session.open(path, definition, retention=_retention(retention)) as session:
         found = Sources(sources, options, session.positions, RealWaiting(stop.event))

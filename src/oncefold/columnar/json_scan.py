@@ -32,6 +32,7 @@ DEPTH = 32
 """Levels of nesting that are followed here; deeper records go to the scalar decoder."""
 
 _COMMA, _COLON, _OPEN, _CLOSE, _OPEN_LIST, _CLOSE_LIST = 44, 58, 123, 125, 91, 93
+_ARRAY = -2
 _ONES = np.uint64(0x0101010101010101)
 _HIGH = np.uint64(0x8080808080808080)
 _QUOTES = np.uint64(0x2222222222222222)
@@ -204,13 +205,65 @@ def _head(data: Any, start: int, length: int) -> np.uint64:
 
 
 @inlined
+def _name(data: Any, i: int, utf8: bool, node: int, trie: Any, seen: Any) -> Any:
+    """Read a member's name and colon: (where its value begins, its edge or -1); where it went wrong is given as ~i."""
+    if data[i] != QUOTE:
+        return ~i, np.int64(-1)
+    start = i + 1
+    i = _string_end(data, start, utf8)
+    if data[i] != QUOTE:
+        return ~i, np.int64(-1)
+    edge = _edge(data, start, i - start, node, trie)
+    if edge >= 0:
+        if seen[edge] != 0:
+            return ~i, edge
+        seen[edge] = 1
+    i = _blank(data, i + 1)
+    if data[i] != _COLON:
+        return ~i, edge
+    return _blank(data, i + 1), edge
+
+
+@inlined
+def _value(data: Any, i: int, utf8: bool, field: int, fields: Any) -> int:
+    """Read a value that is neither object nor array, and note it if it is a field's.
+
+    Gives where it ends; where it went wrong is given as ~i.
+    """
+    kinds, starts, ends = fields
+    start = i
+    if data[i] == QUOTE:
+        if field < 0:
+            i = _skip_string(data, i + 1, utf8)
+            return i if i >= 0 else ~start
+        i = _string_end(data, i + 1, utf8)
+        if data[i] != QUOTE:
+            return ~i
+        kinds[field] = STRING
+        starts[field] = start + 1
+        ends[field] = i
+        return i + 1
+    if is_digit(data[i]) or data[i] == MINUS:
+        kind = NUMBER
+        i = _number_end(data, i)
+    else:
+        i, kind = _literal(data, i)
+    if i < 0:
+        return ~start
+    if field >= 0:
+        kinds[field] = kind
+        starts[field] = start
+        ends[field] = i
+    return i
+
+
+@inlined
 def _record(data: Any, i: int, utf8: bool, trie: Any, fields: Any, seen: Any, stack: Any) -> Any:
     """Read one record from its first byte: (its newline, True), or (somewhere in its line, False).
 
-    stack[d] says what encloses level d: the trie node of an object whose names matter, -1 for another object, -2
-    for an array.
+    stack[d] says what encloses level d: the trie node of an object whose names matter, -1 for another object, or
+    _ARRAY.
     """
-    kinds, starts, ends = fields
     if data[i] != _OPEN:
         return i, False
     depth = 0
@@ -218,67 +271,30 @@ def _record(data: Any, i: int, utf8: bool, trie: Any, fields: Any, seen: Any, st
     i = _blank(data, i + 1)
     opened = True
     while True:
-        if opened and data[i] == (_CLOSE_LIST if stack[depth] == -2 else _CLOSE):
+        closed = opened and data[i] == (_CLOSE_LIST if stack[depth] == _ARRAY else _CLOSE)
+        if closed:
             i += 1
-            closed = True
         else:
             edge = np.int64(-1)
-            if stack[depth] != -2:
-                if data[i] != QUOTE:
-                    return i, False
-                start = i + 1
-                i = _string_end(data, start, utf8)
-                if data[i] != QUOTE:
-                    return i, False
-                edge = _edge(data, start, i - start, stack[depth], trie)
-                if edge >= 0:
-                    if seen[edge] != 0:
-                        return i, False
-                    seen[edge] = 1
-                i = _blank(data, i + 1)
-                if data[i] != _COLON:
-                    return i, False
-                i = _blank(data, i + 1)
+            if stack[depth] != _ARRAY:
+                i, edge = _name(data, i, utf8, stack[depth], trie, seen)
+                if i < 0:
+                    return ~i, False
             field = trie.field[edge] if edge >= 0 else np.int64(-1)
-            byte = data[i]
-            closed = False
-            if byte == _OPEN or byte == _OPEN_LIST:
+            if data[i] == _OPEN or data[i] == _OPEN_LIST:
                 if field >= 0:
-                    kinds[field] = OTHER
+                    fields[0][field] = OTHER
                 depth += 1
                 if depth == DEPTH:
                     return i, False
-                stack[depth] = (trie.child[edge] if edge >= 0 else -1) if byte == _OPEN else -2
+                below = trie.child[edge] if edge >= 0 else np.int64(-1)
+                stack[depth] = below if data[i] == _OPEN else _ARRAY
                 i = _blank(data, i + 1)
                 opened = True
                 continue
-            if byte == QUOTE:
-                if field >= 0:
-                    starts[field] = i + 1
-                    i = _string_end(data, i + 1, utf8)
-                    if data[i] != QUOTE:
-                        return i, False
-                    ends[field] = i
-                    kinds[field] = STRING
-                    i += 1
-                else:
-                    start = i
-                    i = _skip_string(data, i + 1, utf8)
-                    if i < 0:
-                        return start, False
-            else:
-                start = i
-                if is_digit(byte) or byte == MINUS:
-                    kind = NUMBER
-                    i = _number_end(data, i)
-                else:
-                    i, kind = _literal(data, i)
-                if i < 0:
-                    return start, False
-                if field >= 0:
-                    kinds[field] = kind
-                    starts[field] = start
-                    ends[field] = i
+            i = _value(data, i, utf8, field, fields)
+            if i < 0:
+                return ~i, False
         opened = False
         while True:
             if closed:
@@ -290,7 +306,7 @@ def _record(data: Any, i: int, utf8: bool, trie: Any, fields: Any, seen: Any, st
             if data[i] == _COMMA:
                 i = _blank(data, i + 1)
                 break
-            if data[i] != (_CLOSE_LIST if stack[depth] == -2 else _CLOSE):
+            if data[i] != (_CLOSE_LIST if stack[depth] == _ARRAY else _CLOSE):
                 return i, False
             i += 1
             closed = True
