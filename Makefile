@@ -14,6 +14,7 @@ $(READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: say make PYTHON=/path/to/a/newer/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@$(BIN)/python -c 'from oncefold.embedded.warmup import warm_up; warm_up(lambda words: print("kernels:", words, flush=True))'
 	@touch $(READY)
 
 demo: $(READY)   ## the real COVID-19 series, shuffled, duplicated, killed half-way: totals equal the publisher's
