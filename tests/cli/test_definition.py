@@ -147,12 +147,12 @@ def test_a_guess_from_csv(tmp_path: Path) -> None:
     guessed = parse_toml(guess(str(events)))
     field = FieldPath
     assert guessed == Pipeline(
-        name="pipeline",
+        name="orders",
         key=(field(("order_id",)),),
         version=Version(field(("updated_at",)), "timestamp", "s"),
         rollups=(Rollup("tree", (Level(field(("shop.name",))),)),),
         measures=(
-            Measure("Count_sum", field(("Count",)), 1),
+            Measure("Count_sum", field(("Count",)), 2),
             Measure("fee", field(("fee",)), 0, None, "zero"),
             Measure("noise", field(("noise",)), 8, "half-even"),
         ),

@@ -66,7 +66,9 @@ def test_one_event_in_every_form() -> None:
     assert RISK.record(nested) == EVENT
     assert RISK.csv(header, cells) == EVENT
     assert RISK.flat({**flat, "Place.Desk": "FX", "Value": 34624.51}) == EVENT
-    assert RISK.flat({**nested, "Place.Region": None}) == EVENT
+    assert RISK.flat(nested) == EVENT
+    with pytest.raises(InvalidEvent, match="Place.Region: missing"):
+        RISK.flat({**nested, "Place.Region": None})
 
 
 JSON_SPACE = st.text(" \t\r\n", max_size=3)

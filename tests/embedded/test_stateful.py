@@ -24,14 +24,16 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from oncefold.columnar.plan import fields_of
+from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import QuestionError, StoreError
-from oncefold.core.event import Event
+from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Outcome, Stored, Total, fold
 from oncefold.sources.blocks import Finding
 from oncefold.sources.formats import ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.store import rows
 from oncefold.store.check import check_store
+from oncefold.store.commit import Conflict
 from oncefold.store.reader import Reader
 from tests.embedded.records import (
     BATCHES,
@@ -96,7 +98,7 @@ class Model:
     accepted: list[Event] = field(default_factory=list)
     states: dict[str, Stored] = field(default_factory=dict)
     counts: Counter[Outcome] = field(default_factory=Counter)
-    conflicts: set[tuple[Any, ...]] = field(default_factory=set)
+    conflicts: set[Conflict] = field(default_factory=set)
     rejected: list[tuple[str, Record | None]] = field(default_factory=list)
     """The reject list: how each is read again, and what it is."""
 
@@ -325,6 +327,7 @@ class Engine(RuleBasedStateMachine):
             status = reader.status()
             assert {outcome: n for outcome, n in status.counts.items() if n} == self.model.counts
             assert status.rejects == len(self.model.rejected)
+            assert {listed.conflict for listed in reader.conflicts()} == self.model.conflicts
             assert status.conflicts == len(self.model.conflicts)
             assert status.live == expected.get(Node(2), Total(0, ())).count
             self.remembered[status.last.seq] = expected
@@ -364,6 +367,14 @@ def _totals(reader: Reader, commit: int | None = None) -> Totals:
         for index, rollup in enumerate(reader.pipeline.rollups)
         for row in reader.totals(rollup.name, commit=commit).rows
     }
+
+
+def _as_json(content: Content) -> str:
+    """As conflicts are told."""
+    if content.labels is None:
+        return "null"
+    amounts = [format_decimal(m, measure.scale) for m, measure in zip(content.measures, NARROW.measures, strict=True)]
+    return json.dumps({"labels": content.labels, "measures": amounts})
 
 
 def _record(event: Event) -> Record:

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from pathlib import PurePath
 from typing import Any, Literal
 
 from oncefold.cli.sample import Record, first_records
@@ -21,6 +22,8 @@ MOST_LEVELS = 3
 MOST_PLACES = 8
 """More decimal places than these are taken for the noise of binary floats, and rounded."""
 
+_FINEST = 18
+_PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _KEY = re.compile(r"(.*[^a-z])?(id|key|uuid)|.*(Id|ID|Key|UUID)")
 _VERSION = re.compile(r"version|ver|revision|rev|sequence|seq|lsn", re.IGNORECASE)
@@ -38,7 +41,7 @@ def guess(events: str) -> str:
     with closing(first_records(events, ROWS)) as records:
         rows = list(filter(None, map(_texts, records)))
     head = f"# A guess from the first {len(rows)} events of {json.dumps(events)}: correct what is wrong, then see\n"
-    return f"{head}#   oncefold check FILE --sample EVENTS\n\n{to_toml(_pipeline(events, rows))}"
+    return f"{head}#   oncefold check THIS_FILE --sample {events}\n\n{to_toml(_pipeline(events, rows))}"
 
 
 def _texts(record: Record) -> Row:
@@ -86,7 +89,7 @@ def _pipeline(events: str, rows: list[Row]) -> Pipeline:
     time = _take(left, lambda name, texts: bool(_TIME.fullmatch(name)) and _all_times(texts))
     measures = _measures(left, len(live))
     return Pipeline(
-        name="pipeline",
+        name=_pipeline_name(events),
         key=(key,),
         version=version,
         delete=None if deleted is None else Delete(deleted),
@@ -94,6 +97,12 @@ def _pipeline(events: str, rows: list[Row]) -> Pipeline:
         rollups=(_rollup(left, len(live)),),
         measures=measures,
     )
+
+
+def _pipeline_name(events: str) -> str:
+    """After the file, as far as its name can be one."""
+    stem = PurePath(events).name.partition(".")[0]
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", stem).strip("-_0123456789")[:NAME_CHARS] or "pipeline"
 
 
 def _take(left: Columns, fits: Callable[[str, list[str]], bool]) -> FieldPath | None:
@@ -177,14 +186,15 @@ def _unit(texts: list[str]) -> Unit:
 
 
 def _places(texts: list[str]) -> int | None:
-    """The decimal places that the numbers need; None if some are no numbers that a measure can hold."""
-    for places in range(19):
+    """The decimal places that the numbers are written with; None if some are no numbers that a measure can hold."""
+    places = max(len(text.partition(".")[2]) if _PLAIN.fullmatch(text) else 0 for text in texts)
+    for least in range(min(places, _FINEST), _FINEST + 1):
         try:
             for text in texts:
-                parse_decimal(text, places, MEASURE_LIMIT)
+                parse_decimal(text, least, MEASURE_LIMIT)
         except ValueError as error:
             if "decimal places" not in str(error):
                 return None
         else:
-            return places
-    return 19
+            return least
+    return _FINEST

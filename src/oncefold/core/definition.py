@@ -199,7 +199,12 @@ def _measure_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
         return
     for before, after in zip(old.measures, new.measures, strict=True):
         if not _widens_measure(before, after):
-            yield f"[measures] {before.name} was {_words(before)} and is now {_words(after)}"
+            changed = [
+                f"{name} was {_words(was)} and is now {_words(getattr(after, name))}"
+                for name, was in _fields(before)
+                if was != getattr(after, name)
+            ]
+            yield f"[measures] {before.name}: {', '.join(changed)}"
 
 
 def _widens_measure(old: Measure, new: Measure) -> bool:
@@ -216,7 +221,7 @@ def _words(value: Any) -> str:
         return "absent"
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_words, value)) + "]"
-    if isinstance(value, FieldPath):
+    if isinstance(value, FieldPath | str | int):
         return str(value)
     parts = (f"{name} {item}" for name, item in _fields(value) if item is not None)
     return "{" + ", ".join(parts) + "}"

@@ -263,13 +263,9 @@ def _lines(pipeline: Pipeline) -> Iterator[str]:
     yield from ("", "[event]")
     keys = [str(path) for path in pipeline.key]
     yield f"key = {_value(keys[0] if len(keys) == 1 else keys)}"
-    if pipeline.version is not None:
-        extra = {"type": "timestamp", "unit": pipeline.version.unit} if pipeline.version.type == "timestamp" else {}
-        yield f"version = {_value({'field': str(pipeline.version.field), **extra})}"
-    if pipeline.time is not None:
-        yield f"time = {_value({'field': str(pipeline.time.field), 'unit': pipeline.time.unit})}"
-    if pipeline.delete is not None:
-        yield f"delete = {_value({'field': str(pipeline.delete.field), 'equals': pipeline.delete.equals})}"
+    for name, item in (("version", pipeline.version), ("time", pipeline.time), ("delete", pipeline.delete)):
+        if item is not None:
+            yield f"{name} = {_value(_item_value(item))}"
     yield from ("", "[rollups]")
     for rollup in pipeline.rollups:
         yield f"{rollup.name} = {_value([_level_value(level) for level in rollup.levels])}"
@@ -284,6 +280,18 @@ def _lines(pipeline: Pipeline) -> Iterator[str]:
         yield f"{measure.name} = {_value(value)}"
 
 
+def _item_value(item: Version | Time | Delete) -> str | dict[str, Any]:
+    """In the short form where that says the same."""
+    settings: dict[str, Any] = {"field": str(item.field)}
+    if isinstance(item, Version) and item.type != "integer":
+        settings["type"] = item.type
+    if not isinstance(item, Delete) and item.unit != "s":
+        settings["unit"] = item.unit
+    if isinstance(item, Delete) and item.equals is not None:
+        settings["equals"] = item.equals
+    return settings if len(settings) > 1 else str(item.field)
+
+
 def _level_value(level: Level) -> str | dict[str, Any]:
     if level.window is None and level.missing is None:
         return str(level.field)
@@ -292,7 +300,7 @@ def _level_value(level: Level) -> str | dict[str, Any]:
     return {
         "field": str(level.field),
         "window": str(level.window),
-        "unit": level.unit,
+        "unit": None if level.unit == "s" else level.unit,
         "missing": level.missing,
     }
 

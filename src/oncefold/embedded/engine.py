@@ -160,7 +160,7 @@ class Engine:
         return Commit(
             at=self._clock(),
             changes=changes,
-            new_keys=pa.concat_arrays([pa.array([], pa.large_binary()), *(f.new_keys for f in pending.folded)]),
+            new_keys=pa.concat_arrays([pa.nulls(0, pa.large_binary()), *(f.new_keys for f in pending.folded)]),
             new_places=new_places,
             new_nodes=new_nodes,
             deltas=deltas,

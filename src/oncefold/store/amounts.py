@@ -53,8 +53,17 @@ def to_texts(high: Int64s, low: Int64s, scale: int) -> list[str]:
 def from_texts(texts: Sequence[str], scale: int) -> tuple[Int64s, Int64s]:
     """The pairs behind decimal texts. Raises DamagedError for a text that is no decimal of this scale."""
     try:
-        decimals = pa.array(texts, pa.string()).cast(pa.decimal128(DIGITS, scale))
+        decimals = _strings(texts).cast(pa.decimal128(DIGITS, scale))
     except pa.ArrowInvalid as error:
         raise DamagedError(f"a total is not a decimal of scale {scale}: {error}") from None
     halves = np.frombuffer(decimals.buffers()[1], np.int64, 2 * len(texts)).reshape(-1, 2)
     return (halves[:, 1] << LOW_BITS) | ((halves[:, 0] >> LOW_BITS) & LOW_MASK), halves[:, 0] & LOW_MASK
+
+
+def _strings(texts: Sequence[str]) -> pa.Array:
+    """A column of texts, from its buffers: `pa.array` would load pandas first, where that is installed."""
+    parts = [text.encode() for text in texts]
+    offsets = np.zeros(len(parts) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, parts), np.int64, len(parts)), out=offsets[1:])
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(parts))]
+    return pa.Array.from_buffers(pa.large_string(), len(parts), buffers)
