@@ -67,7 +67,7 @@ def test_one_event_in_every_form() -> None:
     assert RISK.csv(header, cells) == EVENT
     assert RISK.flat({**flat, "Place.Desk": "FX", "Value": 34624.51}) == EVENT
     assert RISK.flat(nested) == EVENT
-    with pytest.raises(InvalidEvent, match="Place.Region: missing"):
+    with pytest.raises(InvalidEvent, match=r"Place\.Region: missing"):
         RISK.flat({**nested, "Place.Region": None})
 
 
