@@ -114,10 +114,9 @@ class Model:
             outcomes[outcome] += 1
             self.accepted.append(event)
             if was is not None and outcome in (Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST):
-                pair = (
-                    (was.content, event.content) if outcome is Outcome.CONFLICT_LOST else (event.content, was.content)
-                )
-                self.conflicts.add((event.key, event.version, *pair))
+                contents = (was.content, event.content)
+                kept, dropped = contents if outcome is Outcome.CONFLICT_LOST else reversed(contents)
+                self.conflicts.add(Conflict(event.key, event.version, _as_json(kept), _as_json(dropped)))
         self.counts += outcomes
         return outcomes
 

@@ -34,8 +34,10 @@ COMMIT_BYTES = 2**26
 """Or bytes of new keys, rejects and conflicts, whichever is reached first."""
 
 COMMIT_SECONDS = 0.15
-"""A folded record waits at most this long for its commit to begin, but for the commit before it: while commits take
-longer than this, because they touch many nodes, more records are gathered for each."""
+"""A folded record waits at most this long for its commit to begin, while commits are cheap."""
+
+COMMIT_PACE = 3
+"""Or this many times as long as the last commit took: when each touches many nodes, more records are gathered."""
 
 IDLE_SECONDS = 0.03
 """Input that is silent for so long lets what is pending be committed."""
@@ -181,7 +183,7 @@ def _due(engine: Engine, committer: Committer, waited: float | None, *, idle: bo
         return False
     if engine.pending_rows >= COMMIT_ROWS or engine.pending_bytes >= COMMIT_BYTES:
         return True
-    return free and (idle or waited >= max(COMMIT_SECONDS, committer.last_seconds))
+    return free and (idle or waited >= max(COMMIT_SECONDS, COMMIT_PACE * committer.last_seconds))
 
 
 def _decoded(decoder: BlockDecoder, blocks: Iterable[Block | Finding]) -> Iterator[_Decoded | Finding]:
