@@ -75,7 +75,9 @@ def _folder(kept: Path | None) -> Iterator[tuple[Path, Path]]:
 
 
 def _say(words: str) -> None:
-    print(words, file=sys.stderr, flush=True)
+    # One write: the cases of a small run speak from two threads.
+    sys.stderr.write(f"{words}\n")
+    sys.stderr.flush()
 
 
 def _cases(options: argparse.Namespace, folder: Path, stores: Path) -> int:

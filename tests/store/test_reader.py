@@ -104,7 +104,7 @@ def test_wrong_questions_are_told_apart(path: Path, folder: Folder) -> None:
             "several rollups: risk, by_region": reader.totals,
             "no rollup 'rist'; there is: risk, by_region": lambda: reader.totals("rist"),
             "no node pw: at the top there is a.*, delta, pv": lambda: reader.totals("risk", ("pw",)),
-            "no node pv/emae: below pv there is emea": lambda: reader.explain("risk", ("pv", "emae")),
+            r"no node pv/emae; did you mean pv/emea\?": lambda: reader.explain("risk", ("pv", "emae")),
             "no node pv/emea/x: nothing is below pv/emea": lambda: reader.totals("risk", ("pv", "emea", "x")),
             f"no commit {COMMITS + 1}; the last is {COMMITS}, made at 1970-01-01T00:00:30Z": lambda: reader.totals(
                 "risk", commit=COMMITS + 1

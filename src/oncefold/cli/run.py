@@ -39,6 +39,9 @@ to its end; 2 the run cannot begin or go on; 130 Ctrl-C, or 143 SIGTERM, came be
 _WRONG = frozenset(["truncated", "replaced", "unreadable"])
 """Findings that make a run end with status 1."""
 
+_LONG_COMMAND = 2_000
+"""Characters of a command that is not worth repeating: a shell has made a pattern into very many names."""
+
 
 @click.command(epilog=_EPILOG, short_help="Fold sources into a store, each event once.")
 @click.argument("pipeline", type=click.Path(dir_okay=False))
@@ -114,6 +117,8 @@ def _told(blocks: "Iterable[Block | Finding]") -> "Iterator[Block | Finding]":
 def _way_on(found: "Sources") -> str:
     """What a run that was stopped says last."""
     command = _command(click.get_current_context())
+    if len(command) > _LONG_COMMAND:
+        command = "the same command"
     if any(item.is_pipe for item in found.inputs):
         return (
             f"stopped; what is committed stays. A pipe cannot go on: send its events again, each counts once: {command}"

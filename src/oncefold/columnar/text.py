@@ -18,10 +18,7 @@ from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
-from oncefold.core.limits import RECORD_BYTES
 from oncefold.store.commit import Reject
-
-csv.field_size_limit(max(csv.field_size_limit(), RECORD_BYTES))  # a cell may be as long as its record
 
 _LEAF_OVERHEAD = 24
 """Bytes that a label may take beyond those of the record: its length, or a window's text."""

@@ -5,6 +5,7 @@ something nested. JSON numbers never become binary floats; a Python float, which
 text it prints.
 """
 
+import csv
 import json
 import re
 from collections import Counter
@@ -20,11 +21,22 @@ from oncefold.core.definition import Level, Measure, Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.fieldpath import FieldPath
-from oncefold.core.limits import KEY_BYTES, LABEL_BYTES, MEASURE_LIMIT, NESTING, PATH_BYTES, VERSION_MAX
+from oncefold.core.limits import (
+    KEY_BYTES,
+    LABEL_BYTES,
+    MEASURE_LIMIT,
+    NESTING,
+    PATH_BYTES,
+    RECORD_BYTES,
+    VERSION_MAX,
+)
 from oncefold.core.timestamps import parse_timestamp, python_timestamp
 
 _BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"[^"\\]*(?:\\.[^"\\]*)*"')
 _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
+csv.field_size_limit(max(csv.field_size_limit(), RECORD_BYTES))
+"""A cell may be as long as its record. The limit is one for the process; this is its only setting."""
+
 _TRUE, _FALSE = {"true", "1"}, {"false", "0", ""}
 
 
