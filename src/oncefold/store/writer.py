@@ -152,8 +152,8 @@ class Store:
             raise StoreError(f"{self.path}: a store is loaded before the first commit")
         head, ends = self._head.after(commit), self._ends.after(commit)
         rows.require_fit(commit, self._ends, ends)
-        made = _made(commit)
         self._failed = True
+        made = _made(commit)
         with explaining(self.path, f"commit {head.seq}"):
             paging.add(head.seq, commit.changes)
             paging.snapshotted(page.number for page in commit.pages)
