@@ -6,21 +6,17 @@ of their use, because at millions of keys each would be a cache miss.
 """
 
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from oncefold.columnar.batch import Batch, Int32s, Int64s, UInt8s
+from oncefold.columnar.batch import Batch, Int32s, Int64s
 from oncefold.columnar.fold_kernel import META, VALUES, fold_batch, index_keys, set_states
+from oncefold.columnar.growing import GrowingArray
 from oncefold.columnar.index import grown, slots_for
 from oncefold.columnar.interning import InternTable, with_room
 from oncefold.core.fold import Outcome
 from oncefold.store.commit import Changes, States
-
-_Array = TypeVar("_Array", bound=npt.NDArray[Any])
-_SMALL_BYTES = 2**25
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +75,8 @@ class KeyedState:
         slots = slots_for(1)
         assert slots is not None
         self._slots = slots
-        self._rows: Int64s = np.zeros((1 << 8, VALUES + measures), np.int64)
-        self._text: UInt8s = np.zeros(1 << 12, np.uint8)
+        self._rows = GrowingArray(np.int64, VALUES + measures)
+        self._text = GrowingArray(np.uint8)
         self._used = 0
         self._measures = measures
         self.count = 0
@@ -101,7 +97,7 @@ class KeyedState:
         self.count, self._used, kept, clashes = fold_batch(
             (batch.data, batch.key_start, batch.key_length, batch.key_hash),
             (batch.version, place, batch.measures),
-            (self._slots, self._rows, self._text),
+            (self._slots, self._rows.rows, self._text.rows),
             self.count,
             self._used,
             (places.data, places.offsets),
@@ -119,7 +115,7 @@ class KeyedState:
 
     def states(self, first: int, stop: int) -> States:
         """A copy of the states of rows [first, stop)."""
-        rows = self._rows[first : min(stop, self.count)]
+        rows = self._rows.rows[first : min(stop, self.count)]
         place = (rows[:, META] >> 16).astype(np.int32)
         return States(rows[:, 1].copy(), place, rows[:, VALUES:].T.copy())
 
@@ -129,25 +125,25 @@ class KeyedState:
         size = int(offsets[-1] - offsets[0])
         text = np.frombuffer(keys.buffers()[2] or b"", np.uint8)[offsets[0] : offsets[-1]]
         self.reserve(len(keys), size)
-        self._text[self._used : self._used + size] = text
+        self._text.rows[self._used : self._used + size] = text
         hashes = np.empty(len(keys), np.uint32)
-        index_keys(offsets - offsets[0], self._slots, self._rows, self._text, self.count, self._used, hashes)
+        index_keys(offsets - offsets[0], self._slots, self._rows.rows, self._text.rows, self.count, self._used, hashes)
         self.count += len(keys)
         self._used += size
 
     def set_states(self, first: int, states: States) -> None:
         """Set the states of rows from `first` on."""
-        set_states(self._rows, first, states.version, states.place, states.measures)
+        set_states(self._rows.rows, first, states.version, states.place, states.measures)
 
     def key(self, row: int) -> str:
         """The text of a row's key."""
-        start = int(self._rows[row, 0])
-        return self._text[start : start + int(self._rows[row, META] & 0xFFFF)].tobytes().decode()
+        start, length = int(self._rows.rows[row, 0]), int(self._rows.rows[row, META] & 0xFFFF)
+        return bytes(self._text.rows[start : start + length]).decode()
 
     @property
     def bytes_used(self) -> int:
         """Bytes of memory that the state takes, the keys' text left out."""
-        return self._slots.nbytes + self._rows.nbytes
+        return int(self._slots.nbytes + self._rows.rows.nbytes)
 
     def _clash(self, entry: Int64s, outcome: int) -> Clash:
         index, row, kept, place, *measures = (int(value) for value in entry)
@@ -155,30 +151,14 @@ class KeyedState:
 
     def _key_column(self, first: int, begin: int) -> pa.Array:
         starts = np.empty(self.count - first + 1, np.int64)
-        starts[:-1] = self._rows[first : self.count, 0]
+        starts[:-1] = self._rows.rows[first : self.count, 0]
         starts[-1] = self._used
         starts -= begin
-        text = pa.py_buffer(self._text[begin : self._used].tobytes())
+        text = pa.py_buffer(self._text.rows[begin : self._used].tobytes())
         return pa.Array.from_buffers(pa.large_binary(), len(starts) - 1, [None, pa.py_buffer(starts), text])
 
     def reserve(self, rows: int, size: int) -> None:
         """Make room for so many more keys, of so many bytes of text in all."""
         self._slots = grown(self._slots, self.count + rows)
-        self._rows = _stretched(self._rows, self.count + rows)
-        self._text = _stretched(self._text, self._used + size)
-
-
-def _stretched(array: _Array, length: int) -> _Array:
-    """The array with room for so many entries.
-
-    Small arrays double, into memory that is not touched yet. Large ones grow by a quarter in place: realloc moves
-    them by remapping their pages, without a second copy in memory.
-    """
-    if length <= len(array):
-        return array
-    if array.nbytes < _SMALL_BYTES:
-        longer = np.empty((max(length, 2 * len(array)), *array.shape[1:]), array.dtype)
-        longer[: len(array)] = array
-        return cast("_Array", longer)
-    array.resize((max(length, len(array) + len(array) // 4), *array.shape[1:]), refcheck=False)
-    return array
+        self._rows.reserve(self.count + rows)
+        self._text.reserve(self._used + size)
