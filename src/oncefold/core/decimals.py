@@ -45,7 +45,7 @@ def _shifted(text: str, digits: str, shift: int, scale: int, limit: int, *, roun
     """Digits x 10**shift as an integer below limit."""
     if len(digits) + shift > len(str(limit)):
         raise ValueError(
-            f"{shown(text)} is out of range: at scale {scale} it must lie below {limit_text(limit, scale)}"
+            f"{shown(text)} is out of range: at scale {scale} it must lie below {format_decimal(limit, scale)}"
         )
     if shift >= 0:
         magnitude = int(digits + "0" * shift)
@@ -60,7 +60,7 @@ def _shifted(text: str, digits: str, shift: int, scale: int, limit: int, *, roun
             magnitude += _rounds_up(excess, odd=bool(magnitude & 1))
     if magnitude >= limit:
         raise ValueError(
-            f"{shown(text)} is out of range: at scale {scale} it must lie below {limit_text(limit, scale)}"
+            f"{shown(text)} is out of range: at scale {scale} it must lie below {format_decimal(limit, scale)}"
         )
     return magnitude
 
@@ -69,11 +69,6 @@ def _rounds_up(excess: str, *, odd: bool) -> bool:
     if excess[0] != "5":
         return excess[0] > "5"
     return odd or excess[1:].strip("0") != ""
-
-
-def limit_text(limit: int, scale: int) -> str:
-    """A limit as a person writes it."""
-    return format_decimal(limit, scale)
 
 
 def format_decimal(mantissa: int, scale: int) -> str:
