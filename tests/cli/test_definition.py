@@ -406,7 +406,7 @@ def test_a_long_csv_field_is_read_as_the_engine_reads_it(tmp_path: Path, pipelin
     events = tmp_path / "events.csv"
     events.write_text("TradeID,Version,Deleted\n" + "x" * 200_000 + ",1,true\n2,1,true\n")
     found = sampled(run(check, pipeline, "--sample", events))
-    assert found[1].startswith("2 rejected field TradeID: the key is longer than 2048 bytes")
+    assert found[1].startswith("2 rejected field TradeID: the key is longer than 2047 bytes")
     assert found[2] == "3 2 1 (delete)"
 
 

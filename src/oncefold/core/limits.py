@@ -1,7 +1,8 @@
 """Every limit of the meaning, by name and with its unit; all runtimes share them.
 
 The sizes are those that DynamoDB sets for keys (2,048 bytes for a partition key, 1,024 for a sort key:
-"Quotas in Amazon DynamoDB"), so that what one runtime accepts the other accepts too.
+"Quotas in Amazon DynamoDB") less one byte, which stands for the empty text there, so that what one runtime accepts
+the other accepts too.
 """
 
 MEASURE_DIGITS = 18
@@ -16,10 +17,10 @@ VERSION_MIN, VERSION_MAX = -(2**63) + 1, 2**63 - 1
 The readers refuse the two bounds themselves too, so that one bound on the magnitude says it all.
 """
 
-KEY_BYTES = 2_048
+KEY_BYTES = 2_047
 """UTF-8 bytes of a key, after joining the parts of a composite key."""
 
-LABEL_BYTES = 1_024
+LABEL_BYTES = 1_023
 """UTF-8 bytes of one label."""
 
 PATH_BYTES = 1_920

@@ -1,0 +1,1 @@
+"""The pipeline on Kinesis, Lambda and DynamoDB. `functions/` runs in Lambda, everything else beside a person."""

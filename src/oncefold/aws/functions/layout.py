@@ -1,0 +1,165 @@
+"""How keys, states, deltas and totals are laid out as DynamoDB items. Pure; docs/AWS.md shows the same as tables.
+
+Items are in the form of the low-level API: `{"version": {"N": "3"}}`. Numbers are written as the shortest plain
+decimal, which is the form that DynamoDB gives back, so that a number read equals the number written also where
+numbers are compared as text.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from oncefold.core import nodepath
+from oncefold.core.decimals import format_decimal, parse_decimal
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import OncefoldError
+from oncefold.core.event import DELETED, Content
+from oncefold.core.fold import Node, Stored, Total
+
+Item = dict[str, Any]
+
+NUMBER_DIGITS = 38
+"""Significant digits of a DynamoDB number ("Supported data types and naming rules in Amazon DynamoDB")."""
+NUMBER_LIMIT = 10**NUMBER_DIGITS
+"""Above any number that DynamoDB holds exactly; a mantissa has at most as many digits as its limit allows."""
+
+DEFINITION_KEY: Item = {"path": {"S": "definition"}, "label": {"S": "definition"}}
+"""The item of AggregateTable that holds the pipeline's definition; paths of nodes begin with a slash."""
+
+
+def key_text(text: str) -> str:
+    """A text as part of a primary key, which must not be empty: a text of n NULs, none included, gets one more.
+
+    Different texts stay different, and their order stays.
+    """
+    return text if text.strip("\0") else text + "\0"
+
+
+def plain_text(stored: str) -> str:
+    """The inverse of `key_text`."""
+    return stored if stored.strip("\0") else stored[1:]
+
+
+def number(mantissa: int, scale: int) -> dict[str, str]:
+    """A DynamoDB number of mantissa / 10**scale. Raises OncefoldError beyond 38 digits."""
+    if abs(mantissa) >= NUMBER_LIMIT:
+        raise OncefoldError(
+            f"{format_decimal(mantissa, scale)} has more than the {NUMBER_DIGITS} digits that DynamoDB keeps; "
+            "give the measure a smaller scale, or its sum a rollup with more levels"
+        )
+    text = format_decimal(mantissa, scale)
+    if scale:
+        text = text.rstrip("0").rstrip(".")
+    return {"N": "0" if text == "-0" else text}
+
+
+def mantissa(value: Mapping[str, str], scale: int) -> int:
+    """The inverse of `number`."""
+    return parse_decimal(value["N"], scale, NUMBER_LIMIT)
+
+
+def state_key(key: str) -> Item:
+    """The primary key of a key's state item."""
+    return {"key": {"S": key_text(key)}}
+
+
+def state_content(pipeline: Pipeline, stored: Stored) -> Item:
+    """The attributes of a key's state beside its primary key; a deleted key has neither labels nor measures."""
+    item: Item = {"version": {"N": str(stored.version)}}
+    if stored.content.labels is not None:
+        scales = [measure.scale for measure in pipeline.measures]
+        item["labels"] = {"L": [{"S": label} for label in stored.content.labels]}
+        item["measures"] = {"L": [number(m, s) for m, s in zip(stored.content.measures, scales, strict=True)]}
+    return item
+
+
+def parse_state(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[str, Stored]:
+    """The key and state that an item of StateTable holds."""
+    content = DELETED
+    if "labels" in item:
+        scales = [measure.scale for measure in pipeline.measures]
+        labels = tuple(label["S"] for label in item["labels"]["L"])
+        content = Content(labels, tuple(mantissa(m, s) for m, s in zip(item["measures"]["L"], scales, strict=True)))
+    return plain_text(item["key"]["S"]), Stored(int(item["version"]["N"]), content)
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """Net changes of some nodes' totals, to be added to them once."""
+
+    id: str
+    nodes: tuple[tuple[Node, Total], ...]
+
+
+def delta_key(delta_id: str) -> Item:
+    """The primary key of a delta item."""
+    return {"id": {"S": delta_id}}
+
+
+def delta_item(pipeline: Pipeline, delta: Delta, *, keys: int, created: int) -> Item:
+    """The item of ReduceTable: `nodes` is JSON, one `[rollup, [labels], count, [sums]]` a node, sums as decimals.
+
+    `keys` is the number of keys behind it, `created` in seconds since 1970; both are for people and alarms.
+    """
+    scales = [measure.scale for measure in pipeline.measures]
+    rows = [
+        [
+            pipeline.rollups[node.rollup].name,
+            list(node.labels),
+            total.count,
+            [number(value, scale)["N"] for value, scale in zip(total.sums, scales, strict=True)],
+        ]
+        for node, total in delta.nodes
+    ]
+    return {
+        **delta_key(delta.id),
+        "created": {"N": str(created)},
+        "keys": {"N": str(keys)},
+        "nodes": {"S": json.dumps(rows, ensure_ascii=False, separators=(",", ":"))},
+    }
+
+
+def parse_delta(pipeline: Pipeline, item: Mapping[str, Any]) -> Delta:
+    """The delta that an item of ReduceTable holds."""
+    scales = [measure.scale for measure in pipeline.measures]
+    nodes = tuple(
+        (
+            Node(pipeline.rollup_index(rollup), tuple(labels)),
+            Total(count, tuple(parse_decimal(s, scale, NUMBER_LIMIT) for s, scale in zip(sums, scales, strict=True))),
+        )
+        for rollup, labels, count, sums in json.loads(item["nodes"]["S"])
+    )
+    return Delta(item["id"]["S"], nodes)
+
+
+def children_path(rollup: str, labels: Sequence[str]) -> str:
+    """The partition of AggregateTable with a node's children; the rollups' roots are the children of `/`."""
+    return f"/{rollup}/{nodepath.join(labels)}" if labels else f"/{rollup}"
+
+
+def node_key(pipeline: Pipeline, node: Node) -> Item:
+    """The primary key of a node: its rollup and parent's path, and its own label."""
+    name = pipeline.rollups[node.rollup].name
+    if not node.labels:
+        return {"path": {"S": "/"}, "label": {"S": name}}
+    return {"path": {"S": children_path(name, node.labels[:-1])}, "label": {"S": key_text(node.labels[-1])}}
+
+
+def parse_node(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[Node, Total]:
+    """The node and totals that an item of AggregateTable holds."""
+    path, label = item["path"]["S"], item["label"]["S"]
+    if path == "/":
+        node = Node(pipeline.rollup_index(label))
+    else:
+        _, rollup, *parent = path.split("/", 2)
+        labels = nodepath.split(parent[0]) if parent else ()
+        node = Node(pipeline.rollup_index(rollup), (*labels, plain_text(label)))
+    sums = tuple(mantissa(item.get(measure.name, {"N": "0"}), measure.scale) for measure in pipeline.measures)
+    return node, Total(int(item["count"]["N"]), sums)
+
+
+def digest(value: Any) -> str:
+    """A hash of plain values, 64 hexadecimal digits."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
