@@ -605,7 +605,7 @@ def test_limits_count_utf_8_bytes(character: str) -> None:
 
 def test_a_composite_key_is_limited_as_it_is_written() -> None:
     both = decoder('key = ["a", "b"]', "", "")
-    assert both.record({"a": "a" * 2000, "b": "b" * 47}).key.endswith("a/" + "b" * 47)
+    assert both.record({"a": "a" * 2000, "b": "b" * 46}).key.endswith("a/" + "b" * 46)
     assert refusal(both.record, {"a": "a" * 2000, "b": "b" * 47}) == "field a: the key is longer than 2047 bytes"
     assert refusal(both.record, {"a": "/" * 1024, "b": "b"}) == "field a: the key is longer than 2047 bytes"
 

@@ -67,12 +67,17 @@ def state_key(key: str) -> Item:
 
 def state_content(pipeline: Pipeline, stored: Stored) -> Item:
     """The attributes of a key's state beside its primary key; a deleted key has neither labels nor measures."""
-    item: Item = {"version": {"N": str(stored.version)}}
+    item: Item = {"version": {"N": str(stored.version)}, "content": {"S": content_hash(stored.content)}}
     if stored.content.labels is not None:
         scales = [measure.scale for measure in pipeline.measures]
         item["labels"] = {"L": [{"S": label} for label in stored.content.labels]}
         item["measures"] = {"L": [number(m, s) for m, s in zip(stored.content.measures, scales, strict=True)]}
     return item
+
+
+def content_hash(content: Content) -> str:
+    """What stands for a content in conditions: 32 hexadecimal digits of a hash."""
+    return digest([content.labels, content.measures])[:32]
 
 
 def parse_state(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[str, Stored]:
