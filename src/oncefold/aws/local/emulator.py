@@ -119,13 +119,14 @@ class Emulator:
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 break
-            if self._answers():
+            if self.answers():
                 return
             time.sleep(_POLL_SECONDS)
         said = self._log.read_text(errors="replace")[-_TOLD_CHARS:]
         raise OncefoldError(f"the emulator did not start on {self.endpoint}: {said.strip() or 'it said nothing'}")
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether an emulator answers on the port."""
         connection = http.client.HTTPConnection(HOST, self._port, timeout=5)
         try:
             connection.request("GET", "/_ministack/health")

@@ -1,0 +1,31 @@
+"""A stack's tables and stream, made by plain calls: what the template makes, as far as the data goes."""
+
+from typing import Any
+
+from oncefold.aws.names import Names
+
+
+def make_tables(names: Names, dynamodb: Any) -> None:
+    for table, keys, stream in (
+        (names.state_table, ("key",), False),
+        (names.reduce_table, ("id",), True),
+        (names.aggregate_table, ("path", "label"), False),
+        (names.reject_table, ("id",), False),
+    ):
+        dynamodb.create_table(
+            TableName=table,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            KeySchema=[
+                {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+            ],
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+            if stream
+            else {"StreamEnabled": False},
+        )
+        dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+
+
+def make_stream(names: Names, kinesis: Any, shards: int) -> None:
+    kinesis.create_stream(StreamName=names.stream, ShardCount=shards)
+    kinesis.get_waiter("stream_exists").wait(StreamName=names.stream, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
