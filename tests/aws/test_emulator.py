@@ -25,11 +25,11 @@ def test_numbers_add_to_38_digits(stack: Names) -> None:
         client("dynamodb").update_item(
             TableName=table,
             Key=key,
-            UpdateExpression="ADD total :value",
+            UpdateExpression="ADD amount :value",
             ExpressionAttributeValues={":value": {"N": value}},
         )
     item = client("dynamodb").get_item(TableName=table, Key=key)["Item"]
-    assert item["total"]["N"] == "12345678901234567890123456789012345.679"
+    assert item["amount"]["N"] == "12345678901234567890123456789012345.679"
 
 
 def test_it_ends_with_the_process_that_started_it() -> None:
