@@ -1,0 +1,239 @@
+"""Calls to DynamoDB, each retried while that is safe, and never past the deadline.
+
+What may come back from a transaction (TransactWriteItems, "API Reference"; "Error handling with DynamoDB"):
+
+- done;
+- cancelled because a condition failed: what was read is no longer so, read again and plan anew;
+- cancelled by a conflict with another transaction, or throttled: the same again, after a pause with jitter;
+- no answer: done or not. The same again with the same token gives the answer while the token is remembered, and
+  after that the conditions do.
+
+A refused token (IdempotentParameterMismatchException) says nothing about the effect, so it is treated like a failed
+condition: read again. It is never taken for success.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from botocore import exceptions
+from botocore.exceptions import ClientError
+
+from oncefold.aws.functions.layout import Item, digest
+
+Result = TypeVar("Result")
+Thing = TypeVar("Thing")
+
+READ_KEYS = 100
+"""Keys of one BatchGetItem."""
+PUT_ITEMS = 25
+"""Items of one BatchWriteItem."""
+TOKEN_CHARS = 36
+"""Characters of a ClientRequestToken, at most."""
+PAUSE_SECONDS = 0.025
+LONGEST_PAUSE_SECONDS = 2.0
+
+_AGAIN = frozenset(
+    [
+        "InternalServerError",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestTimeoutException",
+        "ServiceUnavailable",
+        "ThrottlingException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+    ]
+)
+_NO_ANSWER = (exceptions.ConnectionError, exceptions.HTTPClientError)
+
+
+class OutOfTime(Exception):  # noqa: N818 - it is a fact, and the rest is done by the next invocation
+    """The deadline is too near to begin, or to begin again."""
+
+
+class Refused(Exception):  # noqa: N818 - DynamoDB's verdict
+    """DynamoDB takes the request for invalid, however often it comes; the message has its words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Time and chance, as a function gets them: seconds, a pause, a number from 0 to 1, the moment to end."""
+
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    random: Callable[[], float]
+    deadline: float
+
+    def check(self) -> None:
+        """Raises OutOfTime at the deadline."""
+        if self.clock() >= self.deadline:
+            raise OutOfTime
+
+    def pause(self, attempt: int) -> None:
+        """Wait before one more attempt, the longer the more came before: full jitter. Raises OutOfTime.
+
+        Source: AWS Architecture Blog, "Exponential Backoff And Jitter".
+        """
+        seconds = self.random() * min(LONGEST_PAUSE_SECONDS, PAUSE_SECONDS * 2.0 ** min(attempt, 16))
+        if self.clock() + seconds >= self.deadline:
+            raise OutOfTime
+        self.sleep(seconds)
+
+
+@dataclass
+class Meter:
+    """What an invocation used; several threads add to it."""
+
+    transactions: int = 0
+    retries: int = 0
+    conflicts: int = 0
+    read_units: float = 0.0
+    write_units: float = 0.0
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def add(self, **amounts: float) -> None:
+        """Add to some of the counts."""
+        with self._lock:
+            for name, amount in amounts.items():
+                setattr(self, name, getattr(self, name) + amount)
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What became of a transaction: done as a whole, or not at all because of the conditions at `failed`.
+
+    Not done with nothing in `failed` means that DynamoDB did not say why.
+    """
+
+    done: bool
+    failed: frozenset[int] = frozenset()
+
+
+class Dynamo:
+    """A DynamoDB client with the manners above. Its calls may come from several threads."""
+
+    def __init__(self, client: Any, pace: Pace, meter: Meter) -> None:
+        """`client` is a boto3 client, or anything that takes the same calls."""
+        self._client = client
+        self._pace = pace
+        self._meter = meter
+
+    def read(self, table: str, keys: Sequence[Item]) -> list[Item]:
+        """The items that exist among at most READ_KEYS distinct keys, as they are now."""
+        found: list[Item] = []
+        wanted: Mapping[str, Any] = {table: {"Keys": list(keys), "ConsistentRead": True}}
+        attempt = 0
+        while wanted:
+            answer = self._call(self._client.batch_get_item, RequestItems=wanted, ReturnConsumedCapacity="TOTAL")
+            self._meter.add(read_units=_units(answer))
+            found += answer["Responses"].get(table, [])
+            wanted = answer.get("UnprocessedKeys") or {}
+            if wanted:
+                self.again(attempt)
+                attempt += 1
+        return found
+
+    def put(self, table: str, items: Sequence[Item]) -> None:
+        """Put items that may be put again: at most PUT_ITEMS with distinct keys."""
+        wanted: Mapping[str, Any] = {table: [{"PutRequest": {"Item": item}} for item in items]}
+        attempt = 0
+        while wanted:
+            answer = self._call(self._client.batch_write_item, RequestItems=wanted, ReturnConsumedCapacity="TOTAL")
+            self._meter.add(write_units=_units(answer))
+            wanted = answer.get("UnprocessedItems") or {}
+            if wanted:
+                self.again(attempt)
+                attempt += 1
+
+    def scan(self, table: str) -> Iterator[Item]:
+        """Every item of a table, consistently read page by page."""
+        start: dict[str, Any] = {}
+        while True:
+            page = self._call(
+                self._client.scan, TableName=table, ConsistentRead=True, ReturnConsumedCapacity="TOTAL", **start
+            )
+            self._meter.add(read_units=_units(page))
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
+    def transact(self, writes: Sequence[Item]) -> Written:
+        """One TransactWriteItems. Raises Refused, and OutOfTime when it is not known to be done."""
+        request = {
+            "TransactItems": list(writes),
+            "ClientRequestToken": digest(writes)[:TOKEN_CHARS],
+            "ReturnConsumedCapacity": "TOTAL",
+        }
+        try:
+            answer = self._call(self._client.transact_write_items, **request)
+        except ClientError as error:
+            written = _unwritten(error)
+            self._meter.add(conflicts=1)
+            return written
+        self._meter.add(transactions=1, write_units=_units(answer))
+        return Written(done=True)
+
+    def _call(self, call: Callable[..., dict[str, Any]], **request: Any) -> dict[str, Any]:
+        attempt = 0
+        while True:
+            self._pace.check()
+            try:
+                return call(**request)
+            except _NO_ANSWER:
+                self.again(attempt)
+            except ClientError as error:
+                if not _may_pass(error):
+                    raise
+                self.again(attempt)
+            attempt += 1
+
+    def again(self, attempt: int) -> None:
+        """Count one more attempt at something, and wait before it. Raises OutOfTime."""
+        self._meter.add(retries=1)
+        self._pace.pause(attempt)
+
+
+def slices(things: Sequence[Thing], length: int) -> Iterator[Sequence[Thing]]:
+    """The things in runs of `length`, the last one perhaps shorter."""
+    return (things[start : start + length] for start in range(0, len(things), length))
+
+
+def _may_pass(error: ClientError) -> bool:
+    """Whether the same request may succeed later, without anything else being changed."""
+    reasons = _reasons(error)
+    if reasons:
+        # TransactionConflict, ThrottlingError and ProvisionedThroughputExceeded are the reasons that pass.
+        return not any(reason in {"ConditionalCheckFailed", "ValidationError"} for reason in reasons)
+    return error.response["Error"]["Code"] in _AGAIN
+
+
+def _unwritten(error: ClientError) -> Written:
+    reasons = _reasons(error)
+    failed = frozenset(index for index, reason in enumerate(reasons) if reason == "ConditionalCheckFailed")
+    if failed:
+        return Written(done=False, failed=failed)
+    code = error.response["Error"]["Code"]
+    if code == "IdempotentParameterMismatchException":
+        return Written(done=False)
+    if code == "ValidationException" or "ValidationError" in reasons:
+        raise Refused(_words(error)) from error
+    raise error
+
+
+def _reasons(error: ClientError) -> list[str]:
+    return [reason.get("Code", "None") for reason in error.response.get("CancellationReasons") or ()]
+
+
+def _words(error: ClientError) -> str:
+    told = [reason.get("Message") for reason in error.response.get("CancellationReasons") or ()]
+    return "; ".join(filter(None, [error.response["Error"].get("Message"), *told]))
+
+
+def _units(answer: Mapping[str, Any]) -> float:
+    """Capacity units of all tables of an answer."""
+    consumed = answer.get("ConsumedCapacity") or ()
+    parts = [consumed] if isinstance(consumed, Mapping) else consumed
+    return float(sum(part.get("CapacityUnits", 0.0) for part in parts))

@@ -1,0 +1,52 @@
+"""The guard: functions whose definition means something else than the tables' never touch them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from oncefold.aws.functions.layout import DEFINITION_KEY, Item
+from oncefold.aws.names import Names
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_toml import to_toml
+from oncefold.core.errors import DefinitionError
+
+
+def definition_item(pipeline: Pipeline, fingerprints: frozenset[str] = frozenset()) -> Item:
+    """The item that says what the tables mean: the definition, and the fingerprints of all that may go on with them."""
+    return {
+        **DEFINITION_KEY,
+        "toml": {"S": to_toml(pipeline)},
+        "fingerprints": {"SS": sorted({pipeline.fingerprint, *fingerprints})},
+    }
+
+
+def check_definition(pipeline: Pipeline, names: Names, client: Any) -> None:
+    """Make sure that the tables mean what the pipeline does; tables that mean nothing yet are told.
+
+    Raises DefinitionError if they mean something else.
+    """
+    item = _read(names, client)
+    if item is None:
+        try:
+            client.put_item(
+                TableName=names.aggregate_table,
+                Item=definition_item(pipeline),
+                ConditionExpression="attribute_not_exists(#path)",
+                ExpressionAttributeNames={"#path": "path"},
+            )
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            item = _read(names, client)
+    if item is not None and pipeline.fingerprint not in item["fingerprints"]["SS"]:
+        raise DefinitionError(
+            f"stack {names.stack}: its tables were made under another definition of {pipeline.name}; deploy with "
+            "`oncefold aws deploy`, which says what differs, or deploy this definition as a stack of its own"
+        )
+
+
+def _read(names: Names, client: Any) -> Mapping[str, Any] | None:
+    answer = client.get_item(TableName=names.aggregate_table, Key=DEFINITION_KEY, ConsistentRead=True)
+    item: Mapping[str, Any] | None = answer.get("Item")
+    return item

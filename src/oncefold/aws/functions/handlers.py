@@ -1,0 +1,151 @@
+"""The entry points: what Lambda calls with a batch, and what it is answered.
+
+Settings come from the environment: ONCEFOLD_STACK, and ONCEFOLD_PIPELINE, a file, which is `pipeline.toml` beside the
+code if left out. Answers follow "Configuring partial batch response with Kinesis Data Streams and Lambda": the first
+record that is not finished, from which Lambda delivers again.
+"""
+
+import base64
+import os
+import random
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+from botocore.config import Config
+
+from oncefold.aws.functions import layout, report
+from oncefold.aws.functions.calls import Dynamo, Meter, Pace
+from oncefold.aws.functions.guard import check_definition
+from oncefold.aws.functions.reduce import ReduceFunction
+from oncefold.aws.functions.report import Invocation
+from oncefold.aws.functions.state import Record, StateFunction
+from oncefold.aws.functions.sweep import sweep as sweep_outbox
+from oncefold.aws.names import Names
+from oncefold.core.definition import Pipeline
+from oncefold.pipeline_file import load_pipeline
+
+CALLS_AT_ONCE = 4
+"""Independent calls under way at a time: a function waits far longer for DynamoDB than it computes."""
+_RESERVE_SHARE = 0.1
+_RESERVE_SECONDS = (0.25, 3.0)
+"""Time kept for the answer, at least and at most."""
+_CONFIG = Config(
+    connect_timeout=2,
+    read_timeout=8,
+    # Calls are repeated by `calls`, which knows the deadline.
+    retries={"mode": "standard", "total_max_attempts": 1},
+    max_pool_connections=CALLS_AT_ONCE,
+)
+
+
+@dataclass(frozen=True)
+class _Warm:
+    """What an environment keeps from one invocation to the next."""
+
+    pipeline: Pipeline
+    names: Names
+    client: Any
+    workers: ThreadPoolExecutor
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One invocation: its pipeline, its calls, and the clock that it is reported by."""
+
+    warm: _Warm
+    dynamo: Dynamo
+    meter: Meter
+    request: str
+    begun: float
+
+    def say(self, function: str, counts: Mapping[str, Any]) -> None:
+        """Log the invocation's line."""
+        memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0"))
+        duration = time.monotonic() - self.begun
+        invocation = Invocation(function, self.warm.names.stack, self.request, time.time(), duration, memory)
+        sys.stdout.write(report.line(invocation, counts, self.meter) + "\n")
+        sys.stdout.flush()
+
+
+@cache
+def _warm() -> _Warm:
+    """Read the definition and check it against the tables, once per environment."""
+    root = os.environ.get("LAMBDA_TASK_ROOT", ".")
+    pipeline = load_pipeline(os.environ.get("ONCEFOLD_PIPELINE") or Path(root) / "pipeline.toml")
+    names = Names(os.environ["ONCEFOLD_STACK"])
+    client = botocore.session.get_session().create_client("dynamodb", config=_CONFIG)
+    check_definition(pipeline, names, client)
+    return _Warm(pipeline, names, client, ThreadPoolExecutor(CALLS_AT_ONCE))
+
+
+def _work(context: Any) -> _Work:
+    warm = _warm()
+    left = context.get_remaining_time_in_millis() / 1000
+    least, most = _RESERVE_SECONDS
+    begun = time.monotonic()
+    deadline = begun + left - min(max(left * _RESERVE_SHARE, least), most)
+    meter = Meter()
+    dynamo = Dynamo(warm.client, Pace(time.monotonic, time.sleep, random.random, deadline), meter)
+    return _Work(warm, dynamo, meter, context.aws_request_id, begun)
+
+
+def state(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """StateLambda: a batch of a Kinesis shard."""
+    work = _work(context)
+    records = [_record(item) for item in event["Records"]]
+    function = StateFunction(work.warm.pipeline, work.warm.names, work.dynamo, time.time, work.warm.workers.map)
+    folded = function.handle(records)
+    first = folded.unfinished
+    work.say("state", report.state_counts(folded, 0 if first is None else len(records) - first))
+    return _answer(None if first is None else records[first].sequence)
+
+
+def reduce(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """ReduceLambda: a batch of a shard of ReduceTable's stream."""
+    work = _work(context)
+    images = [_image(item) for item in event["Records"] if item["eventName"] == "INSERT"]
+    deltas = {sequence: layout.parse_delta(work.warm.pipeline, image) for sequence, image in images}
+    reduced = ReduceFunction(work.warm.pipeline, work.warm.names, work.dynamo).apply(deltas.values())
+    work.say("reduce", report.reduce_counts(reduced))
+    return _answer(_first_left(deltas, reduced.left))
+
+
+def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - a schedule says nothing
+    """The sweeper, by a schedule."""
+    work = _work(context)
+    swept = sweep_outbox(work.warm.pipeline, work.warm.names, work.dynamo, time.time)
+    work.say("sweep", report.sweep_counts(swept))
+    return {
+        "found": swept.found,
+        "applied": swept.reduced.deltas,
+        "left": len(swept.reduced.left),
+        "refused": len(swept.reduced.refused),
+    }
+
+
+def _record(item: Mapping[str, Any]) -> Record:
+    kinesis = item["kinesis"]
+    shard, _, sequence = item["eventID"].partition(":")
+    data = base64.b64decode(kinesis["data"])
+    return Record(shard, sequence, float(kinesis["approximateArrivalTimestamp"]), data)
+
+
+def _image(item: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    change = item["dynamodb"]
+    return change["SequenceNumber"], change["NewImage"]
+
+
+def _first_left(deltas: Mapping[str, layout.Delta], left: set[str]) -> str | None:
+    return next((sequence for sequence, delta in deltas.items() if delta.id in left), None)
+
+
+def _answer(first_unfinished: str | None) -> dict[str, Any]:
+    failures: Sequence[Mapping[str, str]] = [] if first_unfinished is None else [{"itemIdentifier": first_unfinished}]
+    return {"batchItemFailures": failures}

@@ -1,0 +1,222 @@
+"""The planner: which writes go together in one transaction, within DynamoDB's limits for any tree. Pure.
+
+Limits are those of "Amazon DynamoDB Transactions: How it works" (100 items, 4 MB) and "Quotas in Amazon DynamoDB"
+(400 KB an item). Sizes are bounded from above, so that a plan never is refused for its size.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from oncefold.aws.functions.layout import Delta, content_hash, digest
+from oncefold.core.definition import Pipeline
+from oncefold.core.fold import Node, Stored, Total, net, nodes_of
+from oncefold.core.limits import NAME_CHARS
+
+TRANSACTION_ITEMS = 100
+TRANSACTION_BYTES = 4_000_000
+ITEM_BYTES = 400_000
+
+DELTA_NODES = TRANSACTION_ITEMS - 1
+"""Nodes of one delta: applying it updates each and deletes the delta, in one transaction."""
+
+HOT_NODES = 25
+"""Nodes at the top of the tree that get a delta of their own, away from those below.
+
+The top is in every chunk's delta. Where deltas also hold many nodes that no other has, hardly two fit into one
+transaction, and every chunk would be a transaction of its own on the root.
+"""
+
+_NUMBER_BYTES = 45
+"""A number as JSON text: 38 digits, sign, point, quotes and comma."""
+_JSON_BYTES = 6
+"""A character as JSON text, at most: an escaped control character."""
+_ITEM_OVERHEAD_BYTES = 300
+"""Names and fixed attributes of a state or delta item, and the condition's values."""
+
+_DELTA_BYTES = ITEM_BYTES - _ITEM_OVERHEAD_BYTES
+
+assert HOT_NODES < DELTA_NODES
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A key's state as it was read and as it is to be."""
+
+    key: str
+    before: Stored | None
+    after: Stored
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """What one transaction of StateLambda writes: states, and the deltas that follow from them."""
+
+    changes: tuple[Change, ...]
+    deltas: tuple[Delta, ...]
+
+
+def refusal(pipeline: Pipeline, key: str, after: Stored) -> str | None:
+    """Why an event cannot be held in DynamoDB, in words; None for one that can.
+
+    A change retracts one content and adds another. Each may take half a transaction, so that the answer
+    depends on the event alone.
+    """
+    labels = after.content.labels
+    if labels is None:
+        return None
+    size = _state_bytes(key, after)
+    if size > ITEM_BYTES:
+        return f"its state would be an item of {size:,} bytes; DynamoDB holds {ITEM_BYTES:,}"
+    nodes = nodes_of(pipeline, labels)
+    rows = sum(_row_bytes(pipeline, node) for node in nodes)
+    if rows > TRANSACTION_BYTES // 4:
+        return f"its {len(nodes):,} nodes take {rows:,} bytes of a transaction; DynamoDB has {TRANSACTION_BYTES:,}"
+    return None
+
+
+def may_be_refused(pipeline: Pipeline, record_bytes: int) -> bool:
+    """Whether an event of so many bytes has to be looked at by `refusal`; hardly ever, and quick to say."""
+    nodes = sum(len(indexes) + 1 for indexes in pipeline.rollup_levels)
+    row = _JSON_BYTES * record_bytes + _fixed_row_bytes(pipeline)
+    return nodes * row > TRANSACTION_BYTES // 4 or len(pipeline.levels) * record_bytes > ITEM_BYTES // 2
+
+
+def chunks(pipeline: Pipeline, changes: Iterable[Change]) -> Iterator[Chunk]:
+    """The changes in their order, cut so that each chunk is one transaction."""
+    taken: list[Change] = []
+    nodes: dict[Node, int] = {}
+    state_bytes = 0
+    for change in changes:
+        grown = {node: _row_bytes(pipeline, node) for node in _touched(pipeline, change) if node not in nodes}
+        size = _state_bytes(change.key, change.after)
+        rows = [*nodes.values(), *grown.values()]
+        if taken and not _fits(len(taken) + 1, rows, state_bytes + size):
+            yield _chunk(pipeline, taken)
+            taken, nodes, state_bytes = [], {}, 0
+            grown = {node: _row_bytes(pipeline, node) for node in _touched(pipeline, change)}
+        taken.append(change)
+        nodes |= grown
+        state_bytes += size
+    if taken:
+        yield _chunk(pipeline, taken)
+
+
+def _fits(states: int, rows: Sequence[int], state_bytes: int) -> bool:
+    delta_bytes = sum(rows)
+    deltas = _most_deltas(len(rows), delta_bytes)
+    size = state_bytes + delta_bytes + deltas * _ITEM_OVERHEAD_BYTES
+    return states + deltas <= TRANSACTION_ITEMS and size <= TRANSACTION_BYTES
+
+
+def _most_deltas(nodes: int, size: int) -> int:
+    """At most so many deltas are made of nodes whose rows have this size; `_parts` never makes more."""
+    if nodes <= HOT_NODES and size <= _DELTA_BYTES:
+        return 1
+    # Two parts that follow each other and were cut for their size have more than one item's bytes together.
+    return 3 + nodes // DELTA_NODES + 2 * size // _DELTA_BYTES
+
+
+def _touched(pipeline: Pipeline, change: Change) -> list[Node]:
+    nodes: list[Node] = []
+    for stored in (change.before, change.after):
+        if stored is not None and stored.content.labels is not None:
+            nodes += nodes_of(pipeline, stored.content.labels)
+    return nodes
+
+
+def _state_bytes(key: str, stored: Stored) -> int:
+    labels = stored.content.labels or ()
+    return (
+        _ITEM_OVERHEAD_BYTES
+        + len(key.encode())
+        + sum(len(label.encode()) + 1 for label in labels)
+        + _NUMBER_BYTES * len(stored.content.measures)
+    )
+
+
+def _row_bytes(pipeline: Pipeline, node: Node) -> int:
+    """At most so many bytes of a delta's JSON, and of the update of the node."""
+    return _JSON_BYTES * sum(map(len, node.labels)) + 4 * len(node.labels) + _fixed_row_bytes(pipeline)
+
+
+def _fixed_row_bytes(pipeline: Pipeline) -> int:
+    return NAME_CHARS + _NUMBER_BYTES * (len(pipeline.measures) + 1) + 20
+
+
+def _chunk(pipeline: Pipeline, changes: Sequence[Change]) -> Chunk:
+    totals = net(pipeline, ((change.before, change.after) for change in changes))
+    name = digest(sorted(map(_transition, changes)))
+    parts = _parts(pipeline, totals)
+    return Chunk(tuple(changes), tuple(Delta(f"{name}-{number}", part) for number, part in enumerate(parts)))
+
+
+def _transition(change: Change) -> list[object]:
+    """What names a change for ever: a key's states only grow, so that none of its transitions comes twice."""
+    before = change.before
+    return [
+        change.key,
+        None if before is None else [before.version, content_hash(before.content)],
+        [change.after.version, content_hash(change.after.content)],
+    ]
+
+
+def _parts(pipeline: Pipeline, totals: dict[Node, Total]) -> Iterator[tuple[tuple[Node, Total], ...]]:
+    """The nodes of a chunk, shallow ones first, as the nodes of its deltas."""
+    ordered = sorted(totals.items(), key=lambda item: (len(item[0].labels), item[0]))
+    hot = _top(ordered)
+    for nodes in (ordered[:hot], ordered[hot:]):
+        part: list[tuple[Node, Total]] = []
+        size = 0
+        for node, total in nodes:
+            row = _row_bytes(pipeline, node)
+            if part and (len(part) == DELTA_NODES or size + row > _DELTA_BYTES):
+                yield tuple(part)
+                part, size = [], 0
+            part.append((node, total))
+            size += row
+        if part:
+            yield tuple(part)
+
+
+def _top(ordered: Sequence[tuple[Node, Total]]) -> int:
+    """How many nodes make up the whole levels from the root down that have no more than HOT_NODES together."""
+    if len(ordered) <= HOT_NODES:
+        return len(ordered)
+    depth = len(ordered[HOT_NODES][0].labels)
+    return next(index for index, (node, _) in enumerate(ordered) if len(node.labels) == depth)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What one transaction of ReduceLambda applies: whole deltas, and the sum of their nodes."""
+
+    deltas: tuple[Delta, ...]
+    nodes: dict[Node, Total]
+
+
+def groups(pipeline: Pipeline, deltas: Iterable[Delta]) -> Iterator[Group]:
+    """Deltas in as few transactions as their order gives, those for the tops of trees first."""
+    taken: list[Delta] = []
+    nodes: set[Node] = set()
+    size = 0
+    for delta in sorted(deltas, key=lambda delta: not delta.id.endswith("-0")):
+        own = {node for node, _ in delta.nodes}
+        own_size = _ITEM_OVERHEAD_BYTES + 2 * sum(_row_bytes(pipeline, node) for node in own)
+        items = len(nodes | own) + len(taken) + 1
+        if taken and (items > TRANSACTION_ITEMS or size + own_size > TRANSACTION_BYTES):
+            yield group(taken)
+            taken, nodes, size = [], set(), 0
+        taken.append(delta)
+        nodes |= own
+        size += own_size
+    if taken:
+        yield group(taken)
+
+
+def group(deltas: Sequence[Delta]) -> Group:
+    """These deltas together; nodes that they change by nothing in all are left out."""
+    totals: dict[Node, Total] = {}
+    for delta in deltas:
+        for node, total in delta.nodes:
+            totals[node] = totals[node] + total if node in totals else total
+    return Group(tuple(deltas), {node: total for node, total in totals.items() if total})

@@ -1,0 +1,116 @@
+"""ReduceLambda: deltas become totals, and leave the outbox, in one transaction.
+
+A group of deltas is added to the totals by the very transaction that deletes those deltas, each on the condition that
+it still is there. So a delta counts once, for ever, in whatever batches and by however many reducers at once.
+"""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from oncefold.aws.functions import layout
+from oncefold.aws.functions.calls import READ_KEYS, Dynamo, OutOfTime, Refused, slices
+from oncefold.aws.functions.layout import Delta, Item
+from oncefold.aws.functions.plan import Group, group, groups
+from oncefold.aws.names import Names
+from oncefold.core.definition import Pipeline
+from oncefold.core.fold import Node, Total
+
+
+@dataclass(slots=True)
+class Reduced:
+    """What became of some deltas. One that another reducer had applied before is done, and not counted here."""
+
+    deltas: int = 0
+    nodes: int = 0
+    left: set[str] = field(default_factory=set)
+    """Ids of deltas that are not known to be applied."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Ids of deltas that DynamoDB refuses to add, with its words; they stay in the outbox."""
+
+
+class ReduceFunction:
+    """Adds deltas to one stack's totals."""
+
+    def __init__(self, pipeline: Pipeline, names: Names, dynamo: Dynamo) -> None:
+        self._pipeline = pipeline
+        self._names = names
+        self._dynamo = dynamo
+
+    def apply(self, deltas: Iterable[Delta]) -> Reduced:
+        """Add each of the deltas that is still in the outbox to the totals, and take it out."""
+        reduced = Reduced()
+        waiting = deque(groups(self._pipeline, {delta.id: delta for delta in deltas}.values()))
+        while waiting:
+            tried = waiting.popleft()
+            try:
+                waiting.extendleft(self._rest(tried, reduced))
+            except OutOfTime:
+                reduced.left.update(delta.id for some in (tried, *waiting) for delta in some.deltas)
+                break
+        return reduced
+
+    def _rest(self, tried: Group, reduced: Reduced) -> Iterator[Group]:
+        """Apply a group as a whole, or else what is to be tried in its place."""
+        try:
+            written = self._dynamo.transact([*map(self._delete, tried.deltas), *map(self._add, tried.nodes.items())])
+        except Refused as error:
+            yield from self._halves(tried, str(error), reduced)
+            return
+        if written.done:
+            reduced.deltas += len(tried.deltas)
+            reduced.nodes += len(tried.nodes)
+            return
+        if written.failed:
+            there = [delta for index, delta in enumerate(tried.deltas) if index not in written.failed]
+        else:
+            there = self._still_there(tried.deltas)
+        if there:
+            yield group(there)
+
+    def _halves(self, tried: Group, words: str, reduced: Reduced) -> Iterator[Group]:
+        """Find the delta that DynamoDB refuses, so that the others are not held up."""
+        if len(tried.deltas) == 1:
+            (delta,) = tried.deltas
+            reduced.refused[delta.id] = (
+                f"{words} A total of more than {layout.NUMBER_DIGITS} digits needs a measure of a smaller scale."
+            )
+            return
+        middle = len(tried.deltas) // 2
+        yield group(tried.deltas[:middle])
+        yield group(tried.deltas[middle:])
+
+    def _still_there(self, deltas: Sequence[Delta]) -> list[Delta]:
+        keys = [layout.delta_key(delta.id) for delta in deltas]
+        found = (item for some in slices(keys, READ_KEYS) for item in self._dynamo.read(self._names.reduce_table, some))
+        ids = {item["id"]["S"] for item in found}
+        return [delta for delta in deltas if delta.id in ids]
+
+    def _delete(self, delta: Delta) -> Item:
+        """Take a delta out, on the condition that nobody did."""
+        return {
+            "Delete": {
+                "TableName": self._names.reduce_table,
+                "Key": layout.delta_key(delta.id),
+                "ConditionExpression": "attribute_exists(#id)",
+                "ExpressionAttributeNames": {"#id": "id"},
+            }
+        }
+
+    def _add(self, change: tuple[Node, Total]) -> Item:
+        """Add to a node's totals; a node that is not there begins at nothing."""
+        node, total = change
+        names, values, clauses = {"#count": "count"}, {":count": {"N": str(total.count)}}, ["#count :count"]
+        for index, (measure, value) in enumerate(zip(self._pipeline.measures, total.sums, strict=True)):
+            names[f"#{index}"] = measure.name
+            values[f":{index}"] = layout.number(value, measure.scale)
+            clauses.append(f"#{index} :{index}")
+        return {
+            "Update": {
+                "TableName": self._names.aggregate_table,
+                "Key": layout.node_key(self._pipeline, node),
+                "UpdateExpression": "ADD " + ", ".join(clauses),
+                "ExpressionAttributeNames": names,
+                "ExpressionAttributeValues": values,
+            }
+        }

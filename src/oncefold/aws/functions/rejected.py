@@ -1,0 +1,51 @@
+"""Items of RejectTable: records that could not be read, and contents that contradict each other. Pure.
+
+Their keys follow from the position or the contents, so that what comes again is put over itself.
+"""
+
+import json
+
+from oncefold.aws.functions.layout import Item, content_hash, digest, number
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import InvalidEvent
+from oncefold.core.event import Content
+
+RAW_BYTES = 350_000
+"""Bytes of a record that are kept; an item has 400 KB."""
+
+
+def reject_item(shard: str, sequence: str, line: int, arrived: float, raw: bytes, error: InvalidEvent) -> Item:
+    """A line that is no event, with the reason in words; `arrived` in seconds since 1970."""
+    item: Item = {
+        "id": {"S": f"reject/{shard}/{sequence}/{line}"},
+        "kind": {"S": "reject"},
+        "reason": {"S": str(error)},
+        "raw": {"B": raw[:RAW_BYTES]},
+        "arrived": {"N": f"{arrived:.3f}"},
+    }
+    if len(raw) > RAW_BYTES:
+        item["cut"] = {"BOOL": True}
+    return item
+
+
+def conflict_item(pipeline: Pipeline, key: str, version: int, standing: Content, other: Content) -> Item:
+    """Two contents of one key and version. Their order does not matter to the item's key."""
+    contents = sorted([standing, other], key=lambda content: content.rank, reverse=True)
+    return {
+        "id": {"S": "conflict/" + digest([key, version, *map(content_hash, contents)])},
+        "kind": {"S": "conflict"},
+        "event_key": {"S": key},
+        "version": {"N": str(version)},
+        "standing": {"S": _words(pipeline, contents[0])},
+        "other": {"S": _words(pipeline, contents[1])},
+    }
+
+
+def _words(pipeline: Pipeline, content: Content) -> str:
+    scales = [measure.scale for measure in pipeline.measures]
+    document = {
+        "deleted": content.deleted,
+        "labels": list(content.labels or ()),
+        "measures": [number(value, scale)["N"] for value, scale in zip(content.measures, scales, strict=False)],
+    }
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))

@@ -1,0 +1,103 @@
+"""One line of JSON for each invocation: counts for people and, in CloudWatch's embedded metric format, for alarms.
+
+Format: "CloudWatch Embedded Metric Format specification". Lambda sends what is printed to CloudWatch Logs, which
+makes the metrics from it; no call is needed.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oncefold.aws.functions.calls import Meter
+from oncefold.aws.functions.reduce import Reduced
+from oncefold.aws.functions.state import Folded
+from oncefold.aws.functions.sweep import Swept
+from oncefold.core.fold import Outcome
+
+NAMESPACE = "Oncefold"
+_METRICS: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "state": (
+        ("events", "Count"),
+        ("rejected", "Count"),
+        ("unfinished", "Count"),
+        ("conflicts", "Count"),
+        ("write_units", "Count"),
+        ("read_units", "Count"),
+    ),
+    "reduce": (
+        ("deltas", "Count"),
+        ("unfinished", "Count"),
+        ("refused", "Count"),
+        ("conflicts", "Count"),
+        ("write_units", "Count"),
+    ),
+    "sweep": (("OutboxItems", "Count"), ("OutboxAgeSeconds", "Seconds"), ("refused", "Count")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """Which invocation a line is about: times in seconds, memory in MB."""
+
+    function: str
+    stack: str
+    request: str
+    ended: float
+    """Since 1970."""
+    duration: float
+    memory: int
+
+
+def state_counts(folded: Folded, unfinished: int) -> dict[str, Any]:
+    """The counts of StateLambda, deliveries by outcome among them."""
+    outcomes = {outcome.name.lower(): folded.outcomes[outcome] for outcome in Outcome}
+    return {
+        "events": folded.events,
+        **outcomes,
+        "unfinished": unfinished,
+        "deltas": folded.deltas,
+        "nodes": folded.nodes,
+    }
+
+
+def reduce_counts(reduced: Reduced) -> dict[str, Any]:
+    """The counts of ReduceLambda, and what DynamoDB refuses in words."""
+    counts: dict[str, Any] = {"deltas": reduced.deltas, "nodes": reduced.nodes, "unfinished": len(reduced.left)}
+    counts["refused"] = len(reduced.refused)
+    if reduced.refused:
+        counts["refusals"] = reduced.refused
+    return counts
+
+
+def sweep_counts(swept: Swept) -> dict[str, Any]:
+    """The counts of the sweeper, and the outbox as it was found."""
+    return {
+        **reduce_counts(swept.reduced),
+        "OutboxItems": swept.found,
+        "OutboxAgeSeconds": swept.oldest_seconds,
+    }
+
+
+def line(invocation: Invocation, counts: Mapping[str, Any], meter: Meter) -> str:
+    """The line to log."""
+    metrics = [{"Name": name, "Unit": unit} for name, unit in _METRICS[invocation.function]]
+    dimensions = [["stack"]] if invocation.function == "sweep" else [["stack", "function"]]
+    document = {
+        "_aws": {
+            "Timestamp": int(invocation.ended * 1000),
+            "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics}],
+        },
+        "function": invocation.function,
+        "stack": invocation.stack,
+        "request": invocation.request,
+        **counts,
+        "transactions": meter.transactions,
+        "retries": meter.retries,
+        "conflicts": meter.conflicts,
+        "read_units": meter.read_units,
+        "write_units": meter.write_units,
+        "duration_ms": round(invocation.duration * 1000, 1),
+        "memory_mb": invocation.memory,
+    }
+    return json.dumps(document, separators=(",", ":"))

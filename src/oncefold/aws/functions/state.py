@@ -1,0 +1,231 @@
+"""StateLambda: events become states and deltas, both in one transaction.
+
+For each batch: decode; collapse every key's events by the fold, from the state that is stored; write each accepted
+state on the condition that the stored one is still what was read, together with the net change of the totals.
+A replay finds nothing newer and writes nothing. Whatever the conditions refuse is read again and folded again.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from oncefold.aws.functions import layout
+from oncefold.aws.functions.calls import PUT_ITEMS, READ_KEYS, Dynamo, OutOfTime, slices
+from oncefold.aws.functions.layout import Item
+from oncefold.aws.functions.plan import Change, Chunk, chunks, may_be_refused, refusal
+from oncefold.aws.functions.rejected import conflict_item, reject_item
+from oncefold.aws.names import Names
+from oncefold.core.decode import Decoder
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import InvalidEvent
+from oncefold.core.event import Event
+from oncefold.core.fold import Outcome, Stored, fold
+
+Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
+"""Like `map`; it may call several at a time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A record of the stream: where it stands, when it arrived (seconds since 1970), and its bytes."""
+
+    shard: str
+    sequence: str
+    arrived: float
+    data: bytes
+
+
+@dataclass(slots=True)
+class Folded:
+    """What became of a batch: deliveries by outcome, what was written, and where to go on if it is not finished."""
+
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    events: int = 0
+    deltas: int = 0
+    nodes: int = 0
+    unfinished: int | None = None
+    """The index of the first record with an event whose fate is open; None if there is none."""
+
+    def leave(self, records: Iterable[int]) -> None:
+        """Say that these records are not finished."""
+        left = [*records] if self.unfinished is None else [self.unfinished, *records]
+        self.unfinished = min(left, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """An event and the index of its record."""
+
+    record: int
+    event: Event
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One key's events folded from the state that was read."""
+
+    change: Change | None
+    outcomes: list[Outcome] = field(default_factory=list)
+    conflicts: list[Item] = field(default_factory=list)
+
+
+class StateFunction:
+    """Folds batches of one pipeline into one stack's tables."""
+
+    def __init__(
+        self, pipeline: Pipeline, names: Names, dynamo: Dynamo, wall_clock: Callable[[], float], spread: Spread = map
+    ) -> None:
+        """`wall_clock` gives seconds since 1970; `spread` runs independent calls, several at a time if it likes."""
+        self._pipeline = pipeline
+        self._names = names
+        self._dynamo = dynamo
+        self._wall_clock = wall_clock
+        self._spread = spread
+        self._decoder = Decoder(pipeline)
+
+    def handle(self, records: Sequence[Record]) -> Folded:
+        """Fold a batch. Events are finished in the order of their records as far as the time suffices."""
+        folded = Folded()
+        rejects: list[tuple[int, Item]] = []
+        arrivals: dict[str, list[_Arrival]] = {}
+        for index, record in enumerate(records):
+            for line, raw in _lines(record.data):
+                folded.events += 1
+                try:
+                    event = self._decode(raw)
+                except InvalidEvent as error:
+                    rejects.append(
+                        (index, reject_item(record.shard, record.sequence, line, record.arrived, raw, error))
+                    )
+                else:
+                    arrivals.setdefault(event.key, []).append(_Arrival(index, event))
+        self._reject(rejects, folded)
+        self._fold(arrivals, folded)
+        return folded
+
+    def _decode(self, raw: bytes) -> Event:
+        event = self._decoder.json(raw)
+        if may_be_refused(self._pipeline, len(raw)):
+            words = refusal(self._pipeline, event.key, Stored(event.version, event.content))
+            if words is not None:
+                raise InvalidEvent(words)
+        return event
+
+    def _reject(self, rejects: Sequence[tuple[int, Item]], folded: Folded) -> None:
+        for some in slices(rejects, PUT_ITEMS):
+            try:
+                self._dynamo.put(self._names.reject_table, [item for _, item in some])
+            except OutOfTime:
+                folded.leave(index for index, _ in some)
+            else:
+                folded.outcomes[Outcome.REJECTED] += len(some)
+
+    def _fold(self, arrivals: dict[str, list[_Arrival]], folded: Folded) -> None:
+        """Rounds of reading, folding and writing, each with the keys that others changed meanwhile."""
+        open_keys = list(arrivals)
+        rounds = 0
+        try:
+            while open_keys:
+                if rounds:
+                    self._dynamo.again(rounds)
+                rounds += 1
+                stored = self._stored(open_keys)
+                turns = {key: self._turn(key, stored.get(key), arrivals[key]) for key in open_keys}
+                self._note_conflicts(turns.values())
+                open_keys = self._write(turns, arrivals, folded)
+        except OutOfTime:
+            folded.leave(arrivals[key][0].record for key in open_keys)
+
+    def _stored(self, keys: Sequence[str]) -> dict[str, Stored]:
+        def read(some: Sequence[str]) -> list[Item]:
+            return self._dynamo.read(self._names.state_table, [layout.state_key(key) for key in some])
+
+        found = self._spread(read, slices(keys, READ_KEYS))
+        return dict(layout.parse_state(self._pipeline, item) for items in found for item in items)
+
+    def _turn(self, key: str, before: Stored | None, arrivals: Sequence[_Arrival]) -> _Turn:
+        turn = _Turn(None)
+        stands = before
+        for arrival in arrivals:
+            outcome, after = fold(stands, arrival.event)
+            if stands is not None and outcome in {Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST}:
+                turn.conflicts.append(
+                    conflict_item(self._pipeline, key, after.version, stands.content, arrival.event.content)
+                )
+            turn.outcomes.append(outcome)
+            stands = after
+        if stands is not None and stands != before:
+            turn.change = Change(key, before, stands)
+        return turn
+
+    def _note_conflicts(self, turns: Iterable[_Turn]) -> None:
+        """Before the states are written: a conflict that is lost leaves no other trace."""
+        items = {item["id"]["S"]: item for turn in turns for item in turn.conflicts}
+        for some in slices(list(items.values()), PUT_ITEMS):
+            self._dynamo.put(self._names.reject_table, some)
+
+    def _write(self, turns: dict[str, _Turn], arrivals: dict[str, list[_Arrival]], folded: Folded) -> list[str]:
+        """Write the changes; the keys that have to be read again."""
+        changes = [turn.change for turn in turns.values() if turn.change is not None]
+        done = [key for key, turn in turns.items() if turn.change is None]
+        again: list[str] = []
+        plan = list(chunks(self._pipeline, changes))
+        for chunk, written in zip(plan, self._spread(self._write_chunk, plan), strict=True):
+            keys = [change.key for change in chunk.changes]
+            if written is None:
+                folded.leave(arrivals[key][0].record for key in keys)
+            elif written:
+                done += keys
+                folded.deltas += len(chunk.deltas)
+                folded.nodes += sum(len(delta.nodes) for delta in chunk.deltas)
+            else:
+                again += keys
+        for key in done:
+            folded.outcomes.update(turns[key].outcomes)
+        return again
+
+    def _write_chunk(self, chunk: Chunk) -> bool | None:
+        """Whether the chunk was written; None if the time is up."""
+        created = int(self._wall_clock())
+        writes = [self._state_write(change) for change in chunk.changes]
+        writes += [self._delta_write(layout.delta_item(self._pipeline, delta, keys=len(chunk.changes), created=created))
+                   for delta in chunk.deltas]  # fmt: skip
+        try:
+            return self._dynamo.transact(writes).done
+        except OutOfTime:
+            return None
+
+    def _state_write(self, change: Change) -> Item:
+        """Put the new state, on the condition that the one it was folded from still stands."""
+        item = {**layout.state_key(change.key), **layout.state_content(self._pipeline, change.after)}
+        put: Item = {"TableName": self._names.state_table, "Item": item}
+        if change.before is None:
+            put["ConditionExpression"] = "attribute_not_exists(#key)"
+            put["ExpressionAttributeNames"] = {"#key": "key"}
+        else:
+            put["ConditionExpression"] = "#version = :version AND #content = :content"
+            put["ExpressionAttributeNames"] = {"#version": "version", "#content": "content"}
+            put["ExpressionAttributeValues"] = {
+                ":version": {"N": str(change.before.version)},
+                ":content": {"S": layout.content_hash(change.before.content)},
+            }
+        return {"Put": put}
+
+    def _delta_write(self, item: Item) -> Item:
+        """Put a delta; its id comes once for ever, and the condition holds that promise to account."""
+        return {
+            "Put": {
+                "TableName": self._names.reduce_table,
+                "Item": item,
+                "ConditionExpression": "attribute_not_exists(#id)",
+                "ExpressionAttributeNames": {"#id": "id"},
+            }
+        }
+
+
+def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
+    """The lines of a record with their numbers from 1, blank ones left out."""
+    for number, line in enumerate(data.split(b"\n"), 1):
+        if line.strip():
+            yield number, line

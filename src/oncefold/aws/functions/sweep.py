@@ -1,0 +1,63 @@
+"""The sweeper: applies the deltas whose stream records were lost, failed for good, or are older than 24 hours.
+
+It may run beside any reducer: both apply a delta on the condition that it is still there.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from oncefold.aws.functions import layout
+from oncefold.aws.functions.calls import Dynamo, OutOfTime
+from oncefold.aws.functions.layout import Item
+from oncefold.aws.functions.reduce import Reduced, ReduceFunction
+from oncefold.aws.names import Names
+from oncefold.core.definition import Pipeline
+
+GRACE_SECONDS = 120
+"""A younger delta is left to its stream record."""
+_AT_ONCE = 500
+"""Deltas that are planned together."""
+
+
+@dataclass(slots=True)
+class Swept:
+    """What a sweep found and did."""
+
+    reduced: Reduced
+    found: int = 0
+    """Deltas in the outbox, young ones included."""
+    oldest_seconds: int = 0
+    """Age of the oldest of them."""
+
+
+def sweep(
+    pipeline: Pipeline, names: Names, dynamo: Dynamo, wall_clock: Callable[[], float], grace: float = GRACE_SECONDS
+) -> Swept:
+    """Apply every delta that is older than `grace` seconds, as far as the time suffices."""
+    swept = Swept(Reduced())
+    reduce = ReduceFunction(pipeline, names, dynamo)
+    now = wall_clock()
+    old = (layout.parse_delta(pipeline, item) for item in _old(dynamo.scan(names.reduce_table), now, grace, swept))
+    try:
+        while some := list(islice(old, _AT_ONCE)):
+            _join(swept.reduced, reduce.apply(some))
+    except OutOfTime:
+        pass
+    return swept
+
+
+def _old(items: Iterable[Item], now: float, grace: float, swept: Swept) -> Iterator[Item]:
+    for item in items:
+        age = now - int(item["created"]["N"])
+        swept.found += 1
+        swept.oldest_seconds = max(swept.oldest_seconds, int(age))
+        if age >= grace:
+            yield item
+
+
+def _join(into: Reduced, more: Reduced) -> None:
+    into.deltas += more.deltas
+    into.nodes += more.nodes
+    into.left |= more.left
+    into.refused |= more.refused
