@@ -19,9 +19,10 @@ from oncefold.core.fold import Node, Total
 
 @dataclass(slots=True)
 class Reduced:
-    """What became of some deltas. One that another reducer had applied before is done, and not counted here."""
+    """What became of some deltas."""
 
     deltas: int = 0
+    """Applied by these calls, also those that the token of a repeated call vouched for."""
     nodes: int = 0
     left: set[str] = field(default_factory=set)
     """Ids of deltas that are not known to be applied."""
