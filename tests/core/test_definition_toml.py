@@ -209,6 +209,10 @@ ERRORS = [
         '[rollups] risk.missing: 0 is not a label; write, for example, missing = "(none)"',
     ),
     (
+        changed(RISK, f'risk = [{{ field = "t", missing = "{"x" * 1024}" }}]'),
+        "[rollups] risk.missing: the label is longer than 1023 bytes",
+    ),
+    (
         changed(RISK, 'risk = [{ field = "t", mising = "" }]'),
         "[rollups] risk.mising: no such setting; did you mean missing",
     ),

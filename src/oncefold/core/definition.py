@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from oncefold.core.errors import DefinitionError
 from oncefold.core.fieldpath import FieldPath
-from oncefold.core.limits import MEASURE_DIGITS, NAME_CHARS
+from oncefold.core.limits import LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
 from oncefold.core.timestamps import Window
 
 NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{NAME_CHARS - 1}}}", re.ASCII)
@@ -140,6 +140,9 @@ def _flaws(pipeline: Pipeline) -> Iterator[str]:
             yield f"two {what}s share a name"
     if not pipeline.key or not pipeline.rollups:
         yield "it needs a key field and a rollup at least"
+    for level in pipeline.levels:
+        if len((level.missing or "").encode()) > LABEL_BYTES:
+            yield f"level {level.name}: the label for what is missing is longer than {LABEL_BYTES} bytes"
     for measure in pipeline.measures:
         if not 0 <= measure.scale <= MEASURE_DIGITS:
             yield f"measure {measure.name}: the scale must be from 0 to {MEASURE_DIGITS}, not {measure.scale}"

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 from oncefold.core.definition import NAME, RESERVED_NAMES, Delete, Level, Measure, Pipeline, Rollup, Time, Version
 from oncefold.core.errors import DefinitionError
 from oncefold.core.fieldpath import FieldPath
-from oncefold.core.limits import MEASURE_DIGITS, NAME_CHARS
+from oncefold.core.limits import LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
 from oncefold.core.timestamps import UNIT_PLACES, Window
 
 """Columns of the results, which no rollup or measure may be called, in any case."""
@@ -201,6 +201,8 @@ def _level(rollups: _Table, name: str, value: Any) -> Level:
     missing = table.get("missing")
     if missing is not None and not isinstance(missing, str):
         table.fail("missing", f"{missing!r} is not a label", 'write, for example, missing = "(none)"')
+    if missing is not None and len(missing.encode()) > LABEL_BYTES:
+        table.fail("missing", f"the label is longer than {LABEL_BYTES} bytes", 'write, for example, missing = "(none)"')
     unit = table.choice("unit", tuple(UNIT_PLACES), "s")
     if window is None and "unit" in table.values:
         table.fail("unit", "only a time window has a unit", 'drop it, or write window = "1h"')
