@@ -33,5 +33,5 @@ def stack(aws: Emulator) -> Names:
     """A stack of empty tables and a stream of two shards, without functions."""
     names = Names(f"test-{next(_NUMBERS)}")
     make_tables(names, client("dynamodb"))
-    make_stream(names, client("kinesis"), shards=2)
+    make_stream(names.stream, client("kinesis"), shards=2)
     return names

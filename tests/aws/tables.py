@@ -26,6 +26,6 @@ def make_tables(names: Names, dynamodb: Any) -> None:
         dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
 
 
-def make_stream(names: Names, kinesis: Any, shards: int) -> None:
-    kinesis.create_stream(StreamName=names.stream, ShardCount=shards)
-    kinesis.get_waiter("stream_exists").wait(StreamName=names.stream, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+def make_stream(stream: str, kinesis: Any, shards: int) -> None:
+    kinesis.create_stream(StreamName=stream, ShardCount=shards)
+    kinesis.get_waiter("stream_exists").wait(StreamName=stream, WaiterConfig={"Delay": 1, "MaxAttempts": 30})

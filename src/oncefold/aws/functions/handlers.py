@@ -99,7 +99,7 @@ def _work(context: Any) -> _Work:
 def state(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """StateLambda: a batch of a Kinesis shard."""
     work = _work(context)
-    records = [_record(item) for item in event["Records"]]
+    records = [kinesis_record(item) for item in event["Records"]]
     function = StateFunction(work.warm.pipeline, work.warm.names, work.dynamo, time.time, work.warm.workers.map)
     folded = function.handle(records)
     first = folded.unfinished
@@ -130,7 +130,8 @@ def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: AR
     }
 
 
-def _record(item: Mapping[str, Any]) -> Record:
+def kinesis_record(item: Mapping[str, Any]) -> Record:
+    """A record of a Kinesis event."""
     kinesis = item["kinesis"]
     shard, _, sequence = item["eventID"].partition(":")
     data = base64.b64decode(kinesis["data"])

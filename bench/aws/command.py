@@ -1,0 +1,68 @@
+"""The command: makes the input, runs each pipeline on it, asserts the totals, and writes the table."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from unittest.mock import patch
+
+from tests.aws.tables import make_stream, make_tables
+
+from bench.aws.pipelines import Result, run_oncefold, run_workshop
+from bench.aws.report import table, write_between
+from oncefold.aws.connect import client
+from oncefold.aws.local.emulator import Emulator
+from oncefold.generate import Workload, generate, truth
+
+NAMES_STREAM = "bench-input"
+EVENTS = 10_000
+BATCHES = (100, 500)
+"""Records of a batch of StateLambda: the workshop's, and the template's default."""
+_PUT = 500
+_DEFAULT_START_SECONDS = 1_616_413_258
+_WINDOW_SECONDS = 59
+
+
+def workload(events: int) -> Workload:
+    """The workshop's hard mode: 5 duplicates in 40, 3 % modifications, some of them late; within its 60 seconds."""
+    spacing = _WINDOW_SECONDS * 1_000_000_000 // events // 100_000 * 100_000
+    return Workload(count=events, duplicates=0.125, modifications=0.03, out_of_order=0.01, spacing=spacing, seed=11)
+
+
+def run(events: int) -> list[Result]:
+    """All pipelines on one emulator; raises AssertionError where totals are not those of the generator."""
+    load = workload(events)
+    lines = b"".join(generate(load)).splitlines()
+    right = {path: node["value"] for path, node in truth(load)["nodes"].items() if path}
+    with Emulator() as emulator, patch.dict(os.environ, emulator.environment):
+        _send(lines)
+        dynamodb = client("dynamodb")
+        now = _DEFAULT_START_SECONDS + _WINDOW_SECONDS + 1.0
+        results = [run_workshop(NAMES_STREAM, events, now)]
+        results += [
+            run_oncefold(NAMES_STREAM, events, batch, lambda names: make_tables(names, dynamodb)) for batch in BATCHES
+        ]
+    for result in results:
+        assert result.totals == right, f"{result.name}: the totals are wrong"
+    return results
+
+
+def _send(lines: Sequence[bytes]) -> None:
+    kinesis = client("kinesis")
+    make_stream(NAMES_STREAM, kinesis, shards=1)
+    for start in range(0, len(lines), _PUT):
+        records = [{"Data": line, "PartitionKey": "one"} for line in lines[start : start + _PUT]]
+        assert kinesis.put_records(StreamName=NAMES_STREAM, Records=records)["FailedRecordCount"] == 0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, print, and with --out put the table into a file."""
+    parser = argparse.ArgumentParser(prog="python -m bench.aws", description=__doc__)
+    parser.add_argument("--events", type=int, default=EVENTS, help="messages of the workshop's kind")
+    parser.add_argument("--out", type=Path, help="a Markdown file with the marks of this table")
+    options = parser.parse_args(arguments)
+    text = table(run(options.events))
+    print(text)
+    if options.out:
+        write_between(options.out, text)
+    return 0

@@ -1,0 +1,40 @@
+"""The table, with ratios to the workshop's pipeline in the same run."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.aws.pipelines import Result
+from bench.machine import cores, cpu_model
+
+BEGIN, END = (
+    "<!-- aws benchmark: written by `python -m bench.aws --out`, do not edit -->",
+    "<!-- end of aws benchmark -->",
+)
+
+
+def table(results: Sequence[Result]) -> str:
+    """One line a pipeline; the first one is what the others are compared with."""
+    base = results[0]
+    lines = [
+        f"{base.events:,} events of the workshop's hard mode, one run, {cores()} cores ({cpu_model()}).",
+        "",
+        "| pipeline | events per function-second | times the workshop | calls | write units per 1,000 | in functions |",
+        "|---|--:|--:|--:|--:|---|",
+    ]
+    for result in results:
+        stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items())
+        lines.append(
+            f"| {result.name}, {result.version} | {result.rate:,.0f} | {result.rate / base.rate:.1f} "
+            f"| {result.calls:,} | {result.write_units / result.events * 1000:,.0f} | {stages} |"
+        )
+    return "\n".join(lines)
+
+
+def write_between(path: Path, text: str) -> None:
+    """Replace what stands between the marks. Raises ValueError where there are none."""
+    whole = path.read_text()
+    before, _, rest = whole.partition(BEGIN)
+    _, mark, after = rest.partition(END)
+    if not mark:
+        raise ValueError(f"{path}: no place for the table; it stands between {BEGIN} and {END}")
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")

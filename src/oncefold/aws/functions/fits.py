@@ -1,0 +1,44 @@
+"""Whether DynamoDB can hold what a pipeline keeps: asked once, before a stack is made of it. Pure.
+
+Single events that are too large are a matter of `plan.refusal`; here it is about definitions none of whose events fit.
+"""
+
+from oncefold.aws.functions.plan import DELTA_NODES, ITEM_BYTES, TRANSACTION_BYTES, TRANSACTION_ITEMS, refusal
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import DefinitionError
+from oncefold.core.event import Content
+from oncefold.core.fold import Stored
+
+MEASURES = 200
+"""Measures of a node. They are added in one update expression, of which DynamoDB takes 4 KB."""
+
+_DELTAS_CUT_FOR_SIZE = TRANSACTION_BYTES // ITEM_BYTES
+"""An event's old and new nodes have half a transaction's bytes, and two deltas that follow each other more than
+one item's, so that no more deltas than this are cut before they have all the nodes they may."""
+_DELTAS = TRANSACTION_ITEMS - 1 - 3 - _DELTAS_CUT_FOR_SIZE
+
+EVENT_NODES = _DELTAS * DELTA_NODES // 2
+"""Nodes that one event is counted in. When it moves, as many others lose it in the same transaction."""
+
+
+def check_fits(pipeline: Pipeline) -> None:
+    """Raises DefinitionError for a pipeline that DynamoDB cannot hold."""
+    if len(pipeline.measures) > MEASURES:
+        raise DefinitionError(
+            f"pipeline {pipeline.name}: it has {len(pipeline.measures):,} measures; a node in DynamoDB takes up to "
+            f"{MEASURES}. Make several pipelines of it"
+        )
+    nodes = sum(len(rollup.levels) + 1 for rollup in pipeline.rollups)
+    words = _smallest_refused(pipeline)
+    if nodes > EVENT_NODES or words is not None:
+        reason = words or f"its {nodes:,} nodes do not fit one transaction, which takes up to {EVENT_NODES:,}"
+        raise DefinitionError(
+            f"pipeline {pipeline.name}: DynamoDB could not hold a single event: {reason}. "
+            "Make several pipelines of its rollups"
+        )
+
+
+def _smallest_refused(pipeline: Pipeline) -> str | None:
+    """Why even the smallest event would be refused; None if it would not."""
+    smallest = Content(("",) * len(pipeline.levels), (0,) * len(pipeline.measures))
+    return refusal(pipeline, "", Stored(0, smallest))

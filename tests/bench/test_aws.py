@@ -1,0 +1,24 @@
+"""The AWS benchmark runs, asserts its totals, and writes its table where it belongs."""
+
+from pathlib import Path
+
+import pytest
+
+from bench.aws.command import main
+from bench.aws.report import BEGIN, END, write_between
+
+
+def test_both_pipelines_give_the_generators_totals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    assert main(["--events", "300", "--out", str(page)]) == 0
+    table = capsys.readouterr().out.strip()
+    assert "300 events of the workshop's hard mode" in table
+    assert page.read_text() == f"before\n{BEGIN}\n{table}\n{END}\nafter\n"
+
+
+def test_a_page_without_a_place_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("nothing")
+    with pytest.raises(ValueError, match="no place for the table"):
+        write_between(page, "table")
