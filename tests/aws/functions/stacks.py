@@ -40,6 +40,7 @@ WORKSHOP = parse_toml(
     [event]
     key = "TradeID"
     version = "Version"
+    delete = "Deleted"
     [rollups]
     risk = ["Hierarchy.RiskType", "Hierarchy.TradeDesk", "Hierarchy.Region"]
     [measures]
