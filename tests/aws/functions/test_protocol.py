@@ -344,6 +344,7 @@ def test_a_contradiction_is_noted_once_and_settled_by_content(said: list[Event],
     assert len(stack.rejects("conflict")) <= different * (different - 1) // 2
 
 
+@settings(max_examples=15)
 @given(AMOUNTS)
 def test_sums_beyond_18_digits_are_exact(amount: int) -> None:
     stack = simulated()
