@@ -1,17 +1,15 @@
 """The command: makes the input, runs each pipeline on it, asserts the totals, and writes the table."""
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from unittest.mock import patch
 
 from tests.aws.tables import make_stream, make_tables
 
+from bench.aws.engines import engines
 from bench.aws.pipelines import Result, run_oncefold, run_workshop
 from bench.aws.report import table, write_between
 from oncefold.aws.connect import client
-from oncefold.aws.local.emulator import Emulator
 from oncefold.generate import Workload, generate, truth
 
 NAMES_STREAM = "bench-input"
@@ -29,12 +27,12 @@ def workload(events: int) -> Workload:
     return Workload(count=events, duplicates=0.125, modifications=0.03, out_of_order=0.01, spacing=spacing, seed=11)
 
 
-def run(events: int) -> list[Result]:
-    """All pipelines on one emulator; raises AssertionError where totals are not those of the generator."""
+def run(events: int) -> tuple[str, list[Result]]:
+    """The engine, and all pipelines on it; raises AssertionError where totals are not those of the generator."""
     load = workload(events)
     lines = b"".join(generate(load)).splitlines()
     right = {path: node["value"] for path, node in truth(load)["nodes"].items() if path}
-    with Emulator() as emulator, patch.dict(os.environ, emulator.environment):
+    with engines() as engine:
         _send(lines)
         dynamodb = client("dynamodb")
         now = _DEFAULT_START_SECONDS + _WINDOW_SECONDS + 1.0
@@ -44,7 +42,7 @@ def run(events: int) -> list[Result]:
         ]
     for result in results:
         assert result.totals == right, f"{result.name}: the totals are wrong"
-    return results
+    return engine, results
 
 
 def _send(lines: Sequence[bytes]) -> None:
@@ -61,7 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--events", type=int, default=EVENTS, help="messages of the workshop's kind")
     parser.add_argument("--out", type=Path, help="a Markdown file with the marks of this table")
     options = parser.parse_args(arguments)
-    text = table(run(options.events))
+    text = table(*run(options.events))
     print(text)
     if options.out:
         write_between(options.out, text)

@@ -1,29 +1,32 @@
-"""A DynamoDB client that adds up what its writes consume, for functions that do not ask themselves.
-
-Reads are left out, since the emulator does not tell them: one unit per key of a batch, for items of up to 4 KB.
-"""
+"""A DynamoDB client that adds up what its calls consume, for functions that do not ask themselves."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
+READS = frozenset(["batch_get_item", "scan"])
 WRITES = frozenset(["batch_write_item", "put_item", "transact_write_items", "update_item"])
 
 
 class Metered:
-    """Counts every call, and asks each write for its consumed capacity."""
+    """Counts every call, and asks each for its consumed capacity; what fails does not tell."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self.calls = 0
+        self.read_units = 0.0
         self.write_units = 0.0
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def call(**request: Any) -> Any:
             self.calls += 1
-            if operation not in WRITES:
+            if operation not in READS | WRITES:
                 return getattr(self._client, operation)(**request)
             answer = getattr(self._client, operation)(**{**request, "ReturnConsumedCapacity": "TOTAL"})
-            self.write_units += _units(answer.get("ConsumedCapacity"))
+            units = _units(answer.get("ConsumedCapacity"))
+            if operation in READS:
+                self.read_units += units
+            else:
+                self.write_units += units
             return answer
 
         return call

@@ -37,6 +37,7 @@ class Result:
     seconds: dict[str, float] = field(default_factory=dict)
     """In functions, by stage."""
     calls: int = 0
+    read_units: float = 0.0
     write_units: float = 0.0
     totals: Mapping[str, str] = field(default_factory=dict)
     """By path, as decimals; the root is not among them, since the workshop keeps none."""
@@ -113,4 +114,5 @@ def run_oncefold(stream: str, events: int, batch: int, make: Callable[[Names], N
 
 def _consumed(result: Result, dynamodb: Metered) -> None:
     result.calls = dynamodb.calls
+    result.read_units = dynamodb.read_units
     result.write_units = dynamodb.write_units

@@ -12,22 +12,30 @@ BEGIN, END = (
 )
 
 
-def table(results: Sequence[Result]) -> str:
+def table(engine: str, results: Sequence[Result]) -> str:
     """One line a pipeline; the first one is what the others are compared with."""
     base = results[0]
     lines = [
-        f"{base.events:,} events of the workshop's hard mode, one run, {cores()} cores ({cpu_model()}).",
+        (
+            f"{base.events:,} events of the workshop's hard mode, one run on {engine}, {cores()} cores ({cpu_model()}); "
+            "units per 1,000 events."
+        ),
         "",
-        "| pipeline | events per function-second | times the workshop | calls | write units per 1,000 | in functions |",
+        "| pipeline | events per function-second | times the workshop | calls | units written, read | in functions |",
         "|---|--:|--:|--:|--:|---|",
     ]
     for result in results:
         stages = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in result.seconds.items())
         lines.append(
             f"| {result.name}, {result.version} | {result.rate:,.0f} | {result.rate / base.rate:.1f} "
-            f"| {result.calls:,} | {result.write_units / result.events * 1000:,.0f} | {stages} |"
+            f"| {result.calls:,} | {_per_thousand(result)} | {stages} |"
         )
     return "\n".join(lines)
+
+
+def _per_thousand(result: Result) -> str:
+    written, read = (units / result.events * 1000 for units in (result.write_units, result.read_units))
+    return f"{written:,.0f}, {read:,.0f}"
 
 
 def write_between(path: Path, text: str) -> None:

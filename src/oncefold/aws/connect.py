@@ -27,5 +27,5 @@ def client(service: str) -> Any:
         return boto3.client(service, config=config)
     except BotoCoreError as error:
         raise OncefoldError(
-            f"AWS: {error} Set it in the environment (AWS_REGION, AWS_PROFILE, ...) or with: aws configure"
+            f"AWS: {error} Set it in the environment (AWS_DEFAULT_REGION, AWS_PROFILE, ...) or with: aws configure"
         ) from None

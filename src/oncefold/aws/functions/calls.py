@@ -173,7 +173,9 @@ class Dynamo:
             written = _unwritten(error)
             self._meter.add(conflicts=1)
             return written
-        self._meter.add(transactions=1, write_units=_units(answer))
+        # A transaction that its token shows to be done costs reads (AWS, "Transactions: How it works").
+        read = _units(answer, "ReadCapacityUnits")
+        self._meter.add(transactions=1, read_units=read, write_units=_units(answer) - read)
         return Written(done=True)
 
     def _call(self, call: Callable[..., dict[str, Any]], **request: Any) -> dict[str, Any]:
@@ -232,8 +234,8 @@ def _words(error: ClientError) -> str:
     return "; ".join(filter(None, [error.response["Error"].get("Message"), *told]))
 
 
-def _units(answer: Mapping[str, Any]) -> float:
+def _units(answer: Mapping[str, Any], kind: str = "CapacityUnits") -> float:
     """Capacity units of all tables of an answer."""
     consumed = answer.get("ConsumedCapacity") or ()
     parts = [consumed] if isinstance(consumed, Mapping) else consumed
-    return float(sum(part.get("CapacityUnits", 0.0) for part in parts))
+    return float(sum(part.get(kind, 0.0) for part in parts))
