@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oncefold.questions import Explanation
+    from oncefold.questions.events import CountedKeys
 
 _EPILOG = """\b
 Examples:
@@ -53,8 +54,8 @@ def explain(
     with ask(store) as questions:
         found = questions.explain(node, rollup=rollup, limit=limit)
         versions = questions.pipeline.version is not None
-    left_out = "" if found.complete else _left_out(found)
-    reply = Reply(lambda screen: _show(found, screen, versions=versions), lambda: _document(found), found, left_out)
+    rest = "" if found.complete else left_out(found)
+    reply = Reply(lambda screen: _show(found, screen, versions=versions), lambda: _document(found), found, rest)
     reply.write(form, output)
     if found.complete and not found.adds_up:
         context.exit(1)
@@ -66,13 +67,14 @@ def _show(found: Explanation, screen: Screen, *, versions: bool) -> None:
         screen.line(f"  {measure} {words.number(total)}")
     screen.line()
     if found.rows:
-        _show_keys(found, screen, versions=versions)
+        show_keys(found, screen, versions=versions)
         screen.line()
     screen.line(_verdict(found))
     screen.line(f"as of {words.commit(found.commit)}", "dim")
 
 
-def _show_keys(found: Explanation, screen: Screen, *, versions: bool) -> None:
+def show_keys(found: CountedKeys, screen: Screen, *, versions: bool) -> None:
+    """Show the keys that are listed."""
     before = ["key", "version", "leaf"] if versions else ["key", "leaf"]
     numbers = ["version"] if versions and not found.version_is_time else []
     grid = Grid([*before, *found.scales], frozenset([*numbers, *found.scales]))
@@ -87,13 +89,14 @@ def _verdict(found: Explanation) -> str:
     if not found.count:
         return "No keys count here."
     if not found.complete:
-        return f"{_left_out(found)}."
+        return f"{left_out(found)}."
     if not found.adds_up:
         return "The values listed do NOT add up to the stored total; run: oncefold verify"
     return "All keys are listed; their values add up to the total exactly."
 
 
-def _left_out(found: Explanation) -> str:
+def left_out(found: CountedKeys) -> str:
+    """How many keys there are beyond those listed."""
     return f"{len(found):,} of {words.many(found.count, 'key')} are listed; --limit all lists every one"
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oncefold.questions import Totals
+    from oncefold.questions.answers import Tree
 
 _INDENT = "  "
 
@@ -67,20 +68,23 @@ def query(
     """Show the exact totals of NODE and of what lies below it, now or at an earlier commit."""
     with ask(store) as questions:
         totals = questions.query(node, rollup=rollup, depth=depth, as_of=as_of)
-    Reply(lambda screen: _show(totals, screen), lambda: _document(totals), totals).write(form, output)
+    Reply(lambda screen: show_tree(totals, _footer(totals), screen), lambda: _document(totals), totals).write(
+        form, output
+    )
 
 
-def _show(totals: Totals, screen: Screen) -> None:
-    grid = Grid([totals.rollup, "count", *totals.scales], frozenset(["count", *totals.scales]))
-    for row in totals:
-        name = words.node(row.path) if row is totals.node else words.label(row.label)
-        indent = _INDENT * (row.depth - totals.node.depth)
+def show_tree(tree: Tree, footer: str, screen: Screen) -> None:
+    """Show a node and what lies below it, each level indented."""
+    grid = Grid([tree.rollup, "count", *tree.scales], frozenset(["count", *tree.scales]))
+    for row in tree:
+        name = words.node(row.path) if row is tree.node else words.label(row.label)
+        indent = _INDENT * (row.depth - tree.node.depth)
         grid.add(indent + name, words.number(row.count), *map(words.number, row.sums.values()))
     screen.grid(grid)
     screen.line()
-    if not totals.node.count:
+    if not tree.node.count:
         screen.line("No keys count here.")
-    screen.line(_footer(totals), "dim")
+    screen.line(footer, "dim")
 
 
 def _footer(totals: Totals) -> str:

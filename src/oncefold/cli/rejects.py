@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -77,8 +77,8 @@ def list_rejects(store: Path, limit: int | None, raw: bool, form: str | None, ou
     """Show the events that could not be read: where each stood, why, and what it looks like."""
     with ask(store) as questions:
         found = questions.rejects(limit)
-    left_out = _left_out(found, "rejected event")
-    reply = Reply(lambda screen: _show_rejects(found, screen, raw=raw), lambda: _document(found), found, left_out)
+    rest = left_out(found, "rejected event")
+    reply = Reply(lambda screen: _show_rejects(found, screen, raw=raw), lambda: _document(found), found, rest)
     reply.write(form, output)
 
 
@@ -106,20 +106,21 @@ def conflicts(store: Path, limit: int | None, form: str | None, output: Path | N
     """Show events of one key and version that contradict each other: which one counts, and the other."""
     with ask(store) as questions:
         found = questions.conflicts(limit)
-    left_out = _left_out(found, "conflict")
-    Reply(lambda screen: _show_conflicts(found, screen), lambda: _document(found), found, left_out).write(form, output)
+    rest = left_out(found, "conflict")
+    Reply(lambda screen: _show_conflicts(found, screen), lambda: _document(found), found, rest).write(form, output)
 
 
 def _show_conflicts(found: Conflicts, screen: Screen) -> None:
     numbers = ["commit"] if found.version_is_time else ["commit", "version"]
     grid = Grid(["commit", "key", "version", "counts", "does not"], frozenset(numbers))
     for row in found:
-        kept, dropped = _side(row.kept), _side(row.dropped)
+        kept, dropped = side_words(row.kept), side_words(row.dropped)
         grid.add(words.number(row.commit.number), words.printable(row.key), row.version_text, kept, dropped)
     _show_list(grid, found, screen, "conflict")
 
 
-def _side(side: Side) -> str:
+def side_words(side: Side) -> str:
+    """One content of a conflict in a table."""
     if side.leaf is None:
         return "delete"
     return " ".join([words.node(side.leaf), *(_amount(name, value) for name, value in side.values.items())])
@@ -133,11 +134,23 @@ def _show_list(grid: Grid, found: Rejects | Conflicts, screen: Screen, noun: str
     if found.rows:
         screen.grid(grid)
         screen.line()
-    screen.line(f"{_left_out(found, noun) or words.many(found.total, noun)}.")
+    screen.line(f"{left_out(found, noun) or words.many(found.total, noun)}.")
     screen.line(f"as of {words.commit(found.commit)}", "dim")
 
 
-def _left_out(found: Rejects | Conflicts, noun: str) -> str:
+class Listed(Protocol):
+    """A list, or the beginning of one."""
+
+    @property
+    def total(self) -> int:
+        """How many there are in all."""
+        ...
+
+    def __len__(self) -> int: ...
+
+
+def left_out(found: Listed, noun: str) -> str:
+    """How many there are beyond those listed; nothing if all are."""
     if len(found) >= found.total:
         return ""
     return f"{len(found):,} of {words.many(found.total, noun)} are listed; --limit all lists every one"

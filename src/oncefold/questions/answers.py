@@ -46,7 +46,6 @@ class Answer(Protocol):
 class Rows(Generic[Row]):
     """An answer of many rows, to be iterated and counted like a sequence."""
 
-    commit: Commit
     rows: tuple[Row, ...]
 
     def __iter__(self) -> Iterator[Row]:
@@ -61,8 +60,7 @@ class Rows(Generic[Row]):
 
     def to_arrow(self) -> pa.Table:
         """The rows as an Arrow table: sums are decimal128 (decimal256 beyond 38 digits), times nanoseconds in UTC."""
-        metadata = {"commit": str(self.commit.number), "commit_time": self.commit.time_text or ""}
-        return columns.to_arrow(self.columns(), metadata)
+        return columns.to_arrow(self.columns(), self._metadata())
 
     def columns(self) -> list[Column]:
         """The columns that both are made of."""
@@ -71,8 +69,29 @@ class Rows(Generic[Row]):
     def _columns(self) -> Iterator[Column]:
         raise NotImplementedError
 
+    def _origin(self) -> list[Column]:
+        """Columns that say what the rows are of, before the others."""
+        return []
+
+    def _metadata(self) -> Mapping[str, str]:
+        """The same for the Arrow table as a whole."""
+        return {}
+
     def _repeated(self, value: Any) -> Sequence[Any]:
         return [value] * len(self.rows)
+
+
+@dataclass(frozen=True)
+class RowsOfCommit(Rows[Row]):
+    """An answer as of one commit of a store."""
+
+    commit: Commit
+
+    def _origin(self) -> list[Column]:
+        return [Column("commit", "int", self._repeated(self.commit.number))]
+
+    def _metadata(self) -> Mapping[str, str]:
+        return {"commit": str(self.commit.number), "commit_time": self.commit.time_text or ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +110,10 @@ class NodeTotal:
 
 
 @dataclass(frozen=True)
-class Totals(Rows[NodeTotal]):
+class Tree(Rows[NodeTotal]):
     """A node and what lies below it, in tree order: a node, then its children by label, each followed by its own."""
 
     rollup: str
-    newest_event: datetime | None
-    """The greatest event time among all events up to this commit, to the microsecond."""
-    newest_event_text: str | None
-    """The same, exact."""
     scales: Mapping[str, int] = field(repr=False)
     """Decimal places by measure."""
 
@@ -117,7 +132,7 @@ class Totals(Rows[NodeTotal]):
 
     def _columns(self) -> Iterator[Column]:
         fixed = [
-            Column("commit", "int", self._repeated(self.commit.number)),
+            *self._origin(),
             Column("rollup", "text", self._repeated(self.rollup)),
             Column("path", "text", [row.path for row in self.rows]),
             Column("depth", "int", [row.depth for row in self.rows]),
@@ -126,6 +141,16 @@ class Totals(Rows[NodeTotal]):
         ]
         yield from fixed
         yield from amount_columns([c.name for c in fixed], self.scales, [row.sums for row in self.rows])
+
+
+@dataclass(frozen=True)
+class Totals(RowsOfCommit[NodeTotal], Tree):
+    """The totals of a node and of what lies below it, as of one commit."""
+
+    newest_event: datetime | None
+    """The greatest event time among all events up to this commit, to the microsecond."""
+    newest_event_text: str | None
+    """The same, exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +175,7 @@ class WrongNode:
 
 
 @dataclass(frozen=True)
-class Verification(Rows[WrongNode]):
+class Verification(RowsOfCommit[WrongNode]):
     """Every total recomputed from the state of every key, and compared; the rows are the wrong nodes, in tree order."""
 
     nodes: int
@@ -167,7 +192,7 @@ class Verification(Rows[WrongNode]):
     def _columns(self) -> Iterator[Column]:
         stored, recomputed = [row.stored for row in self.rows], [row.recomputed for row in self.rows]
         fixed = [
-            Column("commit", "int", self._repeated(self.commit.number)),
+            *self._origin(),
             Column("rollup", "text", [row.rollup for row in self.rows]),
             Column("path", "text", [row.path for row in self.rows]),
             Column("fault", "text", [row.fault for row in self.rows]),

@@ -1,12 +1,12 @@
 """Answers about keys and single events: what is behind a total, what arrived, and what could not be counted."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Context, Decimal, Inexact
-from typing import Literal
+from typing import Literal, Protocol
 
-from oncefold.questions.answers import Commit, Rows
-from oncefold.questions.columns import Column, Kind, amount_columns
+from oncefold.questions.answers import Commit, Rows, RowsOfCommit
+from oncefold.questions.columns import Column, amount_columns
 
 _WIDE = Context(prec=200, traps=[Inexact])
 """Additions here are exact: sums have far fewer digits."""
@@ -29,8 +29,8 @@ class CountedKey:
 
 
 @dataclass(frozen=True)
-class Explanation(Rows[CountedKey]):
-    """What is behind a total: how many keys, their sums, and the keys themselves in order of first appearance."""
+class CountedKeys(Rows[CountedKey]):
+    """What is behind a total: how many keys, their sums, and the keys themselves."""
 
     rollup: str
     path: str
@@ -55,13 +55,18 @@ class Explanation(Rows[CountedKey]):
 
     def _columns(self) -> Iterator[Column]:
         fixed = [
-            Column("commit", "int", self._repeated(self.commit.number)),
+            *self._origin(),
             Column("key", "text", [row.key for row in self.rows]),
-            _versions([row.version for row in self.rows], [row.version_text for row in self.rows], self),
+            version_column(self.rows, is_time=self.version_is_time),
             Column("leaf", "text", [row.leaf for row in self.rows]),
         ]
         yield from fixed
         yield from amount_columns([c.name for c in fixed], self.scales, [row.values for row in self.rows])
+
+
+@dataclass(frozen=True)
+class Explanation(RowsOfCommit[CountedKey], CountedKeys):
+    """What is behind a total as of one commit; the keys are in order of first appearance."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +106,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class History(Rows[Arrival]):
+class History(RowsOfCommit[Arrival]):
     """What arrived for a key, oldest first."""
 
     key: str
@@ -117,7 +122,7 @@ class History(Rows[Arrival]):
             Column("commit", "int", [row.commit.number for row in self.rows]),
             Column("time", "time", [row.commit.time_text for row in self.rows]),
             Column("outcome", "text", [row.outcome for row in self.rows]),
-            _versions([row.version for row in self.rows], [row.version_text for row in self.rows], self),
+            version_column(self.rows, is_time=self.version_is_time),
             Column("leaf", "text", [row.leaf for row in self.rows]),
         ]
         yield from fixed
@@ -146,7 +151,7 @@ class RejectedEvent:
 
 
 @dataclass(frozen=True)
-class Rejects(Rows[RejectedEvent]):
+class Rejects(RowsOfCommit[RejectedEvent]):
     """Events on the reject list, in order of their ids."""
 
     total: int
@@ -189,7 +194,7 @@ class Contradiction:
 
 
 @dataclass(frozen=True)
-class Conflicts(Rows[Contradiction]):
+class Conflicts(RowsOfCommit[Contradiction]):
     """Contradictions, the newest first."""
 
     total: int
@@ -202,7 +207,7 @@ class Conflicts(Rows[Contradiction]):
             Column("commit", "int", [row.commit.number for row in self.rows]),
             Column("time", "time", [row.commit.time_text for row in self.rows]),
             Column("key", "text", [row.key for row in self.rows]),
-            _versions([row.version for row in self.rows], [row.version_text for row in self.rows], self),
+            version_column(self.rows, is_time=self.version_is_time),
             Column("kept_leaf", "text", [row.kept.leaf for row in self.rows]),
             Column("dropped_leaf", "text", [row.dropped.leaf for row in self.rows]),
         ]
@@ -212,9 +217,25 @@ class Conflicts(Rows[Contradiction]):
         yield from amount_columns(names, self.scales, [row.dropped.values for row in self.rows], "dropped_")
 
 
-def _versions(numbers: list[int | None], texts: list[str], answer: Explanation | History | Conflicts) -> Column:
-    kind: Kind = "time" if answer.version_is_time else "int"
-    return Column("version", kind, [text or None for text in texts] if answer.version_is_time else numbers)
+class Versioned(Protocol):
+    """A row of one version of a key."""
+
+    @property
+    def version(self) -> int | None:
+        """As versions are compared."""
+        ...
+
+    @property
+    def version_text(self) -> str:
+        """As a person writes it."""
+        ...
+
+
+def version_column(rows: Sequence[Versioned], *, is_time: bool) -> Column:
+    """The versions: whole numbers, or times where the pipeline's versions are timestamps."""
+    if is_time:
+        return Column("version", "time", [row.version_text or None for row in rows])
+    return Column("version", "int", [row.version for row in rows])
 
 
 def _sum(values: Iterator[Decimal]) -> Decimal:

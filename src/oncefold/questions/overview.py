@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from oncefold.questions.answers import Commit, Rows
+from oncefold.questions.answers import Commit, RowsOfCommit
 from oncefold.questions.columns import Column
 from oncefold.questions.progress import SourceProgress
 
 
 @dataclass(frozen=True)
-class Overview(Rows[SourceProgress]):
+class Overview(RowsOfCommit[SourceProgress]):
     """A store as a whole; the rows are its sources."""
 
     path: str

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from oncefold.store.answers import Position
 
-Kind = Literal["text", "table", "pipe", "other"]
+Kind = Literal["text", "table", "pipe", "stream", "other"]
 
-_KINDS: dict[object, Kind] = {"text": "text", "parquet": "table", "arrow": "table", "pipe": "pipe"}
+_KINDS: dict[object, Kind] = {"text": "text", "parquet": "table", "arrow": "table", "pipe": "pipe", "kinesis": "stream"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,12 @@ class SourceProgress:
     """How many of its bytes are folded; None where that is not known."""
     state: str
     """The position as the source keeps it."""
+    sequence: str | None = None
+    """Of a stream's shard: the sequence number of the last record that is folded, empty before the first."""
+    lag_seconds: float | None = None
+    """Of a stream's shard: from there to its newest record, as it was when the position was noted."""
+    closed: bool = False
+    """Of a stream's shard: it is closed and read to its end."""
 
     @property
     def lag_bytes(self) -> int | None:
@@ -48,6 +54,8 @@ def progress_of(position: Position) -> SourceProgress:
     kind = _KINDS.get(state.get("kind"), "other")
     is_file = kind in {"text", "table"}
     read = state.get("stored") if kind == "text" or state.get("done") else None
+    if kind == "stream":
+        return _shard(position, state)
     return SourceProgress(
         source=position.source,
         kind=kind,
@@ -56,6 +64,22 @@ def progress_of(position: Position) -> SourceProgress:
         file_bytes=_size(position.source) if is_file else None,
         read_bytes=_whole(read) if is_file else None,
         state=position.state,
+    )
+
+
+def _shard(position: Position, state: dict[str, Any]) -> SourceProgress:
+    lag = state.get("behind")
+    return SourceProgress(
+        source=position.source,
+        kind="stream",
+        commit=position.commit,
+        offset=None,
+        file_bytes=None,
+        read_bytes=None,
+        state=position.state,
+        sequence=str(state.get("at", "")),
+        lag_seconds=float(lag) if isinstance(lag, int | float) else None,
+        closed=state.get("done") is True,
     )
 
 

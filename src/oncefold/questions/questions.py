@@ -103,7 +103,7 @@ class Questions:
         """Events that could not be read, in order of their ids, at most `limit`."""
         with snapshot_of(self.reader) as snapshot:
             found, total = snapshot.rejects(limit=making.checked(limit, "limit")), snapshot.size_of("rejects")
-            return Rejects(snapshot.last(), tuple(map(making.rejected, found)), total)
+            return Rejects(commit=snapshot.last(), rows=tuple(map(making.rejected, found)), total=total)
 
     def conflicts(self, limit: int | None = None) -> Conflicts:
         """Events of one key and version with different content, the newest first, at most `limit`."""

@@ -1,0 +1,72 @@
+"""`oncefold aws redrive`: rejected events and failed batches once more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from oncefold.cli import words
+from oncefold.cli.aws.asking import ask
+from oncefold.cli.aws.counting import Counting
+from oncefold.cli.aws.options import stack_option
+
+if TYPE_CHECKING:
+    from oncefold.aws.ask.failures import FailuresSent
+    from oncefold.aws.ask.redrive import RejectsSent
+    from oncefold.aws.names import Names
+
+_SHOWN_REASONS = 10
+
+_EPILOG = """\b
+Examples:
+  # the measure now says missing = "zero", and that is deployed: read what was rejected for its lack
+  oncefold aws deploy pipeline.toml
+  oncefold aws redrive --stack oncefold-risk
+
+Rejected events are read under the definition that the stack was deployed with. Those that can be read now are sent
+into the stream again and leave the list; the others stay. Events that were too long to be kept whole stay, too: send
+their source again.
+
+Of the batches that a function failed on for good, Lambda wrote into the failure queue where they are. Their records
+are sent into the stream again as long as it keeps them; deltas are in the outbox still, and are applied.
+
+\b
+Exit status: 0 done, 1 failed batches are left in the queue, 2 AWS cannot or may not answer."""
+
+
+@click.command(epilog=_EPILOG)
+@stack_option
+@click.pass_context
+def redrive(context: click.Context, names: Names) -> None:
+    """Send rejected events that can be read now, and failed batches, into the stream again."""
+    from oncefold.aws.ask.operations import Operations
+
+    work = Operations.of(ask(names).stack)
+    with Counting() as counting:
+        rejects = work.redrive_rejects(counting)
+        failures = work.redrive_failures(counting)
+    _tell_rejects(rejects)
+    _tell_failures(failures)
+    if failures.kept:
+        context.exit(1)
+
+
+def _tell_rejects(found: RejectsSent) -> None:
+    click.echo(f"{words.many(found.sent, 'rejected event')} sent again")
+    for reason, count in found.still.most_common(_SHOWN_REASONS):
+        click.echo(f"  {count:,} cannot be read still: {words.printable(reason)}")
+    rest = sum(count for _, count in found.still.most_common()[_SHOWN_REASONS:])
+    if rest:
+        click.echo(f"  {rest:,} for other reasons; see: oncefold aws rejects")
+    if found.cut:
+        click.echo(f"  {found.cut:,} were not kept whole; send their source again")
+
+
+def _tell_failures(found: FailuresSent) -> None:
+    batches = f"{found.batches:,} failed {'batch' if found.batches == 1 else 'batches'} sent again"
+    click.echo(f"{batches}, {words.many(found.records, 'record')}")
+    if found.reduced:
+        click.echo(f"{words.many(found.reduced, 'message')} about deltas settled; they are applied")
+    for reason in found.kept:
+        click.echo(f"not settled: {words.printable(reason)}")
