@@ -38,6 +38,11 @@ def free_port() -> int:
         return port
 
 
+def _in_use(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
 class Emulator:
     """A running ministack: Kinesis, DynamoDB, Lambda, CloudFormation and more, empty at the start, in memory.
 
@@ -71,6 +76,10 @@ class Emulator:
         """Start it and wait until it answers. Raises OncefoldError if it is not installed or does not come up."""
         if importlib.util.find_spec("ministack") is None:
             raise OncefoldError("the local pipeline needs an emulator: pip install 'oncefold[aws-local]'")
+        if _in_use(self._port):
+            raise OncefoldError(
+                f"the emulator cannot start: something listens on {HOST}:{self._port}; name a free port"
+            )
         self._folder = tempfile.TemporaryDirectory(prefix="oncefold-aws-")
         settings = {"GATEWAY_PORT": str(self._port), "BIND_HOST": HOST, "TMPDIR": self._folder.name, **_QUIET}
         with self._log.open("wb") as log:

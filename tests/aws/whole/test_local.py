@@ -1,0 +1,43 @@
+"""`oncefold aws local` as a user runs it: a process, a port, Ctrl-C."""
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from oncefold.aws.local.emulator import Emulator, free_port
+from oncefold.cli.main import main
+from oncefold.core.errors import OncefoldError
+from tests.tools.processes import Command
+from tests.tools.waiting import until
+
+
+def test_the_demonstration_ends_exact(tmp_path: Path) -> None:
+    with Command(tmp_path, "aws", "local", "--demo", "--events", 600, "--seed", 3) as command:
+        assert command.wait(180) == 0, command.words
+    assert "19 of 19 nodes exact" in command.words
+    assert "All 19 nodes are exact" in command.words
+
+
+def test_a_pipeline_runs_until_ctrl_c_and_leaves_nothing(tmp_path: Path) -> None:
+    pipeline, port = tmp_path / "pipeline.toml", free_port()
+    assert main(["init", str(pipeline)]) == 0
+    with Command(tmp_path, "aws", "local", pipeline, "--port", port) as command:
+        until(lambda: "Ctrl-C ends it all" in command.words or not command.running, "it is up", 180)
+        assert f"export AWS_ENDPOINT_URL=http://127.0.0.1:{port}" in command.words
+        assert "export ONCEFOLD_STACK=oncefold-risk" in command.words
+        assert Emulator(port).answers()
+        command.send(signal.SIGINT)
+        assert command.wait(60) == 0, command.words
+    until(lambda: not Emulator(port).answers(), "the emulator is gone")
+
+
+def test_without_a_pipeline_it_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["aws", "local"]) == 2
+    assert "which pipeline? Name its file, or say --demo" in capsys.readouterr().err
+
+
+def test_a_port_that_is_taken_is_refused(aws: Emulator) -> None:
+    port = int(aws.endpoint.rpartition(":")[2])
+    with pytest.raises(OncefoldError, match="something listens on"):
+        Emulator(port).start()
