@@ -9,6 +9,7 @@ from tests.aws.tables import make_stream, make_tables
 from bench.aws.engines import engines
 from bench.aws.pipelines import Result, run_oncefold, run_workshop
 from bench.aws.report import table, write_between
+from bench.aws.root import RootResult, run_root
 from oncefold.aws.connect import client
 from oncefold.generate import Workload, generate, truth
 
@@ -27,8 +28,8 @@ def workload(events: int) -> Workload:
     return Workload(count=events, duplicates=0.125, modifications=0.03, out_of_order=0.01, spacing=spacing, seed=11)
 
 
-def run(events: int) -> tuple[str, list[Result]]:
-    """The engine, and all pipelines on it; raises AssertionError where totals are not those of the generator."""
+def run(events: int) -> tuple[str, list[Result], list[RootResult]]:
+    """The engine, all pipelines on it, and hot roots; raises AssertionError where totals are not what they must be."""
     load = workload(events)
     lines = b"".join(generate(load)).splitlines()
     right = {path: node["value"] for path, node in truth(load)["nodes"].items() if path}
@@ -40,9 +41,14 @@ def run(events: int) -> tuple[str, list[Result]]:
         results += [
             run_oncefold(NAMES_STREAM, events, batch, lambda names: make_tables(names, dynamodb)) for batch in BATCHES
         ]
+        roots = [
+            run_root(tree, events, leaves, reducers, lambda names: make_tables(names, dynamodb))
+            for tree, leaves in (("12 leaves", 12), ("a leaf for each event", events))
+            for reducers in (1, 4)
+        ]
     for result in results:
         assert result.totals == right, f"{result.name}: the totals are wrong"
-    return engine, results
+    return engine, results, roots
 
 
 def _send(lines: Sequence[bytes]) -> None:

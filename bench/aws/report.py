@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.aws.pipelines import Result
+from bench.aws.root import RootResult
 from bench.machine import cores, cpu_model
 
 BEGIN, END = (
@@ -12,13 +13,14 @@ BEGIN, END = (
 )
 
 
-def table(engine: str, results: Sequence[Result]) -> str:
+def table(engine: str, results: Sequence[Result], roots: Sequence[RootResult]) -> str:
     """One line a pipeline; the first one is what the others are compared with."""
     base = results[0]
     lines = [
         (
-            f"{base.events:,} events of the workshop's hard mode, one run on {engine}, {cores()} cores ({cpu_model()}); "
-            "units per 1,000 events."
+            f"{base.events:,} events of the workshop's hard mode, one run on {engine}, "
+            f"{cores()} cores ({cpu_model()}). "
+            "Units are per 1,000 events."
         ),
         "",
         "| pipeline | events per function-second | times the workshop | calls | units written, read | in functions |",
@@ -30,6 +32,18 @@ def table(engine: str, results: Sequence[Result]) -> str:
             f"| {result.name}, {result.version} | {result.rate:,.0f} | {result.rate / base.rate:.1f} "
             f"| {result.calls:,} | {_per_thousand(result)} | {stages} |"
         )
+    lines += [
+        "",
+        "An outbox worked off by reducers, all of which write the root:",
+        "",
+        "| tree | reducers at once | events/s | writes of the root per 1,000 events | overtaken or refused | retries |",
+        "|---|--:|--:|--:|--:|--:|",
+    ]
+    lines += [
+        f"| {root.tree} | {root.reducers} | {root.events / root.seconds:,.0f} "
+        f"| {root.root_writes / root.events * 1000:.2f} | {root.conflicts} | {root.retries} |"
+        for root in roots
+    ]
     return "\n".join(lines)
 
 

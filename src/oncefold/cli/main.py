@@ -43,6 +43,10 @@ SECTIONS = (
         ),
     ),
     Section(
+        "On AWS",
+        (Lazy("aws", "oncefold.cli.aws.group:aws", "The same pipeline on Kinesis, Lambda and DynamoDB."),),
+    ),
+    Section(
         "Tools",
         (
             Lazy("check-store", "oncefold.cli.check_store:check_store", "Examine a store file for damage."),

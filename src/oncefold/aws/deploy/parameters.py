@@ -1,0 +1,116 @@
+"""The template's parameters: what can be set of a stack without another template."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oncefold.core.errors import OncefoldError
+
+CODE_BUCKET, CODE_KEY = "CodeBucket", "CodeKey"
+"""Where the functions' zip is; `deploy` sets them."""
+MAPPINGS_ENABLED = "MappingsEnabled"
+YES_NO = ("true", "false")
+
+_LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
+_MEMORY_MB = (128, 10_240)
+_TIMEOUT_SECONDS = (10, 900)
+_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter: its default, what it means, and what it may be."""
+
+    words: str
+    default: str | int | None = None
+    bounds: tuple[int, int] | None = None
+    choices: tuple[str | int, ...] = ()
+
+    @property
+    def declaration(self) -> dict[str, Any]:
+        """As the template has it."""
+        declared: dict[str, Any] = {"Type": "Number" if self.bounds else "String", "Description": self.words}
+        if self.default is not None:
+            declared["Default"] = self.default
+        if self.bounds:
+            declared["MinValue"], declared["MaxValue"] = self.bounds
+        if self.choices:
+            declared["AllowedValues"] = list(self.choices)
+        return declared
+
+
+def _function(name: str, words: str, memory: int, timeout: int, longest: int) -> dict[str, Parameter]:
+    return {
+        f"{name}MemoryMB": Parameter(f"Memory of {words}; 1,769 MB are one CPU", memory, _MEMORY_MB),
+        f"{name}TimeoutSeconds": Parameter(f"Longest invocation of {words}", timeout, (_TIMEOUT_SECONDS[0], longest)),
+        f"{name}Concurrency": Parameter(f"Concurrency reserved for {words}, 0 for none", 0, (0, 10_000)),
+    }
+
+
+def _mapping(name: str, words: str, batch: int, retries: int, age: int) -> dict[str, Parameter]:
+    return {
+        f"{name}BatchSize": Parameter(f"{words} of one invocation, at most", batch, (1, 10_000)),
+        f"{name}WindowSeconds": Parameter("Longest wait for a batch to fill", 1, (0, 300)),
+        f"{name}Parallelization": Parameter("Batches of one shard under way at a time", 1, (1, 10)),
+        f"{name}Retries": Parameter("Retries of a batch until it goes to the failure queue, -1 for no end", retries,
+                                    (-1, 10_000)),
+        f"{name}MaxAgeSeconds": Parameter("Age of a record that goes to the failure queue, -1 for none, else 60 up",
+                                          age, (-1, 604_800)),
+    }  # fmt: skip
+
+
+PARAMETERS: Mapping[str, Parameter] = {
+    CODE_BUCKET: Parameter("S3 bucket of the functions' zip"),
+    CODE_KEY: Parameter("S3 key of the functions' zip"),
+    "StreamMode": Parameter("Kinesis capacity: by shards, or on demand", "PROVISIONED",
+                            choices=("PROVISIONED", "ON_DEMAND")),
+    "ShardCount": Parameter("Shards of the stream, unless it is on demand", 1, (1, 10_000)),
+    "RetentionHours": Parameter("How long the stream keeps events", 48, (24, 8_760)),
+    "DeletionProtection": Parameter("Whether DynamoDB refuses to delete the tables", "true", choices=YES_NO),
+    **_function("State", "StateLambda", 1_024, 60, _TIMEOUT_SECONDS[1]),
+    **_function("Reduce", "ReduceLambda", 1_024, 60, _TIMEOUT_SECONDS[1]),
+    # One sweep ends before the next begins.
+    **_function("Sweep", "the sweeper", 512, 240, 300),
+    "LogRetentionDays": Parameter("How long logs are kept", 30, choices=_LOG_DAYS),
+    MAPPINGS_ENABLED: Parameter("Whether events and the schedule start the functions", "true", choices=YES_NO),
+    **_mapping("State", "Records", 500, 100, _DAY),
+    # What ReduceLambda gives up, the sweeper does.
+    **_mapping("Reduce", "Deltas", 300, 20, 3_600),
+    "AlarmEmail": Parameter("Address that alarms are sent to, empty for none", ""),
+    "AlarmTopicArn": Parameter("SNS topic that alarms are sent to, if AlarmEmail is empty", ""),
+    "AlarmIteratorAgeMs": Parameter("Alarm when a function is this far behind its stream", 300_000,
+                                    (1_000, 604_800_000)),
+    "AlarmOutboxItems": Parameter("Alarm when so many deltas are not in the totals", 10_000, (1, 1_000_000_000)),
+    "AlarmOutboxAgeSeconds": Parameter("Alarm when a delta is this old and not in the totals", 900, (300, 604_800)),
+}  # fmt: skip
+
+OWN = frozenset({CODE_BUCKET, CODE_KEY})
+"""Those that only `deploy` sets."""
+
+
+def parse(settings: Iterable[str]) -> dict[str, str]:
+    """`Name=Value` texts as a mapping. Raises OncefoldError for names and values that no parameter has."""
+    parsed: dict[str, str] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise OncefoldError(f"--parameter {setting}: write it as Name=Value, such as ShardCount=4")
+        _check(name, value)
+        parsed[name] = value
+    return parsed
+
+
+def _check(name: str, value: str) -> None:
+    parameter = PARAMETERS.get(name)
+    if parameter is None or name in OWN:
+        near = difflib.get_close_matches(name, PARAMETERS.keys() - OWN, 1, 0.5)
+        known = ", ".join(sorted(PARAMETERS.keys() - OWN))
+        mend = f"did you mean {near[0]}?" if near else f"known are {known}"
+        raise OncefoldError(f"--parameter {name}: no such parameter; {mend}")
+    if parameter.choices and value not in map(str, parameter.choices):
+        raise OncefoldError(f"--parameter {name}: {value!r} is not one of {', '.join(map(str, parameter.choices))}")
+    if parameter.bounds is not None:
+        least, most = parameter.bounds
+        if not value.removeprefix("-").isdecimal() or not value.isascii() or not least <= int(value) <= most:
+            raise OncefoldError(f"--parameter {name}: {value!r} is no whole number from {least:,} to {most:,}")

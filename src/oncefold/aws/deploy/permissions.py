@@ -1,0 +1,184 @@
+"""What each function may do, and the call that needs it: the one list behind the roles and docs/AWS_IAM.md."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from oncefold.aws.functions.layout import DEFINITION_KEY
+
+FUNCTIONS = ("State", "Reduce", "Sweep")
+"""The functions, as their logical ids in the template begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """Some actions of one function on one thing."""
+
+    function: str
+    actions: tuple[str, ...]
+    resource: Any
+    """Its ARN, as the template has it."""
+    words: str
+    """What the thing is called."""
+    call: str
+    """What is called, by whom and what for."""
+    only_key: str | None = None
+    """Only items with this partition key."""
+
+    @property
+    def statement(self) -> dict[str, Any]:
+        """The statement of a policy."""
+        statement: dict[str, Any] = {"Effect": "Allow", "Action": list(self.actions), "Resource": self.resource}
+        if self.only_key is not None:
+            statement["Condition"] = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [self.only_key]}}
+        return statement
+
+
+def policy(function: str) -> dict[str, Any]:
+    """The policy document of a function's role."""
+    statements = [permission.statement for permission in PERMISSIONS if permission.function == function]
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _arn(logical_id: str, attribute: str = "Arn") -> Mapping[str, Any]:
+    return {"Fn::GetAtt": [logical_id, attribute]}
+
+
+def _every(function: str) -> Sequence[Permission]:
+    """What every function may do: log, and make sure of its definition."""
+    log, table, key = f"{function}Log", "AggregateTable", DEFINITION_KEY["path"]["S"]
+    return (
+        Permission(
+            function,
+            ("logs:CreateLogStream", "logs:PutLogEvents"),
+            _arn(log),
+            "its log group",
+            "Lambda, to keep what the function prints: one line for each invocation",
+        ),
+        Permission(
+            function,
+            ("dynamodb:GetItem",),
+            _arn(table),
+            f"AggregateTable, item `{key}`",
+            "GetItem once per environment: may this definition go on with the tables?",
+            only_key=key,
+        ),
+        Permission(
+            function,
+            ("dynamodb:PutItem",),
+            _arn(table),
+            f"AggregateTable, item `{key}`",
+            "PutItem, if there is no such item: the tables mean nothing yet",
+            only_key=key,
+        ),
+    )
+
+
+def _report(function: str) -> Permission:
+    return Permission(
+        function,
+        ("sqs:SendMessage",),
+        _arn("FailureQueue"),
+        "FailureQueue",
+        "Lambda, to describe a batch that failed for good",
+    )
+
+
+def _apply(function: str) -> Sequence[Permission]:
+    """What adding deltas to the totals takes."""
+    return (
+        Permission(
+            function,
+            ("dynamodb:UpdateItem",),
+            _arn("AggregateTable"),
+            "AggregateTable",
+            "TransactWriteItems, Update: add a group of deltas to the nodes' totals",
+        ),
+        Permission(
+            function,
+            ("dynamodb:DeleteItem",),
+            _arn("ReduceTable"),
+            "ReduceTable",
+            "TransactWriteItems, Delete: take those deltas out of the outbox",
+        ),
+        Permission(
+            function,
+            ("dynamodb:BatchGetItem",),
+            _arn("ReduceTable"),
+            "ReduceTable",
+            "BatchGetItem after a transaction that failed without a reason: which deltas are left?",
+        ),
+    )
+
+
+PERMISSIONS: tuple[Permission, ...] = (
+    Permission(
+        "State",
+        (
+            "kinesis:DescribeStream",
+            "kinesis:DescribeStreamSummary",
+            "kinesis:GetRecords",
+            "kinesis:GetShardIterator",
+            "kinesis:ListShards",
+        ),
+        _arn("Stream"),
+        "the stream of events",
+        "Lambda's event source mapping, to read the stream",
+    ),
+    Permission(
+        "State",
+        ("dynamodb:BatchGetItem",),
+        _arn("StateTable"),
+        "StateTable",
+        "BatchGetItem: the states of a batch's keys",
+    ),
+    Permission(
+        "State",
+        ("dynamodb:PutItem",),
+        _arn("StateTable"),
+        "StateTable",
+        "TransactWriteItems, Put: a key's new state, if the one that was read still stands",
+    ),
+    Permission(
+        "State",
+        ("dynamodb:PutItem",),
+        _arn("ReduceTable"),
+        "ReduceTable",
+        "TransactWriteItems, Put: the delta that goes with the new states",
+    ),
+    Permission(
+        "State",
+        ("dynamodb:BatchWriteItem",),
+        _arn("RejectTable"),
+        "RejectTable",
+        "BatchWriteItem: events that cannot be read, and conflicts",
+    ),
+    _report("State"),
+    *_every("State"),
+    Permission(
+        "Reduce",
+        ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator"),
+        _arn("ReduceTable", "StreamArn"),
+        "the stream of ReduceTable",
+        "Lambda's event source mapping, to read the stream",
+    ),
+    Permission(
+        "Reduce",
+        ("dynamodb:ListStreams",),
+        {"Fn::Sub": "${ReduceTable.Arn}/stream/*"},
+        "streams of ReduceTable",
+        "Lambda's event source mapping, to find the stream",
+    ),
+    *_apply("Reduce"),
+    _report("Reduce"),
+    *_every("Reduce"),
+    Permission(
+        "Sweep",
+        ("dynamodb:Scan",),
+        _arn("ReduceTable"),
+        "ReduceTable",
+        "Scan: the deltas that are still in the outbox",
+    ),
+    *_apply("Sweep"),
+    *_every("Sweep"),
+)

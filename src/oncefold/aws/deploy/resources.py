@@ -1,0 +1,211 @@
+"""The resources of the template: the stream, the tables, the functions and what starts them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oncefold.aws.deploy.permissions import FUNCTIONS, policy
+from oncefold.aws.names import Names
+
+RUNTIME = "python3.13"
+ARCHITECTURE = "arm64"
+SWEEP_MINUTES = 5
+QUEUE_SECONDS = 14 * 86_400
+"""How long the failure queue keeps a message: SQS's most."""
+HANDLERS = "oncefold.aws.functions.handlers"
+
+Resource = dict[str, Any]
+
+
+def ref(name: str) -> Mapping[str, str]:
+    """A parameter, or a resource."""
+    return {"Ref": name}
+
+
+def arn(logical_id: str, attribute: str = "Arn") -> Mapping[str, Any]:
+    """An attribute of a resource."""
+    return {"Fn::GetAtt": [logical_id, attribute]}
+
+
+def either(condition: str, true: Any, false: Any) -> Mapping[str, Any]:
+    """One of two values by a condition."""
+    return {"Fn::If": [condition, true, false]}
+
+
+def flag(condition: str) -> Mapping[str, Any]:
+    """A condition as a property: a real boolean, which a parameter is not."""
+    return {"Fn::If": [condition, True, False]}
+
+
+NO_VALUE = ref("AWS::NoValue")
+
+CONDITIONS: Mapping[str, Any] = {
+    "OnDemand": {"Fn::Equals": [ref("StreamMode"), "ON_DEMAND"]},
+    "Mapped": {"Fn::Equals": [ref("MappingsEnabled"), "true"]},
+    "Protected": {"Fn::Equals": [ref("DeletionProtection"), "true"]},
+    "HasEmail": {"Fn::Not": [{"Fn::Equals": [ref("AlarmEmail"), ""]}]},
+    "HasTopic": {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]},
+    **{f"{name}Reserved": {"Fn::Not": [{"Fn::Equals": [ref(f"{name}Concurrency"), "0"]}]} for name in FUNCTIONS},
+}
+
+
+def stream(names: Names) -> dict[str, Resource]:
+    """The stream of events. It goes with the stack: an event that was sent again counts once all the same."""
+    return {
+        "Stream": {
+            "Type": "AWS::Kinesis::Stream",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {
+                "Name": names.stream,
+                "StreamModeDetails": {"StreamMode": ref("StreamMode")},
+                "ShardCount": either("OnDemand", NO_VALUE, ref("ShardCount")),
+                "RetentionPeriodHours": ref("RetentionHours"),
+                "StreamEncryption": {"EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"},
+            },
+        }
+    }
+
+
+def tables(names: Names) -> dict[str, Resource]:
+    """The four tables. They outlive the stack; a later stack of the same name takes them up again."""
+    return {
+        "StateTable": _table(names.state_table, ("key",)),
+        "ReduceTable": _table(names.reduce_table, ("id",), StreamSpecification={"StreamViewType": "NEW_IMAGE"}),
+        "AggregateTable": _table(names.aggregate_table, ("path", "label")),
+        "RejectTable": _table(names.reject_table, ("id",)),
+    }
+
+
+def _table(name: str, keys: Sequence[str], **more: Any) -> Resource:
+    kinds = ("HASH", "RANGE")
+    return {
+        "Type": "AWS::DynamoDB::Table",
+        # CloudFormation adopts an existing table only if its name stands in the template and it is retained.
+        "DeletionPolicy": "Retain",
+        "UpdateReplacePolicy": "Retain",
+        "Properties": {
+            "TableName": name,
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in keys],
+            "KeySchema": [
+                {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, kinds, strict=False)
+            ],
+            "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
+            "SSESpecification": {"SSEEnabled": True},
+            "DeletionProtectionEnabled": flag("Protected"),
+            **more,
+        },
+    }  # fmt: skip
+
+
+def functions(names: Names) -> dict[str, Resource]:
+    """The three functions, each with a role and a log group of its own."""
+    named = {
+        "State": (names.state_function, "Folds events into states and deltas"),
+        "Reduce": (names.reduce_function, "Adds deltas to the totals"),
+        "Sweep": (names.sweep_function, "Adds the deltas that no stream record announced"),
+    }
+    resources: dict[str, Resource] = {}
+    for name, (function, words) in named.items():
+        resources[f"{name}Log"] = _log(function)
+        resources[f"{name}Role"] = _role(name)
+        resources[f"{name}Function"] = _function(name, function, words, names.stack)
+    return resources
+
+
+def _log(function: str) -> Resource:
+    return {
+        "Type": "AWS::Logs::LogGroup",
+        "DeletionPolicy": "Delete",
+        "UpdateReplacePolicy": "Delete",
+        "Properties": {"LogGroupName": f"/aws/lambda/{function}", "RetentionInDays": ref("LogRetentionDays")},
+    }
+
+
+def _role(name: str) -> Resource:
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+            "Policies": [{"PolicyName": "calls", "PolicyDocument": policy(name)}],
+        },
+    }
+
+
+def _function(name: str, function: str, words: str, stack: str) -> Resource:
+    return {
+        "Type": "AWS::Lambda::Function",
+        "DependsOn": [f"{name}Log"],
+        "Properties": {
+            "FunctionName": function,
+            "Description": words,
+            "Runtime": RUNTIME,
+            "Architectures": [ARCHITECTURE],
+            "Handler": f"{HANDLERS}.{name.lower()}",
+            "Code": {"S3Bucket": ref("CodeBucket"), "S3Key": ref("CodeKey")},
+            "Role": arn(f"{name}Role"),
+            "MemorySize": ref(f"{name}MemoryMB"),
+            "Timeout": ref(f"{name}TimeoutSeconds"),
+            "ReservedConcurrentExecutions": either(f"{name}Reserved", ref(f"{name}Concurrency"), NO_VALUE),
+            "Environment": {"Variables": {"ONCEFOLD_STACK": stack}},
+        },
+    }
+
+
+def triggers(names: Names) -> dict[str, Resource]:
+    """What starts the functions, and where batches are described that failed for good."""
+    only_new = {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]}
+    return {
+        "FailureQueue": {
+            "Type": "AWS::SQS::Queue",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {
+                "QueueName": names.failure_queue,
+                "MessageRetentionPeriod": QUEUE_SECONDS,
+                "SqsManagedSseEnabled": True,
+            },
+        },
+        "StateMapping": _mapping("State", arn("Stream")),
+        "ReduceMapping": _mapping("Reduce", arn("ReduceTable", "StreamArn"), FilterCriteria=only_new),
+        "SweepSchedule": {
+            "Type": "AWS::Events::Rule",
+            "Properties": {
+                "Description": "Deltas that no stream record announced",
+                "ScheduleExpression": f"rate({SWEEP_MINUTES} minutes)",
+                "State": either("Mapped", "ENABLED", "DISABLED"),
+                "Targets": [{"Id": "sweep", "Arn": arn("SweepFunction")}],
+            },
+        },
+        "SweepPermission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "FunctionName": arn("SweepFunction"),
+                "Action": "lambda:InvokeFunction",
+                "Principal": "events.amazonaws.com",
+                "SourceArn": arn("SweepSchedule"),
+            },
+        },
+    }
+
+
+def _mapping(name: str, source: Mapping[str, Any], **more: Any) -> Resource:
+    return {
+        "Type": "AWS::Lambda::EventSourceMapping",
+        "Properties": {
+            "FunctionName": arn(f"{name}Function"),
+            "EventSourceArn": source,
+            "StartingPosition": "TRIM_HORIZON",
+            "Enabled": flag("Mapped"),
+            "BatchSize": ref(f"{name}BatchSize"),
+            "MaximumBatchingWindowInSeconds": ref(f"{name}WindowSeconds"),
+            "ParallelizationFactor": ref(f"{name}Parallelization"),
+            "MaximumRetryAttempts": ref(f"{name}Retries"),
+            "MaximumRecordAgeInSeconds": ref(f"{name}MaxAgeSeconds"),
+            "BisectBatchOnFunctionError": True,
+            "FunctionResponseTypes": ["ReportBatchItemFailures"],
+            "DestinationConfig": {"OnFailure": {"Destination": arn("FailureQueue")}},
+            **more,
+        },
+    }

@@ -1,0 +1,61 @@
+"""The group `oncefold aws`: the pipeline on Kinesis, Lambda and DynamoDB."""
+
+from __future__ import annotations
+
+import click
+
+from oncefold.cli.lazy import Lazy, LazyGroup, Section
+
+
+def _command(name: str, words: str) -> Lazy:
+    return Lazy(name, f"oncefold.cli.aws.{name}:{name}", words)
+
+
+SECTIONS = (
+    Section(
+        "Deploy",
+        (
+            _command("package", "Write the functions' code as a zip, the same bytes every time."),
+            _command("template", "Print the CloudFormation template of a pipeline."),
+            _command("deploy", "Make or change a stack, after showing what would change."),
+            _command("destroy", "Remove a stack; what it keeps is said first."),
+        ),
+    ),
+    Section(
+        "Run",
+        (
+            _command("send", "Send events into a stack's stream."),
+            _command("drain", "Apply the deltas that wait in the outbox, now."),
+            _command("redrive", "Send rejected events and failed batches again."),
+            _command("local", "The whole stack on this machine, without an account."),
+        ),
+    ),
+    Section(
+        "Ask",
+        (
+            _command("query", "Totals of a node and what lies below it."),
+            _command("explain", "The keys behind a total."),
+            _command("status", "Lag, outbox, failures and counts of a stack."),
+            _command("rejects", "Events that could not be read."),
+            _command("conflicts", "Events of one key and version that contradict."),
+            _command("verify", "Recompute every total from the keys and compare."),
+            _command("cost", "What a run consumed, and what a million events cost."),
+        ),
+    ),
+)
+
+_EPILOG = """\b
+Examples:
+  oncefold aws local pipeline.toml --demo        # all of it on this machine, no account needed
+  oncefold aws deploy pipeline.toml              # shows what it would make, and asks
+  oncefold aws send events.jsonl --stack oncefold-risk
+  oncefold aws query --stack oncefold-risk
+  oncefold aws verify --stack oncefold-risk
+\b
+Credentials and region are those of the AWS command line (aws configure, AWS_PROFILE, AWS_DEFAULT_REGION);
+AWS_ENDPOINT_URL leads to an emulator. The environment variable ONCEFOLD_STACK names a stack once for all commands."""
+
+
+@click.group(cls=LazyGroup, sections=SECTIONS, epilog=_EPILOG, context_settings={"max_content_width": 110})
+def aws() -> None:
+    """The same pipeline on AWS: Kinesis, Lambda and DynamoDB, each event counted exactly once."""

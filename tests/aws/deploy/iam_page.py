@@ -1,0 +1,48 @@
+"""docs/AWS_IAM.md, made from the list that the roles are made from.
+
+`python -m tests.aws.deploy.iam_page` writes it.
+"""
+
+from pathlib import Path
+
+from oncefold.aws.deploy.permissions import PERMISSIONS
+
+PAGE = Path(__file__).parents[3] / "docs" / "AWS_IAM.md"
+
+_NAMES = {"State": "StateLambda", "Reduce": "ReduceLambda", "Sweep": "the sweeper"}
+
+_HEAD = """\
+# Permissions
+
+Each function has a role of its own with the actions below on exactly these resources, and nothing else. The table is
+made from `src/oncefold/aws/deploy/permissions.py`, from which the template's roles are made, too.
+
+| function | action | on | call that needs it |
+|---|---|---|---|
+"""
+
+_TAIL = """
+- TransactWriteItems has no action of its own: it needs those of the writes in it.
+- A statement on an *item* holds for its partition key alone (`dynamodb:LeadingKeys`).
+- The streams and tables are encrypted with keys that AWS manages in the account (`alias/aws/kinesis`,
+  `alias/aws/dynamodb`); whoever may use the stream or table may use those, so no action on KMS is needed. The failure
+  queue is encrypted with a key of SQS.
+- EventBridge may invoke the sweeper, from the one rule of the stack (`AWS::Lambda::Permission`); Lambda itself invokes
+  the two others from their event source mappings.
+- The functions may not create log groups: the template makes them, and their retention stays as it says.
+
+What the person or pipeline needs who runs `oncefold aws deploy` and `destroy` is in [AWS_DEPLOY.md](AWS_DEPLOY.md).
+"""
+
+
+def page() -> str:
+    rows = (
+        f"| {_NAMES[permission.function]} | {'<br>'.join(f'`{action}`' for action in permission.actions)} "
+        f"| {permission.words} | {permission.call} |\n"
+        for permission in PERMISSIONS
+    )
+    return _HEAD + "".join(rows) + _TAIL
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,331 @@
+"""Deploying and removing for real, on the emulator: what comes to be, in which order, and what is refused."""
+
+import base64
+import hashlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from itertools import count
+from typing import Any
+
+import pytest
+
+from oncefold.aws.connect import client
+from oncefold.aws.deploy import definition, deployment
+from oncefold.aws.deploy.bucket import Bucket
+from oncefold.aws.deploy.definition import InForce
+from oncefold.aws.deploy.deployment import Clients, Deployment, ParameterChange, Plan
+from oncefold.aws.deploy.events import Event, Pace
+from oncefold.aws.deploy.package import build
+from oncefold.aws.deploy.removal import Removal
+from oncefold.aws.deploy.stack import Stack, Standing
+from oncefold.aws.functions.guard import definition_item
+from oncefold.aws.functions.layout import DEFINITION_KEY
+from oncefold.aws.local.emulator import Emulator
+from oncefold.aws.names import Names
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.errors import DefinitionError, OncefoldError
+from tests.aws.deploy.pipelines import RISK
+from tests.aws.tables import make_tables
+from tests.tools.waiting import LOOK_SECONDS
+
+WIDER = parse_toml(to_toml(RISK).replace('missing = "reject"', 'missing = "zero"'))
+OTHER = parse_toml(to_toml(RISK).replace("scale = 2", "scale = 3"))
+UNMAPPED = {"MappingsEnabled": "false"}
+"""The emulator's own mappings lose records."""
+
+_NUMBERS = count(1)
+_TICKETS = count(1)
+
+
+@cache
+def clients_of(endpoint: str) -> Clients:
+    return Clients.connect()
+
+
+def clients() -> Clients:
+    """Made once for all tests of this process: that takes longer than most of them."""
+    return clients_of(os.environ["AWS_ENDPOINT_URL"])
+
+
+def pace() -> Pace:
+    return Pace(lambda seconds: time.sleep(min(seconds, LOOK_SECONDS)))
+
+
+@pytest.fixture
+def names(aws: Emulator) -> Names:
+    return Names(f"deployed-{next(_NUMBERS)}")
+
+
+def plan(names: Names, pipeline: Pipeline = RISK, bucket: str | None = None, **settings: str) -> Plan:
+    one = Deployment(pipeline, names, clients(), pace())
+    return one.plan({**UNMAPPED, **settings}, bucket, f"t{next(_TICKETS)}")
+
+
+def deploy(
+    names: Names,
+    pipeline: Pipeline = RISK,
+    say: Callable[[Event], None] = lambda _: None,
+    bucket: str | None = None,
+    **settings: str,
+) -> Standing:
+    found = plan(names, pipeline, bucket, **settings)
+    return Deployment(pipeline, names, clients(), pace()).carry_out(found, say)
+
+
+def discard(names: Names, found: Plan) -> None:
+    Deployment(RISK, names, clients(), pace()).discard(found)
+
+
+def in_force(names: Names) -> InForce:
+    return definition.read(names, clients().dynamodb)
+
+
+def standing(names: Names) -> Standing | None:
+    return Stack(names.stack, clients().cloudformation, pace()).standing()
+
+
+def remove(names: Names) -> None:
+    removal = Removal(names, clients(), pace())
+    removal.delete_stack(removal.remains(), lambda _: None)
+    removal.delete_tables()
+
+
+# making a stack
+
+
+def test_a_stack_comes_to_be_with_all_its_parts(names: Names) -> None:
+    told: list[Event] = []
+    made = deploy(names, say=told.append, ShardCount="3", StateBatchSize="123", RetentionHours="72")
+    assert made.status == "CREATE_COMPLETE"
+    assert {event.resource for event in told} >= {"Stream", "StateTable", "StateFunction", "StateMapping", names.stack}
+    summary = client("kinesis").describe_stream_summary(StreamName=names.stream)["StreamDescriptionSummary"]
+    assert (summary["OpenShardCount"], summary["RetentionPeriodHours"]) == (3, 72)
+    reduce_table = clients().dynamodb.describe_table(TableName=names.reduce_table)["Table"]
+    assert reduce_table["StreamSpecification"] == {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+    assert reduce_table["DeletionProtectionEnabled"]
+    mappings = {
+        mapping["FunctionArn"].rpartition(":")[2]: mapping
+        for mapping in client("lambda").list_event_source_mappings()["EventSourceMappings"]
+    }
+    assert mappings[names.state_function]["BatchSize"] == 123
+    assert mappings[names.state_function]["EventSourceArn"] == made.outputs["StreamArn"]
+    assert mappings[names.reduce_function]["EventSourceArn"] == reduce_table["LatestStreamArn"]
+    assert in_force(names).accepts(RISK)
+
+
+def test_the_functions_code_is_the_package(names: Names) -> None:
+    made = deploy(names)
+    stored = clients().s3.get_object(Bucket=made.outputs["CodeBucket"], Key=made.outputs["CodeKey"])
+    data = stored["Body"].read()
+    assert data == build(RISK).data
+    assert hashlib.sha256(data).hexdigest() in made.outputs["CodeKey"]
+    function = client("lambda").get_function(FunctionName=names.state_function)["Configuration"]
+    assert base64.b64decode(function["CodeSha256"]) == hashlib.sha256(data).digest()
+
+
+def test_the_bucket_is_made_private_and_encrypted(names: Names) -> None:
+    made = deploy(names)
+    bucket = made.outputs["CodeBucket"]
+    assert bucket == "oncefold-000000000000-us-east-1"
+    closed = clients().s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
+    assert set(closed.values()) == {True}
+    rules = clients().s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+
+def test_a_bucket_of_ones_own_is_used_and_kept(names: Names) -> None:
+    with pytest.raises(OncefoldError, match="there is no bucket chosen-bucket; make it, or leave --bucket out"):
+        plan(names, bucket="chosen-bucket")
+    clients().s3.create_bucket(Bucket="chosen-bucket")
+    assert deploy(names, bucket="chosen-bucket").outputs["CodeBucket"] == "chosen-bucket"
+    assert deploy(names, WIDER).outputs["CodeBucket"] == "chosen-bucket"
+
+
+def test_a_plan_that_is_discarded_leaves_nothing(names: Names) -> None:
+    found = plan(names)
+    assert found.change_set is not None
+    assert found.change_set.new
+    assert {change.action for change in found.change_set.changes} == {"Add"}
+    discard(names, found)
+    assert standing(names) is None
+    assert not in_force(names).table
+    assert names.stream not in client("kinesis").list_streams()["StreamNames"]
+
+
+def test_a_plan_that_cannot_be_carried_out_leaves_nothing(names: Names, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: Any) -> None:
+        raise OncefoldError("no room")
+
+    monkeypatch.setattr(Bucket, "put", full)
+    with pytest.raises(OncefoldError, match="no room"):
+        deploy(names)
+    assert standing(names) is None
+
+
+# changing a stack
+
+
+def test_nothing_to_change_is_said_and_done(names: Names) -> None:
+    first = deploy(names)
+    again = plan(names)
+    assert again.change_set is None
+    assert again.parameters == []
+    assert Deployment(RISK, names, clients(), pace()).carry_out(again, lambda _: None) == first
+
+
+def test_parameters_that_are_not_named_stay(names: Names) -> None:
+    deploy(names, StateBatchSize="77", LogRetentionDays="7")
+    found = plan(names, LogRetentionDays="14")
+    assert found.parameters == [ParameterChange("LogRetentionDays", "7", "14")]
+    assert found.change_set is not None
+    assert {change.name for change in found.change_set.changes} == {"StateLog", "ReduceLog", "SweepLog"}
+    discard(names, found)
+    assert parameters(names)["LogRetentionDays"] == "7"
+    deploy(names, LogRetentionDays="14")
+    assert parameters(names)["LogRetentionDays"] == "14"
+    assert parameters(names)["StateBatchSize"] == "77"
+
+
+def parameters(names: Names) -> Mapping[str, str]:
+    found = standing(names)
+    assert found is not None
+    return found.parameters
+
+
+# the definition in force
+
+
+def test_a_wider_definition_goes_on_with_the_tables(names: Names) -> None:
+    deploy(names)
+    found = plan(names, WIDER)
+    assert len(found.definition) == 2
+    assert found.definition[1].startswith("+ value = ")
+    assert found.definition[1].endswith('missing = "zero" }')
+    deploy(names, WIDER)
+    now = in_force(names)
+    assert now.accepts(WIDER)
+    assert now.fingerprints == {RISK.fingerprint, WIDER.fingerprint}
+
+
+def test_the_tables_accept_a_definition_before_any_function_has_it(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(names)
+
+    def look(*_: Any) -> Standing:
+        assert in_force(names).accepts(WIDER)
+        assert RISK.fingerprint in in_force(names).fingerprints
+        raise OncefoldError("as far as it goes")
+
+    monkeypatch.setattr(Stack, "execute", look)
+    with pytest.raises(OncefoldError, match="as far as it goes"):
+        deploy(names, WIDER)
+
+
+def test_a_definition_that_means_something_else_is_refused_before_anything_happens(names: Names) -> None:
+    deploy(names)
+    before = standing(names)
+    with pytest.raises(
+        DefinitionError, match=r"would change what its totals mean: .*value: scale was 2 and is now 3\. D"
+    ):
+        plan(names, OTHER)
+    assert standing(names) == before
+    assert in_force(names) == InForce(True, to_toml(RISK), frozenset({RISK.fingerprint}))
+
+
+def test_what_was_widened_is_not_narrowed_again(names: Names) -> None:
+    deploy(names, WIDER)
+    with pytest.raises(DefinitionError, match="missing was zero and is now reject"):
+        plan(names, RISK)
+
+
+def test_two_deployments_at_once_do_not_both_change_the_definition(names: Names) -> None:
+    deploy(names)
+    mine = plan(names, WIDER)
+    theirs = parse_toml(to_toml(WIDER).replace("scale = 2", 'scale = 2, round = "half-even"'))
+    deploy(names, theirs)
+    with pytest.raises(OncefoldError, match="changed by another deployment meanwhile; deploy again"):
+        Deployment(WIDER, names, clients(), pace()).carry_out(mine, lambda _: None)
+    assert in_force(names).accepts(theirs)
+
+
+def test_tables_that_mean_nothing_yet_are_told_before_the_functions_change(names: Names) -> None:
+    deploy(names)
+    clients().dynamodb.delete_item(TableName=names.aggregate_table, Key=DEFINITION_KEY)
+    assert plan(names).change_set is None
+    deploy(names)
+    assert in_force(names).accepts(RISK)
+
+
+def test_tables_that_an_earlier_stack_left_keep_their_meaning(names: Names) -> None:
+    make_tables(names, clients().dynamodb)
+    clients().dynamodb.put_item(TableName=names.aggregate_table, Item=definition_item(RISK))
+    with pytest.raises(DefinitionError, match="would change what its totals mean"):
+        plan(names, OTHER)
+    found = plan(names, WIDER)
+    assert found.in_force.table
+    discard(names, found)
+
+
+# failures
+
+
+def test_what_failed_first_is_named_and_the_stack_can_be_made_after_all(
+    names: Names, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = deployment.template
+
+    def broken(pipeline: Pipeline, of: Names) -> dict[str, Any]:
+        document = real(pipeline, of)
+        document["Resources"]["Broken"] = {"Type": "AWS::Nothing::Such", "DependsOn": ["StateMapping"]}
+        return document
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deployment, "template", broken)
+        with pytest.raises(
+            OncefoldError, match=r"Broken \(AWS::Nothing::Such\) failed: Unsupported .* ROLLBACK_COMPLETE"
+        ):
+            deploy(names)
+    with pytest.raises(OncefoldError, match="is in ROLLBACK_COMPLETE: its creation failed and was undone"):
+        deploy(names)
+    remove(names)
+    assert deploy(names).status == "CREATE_COMPLETE"
+
+
+# removing a stack
+
+
+def test_a_stack_and_its_protected_tables_are_removed(names: Names) -> None:
+    deploy(names)
+    removal = Removal(names, clients(), pace())
+    remains = removal.remains()
+    assert len(remains.tables) == 4
+    assert {part.physical_name for part in remains.parts} >= {names.stream, names.state_function, *remains.tables}
+    assert remains.code is not None
+    assert build(RISK).sha256 in remains.code
+    remove(names)
+    assert standing(names) is None
+    assert removal.tables() == []
+    with pytest.raises(OncefoldError, match="there is none in account 000000000000, region us-east-1"):
+        removal.remains()
+
+
+def test_tables_without_a_stack_can_be_removed(names: Names) -> None:
+    make_tables(names, clients().dynamodb)
+    clients().dynamodb.update_table(TableName=names.state_table, DeletionProtectionEnabled=True)
+    removal = Removal(names, clients(), pace())
+    remains = removal.remains()
+    assert remains.standing is None
+    assert remains.parts == []
+    remove(names)
+    assert removal.tables() == []
+
+
+def test_the_account_is_reached_by_the_standard_chain(aws: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    with pytest.raises(OncefoldError, match="You must specify a region"):
+        Clients.connect()

@@ -1,0 +1,174 @@
+"""The zip: the same bytes every time, all that the functions import and nothing else, quick to import, and it works."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import botocore
+import pytest
+
+from oncefold.aws.connect import client
+from oncefold.aws.deploy import package
+from oncefold.aws.deploy.package import MOST_BYTES, build, modules
+from oncefold.aws.functions import layout
+from oncefold.aws.names import Names
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_toml import parse_toml
+from oncefold.core.errors import OncefoldError
+from tests.aws.deploy.pipelines import ALL, RISK
+
+LIBRARIES = Path(botocore.__file__).parent.parent
+IMPORT_SECONDS = 0.150
+IMPORT_STARTS = 15
+"""The same in starts of the bare interpreter, for a machine so busy that all takes longer; usually 8 to 11."""
+TRIES = 5
+
+BUILT_ELSEWHERE = """
+from oncefold.aws.deploy.package import build
+from tests.aws.deploy.pipelines import RISK
+print(build(RISK).sha256)
+"""
+
+IMPORTED = """
+import time
+started = time.process_time()
+import sys, types
+sys.dont_write_bytecode = True
+code, libraries = sys.argv[1:]
+
+class Stub(types.ModuleType):
+    "A botocore that costs nothing."
+    __path__ = ()
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return type(name, (Exception,), {"__init__": lambda self, *_, **__: None})
+
+if libraries:
+    sys.path.append(libraries)
+else:
+    for name in ("botocore", "botocore.config", "botocore.exceptions", "botocore.session"):
+        sys.modules[name] = Stub(name)
+        if "." in name:
+            setattr(sys.modules["botocore"], name.partition(".")[2], sys.modules[name])
+sys.path.insert(0, code)
+began, used = time.perf_counter(), time.process_time()
+import oncefold.aws.functions.handlers
+print(started, time.process_time() - used, time.perf_counter() - began, *sorted(sys.modules))
+"""
+
+INVOKED = """
+import json, sys
+sys.dont_write_bytecode = True
+sys.path[:0] = [sys.argv[1], sys.argv[2]]
+from oncefold.aws.functions import handlers
+assert handlers.__file__.startswith(sys.argv[1])
+
+class Context:
+    aws_request_id = "1"
+    def get_remaining_time_in_millis(self):
+        return 30_000
+
+answer = getattr(handlers, sys.argv[3])(json.load(sys.stdin), Context())
+print(json.dumps(answer))
+"""
+
+
+@pytest.fixture(scope="session")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The zip as Lambda lays it out."""
+    folder = tmp_path_factory.mktemp("task")
+    with zipfile.ZipFile(io.BytesIO(build(RISK).data)) as archive:
+        archive.extractall(folder)
+    return folder
+
+
+def isolated(code: str, *arguments: str | Path, stdin: str = "", **environment: str) -> str:
+    """What a fresh interpreter prints that knows nothing but the standard library."""
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", code, *map(str, arguments)],
+        capture_output=True,
+        input=stdin,
+        text=True,
+        check=False,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_same_pipeline_gives_the_same_bytes() -> None:
+    here = build(RISK).sha256
+    assert here == build(parse_toml(zip_of(RISK).read("pipeline.toml").decode())).sha256
+    for seed in ("1", "2"):
+        done = subprocess.run(
+            [sys.executable, "-c", BUILT_ELSEWHERE],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={**os.environ, "PYTHONHASHSEED": seed, "TZ": f"UTC+{seed}"},
+        )
+        assert done.stdout.strip() == here
+
+
+def zip_of(pipeline: Pipeline) -> zipfile.ZipFile:
+    return zipfile.ZipFile(io.BytesIO(build(pipeline).data))
+
+
+@pytest.mark.parametrize("pipeline", ALL, ids=lambda pipeline: pipeline.name[:8])
+def test_the_zip_holds_the_functions_and_the_pipeline(pipeline: Pipeline) -> None:
+    with zip_of(pipeline) as archive:
+        entries = archive.infolist()
+        names = [entry.filename for entry in entries]
+        assert names == sorted(set(names))
+        assert {entry.date_time for entry in entries} == {(1980, 1, 1, 0, 0, 0)}
+        assert {entry.external_attr >> 16 for entry in entries} == {0o100644}
+        assert all(name == "pipeline.toml" or name.startswith("oncefold/") for name in names)
+        rooms = {Path(name).parent.as_posix() for name in names}
+        assert rooms == {".", "oncefold", "oncefold/aws", "oncefold/aws/functions", "oncefold/core"}
+        assert parse_toml(archive.read("pipeline.toml").decode()) == pipeline
+    assert len(build(pipeline).data) < MOST_BYTES // 50
+
+
+def test_importing_it_takes_exactly_what_is_in_it(unpacked: Path) -> None:
+    loaded = isolated(IMPORTED, unpacked, LIBRARIES).split()[3:]
+    own = {name for name in loaded if name.partition(".")[0] == "oncefold"}
+    assert own == set(modules())
+    assert not {name.partition(".")[0] for name in loaded} & {"boto3", "click", "numba", "numpy", "pyarrow", "rich"}
+
+
+def test_the_cold_import_is_quick(unpacked: Path) -> None:
+    """Compiling included, as in Lambda; botocore aside, which Lambda brings compiled. Of a busy machine, its best."""
+    for _ in range(TRIES):
+        started, used, taken = map(float, isolated(IMPORTED, unpacked, "").split()[:3])
+        if used < max(IMPORT_SECONDS, IMPORT_STARTS * started):
+            return
+    pytest.fail(f"the import takes {used * 1000:.0f} ms of computing ({taken * 1000:.0f} ms)")
+
+
+def test_the_functions_run_from_the_zip(unpacked: Path, stack: Names) -> None:
+    environment = {"LAMBDA_TASK_ROOT": str(unpacked), "ONCEFOLD_STACK": stack.stack}
+    swept = isolated(INVOKED, unpacked, LIBRARIES, "sweep", stdin="{}", **environment).splitlines()
+    assert json.loads(swept[-1]) == {"found": 0, "applied": 0, "left": 0, "refused": 0}
+    assert json.loads(swept[0])["stack"] == stack.stack
+    item = client("dynamodb").get_item(TableName=stack.aggregate_table, Key=layout.DEFINITION_KEY)["Item"]
+    assert item["fingerprints"]["SS"] == [RISK.fingerprint]
+
+
+def test_what_lambda_does_not_bring_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    root = tmp_path / "oncefold"
+    (root / "aws").mkdir(parents=True)
+    (root / "__init__.py").write_text("def open():\n    import numpy\n")
+    (root / "aws" / "__init__.py").write_text("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import rich\n")
+    monkeypatch.setattr(package, "_ROOT", root)
+    handlers = root / "aws" / "handlers.py"
+    handlers.write_text("import json\nimport botocore.session\n")
+    assert set(modules("oncefold.aws.handlers")) == {"oncefold", "oncefold.aws", "oncefold.aws.handlers"}
+    handlers.write_text("def late():\n    import oncefold.aws.other\n")
+    (root / "aws" / "other.py").write_text("from numpy import array\n")
+    with pytest.raises(OncefoldError, match=r"oncefold\.aws\.other imports numpy: .* nothing but botocore"):
+        modules("oncefold.aws.handlers")

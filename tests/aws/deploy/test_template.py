@@ -1,0 +1,168 @@
+"""The template: valid, whole, within CloudFormation's limits, and one with the code that it deploys."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oncefold.aws.deploy.parameters import PARAMETERS, parse
+from oncefold.aws.deploy.template import MOST_BYTES, template, text
+from oncefold.aws.functions import handlers, report
+from oncefold.aws.functions.fits import EVENT_NODES
+from oncefold.aws.functions.reduce import Reduced
+from oncefold.aws.functions.sweep import Swept
+from oncefold.aws.names import STACK_CHARS, Names
+from oncefold.core.errors import DefinitionError, OncefoldError
+from tests.aws.deploy.pipelines import ALL, COUNTS, RISK, tree
+
+NAMES = Names("oncefold-risk")
+GUIDE = Path(__file__).parents[3] / "docs" / "AWS_DEPLOY.md"
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return template(RISK, NAMES)
+
+
+def all_of(document: dict[str, Any], type_: str) -> dict[str, dict[str, Any]]:
+    """Properties of the resources of a type, by name."""
+    return {
+        name: resource["Properties"] for name, resource in document["Resources"].items() if resource["Type"] == type_
+    }
+
+
+def references(value: Any) -> Iterator[str]:
+    """Every parameter and resource that is referred to."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if name == "Ref":
+                yield item
+            elif name == "Fn::GetAtt":
+                yield item[0]
+            else:
+                yield from references(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from references(item)
+
+
+def test_cfn_lint_finds_nothing(tmp_path: Path) -> None:
+    paths = []
+    for pipeline in ALL:
+        path = tmp_path / f"{pipeline.name}.json"
+        path.write_text(text(template(pipeline, Names.of_pipeline(pipeline.name)), indent=2))
+        paths.append(str(path))
+    run = "from cfnlint.runner import main; main()"
+    command = [sys.executable, "-c", run, "--include-checks", "I", "--", *paths]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_it_fits_a_request_and_its_names_fit_lambda() -> None:
+    longest = template(COUNTS, Names("n" * STACK_CHARS))
+    assert len(text(longest).encode()) < MOST_BYTES
+    assert all(len(made["FunctionName"]) <= 64 for made in all_of(longest, "AWS::Lambda::Function").values())
+
+
+def test_it_is_json_and_the_same_every_time(document: dict[str, Any]) -> None:
+    assert json.loads(text(document)) == document
+    assert text(template(RISK, NAMES)) == text(document)
+
+
+def test_all_names_are_those_of_the_stack_and_stand_in_it_as_text(document: dict[str, Any]) -> None:
+    tables = {made["TableName"] for made in all_of(document, "AWS::DynamoDB::Table").values()}
+    assert tables == {NAMES.state_table, NAMES.reduce_table, NAMES.aggregate_table, NAMES.reject_table}
+    functions = all_of(document, "AWS::Lambda::Function")
+    named = {made["FunctionName"]: made["Handler"] for made in functions.values()}
+    assert named.keys() == {NAMES.state_function, NAMES.reduce_function, NAMES.sweep_function}
+    assert [made["Name"] for made in all_of(document, "AWS::Kinesis::Stream").values()] == [NAMES.stream]
+    assert [made["QueueName"] for made in all_of(document, "AWS::SQS::Queue").values()] == [NAMES.failure_queue]
+    for made in functions.values():
+        assert made["Environment"] == {"Variables": {"ONCEFOLD_STACK": NAMES.stack}}
+
+
+def test_every_handler_is_there(document: dict[str, Any]) -> None:
+    for made in all_of(document, "AWS::Lambda::Function").values():
+        module, _, name = made["Handler"].rpartition(".")
+        assert module == handlers.__name__
+        assert made["FunctionName"] == f"{NAMES.stack}-{name}"
+        assert callable(getattr(handlers, name))
+
+
+def test_no_table_can_be_lost_with_the_stack(document: dict[str, Any]) -> None:
+    tables = [made for made in document["Resources"].values() if made["Type"] == "AWS::DynamoDB::Table"]
+    assert len(tables) == 4
+    for made in tables:
+        assert made["DeletionPolicy"] == made["UpdateReplacePolicy"] == "Retain"
+        assert made["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
+        assert made["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
+        assert made["Properties"]["SSESpecification"] == {"SSEEnabled": True}
+
+
+def test_a_batch_that_fails_is_cut_reported_and_kept(document: dict[str, Any]) -> None:
+    mappings = all_of(document, "AWS::Lambda::EventSourceMapping")
+    assert mappings.keys() == {"StateMapping", "ReduceMapping"}
+    for made in mappings.values():
+        assert made["BisectBatchOnFunctionError"] is True
+        assert made["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        assert made["StartingPosition"] == "TRIM_HORIZON"
+        destination = made["DestinationConfig"]["OnFailure"]["Destination"]
+        assert destination == {"Fn::GetAtt": ["FailureQueue", "Arn"]}
+    (pattern,) = mappings["ReduceMapping"]["FilterCriteria"]["Filters"]
+    assert json.loads(pattern["Pattern"]) == {"eventName": ["INSERT"]}
+
+
+def test_the_alarms_are_about_metrics_that_the_functions_publish(document: dict[str, Any]) -> None:
+    published = report.sweep_counts(Swept(Reduced()))
+    alarms = all_of(document, "AWS::CloudWatch::Alarm").values()
+    own = [made for made in alarms if made["Namespace"] == report.NAMESPACE]
+    assert {made["MetricName"] for made in own} == {"OutboxItems", "OutboxAgeSeconds"} <= published.keys()
+    assert all(made["Dimensions"] == [{"Name": "stack", "Value": NAMES.stack}] for made in own)
+    of_lambda = [made for made in alarms if made["Namespace"] == "AWS/Lambda"]
+    watched = {(made["MetricName"], made["Dimensions"][0]["Value"]) for made in of_lambda}
+    for function in (NAMES.state_function, NAMES.reduce_function, NAMES.sweep_function):
+        assert {("Errors", function), ("Throttles", function)} <= watched
+    assert {("IteratorAge", NAMES.state_function), ("IteratorAge", NAMES.reduce_function)} <= watched
+
+
+def test_every_parameter_has_an_effect_and_is_in_the_guide(document: dict[str, Any]) -> None:
+    used = {*references(document["Resources"]), *references(document["Conditions"])}
+    assert PARAMETERS.keys() == document["Parameters"].keys()
+    assert PARAMETERS.keys() <= used
+    guide = GUIDE.read_text(encoding="utf-8")
+    for name, parameter in PARAMETERS.items():
+        default = "" if parameter.default in {None, ""} else f"`{parameter.default}`"
+        assert f"| `{name}` | {default} | {parameter.words} |".replace("|  |", "| |") in guide, name
+
+
+def test_defaults_are_within_their_own_bounds() -> None:
+    settings = [f"{name}={value.default}" for name, value in PARAMETERS.items() if value.default is not None]
+    assert len(parse(settings)) == len(settings) == len(PARAMETERS) - 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("ShardCount", "write it as Name=Value"),
+        ("Shards=4", "--parameter Shards: no such parameter; did you mean ShardCount?"),
+        ("zzz=4", "no such parameter; known are Alarm"),
+        ("CodeKey=x", "no such parameter"),
+        ("ShardCount=0", "'0' is no whole number from 1 to 10,000"),
+        ("ShardCount=four", "'four' is no whole number"),
+        ("StateRetries=-2", "'-2' is no whole number from -1"),
+        ("StreamMode=fast", "'fast' is not one of PROVISIONED, ON_DEMAND"),
+        ("LogRetentionDays=2", "'2' is not one of 1, 3, 5"),
+    ],
+)
+def test_settings_that_no_parameter_has_are_refused(setting: str, words: str) -> None:
+    with pytest.raises(OncefoldError, match=words.replace("?", r"\?")):
+        parse([setting])
+
+
+def test_a_pipeline_that_dynamodb_cannot_hold_gets_no_template() -> None:
+    with pytest.raises(DefinitionError, match="could not hold a single event"):
+        template(tree(EVENT_NODES, 1), NAMES)
