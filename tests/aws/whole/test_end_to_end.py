@@ -68,5 +68,8 @@ def test_what_the_stream_did_not_tell_is_drained(aws: Emulator, tmp_path: Path) 
     with at_work(names, aws, tmp_path, reducing=False) as running:
         running.wait_until_idle(SECONDS)
     command("aws", "verify", "--stack", names.stack)
+    status = json.loads(command("aws", "status", "--stack", names.stack, "--format", "json").output)
+    assert status["pending"]["deltas"] > 0
     command("aws", "drain", "--stack", names.stack)
     check_totals(names, load)
+    assert "600 events in" in command("aws", "cost", "--stack", names.stack).output
