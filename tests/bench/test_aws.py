@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import pytest
-
 from bench.aws.command import main
 from bench.aws.report import BEGIN, END, write_between
 

@@ -81,11 +81,22 @@ def test_only_wanted_columns_nested_or_flat(tmp_path: Path, name: str) -> None:
         read(path, fields=[FieldPath(("absent",))])
 
 
+def test_parquet_hands_on_as_dictionaries_what_it_holds_as_such(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = [{"id": f"key {n}", "label": f"label {n % 3}", "deep": {"x": f"{n % 2}"}, "n": n} for n in range(3_000)]
+    pq.write_table(pa.Table.from_pylist(rows), path, row_group_size=1_000, use_dictionary=["label", "deep.x"])
+    blocks = [block for block in read(path) if isinstance(block, TableBlock)]
+    assert rows_of(blocks) == rows
+    types = {field.name: field.type for field in blocks[0].table.schema}
+    assert [name for name, kind in types.items() if pa.types.is_dictionary(kind)] == ["label"]
+    assert pa.types.is_dictionary(types["deep"].field("x").type)
+
+
 @pytest.mark.parametrize("name", WRITERS)
 def test_small_batches_are_put_together(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     WRITERS[name](path)
-    sizes = [len(block.table) for block in read(path, table_rows=60) if isinstance(block, TableBlock)]
+    sizes = [len(block.table) for block in read(path, table_rows=200) if isinstance(block, TableBlock)]
     assert len(sizes) <= 4
 
 

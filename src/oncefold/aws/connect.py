@@ -1,5 +1,6 @@
 """Clients of AWS services by the standard credential chain; `AWS_ENDPOINT_URL` leads them to an emulator."""
 
+import os
 from typing import Any
 
 from oncefold.core.errors import OncefoldError
@@ -24,8 +25,9 @@ def client(service: str) -> Any:
         parameter_validation=False,
     )
     try:
-        return boto3.client(service, config=config)
+        # boto3 itself looks for AWS_DEFAULT_REGION alone; AWS's other tools know AWS_REGION too.
+        return boto3.client(service, region_name=os.environ.get("AWS_REGION"), config=config)
     except BotoCoreError as error:
         raise OncefoldError(
-            f"AWS: {error} Set it in the environment (AWS_DEFAULT_REGION, AWS_PROFILE, ...) or with: aws configure"
+            f"AWS: {error} Set it in the environment (AWS_REGION, AWS_PROFILE, ...) or with: aws configure"
         ) from None

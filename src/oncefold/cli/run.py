@@ -32,11 +32,16 @@ Examples:
 \b
   # go on as files grow and new ones come, until Ctrl-C
   oncefold run pipeline.toml events/ --follow --store risk.db
+\b
+  # a Kinesis stream: to its present end, or on and on (needs oncefold[aws])
+  oncefold run pipeline.toml kinesis://risk-events --store risk.db
+  oncefold run pipeline.toml kinesis://risk-events --follow --store risk.db
 
-Exit status: 0 everything was read, or --follow was stopped; 1 a source is not what was read before, or not readable
-to its end; 2 the run cannot begin or go on; 130 Ctrl-C, or 143 SIGTERM, came before everything was read."""
+Exit status: 0 everything was read, or --follow was stopped; 1 a source is not what was read before, is not readable
+to its end, or let go of what was not read; 2 the run cannot begin or go on; 130 Ctrl-C, or 143 SIGTERM, came before
+everything was read."""
 
-_WRONG = frozenset(["truncated", "replaced", "unreadable"])
+_WRONG = frozenset(["truncated", "replaced", "trimmed", "unreadable"])
 """Findings that make a run end with status 1."""
 
 _LONG_COMMAND = 2_000
@@ -50,9 +55,9 @@ _LONG_COMMAND = 2_000
               help="The store file; made if there is none. [default: NAME.db by the pipeline's name]")  # fmt: skip
 @click.option("--format", "form", help="jsonl, csv, tsv, parquet or arrow, for names that do not say it.")
 @click.option("--delimiter", help="The character between the cells of CSV.")
-@click.option("--follow", "-f", is_flag=True, help="Go on reading as files grow and new ones come.")
+@click.option("--follow", "-f", is_flag=True, help="Go on reading as files, folders and streams grow.")
 @click.option("--reread", is_flag=True,
-              help="Read every file from its start; safe, as an event counts once however often it comes.")  # fmt: skip
+              help="Read every source from its start; safe: an event counts once however often it comes.")  # fmt: skip
 @click.option("--retention", help="How long history and --as-of reach back: 12h, 30d, forever. [default: 30d]")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 def run(  # noqa: PLR0913
@@ -70,8 +75,9 @@ def run(  # noqa: PLR0913
     """Fold SOURCES into a store under the definition PIPELINE.
 
     SOURCES are files, directories, globs, or - for standard input: JSON Lines, CSV (both also gzip or zstd), Parquet,
-    Arrow. Positions are committed with the totals: run the same command again after any interruption, and it goes on
-    exactly after the last commit. Ctrl-C and SIGTERM end a run after the batch at hand and its commit.
+    Arrow; or kinesis://STREAM. Positions are committed with the totals: run the same command again after any
+    interruption, and it goes on exactly after the last commit. Ctrl-C and SIGTERM end a run after the batch at hand
+    and its commit.
     """
     # Imported here so that `oncefold --help` need not load the engine.
     from oncefold.columnar.plan import fields_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,11 +13,13 @@ from oncefold.cli.output import Reply
 from oncefold.cli.screen import Grid, Screen
 
 if TYPE_CHECKING:
-    from datetime import timedelta
     from pathlib import Path
 
     from oncefold.questions import Overview
     from oncefold.questions.progress import SourceProgress
+
+_SEQUENCE_CHARS = 12
+"""Of the many digits of a sequence number, the last tell two apart."""
 
 _EPILOG = f"""\b
 Examples:
@@ -87,6 +90,8 @@ def _sources(found: Overview) -> Grid:
 
 
 def _next(row: SourceProgress) -> str:
+    if row.sequence is not None:
+        return f"after …{row.sequence[-_SEQUENCE_CHARS:]}" if row.sequence else "the oldest record"
     if row.offset is None:
         return words.piece(row.state.encode(), 40)
     return f"{'row' if row.kind == 'table' else 'byte'} {row.offset:,}"
@@ -99,11 +104,22 @@ def _share(row: SourceProgress) -> str:
 
 
 def _lag(row: SourceProgress) -> str:
+    if row.closed:
+        return "none, closed"
+    if row.lag_seconds is not None:
+        return f"{words.span(timedelta(seconds=row.lag_seconds)) if row.lag_seconds else 'none'} when last read"
     if row.shrunk:
         return "the file is shorter now"
     if row.lag_bytes is not None:
         return "none" if row.lag_bytes == 0 else words.size(row.lag_bytes)
     return "the file is gone" if row.file_bytes is None and row.kind in {"text", "table"} else ""
+
+
+def _shard(row: SourceProgress) -> dict[str, Any]:
+    """What only a stream's shard has."""
+    if row.sequence is None:
+        return {}
+    return {"sequence": row.sequence, "lag_seconds": row.lag_seconds, "closed": row.closed}
 
 
 def _document(found: Overview) -> dict[str, Any]:
@@ -127,5 +143,5 @@ def _document(found: Overview) -> dict[str, Any]:
         "conflicts": found.conflicts,
         "retention_seconds": None if found.retention is None else found.retention.total_seconds(),
         "oldest_commit": found.oldest.number,
-        "sources": found.to_dicts(),
+        "sources": [{**cells, **_shard(row)} for cells, row in zip(found.to_dicts(), found, strict=True)],
     }

@@ -1,6 +1,7 @@
 """From the blocks of sources, and from what Python callers hand in, to batches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import accumulate
 from typing import Any
 
@@ -12,7 +13,7 @@ from oncefold.columnar.table import TableDecoder
 from oncefold.columnar.text import TextDecoder, csv_layout
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import SourceError
-from oncefold.sources.blocks import Oversize, TableBlock, TextBlock
+from oncefold.sources.blocks import Oversize, Pieces, TableBlock, TextBlock
 from oncefold.store.commit import Reject
 
 TABLE_ROWS = 2**17
@@ -36,7 +37,10 @@ class BlockDecoder:
             return self._table.decode(block.table, block.source, block.first_row), []
         oversize = [_oversize(block, record) for record in block.oversize]
         if block.format == "json":
-            return self._text.json(block.data, block.source, block.offset), oversize
+            batch = self._text.json(block.data, block.source, block.offset)
+            if block.pieces is None:
+                return batch, oversize
+            return replace(batch, rejects=_placed(batch.rejects, block.pieces)), _placed(oversize, block.pieces)
         assert block.header is not None
         assert block.delimiter is not None
         return self._text.csv(block.data, block.source, block.offset, block.header, block.delimiter), oversize
@@ -106,3 +110,12 @@ class BlockDecoder:
 
 def _oversize(block: TextBlock, record: Oversize) -> Reject:
     return Reject(block.source, record.offset, record.reason, record.head, block.format, size=record.length)
+
+
+def _placed(rejects: Iterable[Reject], pieces: Pieces) -> list[Reject]:
+    """The rejects of a block that was put together, each with the piece that it stood in."""
+    placed: list[Reject] = []
+    for reject in rejects:
+        source, position = pieces.place(reject.position)
+        placed.append(replace(reject, source=source, position=position))
+    return placed

@@ -1,5 +1,7 @@
 """What a source hands on: blocks of whole records, and findings for a person. Frozen values only."""
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,6 +28,20 @@ class Oversize:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Pieces:
+    """Where the bytes of a block came from that was put together: piece i begins at starts[i]."""
+
+    starts: Sequence[int]
+    """From 0 on, rising."""
+    names: Sequence[str]
+
+    def place(self, offset: int) -> tuple[str, int]:
+        """The piece that holds a byte, and the byte's offset in it."""
+        index = bisect_right(self.starts, offset) - 1
+        return self.names[index], offset - self.starts[index]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class TextBlock:
     """Whole records of text, contiguous in their stream.
 
@@ -48,7 +64,9 @@ class TextBlock:
     delimiter: str | None = None
     """CSV: the one character between fields; None for JSON."""
     oversize: tuple[Oversize, ...] = ()
-    """Records that stood directly before `data` in the stream."""
+    """Records that stood directly before `data` in the stream, or among its `pieces`."""
+    pieces: Pieces | None = None
+    """What `data` was put together from, if it is not contiguous; a reject names its piece, and `offset` is 0."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,8 +90,9 @@ class Finding:
     """Something about a source that a person should know; the other sources go on."""
 
     source: str
-    kind: Literal["truncated", "replaced", "rotated", "unreadable"]
-    """`truncated` and `replaced`: not what was read before. `rotated`: noted, reading goes on. `unreadable`: the rest
-    of the source could not be read; a run that is not following ends with a SourceError that repeats it."""
+    kind: Literal["truncated", "replaced", "trimmed", "rotated", "delayed", "unreadable"]
+    """`truncated` and `replaced`: not what was read before. `trimmed`: a stream no longer holds all that was not read.
+    `rotated` and `delayed`: noted, reading goes on. `unreadable`: the rest of the source could not be read; a run that
+    is not following ends with a SourceError that repeats it."""
     words: str
     """What happened and the way on, one sentence that names the source."""

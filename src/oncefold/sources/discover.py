@@ -2,6 +2,7 @@
 
 import glob
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from oncefold.core.errors import SourceError
 from oncefold.sources.formats import Format, ReadOptions, extension_format, format_of
 
 STDIN: Final = "-"
+STREAM: Final = "kinesis://"
+"""What the name of a Kinesis stream stands behind."""
+
+_STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
 
 _TEMPORARY: Final = (".tmp", ".temp", ".part", ".partial", ".crdownload", ".swp", ".lock")
 """Endings of files that are being written and will be renamed."""
@@ -22,20 +27,24 @@ class Input:
     """One thing to read."""
 
     source: str
-    """Its name in positions and rejects: the absolute real path, `-` for stdin, a pipe's path as it was given."""
+    """Its name in positions and rejects: the absolute real path, `-` for stdin, a pipe's path as it was given; of a
+    stream `kinesis://` and its name, with that of the shard behind it."""
     path: str
-    """What to open; `-` for stdin."""
+    """What to open; `-` for stdin, a stream's name."""
     form: Format
     is_pipe: bool = False
     """Read once, front to back, without a position to resume from."""
+    is_stream: bool = False
+    """A Kinesis stream."""
 
 
 def discover(arguments: Sequence[str], options: ReadOptions) -> list[Input]:
     """Everything the arguments name, in their order, what a directory or pattern holds sorted by path; nothing twice.
 
     An argument is a file, a directory (all files below it whose extension is known, hidden and temporary ones left
-    out), a pattern (`*`, `?`, `[...]`, `**` for any depth), or `-`. Raises SourceError for a file or directory that is
-    not there and, unless following, for a directory or pattern without any file.
+    out), a pattern (`*`, `?`, `[...]`, `**` for any depth), `-`, or `kinesis://` and a stream's name. Raises
+    SourceError for a file or directory that is not there and, unless following, for a directory or pattern without any
+    file.
     """
     inputs: dict[str, Input] = {}
     for argument in arguments:
@@ -47,6 +56,9 @@ def discover(arguments: Sequence[str], options: ReadOptions) -> list[Input]:
 def _inputs(argument: str, options: ReadOptions) -> Iterator[Input]:
     if argument == STDIN:
         yield Input(STDIN, STDIN, format_of(STDIN, options), is_pipe=True)
+        return
+    if argument.startswith(STREAM):
+        yield _stream(argument, options)
         return
     path = Path(argument)
     if path.is_dir():
@@ -66,6 +78,16 @@ def _inputs(argument: str, options: ReadOptions) -> Iterator[Input]:
         raise SourceError(missing)
     for file in files:
         yield _file(file, options)
+
+
+def _stream(argument: str, options: ReadOptions) -> Input:
+    name = argument.removeprefix(STREAM)
+    if not _STREAM_NAME.fullmatch(name):
+        raise SourceError(f"{argument}: name a stream as {STREAM}NAME; AWS_REGION or the profile says its region")
+    form = format_of(STDIN, options)
+    if form.kind != "json":
+        raise SourceError(f"{argument}: the records of a stream are JSON Lines; read it without --format")
+    return Input(argument, name, form, is_stream=True)
 
 
 def _file(path: Path, options: ReadOptions) -> Input:

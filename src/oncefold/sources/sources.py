@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Block, Finding
@@ -14,6 +14,9 @@ from oncefold.sources.plan import Task, opened, plan
 from oncefold.sources.tables import read_table
 from oncefold.sources.textfile import TextFile
 from oncefold.sources.waiting import RealWaiting, Waiting
+
+if TYPE_CHECKING:
+    from oncefold.sources.kinesis_stream import Stream
 
 _TOLD: Final = 3
 """Unreadable sources named in the error that ends a run."""
@@ -32,7 +35,8 @@ class Sources:
     ) -> None:
         """`positions` are the states in the store by source; `stdin` is the descriptor that `-` means.
 
-        Opens nothing for reading yet, but looks at every file once. Raises SourceError as `discover` does.
+        Opens nothing for reading yet, but looks at every file and stream once. Raises SourceError as `discover` does,
+        and for a stream that is not there or not to be reached.
         """
         self._arguments = arguments
         self._options = options or ReadOptions()
@@ -42,8 +46,9 @@ class Sources:
         self.inputs: Sequence[Input] = discover(arguments, self._options)
         self._findings: list[Finding] = []
         self._tasks: list[Task] = []
+        self._streams: dict[str, Stream] = {}
         self.total_bytes: int | None = None
-        """Stored bytes that this run will read, as far as known now; None if that has no end (stdin, following)."""
+        """Stored bytes that this run will read, as far as known now; None for pipes and streams, and when following."""
         self.done_files = 0
         """Files that were read to their end before this run and did not change."""
         if self._options.follow:
@@ -58,7 +63,7 @@ class Sources:
         read; all the others were read then.
         """
         yield from self._findings
-        if self._options.follow and not any(item.is_pipe for item in self.inputs):
+        if self._options.follow and not any(_stands_alone(item) for item in self.inputs):
             yield from follow(self._arguments, self._options, self._positions, self._waiting)
             return
         unreadable: list[str] = []
@@ -78,11 +83,13 @@ class Sources:
             more = f"; and {len(unreadable) - _TOLD} more" if len(unreadable) > _TOLD else ""
             raise SourceError("; ".join(unreadable[:_TOLD]) + more)
 
-    def _read(self, task: Task) -> Iterator[Block]:
+    def _read(self, task: Task) -> Iterator[Block | Finding]:
         item = task.input
         if item.is_pipe:
             with _pipe(item, self._stdin) as descriptor:
                 yield from read_pipe(item.source, descriptor, item.form, self._options, self._waiting)
+        elif item.is_stream:
+            yield from self._streams[item.source].blocks(self._waiting)
         elif item.form.is_text:
             with opened(item.path) as descriptor:
                 file = TextFile(item.source, descriptor, item.form, self._options, self._waiting, task.state)
@@ -93,16 +100,18 @@ class Sources:
             yield from read_table(item.source, item.path, item.form, self._options, self._waiting, task.state)
 
     def _check_followable(self) -> None:
-        pipes = [item for item in self.inputs if item.is_pipe]
-        if pipes and len(self._arguments) > 1:
-            raise SourceError(f"{pipes[0].source}: a pipe cannot be followed together with other sources; run it alone")
-        self._tasks = [Task(item, None, 0) for item in pipes]
+        alone = [item for item in self.inputs if _stands_alone(item)]
+        if alone and len(self._arguments) > 1:
+            what = "a stream" if alone[0].is_stream else "a pipe"
+            raise SourceError(f"{alone[0].source}: {what} cannot be followed together with other sources; run it alone")
+        for item in alone:
+            self._add_endless(item)
 
     def _plan(self) -> None:
         total = 0
         for item in self.inputs:
-            if item.is_pipe:
-                self._tasks.append(Task(item, None, 0))
+            if _stands_alone(item):
+                self._add_endless(item)
                 continue
             try:
                 planned = plan(item, self._positions.get(item.source))
@@ -115,8 +124,20 @@ class Sources:
             else:
                 total += planned.left_bytes
                 self._tasks.append(planned)
-        if not any(item.is_pipe for item in self.inputs):
+        if not any(_stands_alone(item) for item in self.inputs):
             self.total_bytes = total
+
+    def _add_endless(self, item: Input) -> None:
+        if item.is_stream:
+            from oncefold.sources.kinesis import open_stream  # noqa: PLC0415 - AWS is for those who name a stream
+
+            self._streams[item.source] = open_stream(item.path, self._positions, follow=self._options.follow)
+        self._tasks.append(Task(item, None, 0))
+
+
+def _stands_alone(item: Input) -> bool:
+    """Whether its end is not known beforehand, and it is no file to look at now and then."""
+    return item.is_pipe or item.is_stream
 
 
 @contextmanager

@@ -26,6 +26,9 @@ _END_BYTES: Final = 8
 _COLUMN_BYTES: Final = 8 * 2**20
 """Parquet columns are read in pieces of this size, not row group by row group, which may be large."""
 
+_LENGTH_BYTES: Final = 4
+"""Before each text that Parquet holds in full."""
+
 
 class _Rows(NamedTuple):
     """A batch, and how much of the file is behind one once it was read."""
@@ -73,22 +76,40 @@ def ends_whole(path: str) -> bool:
 
 
 def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_Rows]:
-    """Batches from `row` on; row groups before it are not read."""
-    with pq.ParquetFile(path, buffer_size=_COLUMN_BYTES) as file:
-        metadata = file.metadata
-        columns = None
-        if options.fields is not None:
-            paths = [file.schema.column(index).path for index in range(len(file.schema))]
-            columns = _wanted(options.fields, paths, path)
-        first, behind = 0, 0
-        while first < metadata.num_row_groups and behind + metadata.row_group(first).num_rows <= row:
-            behind += metadata.row_group(first).num_rows
-            first += 1
-        groups = list(range(first, metadata.num_row_groups))
-        for batch in file.iter_batches(options.table_rows, groups, columns) if groups else ():
-            behind += len(batch)
-            if behind > row:
-                yield _Rows(batch.slice(max(0, row - behind + len(batch))), size * behind // metadata.num_rows)
+    """Batches from `row` on, none of which spans row groups; row groups before it are not read."""
+    metadata = pq.read_metadata(path)
+    columns = None
+    if options.fields is not None:
+        paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
+        columns = _wanted(options.fields, paths, path)
+    behind = 0
+    with pq.ParquetFile(
+        path, metadata=metadata, read_dictionary=_repeating(metadata), buffer_size=_COLUMN_BYTES, pre_buffer=False
+    ) as file:
+        for group in range(metadata.num_row_groups):
+            if behind + metadata.row_group(group).num_rows <= row:
+                behind += metadata.row_group(group).num_rows
+                continue
+            for batch in file.iter_batches(options.table_rows, [group], columns):
+                behind += len(batch)
+                if behind > row:
+                    yield _Rows(batch.slice(max(0, row - behind + len(batch))), size * behind // metadata.num_rows)
+
+
+def _repeating(metadata: pq.FileMetaData) -> list[str]:
+    """The columns of text that the file holds as dictionaries: read as such, they take half the time.
+
+    As dictionaries, since a text in full takes four bytes for its length alone.
+    """
+    if not metadata.num_row_groups:
+        return []
+    group = metadata.row_group(0)
+    chunks = [(metadata.schema.column(index), group.column(index)) for index in range(metadata.num_columns)]
+    return [
+        column.path
+        for column, chunk in chunks
+        if column.logical_type.type == "STRING" and chunk.total_uncompressed_size < _LENGTH_BYTES * chunk.num_values
+    ]
 
 
 def _wanted(fields: Sequence[FieldPath], paths: Sequence[str], path: str) -> list[str]:
@@ -142,7 +163,7 @@ def _arrow_settings(fields: Sequence[FieldPath] | None, schema: pa.Schema, path:
 
 
 def _evened(found: Iterable[_Rows], rows: int) -> Iterator[_Rows]:
-    """The same rows in batches of at most `rows`, small neighbours put together to at least half of that."""
+    """The same rows in batches of at most `rows`, small neighbours put together to at least a quarter of that."""
     gathered: list[pa.RecordBatch] = []
     count, behind = 0, 0
     for batch, now_behind in found:
@@ -157,6 +178,9 @@ def _evened(found: Iterable[_Rows], rows: int) -> Iterator[_Rows]:
             gathered.append(batch)
             count += len(batch)
         behind = now_behind
+        if count >= rows // 4:
+            yield from _joined(gathered, behind)
+            gathered, count = [], 0
     yield from _joined(gathered, behind)
 
 

@@ -27,8 +27,9 @@ def real(aws: Emulator) -> Stack:
 def batches(chance: random.Random) -> list[list[Record]]:
     """Few keys with many versions, each event three times, shuffled."""
     lines = [
-        f'{{"id": "k{chance.randrange(KEYS)}", "v": {chance.randrange(50)}, "type": "t", "desk": "d{chance.randrange(9)}",'
-        f' "value": {chance.randrange(10_000)}, "gone": {str(chance.random() < 0.05).lower()}}}'
+        f'{{"id": "k{chance.randrange(KEYS)}", "v": {chance.randrange(50)}, "type": "t",'
+        f' "desk": "d{chance.randrange(9)}", "value": {chance.randrange(10_000)},'
+        f' "gone": {str(chance.random() < 0.05).lower()}}}'
         for _ in range(600)
     ] * 3
     chance.shuffle(lines)

@@ -44,7 +44,7 @@ def _words(error: ClientError) -> str:
     said = f"{error.operation_name}: {plain_words(error)}"
     code = str(error.response["Error"]["Code"])
     if is_missing(error):
-        return f"a part of it is not there. {said}. Is its name right, and the region (AWS_DEFAULT_REGION)?"
+        return f"a part of it is not there. {said}. Is its name right, and the region (AWS_REGION)?"
     if code in _DENIED:
         return f"not allowed. {said}. docs/AWS_OPERATIONS.md lists the actions that each command needs"
     if code in _UNKNOWN_CALLER:

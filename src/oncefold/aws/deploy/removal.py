@@ -48,7 +48,7 @@ class Removal:
         if standing is None and not tables:
             raise OncefoldError(
                 f"stack {self._names.stack}: there is none in account {account}, region {region}; "
-                "is its name right, and the region (AWS_DEFAULT_REGION)?"
+                "is its name right, and the region (AWS_REGION)?"
             )
         if standing is not None and standing.exists and standing.status.endswith("_IN_PROGRESS"):
             self._stack.check_ready(standing)

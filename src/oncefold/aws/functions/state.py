@@ -22,6 +22,9 @@ from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
 from oncefold.core.fold import Outcome, Stored, fold
 
+_JSON_SPACE = b" \t\r"
+"""White space of JSON (RFC 8259, section 2) within a line."""
+
 Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """Like `map`; it may call several at a time."""
 
@@ -227,5 +230,5 @@ class StateFunction:
 def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
     """The lines of a record with their numbers from 1, blank ones left out."""
     for number, line in enumerate(data.split(b"\n"), 1):
-        if line.strip():
+        if line.strip(_JSON_SPACE):
             yield number, line

@@ -52,7 +52,7 @@ Examples:
   oncefold aws query --stack oncefold-risk
   oncefold aws verify --stack oncefold-risk
 \b
-Credentials and region are those of the AWS command line (aws configure, AWS_PROFILE, AWS_DEFAULT_REGION);
+Credentials and region are those of the AWS command line (aws configure, AWS_PROFILE, AWS_REGION);
 AWS_ENDPOINT_URL leads to an emulator. The environment variable ONCEFOLD_STACK names a stack once for all commands."""
 
 

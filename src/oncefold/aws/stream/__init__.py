@@ -1,0 +1,1 @@
+"""Kinesis streams: events into one, and the calls that its readers and writers share."""
