@@ -19,7 +19,8 @@ def test_the_demonstration_ends_exact(tmp_path: Path) -> None:
     assert "All 19 nodes are exact" in command.words
 
 
-def test_a_pipeline_runs_until_ctrl_c_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_pipeline_runs_until_it_is_told_to_end_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     pipeline, port = tmp_path / "pipeline.toml", free_port()
     assert main(["init", str(pipeline)]) == 0
     with Command(tmp_path, "aws", "local", pipeline, "--port", port) as command:
@@ -27,7 +28,7 @@ def test_a_pipeline_runs_until_ctrl_c_and_leaves_nothing(tmp_path: Path) -> None
         assert f"export AWS_ENDPOINT_URL=http://127.0.0.1:{port}" in command.words
         assert "export ONCEFOLD_STACK=oncefold-risk" in command.words
         assert Emulator(port).answers()
-        command.send(signal.SIGINT)
+        command.send(number)
         assert command.wait(60) == 0, command.words
     until(lambda: not Emulator(port).answers(), "the emulator is gone")
 

@@ -107,4 +107,6 @@ def _show(names: Names, remains: Remains, *, keep_data: bool) -> None:
     screen.grid(grid)
     screen.line()
     if remains.standing is not None:
-        screen.line("Events in the stream that are not folded yet go with it; `oncefold aws drain` waits for them.")
+        screen.line(
+            "Events in the stream that are not folded yet go with it; `oncefold aws status` tells whether there are any."
+        )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import threading
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,6 +80,7 @@ def local(
         raise OncefoldError("which pipeline? Name its file, or say --demo for an example")
     definition = parse_toml(EXAMPLE) if pipeline is None else load_pipeline(pipeline)
     names = names_of(stack, definition)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = {"ShardCount": str(shards), "DeletionProtection": "false"}
     with Emulator(port) as emulator, _led_to(emulator):
         _say(f"the emulator runs at {emulator.endpoint}")
