@@ -15,7 +15,9 @@ WIDE = Context(prec=400, Emax=999_999, Emin=-999_999)
 def decimals(digits: int = 38) -> st.SearchStrategy[Decimal]:
     """Numbers that DynamoDB holds, of up to so many digits."""
     return st.builds(
-        lambda sign, mantissa, leading: Decimal((sign, tuple(map(int, str(mantissa))), leading - len(str(mantissa)) + 1)),
+        lambda sign, mantissa, leading: Decimal(
+            (sign, tuple(map(int, str(mantissa))), leading - len(str(mantissa)) + 1)
+        ),
         st.integers(0, 1),
         st.integers(1, 10**digits - 1),
         st.integers(number.SMALLEST_EXPONENT, number.LARGEST_EXPONENT),
@@ -27,7 +29,13 @@ def spellings(value: Decimal) -> st.SearchStrategy[str]:
     plain = format(value, "f")
     zeros = "0" if "." in plain else ".0"
     return st.sampled_from(
-        [plain, f"{value:E}", plain + zeros, plain.replace("-", "-00") if value < 0 else "+00" + plain, f"{value:E}".lower()]
+        [
+            plain,
+            f"{value:E}",
+            plain + zeros,
+            plain.replace("-", "-00") if value < 0 else "+00" + plain,
+            f"{value:E}".lower(),
+        ]
     )
 
 
@@ -129,7 +137,7 @@ def test_sums_are_exact_or_refused(one: Decimal, other: Decimal) -> None:
         assert Decimal(number.add(*texts)) == exact
         assert Decimal(number.subtract(number.add(*texts), texts[1])) == one
     else:
-        with pytest.raises(Refusal, match="Number (over|under)flow"):
+        with pytest.raises(Refusal, match=r"Number (over|under)flow"):
             number.add(*texts)
 
 

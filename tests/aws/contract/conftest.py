@@ -12,7 +12,7 @@ from tests.aws.contract.deviations import DEVIATIONS, UNTESTED
 from tests.aws.contract.engine import Engine
 
 _ENGINES = ["simulator", "ministack", "dynoxide", *(["endpoint"] if launch.ENDPOINT in os.environ else [])]
-_WITH_KINESIS = {"ministack", "endpoint"}
+_WITH_KINESIS = {"simulator", "ministack", "endpoint"}
 _NUMBERS = count(1)
 
 

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.aws.local.emulator import HOST, REGION, Emulator, free_port
 from oncefold.lab.simulator.dynamodb import DynamoDB
+from oncefold.lab.simulator.kinesis import Kinesis
 from tests.aws.contract.engine import Engine, tables, with_tables
 from tests.tools.waiting import until
 
@@ -49,7 +50,10 @@ def simulator() -> Iterator[Engine]:
     """With all that DynamoDB leaves open about streams: several shards, records late and in an order of chance."""
     clock = Clock()
     dynamodb = DynamoDB(clock=clock.read, random=Random(1), stream_shards=4, stream_lag=0.02)
-    yield with_tables(Engine(dynamodb, dynamodb.streams(), pass_seconds=clock.advance))
+    kinesis = Kinesis(clock=clock.read, random=Random(1))
+    engine = with_tables(Engine(dynamodb, dynamodb.streams(), kinesis, pass_seconds=clock.advance))
+    make_stream(engine)
+    yield engine
 
 
 @contextmanager

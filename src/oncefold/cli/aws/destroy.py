@@ -108,5 +108,5 @@ def _show(names: Names, remains: Remains, *, keep_data: bool) -> None:
     screen.line()
     if remains.standing is not None:
         screen.line(
-            "Events in the stream that are not folded yet go with it; `oncefold aws status` tells whether there are any."
+            "Events in the stream that are not folded yet go with it; see: oncefold aws status"
         )

@@ -37,8 +37,8 @@ class Action:
     __hash__ = None  # type: ignore[assignment]
 
     def _content(self) -> tuple[Any, ...]:
-        texts = [(program.text, program.names) for program in (self.condition, self.update) if program is not None]
-        return self.kind, self.table.name, self.item, self.values, texts, self.shows_old
+        written = [program.written for program in (self.condition, self.update) if program is not None]
+        return self.kind, self.table.name, self.item, self.values, written, self.shows_old
 
     def holds(self, row: Row | None) -> bool:
         """Whether the condition is true of the row there is."""

@@ -10,10 +10,10 @@ from itertools import count
 class Agenda:
     """Actions and the moments they are due; those of one moment happen in the order they were planned."""
 
-    _entries: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _entries: list[tuple[float, int, Callable[[], object]]] = field(default_factory=list)
     _numbers: "count[int]" = field(default_factory=count)
 
-    def plan(self, due: float, action: Callable[[], None]) -> None:
+    def plan(self, due: float, action: Callable[[], object]) -> None:
         """Do something at a moment."""
         heappush(self._entries, (due, next(self._numbers), action))
 

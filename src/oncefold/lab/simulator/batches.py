@@ -10,7 +10,7 @@ from oncefold.lab.simulator.database import Database
 from oncefold.lab.simulator.errors import Refusal
 from oncefold.lab.simulator.expressions import bind, projected
 from oncefold.lab.simulator.faults import Fault
-from oncefold.lab.simulator.items import row_for
+from oncefold.lab.simulator.items import is_consistent, row_for
 from oncefold.lab.simulator.values import ITEM_BYTES, give_item
 
 Request = Mapping[str, Any]
@@ -38,7 +38,7 @@ def batch_get_item(database: Database, request: Request, fault: Fault | None) ->
             unprocessed[name].append(given)
             continue
         total += size
-        units[name] += read_units(size, block)
+        units[name] += read_units(size, consistent=is_consistent(block))
         if row is not None:
             responses[name].append(give_item(row[0]) if projection is None else projected(row[0], projection))
     blocks = request["RequestItems"]
@@ -74,19 +74,28 @@ def _wanted(database: Database, request: Request) -> list[tuple[str, Any, Any, A
 def batch_write_item(database: Database, request: Request, fault: Fault | None) -> Reply:
     """BatchWriteItem."""
     actions = _actions(database, request)
+    if fault is Fault.LATE:
+        raise database.caller.later(fault, lambda: [_write(database, action) for _, action in actions])
     left = _left(database, len(actions), fault)
     units: dict[str, float] = dict.fromkeys(request["RequestItems"], 0.0)
     unprocessed: dict[str, list[Any]] = defaultdict(list)
     for index, (given, action) in enumerate(actions):
-        name = action.table.name
-        if index in left or (name, action.key) in database.locks:
-            unprocessed[name].append(given)
-            continue
-        before = action.table.rows.get(action.key)
-        after = action.result(before)
-        database.commit([action.change(after)])
-        units[name] += write_units(max(0 if row is None else row[1] for row in (before, after)))
+        written = None if index in left else _write(database, action)
+        if written is None:
+            unprocessed[action.table.name].append(given)
+        else:
+            units[action.table.name] += written
     return {"UnprocessedItems": dict(unprocessed), **told_of_batch(request, units)}
+
+
+def _write(database: Database, action: Action) -> float | None:
+    """Do one write, and tell its units; None if a transaction that is under way has taken the item."""
+    if (action.table.name, action.key) in database.locks:
+        return None
+    before = action.table.rows.get(action.key)
+    after = action.result(before)
+    database.commit([action.change(after)])
+    return write_units(max(0 if row is None else row[1] for row in (before, after)))
 
 
 def _actions(database: Database, request: Request) -> list[tuple[Any, Action]]:

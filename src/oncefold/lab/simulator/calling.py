@@ -74,6 +74,8 @@ class Caller:
     def _raised(self, problem: Exception | None, operation: str, number: str) -> Exception:
         if isinstance(problem, Refusal):
             self.counts[problem.code] += 1
+            for reason in problem.members.get("CancellationReasons", ()):
+                self.counts[f"cancelled: {reason['Code']}"] += 1
             return self.errors.made(problem, operation, number)
         assert problem is not None
         self.counts[type(problem).__name__] += 1
@@ -93,7 +95,7 @@ class Caller:
         self.faults.happened(Fault.SHORT)
         return self.faults.random.randrange(length)
 
-    def later(self, fault: Fault, action: Callable[[], None]) -> NoReply:
+    def later(self, fault: Fault, action: Callable[[], object]) -> NoReply:
         """Plan an effect for later; what the caller gets for now."""
         self.faults.happened(fault)
         seconds, error = self.faults.late()

@@ -23,10 +23,10 @@ def write_units(size: int) -> float:
     return float(max(1, -(-size // WRITE_BYTES)))
 
 
-def read_units(size: int, request: Mapping[str, Any]) -> float:
-    """Units of reading so many bytes, as consistently as the request wants it."""
+def read_units(size: int, *, consistent: bool) -> float:
+    """Units of reading so many bytes."""
     units = float(max(1, -(-size // READ_BYTES)))
-    return units if request.get("ConsistentRead") else units * EVENTUAL
+    return units if consistent else units * EVENTUAL
 
 
 def level_of(request: Mapping[str, Any]) -> str:

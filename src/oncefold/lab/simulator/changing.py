@@ -8,10 +8,9 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 
 from oncefold.lab.simulator import number
-from oncefold.lab.simulator.conditions import placeholder
 from oncefold.lab.simulator.errors import Refusal
 from oncefold.lab.simulator.judging import Check, reader_of
-from oncefold.lab.simulator.syntax import Call, Operand, Path, Read, Values, step
+from oncefold.lab.simulator.syntax import Call, Operand, Path, Read, Values, placeholder, step
 from oncefold.lab.simulator.updates import Action, Add, Delete, Remove, Set, Sum
 from oncefold.lab.simulator.values import TYPE_NAMES, Item, Value, give, kind_of, set_of
 

@@ -11,7 +11,6 @@ from oncefold.lab.simulator.syntax import (
     Call,
     Operand,
     Path,
-    Reference,
     Scope,
     check_count,
     check_path,
@@ -205,11 +204,6 @@ class _Parser:
                 "The first operand must be distinct from the remaining operands for this operator or function; "
                 f"operator: {operator}, first operand: {first.shown()}"
             )
-
-
-def placeholder(operand: Operand) -> str | None:
-    """The placeholder that an operand is, if it is one."""
-    return operand.name if isinstance(operand, Reference) else None
 
 
 def paths_of(condition: Condition) -> Iterator[Path]:

@@ -11,7 +11,7 @@ from typing import Any
 from oncefold.lab.simulator.database import Database
 from oncefold.lab.simulator.errors import Refusal
 from oncefold.lab.simulator.faults import Fault
-from oncefold.lab.simulator.shards import Shards
+from oncefold.lab.simulator.shards import ChangeShards
 from oncefold.lab.simulator.streams import Stream
 from oncefold.lab.simulator.tables import HASH_BYTES, RANGE_BYTES, KeyPart, Table
 
@@ -92,7 +92,7 @@ def _stream(request: Request, name: str, now: float, shards: int) -> Stream | No
     label = _moment(now).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
     view = wanted.get("StreamViewType", "")
     key_schema = [dict(part) for part in request["KeySchema"]]
-    return Stream(name, f"{_ARN}/{name}/stream/{label}", label, view, key_schema, Shards(now, shards))
+    return Stream(name, f"{_ARN}/{name}/stream/{label}", label, view, key_schema, ChangeShards(now, shards))
 
 
 def _description(request: Request, name: str, now: float, stream: Stream | None) -> Mapping[str, Any]:

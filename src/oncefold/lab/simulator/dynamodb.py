@@ -13,7 +13,7 @@ from oncefold.lab.simulator.database import Database
 from oncefold.lab.simulator.errors import INTERNAL, REQUEST_LIMIT, THROTTLED, THROUGHPUT
 from oncefold.lab.simulator.faults import Faults, Manners, no_faults
 from oncefold.lab.simulator.parameters import DYNAMODB, STREAMS
-from oncefold.lab.simulator.shards import Shards
+from oncefold.lab.simulator.shards import ChangeShards
 from oncefold.lab.simulator.streams import STREAM_MANNERS, Streams
 from oncefold.lab.simulator.tokens import Tokens
 
@@ -145,7 +145,7 @@ class DynamoDB:
         """Close a shard of a table's stream; two others take its place, as happens when a partition is split."""
         self._shards(table).split(shard, self._caller.now())
 
-    def _shards(self, table: str) -> Shards:
+    def _shards(self, table: str) -> ChangeShards:
         stream = self._database.tables[table].stream
         assert stream is not None, f"table {table} has no stream"
         return stream.shards

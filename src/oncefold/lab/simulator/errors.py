@@ -57,11 +57,11 @@ class Errors:
     def __init__(self) -> None:
         self._classes: dict[str, type[Exception]] = {}
 
-    def __getattr__(self, code: str) -> type[Exception]:
+    def __getattr__(self, code: str) -> Any:
         if code.startswith("_"):
             raise AttributeError(code)
         if code == "ClientError":
-            return exceptions.ClientError  # type: ignore[no-any-return]
+            return exceptions.ClientError
         if code not in self._classes:
             self._classes[code] = type(code, (exceptions.ClientError,), {})
         return self._classes[code]

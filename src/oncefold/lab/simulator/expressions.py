@@ -22,6 +22,8 @@ _KEPT = 4096
 """Parsed expressions of a table of expressions; code that writes values into its texts would fill it."""
 _PLACEHOLDER = re.compile(r"[#:][A-Za-z0-9_]+", re.ASCII)
 Body = TypeVar("Body")
+Written = tuple[str, str, tuple[tuple[str, str], ...]]
+"""Parameter, text and names: all that an expression is parsed from."""
 Parse = Callable[[Tokens, Scope], tuple[Body, Iterable[Check]]]
 
 
@@ -54,10 +56,10 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Program(Generic[Body]):
-    """A parsed expression: what it does, and which placeholders it needs."""
+    """A parsed expression: as it was written, what it does, and which placeholders it needs."""
 
     parameter: str
-    text: str
+    written: Written
     body: Body
     names: frozenset[str]
     values: frozenset[str]
@@ -68,7 +70,7 @@ class Expressions:
     """Expressions that were parsed before, and the ways to parse new ones."""
 
     def __init__(self) -> None:
-        self._programs: dict[tuple[str, str, tuple[tuple[str, str], ...]], Program[Any]] = {}
+        self._programs: dict[Written, Program[Any]] = {}
 
     def condition(self, request: Mapping[str, Any], parameter: str = "ConditionExpression") -> Program[Filter] | None:
         """The condition of a request, under one of the names that conditions have."""
@@ -87,20 +89,21 @@ class Expressions:
         if text is None:
             return None
         names = request.get("ExpressionAttributeNames") or {}
-        key = (parameter, text, tuple(names.items()))
-        program = self._programs.get(key)
+        written = (parameter, text, tuple(names.items()))
+        program = self._programs.get(written)
         if program is None:
             if len(self._programs) >= _KEPT:
                 self._programs.clear()
-            program = self._programs[key] = _parsed(parameter, text, names, parse)
+            program = self._programs[written] = _parsed(written, names, parse)
         return program
 
 
-def _parsed(parameter: str, text: str, names: Mapping[str, str], parse: Parse[Body]) -> Program[Body]:
+def _parsed(written: Written, names: Mapping[str, str], parse: Parse[Body]) -> Program[Body]:
+    parameter, text, _ = written
     _check_placeholders("ExpressionAttributeNames", names, "#")
     tokens, scope = Tokens(parameter, text), Scope(names)
     body, checks = parse(tokens, scope)
-    return Program(parameter, text, body, frozenset(scope.used_names), frozenset(scope.used_values), tuple(checks))
+    return Program(parameter, written, body, frozenset(scope.used_names), frozenset(scope.used_values), tuple(checks))
 
 
 def _condition(tokens: Tokens, scope: Scope) -> tuple[Filter, Iterable[Check]]:

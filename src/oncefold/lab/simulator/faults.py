@@ -16,6 +16,8 @@ class Fault(StrEnum):
 
     THROTTLED = "throttled"
     """Refused before any effect, because there is too much to do."""
+    ITEM_THROTTLED = "item throttled"
+    """A transaction cancelled, because there is too much to do with one of its items."""
     FAILED = "failed"
     """Refused before any effect, by an error of the service."""
     UNSENT = "unsent"
@@ -42,16 +44,19 @@ POSSIBLE: Mapping[str, tuple[Fault, ...]] = {
     "PutItem": _WRITE,
     "UpdateItem": _WRITE,
     "DeleteItem": _WRITE,
-    "TransactWriteItems": (*_WRITE, Fault.UNFINISHED),
-    "BatchWriteItem": (*_ANY, Fault.PARTIAL),
+    "TransactWriteItems": (*_WRITE, Fault.UNFINISHED, Fault.ITEM_THROTTLED),
+    "BatchWriteItem": (*_ANY, Fault.PARTIAL, Fault.LATE),
     "GetItem": (*_ANY, Fault.STALE),
     "BatchGetItem": (*_ANY, Fault.PARTIAL, Fault.STALE),
     "Query": (*_ANY, Fault.SHORT, Fault.STALE),
     "Scan": (*_ANY, Fault.SHORT, Fault.STALE),
-    "TransactGetItems": (*_ANY, Fault.CONFLICT),
+    "TransactGetItems": (*_ANY, Fault.CONFLICT, Fault.ITEM_THROTTLED),
     "DescribeStream": _ANY,
     "GetShardIterator": _ANY,
     "GetRecords": (*_ANY, Fault.SHORT),
+    "PutRecord": (*_ANY, Fault.LATE),
+    "PutRecords": (*_ANY, Fault.LATE, Fault.PARTIAL),
+    "ListShards": _ANY,
 }
 """The faults that each operation knows; others, which make and describe tables, have none."""
 

@@ -46,16 +46,21 @@ def get_item(database: Database, request: Request, fault: Fault | None) -> Reply
     bind(request, projection)
     key, _ = table.key_of(request["Key"])
     row = row_for(database, table, key, request, fault)
-    reply = told(request, table.name, read_units(row[1] if row is not None else 0, request))
+    reply = told(request, table.name, read_units(0 if row is None else row[1], consistent=is_consistent(request)))
     if row is not None:
         reply["Item"] = give_item(row[0]) if projection is None else projected(row[0], projection)
     return reply
 
 
+def is_consistent(request: Request) -> bool:
+    """Whether a reader asks to see everything that was written before."""
+    return bool(request.get("ConsistentRead"))
+
+
 def row_for(database: Database, table: Table, key: Key, request: Request, fault: Fault | None) -> Row | None:
     """The row as a reader sees it: the last one, or if it did not ask for consistency perhaps the one before."""
     row = table.rows.get(key)
-    if fault is Fault.STALE and not request.get("ConsistentRead"):
+    if fault is Fault.STALE and not is_consistent(request):
         stale = table.before.get(key, row)
         if stale is not row:
             database.caller.faults.happened(fault)

@@ -17,10 +17,19 @@ from oncefold.lab.simulator.conditions import (
     Not,
     Some,
     Test,
-    placeholder,
 )
 from oncefold.lab.simulator.errors import Refusal
-from oncefold.lab.simulator.syntax import Call, Operand, Path, Read, Reference, Values, read_path, read_reference
+from oncefold.lab.simulator.syntax import (
+    Call,
+    Operand,
+    Path,
+    Read,
+    Reference,
+    Values,
+    placeholder,
+    read_path,
+    read_reference,
+)
 from oncefold.lab.simulator.values import TYPE_NAMES, Item, Value, comparable, kind_of
 
 Judge = Callable[[Item, Values], bool]

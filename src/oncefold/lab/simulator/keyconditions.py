@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from oncefold.lab.simulator.conditions import Between, Compare, Condition, Every, In, Not, Some, Test, placeholder
+from oncefold.lab.simulator.conditions import Between, Compare, Condition, Every, In, Not, Some, Test
 from oncefold.lab.simulator.errors import Refusal
-from oncefold.lab.simulator.syntax import Operand, Path, Values
+from oncefold.lab.simulator.syntax import Operand, Path, Values, placeholder
 from oncefold.lab.simulator.tables import Table
 from oncefold.lab.simulator.values import kind_of
 

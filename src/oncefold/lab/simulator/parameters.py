@@ -32,6 +32,8 @@ _WRITE_ALONE = (*_WRITE, "ReturnValues", "ReturnConsumedCapacity", "ReturnItemCo
 _READ = ("ConsistentRead", "ProjectionExpression", "ReturnConsumedCapacity")
 _PAGE = (*_READ, *_EXPRESSION, "FilterExpression", "Limit", "ExclusiveStartKey", "Select")
 
+_STREAM = ("StreamName", "StreamARN")
+
 _NEEDED: Mapping[str, tuple[str, ...]] = {
     "CreateTable": ("TableName", "KeySchema", "AttributeDefinitions"),
     "DescribeTable": ("TableName",),
@@ -55,7 +57,6 @@ _MORE: Mapping[str, tuple[str, ...]] = {
         "StreamSpecification",
         "SSESpecification",
         "Tags",
-        "DeletionProtectionEnabled",
     ),
     "ListTables": ("Limit", "ExclusiveStartTableName"),
     "PutItem": _WRITE_ALONE,
@@ -82,5 +83,33 @@ STREAMS = Parameters(
         "DescribeStream": ("Limit", "ExclusiveStartShardId"),
         "GetShardIterator": ("SequenceNumber",),
         "GetRecords": ("Limit",),
+    },
+)
+KINESIS = Parameters(
+    needed={
+        "CreateStream": ("StreamName",),
+        "DeleteStream": (),
+        "ListStreams": (),
+        "DescribeStreamSummary": (),
+        "ListShards": (),
+        "PutRecord": ("Data", "PartitionKey"),
+        "PutRecords": ("Records",),
+        "GetShardIterator": ("ShardId", "ShardIteratorType"),
+        "GetRecords": ("ShardIterator",),
+        "SplitShard": ("ShardToSplit", "NewStartingHashKey"),
+        "MergeShards": ("ShardToMerge", "AdjacentShardToMerge"),
+    },
+    optional={
+        "CreateStream": ("ShardCount", "StreamModeDetails"),
+        "DeleteStream": (*_STREAM, "EnforceConsumerDeletion"),
+        "ListStreams": ("Limit", "ExclusiveStartStreamName"),
+        "DescribeStreamSummary": _STREAM,
+        "ListShards": (*_STREAM, "NextToken", "ExclusiveStartShardId", "MaxResults"),
+        "PutRecord": (*_STREAM, "ExplicitHashKey", "SequenceNumberForOrdering"),
+        "PutRecords": _STREAM,
+        "GetShardIterator": (*_STREAM, "StartingSequenceNumber", "Timestamp"),
+        "GetRecords": ("Limit", "StreamARN"),
+        "SplitShard": _STREAM,
+        "MergeShards": _STREAM,
     },
 )

@@ -12,7 +12,7 @@ from oncefold.lab.simulator.database import Database
 from oncefold.lab.simulator.errors import Refusal
 from oncefold.lab.simulator.expressions import Filter, Program, bind, projected
 from oncefold.lab.simulator.faults import Fault
-from oncefold.lab.simulator.items import row_for
+from oncefold.lab.simulator.items import is_consistent, row_for
 from oncefold.lab.simulator.keyconditions import hash_value_of
 from oncefold.lab.simulator.syntax import Path, Values
 from oncefold.lab.simulator.tables import KeyMismatch, Place, Table
@@ -175,4 +175,4 @@ def _reply(
         reply["Items"] = [give_item(row[0]) if projection is None else projected(row[0], projection) for row in rows]
     if page.last is not None:
         reply["LastEvaluatedKey"] = give_item(table.key_attributes(page.last[0]))
-    return {**reply, **told(request, table.name, read_units(page.bytes, request))}
+    return {**reply, **told(request, table.name, read_units(page.bytes, consistent=is_consistent(request)))}

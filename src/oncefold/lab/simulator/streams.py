@@ -11,7 +11,8 @@ from typing import Any
 from oncefold.lab.simulator.calling import Caller
 from oncefold.lab.simulator.errors import INTERNAL, Refusal
 from oncefold.lab.simulator.faults import Fault, Manners
-from oncefold.lab.simulator.shards import Entry, Shard, Shards
+from oncefold.lab.simulator.shard import Shard
+from oncefold.lab.simulator.shards import ChangeRecord, ChangeShards
 from oncefold.lab.simulator.values import Item, Row, give_item, item_size
 
 RECORDS = 1000
@@ -41,7 +42,7 @@ class Stream:
     label: str
     view: str
     key_schema: list[dict[str, str]]
-    shards: Shards
+    shards: ChangeShards
     images: tuple[str, ...] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -150,7 +151,7 @@ class Streams:
         sequence = self._start(stream, shard, request)
         return {"ShardIterator": Bookmark(stream.arn, shard.id, sequence, self._caller.now()).text()}
 
-    def _start(self, stream: Stream, shard: Shard, request: Mapping[str, Any]) -> int:
+    def _start(self, stream: Stream, shard: Shard[ChangeRecord], request: Mapping[str, Any]) -> int:
         kind: str = request["ShardIteratorType"]
         if kind == "TRIM_HORIZON":
             return 0
@@ -180,7 +181,7 @@ class Streams:
             entries = entries[: self._caller.shortened(len(entries))]
         reply: dict[str, Any] = {"Records": [_record(stream, entry) for entry in entries]}
         sequence = entries[-1].sequence + 1 if entries else bookmark.sequence
-        if shard.closed is None or sequence <= (shard.entries[-1].sequence if shard.entries else 0):
+        if not shard.ends_before(sequence):
             reply["NextShardIterator"] = Bookmark(stream.arn, shard.id, sequence, now).text()
         return reply
 
@@ -191,7 +192,7 @@ class Streams:
         self._caller.count("trimmed records", stream.shards.trim(self._caller.now()))
         return stream
 
-    def _shard(self, stream: Stream, shard_id: str) -> Shard:
+    def _shard(self, stream: Stream, shard_id: str) -> Shard[ChangeRecord]:
         shard = stream.shards.all.get(shard_id)
         if shard is None:
             raise Refusal.not_found(f"Requested resource not found: Shard does not exist: {shard_id}")
@@ -204,15 +205,15 @@ def _trimmed() -> Refusal:
     )
 
 
-def _described(shard: Shard) -> dict[str, Any]:
+def _described(shard: Shard[ChangeRecord]) -> dict[str, Any]:
     range_of: dict[str, str] = {"StartingSequenceNumber": str(shard.first)}
     if shard.last is not None:
         range_of["EndingSequenceNumber"] = str(shard.last)
     described: dict[str, Any] = {"ShardId": shard.id, "SequenceNumberRange": range_of}
-    return described if shard.parent is None else {**described, "ParentShardId": shard.parent}
+    return {**described, "ParentShardId": shard.parents[0]} if shard.parents else described
 
 
-def _record(stream: Stream, entry: Entry) -> dict[str, Any]:
+def _record(stream: Stream, entry: ChangeRecord) -> dict[str, Any]:
     return {
         "eventID": f"{entry.sequence:032x}",
         "eventName": entry.name,

@@ -148,3 +148,8 @@ def read_reference(reference: Reference) -> Read:
     """A placeholder, made to be evaluated."""
     name = reference.name
     return lambda _, values: values[name]
+
+
+def placeholder(operand: Operand) -> str | None:
+    """The placeholder that an operand is, if it is one."""
+    return operand.name if isinstance(operand, Reference) else None

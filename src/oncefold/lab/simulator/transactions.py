@@ -5,12 +5,13 @@ Sources: their API reference; "Amazon DynamoDB Transactions: How it works".
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from oncefold.lab.simulator.actions import Action, check_action, delete_action, put_action, update_action
 from oncefold.lab.simulator.capacity import TRANSACTION, read_units, told_of_transaction, write_units
 from oncefold.lab.simulator.database import Database, Target
-from oncefold.lab.simulator.errors import CONDITION_FAILED, CONFLICT, Refusal
+from oncefold.lab.simulator.errors import CONDITION_FAILED, CONFLICT, THROTTLED, THROUGHPUT, Refusal
 from oncefold.lab.simulator.expressions import bind, projected
 from oncefold.lab.simulator.faults import Fault
 from oncefold.lab.simulator.tables import KeyMismatch
@@ -31,6 +32,14 @@ _MAKERS: Mapping[str, Callable[[Database, Request], Action]] = {
 }
 _NONE: Reason = {"Code": "None"}
 _CONFLICT: Reason = {"Code": "TransactionConflict", "Message": CONFLICT}
+_ITEM_FAULTS: Mapping[Fault | None, tuple[Reason, ...]] = {
+    Fault.CONFLICT: (_CONFLICT,),
+    Fault.ITEM_THROTTLED: (
+        {"Code": "ThrottlingError", "Message": THROTTLED},
+        {"Code": "ProvisionedThroughputExceeded", "Message": THROUGHPUT},
+    ),
+}
+_TWICE = "Transaction request cannot include multiple operations on one item"
 
 
 def transact_write_items(database: Database, tokens: Tokens, request: Request, fault: Fault | None) -> Reply:
@@ -45,8 +54,8 @@ def transact_write_items(database: Database, tokens: Tokens, request: Request, f
     if fault is Fault.UNFINISHED:
         _begin(database, tokens, token, actions)
         raise database.caller.later(fault, lambda: _end(database, tokens, token, actions))
-    if fault is Fault.CONFLICT:
-        raise _conflict(database, len(actions))
+    if fault in _ITEM_FAULTS:
+        raise _item_fault(database, fault, len(actions))
     sizes = _apply(database, actions)
     if token is not None:
         tokens.done(token, actions, database.caller.now())
@@ -80,7 +89,7 @@ def _actions(database: Database, given: Sequence[Mapping[str, Any]]) -> list[Act
     if len(actions) < len(given):
         raise cancelled(reasons)
     if len({(action.table.name, action.key) for action in actions}) < len(actions):
-        raise Refusal.invalid("Transaction request cannot include multiple operations on one item")
+        raise Refusal.invalid(_TWICE)
     _check_bytes(action.size for action in actions)
     return actions
 
@@ -111,12 +120,13 @@ def cancelled(reasons: Sequence[Reason]) -> Refusal:
     )
 
 
-def _conflict(database: Database, count: int) -> Refusal:
-    """A conflict with a transaction that nobody else sees."""
+def _item_fault(database: Database, fault: Fault | None, count: int) -> Refusal:
+    """A fault of one item: a conflict with a transaction that nobody else sees, or throttling."""
+    assert fault is not None
     faults = database.caller.faults
-    faults.happened(Fault.CONFLICT)
+    faults.happened(fault)
     reasons = [_NONE] * count
-    reasons[faults.random.randrange(count)] = _CONFLICT
+    reasons[faults.random.randrange(count)] = faults.random.choice(_ITEM_FAULTS[fault])
     return cancelled(reasons)
 
 
@@ -130,8 +140,6 @@ def _apply(database: Database, actions: Sequence[Action]) -> list[int]:
         reasons.append(reason)
         results.append((row, result))
     if any(reason is not _NONE for reason in reasons):
-        for reason in reasons:
-            database.caller.count(f"cancelled: {reason['Code']}")
         raise cancelled(reasons)
     sizes = [max(0 if row is None else row[1] for row in pair) for pair in results]
     _check_bytes(0 if after is None else after[1] for _, after in results)
@@ -194,7 +202,7 @@ def _replay(actions: Sequence[Action], request: Request) -> Reply:
     units = []
     for action in actions:
         row = action.table.rows.get(action.key)
-        units.append(read_units(0 if row is None else row[1], {"ConsistentRead": True}))
+        units.append(read_units(0 if row is None else row[1], consistent=True))
     return told_of_transaction(request, "Read", _units(actions, units))
 
 
@@ -208,37 +216,43 @@ def _units(actions: Sequence[Action], units: Sequence[float]) -> dict[str, float
 def transact_get_items(database: Database, request: Request, fault: Fault | None) -> Reply:
     """TransactGetItems."""
     _check_count(request["TransactItems"])
-    rows: list[Row | None] = []
-    responses: list[Reply] = []
-    reasons: list[Reason] = []
+    gets = [_get(database, entry["Get"]) for entry in request["TransactItems"]]
+    found = [get.target for get in gets if get.target is not None]
+    if len(set(found)) < len(found):
+        raise Refusal.invalid(_TWICE)
+    if fault in _ITEM_FAULTS:
+        raise _item_fault(database, fault, len(gets))
+    if any(get.reason is not _NONE for get in gets):
+        raise cancelled([get.reason for get in gets])
+    _check_bytes(0 if get.row is None else get.row[1] for get in gets)
     units: dict[str, float] = {}
-    targets: set[Target] = set()
-    for entry in request["TransactItems"]:
-        get = entry["Get"]
-        table = database.table(get)
-        projection = database.expressions.projection(get)
-        bind(get, projection)
-        try:
-            key, _ = table.key_of(get["Key"])
-        except KeyMismatch as mismatch:
-            reasons.append({"Code": "ValidationError", "Message": mismatch.message})
-            continue
-        target = (table.name, key)
-        if target in targets:
-            raise Refusal.invalid("Transaction request cannot include multiple operations on one item")
-        targets.add(target)
-        row = table.rows.get(key)
-        rows.append(row)
-        reasons.append(_CONFLICT if target in database.locks else _NONE)
-        amount = TRANSACTION * read_units(0 if row is None else row[1], {"ConsistentRead": True})
-        units[table.name] = units.get(table.name, 0.0) + amount
-        if row is None:
-            responses.append({})
-        else:
-            responses.append({"Item": give_item(row[0]) if projection is None else projected(row[0], projection)})
-    if fault is Fault.CONFLICT:
-        raise _conflict(database, len(reasons))
-    if any(reason is not _NONE for reason in reasons):
-        raise cancelled(reasons)
-    _check_bytes(0 if row is None else row[1] for row in rows)
-    return {"Responses": responses, **told_of_transaction(request, "Read", units)}
+    for get in gets:
+        amount = TRANSACTION * read_units(0 if get.row is None else get.row[1], consistent=True)
+        units[get.table] = units.get(get.table, 0.0) + amount
+    return {"Responses": [get.response for get in gets], **told_of_transaction(request, "Read", units)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Get:
+    """One item that a transaction reads, or the reason why it is cancelled."""
+
+    table: str
+    reason: Reason
+    target: Target | None = None
+    row: Row | None = None
+    response: Reply = field(default_factory=dict)
+
+
+def _get(database: Database, request: Request) -> _Get:
+    table = database.table(request)
+    projection = database.expressions.projection(request)
+    bind(request, projection)
+    try:
+        key, _ = table.key_of(request["Key"])
+    except KeyMismatch as mismatch:
+        return _Get(table.name, {"Code": "ValidationError", "Message": mismatch.message})
+    row, target = table.rows.get(key), (table.name, key)
+    response: Reply = {}
+    if row is not None:
+        response["Item"] = give_item(row[0]) if projection is None else projected(row[0], projection)
+    return _Get(table.name, _CONFLICT if target in database.locks else _NONE, target, row, response)
