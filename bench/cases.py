@@ -116,7 +116,16 @@ def _per_key(bench: Bench) -> list[Row]:
         per_key = added / given.keys - KEY_BYTES
         metric = f"memory per key beyond its text, {given.keys:,} keys, {when}"
         rows.append(bench.row(metric, f"{per_key:.0f} bytes", "≤ 120", per_key <= 120, result))
-    return rows
+    return [*rows, _growth_per_key(bench, given, result)]
+
+
+def _growth_per_key(bench: Bench, given: Input, result: Result) -> Row:
+    """What a further key adds to the peak: without all that is there whatever the number of keys."""
+    half = bench.inputs.of(bench.sizes.half_stored, "parquet")
+    added = result["added_peak"] - bench.runner.once("memory", half)["added_peak"]
+    per_key = added / (given.keys - half.keys) - KEY_BYTES
+    metric = f"growth of that peak per key beyond its text, {half.keys:,} to {given.keys:,} keys"
+    return bench.row(metric, f"{per_key:.0f} bytes", "≤ 120", per_key <= 120, result)
 
 
 def _per_file(bench: Bench) -> list[Row]:

@@ -54,6 +54,11 @@ class Sizes:
         """A stream of `stored_keys` keys."""
         return Workload(count=round(self.stored_keys / _KEYS_SHARE), **_KIND)
 
+    @property
+    def half_stored(self) -> Workload:
+        """A stream of half as many."""
+        return Workload(count=round(self.stored_keys / 2 / _KEYS_SHARE), **_KIND)
+
     def long(self, times: int) -> Workload:
         """A long stream of few keys."""
         return Workload(count=self.file * times, keys=self.file_keys, seed=_KIND["seed"])

@@ -4,7 +4,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.definition import PIPELINE
-from bench.probes.common import read_through, run
+from bench.probes.common import make_ready, run
 from bench.totals import digest_of_store
 from oncefold.embedded.session import Session
 
@@ -12,7 +12,7 @@ from oncefold.embedded.session import Session
 def measure(files: list[str], store: str) -> dict[str, Any]:
     """From making the store to its last commit durable; closing it is left out, as all is safe by then."""
     (file,) = files
-    read_through(file)
+    make_ready(file)
     began = perf_counter()
     with Session.open(store, PIPELINE) as session:
         progress = run(session, file)

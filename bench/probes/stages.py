@@ -13,7 +13,7 @@ from typing import Any
 from unittest.mock import patch
 
 from bench.definition import PIPELINE
-from bench.probes.common import read_through, sources
+from bench.probes.common import make_ready, sources
 from bench.totals import digest_of_store
 from oncefold.embedded.decoding import BlockDecoder
 from oncefold.embedded.engine import Engine
@@ -61,7 +61,7 @@ def _now() -> Reading:
 def measure(files: list[str], store: str) -> dict[str, Any]:
     """Nanoseconds per event of every stage: of the processor, of those the kernel's, and elapsed."""
     (file,) = files
-    read_through(file)
+    make_ready(file)
     clocks = Clocks()
     began = time.perf_counter()
     events = _run(store, sources(file).blocks(), clocks)

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from oncefold.columnar.batch import Batch
-from oncefold.columnar.keyed import Folded, KeyedState
+from oncefold.columnar.changelog import ChangeLog
+from oncefold.columnar.keyed import Folded, KeyedState, nothing_accumulated
 from oncefold.columnar.tree import Trees
 from oncefold.core import fold as core
 from oncefold.core.definition import Pipeline
@@ -110,6 +111,7 @@ class ColumnarForm:
     def __init__(self, pipeline: Pipeline, hashes: Callable[[str], int] | None = None) -> None:
         self.pipeline, self._hashes = pipeline, hashes
         self.state, self.trees = KeyedState(len(pipeline.measures)), Trees(pipeline)
+        self.log = ChangeLog(len(pipeline.measures))
         self.keys: list[str] = []
         self.places: list[tuple[str, ...]] = []
         self.nodes: list[NewNode] = []
@@ -120,8 +122,9 @@ class ColumnarForm:
         batch = batch_of(self.pipeline, events)
         if self._hashes is not None:
             batch = replace(batch, key_hash=np.array([self._hashes(event.key) for event in events], np.uint32))
+        first = self.state.count
         folded = self.fold(batch)
-        new_keys = [key.decode() for key in folded.new_keys.to_pylist()]
+        new_keys = [key.decode() for key in self.state.keys(first, self.log).to_pylist()]
         self.keys += new_keys
         new_places, new_nodes = self.trees.new_places_and_nodes()
         self.places += new_places
@@ -144,8 +147,11 @@ class ColumnarForm:
         )
 
     def fold(self, batch: Batch) -> Folded:
-        """The fold alone."""
-        return self.state.fold(batch, self.trees.intern(batch.places)[batch.place], self.trees.places)
+        """The fold alone, into a log and amounts of its own."""
+        codes = self.trees.intern(batch.places)
+        nothing = nothing_accumulated(self.trees.places.count, len(self.pipeline.measures))
+        self.log.clear()
+        return self.state.fold(batch, codes, self.trees.places, nothing, self.log)
 
     def states(self) -> dict[str, Stored]:
         """The state of every key."""

@@ -18,7 +18,7 @@ from oncefold.store.writer import Store, Tuning
 from tests.store.model import SECOND, ManualClock
 
 RETENTION = timedelta(seconds=30)
-TUNING = Tuning(Tiers(fan_out=2, full_bytes=1_500), wal_bytes=12 * PAGE_SIZE)
+TUNING = Tuning(Tiers(fan_out=2, full_bytes=1_000), wal_bytes=12 * PAGE_SIZE)
 PAGE_ROWS = 4
 WINDOW_ROWS = 6
 BLOCK_BYTES = 400

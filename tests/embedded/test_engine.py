@@ -3,7 +3,7 @@
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -212,6 +212,28 @@ def test_batches_of_one_commit_are_netted_together(run: Run) -> None:
     run.fold([event("a", 2, 5, "amer")])
     run.commit()
     run.assert_committed()
+
+
+def test_a_commit_stays_as_it_is_until_the_next_is_taken(run: Run) -> None:
+    """It is written while later batches are folded, which must not reach into its columns."""
+    for number in range(1, 8):
+        run.engine.fold(lines(event(f"{number}-{n}", number, n) for n in range(number * 700)))
+        commit = run.engine.take_commit()
+        assert len(commit.changes) == len(commit.new_keys) == number * 700
+        states = commit.changes.states
+        before = states.version.copy(), states.measures.copy(), commit.new_keys.to_pylist()
+        run.engine.fold(lines(event(f"+{number}-{n}", -1, -1) for n in range(3_000)))
+        assert (states.version == before[0]).all()
+        assert (states.measures == before[1]).all()
+        assert commit.new_keys.to_pylist() == before[2]
+        assert run.store.commit(commit) == run.engine.last_commit
+        run.store.commit(run.engine.take_commit())
+    run.store.close()
+    assert check_store(run.path) == []
+
+
+def lines(events: Iterable[Event]) -> Any:
+    return TextDecoder(PIPELINE).json(b"\n".join(map(line_of, events)), "s", 0)
 
 
 def test_conflicts_are_listed_with_both_contents(run: Run) -> None:

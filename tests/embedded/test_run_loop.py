@@ -356,7 +356,7 @@ def test_an_error_while_showing_progress_leaves_whole_commits(recorded: Recorded
 @pytest.mark.parametrize(
     "where",
     [
-        "oncefold.columnar.keyed.KeyedState._key_column",
+        "oncefold.columnar.changelog.ChangeLog.changes",
         "oncefold.columnar.tree.Trees.apply",
         "oncefold.store.writer._made",
     ],

@@ -21,7 +21,7 @@ from tests.tools.faulty_vfs import Failure, FaultyDisk, Survival, replay
 COMMITS = 6
 REOPENED_AFTER = 3
 RETENTION = timedelta(seconds=2)
-TUNING = Tuning(Tiers(fan_out=2, full_bytes=1_500), wal_bytes=12 * PAGE_SIZE)
+TUNING = Tuning(Tiers(fan_out=2, full_bytes=1_000), wal_bytes=12 * PAGE_SIZE)
 """Small limits: merging, forgetting and checkpoints all happen within the few commits."""
 
 PLAIN = (Survival.NOTHING, Survival.ALL, Survival.LAST_TORN)

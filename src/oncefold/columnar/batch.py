@@ -55,7 +55,7 @@ class Batch:
     """Index into `places`, DELETE or NOT_AN_EVENT."""
     measures: Int64s
     """Shape (measures, n)."""
-    where: Int64s
+    where: Int64s | range
     """Byte offset or row number of each record in its source."""
     places: Places
     newest_time: int = NO_TIME

@@ -22,6 +22,7 @@ from oncefold.columnar.batch import (
 from oncefold.columnar.index import slots_for
 from oncefold.columnar.interning import InternTable
 from oncefold.columnar.native import hash_bytes
+from oncefold.columnar.typed_kernels import newest
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
 from oncefold.store.commit import Reject
@@ -38,14 +39,14 @@ class Columns:
 
     def __init__(self, rows: int, measures: int, data: UInt8s) -> None:
         self.data = data
-        self.key_start: Int64s = np.zeros(rows, np.int64)
+        self.key_start: Int64s = np.empty(rows, np.int64)
         self.key_length: Int32s = np.zeros(rows, np.int32)
         self.key_hash: UInt32s = np.zeros(rows, np.uint32)
         self.version: Int64s = np.empty(rows, np.int64)
         self.place: Int32s = np.full(rows, UNDECODED, np.int32)
         self.measures: Int64s = np.empty((measures, rows), np.int64)
-        self.time: Int64s = np.full(rows, NO_TIME, np.int64)
-        self.where: Int64s = np.zeros(rows, np.int64)
+        self.time: Int64s = np.empty(rows, np.int64)
+        self.where: Int64s | range = range(rows)
         self.leaves = InternTable()
 
     def reserve_leaves(self, size: int) -> None:
@@ -70,7 +71,6 @@ class Columns:
                 rejects.append(refusal(row, str(error)))
         if events:
             self._settle(events)
-        counted = self.place >= DELETE
         return Batch(
             read_only(self.data),
             self.key_start,
@@ -81,7 +81,7 @@ class Columns:
             self.measures,
             self.where,
             Places(self.leaves.data, self.leaves.offsets[: self.leaves.count + 1]),
-            int(self.time.max(initial=NO_TIME, where=counted)),
+            int(newest(self.time, self.place, NO_TIME)),
             rejects,
         )
 

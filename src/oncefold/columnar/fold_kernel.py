@@ -20,33 +20,39 @@ _STALE = int(Outcome.STALE)
 _LOST = int(Outcome.CONFLICT_LOST)
 
 _SLOT_AHEAD, _ROW_AHEAD, _TEXT_AHEAD = 24, 16, 8
+ROUND = 16
+"""How many rows the fold remembers between asking for a row and for its key; a power of two."""
 _LOW = np.int64(0xFFFFFFFF)
 _32 = np.uint64(32)
 
+assert _ROW_AHEAD - _TEXT_AHEAD <= ROUND
+
 
 @kernel
-def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leaves: Any, out: Any, sums: Any) -> Any:
-    """Fold records in order; kept records are moved to the front of `contents`.
+def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leaves: Any, log: Any, out: Any) -> Any:
+    """Fold records in order; what each did is written to `log` from `kept` on.
 
-    `out` is (row, outcome, counts by outcome, clashes), `sums` the change per place as (count, high, low).
+    `log` is (row, outcome, version, place, measures by row, kept), `out` (counts by outcome, clashes, the change per
+    place as count, high and low, scratch). `contents` has the places as indexes into its `codes`.
     Gives (keys, bytes of key text, records kept, clashes). The caller has reserved room for all.
     """
     data, starts, lengths, hashes = keys
-    version, place, measures = contents
+    version, place, codes, measures = contents
     slots, rows, text = state
-    out_row, out_outcome, counts, clashes = out
+    log_row, log_outcome, log_version, log_place, log_measures, kept = log
+    counts, clashes, sum_count, sum_high, sum_low, ahead = out
     leaf_data, leaf_offsets = leaves
-    sum_count, sum_high, sum_low = sums
     shift = shift_of(slots)
     mask = len(slots) - 1
     n = len(version)
-    kept = 0
+    first = kept
     clashed = 0
     for i in range(n):
-        _fetch_ahead(i, n, hashes, slots, rows, text, shift)
+        _fetch_ahead(i, n, hashes, slots, rows, text, shift, mask, ahead)
         if place[i] < -1:
             continue
-        new_version, new_place, length = version[i], place[i], lengths[i]
+        new_version, length = version[i], lengths[i]
+        new_place = codes[place[i]] if place[i] >= 0 else np.int32(-1)
         at, row = _find(data, starts[i], length, hashes[i], slots, rows, text, shift, mask)
         if row < 0:
             row = count
@@ -61,7 +67,7 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
             if outcome == _WON or outcome == _LOST:
                 clashes[clashed, 0] = i
                 clashes[clashed, 1] = row
-                clashes[clashed, 2] = kept
+                clashes[clashed, 2] = kept - first
                 clashes[clashed, 3] = rows[row, META] >> 16
                 for m in range(measures.shape[0]):
                     clashes[clashed, 4 + m] = rows[row, VALUES + m]
@@ -74,9 +80,13 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
             for m in range(measures.shape[0]):
                 rows[row, VALUES + m] = measures[m, i]
             _count(rows, row, 1, sum_count, sum_high, sum_low)
-        _keep(version, place, measures, i, kept, outcome == _DUPLICATE)
-        out_row[kept] = row
-        out_outcome[kept] = outcome
+        log_row[kept] = row
+        log_outcome[kept] = outcome
+        duplicate = outcome == _DUPLICATE
+        log_version[kept] = 0 if duplicate else new_version
+        log_place[kept] = 0 if duplicate else new_place
+        for m in range(measures.shape[0]):
+            log_measures[kept, m] = 0 if duplicate else measures[m, i]
         counts[outcome] += 1
         kept += 1
     _carry(sum_high, sum_low)
@@ -84,19 +94,29 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
 
 
 @inlined
-def _fetch_ahead(i: int, n: int, hashes: Any, slots: Any, rows: Any, text: Any, shift: Any) -> None:
-    """Ask for the memory of records to come: first the slot, then the row it names, then that row's key."""
+def _fetch_ahead(
+    i: int, n: int, hashes: Any, slots: Any, rows: Any, text: Any, shift: Any, mask: int, ahead: Any
+) -> None:
+    """Ask for the memory of records to come: first the slot, then the row it names, then that row's key.
+
+    `ahead` remembers the rows between the last two, -1 for none.
+    """
     if i + _SLOT_AHEAD < n:
         prefetch(slots, home_of(hashes[i + _SLOT_AHEAD], shift))
     if i + _ROW_AHEAD < n:
-        slot = slots[home_of(hashes[i + _ROW_AHEAD], shift)]
-        if slot != 0:
-            prefetch(rows, row_of(slot))
-    if i + _TEXT_AHEAD < n:
-        hash32 = hashes[i + _TEXT_AHEAD]
-        slot = slots[home_of(hash32, shift)]
-        if np.uint32(slot >> _32) == hash32 and slot != 0:
-            prefetch(text, rows[row_of(slot), KEY])
+        hash32 = hashes[i + _ROW_AHEAD]
+        at = home_of(hash32, shift)
+        while slots[at] != 0 and np.uint32(slots[at] >> _32) != hash32:
+            at = (at + 1) & mask
+        row = row_of(slots[at])
+        ahead[i & (ROUND - 1)] = row
+        if row >= 0:
+            prefetch(rows, row)
+    row = ahead[(i + _TEXT_AHEAD - _ROW_AHEAD) & (ROUND - 1)]
+    if row >= 0:
+        begin = rows[row, KEY]
+        prefetch(text, begin)
+        prefetch(text, begin + (rows[row, META] & 0xFFFF))
 
 
 @inlined
@@ -172,15 +192,6 @@ def _count(rows: Any, row: int, sign: int, counts: Any, high: Any, low: Any) -> 
         value = rows[row, VALUES + m]
         high[place, m] += sign * (value >> 32)
         low[place, m] += sign * (value & _LOW)
-
-
-@inlined
-def _keep(version: Any, place: Any, measures: Any, i: int, kept: int, duplicate: bool) -> None:
-    """Move record i to the front; what a duplicate repeats is blanked."""
-    version[kept] = 0 if duplicate else version[i]
-    place[kept] = 0 if duplicate else place[i]
-    for m in range(measures.shape[0]):
-        measures[m, kept] = 0 if duplicate else measures[m, i]
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""Arrays that grow in place: memory of their own, moved by remapping its pages and never copied, zeroed or doubled."""
+"""Arrays that grow in place: memory of their own, moved by remapping its pages and never copied or cleared."""
 
 import mmap
 from typing import Any
@@ -7,9 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 _LEAST_BYTES = 1 << 16
-_HUGE_BYTES = 1 << 22
+_HUGE_PAGE = 1 << 21
+_HUGE_BYTES = 2 * _HUGE_PAGE
 """From this size on, pages of 2 MB are asked for: with tens of millions of keys nearly every access to a small page
-would miss the processor's table of pages, and handing out small pages is a third of all work in a young process."""
+would miss the processor's table of pages, and handing out small pages is a third of all work in a young process.
+Whole multiples of them are mapped, so that the system can move them whole."""
 
 
 def _mapped(size: int) -> mmap.mmap:
@@ -20,10 +22,7 @@ def _mapped(size: int) -> mmap.mmap:
 
 
 class GrowingArray:
-    """Rows of one dtype and width; `rows` is valid until the next `reserve`, and new rows are zero.
-
-    Nobody else may hold on to `rows` across a `reserve`: the memory may have moved.
-    """
+    """Rows of one dtype and width; `rows` is valid until the next `reserve`, and new rows are zero."""
 
     def __init__(self, dtype: npt.DTypeLike, *width: int) -> None:
         self._dtype, self._width = np.dtype(dtype), width
@@ -32,15 +31,18 @@ class GrowingArray:
         self.rows: Any = self._view()
 
     def reserve(self, rows: int) -> None:
-        """Room for so many rows at least; a quarter more than before, so that growth is rare."""
+        """Room for so many rows at least; twice as many as before, since rows that are not used take no memory.
+
+        Rows that somebody else still holds on to stay as they are: then the new ones are a copy.
+        """
         if rows <= len(self.rows):
             return
-        size = max(rows * self._row_bytes, len(self._memory) + len(self._memory) // 4)
-        size += -size % mmap.PAGESIZE
+        size = max(rows * self._row_bytes, 2 * len(self._memory))
+        size += -size % (_HUGE_PAGE if size >= _HUGE_BYTES else mmap.PAGESIZE)
         self.rows = None
         try:
             self._memory.resize(size)
-        except SystemError:  # a system that cannot remap
+        except (SystemError, BufferError):  # a system that cannot remap, or rows that are held on to
             larger = _mapped(size)
             larger[: len(self._memory)] = self._memory[:]
             self._memory = larger

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from oncefold.columnar.batch import Batch, Int32s, Int64s
-from oncefold.columnar.fold_kernel import META, VALUES, fold_batch, index_keys, set_states
+from oncefold.columnar.batch import Batch, Int32s, Int64s, read_only
+from oncefold.columnar.changelog import ChangeLog
+from oncefold.columnar.fold_kernel import KEY, META, ROUND, VALUES, fold_batch, index_keys, set_states
 from oncefold.columnar.growing import GrowingArray
 from oncefold.columnar.index import grown, slots_for
 from oncefold.columnar.interning import InternTable, with_room
@@ -47,7 +48,7 @@ class Folded:
     """What a batch did to the state."""
 
     changes: Changes
-    new_keys: pa.Array
+    """A part of the log, valid until more is added to it."""
     counts: dict[Outcome, int]
     accumulated: Accumulated
     clashes: list[Clash]
@@ -81,37 +82,38 @@ class KeyedState:
         self._measures = measures
         self.count = 0
 
-    def fold(self, batch: Batch, place: Int32s, places: InternTable, into: Accumulated | None = None) -> Folded:
-        """Fold a batch whose place codes are those of `places`. The batch's columns are used up.
+    def fold(self, batch: Batch, codes: Int32s, places: InternTable, into: Accumulated, log: ChangeLog) -> Folded:
+        """Fold a batch; `codes` are the numbers of its places among `places`.
 
-        The net change is added to `into`, which has room for all places; without it, to nothing.
+        What each record did is added to the log. The net change is added to `into`, which has room for all places.
         """
         n = len(batch)
-        self.reserve(n, int(batch.key_length[place >= -1].sum()))
-        accumulated = into or nothing_accumulated(places.count, self._measures)
-        row = np.empty(n, np.uint32)
-        outcome = np.empty(n, np.uint8)
+        self.reserve(n, int(batch.key_length.sum()))
         counts = np.zeros(len(Outcome), np.int64)
         clash = np.empty((n, 4 + self._measures), np.int64)
-        first, begin = self.count, self._used
-        self.count, self._used, kept, clashes = fold_batch(
-            (batch.data, batch.key_start, batch.key_length, batch.key_hash),
-            (batch.version, place, batch.measures),
+        first = log.count
+        self.count, self._used, log.count, clashes = fold_batch(
+            (batch.data, read_only(batch.key_start), read_only(batch.key_length), read_only(batch.key_hash)),
+            (read_only(batch.version), read_only(batch.place), read_only(codes), read_only(batch.measures)),
             (self._slots, self._rows.rows, self._text.rows),
             self.count,
             self._used,
             (places.data, places.offsets),
-            (row, outcome, counts, clash),
-            (accumulated.count, accumulated.high, accumulated.low),
+            (*log.columns(n), first),
+            (counts, clash, into.count, into.high, into.low, np.full(ROUND, -1, np.int64)),
         )
-        states = States(batch.version[:kept], place[:kept], batch.measures[:, :kept])
+        changes = log.changes(first)
         return Folded(
-            Changes(row[:kept], outcome[:kept], states),
-            self._key_column(first, begin),
+            changes,
             {outcome: int(counts[outcome]) for outcome in Outcome if counts[outcome]},
-            accumulated,
-            [self._clash(entry, int(outcome[entry[2]])) for entry in clash[:clashes]],
+            into,
+            [self._clash(entry, int(changes.outcome[entry[2]])) for entry in clash[:clashes]],
         )
+
+    def keys(self, first: int, log: ChangeLog) -> pa.Array:
+        """The texts of the keys from row `first` on, in memory of the log."""
+        starts = self._rows.rows[first : self.count, KEY]
+        return log.keys(starts, self._text.rows[starts[0] if len(starts) else self._used : self._used])
 
     def states(self, first: int, stop: int) -> States:
         """A copy of the states of rows [first, stop)."""
@@ -141,21 +143,13 @@ class KeyedState:
         return bytes(self._text.rows[start : start + length]).decode()
 
     @property
-    def bytes_used(self) -> int:
-        """Bytes of memory that the state takes, the keys' text left out."""
-        return int(self._slots.nbytes + self._rows.rows.nbytes)
+    def text_bytes(self) -> int:
+        """Bytes of all keys' text."""
+        return self._used
 
     def _clash(self, entry: Int64s, outcome: int) -> Clash:
         index, row, kept, place, *measures = (int(value) for value in entry)
         return Clash(index, kept, row, Outcome(outcome), place, tuple(measures))
-
-    def _key_column(self, first: int, begin: int) -> pa.Array:
-        starts = np.empty(self.count - first + 1, np.int64)
-        starts[:-1] = self._rows.rows[first : self.count, 0]
-        starts[-1] = self._used
-        starts -= begin
-        text = pa.py_buffer(self._text.rows[begin : self._used].tobytes())
-        return pa.Array.from_buffers(pa.large_binary(), len(starts) - 1, [None, pa.py_buffer(starts), text])
 
     def reserve(self, rows: int, size: int) -> None:
         """Make room for so many more keys, of so many bytes of text in all."""

@@ -143,6 +143,8 @@ def equal_bytes(a: Any, a_start: int, b: Any, b_start: int, length: int) -> bool
         if load64(a, a_start + i) != load64(b, b_start + i):
             return False
         i += 8
+    if length >= 8:
+        return load64(a, a_start + length - 8) == load64(b, b_start + length - 8)
     while i < length:
         if a[a_start + i] != b[b_start + i]:
             return False
@@ -157,6 +159,9 @@ def copy_bytes(source: Any, start: int, target: Any, at: int, length: int) -> No
     while i + 8 <= length:
         store64(target, at + i, load64(source, start + i))
         i += 8
+    if length >= 8:
+        store64(target, at + length - 8, load64(source, start + length - 8))
+        return
     while i < length:
         target[at + i] = source[start + i]
         i += 1

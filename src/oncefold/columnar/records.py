@@ -48,5 +48,5 @@ class RecordDecoder:
         self, rows: int, first: int, event: Callable[[int], Event], refusal: Callable[[int, str], Reject]
     ) -> Batch:
         columns = Columns(rows, self._measures, np.zeros(8, np.uint8))
-        columns.where[:] = np.arange(first, first + rows)
+        columns.where = range(first, first + rows)
         return columns.finish(event, refusal)

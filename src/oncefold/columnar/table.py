@@ -14,7 +14,7 @@ from oncefold.columnar.building import Columns
 from oncefold.columnar.leaves import encode_columns, spans_of
 from oncefold.columnar.plan import fields_of, plan_of
 from oncefold.columnar.typed import Mask, Texts
-from oncefold.columnar.typed_kernels import hash_spans, window_seconds
+from oncefold.columnar.typed_kernels import combine, keep_below, measure_spans, number_by_appearance, window_seconds
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Level, Pipeline
 from oncefold.core.errors import InvalidEvent
@@ -25,6 +25,8 @@ from oncefold.store.commit import Reject
 _SPECIAL = r"[\\/\n\r\t]"
 _MOST_LABEL_BYTES = 200
 _MANY_CODES = 2**62
+_FEW_CODES = 2**16
+"""So many combinations of labels are numbered by a table of all."""
 
 
 class TableDecoder:
@@ -44,11 +46,9 @@ class TableDecoder:
         data, offsets = spans_of(keys.texts)
         data = read_only(data)
         columns = Columns(rows, len(self._pipeline.measures), data)
-        columns.key_start[:] = offsets[:-1]
-        columns.key_length[:] = offsets[1:] - offsets[:-1]
-        columns.where[:] = np.arange(first_row, first_row + rows)
+        columns.where = range(first_row, first_row + rows)
+        measure_spans(data, read_only(offsets), columns.key_start, columns.key_length, columns.key_hash)
         good = keys.good & (columns.key_length <= KEY_BYTES)
-        hash_spans(data, columns.key_start, columns.key_length, columns.key_hash)
         good &= self._version(found, columns)
         good &= self._time(found, columns)
         deleted, understood = self._deleted(found, rows)
@@ -88,15 +88,16 @@ class TableDecoder:
             numbers = typed.nanoseconds(column, rows, UNIT_PLACES[version.unit])
         else:
             numbers = typed.scaled(column, rows, 0, rounds=False)
-        columns.version[:] = numbers.values
+        columns.version = numbers.values
         return numbers.good
 
     def _time(self, found: dict[Any, Any], columns: Columns) -> Mask:
         time, rows = self._pipeline.time, len(columns.version)
         if time is None:
+            columns.time.fill(NO_TIME)
             return np.ones(rows, np.bool_)
         nanos = typed.nanoseconds(found[time.field], rows, UNIT_PLACES[time.unit])
-        columns.time[:] = np.where(nanos.good, nanos.values, NO_TIME)
+        columns.time = np.where(nanos.good, nanos.values, NO_TIME)
         return nanos.good | nanos.missing
 
     def _deleted(self, found: dict[Any, Any], rows: int) -> tuple[Mask, Mask]:
@@ -123,9 +124,8 @@ class TableDecoder:
         good = np.ones(rows, np.bool_)
         for index, measure in enumerate(self._pipeline.measures):
             numbers = typed.scaled(found[measure.field], rows, measure.scale, rounds=measure.round is not None)
-            columns.measures[index] = np.where(numbers.good, numbers.values, 0)
-            fits = numbers.good & (np.abs(numbers.values) < MEASURE_LIMIT)
-            good &= fits | numbers.missing if measure.missing == "zero" else fits
+            keep_below(numbers.values, MEASURE_LIMIT, columns.measures[index], numbers.good)
+            good &= numbers.good | numbers.missing if measure.missing == "zero" else numbers.good
         return good
 
     def _places(self, found: dict[Any, Any], columns: Columns) -> tuple[Any, Mask]:
@@ -134,18 +134,20 @@ class TableDecoder:
         good = np.ones(rows, np.bool_)
         combined: Int64s = np.zeros(rows, np.int64)
         levels: list[tuple[pa.Array, int]] = []
+        combinations = 1
         for number, level in enumerate(self._pipeline.levels):
             codes, labels, known = self._labels(found[level.field], level, number, rows)
-            good &= known
-            if len(labels) * (int(combined.max(initial=0)) + 1) >= _MANY_CODES:
+            size = max(1, len(labels))
+            combinations *= size
+            if combinations >= _MANY_CODES:
                 return np.zeros(rows, np.int32), np.zeros(rows, np.bool_)
-            combined = combined * max(1, len(labels)) + codes
-            levels.append((labels, max(1, len(labels))))
-        combined[~good] = -1
-        encoded = pa.array(combined).dictionary_encode()
-        place = encoded.indices.to_numpy(zero_copy_only=False)
-        distinct = encoded.dictionary.to_numpy(zero_copy_only=False)
-        numbers, short = self._add_leaves(columns, np.maximum(distinct, 0), levels)
+            good &= known
+            combine(read_only(codes), size, combined)
+            levels.append((labels, size))
+        place, distinct = _numbered(combined, good, combinations)
+        if not len(distinct):
+            return place, good
+        numbers, short = self._add_leaves(columns, distinct, levels)
         return numbers[place], good & short[place]
 
     def _add_leaves(
@@ -160,10 +162,9 @@ class TableDecoder:
             columns_of_labels.insert(0, labels.take(pa.array(codes)) if len(labels) else empty)
         leaves = encode_columns(columns_of_labels, len(distinct))
         data, offsets = spans_of(leaves)
-        columns.reserve_leaves(int(offsets[-1] - offsets[0]))
         return columns.leaves.intern(Places(data, offsets)), (offsets[1:] - offsets[:-1]) <= MOST_LEAF_BYTES
 
-    def _labels(self, column: Any, level: Level, number: int, rows: int) -> tuple[Int64s, pa.Array, Mask]:
+    def _labels(self, column: Any, level: Level, number: int, rows: int) -> tuple[Int32s, pa.Array, Mask]:
         """(code of each row, the labels as large_binary, for which rows it is known)."""
         if level.window is None:
             codes, labels, good, missing = typed.categories_of(column, rows)
@@ -181,7 +182,18 @@ class TableDecoder:
             codes, good = np.where(missing, len(labels) - 1, codes), good | missing
         binary = labels.cast(pa.large_binary())
         short = np.asarray(pc.binary_length(binary).to_numpy(zero_copy_only=False)) <= _MOST_LABEL_BYTES
-        return codes.astype(np.int64), binary, good & short[codes]
+        return codes.astype(np.int32, copy=False), binary, good if short.all() else good & short[codes]
+
+
+def _numbered(values: Int64s, good: Mask, below: int) -> tuple[Int32s, Int64s]:
+    """(number of each good row's value, 0 for the others; the values by number)."""
+    place = np.zeros(len(values), np.int32)
+    if below <= _FEW_CODES:
+        numbers, distinct = np.full(below, -1, np.int32), np.empty(below, np.int64)
+        return place, distinct[: number_by_appearance(values, good, numbers, distinct, place)]
+    encoded = pa.array(values[good]).dictionary_encode()
+    place[good] = encoded.indices.to_numpy(zero_copy_only=False)
+    return place, encoded.dictionary.to_numpy(zero_copy_only=False)
 
 
 def plain_value(column: pa.Array, row: int) -> Any:

@@ -41,6 +41,7 @@ class TextDecoder:
         data, size = _terminated(block)
         rows = count_newlines(data)
         columns = self._columns(rows, data)
+        where = columns.where = np.zeros(rows, np.int64)
         keys, composed = self._keys(columns)
         columns.leaves.count = scan_json(
             data,
@@ -48,24 +49,24 @@ class TextDecoder:
             self._trie,
             self._plan,
             (columns.version, columns.place, columns.measures, columns.time),
-            columns.where,
+            where,
             keys,
             (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
             json_scratch(self._trie),
         )
         if composed is not None:
             columns.data = composed
-        ends = np.append(columns.where[1:], size)
+        ends = np.append(where[1:], size)
 
         def raw(row: int) -> bytes:
-            return data[columns.where[row] : ends[row]].tobytes().rstrip(b"\r\n")
+            return data[where[row] : ends[row]].tobytes().rstrip(b"\r\n")
 
         def refusal(row: int, reason: str) -> Reject:
             text = raw(row)
-            return Reject(source, offset + int(columns.where[row]), reason, text, "json", size=len(text))
+            return Reject(source, offset + int(where[row]), reason, text, "json", size=len(text))
 
         batch = columns.finish(lambda row: self._scalar.json(raw(row)), refusal)
-        columns.where += offset
+        where += offset
         return batch
 
     def csv(
@@ -75,7 +76,8 @@ class TextDecoder:
         data, size = _terminated(block)
         ends = record_ends(data, ord(delimiter))
         columns = self._columns(len(ends), data)
-        columns.where[1:] = ends[:-1]
+        where = columns.where = np.zeros(len(ends), np.int64)
+        where[1:] = ends[:-1]
         keys, composed = self._keys(columns)
         columns.leaves.count = scan_csv(
             data,
@@ -92,15 +94,15 @@ class TextDecoder:
             columns.data = composed
 
         def raw(row: int) -> bytes:
-            return data[columns.where[row] : min(int(ends[row]), size)].tobytes().rstrip(b"\r\n")
+            return data[where[row] : min(int(ends[row]), size)].tobytes().rstrip(b"\r\n")
 
         def refusal(row: int, reason: str) -> Reject:
             text = raw(row)
             context = json.dumps([delimiter, *header], ensure_ascii=False)
-            return Reject(source, offset + int(columns.where[row]), reason, text, "csv", context, len(text))
+            return Reject(source, offset + int(where[row]), reason, text, "csv", context, len(text))
 
         batch = columns.finish(lambda row: decode_csv(self._scalar, raw(row), header, delimiter), refusal)
-        columns.where += offset
+        where += offset
         return batch
 
     def _fields_in(self, header: Sequence[str]) -> Int64s:

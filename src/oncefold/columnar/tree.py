@@ -54,11 +54,8 @@ class Trees:
         self._low[totals.node] = totals.low.T
 
     def intern(self, places: Places) -> Int32s:
-        """The numbers of a batch's leaves; -2 and -1 as indexes give themselves (not an event, delete)."""
-        codes = np.empty(len(places) + 2, np.int32)
-        codes[:-2] = self.places.intern(places)
-        codes[-2:] = (-2, -1)
-        return codes
+        """The numbers of a batch's leaves."""
+        return self.places.intern(places)
 
     def new_places_and_nodes(self) -> tuple[list[tuple[str, ...]], list[NewNode]]:
         """What was met since the last call; roots are met at the first."""

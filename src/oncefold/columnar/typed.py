@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from oncefold.columnar.batch import Int64s, read_only
 from oncefold.columnar.leaves import spans_of
-from oncefold.columnar.typed_kernels import parse_spans
+from oncefold.columnar.typed_kernels import multiply, multiply_halves, parse_spans
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import VERSION_MAX
 
@@ -29,7 +29,10 @@ _SAFE_DAYS = 90_000
 
 @dataclass(frozen=True, slots=True)
 class Integers:
-    """A column as int64: `good` rows hold a value, `missing` rows are null; the others need the scalar decoder."""
+    """A column as int64: `good` rows hold a value, `missing` rows are null; the others need the scalar decoder.
+
+    The arrays belong to whoever gets them.
+    """
 
     values: Int64s
     good: Mask
@@ -145,8 +148,9 @@ def _text_array(column: pa.Array) -> pa.Array:
 
 
 def _nulls(column: pa.Array) -> Mask:
-    mask: Mask = np.asarray(column.is_null().to_numpy(zero_copy_only=False), np.bool_)
-    return mask
+    if not column.null_count:
+        return np.zeros(len(column), np.bool_)
+    return np.array(column.is_null().to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _filled(column: pa.Array) -> Any:
@@ -154,10 +158,11 @@ def _filled(column: pa.Array) -> Any:
 
 
 def _wide(column: pa.Array) -> tuple[Int64s, Mask]:
+    """The values, which may be those of the column itself, and which of them fit."""
     values = _filled(column)
     if values.dtype == np.uint64:
         return values.astype(np.int64), values <= np.uint64(VERSION_MAX)
-    return values.astype(np.int64), np.ones(len(values), np.bool_)
+    return values.astype(np.int64, copy=False), np.ones(len(values), np.bool_)
 
 
 def _rescaled(values: Int64s, good: Mask, shift: int) -> tuple[Int64s, Mask]:
@@ -166,20 +171,22 @@ def _rescaled(values: Int64s, good: Mask, shift: int) -> tuple[Int64s, Mask]:
 
 
 def _multiplied(values: Int64s, factor: int) -> tuple[Int64s, Mask]:
-    most = VERSION_MAX // factor
-    good = (values <= most) & (values >= -most)
-    return np.where(good, values, 0) * factor, good
+    products, good = np.empty(len(values), np.int64), np.empty(len(values), np.bool_)
+    multiply(read_only(values), factor, VERSION_MAX // factor, products, good)
+    return products, good
 
 
 def _decimals(column: pa.Array, scale: int) -> tuple[Int64s, Mask]:
     column = column.cast(pa.decimal128(38, column.type.scale)) if not pa.types.is_decimal128(column.type) else column
     halves = np.frombuffer(column.buffers()[1], np.int64)[2 * column.offset : 2 * (column.offset + len(column))]
+    shift = scale - column.type.scale
+    if 0 <= shift <= 18:
+        products, good = np.empty(len(column), np.int64), np.empty(len(column), np.bool_)
+        multiply_halves(read_only(halves), 10**shift, VERSION_MAX // 10**shift, products, good)
+        return products, good
     low, high = halves[0::2], halves[1::2]
     good = high == low >> 63
-    shift = scale - column.type.scale
-    if shift >= 0:
-        return _rescaled(low, good, shift) if shift <= 18 else (np.zeros_like(low), low == 0)
-    if -shift > 18:
+    if abs(shift) > 18:
         return np.zeros_like(low), good & (low == 0)
     quotient, rest = np.divmod(low, 10**-shift)
     return quotient, good & (rest == 0)

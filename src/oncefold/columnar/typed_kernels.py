@@ -1,8 +1,6 @@
-"""Loops over typed columns that pyarrow has no function for."""
+"""Loops over typed columns that pyarrow has no function for, or takes several passes for."""
 
 from typing import Any
-
-import numpy as np
 
 from oncefold.columnar.assemble import window_second
 from oncefold.columnar.native import hash_bytes, kernel
@@ -10,10 +8,72 @@ from oncefold.columnar.text_kernels import parse_scaled, parse_time
 
 
 @kernel
-def hash_spans(data: Any, starts: Any, lengths: Any, hashes: Any) -> None:
-    """The hash of every span."""
+def measure_spans(data: Any, offsets: Any, starts: Any, lengths: Any, hashes: Any) -> None:
+    """Start, length and hash of every span."""
     for i in range(len(hashes)):
-        hashes[i] = hash_bytes(data, starts[i], np.int64(lengths[i]))
+        length = offsets[i + 1] - offsets[i]
+        starts[i] = offsets[i]
+        lengths[i] = length
+        hashes[i] = hash_bytes(data, offsets[i], length)
+
+
+@kernel
+def multiply(values: Any, factor: int, most: int, products: Any, good: Any) -> None:
+    """The product of each value by `factor`; 0, and not good, for values beyond `most`."""
+    for i in range(len(values)):
+        good[i] = -most <= values[i] <= most
+        products[i] = values[i] * factor if good[i] else 0
+
+
+@kernel
+def multiply_halves(halves: Any, factor: int, most: int, products: Any, good: Any) -> None:
+    """The same for numbers of 128 bits, each as its low and its high half."""
+    for i in range(len(products)):
+        low = halves[2 * i]
+        good[i] = halves[2 * i + 1] == low >> 63 and -most <= low <= most
+        products[i] = low * factor if good[i] else 0
+
+
+@kernel
+def keep_below(values: Any, limit: int, kept: Any, good: Any) -> None:
+    """Copy what is good; it stays good only within the limit. The others are 0."""
+    for i in range(len(values)):
+        kept[i] = values[i] if good[i] else 0
+        good[i] = good[i] and -limit < values[i] < limit
+
+
+@kernel
+def combine(codes: Any, size: int, combined: Any) -> None:
+    """Append one more digit, below `size`, to every number."""
+    for i in range(len(combined)):
+        combined[i] = combined[i] * size + codes[i]
+
+
+@kernel
+def number_by_appearance(values: Any, good: Any, numbers: Any, distinct: Any, place: Any) -> int:
+    """Number the values of good rows as they come up; how many there are.
+
+    `numbers` holds -1 for each value that may come up, `place` 0 for each row.
+    """
+    count = 0
+    for i in range(len(values)):
+        if good[i]:
+            if numbers[values[i]] < 0:
+                numbers[values[i]] = count
+                distinct[count] = values[i]
+                count += 1
+            place[i] = numbers[values[i]]
+    return count
+
+
+@kernel
+def newest(time: Any, place: Any, least: int) -> int:
+    """The greatest time of the rows that have a place, or `least`."""
+    found = least
+    for i in range(len(time)):
+        if place[i] >= -1 and time[i] > found:
+            found = time[i]
+    return found
 
 
 @kernel

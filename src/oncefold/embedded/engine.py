@@ -11,16 +11,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
-import pyarrow as pa
-
 from oncefold.columnar.batch import NO_TIME, Batch
-from oncefold.columnar.keyed import Clash, Folded, KeyedState, nothing_accumulated, with_places
+from oncefold.columnar.changelog import ChangeLog
+from oncefold.columnar.keyed import Clash, KeyedState, nothing_accumulated, with_places
 from oncefold.columnar.tree import Trees
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
-from oncefold.store.commit import PAGE_ROWS, Changes, Commit, Conflict, Page, Reject, SourcePosition, States
+from oncefold.store.commit import PAGE_ROWS, Changes, Commit, Conflict, Page, Reject, SourcePosition
 from oncefold.store.writer import Store
 
 
@@ -28,7 +26,9 @@ from oncefold.store.writer import Store
 class _Pending:
     """Batches that are folded and wait for their commit."""
 
-    folded: list[Folded] = field(default_factory=list)
+    keys: int
+    """Keys before the first of them."""
+    log: ChangeLog
     rejects: list[Reject] = field(default_factory=list)
     conflicts: list[Conflict] = field(default_factory=list)
     positions: dict[str, SourcePosition] = field(default_factory=dict)
@@ -60,8 +60,10 @@ class Engine:
         self._paging = loaded.paging
         if len(loaded.totals.node):
             self._trees.restore(loaded.places, loaded.totals)
-        self._pending = _Pending()
-        self._net = nothing_accumulated(self._trees.places.count, len(self.pipeline.measures))
+        measures = len(self.pipeline.measures)
+        self._pending = _Pending(self._state.count, ChangeLog(measures))
+        self._spare_log = ChangeLog(measures)
+        self._net = nothing_accumulated(self._trees.places.count, measures)
         self._path = store.path
         self._broken = False
 
@@ -103,22 +105,21 @@ class Engine:
     def has_pending(self) -> bool:
         """Whether there is anything to commit, a position included."""
         pending = self._pending
-        return bool(pending.folded or pending.rejects or pending.positions or pending.redriven)
+        return bool(pending.log.count or pending.rejects or pending.positions or pending.redriven)
 
     def fold(
         self, batch: Batch, position: SourcePosition | None = None, redriven: Sequence[int] = ()
     ) -> Counter[Outcome]:
         """Fold one batch into memory; the outcome of its events, rejects included."""
         with self.intact():
-            places = self._trees.intern(batch.places)[batch.place]
+            pending, text_bytes = self._pending, self._state.text_bytes
+            codes = self._trees.intern(batch.places)
             net = self._net = with_places(self._net, self._trees.places.count)
-            folded = self._state.fold(batch, places, self._trees.places, net)
+            folded = self._state.fold(batch, codes, self._trees.places, net, pending.log)
             conflicts = [self._conflict(clash, folded.changes) for clash in folded.clashes]
-            pending = self._pending
-            pending.folded.append(folded)
             pending.conflicts.extend(conflicts)
             pending.rows += len(batch)
-            pending.size += folded.new_keys.nbytes + sum(len(c.kept) + len(c.dropped) for c in conflicts)
+            pending.size += self._state.text_bytes - text_bytes + sum(len(c.kept) + len(c.dropped) for c in conflicts)
             pending.newest_time = max(pending.newest_time, batch.newest_time)
             pending.redriven.extend(redriven)
             pending.counts.update(folded.counts)
@@ -142,14 +143,19 @@ class Engine:
         return counts
 
     def take_commit(self) -> Commit:
-        """Everything folded since the last call, as the next commit; the caller hands it to the store."""
+        """Everything folded since the last call, as the next commit; the caller hands it to the store.
+
+        Its columns are used again after the next call: until then it must be durable.
+        """
         with self.intact():
-            pending, self._pending = self._pending, _Pending()
+            pending, self._pending = self._pending, _Pending(self._state.count, self._spare_log)
+            self._spare_log = pending.log
+            self._pending.log.clear()
             self._seq += 1
             return self._commit(pending)
 
     def _commit(self, pending: _Pending) -> Commit:
-        changes = _joined(pending.folded, len(self.pipeline.measures))
+        changes = pending.log.changes()
         new_places, new_nodes = self._trees.new_places_and_nodes()
         deltas, totals = self._trees.apply(self._net, new_nodes)
         for amounts in (self._net.count, self._net.high, self._net.low):
@@ -160,7 +166,7 @@ class Engine:
         return Commit(
             at=self._clock(),
             changes=changes,
-            new_keys=pa.concat_arrays([pa.nulls(0, pa.large_binary()), *(f.new_keys for f in pending.folded)]),
+            new_keys=self._state.keys(pending.keys, pending.log),
             new_places=new_places,
             new_nodes=new_nodes,
             deltas=deltas,
@@ -190,22 +196,3 @@ class Engine:
             format_decimal(m, measure.scale) for m, measure in zip(measures, self.pipeline.measures, strict=True)
         ]
         return json.dumps({"labels": self._trees.labels(place), "measures": amounts}, ensure_ascii=False)
-
-
-def _joined(folded: Sequence[Folded], measures: int) -> Changes:
-    parts = [part.changes for part in folded]
-    if len(parts) == 1:
-        return parts[0]
-    if not parts:
-        none = np.zeros(0, np.int64)
-        states = States(none, none.astype(np.int32), np.zeros((measures, 0), np.int64))
-        return Changes(none.astype(np.uint32), none.astype(np.uint8), states)
-    return Changes(
-        np.concatenate([part.row for part in parts]),
-        np.concatenate([part.outcome for part in parts]),
-        States(
-            np.concatenate([part.states.version for part in parts]),
-            np.concatenate([part.states.place for part in parts]),
-            np.concatenate([part.states.measures for part in parts], axis=1),
-        ),
-    )

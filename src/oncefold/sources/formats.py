@@ -62,8 +62,6 @@ class ReadOptions:
     """CSV: one ASCII character, instead of the format's own."""
     fields: Sequence[FieldPath] | None = None
     """The fields that are wanted: tables give only these, and a header without any of them is an error."""
-    repeating: Sequence[FieldPath] = ()
-    """Fields of text of which few values come again and again; Parquet hands them on dictionary-encoded."""
     follow: bool = False
     reread: bool = False
     """Read every file from its start, whatever was read before."""

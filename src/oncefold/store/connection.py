@@ -21,7 +21,7 @@ CACHED_STATEMENTS = 256
 BULK_ROWS = 512
 """Rows of one INSERT statement; a power of two, and with a table's columns within SQLite's 32,766 parameters."""
 
-CACHE_KIB = 65_536
+CACHE_KIB = 16_384
 """Page cache of the writer, KiB."""
 
 

@@ -11,6 +11,7 @@ from oncefold.store.schema import (
     PAGE_SIZE,
     create,
     is_fresh,
+    mark_format,
     read_definition,
     read_meta,
     refuse_others,
@@ -49,6 +50,7 @@ def prepare(connection: Connection, path: Path, pipeline: Pipeline, created: int
         # What an earlier run could not sync may be in the system's cache alone: this writes and syncs it again.
         empty_wal(connection)
         _match(connection, path, pipeline)
+        mark_format(connection)  # what an older one holds is right in this one too
 
 
 def empty_wal(connection: Connection) -> bool:

@@ -21,6 +21,10 @@ PAGES_PER_COMMIT = 4
 """At most this many pages are snapshotted in one commit, so that none takes long."""
 
 
+_AT_ONCE = 2**16
+"""Changes that are counted at once, so that what is reckoned with stays in the processor's cache."""
+
+
 class Paging:
     """Which changes every page still needs. The engine keeps one to choose pages, the store one to prune by."""
 
@@ -43,8 +47,7 @@ class Paging:
 
     def add(self, commit: int, changes: Changes) -> None:
         """Take note of the changes of one commit."""
-        taken = changes.row[changes.outcome <= Outcome.CONFLICT_WON]
-        counts = np.bincount(taken // PAGE_ROWS)
+        counts = _taken_by_page(changes)
         self.note(counts, np.full(len(counts), commit))
         self._last = len(changes)
         self.log += len(changes)
@@ -84,3 +87,13 @@ class Paging:
         """The first commit whose changes are needed for the state; `following` (the next commit) if none is."""
         dirty = np.flatnonzero(self.dirty)
         return int(self._since_commit[dirty].min()) if len(dirty) else following
+
+
+def _taken_by_page(changes: Changes) -> Int64s:
+    """The rows of changes that became a key's state, per page."""
+    counts = np.zeros(1 + int(changes.row.max(initial=0)) // PAGE_ROWS, np.int64)
+    for start in range(0, len(changes), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        taken = changes.row[part][changes.outcome[part] <= Outcome.CONFLICT_WON]
+        counts += np.bincount(taken // PAGE_ROWS, minlength=len(counts))
+    return counts

@@ -12,7 +12,7 @@ from oncefold.store.retention import DEFAULT_RETENTION, to_text
 APPLICATION_ID = 0x4F46_4C44
 """`OFLD`: the mark of a store in the header of the SQLite file."""
 
-FORMAT = 1
+FORMAT = 2
 """Version of the tables and blobs; readers refuse greater ones."""
 
 PAGE_SIZE = 16_384
@@ -93,11 +93,17 @@ def create(connection: Connection, pipeline: Pipeline, created: int) -> None:
     for statement in filter(str.strip, script.split(";")):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {FORMAT}")
+    mark_format(connection)
     write_definition(connection, pipeline)
     write_meta(connection, created=str(created), retention=to_text(DEFAULT_RETENTION))
     write_meta(connection, changes_from="0", deltas_from="0", state_from="0")
     insert(connection, "counters", (OUTCOMES, [0] * len(OUTCOMES)))
+
+
+def mark_format(connection: Connection) -> None:
+    """Let older versions refuse the file, unless it bears the mark already."""
+    if scalar(connection, "PRAGMA user_version") != FORMAT:
+        connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def write_meta(connection: Connection, **values: str) -> None:
