@@ -36,6 +36,7 @@ SECTIONS = (
             Lazy("query", "oncefold.cli.query:query", "Totals of a node and what lies below it, now or in the past."),
             Lazy("explain", "oncefold.cli.explain:explain", "The keys behind a total."),
             Lazy("history", "oncefold.cli.history:history", "Everything that was accepted for a key."),
+            Lazy("watch", "oncefold.cli.watch:watch", "Totals as they move, of a store or of a stack on AWS."),
             Lazy("status", "oncefold.cli.status:status", "Positions, counts and freshness of a store."),
             Lazy("rejects", "oncefold.cli.rejects:rejects", "Events that could not be read: list, redrive."),
             Lazy("conflicts", "oncefold.cli.rejects:conflicts", "Events of one key and version that contradict."),
@@ -51,6 +52,7 @@ SECTIONS = (
         (
             Lazy("check-store", "oncefold.cli.check_store:check_store", "Examine a store file for damage."),
             Lazy("generate", "oncefold.cli.generate:generate", "Write test events, and the totals they add up to."),
+            Lazy("lab", "oncefold.cli.lab.group:lab", "The lab: a simulated AWS in which everything goes wrong."),
         ),
     ),
 )

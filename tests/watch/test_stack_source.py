@@ -1,0 +1,86 @@
+"""A stack that is looked at while deltas come and are applied."""
+
+from collections.abc import Callable
+
+import pytest
+
+from oncefold.aws.ask import StackQuestions
+from oncefold.aws.ask.drain import Drain
+from oncefold.aws.ask.scan import silent
+from oncefold.aws.names import Names
+from oncefold.core.errors import OncefoldError, QuestionError
+from oncefold.watch.looks import NotYetError, StackMoment, Watched
+from oncefold.watch.stack import StackSource
+from oncefold.watch.watching import Watching
+from tests.aws.ask.stacks import fill
+from tests.questions.stores import MONDAY, SHOP, TUESDAY, events, lines
+from tests.watch.looks import Clock
+
+
+class Counted:
+    """The questions to a stack, and which depths were asked for."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self.depths: list[int | None] = []
+
+    def __call__(self) -> StackQuestions:
+        ask = StackQuestions.open(self._names)
+        query = ask.query
+
+        def counted(*arguments: object, depth: int | None = 1, **options: object) -> object:
+            self.depths.append(depth)
+            return query(*arguments, depth=depth, **options)  # type: ignore[arg-type]
+
+        ask.query = counted  # type: ignore[method-assign, assignment]
+        return ask
+
+
+@pytest.fixture
+def opener(stack: Names) -> Callable[[], StackQuestions]:
+    fill(stack, SHOP, events(SHOP, lines(MONDAY), lines(TUESDAY)), pending=1)
+    return lambda: StackQuestions.open(stack)
+
+
+def test_totals_and_what_is_pending_are_seen_and_what_is_applied_changes_them(
+    opener: Callable[[], StackQuestions],
+) -> None:
+    watching = Watching(StackSource(opener, Watched()), Clock())
+    seen = watching.look()
+    assert seen.look is not None
+    assert isinstance(seen.look.moment, StackMoment)
+    assert (seen.look.moment.deltas, seen.look.moment.complete) == (1, True)
+    assert seen.look.tree.rows == opener().query(depth=None).rows
+    assert (seen.look.events, seen.rate) == (None, None)
+    assert not watching.look().moved
+
+    Drain.of(opener().stack).once(silent)
+    seen = watching.look()
+    assert seen.look is not None
+    assert isinstance(seen.look.moment, StackMoment)
+    assert seen.look.moment.deltas == 0
+    assert "count" in seen.changed[""] | seen.changed["US"]
+
+
+def test_only_levels_that_fit_are_read_again(stack: Names) -> None:
+    fill(stack, SHOP, events(SHOP, lines(MONDAY)))
+    counted = Counted(stack)
+    source = StackSource(counted, Watched())
+    assert ([row.path for row in source.look(4).tree], source.look(4).cut) == (["", "FR", "US"], True)
+    assert counted.depths == [1, 2, 1]
+    assert not source.look(9).cut
+    assert counted.depths == [1, 2, 1, 2]
+    look = source.look(2)
+    assert ([row.path for row in look.tree], look.cut) == (["", "FR"], True)
+
+
+def test_a_node_that_is_not_there_is_waited_for(opener: Callable[[], StackQuestions]) -> None:
+    with pytest.raises(NotYetError, match="there is no node ES"):
+        StackSource(opener, Watched("ES")).look(None)
+    with pytest.raises(QuestionError, match="has 2 levels"):
+        StackSource(opener, Watched("FR/Paris/Left Bank")).look(None)
+
+
+def test_a_stack_that_is_not_there_is_told(stack: Names) -> None:
+    with pytest.raises(OncefoldError, match="no-such-stack"):
+        StackSource(lambda: StackQuestions.open("no-such-stack"), Watched()).look(None)
