@@ -25,7 +25,7 @@ SMALL_AT_ONCE: Final = 2
 
 _EPILOG: Final = """\
 Inputs are generated once and kept in a folder under the system's temporary one, or in the one that --keep names,
-where the stores then stay too. The large sizes need about 20 GB of disk and 6 GB of memory.
+where the stores then stay too. The large sizes need about 30 GB of disk and 6 GB of memory.
 """
 
 

@@ -64,11 +64,10 @@ class Trees:
         found = Places(self.places.data, self.places.offsets[: self.places.count + 1])
         places = decode_all(found, first, self._level_count)
         new = slice(self._told_nodes, self._nodes.count)
-        told = (self._rollup[new], self._parent[new], self._place[new], self._depth[new])
+        told = (self._rollup[new], self._parent[new], self._place[new] - first, self._depth[new])
+        leaves = [_along(places, path) for path in self._paths]
         nodes = [
-            NewNode(number, rollup, parent, tuple(map(places[place - first].__getitem__, self._paths[rollup][:depth])))
-            if depth
-            else NewNode(number, rollup, parent, ())
+            NewNode(number, rollup, parent, leaves[rollup][place][:depth] if depth else ())
             for number, rollup, parent, place, depth in zip(
                 range(new.start, new.stop), *(column.tolist() for column in told), strict=True
             )
@@ -140,6 +139,13 @@ class Trees:
         self._count = with_room(self._count, nodes)
         self._high = with_room(self._high, nodes)
         self._low = with_room(self._low, nodes)
+
+
+def _along(places: list[tuple[str, ...]], path: Sequence[int]) -> list[tuple[str, ...]]:
+    """The labels of each place in the order of a rollup's levels."""
+    if not places or list(path) == list(range(len(path))):
+        return places
+    return [tuple([place[level] for level in path]) for place in places]
 
 
 def _node_key(rollup: int, labels: bytes) -> bytes:

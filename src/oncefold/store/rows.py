@@ -47,9 +47,19 @@ def write_nodes(connection: Connection, pipeline: Pipeline, nodes: Sequence[NewN
             [None if node.parent < 0 else node.parent for node in nodes],
             [len(node.labels) for node in nodes],
             [node.labels[-1] if node.labels else "" for node in nodes],
-            [join(node.labels) for node in nodes],
+            _paths(nodes),
         )
         insert(connection, "node", columns)
+
+
+def _paths(nodes: Sequence[NewNode]) -> list[str]:
+    """The path of each node, most of them from the parent's just before it."""
+    paths: dict[int, str] = {}
+    for id_, _, parent, labels in nodes:
+        above = paths.get(parent)
+        # A label of letters and digits alone needs no escape.
+        paths[id_] = f"{above}/{labels[-1]}" if above and labels[-1].isalnum() else join(labels)
+    return list(paths.values())
 
 
 def read_nodes(connection: Connection, pipeline: Pipeline) -> Iterator[NewNode]:

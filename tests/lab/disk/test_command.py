@@ -1,0 +1,54 @@
+"""`oncefold lab disk`, as it is used."""
+
+import json
+
+import pytest
+
+from oncefold.cli.main import main
+from oncefold.store import opening, writer
+
+
+def test_a_search_tells_what_it_met(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lab", "disk", "--seeds", "3", "--jobs", "1"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("3 seeds from 0 on in ")
+    assert "none failed" in told
+    assert " power lost, nothing survived\n" in told
+
+
+def test_a_search_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lab", "disk", "--seeds", "2", "--first", "7", "--jobs", "1", "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert (document["first"], document["seeds"], document["failures"]) == (7, 2, [])
+    assert document["coverage"]
+    assert document["shrunk"] is None
+
+
+def test_a_replay_shows_every_life_and_is_the_same_each_time(capsys: pytest.CaptureFixture[str]) -> None:
+    told = []
+    for _ in range(2):
+        assert main(["lab", "disk", "--replay", "3"]) == 0
+        told.append(capsys.readouterr().out)
+    assert told[0] == told[1]
+    assert "acknowledged up to " in told[0]
+    assert "seed 3 is exact after " in told[0]
+
+
+def test_a_failure_is_told_with_the_way_to_replay_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def prepare(connection: object, *rest: object) -> None:
+        opening.prepare(connection, *rest)  # type: ignore[arg-type]
+        connection.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(writer, "prepare", prepare)
+    monkeypatch.setattr("oncefold.lab.embedded.shrink.shrink.__defaults__", (20,))
+    assert main(["lab", "disk", "--seeds", "50", "--jobs", "1"]) == 1
+    told = capsys.readouterr().out
+    assert "FAILED: " in told
+    assert "to replay it: oncefold lab disk --replay " in told
+    seed = told.rsplit(" ", 1)[1].strip()
+    assert main(["lab", "disk", "--replay", seed, "--json"]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["failure"]
+    assert document["shrunk"]["schedule"]

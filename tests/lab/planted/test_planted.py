@@ -1,0 +1,31 @@
+"""Every planted mistake is found within the seeds that are stated, and the page says by which."""
+
+import re
+
+import pytest
+
+from oncefold.lab.planted.catalogue import PLANTED, Planted
+from oncefold.lab.search.scenario import draw
+from oncefold.lab.search.trial import run
+from tests.lab.planted.page import parts
+
+NAMES = [planted.system.__name__ for planted in PLANTED]
+ROW = re.compile(r"^\| `\w+:(\w+)` \| (.+) \| (\d+) \| (\d+) \|$", re.MULTILINE)
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=NAMES)
+def test_it_is_found(planted: Planted) -> None:
+    assert planted.first_seed() is not None
+
+
+@pytest.mark.parametrize("planted", PLANTED, ids=NAMES)
+def test_the_page_names_a_seed_that_finds_it(planted: Planted) -> None:
+    rows = {name: (words, int(seed), int(within)) for name, words, seed, within in ROW.findall(parts()[1])}
+    words, seed, within = rows[planted.system.__name__]
+    assert (words, within) == (planted.words, planted.within)
+    assert run(draw(seed), planted.system).failure, "write the table anew: python -m tests.lab.planted.page"
+
+
+def test_there_are_enough_and_each_says_what_it_does() -> None:
+    assert len({*NAMES}) == len(PLANTED) >= 15
+    assert all(planted.words and "\n" not in planted.words for planted in PLANTED)

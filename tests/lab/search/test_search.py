@@ -1,0 +1,70 @@
+"""Two hundred seeds: none fails, and everything that can happen has happened."""
+
+from oncefold.core.fold import Node, Total
+from oncefold.lab.search.many import play, search
+from oncefold.lab.search.oncefold import Oncefold
+from oncefold.lab.search.scenario import CALLED, INCIDENTS, draw
+from oncefold.lab.search.trial import run
+from oncefold.lab.world.mishaps import MISHAPS
+
+SYSTEM = "oncefold.lab.search.oncefold:Oncefold"
+OUTCOMES = ["inserted", "corrected", "deleted", "conflict_won", "duplicate", "stale", "conflict_lost", "rejected"]
+MET = {
+    *(f"fault: {fault}" for fault in CALLED),
+    *MISHAPS,
+    *(f"incident: {kind}" for kind in INCIDENTS),
+    *(f"outcome: {outcome}" for outcome in OUTCOMES),
+    "bisected",
+    "cancelled: ConditionalCheckFailed",
+    "cancelled: TransactionConflict",
+    "delta gone already",
+    "discarded: RecordAgeExceeded",
+    "discarded: RetryAttemptsExhausted",
+    "drained by hand",
+    "MergeShards",
+    "overtaken state write",
+    "partial answer",
+    "redriven",
+    "reduce out of time",
+    "replayed transactions",
+    "SplitShard",
+    "state out of time",
+    "stream replayed",
+    "sweeper applied",
+    "timed out",
+    "token sent again after its life",
+    "trimmed records",
+    "zombie's transaction done",
+}
+"""Every kind of mishap, fault, incident and outcome, and every rare branch."""
+
+
+def test_no_seed_fails_and_everything_happens() -> None:
+    played = play(range(200), SYSTEM)
+    assert played.failures == ()
+    assert played.seeds == 200
+    assert {name for name in MET if not played.coverage.get(name)} == set()
+
+
+def test_processes_find_what_one_process_finds() -> None:
+    one, several = (search(300, 12, None, jobs, SYSTEM, lambda _: None) for jobs in (1, 2))
+    assert one == several
+    assert one.seeds == 12
+
+
+def test_a_search_ends_with_its_time() -> None:
+    told: list[int] = []
+    found = search(0, None, 0.2, 1, SYSTEM, lambda so_far: told.append(so_far.seeds))
+    assert found.seeds == told[-1]
+    assert found.failures == {}
+
+
+class Broken(Oncefold):
+    """A system that cannot be asked."""
+
+    def totals(self) -> dict[Node, Total]:
+        raise KeyError("totals")
+
+
+def test_what_breaks_a_run_is_a_failure_of_its_seed() -> None:
+    assert run(draw(0), Broken).failure == "the run broke: KeyError('totals')"

@@ -1,0 +1,31 @@
+"""A failure is made small, and what is printed of it brings it back."""
+
+from oncefold.lab.planted.reduces import TokenOnly
+from oncefold.lab.planted.states import StaleAccepted
+from oncefold.lab.search.cuts import Cuts
+from oncefold.lab.search.oncefold import Oncefold
+from oncefold.lab.search.scenario import draw
+from oncefold.lab.search.shrink import Shrinker
+from oncefold.lab.search.trial import run
+
+
+def first_failure(build: type[Oncefold]) -> int:
+    return next(seed for seed in range(100) if run(draw(seed), build).failure)
+
+
+def test_the_smallest_failure_is_small_and_can_be_replayed() -> None:
+    for build, most in ((StaleAccepted, 2), (TokenOnly, 4)):
+        seed = first_failure(build)
+        told: list[int] = []
+        shrunk = Shrinker(draw(seed), build, told.append).shrink()
+        assert sum(len(send.lines) for send in shrunk.result.scenario.sends) <= most
+        assert shrunk.runs == told[-1]
+        again = run(Cuts.parse(str(shrunk.cuts)).of(draw(seed)), build)
+        assert again == shrunk.result
+        assert again.failure
+        assert run(again.scenario, Oncefold).failure is None
+
+
+def test_shrinking_stays_within_its_runs() -> None:
+    seed = first_failure(StaleAccepted)
+    assert Shrinker(draw(seed), StaleAccepted, lambda _: None, runs=10).shrink().runs == 10

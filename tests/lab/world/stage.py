@@ -1,0 +1,53 @@
+"""A world with a stream of events and one function that notes what it gets."""
+
+import base64
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from oncefold.aws.local.mapping_settings import MappingSettings
+from oncefold.lab.world.functions import Context
+from oncefold.lab.world.mapping import Mapping as EventSourceMapping
+from oncefold.lab.world.scheduler import START
+from oncefold.lab.world.world import Climate, World
+
+Batch = list[str]
+
+
+class Stage:
+    """`handle` may be set; it gets the texts of a batch and the context, and gives the answer."""
+
+    def __init__(self, shards: int = 1, climate: Climate | None = None, timeout: float = 10.0, **settings: Any) -> None:
+        self.world = World(7, climate or Climate())
+        self.world.kinesis.create_stream(StreamName="events", ShardCount=shards)
+        self.world.queues.create_queue("failures")
+        self.batches: list[Batch] = []
+        self.handle: Callable[[Batch, Context], Any] = lambda batch, context: None
+        self.world.add_function("function", self._handler, timeout)
+        stream = self.world.kinesis.describe_stream_summary(StreamName="events")["StreamDescriptionSummary"]
+        self.mapping: EventSourceMapping = self.world.add_mapping(
+            MappingSettings(stream["StreamARN"], "function", failure_queue_url="failures", **settings), "function"
+        )
+
+    def _handler(self, event: Mapping[str, Any], context: Context) -> Any:
+        records = [record["kinesis"] for record in event["Records"]]
+        batch = [base64.b64decode(record["data"]).decode() for record in records]
+        self.batches.append(batch)
+        failed = self.handle(batch, context)
+        if failed is None:
+            return None
+        return {"batchItemFailures": [{"itemIdentifier": records[failed]["sequenceNumber"]}]}
+
+    def put(self, *texts: str, key: str = "k") -> None:
+        for text in texts:
+            self.world.kinesis.put_record(StreamName="events", Data=text.encode(), PartitionKey=key)
+
+    def run(self, seconds: float = 600.0) -> None:
+        self.world.scheduler.run(self.world.scheduler.clock() + seconds, lambda: False)
+
+    @property
+    def now(self) -> float:
+        return self.world.scheduler.clock() - START
+
+    @property
+    def texts(self) -> Batch:
+        return [text for batch in self.batches for text in batch]
