@@ -43,11 +43,13 @@ class Trees:
     def restore(self, places: Sequence[tuple[str, ...]], totals: NodeColumns) -> None:
         """Take up what a store holds: all places, and the totals of all nodes by id.
 
-        Nodes need not be told: their ids follow from the order of the places.
+        Nodes need not be told: their ids follow from the order of the places. Raises ValueError if the totals are not
+        those of as many nodes.
         """
         self.places.intern(encode_all(places))
         self._grow(0)
-        assert self._nodes.count == len(totals.node)
+        if self._nodes.count != len(totals.node):
+            raise ValueError(f"there are {len(totals.node):,} totals for {self._nodes.count:,} nodes")
         self._told_nodes, self._known_places = self._nodes.count, self.places.count
         self._count[totals.node] = totals.count
         self._high[totals.node] = totals.high.T

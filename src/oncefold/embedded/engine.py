@@ -59,7 +59,12 @@ class Engine:
         self._trees = Trees(self.pipeline)
         self._paging = loaded.paging
         if len(loaded.totals.node):
-            self._trees.restore(loaded.places, loaded.totals)
+            try:
+                self._trees.restore(loaded.places, loaded.totals)
+            except ValueError as error:
+                raise StoreError(
+                    f"{store.path}: it is damaged: {error}; see what `oncefold check-store` says"
+                ) from None
         measures = len(self.pipeline.measures)
         self._pending = _Pending(self._state.count, ChangeLog(measures))
         self._spare_log = ChangeLog(measures)

@@ -54,7 +54,7 @@ def from_texts(texts: Sequence[str], scale: int) -> tuple[Int64s, Int64s]:
     """The pairs behind decimal texts. Raises DamagedError for a text that is no decimal of this scale."""
     try:
         decimals = _strings(texts).cast(pa.decimal128(DIGITS, scale))
-    except pa.ArrowInvalid as error:
+    except (pa.ArrowInvalid, AttributeError) as error:
         raise DamagedError(f"a total is not a decimal of scale {scale}: {error}") from None
     halves = np.frombuffer(decimals.buffers()[1], np.int64, 2 * len(texts)).reshape(-1, 2)
     return (halves[:, 1] << LOW_BITS) | ((halves[:, 0] >> LOW_BITS) & LOW_MASK), halves[:, 0] & LOW_MASK

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from oncefold.store import blobs
 from oncefold.store.connection import Connection, transaction
+from oncefold.store.damaged import DamagedError
 from oncefold.store.tiers import Segment, Tiers
 
 
@@ -21,14 +22,20 @@ class SegmentTable:
         self._relative = "commit" in schema.names
 
     def stored(self) -> list[Segment]:
-        """All segments in order."""
+        """All segments in order. Raises DamagedError where the table itself is damaged."""
         sql = f"SELECT {self._first}, {self._last}, n, length(blob) FROM {self.name} ORDER BY 1"  # noqa: S608
-        return [Segment(*row) for row in self._connection.execute(sql)]
+        found = self._connection.execute(sql).fetchall()
+        if not all(isinstance(value, int) for row in found for value in row):
+            raise DamagedError(f"{self.name}: a row of it was altered, or is damaged")
+        return [Segment(*row) for row in found]
 
     def read(self, segment: Segment) -> pa.RecordBatch:
         """The rows of one segment. Raises DamagedError if its blob is damaged."""
         sql = f"SELECT n, crc32, blob FROM {self.name} WHERE {self._first} = ?"  # noqa: S608
-        rows, crc32, blob = self._connection.execute(sql, (segment.first,)).fetchone()
+        found = self._connection.execute(sql, (segment.first,)).fetchone()
+        if found is None:
+            raise DamagedError(f"{self.name}: row {segment.first} is listed and cannot be found")
+        rows, crc32, blob = found
         return blobs.decode(self.schema, rows, crc32, blob, f"{self.name} {segment.first} to {segment.last}")
 
     def write(self, first: int, last: int, batch: pa.RecordBatch, encoded: tuple[int, pa.Buffer]) -> Segment:
