@@ -14,7 +14,7 @@ from oncefold.columnar.table import TableDecoder
 from oncefold.columnar.text import TextDecoder
 from oncefold.columnar.tree import Trees
 from oncefold.core.definition_toml import parse_toml
-from oncefold.embedded.heap import keep_freed_memory
+from oncefold.embedded.heap import keep_freed_memory, look_less_for_cycles
 from oncefold.store.commit import States
 
 _NOTICE_SECONDS = 1.5
@@ -35,6 +35,7 @@ m = { sum = "m", scale = 2 }
 def warm_up(say: Callable[[str], None]) -> float:
     """Load or compile every kernel; the seconds it took. Compiling is announced by `say`, and its end."""
     keep_freed_memory()
+    look_less_for_cycles()
     began = time.monotonic()
     notice = "compiling for this machine, once; it takes about half a minute ..."
     timer = threading.Timer(_NOTICE_SECONDS, say, [notice])
