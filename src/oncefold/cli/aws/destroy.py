@@ -107,6 +107,4 @@ def _show(names: Names, remains: Remains, *, keep_data: bool) -> None:
     screen.grid(grid)
     screen.line()
     if remains.standing is not None:
-        screen.line(
-            "Events in the stream that are not folded yet go with it; see: oncefold aws status"
-        )
+        screen.line("Events in the stream that are not folded yet go with it; see: oncefold aws status")

@@ -25,7 +25,7 @@ Examples:
   # the scenarios, the false claims and the mutations; well below a minute
   oncefold lab model
 \b
-  # larger scenarios too: minutes, and some gigabytes of memory
+  # larger scenarios too: minutes, and half a gigabyte of memory
   oncefold lab model --large
 \b
   # what happens if ReduceLambda deletes deltas without their condition
@@ -82,7 +82,7 @@ def _one(trial: Trial, *, as_json: bool) -> bool:
         click.echo(json.dumps(_trial_document(trial, found), indent=2))
         return found.refuted is not None
     screen = Screen()
-    screen.line(f"{trial.name}: {trial.words}")
+    screen.line(f"{trial.name}: {trial.words}", "bold")
     if found.refuted is None:
         screen.line(f"NOTHING goes wrong in {words.many(found.states, 'state')}", "bold red")
         return False
@@ -93,8 +93,8 @@ def _one(trial: Trial, *, as_json: bool) -> bool:
 def _show_schedule(found: Checked, refuted: Refuted, screen: Screen) -> None:
     from oncefold.lab.model.naming import shards
 
-    screen.line(f"this is not so: {refuted.claim.words}", "yellow")
-    screen.line(f"a shortest schedule, after {words.many(found.states, 'state')}:")
+    screen.line(f"not so: {refuted.claim.words}", "yellow")
+    screen.line(f"a shortest schedule, found in {words.many(found.states, 'state')}:")
     for line in shards(found.scenario):
         screen.line(f"    {line}")
     for number, line in enumerate(refuted.schedule, 1):
@@ -165,8 +165,8 @@ def _show_trials(what: str, trials: Sequence[Trial], tried: dict[str, Checked], 
     for trial in trials:
         found = tried[trial.name]
         steps = "NONE" if found.refuted is None else words.many(len(found.refuted.schedule), "step")
-        not_so = "" if trial.claim.name == trial.name else f" (not {trial.claim.name})"
-        grid.add(trial.name, steps, words.number(found.states), trial.words + not_so)
+        breaks = "" if trial.claim.name == trial.name else f" (breaks: {trial.claim.name})"
+        grid.add(trial.name, steps, words.number(found.states), trial.words + breaks)
     screen.grid(grid)
 
 
