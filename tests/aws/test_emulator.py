@@ -13,8 +13,9 @@ from tests.tools.waiting import until
 
 
 def test_a_stack_of_tables_and_a_stream_is_there(stack: Names) -> None:
-    tables = client("dynamodb").list_tables()["TableNames"]
-    assert {stack.state_table, stack.reduce_table, stack.aggregate_table, stack.reject_table} <= set(tables)
+    pages = client("dynamodb").get_paginator("list_tables").paginate()
+    tables = {name for page in pages for name in page["TableNames"]}
+    assert {stack.state_table, stack.reduce_table, stack.aggregate_table, stack.reject_table} <= tables
     shards = client("kinesis").list_shards(StreamName=stack.stream)["Shards"]
     assert len(shards) == 2
 
