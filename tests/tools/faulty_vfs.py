@@ -13,8 +13,7 @@ that a store can be opened by the standard library's sqlite3 afterwards.
 """
 
 import random
-import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import count
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import apsw
+
+from oncefold.lab.disk.connection import ApswConnection
 
 SECTOR = 512
 """What a disk writes whole, bytes."""
@@ -119,45 +120,6 @@ class _File(apsw.VFSFile):
     def xTruncate(self, newsize: int) -> None:  # noqa: N802
         self.disk.step("truncate", self.file, newsize)
         super().xTruncate(newsize)
-
-
-class ApswConnection:
-    """An apsw connection with the face of the standard library's, down to its errors."""
-
-    def __init__(self, path: Path, vfs: str) -> None:
-        self._connection = _translated(lambda: apsw.Connection(str(path), vfs=vfs))
-        self.execute("PRAGMA locking_mode = EXCLUSIVE")
-
-    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> "_Rows":
-        return _translated(lambda: _Rows(self._connection.execute(sql, tuple(parameters)).fetchall()))
-
-    def close(self) -> None:
-        _translated(self._connection.close)
-
-
-class _Rows:
-    """The rows of a statement, all read."""
-
-    def __init__(self, rows: Iterable[Any]) -> None:
-        self._rows = iter(rows)
-
-    def fetchone(self) -> Any:
-        return next(self._rows, None)
-
-    def fetchall(self) -> list[Any]:
-        return list(self._rows)
-
-    def __iter__(self) -> Any:
-        return self._rows
-
-
-def _translated(action: Callable[[], Any]) -> Any:
-    try:
-        return action()
-    except apsw.Error as error:
-        raised = sqlite3.OperationalError(str(error))
-        raised.sqlite_errorcode = error.extendedresult
-        raise raised from error
 
 
 class Survival(Enum):

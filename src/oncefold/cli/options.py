@@ -86,6 +86,19 @@ def format_options(*forms: str) -> Callable[[Function], Function]:
     return add
 
 
+def depth_option(function: Function) -> Function:
+    """`--depth`: a number of levels, or all."""
+    return click.option(
+        "--depth",
+        "-d",
+        callback=number_or_all,
+        metavar="N|all",
+        default="1",
+        show_default=True,
+        help="How many levels below NODE to show.",
+    )(function)
+
+
 def limit_option(default: int, what: str) -> Callable[[Function], Function]:
     """`--limit`: a number, or all."""
     return click.option(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oncefold.cli import words
-from oncefold.cli.options import FORMATS, STATUS_WORDS, ask, format_options, number_or_all, store_option
+from oncefold.cli.options import FORMATS, STATUS_WORDS, ask, depth_option, format_options, store_option
 from oncefold.cli.output import Reply, plain_rows
 from oncefold.cli.screen import Grid, Screen
 
@@ -45,15 +45,7 @@ Sums have every digit; in JSON they are text, so that no reader makes floats of 
 @click.argument("node", default="")
 @store_option
 @click.option("--rollup", "-r", metavar="NAME", help="The tree; needed where there are several.")
-@click.option(
-    "--depth",
-    "-d",
-    callback=number_or_all,
-    metavar="N|all",
-    default="1",
-    show_default=True,
-    help="How many levels below NODE to show.",
-)
+@depth_option
 @click.option("--as-of", metavar="COMMIT|TIME", help="As it was at this commit, or at this time (RFC 3339).")
 @format_options(*FORMATS)
 def query(

@@ -62,15 +62,16 @@ def _show_wrong(wrong: WrongNode, found: Verification, screen: Screen) -> None:
     elif wrong.stored is None:
         screen.line("the store has no totals of this node")
     grid = Grid(["", "stored", "recomputed"], frozenset(["stored", "recomputed"]))
-    was, now = _cells(wrong.stored, found), _cells(wrong.recomputed, found)
+    was, now = (cells(amounts, len(found.scales)) for amounts in (wrong.stored, wrong.recomputed))
     for name, stored, recomputed in zip(["count", *found.scales], was, now, strict=True):
         grid.add(name, stored, recomputed)
     screen.grid(grid)
 
 
-def _cells(amounts: Amounts | None, found: Verification) -> list[str]:
+def cells(amounts: Amounts | None, measures: int) -> list[str]:
+    """Count and sums for a row of a table; empty where there are none."""
     if amounts is None:
-        return [""] * (1 + len(found.scales))
+        return [""] * (1 + measures)
     return [words.number(amounts.count), *map(words.number, amounts.sums.values())]
 
 
@@ -86,13 +87,14 @@ def _document(found: Verification) -> dict[str, Any]:
                 "rollup": row.rollup,
                 "path": row.path,
                 "fault": row.fault or None,
-                "stored": None if row.stored is None else _amounts(row.stored),
-                "recomputed": _amounts(row.recomputed),
+                "stored": None if row.stored is None else plain_amounts(row.stored),
+                "recomputed": plain_amounts(row.recomputed),
             }
             for row in found
         ],
     }
 
 
-def _amounts(amounts: Amounts) -> dict[str, Any]:
+def plain_amounts(amounts: Amounts) -> dict[str, Any]:
+    """Count and sums as a document has them."""
     return {"count": amounts.count, "sums": dict(amounts.sums)}

@@ -2,21 +2,9 @@
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
+from tests.aws.functions.stacks import PIPELINE
 
-RISK = parse_toml(
-    """
-    name = "risk"
-    [event]
-    key = "id"
-    version = "v"
-    delete = "gone"
-    [rollups]
-    risk = ["type", "desk"]
-    desks = ["desk"]
-    [measures]
-    value = { sum = "value", scale = 2 }
-    """
-)
+RISK = PIPELINE
 
 COUNTS = parse_toml(
     """

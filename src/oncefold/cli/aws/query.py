@@ -8,7 +8,7 @@ import click
 
 from oncefold.cli.aws.asking import STACK_STATUS_WORDS, ask, outbox_words
 from oncefold.cli.aws.options import stack_option
-from oncefold.cli.options import FORMATS, format_options, number_or_all
+from oncefold.cli.options import FORMATS, depth_option, format_options
 from oncefold.cli.output import Reply, plain_rows
 from oncefold.cli.query import show_tree
 
@@ -40,15 +40,7 @@ Totals lag behind the keys by the deltas in the outbox, of which the last line t
 @click.argument("node", default="")
 @stack_option
 @click.option("--rollup", "-r", metavar="NAME", help="The tree; needed where there are several.")
-@click.option(
-    "--depth",
-    "-d",
-    callback=number_or_all,
-    metavar="N|all",
-    default="1",
-    show_default=True,
-    help="How many levels below NODE to show.",
-)
+@depth_option
 @click.option("--exact", is_flag=True, help="Add the deltas in the outbox to the totals.")
 @format_options(*FORMATS)
 def query(

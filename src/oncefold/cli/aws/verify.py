@@ -13,6 +13,7 @@ from oncefold.cli.aws.options import stack_option
 from oncefold.cli.options import format_options
 from oncefold.cli.output import Reply
 from oncefold.cli.screen import Grid, Screen
+from oncefold.cli.verify import cells, plain_amounts
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from oncefold.aws.ask import StackQuestions
     from oncefold.aws.ask.answers import StackVerification, WrongTotal
     from oncefold.aws.names import Names
-    from oncefold.questions.answers import Amounts
 
 _SHOWN_UNDECIDED = 10
 
@@ -107,8 +107,8 @@ def _show_wrong(wrong: WrongTotal, found: StackVerification, screen: Screen) -> 
         screen.line("the table has no totals of this node")
     columns = ["stored", "pending", "recomputed"]
     grid = Grid(["", *columns], frozenset(columns))
-    cells = [_cells(amounts, found) for amounts in (wrong.stored, wrong.pending, wrong.recomputed)]
-    for name, *row in zip(["count", *found.scales], *cells, strict=True):
+    rows = [cells(amounts, len(found.scales)) for amounts in (wrong.stored, wrong.pending, wrong.recomputed)]
+    for name, *row in zip(["count", *found.scales], *rows, strict=True):
         grid.add(name, *row)
     screen.grid(grid)
 
@@ -121,12 +121,6 @@ def _show_undecided(found: StackVerification, screen: Screen) -> None:
     if len(found.undecided) > _SHOWN_UNDECIDED:
         screen.line("  ...; --format json lists all")
     screen.line("stop sending for as long as a reading takes, or give more --tries")
-
-
-def _cells(amounts: Amounts | None, found: StackVerification) -> list[str]:
-    if amounts is None:
-        return [""] * (1 + len(found.scales))
-    return [words.number(amounts.count), *map(words.number, amounts.sums.values())]
 
 
 def _document(found: StackVerification) -> dict[str, Any]:
@@ -144,15 +138,11 @@ def _document(found: StackVerification) -> dict[str, Any]:
                 "rollup": row.rollup,
                 "path": row.path,
                 "fault": row.fault or None,
-                "stored": None if row.stored is None else _amounts(row.stored),
-                "pending": _amounts(row.pending),
-                "recomputed": _amounts(row.recomputed),
+                "stored": None if row.stored is None else plain_amounts(row.stored),
+                "pending": plain_amounts(row.pending),
+                "recomputed": plain_amounts(row.recomputed),
             }
             for row in found
         ],
         "undecided": list(found.undecided),
     }
-
-
-def _amounts(amounts: Amounts) -> dict[str, Any]:
-    return {"count": amounts.count, "sums": dict(amounts.sums)}
