@@ -26,7 +26,7 @@ CLEAR = "\x1b[2J"
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in ("ONCEFOLD_STORE", "ONCEFOLD_STACK"):
+    for name in ("ONCEFOLD_STORE", "ONCEFOLD_STACK", "ONCEFOLD_URL"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     return tmp_path / "shop.db"

@@ -152,3 +152,79 @@ def test_a_pipe_given_as_a_path(tmp_path: Path) -> None:
         close()
         blocks = list(Sources([f"/dev/fd/{descriptor}"]).blocks())
     assert records_of(blocks) == [(0, b"1\n")]
+
+
+# Named pipes
+
+
+def _told(sources: Sources) -> tuple[list[Block | Finding], threading.Thread]:
+    """What the sources give, gathered by a thread that has begun."""
+    given: list[Block | Finding] = []
+    thread = threading.Thread(target=lambda: given.extend(_each(sources.blocks(), given)))
+    thread.start()
+    return given, thread
+
+
+def _each(items: Iterator[Block | Finding], into: list[Block | Finding]) -> Iterator[Block | Finding]:
+    for item in items:
+        into.append(item)
+    yield from ()
+
+
+def _until(condition: Callable[[], object]) -> None:
+    for _ in range(3_000):
+        if condition():
+            return
+        threading.Event().wait(0.01)
+    raise AssertionError("it takes too long")
+
+
+def test_a_writer_that_is_late_is_waited_for_and_that_is_told(tmp_path: Path) -> None:
+    os.mkfifo(fifo := tmp_path / "fifo")
+    given, thread = _told(Sources([str(fifo)]))
+    _until(lambda: given)
+    assert given == [Finding(str(fifo), "waiting", f"{fifo}: waiting for a writer of this pipe")]
+    with fifo.open("wb") as writing:
+        writing.write(b"1\n2\n")
+    thread.join(30)
+    assert not thread.is_alive()
+    assert records_of(given[1:]) == [(0, b"12")] or b"".join(raw for _, raw in records_of(given[1:])) == b"1\n2\n"
+
+
+def test_a_writer_that_is_there_is_no_news(tmp_path: Path) -> None:
+    os.mkfifo(fifo := tmp_path / "fifo")
+    writer = threading.Thread(target=lambda: fifo.write_bytes(LINES))
+    writer.start()
+    given = list(Sources([str(fifo)]).blocks())
+    writer.join()
+    assert all(isinstance(item, TextBlock) for item in given)
+
+
+def test_a_writer_that_says_nothing_ends_it(tmp_path: Path) -> None:
+    os.mkfifo(fifo := tmp_path / "fifo")
+    given, thread = _told(Sources([str(fifo)]))
+    _until(lambda: given)
+    fifo.open("wb").close()
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_waiting_for_a_writer_ends_with_a_stop_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    os.mkfifo(fifo := tmp_path / "fifo")
+    stop = threading.Event()
+    before = len(os.listdir("/dev/fd"))
+    given, thread = _told(Sources([str(fifo)], None, None, RealWaiting(stop)))
+    _until(lambda: given)
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
+    _until(lambda: not any(other.name == f"opening {fifo}" for other in threading.enumerate()))
+    assert len(os.listdir("/dev/fd")) == before
+
+
+def test_a_pipe_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+    os.mkfifo(fifo := tmp_path / "fifo")
+    sources = Sources([str(fifo)])
+    fifo.unlink()
+    with pytest.raises(SourceError, match="it cannot be read: No such file"):
+        list(sources.blocks())

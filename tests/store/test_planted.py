@@ -54,6 +54,7 @@ def needed_changes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def what_a_failed_sync_left_is_built_upon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "empty_wal", lambda connection: True)
+    monkeypatch.setattr(writer, "renew_log", lambda *rest: None)
 
 
 PLANTED: list[tuple[Plant, Callable[[Path], None]]] = [

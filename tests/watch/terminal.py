@@ -33,7 +33,7 @@ class Terminal:
         self._own, its = pty.openpty()
         self.resize(lines, columns)
         self.attributes = termios.tcgetattr(its)
-        left_out = {"COLUMNS", "LINES", "NO_COLOR", "ONCEFOLD_STORE", "ONCEFOLD_STACK"}
+        left_out = {"COLUMNS", "LINES", "NO_COLOR", "ONCEFOLD_STORE", "ONCEFOLD_STACK", "ONCEFOLD_URL"}
         environment = {name: value for name, value in os.environ.items() if name not in left_out}
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START, *map(str, arguments)],

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import closing
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,14 +18,10 @@ from oncefold.pipeline_file import load_pipeline
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rich.table import Table
-
     from oncefold.cli.sample import Reading
+    from oncefold.cli.screen import Grid
     from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
     from oncefold.core.event import Event
-
-PLAIN_WIDTH = 160
-"""Columns of a table that goes to a file or a pipe."""
 
 EXAMPLE = """\
 # A pipeline: what an event is, which trees it is counted in, and which sums are kept.
@@ -209,19 +205,16 @@ def _measure_words(measure: Measure) -> str:
 
 def _show_sample(pipeline: Pipeline, sample: str, rows: int, form: str | None, delimiter: str | None) -> int:
     """Print how the first events are read; the number of those that were."""
-    from rich.console import Console
-
     from oncefold.cli.sample import first_records, readings
+    from oncefold.cli.screen import Screen
 
     with closing(first_records(sample, rows, form, delimiter)) as records:
         found = list(readings(records, pipeline))
     read = sum(reading.event is not None for reading in found)
     click.echo()
     if found:
-        console = Console(file=sys.stdout)
-        if not console.is_terminal:
-            console.width = PLAIN_WIDTH
-        console.print(_table(pipeline, found))
+        Screen().grid(_grid(pipeline, found))
+        click.echo()
     click.echo(_verdict(sample, read, len(found)))
     return read
 
@@ -234,21 +227,19 @@ def _verdict(sample: str, read: int, found: int) -> str:
     return f"{read} of the first {found} events of {sample} can be read{rejected}."
 
 
-def _table(pipeline: Pipeline, found: Sequence[Reading]) -> Table:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
+def _grid(pipeline: Pipeline, found: Sequence[Reading]) -> Grid:
+    """A row for each record, and further ones where it has several leaves or measures."""
+    from oncefold.cli.screen import Grid
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("line", justify="right")
-    for heading in ("key", "version", "leaf", "measures", "time"):
-        table.add_column(heading, overflow="fold")
+    grid = Grid(["line", "key", "version", "leaf", "measures", "time"], frozenset(["line"]))
     for reading in found:
         if reading.event is None:
-            table.add_row(str(reading.line), Text("rejected", "red"), "", Text(_printable(reading.reason)))
-        else:
-            table.add_row(str(reading.line), *map(Text, _cells(pipeline, reading.event)))
-    return table
+            grid.add(str(reading.line), "rejected", "", _printable(reading.reason), "", "")
+            continue
+        columns = (text.split("\n") for text in (str(reading.line), *_cells(pipeline, reading.event)))
+        for cells in zip_longest(*columns, fillvalue=""):
+            grid.add(*cells)
+    return grid
 
 
 def _cells(pipeline: Pipeline, event: Event) -> tuple[str, str, str, str, str]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from oncefold.cli import words
 from oncefold.cli.options import FORMATS, ask, format_options, limit_option, store_option
-from oncefold.cli.output import Reply, plain_rows
+from oncefold.cli.output import Reply
 from oncefold.cli.screen import Grid, Screen
 
 if TYPE_CHECKING:
@@ -51,11 +52,14 @@ def explain(
     output: Path | None,
 ) -> None:
     """Show the keys that count in NODE: how many, their sum, and each with its version, leaf and values."""
+    from oncefold.questions import documents
+
     with ask(store) as questions:
         found = questions.explain(node, rollup=rollup, limit=limit)
         versions = questions.pipeline.version is not None
     rest = "" if found.complete else left_out(found)
-    reply = Reply(lambda screen: _show(found, screen, versions=versions), lambda: _document(found), found, rest)
+    document = partial(documents.explanation, found)
+    reply = Reply(lambda screen: _show(found, screen, versions=versions), document, found, rest)
     reply.write(form, output)
     if found.complete and not found.adds_up:
         context.exit(1)
@@ -98,17 +102,3 @@ def _verdict(found: Explanation) -> str:
 def left_out(found: CountedKeys) -> str:
     """How many keys there are beyond those listed."""
     return f"{len(found):,} of {words.many(found.count, 'key')} are listed; --limit all lists every one"
-
-
-def _document(found: Explanation) -> dict[str, Any]:
-    return {
-        "commit": found.commit.number,
-        "commit_time": found.commit.time_text,
-        "rollup": found.rollup,
-        "path": found.path,
-        "count": found.count,
-        "sums": dict(found.sums),
-        "complete": found.complete,
-        "adds_up": found.adds_up if found.complete else None,
-        "rows": list(plain_rows(found, "commit")),
-    }

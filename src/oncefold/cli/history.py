@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import click
 
 from oncefold.cli import words
 from oncefold.cli.options import FORMATS, STATUS_WORDS, ask, format_options, store_option
-from oncefold.cli.output import Reply, plain_rows
+from oncefold.cli.output import Reply
 from oncefold.cli.screen import Grid, Screen
 
 if TYPE_CHECKING:
@@ -40,10 +41,13 @@ Examples:
 @format_options(*FORMATS)
 def history(key: str, store: Path, every: bool, form: str | None, output: Path | None) -> None:  # noqa: FBT001
     """Show every version of KEY that was accepted, oldest first, and the one that stands."""
+    from oncefold.questions import documents
+
     with ask(store) as questions:
         found = questions.history(key, every=every)
         versions = questions.pipeline.version is not None
-    reply = Reply(lambda screen: _show(found, screen, versions=versions, every=every), lambda: _document(found), found)
+    document = partial(documents.history, found)
+    reply = Reply(lambda screen: _show(found, screen, versions=versions, every=every), document, found)
     reply.write(form, output)
 
 
@@ -83,19 +87,3 @@ def _leaf(row: Arrival) -> str:
     if row.leaf is not None:
         return words.node(row.leaf)
     return "(delete)" if row.known else "(forgotten)"
-
-
-def _document(found: History) -> dict[str, Any]:
-    return {
-        "commit": found.commit.number,
-        "commit_time": found.commit.time_text,
-        "key": found.key,
-        "stands": {
-            "deleted": found.stands.deleted,
-            "version": found.stands.version_text or None,
-            "leaf": found.stands.leaf,
-            "values": dict(found.stands.values),
-        },
-        "forgotten_to": None if found.forgotten_to is None else found.forgotten_to.number,
-        "rows": list(plain_rows(found, "key")),
-    }

@@ -28,7 +28,10 @@ SECTIONS = (
     ),
     Section(
         "Run",
-        (Lazy("run", "oncefold.cli.run:run", "Fold events into a store, each exactly once."),),
+        (
+            Lazy("run", "oncefold.cli.run:run", "Fold events into a store, each exactly once."),
+            Lazy("serve", "oncefold.cli.serve:serve", "Take events over HTTP; totals, a dashboard and metrics."),
+        ),
     ),
     Section(
         "Ask",
@@ -36,9 +39,9 @@ SECTIONS = (
             Lazy("query", "oncefold.cli.query:query", "Totals of a node and what lies below it, now or in the past."),
             Lazy("explain", "oncefold.cli.explain:explain", "The keys behind a total."),
             Lazy("history", "oncefold.cli.history:history", "Everything that was accepted for a key."),
-            Lazy("watch", "oncefold.cli.watch:watch", "Totals as they move, of a store or of a stack on AWS."),
+            Lazy("watch", "oncefold.cli.watch:watch", "Totals as they move: of a store, a server, a stack."),
             Lazy("status", "oncefold.cli.status:status", "Positions, counts and freshness of a store."),
-            Lazy("rejects", "oncefold.cli.rejects:rejects", "Events that could not be read: list, redrive."),
+            Lazy("rejects", "oncefold.cli.rejects:rejects", "Events that could not be read: list, redrive, discard."),
             Lazy("conflicts", "oncefold.cli.rejects:conflicts", "Events of one key and version that contradict."),
             Lazy("verify", "oncefold.cli.verify:verify", "Recompute every total and compare."),
         ),

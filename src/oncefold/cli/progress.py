@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
+from oncefold.cli.words import size
 from oncefold.core.fold import Outcome
 
 if TYPE_CHECKING:
@@ -169,16 +170,6 @@ def compact(number: float) -> str:
             return f"{number:.3g}{unit}"
         number /= 1_000
     return f"{number:.3g} G"
-
-
-def size(number: int) -> str:
-    """Bytes as a person reads them: `1.3 GB`."""
-    amount = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1_000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1_000
-    return f"{amount:.1f} TB"
 
 
 def _many(number: int, word: str) -> str:

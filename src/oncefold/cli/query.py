@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from oncefold.cli import words
 from oncefold.cli.options import FORMATS, STATUS_WORDS, ask, depth_option, format_options, store_option
-from oncefold.cli.output import Reply, plain_rows
+from oncefold.cli.output import Reply
 from oncefold.cli.screen import Grid, Screen
 
 if TYPE_CHECKING:
@@ -58,9 +58,11 @@ def query(
     output: Path | None,
 ) -> None:
     """Show the exact totals of NODE and of what lies below it, now or at an earlier commit."""
+    from oncefold.questions import documents
+
     with ask(store) as questions:
         totals = questions.query(node, rollup=rollup, depth=depth, as_of=as_of)
-    Reply(lambda screen: show_tree(totals, _footer(totals), screen), lambda: _document(totals), totals).write(
+    Reply(lambda screen: show_tree(totals, _footer(totals), screen), lambda: documents.totals(totals), totals).write(
         form, output
     )
 
@@ -86,13 +88,3 @@ def _footer(totals: Totals) -> str:
     age = totals.commit.time - totals.newest_event
     relation = "before" if totals.newest_event <= totals.commit.time else "after"
     return f"{footer}; newest event {totals.newest_event_text}, {words.span(age)} {relation} it"
-
-
-def _document(totals: Totals) -> dict[str, Any]:
-    return {
-        "commit": totals.commit.number,
-        "commit_time": totals.commit.time_text,
-        "newest_event": totals.newest_event_text,
-        "rollup": totals.rollup,
-        "rows": list(plain_rows(totals, "commit", "rollup")),
-    }

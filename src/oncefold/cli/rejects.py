@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
 from oncefold.cli import words
 from oncefold.cli.lazy import Lazy, LazyGroup, Section
 from oncefold.cli.options import FORMATS, STATUS_WORDS, ask, format_options, limit_option, store_option
-from oncefold.cli.output import Reply, plain_rows
+from oncefold.cli.output import Reply
 from oncefold.cli.screen import Grid, Screen
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ _SECTIONS = (
         (
             Lazy("list", "oncefold.cli.rejects:list_rejects", "Show the reject list (also without a command)."),
             Lazy("redrive", "oncefold.cli.redrive:redrive", "Read rejected events again, after a fix."),
+            Lazy("discard", "oncefold.cli.discard:discard", "Take rejected events off the list for good."),
         ),
     ),
 )
@@ -36,7 +37,8 @@ _GROUP_EPILOG = """\b
 Examples:
   oncefold rejects --store risk.db
   oncefold rejects list --limit all --raw --store risk.db
-  oncefold rejects redrive pipeline.toml --store risk.db"""
+  oncefold rejects redrive pipeline.toml --store risk.db
+  oncefold rejects discard 17 18 --store risk.db"""
 
 _LIST_EPILOG = f"""\b
 Examples:
@@ -65,7 +67,7 @@ delete above a live event, then the greater labels, then the greater values.
 
 @click.group(cls=LazyGroup, sections=_SECTIONS, default="list", epilog=_GROUP_EPILOG)
 def rejects() -> None:
-    """Events that could not be read: list them, and read them again after a fix."""
+    """Events that could not be read: list them, read them again after a fix, or discard them."""
 
 
 @click.command("list", epilog=_LIST_EPILOG)
@@ -75,10 +77,12 @@ def rejects() -> None:
 @format_options(*FORMATS)
 def list_rejects(store: Path, limit: int | None, raw: bool, form: str | None, output: Path | None) -> None:  # noqa: FBT001
     """Show the events that could not be read: where each stood, why, and what it looks like."""
+    from oncefold.questions import documents
+
     with ask(store) as questions:
         found = questions.rejects(limit)
     rest = left_out(found, "rejected event")
-    reply = Reply(lambda screen: _show_rejects(found, screen, raw=raw), lambda: _document(found), found, rest)
+    reply = Reply(lambda screen: _show_rejects(found, screen, raw=raw), lambda: documents.listed(found), found, rest)
     reply.write(form, output)
 
 
@@ -104,10 +108,14 @@ def _event(row: RejectedEvent, *, raw: bool) -> str:
 @format_options(*FORMATS)
 def conflicts(store: Path, limit: int | None, form: str | None, output: Path | None) -> None:
     """Show events of one key and version that contradict each other: which one counts, and the other."""
+    from oncefold.questions import documents
+
     with ask(store) as questions:
         found = questions.conflicts(limit)
     rest = left_out(found, "conflict")
-    Reply(lambda screen: _show_conflicts(found, screen), lambda: _document(found), found, rest).write(form, output)
+    Reply(lambda screen: _show_conflicts(found, screen), lambda: documents.listed(found), found, rest).write(
+        form, output
+    )
 
 
 def _show_conflicts(found: Conflicts, screen: Screen) -> None:
@@ -154,12 +162,3 @@ def left_out(found: Listed, noun: str) -> str:
     if len(found) >= found.total:
         return ""
     return f"{len(found):,} of {words.many(found.total, noun)} are listed; --limit all lists every one"
-
-
-def _document(found: Rejects | Conflicts) -> dict[str, Any]:
-    return {
-        "commit": found.commit.number,
-        "commit_time": found.commit.time_text,
-        "total": found.total,
-        "rows": list(plain_rows(found)),
-    }

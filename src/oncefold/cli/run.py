@@ -96,7 +96,7 @@ def run(  # noqa: PLR0913
     if not path.exists():
         Sources(sources, options)  # a mistyped source leaves no empty store behind
     stop = Stop()
-    with Session.open(path, definition, retention=_retention(retention)) as session:
+    with Session.open(path, definition, retention=retention_of(retention)) as session:
         found = Sources(sources, options, session.positions, RealWaiting(stop.event))
         warm_up(reporter.say)
         with stop.on_signals(), reporter.running(found.total_bytes, stop.event.is_set):
@@ -144,8 +144,8 @@ def _command(context: click.Context) -> str:
     return shlex.join(words + options)
 
 
-def _retention(text: str | None) -> Retention | None:
-    """Raises OncefoldError for a text that is no length of time."""
+def retention_of(text: str | None) -> Retention | None:
+    """The value of `--retention`. Raises OncefoldError for a text that is no length of time."""
     from oncefold.core.timestamps import duration
 
     if text is None:

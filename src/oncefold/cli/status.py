@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -36,9 +36,11 @@ Examples:
 @format_options("table", "json")
 def status(store: Path, form: str | None, output: Path | None) -> None:
     """Show a store as a whole: positions and lag of its sources, what became of the events, freshness, size."""
+    from oncefold.questions import documents
+
     with ask(store) as questions:
         found = questions.status()
-    Reply(lambda screen: _show(found, screen), lambda: _document(found)).write(form, output)
+    Reply(lambda screen: _show(found, screen), lambda: documents.status(found)).write(form, output)
 
 
 def _show(found: Overview, screen: Screen) -> None:
@@ -48,7 +50,7 @@ def _show(found: Overview, screen: Screen) -> None:
         ("newest event", _freshness(found)),
         ("keys", f"{found.live:,} counted, {found.keys:,} ever met; {words.many(found.nodes, 'node')}"),
         ("events", _events(found)),
-        ("rejects", _listed(found.rejects, "oncefold rejects")),
+        ("rejects", _listed(found.rejects, "oncefold rejects") + _discarded(found.discarded)),
         ("conflicts", _listed(found.conflicts, "oncefold conflicts")),
         ("the past", f"{_retention(found.retention)}; it can be asked back to {words.commit(found.oldest)}"),
     ]
@@ -75,6 +77,10 @@ def _events(found: Overview) -> str:
 
 def _listed(count: int, command: str) -> str:
     return f"{count:,}" + (f"; see: {command}" if count else "")
+
+
+def _discarded(count: int) -> str:
+    return f"; {count:,} discarded so far" if count else ""
 
 
 def _retention(retention: timedelta | None) -> str:
@@ -113,35 +119,3 @@ def _lag(row: SourceProgress) -> str:
     if row.lag_bytes is not None:
         return "none" if row.lag_bytes == 0 else words.size(row.lag_bytes)
     return "the file is gone" if row.file_bytes is None and row.kind in {"text", "table"} else ""
-
-
-def _shard(row: SourceProgress) -> dict[str, Any]:
-    """What only a stream's shard has."""
-    if row.sequence is None:
-        return {}
-    return {"sequence": row.sequence, "lag_seconds": row.lag_seconds, "closed": row.closed}
-
-
-def _document(found: Overview) -> dict[str, Any]:
-    return {
-        "commit": found.commit.number,
-        "commit_time": found.commit.time_text,
-        "store": found.path,
-        "pipeline": found.pipeline,
-        "fingerprint": found.fingerprint,
-        "format": found.format,
-        "created": found.created.isoformat(),
-        "file_bytes": found.file_bytes,
-        "newest_event": found.newest_event_text,
-        "behind_seconds": None if found.behind is None else found.behind.total_seconds(),
-        "keys": found.keys,
-        "live": found.live,
-        "nodes": found.nodes,
-        "events": found.events,
-        "counts": dict(found.counts),
-        "rejects": found.rejects,
-        "conflicts": found.conflicts,
-        "retention_seconds": None if found.retention is None else found.retention.total_seconds(),
-        "oldest_commit": found.oldest.number,
-        "sources": [{**cells, **_shard(row)} for cells, row in zip(found.to_dicts(), found, strict=True)],
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -37,9 +37,11 @@ Exit status: 0 every total is exact, 1 some are wrong, 2 the store cannot be rea
 @click.pass_context
 def verify(context: click.Context, store: Path, form: str | None, output: Path | None) -> None:
     """Recompute every total from the keys and compare; name the first wrong node."""
+    from oncefold.questions import documents
+
     with ask(store) as questions:
         found = questions.verify()
-    Reply(lambda screen: _show(found, screen), lambda: _document(found)).write(form, output)
+    Reply(lambda screen: _show(found, screen), lambda: documents.verification(found)).write(form, output)
     if not found.exact:
         context.exit(1)
 
@@ -73,28 +75,3 @@ def cells(amounts: Amounts | None, measures: int) -> list[str]:
     if amounts is None:
         return [""] * (1 + measures)
     return [words.number(amounts.count), *map(words.number, amounts.sums.values())]
-
-
-def _document(found: Verification) -> dict[str, Any]:
-    return {
-        "commit": found.commit.number,
-        "commit_time": found.commit.time_text,
-        "exact": found.exact,
-        "nodes": found.nodes,
-        "keys": found.keys,
-        "wrong": [
-            {
-                "rollup": row.rollup,
-                "path": row.path,
-                "fault": row.fault or None,
-                "stored": None if row.stored is None else plain_amounts(row.stored),
-                "recomputed": plain_amounts(row.recomputed),
-            }
-            for row in found
-        ],
-    }
-
-
-def plain_amounts(amounts: Amounts) -> dict[str, Any]:
-    """Count and sums as a document has them."""
-    return {"count": amounts.count, "sums": dict(amounts.sums)}

@@ -1,8 +1,9 @@
-"""`oncefold watch`: totals as they move, on a terminal, as lines, or as JSON for programs."""
+"""`oncefold watch`: totals of a store, a server or a stack as they move, on a terminal, as lines, or as JSON."""
 
 from __future__ import annotations
 
 import json
+import os
 import select
 import sys
 import time
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
     from oncefold.watch.watching import Seen, Watching
 
 _STACK_VARIABLE = "ONCEFOLD_STACK"
+_URL_VARIABLE = "ONCEFOLD_URL"
+_TOKEN_VARIABLES = ("ONCEFOLD_READ_TOKEN", "ONCEFOLD_ADMIN_TOKEN")
+_SCHEMES = ("http://", "https://")
+_PLACES = {"store": ("--store", STORE_VARIABLE), "stack": ("--aws", _STACK_VARIABLE), "url": ("--url", _URL_VARIABLE)}
+"""Where totals can be: the option and the environment variable that name it."""
 
 _EPILOG = """\b
 Examples:
@@ -32,6 +38,10 @@ Examples:
 \b
   # one node and its children, once a second
   oncefold watch Delta/FXSpot --depth 1 --every 1 --store risk.db
+\b
+  # a server, and one node of it; it need not run yet, and may be started again
+  oncefold watch http://127.0.0.1:8321 Delta/FXSpot
+  oncefold watch https://totals.example.com --token-file token
 \b
   # a stack on AWS
   oncefold watch --aws oncefold-risk
@@ -42,20 +52,24 @@ Examples:
 NODE is labels joined by /, the root if left out. On a terminal the numbers that changed since the last look are
 highlighted, and q or Ctrl-C ends it; elsewhere each look at which totals had changed is written as plain lines, nodes
 that changed marked with *. Events per second are the mean of five seconds; on AWS nothing counts events exactly,
-so keys and pending deltas are shown instead. A look at a store costs next to nothing while nothing is committed; a
-look at a stack reads, and is paid for.
+so keys and pending deltas are shown instead. A look at a store or a server costs next to nothing while nothing is
+committed; a look at a stack reads, and is paid for. A server's token comes from --token-file (a line with a token, or
+the server's own file), ONCEFOLD_READ_TOKEN or ONCEFOLD_ADMIN_TOKEN.
 
 \b
 Exit status: 0 ended by q, Ctrl-C or after --looks; 1 in all of --looks there was nothing to see yet;
-2 the question is wrong, or the store or AWS cannot be read."""
+2 the question is wrong, or the store, the server or AWS cannot be read."""
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("node", default="")
+@click.argument("words", nargs=-1, metavar="[URL] [NODE]")
 @click.option("--store", "-s", type=click.Path(path_type=Path), envvar=STORE_VARIABLE, show_envvar=True,
               help="The store file; it need not exist yet.  [default: the only *.db in this folder]")  # fmt: skip
 @click.option("--aws", "stack", metavar="STACK", envvar=_STACK_VARIABLE, show_envvar=True,
               help="A stack on AWS instead.")  # fmt: skip
+@click.option("--url", metavar="URL", envvar=_URL_VARIABLE, show_envvar=True,
+              help="A server instead; the same as URL before NODE.")  # fmt: skip
+@click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE", help="The token for a server.")
 @click.option("--rollup", "-r", metavar="NAME", help="The tree; needed where there are several.")
 @click.option("--depth", "-d", callback=number_or_all, metavar="N|all", default="all", show_default=True,
               help="How many levels below NODE to show.")  # fmt: skip
@@ -63,21 +77,28 @@ Exit status: 0 ended by q, Ctrl-C or after --looks; 1 in all of --looks there wa
               help="Time between two looks.")  # fmt: skip
 @click.option("--looks", type=click.IntRange(min=1), metavar="N", help="End after so many looks.")
 @click.option("--json", "as_json", is_flag=True, help="Write a JSON object, a line each, where totals changed.")
-def watch(
-    node: str,
+def watch(  # noqa: PLR0913 - an option each
+    *,
+    words: tuple[str, ...],
     store: Path | None,
     stack: str | None,
+    url: str | None,
+    token_file: Path | None,
     rollup: str | None,
     depth: int | None,
     every: float,
     looks: int | None,
-    as_json: bool,  # noqa: FBT001
+    as_json: bool,
 ) -> None:
     """Watch the totals of NODE and of what lies below it move, while something else folds events."""
     from oncefold.watch.looks import Watched
     from oncefold.watch.watching import Watching
 
-    source = _source(store, stack, Watched(node, rollup, depth))
+    typed_url, node = _url_and_node(words)
+    place, where = _place({"store": store, "stack": stack, "url": typed_url or url}, typed_url)
+    if token_file is not None and place != "url":
+        raise OncefoldError("--token-file is for a server; name it by its URL")
+    source = _source(place, where, Watched(node, rollup, depth), token_file)
     watching = Watching(source, time.monotonic)
     try:
         seen = _watch(watching, every, looks, as_json=as_json)
@@ -87,20 +108,48 @@ def watch(
         click.get_current_context().exit(1)
 
 
-def _source(store: Path | None, stack: str | None, watched: Watched) -> Source:
-    """What is meant: the option that was given, else what the environment names, else the only store here."""
-    if store is not None and stack is not None:
-        context = click.get_current_context()
-        typed = [context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in ("store", "stack")]
-        if typed[0] == typed[1]:
-            named = "--store and --aws" if typed[0] else f"{STORE_VARIABLE} and {_STACK_VARIABLE} (environment)"
-            raise OncefoldError(f"which? {named} name a store and a stack; give one of --store and --aws")
-        store, stack = (store, None) if typed[0] else (None, stack)
-    if stack is not None:
-        return _stack_source(stack, watched)
+def _url_and_node(words: tuple[str, ...]) -> tuple[str | None, str]:
+    """A URL is no node: between two slashes there would be a label."""
+    url = words[0] if words and words[0].lower().startswith(_SCHEMES) else None
+    nodes = words if url is None else words[1:]
+    if len(nodes) > 1:
+        raise click.UsageError(f"one NODE can be watched, and here are {len(nodes)}: {' '.join(nodes)}")
+    return url, nodes[0] if nodes else ""
+
+
+def _place(named: dict[str, Path | str | None], typed_url: str | None) -> tuple[str, Path | str | None]:
+    """Where the totals are: what was typed, else what the environment names, else the only store here."""
+    source_of = click.get_current_context().get_parameter_source
+    given = [place for place, where in named.items() if where is not None]
+    typed = [place for place in given if source_of(place) is ParameterSource.COMMANDLINE]
+    if typed_url is not None and "url" not in typed:
+        typed.append("url")
+    meant = typed or given
+    if len(meant) > 1:
+        options = ", ".join(_PLACES[place][0 if typed else 1] for place in meant)
+        environment = "" if typed else " (environment)"
+        raise OncefoldError(f"which? {options}{environment} name several places; give one of --store, --aws and --url")
+    return (meant[0], named[meant[0]]) if meant else ("store", None)
+
+
+def _source(place: str, where: Path | str | None, watched: Watched, token_file: Path | None) -> Source:
+    if place == "stack":
+        return _stack_source(str(where), watched)
+    if place == "url":
+        return _server_source(str(where), watched, token_file)
     from oncefold.watch.store import StoreSource
 
-    return StoreSource(find_store(store), watched)
+    return StoreSource(find_store(None if where is None else Path(where)), watched)
+
+
+def _server_source(url: str, watched: Watched, token_file: Path | None) -> Source:
+    from oncefold.serve.operations.tokens import reading_token
+    from oncefold.watch.client import Client, address_of
+    from oncefold.watch.server import ServerSource
+
+    variables = (os.environ.get(name) for name in _TOKEN_VARIABLES)
+    token = reading_token(token_file) if token_file is not None else next(filter(None, variables), None)
+    return ServerSource(Client(address_of(url), token), watched)
 
 
 def _stack_source(stack: str, watched: Watched) -> Source:

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from oncefold.cli import words
-from oncefold.cli.output import plain_rows
 from oncefold.cli.screen import Grid, Screen
 from oncefold.watch.looks import StackMoment, StoreMoment
 
@@ -97,6 +96,8 @@ def show_block(seen: Seen, look: Look, screen: Screen) -> None:
 
 def document(seen: Seen, look: Look) -> dict[str, Any]:
     """One look for programs: what `oncefold query --format json` says, and what changed."""
+    from oncefold.questions.forms import plain_rows
+
     return {
         **_moment_document(look.moment, seen.rate),
         "rollup": look.tree.rollup,

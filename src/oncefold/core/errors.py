@@ -27,3 +27,7 @@ class StoreLockedError(StoreError):
 
 class QuestionError(OncefoldError):
     """A question names a node, key, rollup or commit that does not exist."""
+
+
+class IllFormedQuestionError(QuestionError):
+    """A question cannot be read, whatever there is; write it otherwise."""

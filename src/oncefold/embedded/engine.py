@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from oncefold.columnar.batch import NO_TIME, Batch
+from oncefold.columnar.batch import NO_TIME, Batch, UInt8s
 from oncefold.columnar.changelog import ChangeLog
 from oncefold.columnar.keyed import Clash, KeyedState, nothing_accumulated, with_places
 from oncefold.columnar.tree import Trees
@@ -105,6 +105,14 @@ class Engine:
     def pending_bytes(self) -> int:
         """Bytes of new keys, rejects and conflicts since the last commit was taken."""
         return self._pending.size
+
+    @property
+    def pending_outcomes(self) -> UInt8s:
+        """What became of each event folded since the last commit was taken, in order, rejects left out.
+
+        Values of Outcome; valid until the next fold.
+        """
+        return self._pending.log.changes().outcome
 
     @property
     def has_pending(self) -> bool:

@@ -68,18 +68,39 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class _Decoded:
+class Decoded:
+    """A block that waits to be folded."""
+
     batch: Batch
     oversize: list[Reject]
-    position: SourcePosition
+    """Records that were too long to be in the batch."""
+    position: SourcePosition | None
     consumed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """A commit that the store made durable."""
+
+    seq: int
+    commit: Commit
+    """Its columns are valid until the next commit is taken."""
+    seconds: float
+    """How long the store took."""
 
 
 class Committer:
     """Hands commits to the store in the background, one at a time and in order."""
 
-    def __init__(self, store: Store, engine: Engine, progress: Progress) -> None:
-        self._store, self._engine, self._progress = store, engine, progress
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        progress: Progress,
+        on_end: Callable[[Durable | None], None] = lambda _: None,
+    ) -> None:
+        """`on_end` is called in the committing thread after each commit, with None if it failed; it raises nothing."""
+        self._store, self._engine, self._progress, self._on_end = store, engine, progress, on_end
         self._pool = ThreadPoolExecutor(1, "oncefold-commit")
         self._under_way: Future[int] | None = None
         self.last_seconds = 0.0
@@ -99,9 +120,14 @@ class Committer:
                 self._under_way = self._pool.submit(self._commit, self._engine.take_commit())
 
     def _commit(self, commit: Commit) -> int:
+        durable = None
         began = time.monotonic()
-        seq = self._store.commit(commit)
-        self.last_seconds = time.monotonic() - began
+        try:
+            seq = self._store.commit(commit)
+            self.last_seconds = time.monotonic() - began
+            durable = Durable(seq, commit, self.last_seconds)
+        finally:
+            self._on_end(durable)
         return seq
 
     def wait(self) -> None:
@@ -150,16 +176,17 @@ def run(
     since: float | None = None
     with (
         Committer(store, engine, progress) as committer,
-        closing(ReadAhead(_decoded(decoder, blocks), DECODED_AHEAD, IDLE_SECONDS, stop)) as items,
+        closing(ReadAhead(decoded(decoder, blocks), DECODED_AHEAD, IDLE_SECONDS, stop)) as items,
     ):
         for item in _finishing(items, committer):
             if isinstance(item, Finding):
                 progress.findings.append(item)
             elif not isinstance(item, Idle):
-                _fold(engine, item, progress)
+                progress.counts.update(fold(engine, item))
+                progress.consumed_bytes += item.consumed_bytes
                 since = monotonic() if since is None else since
             waited = None if since is None else monotonic() - since
-            if _due(engine, committer, waited, idle=isinstance(item, Idle)):
+            if due(engine, committer, waited, idle=isinstance(item, Idle)):
                 committer.begin()
                 since = None
             on_progress(progress)
@@ -177,7 +204,8 @@ def _finishing(items: Iterable[_Item], committer: Committer) -> Iterator[_Item]:
         raise
 
 
-def _due(engine: Engine, committer: Committer, waited: float | None, *, idle: bool) -> bool:
+def due(engine: Engine, committer: Committer, waited: float | None, *, idle: bool) -> bool:
+    """Whether a commit should begin; `waited` is how long the oldest folded record waits, None if there is none."""
     free = committer.is_free()
     if waited is None:
         return False
@@ -186,17 +214,17 @@ def _due(engine: Engine, committer: Committer, waited: float | None, *, idle: bo
     return free and (idle or waited >= max(COMMIT_SECONDS, COMMIT_PACE * committer.last_seconds))
 
 
-def _decoded(decoder: BlockDecoder, blocks: Iterable[Block | Finding]) -> Iterator[_Decoded | Finding]:
+def decoded(decoder: BlockDecoder, blocks: Iterable[Block | Finding]) -> Iterator[Decoded | Finding]:
+    """The blocks, ready to be folded, and the findings among them."""
     for block in blocks:
         if isinstance(block, Finding):
             yield block
         else:
             batch, oversize = decoder.decode(block)
-            yield _Decoded(batch, oversize, block.position, block.consumed_bytes)
+            yield Decoded(batch, oversize, block.position, block.consumed_bytes)
 
 
-def _fold(engine: Engine, decoded: _Decoded, progress: Progress) -> None:
+def fold(engine: Engine, block: Decoded) -> Counter[Outcome]:
+    """Fold one block into memory; the outcome of its events, rejects included."""
     with engine.intact():
-        progress.counts.update(engine.reject(decoded.oversize))
-        progress.counts.update(engine.fold(decoded.batch, decoded.position))
-    progress.consumed_bytes += decoded.consumed_bytes
+        return engine.reject(block.oversize) + engine.fold(block.batch, block.position)

@@ -10,16 +10,18 @@ from types import TracebackType
 from typing import Any, Self
 
 from oncefold.core.definition import Pipeline
+from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Outcome
 from oncefold.embedded.decoding import BlockDecoder
 from oncefold.embedded.engine import Engine
-from oncefold.embedded.run import Progress, run
+from oncefold.embedded.run import Committer, Durable, Progress, run
 from oncefold.questions import Questions
 from oncefold.questions.answers import Totals
 from oncefold.sources.blocks import Block, Finding
 from oncefold.store.commit import Reject, SourcePosition
 from oncefold.store.reader import Reader
 from oncefold.store.retention import Retention
+from oncefold.store.rows import absent_rejects
 from oncefold.store.writer import Store
 
 
@@ -103,6 +105,15 @@ class Session:
         """Fold and commit all blocks of sources; see `oncefold.embedded.run`."""
         return run(self._engine, self._store, blocks, on_progress, stop=stop)
 
+    @property
+    def engine(self) -> Engine:
+        """What a run loop of another kind folds into; `committer` makes it durable."""
+        return self._engine
+
+    def committer(self, progress: Progress, on_end: Callable[[Durable | None], None]) -> Committer:
+        """What commits the engine in the background; no other method that commits may run meanwhile."""
+        return Committer(self._store, self._engine, progress, on_end)
+
     def redrive(self) -> Ingested:
         """Read every reject again, with the definition as it is now; those that can be read leave the list.
 
@@ -116,6 +127,23 @@ class Session:
             counts += self._engine.fold(replace(batch, rejects=[]), redriven=[listed[index].id for index in indexes])
         counts[Outcome.REJECTED] = again
         return Ingested(self._commit(), +counts)
+
+    def discard(self, ids: Iterable[int]) -> int:
+        """Take these rejects off the list for good, in one commit; how many those are.
+
+        What became of the events stays counted. Raises QuestionError if one is not on the list, and StoreError if
+        the commit fails; then all of them stay.
+        """
+        unwanted = sorted(set(ids))
+        with self.questions.reader.at_one_commit() as connection:
+            absent = absent_rejects(connection, unwanted)
+        if absent:
+            raise QuestionError(f"not on the reject list: {', '.join(map(str, absent))}; see what `rejects list` shows")
+        if unwanted:
+            self._commit()
+            with self._engine.intact():
+                self._store.commit(replace(self._engine.take_commit(), discarded=unwanted))
+        return len(unwanted)
 
     @property
     def questions(self) -> "Questions":

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from oncefold.core.decimals import parse_decimal
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import IllFormedQuestionError
 from oncefold.core.fold import Outcome, Total
 from oncefold.core.timestamps import format_timestamp
 from oncefold.questions.answers import Amounts, Commit, NodeTotal, WrongNode
@@ -23,14 +23,14 @@ _LIMIT = 10**19
 
 
 def checked(number: int | None, name: str) -> int | None:
-    """A depth or limit. Raises QuestionError for a negative one."""
+    """A depth or limit. Raises IllFormedQuestionError for a negative one."""
     if number is not None and number < 0:
-        raise QuestionError(f"{name} is {number}; give 0 or more, or None for all")
+        raise IllFormedQuestionError(f"{name} is {number}; give 0 or more, or None for all")
     return number
 
 
 def limited(limit: int | None) -> int:
-    """A limit as a number. Raises QuestionError for a negative one."""
+    """A limit as a number. Raises IllFormedQuestionError for a negative one."""
     return sys.maxsize if checked(limit, "limit") is None else int(limit or 0)
 
 
@@ -161,6 +161,7 @@ def overview(path: Path, status: stored.Status, now: int) -> Overview:
         nodes=status.nodes,
         counts={outcome.name.lower(): status.counts.get(outcome, 0) for outcome in Outcome},
         rejects=status.rejects,
+        discarded=status.discarded,
         conflicts=status.conflicts,
         newest_event=None if newest is None else to_datetime(newest),
         newest_event_text=None if newest is None else format_timestamp(newest),

@@ -1,11 +1,11 @@
-"""What a person may write for a node, a key or a past state, and what is meant by it. Raises QuestionError."""
+"""What a person may write for a node, a key or a past state, and what is meant by it. Raises IllFormedQuestionError."""
 
 import re
 from collections.abc import Sequence
 from datetime import date, datetime
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import IllFormedQuestionError
 from oncefold.core.nodepath import join, split
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.questions.values import to_nanos
@@ -30,7 +30,9 @@ def labels_of_node(node: Node) -> tuple[str, ...]:
     try:
         return split(node)
     except ValueError as error:
-        raise QuestionError(f"not a node: {error}; a node is its labels joined by /, the root the empty text") from None
+        raise IllFormedQuestionError(
+            f"not a node: {error}; a node is its labels joined by /, the root the empty text"
+        ) from None
 
 
 def key_text(pipeline: Pipeline, key: Key) -> str:
@@ -47,13 +49,13 @@ def _parts(pipeline: Pipeline, key: str) -> Sequence[str]:
     try:
         return split(key)
     except ValueError as error:
-        raise QuestionError(f"not a key: {error}; {_key_words(pipeline)}") from None
+        raise IllFormedQuestionError(f"not a key: {error}; {_key_words(pipeline)}") from None
 
 
 def _checked(pipeline: Pipeline, parts: Sequence[str]) -> Sequence[str]:
     if len(parts) != len(pipeline.key):
         found = "1 part" if len(parts) == 1 else f"{len(parts)} parts"
-        raise QuestionError(f"the key {join(parts)} has {found}; {_key_words(pipeline)}")
+        raise IllFormedQuestionError(f"the key {join(parts)} has {found}; {_key_words(pipeline)}")
     return parts
 
 
@@ -75,22 +77,26 @@ def commit_or_time(as_of: AsOf) -> tuple[int | None, int | None]:
         return as_of, None
     if isinstance(as_of, datetime):
         if as_of.utcoffset() is None:
-            raise QuestionError(f"{as_of} has no time zone; give one, such as datetime(..., tzinfo=timezone.utc)")
+            raise IllFormedQuestionError(
+                f"{as_of} has no time zone; give one, such as datetime(..., tzinfo=timezone.utc)"
+            )
         return None, to_nanos(as_of) + _LAST_OF_MICROSECOND
     if isinstance(as_of, str):
         return _read(as_of.strip())
-    raise QuestionError(f"a past state is named by a commit's number, a text or a datetime, not by a {_kind(as_of)}")
+    raise IllFormedQuestionError(
+        f"a past state is named by a commit's number, a text or a datetime, not by a {_kind(as_of)}"
+    )
 
 
 def _read(text: str) -> tuple[int | None, int | None]:
     if _NUMBER.fullmatch(text):
         return int(text), None
     if not re.match(r"[0-9]{4}-", text):
-        raise QuestionError(f"{text!r} is neither a commit's number nor a time such as 2026-01-31T09:30:00Z")
+        raise IllFormedQuestionError(f"{text!r} is neither a commit's number nor a time such as 2026-01-31T09:30:00Z")
     try:
         return None, parse_timestamp(text)
     except ValueError as error:
-        raise QuestionError(str(error)) from None
+        raise IllFormedQuestionError(str(error)) from None
 
 
 def _kind(value: object) -> str:

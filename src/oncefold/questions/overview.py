@@ -29,6 +29,8 @@ class Overview(RowsOfCommit[SourceProgress]):
     """Events ever, by outcome."""
     rejects: int
     """Events on the reject list now."""
+    discarded: int
+    """Events ever taken off it for good."""
     conflicts: int
     newest_event: datetime | None
     """The greatest event time ever met, to the microsecond."""

@@ -8,15 +8,18 @@ from typing import Self
 
 from oncefold.core.errors import OncefoldError
 from oncefold.core.timestamps import format_timestamp
-from oncefold.questions import making
+from oncefold.questions import branches, making
 from oncefold.questions.answers import CheckedStore, Totals, Verification
+from oncefold.questions.branches import Branch, Extent
 from oncefold.questions.events import Conflicts, Explanation, History, Rejects
 from oncefold.questions.naming import AsOf, Key, Node, commit_or_time, key_text, labels_of_node
 from oncefold.questions.overview import Overview
+from oncefold.questions.search import Found, found_by
+from oncefold.questions.series import Series, series_of
 from oncefold.questions.snapshot import commit_of, snapshot_of
 from oncefold.questions.values import Reading, to_datetime
 from oncefold.store.check import check_store
-from oncefold.store.reader import Reader
+from oncefold.store.reader import WHOLE_RAW, Reader
 
 
 class Questions:
@@ -64,6 +67,38 @@ class Questions:
             scales=self._reading.scales,
         )
 
+    def branch(
+        self,
+        node: Node = "",
+        *,
+        rollup: str | None = None,
+        depth: int | None = 1,
+        as_of: AsOf = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Branch:
+        """What `query` answers, and how many live children each node has.
+
+        With a `limit`, at most so many children, those beyond the label `after`; then `depth` must be 1.
+        """
+        with snapshot_of(self.reader) as snapshot:
+            return branches.branch(
+                Questions(snapshot, self._clock), snapshot, node, rollup, Extent(depth, as_of, after, limit)
+            )
+
+    def series(self, node: Node = "", *, rollup: str | None = None, points: int = 60) -> Series:
+        """How a node came to its totals: its totals as of at most `points` commits, the last of them now.
+
+        They reach back as far as the retention does, but no further than a bounded amount of reading.
+        """
+        with snapshot_of(self.reader) as snapshot:
+            return series_of(snapshot, self._reading, rollup, labels_of_node(node), points)
+
+    def search(self, text: str, *, rollup: str | None = None, limit: int = 20) -> Found:
+        """Live nodes whose label holds the text, and keys that are or begin with it; at most `limit` of each."""
+        with snapshot_of(self.reader) as snapshot:
+            return found_by(snapshot, text, rollup, limit)
+
     def verify(self) -> Verification:
         """Recompute every total of every rollup from the state of every key, and compare with what is stored."""
         found = self.reader.verify()
@@ -75,12 +110,12 @@ class Questions:
             scales=self._reading.scales,
         )
 
-    def explain(self, node: Node, *, rollup: str | None = None, limit: int | None = 20) -> Explanation:
-        """The keys that count in a node, the first `limit` (None: all) in order of their first appearance."""
+    def explain(self, node: Node, *, rollup: str | None = None, limit: int | None = 20, after: int = 0) -> Explanation:
+        """The keys that count in a node, in order of their first appearance: `limit` (None: all) beyond `after`."""
         labels = labels_of_node(node)
         with snapshot_of(self.reader) as snapshot:
             (stored,) = snapshot.totals(rollup, labels, depth=0).rows
-            found = snapshot.explain(rollup, labels, limit=making.limited(limit))
+            found = snapshot.explain(rollup, labels, limit=making.limited(limit), after=making.limited(after))
         index = self.pipeline.rollup_index(found.rollup)
         return Explanation(
             commit=commit_of(found.as_of),
@@ -99,10 +134,15 @@ class Questions:
             found = snapshot.history(key_text(self.pipeline, key), every=every)
             return making.history(self._reading, snapshot.last(), found)
 
-    def rejects(self, limit: int | None = None) -> Rejects:
-        """Events that could not be read, in order of their ids, at most `limit`."""
+    def rejects(self, limit: int | None = None, *, after: int = 0, most_bytes: int = WHOLE_RAW) -> Rejects:
+        """Events that could not be read, in order of their ids, at most `limit`, from beyond the id `after`.
+
+        Of each event the first `most_bytes`.
+        """
+        making.checked(limit, "limit")
         with snapshot_of(self.reader) as snapshot:
-            found, total = snapshot.rejects(limit=making.checked(limit, "limit")), snapshot.size_of("rejects")
+            found = snapshot.rejects(limit=limit, after=after, most_bytes=most_bytes)
+            total = snapshot.size_of("rejects")
             return Rejects(commit=snapshot.last(), rows=tuple(map(making.rejected, found)), total=total)
 
     def conflicts(self, limit: int | None = None) -> Conflicts:

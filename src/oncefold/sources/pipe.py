@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from oncefold.core.errors import SourceError
-from oncefold.sources.blocks import TextBlock
+from oncefold.sources.blocks import Finding, TextBlock
+from oncefold.sources.fifo import PROMPT_SECONDS, Opening
 from oncefold.sources.formats import Format, ReadOptions
 from oncefold.sources.rawstream import Damaged, Gzip, PlainFetched, RawStream, Zstd, compression_of, is_undecided
 from oncefold.sources.textstream import TextStream
@@ -17,6 +18,23 @@ STALE_SECONDS: Final = 0.1
 """Records that arrived wait no longer than this for others to share their block."""
 
 _READ_BYTES: Final = 256 * 2**10
+
+
+def read_named_pipe(
+    source: str, path: str, form: Format, options: ReadOptions, waiting: Waiting
+) -> Iterator[TextBlock | Finding]:
+    """The same of a pipe that has a name, once someone opens it for writing; a finding tells that this takes long.
+
+    Raises OSError if it cannot be opened.
+    """
+    with Opening(path) as opening:
+        descriptor = opening.wait(waiting, PROMPT_SECONDS)
+        if descriptor is None and not waiting.stopped():
+            yield Finding(source, "waiting", f"{source}: waiting for a writer of this pipe")
+        while descriptor is None and not waiting.stopped():
+            descriptor = opening.wait(waiting, STALE_SECONDS)
+        if descriptor is not None:
+            yield from read_pipe(source, descriptor, form, options, waiting)
 
 
 def read_pipe(

@@ -1,15 +1,14 @@
 """All sources of one run: planned first, then read in order, one block at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Block, Finding
-from oncefold.sources.discover import Input, discover
+from oncefold.sources.discover import STDIN, Input, discover
 from oncefold.sources.follow import follow
 from oncefold.sources.formats import ReadOptions
-from oncefold.sources.pipe import read_pipe
+from oncefold.sources.pipe import read_named_pipe, read_pipe
 from oncefold.sources.plan import Task, opened, plan
 from oncefold.sources.tables import read_table
 from oncefold.sources.textfile import TextFile
@@ -86,8 +85,10 @@ class Sources:
     def _read(self, task: Task) -> Iterator[Block | Finding]:
         item = task.input
         if item.is_pipe:
-            with _pipe(item, self._stdin) as descriptor:
-                yield from read_pipe(item.source, descriptor, item.form, self._options, self._waiting)
+            if item.path == STDIN:
+                yield from read_pipe(item.source, self._stdin, item.form, self._options, self._waiting)
+            else:
+                yield from read_named_pipe(item.source, item.path, item.form, self._options, self._waiting)
         elif item.is_stream:
             yield from self._streams[item.source].blocks(self._waiting)
         elif item.form.is_text:
@@ -138,12 +139,3 @@ class Sources:
 def _stands_alone(item: Input) -> bool:
     """Whether its end is not known beforehand, and it is no file to look at now and then."""
     return item.is_pipe or item.is_stream
-
-
-@contextmanager
-def _pipe(item: Input, stdin: int) -> Iterator[int]:
-    if item.path == "-":
-        yield stdin
-        return
-    with opened(item.path) as descriptor:
-        yield descriptor

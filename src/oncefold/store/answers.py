@@ -46,6 +46,8 @@ class Status:
     positions: tuple[Position, ...]
     rejects: int
     """Events on the reject list now."""
+    discarded: int
+    """Events ever taken off it for good."""
     conflicts: int
     retention: Retention
     oldest: Moment

@@ -7,6 +7,7 @@ from oncefold.core.errors import StoreError
 from oncefold.core.nodepath import join
 from oncefold.store import rows
 from oncefold.store.check_content import content_findings
+from oncefold.store.check_counts import count_findings
 from oncefold.store.check_segments import blob_findings
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.damaged import DamagedError
@@ -18,8 +19,9 @@ def check_store(path: str | Path, *, connect: Callable[[Path], Connection] = con
     """What is wrong with a store, one line each; empty if all is well. It may be written meanwhile.
 
     The database's own integrity, the checksum and form of every blob, that rows and commits follow on each other,
-    that ids refer to something, that the key states from snapshots are those from all changes (while all are
-    kept), that the totals are those of the key states, and that the deltas add up to them.
+    that ids refer to something, that every commit counts what its changes, rejects and conflicts are, that the key
+    states from snapshots are those from all changes (while all are kept), that the totals are those of the key
+    states, and that the deltas add up to them.
     """
     found: list[str] = []
     try:
@@ -49,6 +51,7 @@ def _findings(reader: Reader, connection: Connection) -> Iterator[str]:
     blobs = list(blob_findings(connection, reader.pipeline))
     yield from blobs
     if not blobs and not damaged:
+        yield from count_findings(connection, len(reader.pipeline.measures))
         yield from content_findings(connection, reader.pipeline)
 
 

@@ -141,4 +141,6 @@ class Commit:
     conflicts: Sequence[Conflict] = ()
     redriven: Sequence[int] = ()
     """Ids of rejects that were read again in this batch and leave the list."""
+    discarded: Sequence[int] = ()
+    """Ids of rejects that leave the list for good."""
     pages: Sequence[Page] = field(default=())

@@ -45,6 +45,9 @@ class Connection(Protocol):
         """Run one statement."""
         ...
 
+    def interrupt(self) -> None:
+        """Break off what runs; closed next, a connection copies nothing from the log into the file."""
+
     def close(self) -> None:
         """Close it."""
 

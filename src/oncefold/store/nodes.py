@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import IllFormedQuestionError, QuestionError
 from oncefold.core.nodepath import escape, join
-from oncefold.store import blobs
+from oncefold.store import blobs, deltas
 from oncefold.store.amounts import carried, from_texts, to_ints
 from oncefold.store.answers import TotalRow
 from oncefold.store.commit import Int64s
@@ -32,7 +32,7 @@ def rollup_index(pipeline: Pipeline, name: str | None) -> int:
     known = ", ".join(rollup.name for rollup in pipeline.rollups)
     if name is None:
         if len(pipeline.rollups) > 1:
-            raise QuestionError(f"there are several rollups: {known}; name the one you mean")
+            raise IllFormedQuestionError(f"there are several rollups: {known}; name the one you mean")
         return 0
     try:
         return pipeline.rollup_index(name)
@@ -100,6 +100,8 @@ def _amounts(
 
 def _take_back(connection: Connection, ids: Int64s, as_of: int, count: Int64s, high: Int64s, low: Int64s) -> None:
     """Subtract from these nodes' amounts the deltas of all commits after `as_of`."""
+    if deltas.newest(connection) <= as_of:
+        return
     slot = np.full(int(ids.max()) + 1, -1, np.int64)
     slot[ids] = np.arange(len(ids))
     table = deltas_table(connection, len(high))

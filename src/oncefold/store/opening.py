@@ -47,8 +47,7 @@ def prepare(connection: Connection, path: Path, pipeline: Pipeline, created: int
         with transaction(connection):
             create(connection, pipeline, created)
     else:
-        # What an earlier run could not sync may be in the system's cache alone: this writes and syncs it again.
-        empty_wal(connection)
+        empty_wal(connection)  # or what an earlier run left would be written again at every opening
         _match(connection, path, pipeline)
         mark_format(connection)  # what an older one holds is right in this one too
 

@@ -32,6 +32,9 @@ from oncefold.store.segments import changes_table
 from oncefold.store.status import read_status
 from oncefold.store.verify import differences
 
+WHOLE_RAW = 2**31 - 1
+"""More bytes than any blob of SQLite has."""
+
 
 def connect_reader(path: Path) -> Connection:
     """A connection that only reads; it may be used from any thread, by one at a time.
@@ -139,8 +142,10 @@ class Reader:
             number, found = differences(connection, self.pipeline, states)
         return Verified(as_of, number, len(states.version), found)
 
-    def explain(self, rollup: str | None = None, labels: tuple[str, ...] = (), *, limit: int = 20) -> Explained:
-        """The keys that count in a node: how many, and the states of the first `limit`."""
+    def explain(
+        self, rollup: str | None = None, labels: tuple[str, ...] = (), *, limit: int = 20, after: int = 0
+    ) -> Explained:
+        """The keys that count in a node: how many, and the states of the first `limit` but for `after` of them."""
         index = nodes.rollup_index(self.pipeline, rollup)
         with self.at_one_commit() as connection:
             nodes.find_node(connection, self.pipeline.rollups[index].name, labels)
@@ -150,7 +155,7 @@ class Reader:
                 rows.read_places(connection, len(self.pipeline.levels)),
             )
             counted = keyquestions.below(states.place, places_below(self.pipeline, places, index, labels))
-            shown = counted[:limit]
+            shown = counted[after : after + limit]
             keys = keyquestions.key_texts(connection, shown)
         content = zip(
             keys,
@@ -168,13 +173,13 @@ class Reader:
             row = keyquestions.find_row(connection, key)
             return history.of_row(connection, key, row, self.pipeline, every=every)
 
-    def rejects(self, *, limit: int | None = None, after: int = 0) -> list[ListedReject]:
-        """The reject list in order of ids, from beyond the id `after`."""
+    def rejects(self, *, limit: int | None = None, after: int = 0, most_bytes: int = WHOLE_RAW) -> list[ListedReject]:
+        """The reject list in order of ids, from beyond the id `after`; of each event the first so many bytes."""
         sql = """
-            SELECT r.id, r."commit", ifnull(c.at, 0), source, position, reason, raw, format, context, size
+            SELECT r.id, r."commit", ifnull(c.at, 0), source, position, reason, substr(raw, 1, ?), format, context, size
             FROM rejects AS r LEFT JOIN commits AS c ON c.seq = r."commit" WHERE r.id > ? ORDER BY r.id LIMIT ?"""
         with self.at_one_commit() as connection:
-            found = connection.execute(sql, (after, -1 if limit is None else limit)).fetchall()
+            found = connection.execute(sql, (most_bytes, after, -1 if limit is None else limit)).fetchall()
         return [ListedReject(id_, Moment(seq, at), Reject(*rest)) for id_, seq, at, *rest in found]
 
     def conflicts(self, *, limit: int | None = None) -> list[ListedConflict]:

@@ -1,7 +1,7 @@
 """What one commit writes to each table, and the same read back."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from json.encoder import encode_basestring
 
@@ -108,8 +108,8 @@ def read_totals(connection: Connection, pipeline: Pipeline) -> NodeColumns:
     return NodeColumns(np.array(columns[0], np.int32), np.array(columns[1], np.int64), high, low)
 
 
-def write_rejects(connection: Connection, commit: int, rejects: Sequence[Reject], redriven: Sequence[int]) -> None:
-    """Add to the reject list, and take off it what was read again."""
+def write_rejects(connection: Connection, commit: int, rejects: Sequence[Reject], gone: Sequence[int]) -> None:
+    """Add to the reject list, and take off it what was read again or discarded."""
     if rejects:
         columns = (
             [commit] * len(rejects),
@@ -123,9 +123,15 @@ def write_rejects(connection: Connection, commit: int, rejects: Sequence[Reject]
         )
         into = 'rejects("commit", source, position, reason, raw, format, context, size)'
         insert(connection, into, columns)
-    if redriven:
+    if gone:
         sql = "DELETE FROM rejects WHERE id IN (SELECT value FROM json_each(?))"
-        connection.execute(sql, (json.dumps([int(id_) for id_ in redriven]),))
+        connection.execute(sql, (json.dumps([int(id_) for id_ in gone]),))
+
+
+def absent_rejects(connection: Connection, ids: Iterable[int]) -> list[int]:
+    """Which of these are not on the reject list, in order."""
+    sql = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM rejects) ORDER BY value"
+    return [id_ for (id_,) in connection.execute(sql, (json.dumps([int(id_) for id_ in ids]),))]
 
 
 def write_conflicts(connection: Connection, commit: int, conflicts: Sequence[Conflict]) -> None:

@@ -121,6 +121,16 @@ def read_meta(connection: Connection) -> dict[str, str]:
     return dict(connection.execute("SELECT key, value FROM meta").fetchall())
 
 
+def add_discarded(connection: Connection, number: int) -> None:
+    """Count rejects that were discarded; a store in which none ever was has no such row."""
+    write_meta(connection, discarded=str(read_discarded(connection) + number))
+
+
+def read_discarded(connection: Connection) -> int:
+    """Rejects ever discarded."""
+    return int(scalar(connection, "SELECT value FROM meta WHERE key = 'discarded'") or 0)
+
+
 def write_definition(connection: Connection, pipeline: Pipeline) -> None:
     """Keep the definition, in its canonical text."""
     write_meta(connection, definition=to_toml(pipeline), fingerprint=pipeline.fingerprint)

@@ -7,7 +7,7 @@ from oncefold.store import moments, rows
 from oncefold.store.answers import Position, Status
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.retention import from_text
-from oncefold.store.schema import read_meta
+from oncefold.store.schema import read_discarded, read_meta
 
 
 def read_status(connection: Connection, path: Path, pipeline: Pipeline) -> Status:
@@ -27,6 +27,7 @@ def read_status(connection: Connection, path: Path, pipeline: Pipeline) -> Statu
         counts=rows.read_counts(connection),
         positions=tuple(Position(*row) for row in positions),
         rejects=scalar(connection, "SELECT count(*) FROM rejects"),
+        discarded=read_discarded(connection),
         conflicts=scalar(connection, "SELECT count(*) FROM conflicts"),
         retention=from_text(meta["retention"]),
         oldest=moments.oldest(connection),

@@ -17,12 +17,14 @@ from oncefold.store import blobs, rows
 from oncefold.store.commit import Commit
 from oncefold.store.connection import Connection, connect_writer, explaining, require_sqlite, transaction
 from oncefold.store.filecheck import check_writable
+from oncefold.store.files import Files, SystemFiles
 from oncefold.store.load import Allocate, Loaded, load
 from oncefold.store.lock import WriterLock
 from oncefold.store.opening import empty_wal, prepare, settle_retention
 from oncefold.store.paging import Paging
+from oncefold.store.renewal import renew_log
 from oncefold.store.retention import Retention
-from oncefold.store.schema import write_meta
+from oncefold.store.schema import add_discarded, write_meta
 from oncefold.store.segments import Tables
 from oncefold.store.tiers import DEFAULT_TIERS, Tiers
 from oncefold.store.upkeep import Forgetting, Upkeep, WalGuard
@@ -40,6 +42,7 @@ class Tuning:
 
 
 DEFAULT_TUNING = Tuning()
+SYSTEM_FILES = SystemFiles()
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Store:
         retention: Retention | None = None,
         clock: Callable[[], int] = time.time_ns,
         connect: Callable[[Path], Connection] = connect_writer,
+        files: Files = SYSTEM_FILES,
         tuning: Tuning = DEFAULT_TUNING,
     ) -> Self:
         """Open the store, made anew if there is none, at its last commit.
@@ -101,6 +105,7 @@ class Store:
         lock.acquire()
         try:
             with explaining(path, "opening the store"):
+                renew_log(path, connect, files)
                 connection = connect(path)
                 store = cls(path, pipeline, connection, lock.release)
                 try:
@@ -174,7 +179,9 @@ class Store:
         self._tables.changes.append(seq, seq, *made.changes)
         self._tables.deltas.append(seq, seq, *made.deltas)
         rows.write_totals(connection, self.pipeline, commit.totals)
-        rows.write_rejects(connection, seq, commit.rejects, commit.redriven)
+        rows.write_rejects(connection, seq, commit.rejects, [*commit.redriven, *commit.discarded])
+        if commit.discarded:
+            add_discarded(connection, len(commit.discarded))
         rows.write_conflicts(connection, seq, commit.conflicts)
         rows.write_positions(connection, seq, commit.positions)
 

@@ -11,7 +11,7 @@ from oncefold.cli.aws.asking import STACK_STATUS_WORDS, ask, show_list
 from oncefold.cli.aws.counting import Counting
 from oncefold.cli.aws.options import stack_option
 from oncefold.cli.options import FORMATS, format_options, limit_option
-from oncefold.cli.output import Reply, plain_rows
+from oncefold.cli.output import Reply
 from oncefold.cli.rejects import left_out, side_words
 from oncefold.cli.screen import Grid, Screen
 
@@ -52,6 +52,8 @@ def _show(found: StackConflicts, screen: Screen) -> None:
 
 
 def _document(found: StackConflicts) -> dict[str, Any]:
+    from oncefold.questions.forms import plain_rows
+
     return {
         "stack": found.read.stack,
         "time": found.read.time_text,

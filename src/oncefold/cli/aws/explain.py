@@ -12,7 +12,7 @@ from oncefold.cli.aws.counting import Counting
 from oncefold.cli.aws.options import stack_option
 from oncefold.cli.explain import left_out, show_keys
 from oncefold.cli.options import FORMATS, format_options, limit_option
-from oncefold.cli.output import Reply, plain_rows
+from oncefold.cli.output import Reply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -94,6 +94,8 @@ def _verdict(found: StackExplanation) -> str:
 
 
 def _document(found: StackExplanation) -> dict[str, Any]:
+    from oncefold.questions.forms import plain_rows
+
     return {
         "stack": found.read.stack,
         "time": found.read.time_text,

@@ -9,7 +9,7 @@ import click
 from oncefold.cli.aws.asking import STACK_STATUS_WORDS, ask, outbox_words
 from oncefold.cli.aws.options import stack_option
 from oncefold.cli.options import FORMATS, depth_option, format_options
-from oncefold.cli.output import Reply, plain_rows
+from oncefold.cli.output import Reply
 from oncefold.cli.query import show_tree
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ def _footer(tree: StackTree) -> str:
 
 
 def _document(tree: StackTree) -> dict[str, Any]:
+    from oncefold.questions.forms import plain_rows
+
     oldest = tree.outbox.oldest
     return {
         "stack": tree.read.stack,

@@ -11,9 +11,8 @@ import click
 
 from oncefold.aws.names import Names
 from oncefold.cli.aws.options import STACK_VARIABLE
-from oncefold.cli.progress import size
 from oncefold.cli.run import Stop
-from oncefold.cli.words import many, printable
+from oncefold.cli.words import many, printable, size
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.pipeline_file import load_pipeline

@@ -13,7 +13,7 @@ from oncefold.cli.aws.options import stack_option
 from oncefold.cli.options import format_options
 from oncefold.cli.output import Reply
 from oncefold.cli.screen import Grid, Screen
-from oncefold.cli.verify import cells, plain_amounts
+from oncefold.cli.verify import cells
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -124,6 +124,8 @@ def _show_undecided(found: StackVerification, screen: Screen) -> None:
 
 
 def _document(found: StackVerification) -> dict[str, Any]:
+    from oncefold.questions.documents import amounts
+
     return {
         "stack": found.read.stack,
         "time": found.read.time_text,
@@ -138,9 +140,9 @@ def _document(found: StackVerification) -> dict[str, Any]:
                 "rollup": row.rollup,
                 "path": row.path,
                 "fault": row.fault or None,
-                "stored": None if row.stored is None else plain_amounts(row.stored),
-                "pending": plain_amounts(row.pending),
-                "recomputed": plain_amounts(row.recomputed),
+                "stored": None if row.stored is None else amounts(row.stored),
+                "pending": amounts(row.pending),
+                "recomputed": amounts(row.recomputed),
             }
             for row in found
         ],

@@ -24,6 +24,10 @@ class ApswConnection:
         """Run one statement."""
         return _translated(lambda: Rows(self._connection.execute(sql, tuple(parameters)).fetchall()))
 
+    def interrupt(self) -> None:
+        """Break off what runs, or else what closing would do."""
+        self._connection.interrupt()
+
     def close(self) -> None:
         """Close it."""
         _translated(self._connection.close)

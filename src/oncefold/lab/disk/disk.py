@@ -16,12 +16,13 @@ _ERRORS = {
     Operation.SYNC: "SQLITE_IOERR_FSYNC",
     Operation.TRUNCATE: "SQLITE_IOERR_TRUNCATE",
     Operation.DELETE: "SQLITE_IOERR_DELETE",
+    Operation.RENAME: "SQLITE_IOERR",
     Operation.LOCK: "SQLITE_IOERR_LOCK",
     Operation.SIZE: "SQLITE_IOERR_FSTAT",
     Operation.ACCESS: "SQLITE_IOERR_ACCESS",
 }
 _LOGS = ("-wal", "-journal")
-"""Ends of the files whose making SQLite makes durable, by syncing the folder with their first sync."""
+"""Ends of the files that SQLite opens to make them if need be, and with whose first sync it then syncs the folder."""
 
 
 class RefusedError(Exception):
@@ -49,7 +50,7 @@ class Disk:
         self._armed: list[Fault] = []
         self._counts: Counter[Operation | None] = Counter()
         self._ended: Kind | None = None
-        self._new: set[str] = set()
+        self._unsure: set[str] = set()
 
     @property
     def digest(self) -> str:
@@ -65,6 +66,7 @@ class Disk:
         """The process begins: from now on these faults strike, their steps counted from here."""
         self._armed, self._ended = list(faults), None
         self._counts.clear()
+        self._unsure.clear()
         self.struck = []
 
     def end(self, kind: Kind) -> None:
@@ -76,7 +78,7 @@ class Disk:
     def lose(self, survival: Survival) -> None:
         """What a loss of power does to the files."""
         self.happened[f"power lost, {survival} survived"] += 1
-        self._new.clear()
+        self._unsure.clear()
         self._platter.lose(survival, self.random)
 
     def image(self) -> dict[str, bytes]:
@@ -86,7 +88,7 @@ class Disk:
     def clear(self) -> None:
         """Remove all files: someone begins anew."""
         self._platter.clear()
-        self._new.clear()
+        self._unsure.clear()
 
     def has(self, name: str) -> bool:
         """Whether there is such a file and something in it, as Unix systems answer SQLite."""
@@ -94,16 +96,20 @@ class Disk:
         inode = self._platter.find(name)
         return inode is not None and len(inode.shown) > 0
 
+    def exists(self, name: str) -> bool:
+        """Whether there is such a file, be it empty."""
+        self._step(Operation.ACCESS, name)
+        return self._platter.find(name) is not None
+
     def open(self, name: str, *, create: bool) -> Inode:
         """Open a file. Raises RefusedError if there is none and none is to be made."""
         self._step(Operation.OPEN, name)
         inode = self._platter.find(name)
         if inode is None and not create:
             raise RefusedError(_ERRORS[Operation.OPEN])
-        if inode is None:
-            self._new.add(name)
-            inode = self._platter.create(name)
-        return inode
+        if create and name.endswith(_LOGS):
+            self._unsure.add(name)
+        return self._platter.create(name) if inode is None else inode
 
     def delete(self, name: str, *, sync: bool) -> None:
         """Delete a file; with `sync` for good."""
@@ -111,9 +117,23 @@ class Disk:
         if self._platter.find(name) is None:
             raise RefusedError("SQLITE_IOERR_DELETE_NOENT")
         self._platter.delete(name)
-        self._new.discard(name)
+        self._unsure.discard(name)
         if sync:
             self._platter.sync_folder()
+
+    def rename(self, name: str, to: str) -> None:
+        """Give a file another name, and take it from the file that had it."""
+        self._step(Operation.RENAME, name)
+        self._platter.rename(name, to)
+        self._unsure.discard(name)
+
+    def sync_folder(self) -> None:
+        """Make the names durable, unless a fault says that they are or refuses."""
+        fault = self._step(Operation.SYNC, "(folder)")
+        if fault is None:
+            self._platter.sync_folder()
+        elif fault.kind is not Kind.LIE:
+            raise RefusedError(_ERRORS[Operation.SYNC])
 
     def read(self, name: str, inode: Inode, offset: int, size: int) -> bytes:
         """The bytes that are there, perhaps fewer."""
@@ -142,8 +162,8 @@ class Disk:
             self._platter.forget(inode, self.random)
             raise RefusedError(_ERRORS[Operation.SYNC])
         inode.sync(self.traits.filler)
-        if name in self._new and name.endswith(_LOGS):
-            self._new.discard(name)
+        if name in self._unsure:
+            self._unsure.discard(name)
             self._platter.sync_folder()
 
     def lock(self, name: str) -> None:

@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Operation(StrEnum):
-    """What SQLite asks of a disk; every request is one step."""
+    """What SQLite and the store ask of a disk; every request is one step."""
 
     OPEN = "open"
     READ = "read"
@@ -14,6 +14,7 @@ class Operation(StrEnum):
     SYNC = "sync"
     TRUNCATE = "truncate"
     DELETE = "delete"
+    RENAME = "rename"
     LOCK = "lock"
     SIZE = "size"
     ACCESS = "access"

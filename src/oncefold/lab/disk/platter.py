@@ -68,6 +68,10 @@ class Platter:
         """Take a name away."""
         del self._names[name]
 
+    def rename(self, name: str, to: str) -> None:
+        """Move a name to another, which it takes from the file that had it."""
+        self._names[to] = self._names.pop(name)
+
     def clear(self) -> None:
         """Take all files away, for good."""
         self._names, self._sure = {}, {}

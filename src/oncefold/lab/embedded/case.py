@@ -19,6 +19,7 @@ _REACH = {
     Operation.SYNC: 25,
     Operation.TRUNCATE: 3,
     Operation.DELETE: 2,
+    Operation.RENAME: 1,
     Operation.LOCK: 5,
     Operation.SIZE: 10,
     Operation.ACCESS: 3,
@@ -27,6 +28,11 @@ _REACH = {
 """About how many steps of each operation a life has; faults strike within it, early ones more likely."""
 
 _LASTING = 1_000_000
+_RELAPSES = 0.2
+"""How likely two lives of a case make a relapse."""
+_OPENING_STEPS = 120
+"""About how many steps it takes to open a store that has a log."""
+
 _USUAL = (
     *(Kind.ERROR, Kind.ERROR, Kind.FULL, Kind.TORN, Kind.BUSY, Kind.FORGOTTEN),
     *(Kind.KILL, Kind.POWER, Kind.POWER),
@@ -87,7 +93,7 @@ def draw(seed: int, *, lies: bool = False) -> Case:
         limits=_limits(given),
         retention=given.choice((timedelta(seconds=1), timedelta(seconds=4), timedelta(seconds=15), "forever")),
         traits=Traits(given.choice((512, 4_096)), given.random() < 0.7, given.choice((0, 0, 0xFF, 0x5A))),
-        lives=tuple(_life(schedule, kinds) for _ in range(schedule.randint(2, 5))),
+        lives=_lives(schedule, kinds),
     )
 
 
@@ -99,6 +105,27 @@ def _limits(rng: Random) -> Limits:
         page_rows=rng.choice((2, 4, 16)),
         window_rows=rng.choice((2, 6, 20)),
     )
+
+
+def _lives(rng: Random, kinds: list[Kind]) -> tuple[Life, ...]:
+    lives = [_life(rng, kinds) for _ in range(rng.randint(2, 5))]
+    if rng.random() < _RELAPSES:
+        at = rng.randint(0, len(lives) - 1)
+        lives[at : at + 1] = _relapse(rng)
+    return tuple(lives)
+
+
+def _relapse(rng: Random) -> tuple[Life, Life]:
+    """A sync fails for good and the process dies; the power goes while the next one is opening the store."""
+    fails = Fault(Kind.FORGOTTEN, Operation.SYNC, rng.randint(3, 12), rng.choice((1, _LASTING)))
+    early = Fault(Kind.POWER, None, _early(rng, _OPENING_STEPS))
+    survival = rng.choice(list(Survival))
+    return Life((fails,), 8, Ending.KILL, survival), Life((early,), 8, Ending.POWER, survival)
+
+
+def _early(rng: Random, reach: int) -> int:
+    """A step within reach, the first ones more likely."""
+    return int(exp(rng.uniform(0, log(reach)))) - 1
 
 
 def _life(rng: Random, kinds: list[Kind]) -> Life:
@@ -113,6 +140,6 @@ def _life(rng: Random, kinds: list[Kind]) -> Life:
 def _fault(rng: Random, kinds: list[Kind]) -> Fault:
     kind = rng.choice(kinds)
     operation = None if kind in ENDS else rng.choice(WHILE[kind])
-    at = int(exp(rng.uniform(0, log(_REACH[operation])))) - 1
+    at = _early(rng, _REACH[operation])
     times = 1 if kind in ENDS else rng.choice((1, 1, 2, _LASTING))
     return Fault(kind, operation, at, times, rng.choice((0.0, 0.1, 0.5, 0.99)))

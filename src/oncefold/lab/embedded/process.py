@@ -13,6 +13,7 @@ from oncefold.lab.embedded.inputs import Inputs
 from oncefold.lab.embedded.workload import SESSION
 from oncefold.store import Store
 from oncefold.store.commit import Commit
+from oncefold.store.files import Files
 
 SECOND = 10**9
 BEGIN = 1_000_000 * SECOND
@@ -74,6 +75,7 @@ class Process:
     pipeline: Pipeline
     inputs: Inputs
     connect: Callable[[Path], Any]
+    files: Files
     clock: Clock
 
     def live(self, commits: int, end: Callable[[], object]) -> Lived:
@@ -100,6 +102,7 @@ class Process:
             retention=self.case.retention,
             clock=self.clock,
             connect=self.connect,
+            files=self.files,
             tuning=self.case.limits.tuning,
         )
         store.lived, store.clock = lived, self.clock

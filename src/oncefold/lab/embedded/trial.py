@@ -11,6 +11,7 @@ from tempfile import mkdtemp
 
 from oncefold.lab.disk.disk import Disk
 from oncefold.lab.disk.faults import Kind, Survival
+from oncefold.lab.disk.files import DiskFiles
 from oncefold.lab.disk.vfs import Mounted
 from oncefold.lab.embedded.case import Case, Ending, Life
 from oncefold.lab.embedded.examine import STUMBLED, Examined, examine, lay_down
@@ -26,7 +27,6 @@ _ENDINGS = {Ending.KILL: Kind.KILL, Ending.POWER: Kind.POWER}
 _LAST = Life((), _EVERYTHING, Ending.CLOSE, Survival.NOTHING)
 """Faults have stopped: everything is done, the store is closed, and then the power goes."""
 _NOT_TOLD = "what was lost was not told"
-_WORDS = {Kind.FORGOTTEN.value: "forgetful", Kind.LIE.value: "lying"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class _Trial:
         self._store, self._image = folder / "store" / _STORE, folder / "image"
         self._store.parent.mkdir()
         self._image.mkdir()
-        self._made, self._commits, self._doubted = False, 0, ""
+        self._made, self._commits, self._lied = False, 0, False
         self._sure, self._begun = 0, 0
         """The commits that must be there, and those that may: what was begun counts until the power has gone."""
         self._log: list[str] = []
@@ -79,7 +79,15 @@ class _Trial:
         failure = ""
         try:
             with Mounted(self._disk) as mounted:
-                process = Process(self._store, self._case, self._pipeline, self._inputs, mounted.connect, self._clock)
+                process = Process(
+                    path=self._store,
+                    case=self._case,
+                    pipeline=self._pipeline,
+                    inputs=self._inputs,
+                    connect=mounted.connect,
+                    files=DiskFiles(self._disk),
+                    clock=self._clock,
+                )
                 for life in self._case.lives:
                     self._live(process, life)
                 self._finish(process)
@@ -101,10 +109,10 @@ class _Trial:
         )
 
     def _finish(self, process: Process) -> None:
-        """Without faults all gets done. What a sync did not do earlier may be lost once more, and is made good."""
-        total, doubted = len(self._inputs.steps), self._doubted
+        """Without faults all gets done. What a sync lied about earlier may be lost once more, and is made good."""
+        total, lied = len(self._inputs.steps), self._lied
         at = self._live(process, _LAST)
-        if at < total and doubted:
+        if at < total and lied:
             at = self._live(process, _LAST)
         if at < total:
             raise _Failed(f"faults have stopped, and it ended at commit {at} of {total}")
@@ -116,7 +124,7 @@ class _Trial:
         lived = process.live(life.commits, lambda: None if ending is None else self._disk.end(ending))
         self._commits += len(lived.commits)
         struck = list(self._disk.struck)
-        self._doubt(lived, struck)
+        self._lied |= any(text.startswith(Kind.LIE) for text in struck)
         settled = self._disk.ended is Kind.POWER or life is _LAST
         if settled:
             self._disk.lose(life.survival)
@@ -127,20 +135,8 @@ class _Trial:
         self._tell(life, lived, struck, found)
         found = self._judged(found)
         if settled:
-            self._sure, self._begun, self._doubted = found.commits, found.commits, ""
+            self._sure, self._begun, self._lied = found.commits, found.commits, False
         return found.commits
-
-    def _doubt(self, lived: Lived, struck: list[str]) -> None:
-        """After which faults a loss of power may take more than what was not acknowledged.
-
-        A log whose sync failed for good is older on the disk than it looks. Opening the store copies it into the file
-        as it looks, and the next commit that is synced begins it anew: until then the old one may come back.
-        """
-        if lived.commits and self._doubted == Kind.FORGOTTEN:
-            self._doubted = ""
-        for kind in (Kind.FORGOTTEN, Kind.LIE):
-            if any(text.startswith(kind) for text in struck) and self._doubted != Kind.LIE:
-                self._doubted = kind
 
     def _judge_life(self, lived: Lived, struck: list[str]) -> None:
         if lived.unexpected:
@@ -158,8 +154,8 @@ class _Trial:
     def _judged(self, found: Examined) -> Examined:
         """What to go on from."""
         self._happened["commits forgotten by retention"] += found.forgot
-        if self._doubted:
-            return self._judged_in_doubt(found)
+        if self._lied:
+            return self._judged_after_a_lie(found)
         if found.refusal:
             if self._made:
                 raise _Failed(f"the store was there, and is refused: {found.refusal}")
@@ -172,16 +168,13 @@ class _Trial:
             raise _Failed("; ".join((*found.wrong, *found.damage)))
         return found
 
-    def _judged_in_doubt(self, found: Examined) -> Examined:
-        """What such a sync lost must be seen to be lost: whole commits, or damage that is told.
-
-        Only when the power goes just while a sync that failed for good is being made good may it be wrong and not told.
-        """
+    def _judged_after_a_lie(self, found: Examined) -> Examined:
+        """What such a sync lost must be seen to be lost: whole commits, or damage that is told."""
         what = self._verdict(found)
-        if what == _NOT_TOLD and self._doubted == Kind.LIE:
+        if what == _NOT_TOLD:
             raise _Failed(f"a sync lied, and {what}: {'; '.join(found.wrong)}")
         if self._made:
-            self._happened[f"after a {_WORDS[self._doubted]} sync: {what}"] += 1
+            self._happened[f"after a lying sync: {what}"] += 1
         if found.refusal or found.damage or found.wrong:
             self._begin_anew()
             return Examined(0)
@@ -200,7 +193,7 @@ class _Trial:
     def _begin_anew(self) -> None:
         """Someone removes the damaged store and runs the sources into a new one."""
         self._disk.clear()
-        self._made, self._doubted, self._sure, self._begun = False, "", 0, 0
+        self._made, self._lied, self._sure, self._begun = False, False, 0, 0
 
     def _tell(self, life: Life, lived: Lived, struck: list[str], found: Examined) -> None:
         parts = [f"acknowledged up to {lived.acknowledged}" if lived.commits else "no commit acknowledged"]

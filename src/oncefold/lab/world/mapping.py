@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -14,6 +15,7 @@ from oncefold.aws.local.pace import Pace
 from oncefold.aws.local.shards import Repeat, Shards, ShardState
 from oncefold.aws.local.streams import Stream
 from oncefold.aws.local.verdicts import judge
+from oncefold.lab.simulator.shards import RETENTION_SECONDS
 from oncefold.lab.world.functions import Function
 from oncefold.lab.world.mishaps import Mishaps
 from oncefold.lab.world.scheduler import Scheduler
@@ -48,6 +50,7 @@ class Mapping:
         self._generation = 0
         self._under_way = 0
         self._paused = False
+        self._finished: dict[str, Batch] = {}
         self._touched_at = scheduler.clock()
         self._wakes_at = math.inf
         self._wake(scheduler.clock())
@@ -79,6 +82,18 @@ class Mapping:
         self._under_way = 0
         self._mishaps.ledger.note("stream replayed")
         self._trace(self.function.name, "stream replayed")
+        self.touch()
+
+    def deliver_again(self, *, cut: bool) -> None:
+        """Deliver the last finished batch of each shard again, if its records are still kept.
+
+        `cut`: a batch of more than one record in two, the later half first, as from a position that went back.
+        """
+        oldest = self._scheduler.clock() - RETENTION_SECONDS
+        for shard in self._shards:
+            batch = self._finished.get(shard.id)
+            if batch is not None and batch.entries[0].arrived > oldest:
+                shard.repeats += [Repeat(part, 0) for part in (_parts(batch) if cut else [batch])]
         self.touch()
 
     @property
@@ -144,6 +159,8 @@ class Mapping:
             verdict = judge(invocation, batch, report_failures=self.settings.report_failures)
             self._note(verdict, batch)
             self._give_up(shard, lane.settle(verdict, self._scheduler.clock()))
+            if verdict.finished == len(batch.entries):
+                self._finished[shard.id] = batch
             for repeat in shard.repeats:
                 repeat.after -= 1
             after = self._mishaps.repeat_after() if verdict.finished == len(batch.entries) else None
@@ -166,6 +183,13 @@ class Mapping:
             self._mishaps.ledger.note(f"discarded: {discarded.condition}")
             self._trace(self.function.name, f"{discarded.condition}: {_words(discarded.batch)} of {shard.id}")
             self._discard(describe(self.settings, shard.id, discarded, self._scheduler.clock()))
+
+
+def _parts(batch: Batch) -> list[Batch]:
+    """The halves of a batch, the later one first."""
+    middle = (len(batch.entries) + 1) // 2
+    halves = (batch.entries[middle:], batch.entries[:middle])
+    return [replace(batch, entries=half) for half in halves if half]
 
 
 def _words(batch: Batch) -> str:

@@ -23,7 +23,7 @@ from oncefold.lab.world.mapping import Mapping as EventSourceMapping
 from oncefold.lab.world.mishaps import CRASH_AFTER, CRASH_BEFORE, Crash, Mishaps
 from oncefold.lab.world.queue import Queues
 from oncefold.lab.world.scheduler import START, Scheduler
-from oncefold.lab.world.tasks import Tasks
+from oncefold.lab.world.tasks import Process, Tasks
 
 WRITES = frozenset(["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"])
 PUTS = frozenset(["PutRecord", "PutRecords"])
@@ -42,7 +42,10 @@ class Climate:
 class World:
     """Where a system is deployed. Everything in it follows from its seed, its climate and what is done to it."""
 
-    def __init__(self, seed: int | str, climate: Climate, ledger: Ledger | None = None) -> None:
+    def __init__(
+        self, seed: int | str, climate: Climate, ledger: Ledger | None = None, mishaps: Mishaps | None = None
+    ) -> None:
+        """`mishaps` are those of the climate, unless others are given."""
         self.ledger = ledger or Ledger()
         self.scheduler = Scheduler()
         self.tasks = Tasks(self.scheduler)
@@ -69,7 +72,7 @@ class World:
         )
         self.kinesis = Kinesis(clock, self.random("records"), self._faults[1], calls=self._called)
         self.queues = Queues(clock)
-        self._mishaps = Mishaps(self.random("mishaps"), self.ledger, climate.mishaps)
+        self._mishaps = mishaps or Mishaps(self.random("mishaps"), self.ledger, climate.mishaps)
         self._tokens: dict[str, float] = {}
         self._disabled: set[str] = set()
         self.scheduler.watch(self.dynamodb, partial(self._written, "TransactWriteItems"))
@@ -125,7 +128,7 @@ class World:
         """Let it run again."""
         self._disabled.discard(function)
 
-    def rows(self, table: str) -> Mapping[Any, tuple[Item, int]]:
+    def rows(self, table: str) -> dict[Any, tuple[Item, int]]:
         """A table's rows as the simulator holds them, without a call; never to be changed."""
         return self.dynamodb._database.tables[table].rows  # noqa: SLF001 - a look that leaves no trace
 
@@ -151,6 +154,10 @@ class World:
     def trace(self, who: str, what: str) -> None:
         """Add a line to the trace."""
         self.lines.append((self.scheduler.clock() - START, who, what))
+
+    def latency(self, process: Process, operation: str, moment: Moment) -> float:  # noqa: ARG002 - for other worlds
+        """Seconds that a process's call takes on its way there, or back."""
+        return self._mishaps.latency()
 
     def close(self) -> None:
         """End everything that runs."""
@@ -181,7 +188,7 @@ class World:
         process = self.tasks.current()
         if process is None:
             return
-        self.tasks.sleep(self._mishaps.latency())
+        self.tasks.sleep(self.latency(process, operation, moment))
         if process.mortal and self._mishaps.strikes(CRASH_BEFORE if moment == "before" else CRASH_AFTER):
             self.trace(process.name, f"crashes {moment} {operation}")
             raise Crash

@@ -1,0 +1,1 @@
+"""Oncefold as a service: ingest over HTTP with group commit, questions, a dashboard, metrics; from `oncefold[serve]`."""

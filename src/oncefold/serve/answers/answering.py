@@ -1,0 +1,198 @@
+"""A route of questions as an ASGI endpoint: checks, entity tags, kept answers, forms, freshness."""
+
+import asyncio
+import hashlib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from oncefold.core.errors import OncefoldError
+from oncefold.questions import Questions, forms
+from oncefold.questions.snapshot import Snapshot
+from oncefold.serve.answers.asking import Asking
+from oncefold.serve.answers.cache import Answered, Cache
+from oncefold.serve.answers.declared import Route, Values
+from oncefold.serve.answers.formats import Form, accepted, named
+from oncefold.serve.answers.parameters import read_one, read_query
+from oncefold.serve.answers.problems import Problem, Receive, Send, problem_of, send_problem
+
+PIECE_BYTES = 65_536
+"""An answer goes out in pieces of this size, so that a slow reader holds no more than one beside the answer itself."""
+
+_VERSION = 1
+"""Of the documents' shape; it is in the entity tags."""
+
+Headers = Sequence[tuple[bytes, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request that was read and is well-formed."""
+
+    question: Hashable
+    values: Values
+    form: Form
+    past: int | None
+    """The commit that is asked for by its number; such an answer never changes."""
+    matches: frozenset[str]
+    """Entity tags of answers that the client has."""
+
+
+class Endpoint:
+    """Answers one route."""
+
+    def __init__(self, route: Route, asking: Asking, cache: Cache) -> None:
+        self._route, self._asking, self._cache = route, asking, cache
+        self._under_way: dict[Hashable, asyncio.Task[Answered]] = {}
+
+    async def __call__(self, scope: Any, _receive: Receive, send: Send) -> None:
+        """Answer, if need be with a problem."""
+        try:
+            request = self._read(scope)
+            if (tag := self._known_tag(request)) is not None and tag in request.matches:
+                await self._send_unchanged(send, tag, request)
+                return
+            answer = await self._answered(request)
+        except Problem as problem:
+            await send_problem(scope, send, problem)
+            return
+        except OncefoldError as error:
+            await send_problem(scope, send, problem_of(error))
+            return
+        await self._send(send, answer, request)
+
+    def _read(self, scope: Mapping[str, Any]) -> _Request:
+        route = self._route
+        headers = _headers(scope["headers"])
+        in_path = {p.name: read_one(p, scope["path_params"][p.name]) for p in route.in_path}
+        values = {**in_path, **read_query(scope["query_string"], route.in_query)}
+        name = values.get("form")
+        form = named(name) if name is not None else accepted(headers.get(b"accept", ""), route.inquiry.forms)
+        past = values.get("as_of")
+        return _Request(
+            question=(route.path, tuple(values.items()), form.name),
+            values=values,
+            form=form,
+            past=int(past) if isinstance(past, str) and past.isascii() and past.isdigit() else None,
+            matches=_tags(headers.get(b"if-none-match", "")),
+        )
+
+    def _known_tag(self, request: _Request) -> str | None:
+        """The tag of the answer, if that is known before it is asked for."""
+        if not self._route.inquiry.kept or not request.matches:
+            return None
+        newest = self._asking.newest.commit
+        if request.past is None:
+            return None if request.values.get("as_of") else self._tag(request, newest)
+        return self._tag(request, request.past) if request.past <= newest else None
+
+    def _tag(self, request: _Request, commit: int) -> str:
+        asked = hashlib.sha256(repr((_VERSION, request.question)).encode("utf-8", "backslashreplace")).hexdigest()[:16]
+        return f'"{self._asking.store_id}-{commit}-{asked}"'
+
+    async def _answered(self, request: _Request) -> Answered:
+        """The answer as of the newest commit at this moment, or of a later one."""
+        least = 0 if request.past is not None else self._asking.newest.commit
+        if not self._route.inquiry.kept:
+            return await self._ask(request)
+        kept = self._cache.get(request.question, least)
+        if kept is not None:
+            return kept
+        if request.values.get("as_of") is not None:
+            return await self._asked_once(request)
+        while True:  # one that was asked before the newest commit may be too old
+            answer = await self._asked_once(request)
+            if answer.fresh.commit >= least:
+                return answer
+
+    async def _asked_once(self, request: _Request) -> Answered:
+        """Ask, or wait for the answer to the same question that is under way."""
+        task = self._under_way.get(request.question)
+        if task is None or task.done():
+            task = self._under_way[request.question] = asyncio.ensure_future(self._ask_and_keep(request))
+            task.add_done_callback(partial(self._over, request.question))
+        return await asyncio.shield(task)
+
+    def _over(self, question: Hashable, task: asyncio.Task[Answered]) -> None:
+        if self._under_way.get(question) is task:
+            del self._under_way[question]
+        if not task.cancelled():
+            task.exception()  # whoever asked may have gone, and the error with them
+
+    async def _ask_and_keep(self, request: _Request) -> Answered:
+        answer = await self._ask(request)
+        self._cache.put(request.question, answer)
+        return answer
+
+    async def _ask(self, request: _Request) -> Answered:
+        inquiry = self._route.inquiry
+        lane = self._asking.quick if inquiry.lane == "quick" else self._asking.slow
+
+        def asked(ask: Questions, snapshot: Snapshot) -> Answered:
+            found = inquiry.ask(ask, snapshot, request.values)
+            if request.form.write is None or found.rows is None:
+                return Answered(
+                    found.fresh, request.form.content_type, forms.compact_json(found.document()), document=True
+                )
+            return Answered(
+                found.fresh, request.form.content_type, b"".join(request.form.write(found.rows)), document=False
+            )
+
+        return await lane.ask(asked)
+
+    async def _send_unchanged(self, send: Send, tag: str, request: _Request) -> None:
+        fresh = self._asking.newest
+        known = fresh.headers(self._asking.clock.now()) if request.past is None else []
+        headers = [*_of_tag(tag), *known]
+        await send({"type": "http.response.start", "status": 304, "headers": headers})
+        await send({"type": "http.response.body", "body": b""})
+
+    async def _send(self, send: Send, answer: Answered, request: _Request) -> None:
+        now = self._asking.clock.now()
+        headers = answer.fresh.headers(now)
+        if self._route.inquiry.kept:
+            tag = self._tag(request, answer.fresh.commit)
+            headers += _of_tag(tag)
+            if tag in request.matches:
+                await send({"type": "http.response.start", "status": 304, "headers": headers})
+                await send({"type": "http.response.body", "body": b""})
+                return
+        else:
+            headers.append((b"cache-control", b"no-store"))
+        body = answer.body
+        if answer.document:
+            rest = b"," + body[1:] if len(body) > 2 else b"}"
+            body = answer.fresh.members(now) + rest
+        headers += [(b"content-type", answer.content_type.encode()), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send_pieces(send, body)
+
+
+async def send_pieces(send: Send, body: bytes) -> None:
+    """Send a whole body piece by piece, as the client takes it."""
+    whole, start = memoryview(body), 0
+    while len(whole) - start > PIECE_BYTES:
+        piece = bytes(whole[start : start + PIECE_BYTES])
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+        start += PIECE_BYTES
+    await send({"type": "http.response.body", "body": bytes(whole[start:])})
+
+
+def _of_tag(tag: str) -> list[tuple[bytes, bytes]]:
+    """Weak, since how far the newest event lies back goes on with the clock."""
+    return [(b"etag", f"W/{tag}".encode()), (b"cache-control", b"no-cache"), (b"vary", b"Accept")]
+
+
+def _headers(raw: Headers) -> dict[bytes, str]:
+    found: dict[bytes, str] = {}
+    for name, value in raw:
+        if name in {b"accept", b"if-none-match"}:
+            text = value.decode("latin-1")
+            found[name] = f"{found[name]},{text}" if name in found else text
+    return found
+
+
+def _tags(text: str) -> frozenset[str]:
+    """The entity tags of an If-None-Match header; weak and strong ones are alike here."""
+    return frozenset(part.strip().removeprefix("W/") for part in text.split(",")) if text else frozenset()

@@ -1,0 +1,144 @@
+"""Readers of one store in threads of their own, and the newest commit, which the ingest tells."""
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self, TypeVar
+
+from oncefold.core.definition import Pipeline
+from oncefold.questions import Questions
+from oncefold.questions.snapshot import Snapshot, snapshot_of
+from oncefold.serve.answers.fresh import Freshness, freshness_of
+from oncefold.serve.answers.problems import RETRY_SECONDS, Problem
+from oncefold.serve.answers.rate import Rate
+from oncefold.serve.ingest.committed import Committed
+from oncefold.store.reader import Reader
+
+Answer = TypeVar("Answer")
+Question = Callable[[Questions, Snapshot], Answer]
+"""Asked in a thread, within one snapshot of the store: everything it reads is of one commit."""
+
+QUICK_THREADS = 2
+SLOW_THREADS = 2
+MOST_WAITING = 512
+"""Questions that wait for a thread of a lane before further ones are sent away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The time, for freshness, and the monotonic clock, for pacing."""
+
+    now: Callable[[], int] = time.time_ns
+    """Nanoseconds since the epoch."""
+    monotonic: Callable[[], float] = time.monotonic
+
+
+class Lane:
+    """Threads that ask, each with its own reader. Closing waits for the questions under way."""
+
+    def __init__(self, path: Path, threads: int, name: str) -> None:
+        self._path = path
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"oncefold-{name}")
+        self._own = threading.local()
+        self._opened: list[Reader] = []
+        self._waiting = 0
+
+    async def ask(self, question: Question[Answer]) -> Answer:
+        """The answer to a question. Raises Problem 503 if too many wait, StoreError, and what the question raises."""
+        if self._waiting >= MOST_WAITING:
+            raise Problem(
+                503, "too many questions wait for their answer; ask again", {"Retry-After": str(RETRY_SECONDS)}
+            )
+        self._waiting += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
+        finally:
+            self._waiting -= 1
+
+    def _answer(self, question: Question[Answer]) -> Answer:
+        with snapshot_of(self._reader()) as snapshot:
+            return question(Questions(snapshot), snapshot)
+
+    def _reader(self) -> Reader:
+        reader: Reader | None = getattr(self._own, "reader", None)
+        if reader is None:
+            reader = self._own.reader = Reader.open(self._path)
+            self._opened.append(reader)
+        return reader
+
+    def close(self) -> None:
+        """Let go of the store; questions that still wait are not answered."""
+        self._threads.shutdown(cancel_futures=True)
+        for reader in self._opened:
+            reader.close()
+
+
+@dataclass(slots=True)
+class Asking:
+    """A store that is asked while it is written by this process."""
+
+    pipeline: Pipeline
+    store_id: str
+    """Tells this store from others, in entity tags."""
+    clock: Clock
+    quick: Lane
+    """For questions about few rows."""
+    slow: Lane
+    """For those that read much: they do not keep the others waiting."""
+    telling: Lane
+    """For what changes."""
+    rate: Rate
+    newest: Freshness
+    """The newest commit that is known, never older than one that anybody was told of."""
+    _listeners: list[Callable[[], None]] = field(default_factory=list)
+    _enders: list[Callable[[], None]] = field(default_factory=list)
+
+    @classmethod
+    def open(cls, path: str | Path, clock: Clock | None = None) -> Self:
+        """Open a store that exists. Raises StoreError if it cannot be read."""
+        path, clock = Path(path), clock or Clock()
+        with Reader.open(path) as reader, snapshot_of(reader) as snapshot:
+            newest, created = freshness_of(snapshot), snapshot.status().created
+        return cls(
+            pipeline=reader.pipeline,
+            store_id=hashlib.sha256(f"{created} {reader.pipeline.fingerprint}".encode()).hexdigest()[:12],
+            clock=clock,
+            rate=Rate(clock.monotonic),
+            quick=Lane(path, QUICK_THREADS, "quick"),
+            slow=Lane(path, SLOW_THREADS, "slow"),
+            telling=Lane(path, 1, "telling"),
+            newest=newest,
+        )
+
+    def committed(self, told: Committed) -> None:
+        """A `Listener`: what is asked from now on is answered as of this commit, or a later one."""
+        times = [time for time in (self.newest.newest_time, told.newest_time) if time is not None]
+        self.newest = Freshness(told.commit, max(told.at, self.newest.at), max(times, default=None))
+        self.rate.add(sum(told.counts.values()))
+        for listener in self._listeners:
+            with suppress(RuntimeError):  # the event loop has ended, and nobody listens any more
+                listener()
+
+    def on_commit(self, listener: Callable[[], None]) -> None:
+        """Call this after every commit, in the thread of the ingest; it must return at once."""
+        self._listeners.append(listener)
+
+    def on_end(self, listener: Callable[[], None]) -> None:
+        """Call this when the server begins to end, in its event loop."""
+        self._enders.append(listener)
+
+    def end(self) -> None:
+        """End what would never end by itself, so that the server can; called in the event loop."""
+        for listener in self._enders:
+            listener()
+
+    def close(self) -> None:
+        """Close all readers, after the questions under way."""
+        for lane in (self.quick, self.slow, self.telling):
+            lane.close()

@@ -1,0 +1,144 @@
+"""The hub: after commits it tells all subscribers that wait, each of what changed since it was told last.
+
+A subscriber is a commit number and a future. One that is slow does not wait, so nothing is made for it; when it waits
+again, it is told of every node that changed since, with the newest values. What equal subscribers are told is made
+once.
+"""
+
+import asyncio
+from collections import defaultdict
+from contextlib import suppress
+
+from oncefold.core.errors import OncefoldError
+from oncefold.serve.answers.asking import Asking
+from oncefold.serve.answers.changes.messages import Message, Messages
+from oncefold.serve.answers.changes.telling import Begin, Heard, Waiting, begin, tell
+from oncefold.serve.answers.changes.wanted import Wanted, Watched
+from oncefold.serve.answers.problems import RETRY_SECONDS, Problem
+
+PACE_SECONDS = 0.25
+"""Between two messages at least."""
+REST = 4.0
+"""And at least so many times as long as making the last ones took."""
+MOST_SUBSCRIBERS = 4_096
+
+
+class Subscription:
+    """One subscriber: what it wants, and what it knows."""
+
+    def __init__(self, want: Wanted, start: Begin) -> None:
+        self.want = want
+        self.since, self.counts = start.since, start.counts
+        self.waits: asyncio.Future[Message | None] | None = None
+
+    def tell(self, message: Message | None) -> None:
+        """Hand it what it waits for; None is the end."""
+        if self.waits is not None and not self.waits.done():
+            self.waits.set_result(message)
+
+
+class Hub:
+    """Tells subscribers of changes. All of it but `committed` belongs to the event loop."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+        self._subscribers: set[Subscription] = set()
+        self._watched: dict[Wanted, Watched] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._wake = asyncio.Event()
+        self._woken = False
+        self._task: asyncio.Task[None] | None = None
+        self._ended = False
+        asking.on_commit(self.committed)
+        asking.on_end(self.end)
+
+    def committed(self) -> None:
+        """Told after each commit, in any thread."""
+        if self._loop is not None and not self._woken:
+            self._woken = True
+            self._loop.call_soon_threadsafe(self._wake.set)
+
+    async def subscribe(self, want: Wanted, known: int | None) -> tuple[Subscription, Begin]:
+        """Begin to hear of what changes after now, or after the commit that is known already.
+
+        Raises Problem 503 for one subscriber too many, and QuestionError for too many nodes.
+        """
+        if self._ended or len(self._subscribers) >= MOST_SUBSCRIBERS:
+            raise Problem(503, "no further subscriber is taken now", {"Retry-After": str(RETRY_SECONDS)})
+        self._start()
+        start = await self._asking.telling.ask(lambda _, snapshot: begin(snapshot, want, known))
+        subscription = Subscription(want, start)
+        self._watched.setdefault(want, start.watched)
+        self._subscribers.add(subscription)
+        return subscription, start
+
+    def leave(self, subscription: Subscription) -> None:
+        """Tell it nothing any more."""
+        self._subscribers.discard(subscription)
+        if all(other.want != subscription.want for other in self._subscribers):
+            self._watched.pop(subscription.want, None)
+
+    def next(self, subscription: Subscription) -> asyncio.Future[Message | None]:
+        """What it is told next; None is the end of all."""
+        subscription.waits = asyncio.get_running_loop().create_future()
+        if self._ended:
+            subscription.tell(None)
+        elif subscription.since < self._asking.newest.commit:
+            self._wake.set()
+        return subscription.waits
+
+    def end(self) -> None:
+        """End every subscription."""
+        self._ended = True
+        for subscription in self._subscribers:
+            subscription.tell(None)
+        if self._task is not None:
+            self._task.cancel()
+
+    def _start(self) -> None:
+        if self._task is None:
+            self._loop = asyncio.get_running_loop()
+            self._task = asyncio.ensure_future(self._run())
+            self._task.add_done_callback(lambda _: self.end())
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            self._woken = False
+            began = self._asking.clock.monotonic()
+            with suppress(OncefoldError, Problem):  # not now; the next commit is told of with this one
+                await self._round()
+            took = self._asking.clock.monotonic() - began
+            await asyncio.sleep(max(PACE_SECONDS, REST * took))
+
+    async def _round(self) -> None:
+        ready: defaultdict[Wanted, list[Subscription]] = defaultdict(list)
+        newest = self._asking.newest.commit
+        for subscription in self._subscribers:
+            if subscription.waits is not None and not subscription.waits.done() and subscription.since < newest:
+                ready[subscription.want].append(subscription)
+        if not ready:
+            return
+        waiting = [self._waiting(want, subscribers) for want, subscribers in ready.items()]
+        told = await self._asking.telling.ask(lambda ask, snapshot: tell(ask, snapshot, waiting))
+        messages = Messages(told, self._asking.clock.now())
+        for (want, subscribers), heard in zip(ready.items(), told.heard, strict=True):
+            if want in self._watched:
+                self._watched[want] = heard.watched
+            for subscription in subscribers:
+                self._hand(subscription, messages, heard)
+
+    def _waiting(self, want: Wanted, subscribers: list[Subscription]) -> Waiting:
+        """Those who are late hear of all that changed since the last of them: messages of their own would cost more."""
+        return Waiting(want, self._watched[want], _two({subscription.since for subscription in subscribers}))
+
+    def _hand(self, subscription: Subscription, messages: Messages, heard: Heard) -> None:
+        since = max(begun for begun in heard.rows if begun <= subscription.since)
+        subscription.tell(messages.of(heard.rows[since], subscription.since, subscription.counts))
+        subscription.since, subscription.counts = messages.commit, messages.counts
+
+
+def _two(since: set[int]) -> list[int]:
+    """The first and the last."""
+    return sorted({min(since), max(since)})

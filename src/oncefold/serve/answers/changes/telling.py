@@ -1,0 +1,171 @@
+"""What there is to tell after a commit, read in one snapshot for all who wait: each node's values are read once."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from oncefold.core.fold import Outcome
+from oncefold.questions import Questions
+from oncefold.questions.snapshot import Snapshot
+from oncefold.serve.answers.amounts import member_names
+from oncefold.serve.answers.changes.wanted import Wanted, Watched, grown, watch
+from oncefold.serve.answers.fresh import Freshness, freshness_of
+from oncefold.store import moments, rows
+from oncefold.store.commit import Int32s
+from oncefold.store.connection import Connection
+from oncefold.store.deltas import ChangedNodes, changed_since
+from oncefold.store.watching import NodeValues, events_after, values_of
+
+MOST_ROWS = 10_000
+"""Nodes of one message."""
+MOST_DELTAS = 2_000_000
+"""Rows of deltas that are read for one message."""
+MOST_COMMITS = 1_000_000
+"""Commits that one may be behind."""
+
+TOO_MUCH = "more changed than a message holds; ask for the totals again"
+TOO_OLD = "that commit is further back than changes are told of; ask for the totals again"
+UNKNOWN = "there is no such commit yet; ask for the totals again"
+
+OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
+Counts = tuple[int, ...]
+"""Events ever, in the order of OUTCOMES."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Where a subscription begins."""
+
+    fresh: Freshness
+    watched: Watched
+    since: int
+    """The subscriber knows everything up to this commit."""
+    counts: Counts
+    """Events up to there."""
+    reset: str = ""
+    """Why what the subscriber knows is of no use; empty if it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Subscribers who want the same, and the commits that they know everything up to."""
+
+    want: Wanted
+    watched: Watched
+    since: Sequence[int]
+    """Rising, each once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What such subscribers are told."""
+
+    watched: Watched
+    rows: Mapping[int, bytes | str]
+    """By `since`: the nodes that changed as a JSON array, or why that cannot be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """All that is told of one commit."""
+
+    fresh: Freshness
+    counts: Counts
+    heard: Sequence[Heard]
+
+
+def begin(snapshot: Snapshot, want: Wanted, known: int | None) -> Begin:
+    """Begin after the commit that the subscriber knows, or now. Raises TooManyError."""
+    with snapshot.at_one_commit() as connection:
+        fresh, counts, watched = freshness_of(snapshot), _counts(connection), watch(connection, want)
+        if known is None:
+            return Begin(fresh, watched, fresh.commit, counts)
+        if known > fresh.commit:
+            return Begin(fresh, watched, fresh.commit, counts, UNKNOWN)
+        if known < max(moments.oldest(connection).seq, fresh.commit - MOST_COMMITS):
+            return Begin(fresh, watched, fresh.commit, counts, TOO_OLD)
+        later = events_after(connection, OUTCOMES, known)
+        before = tuple(count - after for count, after in zip(counts, later, strict=True))
+        return Begin(fresh, watched, known, before)
+
+
+def tell(ask: Questions, snapshot: Snapshot, waiting: Sequence[Waiting]) -> Told:
+    """What changed for all who wait, with the values as of the snapshot's commit."""
+    with snapshot.at_one_commit() as connection:
+        told = _Told(ask, connection, waiting)
+        return Told(freshness_of(snapshot), _counts(connection), told.heard())
+
+
+def _counts(connection: Connection) -> Counts:
+    found = rows.read_counts(connection)
+    return tuple(found.get(outcome, 0) for outcome in Outcome)
+
+
+@dataclass(slots=True)
+class _Told:
+    ask: Questions
+    connection: Connection
+    waiting: Sequence[Waiting]
+    _values: dict[int, tuple[str, bytes]] = field(default_factory=dict)
+
+    def heard(self) -> list[Heard]:
+        watched = grown(self.connection, [(one.want, one.watched) for one in self.waiting])
+        changed, least = self._changed()
+        found = [
+            {since: self._ids(one.want, seen, changed, since) if since >= least else TOO_OLD for since in one.since}
+            for one, seen in zip(self.waiting, watched, strict=True)
+        ]
+        self._read([ids for by_since in found for ids in by_since.values() if not isinstance(ids, str)])
+        return [
+            Heard(seen, {since: self._text(one.want, ids) for since, ids in by_since.items()})
+            for one, seen, by_since in zip(self.waiting, watched, found, strict=True)
+        ]
+
+    def _changed(self) -> tuple[ChangedNodes, int]:
+        """The nodes that changed, and since when: those who are so late that too much had to be read are left out."""
+        measures, oldest = len(self.ask.pipeline.measures), moments.oldest(self.connection).seq
+        known = sorted({since for one in self.waiting for since in one.since if since >= oldest})
+        for since in (known[0], known[-1]) if known else ():
+            found = changed_since(self.connection, measures, since, MOST_DELTAS)
+            if found is not None:
+                return found, since
+        return ChangedNodes(np.zeros(0, np.int32), np.zeros(0, np.int64)), 2**63 - 1
+
+    def _ids(self, want: Wanted, watched: Watched, changed: ChangedNodes, since: int) -> Int32s | str:
+        later = changed.node[changed.commit > since]
+        if watched.known < 0:
+            return TOO_MUCH
+        if want.tops:
+            later = _common(later, watched.ids)
+        return TOO_MUCH if len(later) > MOST_ROWS else later
+
+    def _read(self, wanted: Sequence[Int32s]) -> None:
+        if not wanted:
+            return
+        names = [member_names(self.ask.pipeline)[measure.name] for measure in self.ask.pipeline.measures]
+        for values in values_of(self.connection, self.ask.pipeline, np.unique(np.concatenate(wanted)).tolist()):
+            self._values[values.id] = (values.rollup, _row(values, names))
+
+    def _text(self, want: Wanted, ids: Int32s | str) -> bytes | str:
+        if isinstance(ids, str):
+            return ids
+        rows = (self._values[node] for node in ids.tolist() if node in self._values)
+        return b"[" + b",".join(text for rollup, text in rows if rollup in want.rollups) + b"]"
+
+
+def _common(some: Int32s, others: Int32s) -> Int32s:
+    """What is in both; each is rising. It takes as long as the shorter is."""
+    short, long = (some, others) if len(some) <= len(others) else (others, some)
+    if not len(short):
+        return short
+    at = np.minimum(np.searchsorted(long, short), len(long) - 1)
+    found: Int32s = short[long[at] == short]
+    return found
+
+
+def _row(values: NodeValues, names: Sequence[str]) -> bytes:
+    row = {"rollup": values.rollup, "path": values.path, "count": values.keys}
+    row |= zip(names, values.sums, strict=True)
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()

@@ -1,0 +1,151 @@
+"""The OpenAPI 3.1 description, made from the declarations of the routes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from oncefold.core.definition import Pipeline
+from oncefold.serve.answers import openapi_parts as parts
+from oncefold.serve.answers import schemas
+from oncefold.serve.answers.changes.endpoint import PARAMETERS
+from oncefold.serve.answers.declared import Route
+from oncefold.serve.answers.parameters import Parameter, read_query
+from oncefold.serve.answers.problems import MEDIA_TYPE, TITLES, Problem, Receive, Send, send_problem
+from oncefold.serve.operations.problem import send_answer
+
+_ABOUT = """Events in, exact totals out. Sums and versions are text, so that no reader makes floats of them; counts and
+commits are numbers; times are RFC 3339 in UTC. An answer is of one commit, and says of which."""
+
+
+def description(pipeline: Pipeline, routes: Sequence[Route]) -> dict[str, Any]:
+    """The whole document."""
+    paths: dict[str, dict[str, Any]] = {}
+    for route in routes:
+        for method in route.methods:
+            paths.setdefault(route.path, {})[method.lower()] = _operation(pipeline, route, method)
+    paths["/changes"] = {"get": _changes(pipeline)}
+    paths["/rejects/redrive"] = {"post": _redrive()}
+    paths["/rejects/{id}"] = {"delete": _discard()}
+    paths.update(parts.OTHERS)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": f"Oncefold: {pipeline.name}", "version": version("oncefold"), "description": _ABOUT},
+        "paths": paths,
+        "components": {
+            "schemas": {"Problem": parts.PROBLEM},
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+        "security": [{}, {"bearer": []}],
+    }
+
+
+def _operation(pipeline: Pipeline, route: Route, method: str) -> dict[str, Any]:
+    words = route.described
+    good: dict[str, Any] = {
+        "description": words.summary,
+        "headers": parts.FRESH_HEADERS if not route.inquiry.kept else {**parts.FRESH_HEADERS, **parts.TAG_HEADERS},
+        "content": {form.media_type: _content(form.name, words.answer) for form in route.inquiry.forms},
+    }
+    answers = {"200": good}
+    if route.inquiry.kept:
+        answers["304"] = {"description": "Nothing was committed since", "headers": parts.FRESH_HEADERS}
+    parameters = [_parameter(pipeline, one, "path") for one in route.in_path]
+    parameters += [_parameter(pipeline, one, "query") for one in route.in_query]
+    if route.inquiry.kept:
+        parameters.append(dict(parts.IF_NONE_MATCH))
+    return {
+        "operationId": words.operation_id if method == "GET" else f"{words.operation_id}_{method.lower()}",
+        "summary": words.summary,
+        "description": words.description,
+        "tags": [words.tag],
+        "parameters": parameters,
+        "responses": {**answers, **problems(*words.errors)},
+    }
+
+
+def _content(form: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {"schema": schema} if form == "json" else {}
+
+
+def _parameter(pipeline: Pipeline, declared: Parameter, where: str) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "name": declared.name,
+        "in": where,
+        "required": where == "path" or declared.required,
+        "description": declared.description,
+        "schema": declared.schema,
+    }
+    if declared.repeats:
+        found |= {"schema": {"type": "array", "items": declared.schema}, "style": "form", "explode": True}
+    if declared.name == "rollup":
+        found["example"] = pipeline.rollups[0].name
+    elif declared.example is not None:
+        found["example"] = declared.example
+    return found
+
+
+def problems(*statuses: int) -> dict[str, Any]:
+    """Answers that report errors."""
+    schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    every = sorted({*statuses, *parts.ALWAYS})
+    return {
+        str(status): {"description": TITLES.get(status, parts.WORDS.get(status, "")), "content": {MEDIA_TYPE: schema}}
+        for status in every
+    }
+
+
+def _changes(pipeline: Pipeline) -> dict[str, Any]:
+    return {
+        "operationId": "changes",
+        "summary": "Live changes as server-sent events",
+        "description": parts.CHANGES,
+        "tags": ["questions"],
+        "parameters": [*(_parameter(pipeline, one, "query") for one in PARAMETERS), parts.LAST_EVENT_ID],
+        "responses": {
+            "200": {"description": "A stream without end", "content": {"text/event-stream": {}}},
+            **problems(404, 422, 503),
+        },
+    }
+
+
+def _redrive() -> dict[str, Any]:
+    counts = schemas.object_of({}, others=schemas.COUNT)
+    answer = schemas.object_of({"commit": schemas.COUNT, "counts": counts})
+    return {
+        "operationId": "redrive",
+        "summary": "Read all rejected events again",
+        "tags": ["admin"],
+        "responses": {"200": parts.json_answer("What became of them", answer), **problems(422, 503)},
+    }
+
+
+def _discard() -> dict[str, Any]:
+    id_ = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
+    return {
+        "operationId": "discard",
+        "summary": "Take a rejected event off the list",
+        "tags": ["admin"],
+        "parameters": [{"name": "id", "in": "path", "required": True, "schema": id_, "example": 1}],
+        "responses": {
+            "200": parts.json_answer("It is gone", schemas.object_of({"discarded": schemas.COUNT})),
+            **problems(404, 422, 503),
+        },
+    }
+
+
+class DescriptionEndpoint:
+    """Answers with the description."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+
+    async def __call__(self, scope: Any, _receive: Receive, send: Send) -> None:
+        """Answer, if need be with a problem."""
+        try:
+            read_query(scope["query_string"], ())
+        except Problem as problem:
+            await send_problem(scope, send, problem)
+            return
+        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache")]
+        await send_answer(send, 200, headers, self._body)

@@ -1,0 +1,47 @@
+"""All routes of questions, from their declarations."""
+
+from starlette.routing import BaseRoute
+
+from oncefold.serve.answers import keys, lists, nodes, overview
+from oncefold.serve.answers.answering import Endpoint
+from oncefold.serve.answers.asking import Asking
+from oncefold.serve.answers.cache import Cache
+from oncefold.serve.answers.changes.endpoint import ChangesEndpoint
+from oncefold.serve.answers.changes.hub import Hub
+from oncefold.serve.answers.declared import Route
+from oncefold.serve.answers.mending import MendingEndpoint, Redriving, discard, redrive
+from oncefold.serve.answers.openapi import DescriptionEndpoint, description
+from oncefold.serve.answers.paths import WholeRoute
+
+_PATTERNS = {"rollup": "[^/]+", "path": ".*", "key": ".*"}
+_ID = "[0-9]{1,18}"
+
+
+def routes(asking: Asking, ingest: Redriving) -> list[BaseRoute]:
+    """The routes of all questions, of live changes, of the reject list, and of `/openapi.json`."""
+    declared = declarations(asking, ingest)
+    cache = Cache()
+    found: list[BaseRoute] = [
+        WholeRoute(
+            route.path,
+            Endpoint(route, asking, cache),
+            route.methods,
+            [_PATTERNS[parameter.name] for parameter in route.in_path],
+        )
+        for route in declared
+    ]
+    text = description(asking.pipeline, declared)
+    return [
+        *found,
+        WholeRoute("/changes", ChangesEndpoint(asking, Hub(asking)), ("GET",), ()),
+        WholeRoute("/rejects/redrive", MendingEndpoint(redrive(ingest)), ("POST",), ()),
+        WholeRoute("/rejects/{id}", MendingEndpoint(discard(ingest)), ("DELETE",), (_ID,)),
+        WholeRoute("/openapi.json", DescriptionEndpoint(text), ("GET",), ()),
+    ]
+
+
+def declarations(asking: Asking, ingest: Redriving) -> list[Route]:
+    """The routes of questions as they are declared."""
+    pipeline = asking.pipeline
+    live = overview.routes(pipeline, lambda: (asking.rate.per_second(), ingest.waiting_requests))
+    return [*nodes.routes(pipeline), *keys.routes(pipeline), *lists.routes(pipeline), *live]

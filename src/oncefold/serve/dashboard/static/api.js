@@ -1,0 +1,121 @@
+// The one place that knows how the server is asked. Everything else speaks of nodes, keys and commits.
+
+import { segments } from "./nodepath.js";
+import { learnClock } from "./times.js";
+
+const TOKEN = "oncefold-token";
+const MOST_LISTED = 1000;
+const TAKEN = new Set(["commit", "commit_time", "time", "rollup", "path", "depth", "label", "count", "children", "key", "live", "version", "leaf", "outcome"]);
+
+// The sum of a measure in a row. A measure that is called like another member has its own after `sum_`.
+export function amount(row, measure) {
+  const renamed = `sum_${measure}`;
+  return (TAKEN.has(measure) && renamed in row ? row[renamed] : row[measure]) ?? null;
+}
+
+// Something the server refused or could not be asked; the message is for a person.
+export class AskError extends Error {
+  constructor(message, status = 0) {
+    super(message);
+    this.status = status;
+  }
+}
+
+export class Api {
+  // `askForToken(words)` gives a token that a person typed.
+  constructor(askForToken) {
+    this.askForToken = askForToken;
+    this.prompt = null;
+  }
+
+  status = () => this.json("status");
+
+  totals = (rollup, path, { limit, after, asOf, depth = 1 } = {}) =>
+    this.json(node("totals", rollup, path), { depth, limit, after, as_of: asOf });
+
+  series = (rollup, path, points) => this.json(node("series", rollup, path), { points });
+
+  explain = (rollup, path, { limit, after }) => this.json(node("explain", rollup, path), { limit, after });
+
+  history = (key, every) => this.json(`history/${encodeURIComponent(key)}`, { every: every ? "true" : "false" });
+
+  search = (q, limit, signal) => this.json("search", { q, limit }, signal);
+
+  // The newest first. They are listed by rising ids, which never exceed the number of events `ever` rejected.
+  async rejects(limit, ever) {
+    let found = await this.json("rejects", { limit, after: Math.max(0, ever - limit) });
+    if (found.rows.length < Math.min(limit, found.total)) found = await this.json("rejects", { limit: MOST_LISTED });
+    return { ...found, rows: found.rows.slice(-limit).reverse() };
+  }
+
+  conflicts = (limit) => this.json("conflicts", { limit });
+
+  // The stream of changes: an answer whose body never ends.
+  changes({ rollup, paths, depth, lastEventId }, signal) {
+    return this.ask("changes", { rollup, path: paths, depth, last_event_id: lastEventId }, signal, "text/event-stream");
+  }
+
+  async json(address, parameters, signal) {
+    const answer = await this.ask(address, parameters, signal, "application/json");
+    learnClock(answer.headers.get("Date"));
+    return answer.json();
+  }
+
+  async ask(address, parameters = {}, signal = undefined, accept = "application/json") {
+    for (;;) {
+      const token = sessionStorage.getItem(TOKEN);
+      const headers = { Accept: accept, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+      const answer = await this.fetched(address + query(parameters), { headers, signal });
+      if (answer.ok) return answer;
+      const words = await problem(answer);
+      if (answer.status !== 401) throw new AskError(words, answer.status);
+      await this.newToken(token, token ? "The server does not know this token." : words);
+    }
+  }
+
+  async fetched(address, options) {
+    try {
+      return await fetch(address, { cache: "no-cache", ...options });
+    } catch (error) {
+      if (error.name === "AbortError") throw error;
+      throw new AskError("The server cannot be reached.");
+    }
+  }
+
+  // One prompt for all requests that wait for it; a token that was replaced meanwhile is tried first.
+  async newToken(refused, words) {
+    if (sessionStorage.getItem(TOKEN) !== refused) return;
+    this.prompt ??= this.askForToken(words).then((token) => sessionStorage.setItem(TOKEN, token));
+    try {
+      await this.prompt;
+    } finally {
+      this.prompt = null;
+    }
+  }
+}
+
+// A path may be sent with its slashes, but not where a browser would take a label for a way up.
+function node(question, rollup, path) {
+  const found = segments(path);
+  const slash = found.some((text) => text === "." || text === "..") ? "%2F" : "/";
+  return [question, encodeURIComponent(rollup)].join("/") + (path ? `/${found.map(encodeURIComponent).join(slash)}` : "");
+}
+
+function query(parameters) {
+  const found = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    for (const each of Array.isArray(value) ? value : [value]) {
+      if (each !== undefined && each !== null) found.append(name, each);
+    }
+  }
+  return found.size ? `?${found}` : "";
+}
+
+async function problem(answer) {
+  try {
+    const found = await answer.json();
+    return found.detail || found.title || `The server answered ${answer.status}.`;
+  } catch {
+    return `The server answered ${answer.status} ${answer.statusText}`.trim();
+  }
+}

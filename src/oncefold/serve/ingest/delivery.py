@@ -1,0 +1,53 @@
+"""The events of one request on their way: counted part by part, settled when the last of them is durable."""
+
+from asyncio import Future
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from oncefold.core.fold import Outcome
+from oncefold.store.commit import Reject
+
+TOLD_REJECTS: Final = 100
+"""Rejects that an answer lists; the others are on the reject list all the same."""
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One request's events. The ingest thread counts; once it is settled nothing changes any more."""
+
+    settled: "Future[None]"
+    """Done when the answer can be written; belongs to the event loop."""
+    source: str = ""
+    """What its rejects name as their source."""
+    begun: bool = False
+    """Whether any of its events were handed over."""
+    body: bytes = b""
+    """The whole of a small body of JSON Lines; else it comes in parts."""
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    rejects: list[Reject] = field(default_factory=list)
+    """The first of them."""
+    rejects_left_out: int = 0
+    commit: int = 0
+    """Number of the commit that holds its last event, 0 until that is durable."""
+    committed_events: int = 0
+    """Events that are durable."""
+    fault: Exception | None = None
+    """Why not all of the body could be read; what was whole before that is committed."""
+    why_not: str = ""
+    """Why it could not be committed; nothing more of it is taken then."""
+
+    @property
+    def events(self) -> int:
+        """Events folded, rejects included."""
+        return self.counts.total()
+
+    def add(self, counts: Mapping[Outcome, int], rejects: Iterable[Reject]) -> None:
+        """Count a part that was folded."""
+        self.counts.update(counts)
+        for reject in rejects:
+            if len(self.rejects) < TOLD_REJECTS:
+                self.rejects.append(reject)
+            else:
+                self.rejects_left_out += 1

@@ -1,0 +1,171 @@
+"""POST /events: a body in, an answer out when its events are durable. Plain ASGI, since every request passes here."""
+
+import asyncio
+import codecs
+from collections.abc import MutableMapping
+from typing import Any, Final
+
+from oncefold.serve.ingest.answer import answer_of, problem_of
+from oncefold.serve.ingest.delivery import Delivery
+from oncefold.serve.ingest.document import lines_of
+from oncefold.serve.ingest.faults import Crowded, Malformed
+from oncefold.serve.ingest.forms import Form, read_head
+from oncefold.serve.ingest.gate import STREAM_BYTES, Ingest, Limits
+from oncefold.serve.ingest.pipe import BodyPipe
+from oncefold.serve.ingest.refusal import CLOSE, RETRY_SOON, Header, Refusal, Refused
+from oncefold.serve.operations.problem import Receive, Send
+from oncefold.serve.operations.request import request_id_of
+
+SMALL_BYTES: Final = 64 * 2**10
+"""A body up to this size is taken as a whole."""
+
+_JSON: Final = (b"content-type", b"application/json")
+_PROBLEM: Final = (b"content-type", b"application/problem+json")
+
+
+class _Gone(Exception):  # noqa: N818 - what happened to a client
+    """The client has left; there is nobody to answer."""
+
+
+class _Body:
+    """A request's body as it arrives, within the limits of a server."""
+
+    def __init__(self, receive: Receive, limits: Limits) -> None:
+        self._receive, self._limits = receive, limits
+        self._total = 0
+        self.more = True
+        """Whether more may come."""
+
+    def require_room(self, length: int) -> None:
+        """Raises Refused, 413, for a body of more bytes than are allowed."""
+        most = self._limits.max_body
+        if most is not None and length > most:
+            detail = f"A body may have {most:,} bytes here; send its events in several requests."
+            raise Refused(Refusal(413, "Body too large", detail, (CLOSE,)))
+
+    async def next(self) -> bytes:
+        """The next bytes. Raises Refused, 408, when nothing comes, 413 when too much does, and _Gone."""
+        seconds = self._limits.idle_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                message = await self._receive()
+        except TimeoutError:
+            detail = f"Nothing of the body has come for {seconds:g} seconds; send it again."
+            raise Refused(Refusal(408, "Body not sent", detail, (CLOSE,))) from None
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        self.more = message.get("more_body", False)
+        data: bytes = message.get("body", b"")
+        self._total += len(data)
+        self.require_room(self._total)
+        return data
+
+    async def beginning(self, size: int) -> bytes:
+        """All of it, or its first bytes, of which there are more than `size` then. Raises as `next` does."""
+        data = await self.next()
+        while self.more and len(data) <= size:
+            data += await self.next()
+        return data
+
+
+class EventsEndpoint:
+    """Belongs to one event loop."""
+
+    def __init__(self, ingest: Ingest) -> None:
+        self._ingest = ingest
+        self._small_bytes = min(SMALL_BYTES, ingest.limits.max_line)
+
+    async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        delivery = Delivery(asyncio.get_running_loop().create_future())
+        try:
+            head = read_head(scope["headers"], scope["query_string"])
+            body = _Body(receive, self._ingest.limits)
+            body.require_room(head.length or 0)
+            self._ingest.enter()
+            try:
+                await self._take(delivery, head.form, body)
+            finally:
+                self._ingest.leave()
+        except Refused as refused:
+            refusal = refused.refusal
+        except _Gone:
+            return
+        else:
+            if delivery.fault is None and not delivery.why_not:
+                await _send(send, 200, answer_of(delivery), _JSON)
+                return
+            refusal = _refusal_of(delivery)
+        committed = delivery.committed_events if delivery.begun else None
+        answer = problem_of(refusal, request_id_of(scope), committed)
+        await _send(send, refusal.status, answer, _PROBLEM, *refusal.headers)
+
+    async def _take(self, delivery: Delivery, form: Form, body: _Body) -> None:
+        """Hand the events over as they come, and wait until the delivery is settled. Raises Refused and _Gone."""
+        delivery.source = form.source
+        beginning = await body.beginning(self._small_bytes)
+        is_stream = len(beginning) > self._small_bytes
+        held = STREAM_BYTES if is_stream else len(beginning)
+        self._ingest.hold(held)
+        delivery.begun = True
+        try:
+            if is_stream:
+                await self._pass_on(delivery, form, beginning, body)
+            else:
+                self._hand_over(delivery, form, beginning)
+            await delivery.settled
+        finally:
+            self._ingest.let_go(held)
+
+    def _hand_over(self, delivery: Delivery, form: Form, body: bytes) -> None:
+        lines: bytes | None = None
+        if form.compression is None and not body.startswith(codecs.BOM_UTF8):
+            if form.kind == "lines":
+                lines = body
+            elif form.kind == "document":
+                lines = lines_of(body)
+        if lines is None:
+            self._ingest.read_whole(delivery, form, body)
+        else:
+            delivery.body = lines
+            self._ingest.add(delivery)
+
+    async def _pass_on(self, delivery: Delivery, form: Form, beginning: bytes, body: _Body) -> None:
+        """Pass the body on until it ends, or nobody reads it any more."""
+        pipe = BodyPipe()
+        self._ingest.read_stream(delivery, form, pipe)
+        try:
+            await pipe.feed(beginning)
+            while body.more and not pipe.broken:
+                await pipe.feed(await body.next())
+            pipe.close()
+        except (Refused, _Gone):
+            pipe.break_off()
+            await delivery.settled
+            raise
+        finally:
+            if not pipe.closed:
+                pipe.break_off()
+
+
+def _refusal_of(delivery: Delivery) -> Refusal:
+    """Why a delivery that was read is not, or not wholly, durable."""
+    fault = delivery.fault
+    if delivery.why_not:
+        detail = f"The events could not be committed: {delivery.why_not}. Send them again; none counts twice."
+        return Refusal(503, "Not committed", detail, (RETRY_SOON, CLOSE))
+    if isinstance(fault, Malformed):
+        words = str(fault)
+        detail = f"{words[0].upper()}{words[1:]}. What was whole before that is committed; none counts twice."
+        return Refusal(400, "Malformed body", detail, (CLOSE,))
+    if isinstance(fault, Crowded):
+        detail = "There was no room for a very long record beside others; send the body again."
+        return Refusal(503, "No room", detail, (RETRY_SOON, CLOSE))
+    assert fault is not None
+    raise fault
+
+
+async def _send(send: Send, status: int, body: bytes, *headers: Header) -> None:
+    length = (b"content-length", b"%d" % len(body))
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,134 @@
+"""Which form a body has: by Content-Type, Content-Encoding and the request's query."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final, Literal
+from urllib.parse import parse_qsl
+
+from oncefold.core.errors import SourceError
+from oncefold.serve.ingest.refusal import Refusal, Refused
+from oncefold.sources.formats import ReadOptions
+from oncefold.sources.rawstream import Compression
+
+Kind = Literal["lines", "document", "csv", "arrow"]
+
+TYPES: Final[dict[str, Kind]] = {
+    "application/x-ndjson": "lines",
+    "application/jsonl": "lines",
+    "text/plain": "lines",
+    "application/json": "document",
+    "text/csv": "csv",
+    "application/vnd.apache.arrow.stream": "arrow",
+}
+ENCODINGS: Final[dict[str, Compression | None]] = {"": None, "identity": None, "gzip": "gzip", "zstd": "zstd"}
+DEFAULT_SOURCE: Final = "http"
+
+_CHARSETS: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
+_MOST_SOURCE: Final = 200
+"""Characters of a source's name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How to read a body."""
+
+    kind: Kind = "lines"
+    compression: Compression | None = None
+    delimiter: str = ","
+    """CSV only."""
+    source: str = DEFAULT_SOURCE
+    """What rejects name as their source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What the headers say about the body."""
+
+    form: Form
+    length: int | None
+    """Bytes, if that is known beforehand."""
+    expects: bool
+    """Whether the client waits for a word before it sends the body."""
+
+
+def read_head(headers: Iterable[tuple[bytes, bytes]], query: bytes) -> Head:
+    """Read the headers, whose names are lower-case. Raises Refused for what cannot be read."""
+    content_type = encoding = b""
+    length, expects = None, False
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else None
+        elif name == b"content-encoding":
+            encoding = value
+        elif name == b"expect":
+            expects = True
+    return Head(form_of(content_type, encoding, query), length, expects)
+
+
+@lru_cache(256)
+def form_of(content_type: bytes, encoding: bytes, query: bytes) -> Form:
+    """The form by its texts. Raises Refused: 415 for another type or encoding, 422 for a wrong parameter."""
+    kind = _kind(content_type.decode("latin-1"))
+    compression = _compression(encoding.decode("latin-1").strip().lower())
+    if not query:
+        return Form(kind, compression)
+    named: dict[str, str] = {}
+    for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+        if name not in {"delimiter", "source"}:
+            raise _wrong(f"there is no query parameter {name!r}; POST /events takes source, and for CSV delimiter")
+        if name in named:
+            raise _wrong(f"the query parameter {name} stands twice")
+        named[name] = value
+    delimiter, source = named.get("delimiter", ","), named.get("source", DEFAULT_SOURCE)
+    try:
+        ReadOptions(delimiter=delimiter)
+    except SourceError as error:
+        raise _wrong(f"the query parameter delimiter: {error}") from None
+    if not 0 < len(source) <= _MOST_SOURCE or not source.isprintable():
+        raise _wrong(f"the query parameter source names the events' source in 1 to {_MOST_SOURCE} printable characters")
+    return Form(kind, compression, delimiter, source)
+
+
+def _kind(content_type: str) -> Kind:
+    name, *parameters = (part.strip().lower() for part in content_type.split(";"))
+    kind = TYPES.get(name or "application/x-ndjson")
+    if kind is None:
+        raise Refused(
+            Refusal(
+                415,
+                "Unsupported media type",
+                f"Events are not taken as {name[:100]!r}; send them with Content-Type {_or(TYPES)}.",
+                ((b"accept-post", ", ".join(TYPES).encode()),),
+            )
+        )
+    charset = "".join(part.removeprefix("charset=").strip('"') for part in parameters if part.startswith("charset="))
+    if charset not in _CHARSETS:
+        detail = f"Text is taken in UTF-8 only, not in {charset[:50]!r}; send it converted."
+        raise Refused(Refusal(415, "Unsupported charset", detail))
+    return kind
+
+
+def _compression(encoding: str) -> Compression | None:
+    if encoding not in ENCODINGS:
+        names = [name for name in ENCODINGS if name]
+        raise Refused(
+            Refusal(
+                415,
+                "Unsupported encoding",
+                f"A body is not taken in the encoding {encoding[:50]!r}; send it as {_or(names)}.",
+                ((b"accept-encoding", ", ".join(names).encode()),),
+            )
+        )
+    return ENCODINGS[encoding]
+
+
+def _or(names: Iterable[str]) -> str:
+    *most, last = names
+    return f"{', '.join(most)} or {last}"
+
+
+def _wrong(detail: str) -> Refused:
+    return Refused(Refusal(422, "Wrong parameter", detail[0].upper() + detail[1:] + "."))

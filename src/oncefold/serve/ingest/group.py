@@ -1,0 +1,181 @@
+"""Group commit: whatever is folded while one commit is written becomes durable with the next, and is answered then.
+
+Small bodies of JSON Lines are not even decoded before that: all that wait are joined into one batch. A commit begins
+when none is under way and
+
+- as many requests wait for it as the last one answered, since those that were answered tend to come again together;
+- or some wait, and the last commit ended as long ago as it took (LINGER_SECONDS at most);
+- or what is folded belongs to streams that go on, by the pace of `oncefold.embedded.run`.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import numpy as np
+
+from oncefold.columnar.text import TextDecoder
+from oncefold.embedded.run import (
+    COMMIT_BYTES,
+    COMMIT_ROWS,
+    IDLE_SECONDS,
+    Decoded,
+    Durable,
+    Progress,
+    due,
+    fold,
+)
+from oncefold.embedded.session import Session
+from oncefold.serve.ingest.arrivals import Arrivals
+from oncefold.serve.ingest.committed import Committed
+from oncefold.serve.ingest.delivery import Delivery
+from oncefold.serve.ingest.joining import Joined
+
+LINGER_SECONDS: Final = 0.02
+"""A request waits at most so long for others before its commit begins."""
+
+NO_OUTCOMES: Final = np.empty(0, np.uint8)
+
+Settle = Callable[[list[Delivery]], None]
+"""Called with deliveries that are settled, in any thread."""
+
+
+class GroupCommit:
+    """Folds into one session and commits it; belongs to one thread. Methods raise StoreError if a commit failed."""
+
+    def __init__(
+        self,
+        session: Session,
+        arrivals: Arrivals,
+        settle: Settle,
+        told: Callable[[Committed], None],
+        wake: Callable[[], None],
+        monotonic: Callable[[], float],
+    ) -> None:
+        """`wake` is called, in another thread, when a commit has ended: `step` has something to do then."""
+        self._engine, self._text = session.engine, TextDecoder(session.pipeline)
+        self._committer = session.committer(Progress(), self._ended)
+        self._settle, self._told, self._wake, self._monotonic = settle, told, wake, monotonic
+        self._arrivals = arrivals
+        self._touched: dict[Delivery, None] = {}
+        """Deliveries with events that are folded and in no commit yet."""
+        self._finished: list[Delivery] = []
+        """Those of which nothing more comes, arrivals apart."""
+        self._carried: dict[Delivery, int] = {}
+        """Deliveries in the commit under way, and how many of their events are durable then."""
+        self._answering: list[Delivery] = []
+        """Those that are settled with it."""
+        self._since: float | None = None
+        """When the oldest folded event that is in no commit was folded."""
+        self._under_way = False
+        self._ended_at = 0.0
+
+    def add(self, delivery: Delivery | None, part: Decoded) -> None:
+        """Fold a part of a delivery, or of a source."""
+        counts = fold(self._engine, part)
+        self._since = self._monotonic() if self._since is None else self._since
+        if delivery is not None:
+            delivery.add(counts, [*part.oversize, *part.batch.rejects])
+            self._touched[delivery] = None
+
+    def finish(self, delivery: Delivery) -> None:
+        """Nothing more of this delivery comes."""
+        self._finished.append(delivery)
+
+    def step(self, *, idle: bool) -> float | None:
+        """Begin a commit if it is time; the seconds after which to call again, None if only news call for it.
+
+        `idle` says that nothing came for IDLE_SECONDS or longer.
+        """
+        if not self._under_way:
+            self._committer.wait()
+        if self._is_due(self._monotonic(), idle=idle):
+            self._begin()
+        return self._patience(self._monotonic())
+
+    def flush(self) -> None:
+        """Commit everything and wait until it is durable."""
+        self._begin()
+        self._committer.wait()
+
+    def close(self) -> None:
+        """Wait for the commit under way, however it ends."""
+        self._committer.__exit__(None, None, None)
+
+    def unsettled(self) -> Iterable[Delivery]:
+        """Every delivery that was added and is not settled; some may be settled already after a failure."""
+        return dict.fromkeys(
+            [*self._arrivals.take(), *self._touched, *self._finished, *self._carried, *self._answering]
+        )
+
+    def fold_arrivals(self) -> None:
+        """Fold what arrived so far, though its commit may not be due."""
+        arrived = self._arrivals.take()
+        if not arrived:
+            return
+        joined = Joined(arrived, self._text)
+        self._engine.fold(joined.batch)
+        joined.share(self._engine.pending_outcomes[-joined.events :] if joined.events else NO_OUTCOMES)
+        self._touched.update(dict.fromkeys(arrived))
+        self._finished.extend(arrived)
+
+    @property
+    def _gathered(self) -> int:
+        return len(self._arrivals) + len(self._finished)
+
+    @property
+    def _linger(self) -> float:
+        return min(self._committer.last_seconds, LINGER_SECONDS)
+
+    def _is_due(self, now: float, *, idle: bool) -> bool:
+        if self._engine.pending_rows >= COMMIT_ROWS or self._engine.pending_bytes >= COMMIT_BYTES:
+            return True
+        if self._under_way:
+            return False
+        if self._gathered:
+            return self._gathered >= self._arrivals.awaited or now >= self._ended_at + self._linger
+        waited = None if self._since is None else now - self._since
+        return due(self._engine, self._committer, waited, idle=idle)
+
+    def _patience(self, now: float) -> float | None:
+        if self._under_way:
+            return None
+        if self._gathered:
+            return max(0.0, self._ended_at + self._linger - now)
+        return None if self._since is None else IDLE_SECONDS
+
+    def _begin(self) -> None:
+        self._committer.wait()
+        self.fold_arrivals()
+        touched, answering = self._touched, self._finished
+        self._touched, self._finished, self._since = {}, [], None
+        if not self._engine.has_pending:
+            self._answer(answering, self._engine.last_commit)
+            return
+        self._carried = {delivery: delivery.events for delivery in touched}
+        self._answering = answering
+        self._under_way = True
+        self._committer.begin()
+
+    def _ended(self, durable: Durable | None) -> None:
+        """Called in the committing thread; `_begin` waits for it before it changes what is used here."""
+        if durable is not None:
+            for delivery, events in self._carried.items():
+                delivery.commit, delivery.committed_events = durable.seq, events
+            answering, self._carried, self._answering = self._answering, {}, []
+            self._arrivals.awaited = len(answering)
+            self._told(_committed(durable))
+            self._answer(answering, durable.seq)
+        self._ended_at = self._monotonic()
+        self._under_way = False
+        self._wake()
+
+    def _answer(self, deliveries: list[Delivery], commit: int) -> None:
+        for delivery in deliveries:
+            delivery.commit = delivery.commit or commit
+        if deliveries:
+            self._settle(deliveries)
+
+
+def _committed(durable: Durable) -> Committed:
+    commit = durable.commit
+    return Committed(durable.seq, commit.at, commit.counts, len(commit.changes), durable.seconds, commit.newest_time)

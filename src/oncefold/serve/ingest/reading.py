@@ -1,0 +1,182 @@
+"""A body, as it comes through its pipe, to decoded blocks: decompressed, cut into records, never held whole."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import pyarrow as pa
+
+from oncefold.core.errors import SourceError
+from oncefold.core.fieldpath import FieldPath
+from oncefold.embedded.decoding import TABLE_ROWS, BlockDecoder
+from oncefold.embedded.run import Decoded
+from oncefold.serve.ingest.document import Document
+from oncefold.serve.ingest.faults import Malformed
+from oncefold.serve.ingest.forms import Form
+from oncefold.serve.ingest.pipe import BodyPipe
+from oncefold.sources.blocks import TableBlock, TextBlock
+from oncefold.sources.formats import Format, ReadOptions
+from oncefold.sources.rawstream import Damaged, Fetch, Gzip, PlainFetched, RawStream, Zstd
+from oncefold.sources.textstream import TextStream
+from oncefold.store.commit import SourcePosition
+
+BLOCK_BYTES: Final = 2**20
+"""Bytes of text in one block."""
+
+MESSAGE_BYTES: Final = 32 * 2**20
+"""Bytes of one record batch of an Arrow stream, or of one of its dictionaries, as sent."""
+
+Hold = Callable[[int], None]
+"""Told how many bytes a record takes that is not whole yet."""
+
+_GZIP_READ: Final = 64 * 2**10
+_NOWHERE: Final = SourcePosition("", "")
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What is the same for every body that a server reads."""
+
+    decoder: BlockDecoder
+    fields: tuple[FieldPath, ...]
+    record_bytes: int
+
+    def options(self) -> ReadOptions:
+        """How text is cut."""
+        block_bytes = min(BLOCK_BYTES, self.record_bytes)
+        return ReadOptions(fields=self.fields, block_bytes=block_bytes, record_bytes=self.record_bytes)
+
+
+def read_body(reading: Reading, form: Form, pipe: BodyPipe, hold: Hold = lambda _: None) -> Iterator[Decoded]:
+    """The events of a body, block by block as it comes.
+
+    `hold` is told how many bytes a record takes that is not whole yet; it may wait, or raise. Raises Malformed when the
+    body as a whole is not what it should be, after all records that were whole before that, and BrokenOff when its
+    client gave up.
+    """
+    blocks = _tables(reading, form, pipe, hold) if form.kind == "arrow" else _text(reading, form, pipe, hold)
+    for block in blocks:
+        batch, oversize = reading.decoder.decode(block)
+        yield Decoded(batch, oversize, None, block.consumed_bytes)
+
+
+def _raw(form: Form, fetch: Fetch) -> RawStream:
+    if form.compression == "gzip":
+        return Gzip(lambda size: fetch(min(size, _GZIP_READ)))
+    return Zstd(fetch) if form.compression == "zstd" else PlainFetched(fetch)
+
+
+def _text(reading: Reading, form: Form, pipe: BodyPipe, hold: Hold) -> Iterator[TextBlock]:
+    layout = Format("csv", form.delimiter) if form.kind == "csv" else Format("json")
+    stream = TextStream(form.source, layout, reading.options(), _Nowhere())
+    end = 0
+    try:
+        for fault in _fed(stream, form, pipe):
+            for block in stream.ready():
+                yield block
+                end = block.offset + len(block.data)
+            pipe.handed_on()
+            if fault:
+                raise Malformed(fault)
+            hold(min(stream.offset - end, reading.record_bytes))
+        yield from stream.finish()
+    except SourceError as error:
+        raise Malformed(f"the body is not CSV: {str(error).removeprefix(f'{form.source}: ')}") from None
+
+
+def _fed(stream: TextStream, form: Form, pipe: BodyPipe) -> Iterator[str]:
+    """Feed the stream; yields whenever its records are to be handed on, at last with what is wrong, if anything is."""
+    raw = _raw(form, pipe.fetch_surely if form.compression == "zstd" else pipe.fetch)
+    document = Document() if form.kind == "document" else None
+    while True:
+        space = stream.space()
+        try:
+            count = raw.readinto(space)
+        except Damaged as damage:
+            yield f"the body cannot be read: {damage}"
+            return
+        if count:
+            count, fault = (count, "") if document is None else document.turn(space[:count])
+            stream.advance(count)
+            if fault:
+                yield fault
+                return
+        elif pipe.ended:
+            break
+        if stream.full or pipe.is_stale:
+            yield ""
+    if cut := raw.fault():
+        yield f"the body is cut short: {cut}"
+    elif document is not None and (missing := document.missing()):
+        yield missing
+
+
+class _Nowhere:
+    """A body has no position to read on from: it is sent again as a whole."""
+
+    def position(self, resume: int, *, done: bool) -> SourcePosition:  # noqa: ARG002 - as sources have it
+        return _NOWHERE
+
+    def consumed(self, resume: int, *, done: bool) -> int:  # noqa: ARG002
+        return 0
+
+
+def _tables(reading: Reading, form: Form, pipe: BodyPipe, hold: Hold) -> Iterator[TableBlock]:
+    raw = _raw(form, pipe.fetch_surely)
+    first = 0
+    try:
+        with pa.ipc.open_stream(pa.PythonFile(_ArrowFile(raw, hold), mode="r")) as reader:
+            _require_any(reading.fields, reader.schema)
+            for batch in reader:
+                for start in range(0, batch.num_rows, TABLE_ROWS):
+                    part = batch.slice(start, TABLE_ROWS)
+                    yield TableBlock(form.source, part, first, _NOWHERE, 0)
+                    first += part.num_rows
+        if raw.readinto(memoryview(bytearray(1))):
+            raise Malformed("after the end of the Arrow stream more follows; send one stream in a body")
+    except (pa.ArrowException, OSError, Damaged) as error:
+        words = str(error).split("\n", 1)[0].rstrip(".")
+        raise Malformed(f"the body cannot be read as an Arrow stream after row {first:,}: {words}") from None
+    if fault := raw.fault():
+        raise Malformed(f"the body is cut short: {fault}")
+
+
+def _require_any(fields: Sequence[FieldPath], schema: pa.Schema) -> None:
+    names = {name for field in fields for name in (field.column, field.segments[0])}
+    if not names.intersection(schema.names):
+        wanted, found = (", ".join(some[:5]) for some in ([field.column for field in fields], schema.names))
+        raise Malformed(f"the table has none of the fields the pipeline reads ({wanted}), but {found}")
+
+
+class _ArrowFile:
+    """The little of a file that pyarrow wants."""
+
+    closed = False
+
+    def __init__(self, raw: RawStream, hold: Hold) -> None:
+        self._raw, self._hold = raw, hold
+
+    def read(self, size: int) -> bytes:
+        """So many bytes, fewer at the end."""
+        if size > MESSAGE_BYTES:
+            raise Malformed(
+                f"a record batch of {size:,} bytes is more than {MESSAGE_BYTES:,}; write the table in smaller batches"
+            )
+        self._hold(size)
+        data = memoryview(bytearray(size))
+        done = 0
+        while done < size and (count := self._raw.readinto(data[done:])):
+            done += count
+        return bytes(data[:done])
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return False
+
+    def seekable(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        """Without effect: the pipe belongs to the request."""

@@ -1,0 +1,271 @@
+"""Connections and their limits: how many, how large a request's head, how long it may take, how slow a reader may be.
+
+uvicorn has none of these limits with httptools. Who opens connections and says nothing, or little by little, holds a
+file and some memory each, and is let go of after a while; see `oncefold.serve.ingest` for bodies.
+"""
+
+from asyncio import AbstractEventLoop, Transport
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from oncefold.serve.operations.problem import problem_document
+
+MOST_HEAD_BYTES = 64 * 2**10
+"""Of a request line with its headers; each header counts for some more than its text."""
+MOST_URL_BYTES = 32 * 2**10
+SLOW_READER_SECONDS = 60.0
+"""A client that takes nothing of an answer for so long is let go of."""
+_SWEEP_SECONDS = 1.0
+_HEADER_COST = 32
+_SPARE_FILES = 128
+"""Files that a server needs beside its connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """What is said to a client whose request never reached the application."""
+
+    reason: str
+    """In metrics."""
+    status: int
+    title: str
+    detail: str
+
+
+_CROWDED = _Refused(
+    "crowded", 503, "Too many connections", "The server holds as many connections as it may; try again."
+)
+_SLOW = _Refused("slow_head", 408, "Request Timeout", "The request line and headers did not arrive in time.")
+_LARGE = _Refused(
+    "large_head", 431, "Headers too large", f"Request headers may have {MOST_HEAD_BYTES:,} bytes together."
+)
+_LONG = _Refused("long_url", 414, "URL too long", f"The path with its query may have {MOST_URL_BYTES:,} bytes.")
+_MALFORMED = _Refused("malformed", 400, "Malformed request", "These bytes are no HTTP/1.1 request.")
+_SLOW_READER = "slow_reader"
+_IDLE = "idle"
+
+
+class Connections:
+    """All connections of one server; belongs to its event loop."""
+
+    def __init__(self, most: int, head_seconds: float) -> None:
+        self._most, self._head_seconds = most, head_seconds
+        self._open: set[LimitedProtocol] = set()
+        self._sweeping = False
+        self.refused = Counter[str]()
+        """Connections that the server itself ended, by reason."""
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def protocol(self, **uvicorn: Any) -> "LimitedProtocol":
+        """One connection's protocol; what uvicorn calls where it would make one of its own."""
+        return LimitedProtocol(self, **uvicorn)
+
+    def enter(self, protocol: "LimitedProtocol", loop: AbstractEventLoop) -> bool:
+        """Take a connection in; False if there are too many."""
+        if len(self._open) >= self._most:
+            return False
+        self._open.add(protocol)
+        if not self._sweeping:
+            self._sweeping = True
+            loop.call_later(_SWEEP_SECONDS, self._sweep, loop)
+        return True
+
+    def leave(self, protocol: "LimitedProtocol") -> None:
+        """A connection has ended."""
+        self._open.discard(protocol)
+
+    def _sweep(self, loop: AbstractEventLoop) -> None:
+        """Let go of the slow ones. One timer for all costs less than one for each request."""
+        now = loop.time()
+        for protocol in list(self._open):
+            protocol.let_go_if_slow(now, self._head_seconds)
+        self._sweeping = bool(self._open)
+        if self._sweeping:
+            loop.call_later(_SWEEP_SECONDS, self._sweep, loop)
+
+
+class LimitedProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 with limits."""
+
+    def __init__(self, connections: Connections, **uvicorn: Any) -> None:
+        super().__init__(**uvicorn)
+        self._all = connections
+        self._since = 0.0
+        """Since when something is waited for that must come soon: the end of a head, or of a body that is answered
+        already; else 0."""
+        self._in_body = False
+        self._head_bytes = 0
+        self._paused_since = 0.0
+        """Since when the client takes nothing of an answer; 0 if it does."""
+        self._why = _MALFORMED
+        self._upgrade = False
+        """Whether the head that has come wishes for another protocol."""
+        self._half_closed = False
+        """Whether the client says no more, and still listens."""
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        """Take the connection in, or send it away."""
+        super().connection_made(transport)
+        self._since = self.loop.time()
+        if not self._all.enter(self, self.loop):
+            self._refuse(_CROWDED)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection has ended."""
+        self._all.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived; what is no request is answered and ends the connection."""
+        self._unset_keepalive_if_required()
+        if self.transport.is_closing():
+            return
+        if not self._since and not self._in_body and self._is_free:
+            self._since = self.loop.time()
+        try:
+            self._feed(data)
+        except httptools.HttpParserError:
+            self._refuse(self._why)
+        else:
+            self._head_bytes += len(data) if self._since and not self._in_body else 0
+            if self._head_bytes > 2 * MOST_HEAD_BYTES:  # one header that does not end
+                self._refuse(_LARGE)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client says no more: what it has asked as a whole is still answered."""
+        self._half_closed = not self._in_body and not self._is_free
+        return self._half_closed
+
+    def _feed(self, data: bytes) -> None:
+        """Parse. A request that wishes for another protocol is parsed anew without the wish.
+
+        The parser takes what follows such a head for the other protocol, and a body would be lost.
+        """
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as wish:
+            rest = data[wish.args[0] :]
+            head = [b"%s %s HTTP/%s" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+            head += [name + b": " + value for name, value in _without_wish(self.headers)]
+            self._upgrade = False
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.feed_data(b"\r\n".join([*head, b"", rest]))
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._head_bytes = 0
+        if not self._since:
+            self._since = self.loop.time()
+
+    def on_headers_complete(self) -> None:
+        """A request's head is here."""
+        if len(self.url) > MOST_URL_BYTES:
+            self._why = _LONG
+            raise ValueError(_LONG.title)
+        size = 0
+        for name, value in self.headers:
+            size += len(name) + len(value) + _HEADER_COST
+            if name == b"transfer-encoding" and value.strip().lower() != b"chunked":
+                raise ValueError(_MALFORMED.title)  # where such a body ends, nobody can say
+        if size > MOST_HEAD_BYTES:
+            self._why = _LARGE
+            raise ValueError(_LARGE.title)
+        self._upgrade = self.parser.should_upgrade()
+        if self._upgrade:
+            if self.parser.get_method() == b"CONNECT":
+                raise ValueError(_MALFORMED.title)
+            return
+        self._since, self._head_bytes, self._in_body = 0.0, 0, True
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """A request is here as a whole."""
+        if self._upgrade:
+            return
+        self._in_body = False
+        if self._is_free:  # it was answered before its body had come: no timer waits for the next one
+            self._since = self.loop.time()
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """An answer is sent as a whole."""
+        if self._in_body:
+            self._since = self.loop.time()
+        super().on_response_complete()
+        if self._half_closed and self._is_free:
+            self.transport.close()
+
+    def pause_writing(self) -> None:
+        """The client does not take what is written."""
+        self._paused_since = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """The client takes it again."""
+        self._paused_since = 0.0
+        super().resume_writing()
+
+    def let_go_if_slow(self, now: float, head_seconds: float) -> None:
+        """End the connection if it is too slow."""
+        if self._paused_since and now - self._paused_since > SLOW_READER_SECONDS:
+            self._all.refused[_SLOW_READER] += 1
+            self.transport.abort()
+        elif self._since and now - self._since > head_seconds and self._is_free:
+            if self._head_bytes:
+                self._refuse(_SLOW)
+            else:
+                self._all.refused[_IDLE] += 1
+                self.transport.close()
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether no answer is under way."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def _refuse(self, why: _Refused) -> None:
+        self._all.refused[why.reason] += 1
+        if self.transport.is_closing():
+            return
+        if not self._is_free:  # an answer is under way: another one in its midst would be taken for part of it
+            self.transport.abort()
+            return
+        body = problem_document(why.status, why.title, why.detail, "")
+        head = (
+            f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
+            f"{'retry-after: 1' + chr(13) + chr(10) if why is _CROWDED else ''}\r\n"
+        )
+        self.transport.write(STATUS_LINE[why.status] + head.encode("ascii") + body)
+        self.transport.close()
+
+
+def _without_wish(headers: list[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """The headers without those that wish for another protocol."""
+    for name, value in headers:
+        if name == b"connection":
+            tokens = [token.strip() for token in value.split(b",")]
+            yield name, b", ".join(token for token in tokens if token.lower() not in {b"upgrade", b"http2-settings"})
+        elif name not in {b"upgrade", b"http2-settings"}:
+            yield name, value
+
+
+def connections_allowed(most: int) -> int:
+    """Let this process open as many files as so many connections need, if the system permits; how many it may have."""
+    try:
+        import resource  # noqa: PLC0415 - not there on every system
+    except ImportError:
+        return most
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = most + _SPARE_FILES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return most
+    limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
+    return max(limit - _SPARE_FILES, 1)

@@ -1,0 +1,56 @@
+"""The parts of operating one server, put together."""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+
+from starlette.routing import BaseRoute
+
+from oncefold.serve.operations.access import Access
+from oncefold.serve.operations.access_log import AccessLog, Summary
+from oncefold.serve.operations.commits import Commits
+from oncefold.serve.operations.connections import Connections
+from oncefold.serve.operations.guard import Guard
+from oncefold.serve.operations.health import Health
+from oncefold.serve.operations.logs import LOGGER
+from oncefold.serve.operations.metrics import Gauges, Metrics
+from oncefold.serve.operations.problem import ASGIApp
+from oncefold.serve.operations.request import RequestIds
+from oncefold.serve.operations.routes import routes
+from oncefold.serve.operations.traffic import Traffic
+
+
+class Operations:
+    """What a server keeps of itself for those who operate it."""
+
+    def __init__(
+        self,
+        access: Access,
+        connections: Connections,
+        *,
+        clock: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+        prefix: str = "",
+    ) -> None:
+        """`prefix` begins the ids of requests that bring none; chance makes one if it is empty."""
+        self.health = Health()
+        """To be told when ingest begins, fails and ends."""
+        self.commits = Commits()
+        """A listener of commits."""
+        self._access, self._connections = access, connections
+        self._clock, self._monotonic = clock, monotonic
+        self._traffic = Traffic()
+        self._prefix = prefix or secrets.token_hex(4)
+
+    def routes(self, gauges: Gauges) -> list[BaseRoute]:
+        """`/healthz`, `/readyz` and `/metrics`."""
+        metrics = Metrics(self.commits, self._traffic, self._connections, self.health, gauges, self._clock)
+        return routes(self.health, metrics)
+
+    def guarded(self, app: ASGIApp) -> Guard:
+        """The whole application with its guard; the server calls `sum_up` of it when it ends."""
+        logger = logging.getLogger(LOGGER)
+        log = AccessLog(logger, self._monotonic)
+        summary = Summary(self._traffic, self.commits, log, logger)
+        return Guard(app, self._access, RequestIds(self._prefix), self._traffic, log, summary, self._monotonic)

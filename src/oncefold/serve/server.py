@@ -1,0 +1,211 @@
+"""One server from its start to its end: the store, the ingest thread, the routes, and uvicorn around them."""
+
+import asyncio
+import logging
+import math
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import uvicorn
+
+from oncefold.columnar.plan import fields_of
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import OncefoldError, StoreError
+from oncefold.embedded.session import Session
+from oncefold.embedded.warmup import warm_up
+from oncefold.pipeline_file import load_pipeline
+from oncefold.serve import answers
+from oncefold.serve.answers.asking import Asking
+from oncefold.serve.app import Application
+from oncefold.serve.dashboard import page
+from oncefold.serve.ingest.beside import Named
+from oncefold.serve.ingest.document import lines_of
+from oncefold.serve.ingest.endpoint import EventsEndpoint
+from oncefold.serve.ingest.gate import Ingest, Limits, settler
+from oncefold.serve.ingest.loop import IngestLoop, Outside
+from oncefold.serve.ingest.reading import Reading
+from oncefold.serve.operations.connections import Connections, connections_allowed
+from oncefold.serve.operations.guard import Guard
+from oncefold.serve.operations.logs import logging_to
+from oncefold.serve.operations.metrics import Gauges
+from oncefold.serve.operations.operations import Operations
+from oncefold.serve.settings import Settings
+from oncefold.sources.formats import ReadOptions
+from oncefold.sources.sources import Sources
+from oncefold.store.answers import Status
+from oncefold.store.reader import Reader
+
+_BACKLOG: Final = 2_048
+_KEEP_ALIVE_SECONDS: Final = 75
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SWITCH_SECONDS: Final = 0.001
+"""A thread that computes lets the event loop have its turn after so long."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; then what was accepted is committed.
+
+    Raises OncefoldError if the server cannot begin, and StoreError if the store could not be written at the end.
+    """
+    pipeline = load_pipeline(settings.pipeline)
+    named = _named(settings, pipeline)
+    if named is not None and not settings.store.exists():
+        Sources(named.arguments, named.options)  # a mistyped source leaves no empty store behind
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    with logging_to(sys.stderr, settings.log) as logger, _listening(settings) as listener:
+        warm_up(logger.info)
+        lines_of(b"[{}]")
+        session = _open(settings, pipeline)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_run(settings, session, named, listener, logger))
+
+
+def _open(settings: Settings, pipeline: Pipeline) -> Session:
+    return Session.open(settings.store, pipeline, retention=settings.retention)
+
+
+def _named(settings: Settings, pipeline: Pipeline) -> Named | None:
+    if not settings.sources:
+        return None
+    options = ReadOptions(
+        format=settings.format,
+        delimiter=settings.delimiter,
+        fields=fields_of(pipeline),
+        follow=settings.follow,
+        reread=settings.reread,
+    )
+    return Named(settings.sources, options)
+
+
+async def _run(
+    settings: Settings, session: Session, named: Named | None, listener: socket.socket, logger: logging.Logger
+) -> None:
+    connections = Connections(connections_allowed(settings.max_connections), settings.head_seconds)
+    operations = Operations(settings.access, connections)
+    try:
+        asking = Asking.open(settings.store)
+    except BaseException:
+        session.close()
+        raise
+    listeners = (operations.commits, asking.committed)
+    outside = Outside(
+        settler(asyncio.get_running_loop()), listeners, operations.health, logger, time.monotonic, time.time_ns
+    )
+    loop = IngestLoop(session, lambda: _open(settings, session.pipeline), named, outside)
+    reading = Reading(loop.decoder, tuple(fields_of(session.pipeline)), settings.max_line)
+    ingest = Ingest(loop, reading, _limits(settings), operations.health)
+    gauges = Gauges(
+        waiting_requests=lambda: ingest.waiting_requests,
+        waiting_bytes=lambda: ingest.waiting_bytes,
+        subscribers=lambda: 0,
+        status=lambda: _status(settings),
+    )
+    routes = [*operations.routes(gauges), *answers.routes(asking, ingest), *page.routes()]
+    guarded = operations.guarded(Application(EventsEndpoint(ingest), routes))
+
+    def begin_to_end() -> None:
+        operations.health.stopping()
+        asking.end()
+
+    try:
+        loop.start()
+        logger.info("serving %s at http://%s:%d/", settings.store, *listener.getsockname()[:2])
+        await _Server(_config(settings, guarded, connections), begin_to_end).serve([listener])
+    finally:
+        await ingest.stop()
+        asking.close()
+        guarded.sum_up()
+    if loop.failure:
+        raise StoreError(loop.failure)
+    logger.info("ended; everything that was acknowledged is committed")
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        max_waiting=settings.max_waiting,
+        max_inflight_bytes=settings.max_inflight_bytes,
+        max_body=settings.max_body,
+        max_line=settings.max_line,
+        idle_seconds=settings.body_idle_seconds,
+    )
+
+
+def _status(settings: Settings) -> Status:
+    with Reader.open(settings.store) as reader:
+        return reader.status()
+
+
+def _config(settings: Settings, app: Guard, connections: Connections) -> uvicorn.Config:
+    protocol: Any = connections.protocol
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+        timeout_graceful_shutdown=math.ceil(settings.grace_seconds),
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn that ends with status 0 when it is told to end, and at once when told twice."""
+
+    def __init__(self, config: uvicorn.Config, begin_to_end: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._begin_to_end = begin_to_end
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """Within this, SIGTERM and SIGINT end the server."""
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._asked, number)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    def _asked(self, number: int) -> None:
+        if self.should_exit:
+            os._exit(128 + number)  # the store holds whole commits only
+        self.should_exit = True
+        self._begin_to_end()
+
+
+@contextmanager
+def _listening(settings: Settings) -> Iterator[socket.socket]:
+    """A socket that listens. Raises OncefoldError if it cannot."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.create_server(address, family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise OncefoldError(
+            f"cannot listen on {settings.host}, port {settings.port}: {error.strerror or error}; "
+            "give another --host or --port (0 takes a free one)"
+        ) from None
+    with listener:
+        yield listener
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Uvloop where there is one."""
+    try:
+        import uvloop  # noqa: PLC0415 - not there on every system
+    except ImportError:
+        return asyncio.new_event_loop
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

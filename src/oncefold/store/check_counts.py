@@ -1,0 +1,103 @@
+"""Whether the counts of every commit are those of what it left: its changes, its rejects, its conflicts."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from oncefold.core.fold import Outcome
+from oncefold.store import blobs, rows
+from oncefold.store.commit import Int64s
+from oncefold.store.connection import Connection, scalar
+from oncefold.store.keyquestions import key_texts
+from oncefold.store.schema import OUTCOMES, read_discarded, read_meta
+from oncefold.store.segments import SegmentTable, changes_table
+
+_CHANGES = OUTCOMES[: Outcome.REJECTED]
+"""What changes record; a reject has no key."""
+
+_CLASHES = (Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST)
+
+
+def count_findings(connection: Connection, measures: int) -> Iterator[str]:
+    """What does not agree, given that every blob is sound and the rows of commits follow on each other."""
+    table = changes_table(connection, measures)
+    forgotten, last = int(read_meta(connection)["changes_from"]), rows.read_head(connection).seq
+    yield from _outcome_findings(connection, table, forgotten, last)
+    yield from _reject_findings(connection)
+    yield from _conflict_findings(connection, table)
+
+
+def _outcome_findings(connection: Connection, table: SegmentTable, forgotten: int, last: int) -> Iterator[str]:
+    """Changes are kept of every commit after `forgotten`; an event that counted there is one of them."""
+    found = np.zeros((last - forgotten, len(OUTCOMES)), np.int64)
+    for segment in table.stored():
+        commit, _, outcome, *_ = blobs.columns(table.read(segment))
+        np.add.at(found, (commit.astype(np.int64) + segment.first - forgotten - 1, outcome), 1)
+    sql = f"SELECT {', '.join(_CHANGES)} FROM commits WHERE seq > ? ORDER BY seq"  # noqa: S608 - names only
+    counted = np.array(connection.execute(sql, (forgotten,)).fetchall(), np.int64).reshape(-1, len(_CHANGES))
+    if len(counted) != len(found):
+        return  # told already: rows of commits are missing
+    found = found[:, : len(_CHANGES)]
+    wrong = np.flatnonzero((counted != found).any(axis=1))
+    for at in wrong[:1].tolist():
+        for name, count, kept in zip(_CHANGES, counted[at].tolist(), found[at].tolist(), strict=True):
+            if count != kept:
+                yield f"commit {forgotten + 1 + at} counts {count} {name}, but its changes hold {kept}"
+    if len(wrong) > 1:
+        yield f"commits: {len(wrong) - 1} more after that count what their changes do not hold"
+
+
+def _reject_findings(connection: Connection) -> Iterator[str]:
+    """Ids are given in the order of commits, one for each event rejected, so that each commit has a range of them."""
+    counted = scalar(connection, "SELECT events FROM counters WHERE outcome = 'rejected'") or 0
+    given = scalar(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'rejects'") or 0
+    if given != counted:
+        yield f"rejects: {given} ids were given, but the counters have {counted} rejected events"
+        return
+    left = counted - scalar(connection, "SELECT count(*) FROM rejects")
+    if (discarded := read_discarded(connection)) > left:
+        yield f"rejects: {discarded} were discarded, but of {counted} rejected events only {left} have left the list"
+    ranges = """
+        WITH range AS (
+            SELECT seq, rejected, ? - ifnull(sum(rejected) OVER (
+                ORDER BY seq DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS last FROM commits)"""
+    outside = f"""{ranges}
+        SELECT r.id, r."commit", g.last - g.rejected + 1, g.last, g.rejected FROM rejects AS r
+        JOIN range AS g ON g.seq = r."commit" WHERE r.id NOT BETWEEN g.last - g.rejected + 1 AND g.last
+        ORDER BY r.id LIMIT 1"""  # noqa: S608 - a text of ours
+    for id_, commit, first, last, rejected in connection.execute(outside, (counted,)):
+        those = f"{first} to {last}" if rejected else "none"
+        yield f"reject {id_} is listed with commit {commit}, which rejected {rejected} events: {those}"
+
+
+def _conflict_findings(connection: Connection, table: SegmentTable) -> Iterator[str]:
+    most = """
+        SELECT f."commit", count(*) AS listed, c.conflict_won + c.conflict_lost AS counted
+        FROM conflicts AS f JOIN commits AS c ON c.seq = f."commit"
+        GROUP BY f."commit" HAVING listed > counted LIMIT 1"""
+    for commit, listed, counted in connection.execute(most):
+        yield f"conflicts: {listed} are listed with commit {commit}, which counts {counted}"
+    commit, row, version = _clashes(table)
+    _, first = np.unique(np.stack([row, version]), axis=1, return_index=True)
+    listed = set(connection.execute("SELECT key, version FROM conflicts").fetchall())
+    keys = key_texts(connection, row[first])
+    met = zip(keys, version[first].tolist(), commit[first].tolist(), strict=True)
+    missing = [(at, key, number) for key, number, at in met if (key, number) not in listed]
+    if missing:
+        at, key, number = min(missing)
+        yield (
+            f"conflicts: commit {at} met one of key {key!r} and version {number}, which is not listed; "
+            f"{len(missing)} are missing of {len(first)} that the changes hold"
+        )
+
+
+def _clashes(table: SegmentTable) -> tuple[Int64s, Int64s, Int64s]:
+    """Commit, row and version of every conflict that the changes hold, in order."""
+    found = [np.zeros((3, 0), np.int64)]
+    for segment in table.stored():
+        commit, row, outcome, version, *_ = blobs.columns(table.read(segment))
+        these = np.isin(outcome, _CLASHES)
+        found.append(np.stack([column[these].astype(np.int64) for column in (commit, row, version)]))
+        found[-1][0] += segment.first
+    commit, row, version = np.concatenate(found, axis=1)
+    return commit, row, version

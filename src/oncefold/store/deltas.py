@@ -1,0 +1,100 @@
+"""The deltas of nodes, read from the newest back: what changed since a commit, and how a node came to its totals."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from oncefold.store import blobs
+from oncefold.store.commit import Int32s, Int64s
+from oncefold.store.connection import Connection, scalar
+from oncefold.store.segments import deltas_table
+from oncefold.store.tiers import Segment
+
+_NEWEST_FIRST = "SELECT first_commit, last_commit, n, length(blob) FROM deltas ORDER BY first_commit DESC"
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedNodes:
+    """Nodes that changed since some commit, in order of their ids."""
+
+    node: Int32s
+    commit: Int64s
+    """The last commit that changed each."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeDeltas:
+    """Every change of one node after `since`, oldest first."""
+
+    since: int
+    commit: Int64s
+    count: Int64s
+    high: Int64s
+    """Shape (measures, changes)."""
+    low: Int64s
+
+
+def newest(connection: Connection) -> int:
+    """The last commit that changed a total; 0 before any."""
+    return int(scalar(connection, "SELECT last_commit FROM deltas ORDER BY first_commit DESC LIMIT 1") or 0)
+
+
+def changed_since(connection: Connection, measures: int, commit: int, most_rows: int) -> ChangedNodes | None:
+    """The nodes that commits after this one changed; None if more than so many rows of deltas had to be read.
+
+    The deltas after that commit must be kept. Raises DamagedError for damaged blobs.
+    """
+    segments = _after(connection, commit)
+    if sum(segment.rows for segment in segments[1:]) > most_rows:
+        return None
+    table = deltas_table(connection, measures)
+    nodes, commits = [np.zeros(0, np.int32)], [np.zeros(0, np.int64)]
+    for segment in segments:
+        relative, node, *_ = blobs.columns(table.read(segment))
+        seq = relative.astype(np.int64) + segment.first
+        later = seq > commit
+        nodes.append(node[later])
+        commits.append(seq[later])
+    found, index = np.unique(np.concatenate(nodes), return_inverse=True)
+    last = np.zeros(len(found), np.int64)
+    np.maximum.at(last, index, np.concatenate(commits))
+    return ChangedNodes(found, last)
+
+
+def deltas_of(connection: Connection, measures: int, node: int, since: int, most_rows: int) -> NodeDeltas:
+    """The changes of a node after `since`, or after the oldest commit that so many rows of deltas reach back to.
+
+    The newest segment is read whatever its length. Raises DamagedError for damaged blobs.
+    """
+    table = deltas_table(connection, measures)
+    found: list[list[npt.NDArray[Any]]] = []
+    reached, read = since, 0
+    for segment in _after(connection, since):
+        read += segment.rows
+        if found and read > most_rows:
+            reached = segment.last
+            break
+        relative, nodes, *amounts = blobs.columns(table.read(segment))
+        mine = np.flatnonzero(nodes == node)
+        found.append([relative[mine].astype(np.int64) + segment.first, *(column[mine] for column in amounts)])
+    empty = [np.zeros(0, np.int64)] * (2 + 2 * measures)
+    columns = [np.concatenate(parts) for parts in zip(empty, *reversed(found), strict=True)]
+    later = columns[0] > reached
+    commit, count, *halves = (column[later] for column in columns)
+    shape = (measures, len(commit))
+    high = np.array(halves[0::2], np.int64).reshape(shape)
+    low = np.array(halves[1::2], np.int64).reshape(shape)
+    return NodeDeltas(reached, commit, count, high, low)
+
+
+def _after(connection: Connection, commit: int) -> list[Segment]:
+    """The segments that reach beyond a commit, newest first."""
+    found = []
+    for row in connection.execute(_NEWEST_FIRST):
+        segment = Segment(*row)
+        if segment.last <= commit:
+            break
+        found.append(segment)
+    return found

@@ -1,0 +1,128 @@
+"""`oncefold lab play` and `oncefold lab tournament` from outside."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from oncefold.cli.main import main
+
+SMALL = ["--messages", "200", "--hard-from", "100", "--expert-from", "200", "--jobs", "1"]
+COMMAND = [sys.executable, "-c", "import sys; from oncefold.cli.main import main; sys.exit(main())"]
+DIGEST = "39311099fccb64ee87c582200f9926289bbc9e03b3aa93d3072012b14aa38b16"
+"""Of the game of `SMALL`, six rounds, seed 1. Every machine has to arrive at it."""
+OWN = 'name = "orders"\n[event]\nkey = "id"\nversion = "v"\n[rollups]\nplace = ["a", "b"]\n'
+
+
+def game(*arguments: str) -> list[str]:
+    return ["lab", "play", "--fast", *SMALL, *arguments]
+
+
+def test_json_is_the_same_bytes_in_every_process() -> None:
+    arguments = [*COMMAND, *game("--rounds", "6", "--json")]
+    found = [
+        subprocess.run(
+            [*arguments, "--jobs", jobs], env={**os.environ, "PYTHONHASHSEED": hashes}, capture_output=True, check=True
+        ).stdout
+        for hashes, jobs in (("1", "1"), ("2", "3"))
+    ]
+    assert found[0] == found[1]
+    *rounds, last = map(json.loads, found[0].splitlines())
+    assert [one["mode"] for one in rounds] == ["easy", "hard", "expert", "expert", "expert", "expert"]
+    assert {one["trouble"] for one in rounds[2:]} == {"recut", "replay", "zombie", "trim"}
+    assert last["final"] and last["complete"]
+    assert last["points"] == {"before": 100, "after": 200, "oncefold": 600}
+    assert last["digest"] == DIGEST
+    for player in (player for one in rounds for player in one["players"] if player["wrong"]):
+        assert abs(float(player["account"]["unexplained"])) < 0.00001
+
+
+def test_another_seed_is_another_game(capsys: pytest.CaptureFixture[str]) -> None:
+    digests = set()
+    for seed in ("1", "2"):
+        assert main(game("--rounds", "1", "--json", "--seed", seed, "--players", "oncefold")) == 0
+        digests.add(json.loads(capsys.readouterr().out.splitlines()[-1])["digest"])
+    assert len(digests) == 2
+
+
+def test_lines_tell_rounds_reasons_and_scores(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(game("--rounds", "3", "--players", "after,oncefold")) == 0
+    out = capsys.readouterr().out
+    assert "round 1, easy: 200 messages" in out
+    assert "every node right" in out
+    assert "events counted more than once" in out or "events lost" in out
+    assert "together they are the difference" in out
+    assert "after 3 rounds:\n     300 points  oncefold: Oncefold\n" in out
+
+
+def test_at_a_pace_a_round_is_told_as_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["lab", "play", *SMALL, "--expert-from", "0", "--rounds", "4", "--round-seconds", "1"]
+    assert main([*arguments, "--players", "oncefold"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines if line.startswith("round")] == [f"round {n}" for n in range(1, 5)]
+    assert "  25 hours pass" in lines
+    assert "  11 minutes pass" in lines
+
+
+def test_ctrl_c_ends_with_the_scores() -> None:
+    arguments = [*COMMAND, "lab", "play", *SMALL, "--round-seconds", "600", "--jobs", "2"]
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("round 1"):
+                break
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert out.startswith("stopped\nafter 0 rounds:\n")
+    assert err == ""
+
+
+def test_a_pipeline_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "yours.toml"
+    path.write_text(OWN)
+    assert main(game("--rounds", "4", "--pipeline", str(path))) == 0
+    out = capsys.readouterr().out
+    assert "oncefold plays 'orders', which the workshop's functions cannot" in out
+    assert "400 points  oncefold" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--players", "before,nobody"], "there is no player 'nobody'; there are before, after, oncefold"),
+        (["--players", "after,after"], "only once"),
+        (["--players", "after", "--pipeline", "own.toml"], "leave --players out"),
+        (["--pipeline", "missing.toml"], "no such file"),
+        (["--pipeline", "odd.toml"], "cannot make messages of this definition"),
+        (["--messages", "7"], "40<=x<=20000"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("own.toml").write_text(OWN)
+    Path("odd.toml").write_text('name = "x"\n[event]\nkey = "a"\n[rollups]\nr = ["a.b"]')
+    assert main(game(*arguments)) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_tournament(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["lab", "tournament", *SMALL, "--seeds", "2", "--rounds", "6"]
+    assert main([*arguments, "--log"]) == 0
+    out, err = capsys.readouterr()
+    assert "oncefold" in out
+    assert DIGEST in err, "a game of a tournament is the game that play plays"
+    assert main([*arguments, "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    taken = {(row["mode"], row["player"]): (row["taken"], row["rounds"]) for row in document["modes"]}
+    assert taken["easy", "before"] == (2, 2)
+    assert taken["hard", "after"] == (2, 2)
+    assert taken["expert", "after"] == (0, 8)
+    assert taken["expert", "oncefold"] == (8, 8)
+    assert document["unexplained"] == 0

@@ -1,0 +1,153 @@
+"""The questions of a store over HTTP, on a free port of this machine, in a thread; the test itself commits."""
+
+import asyncio
+import http.client
+import json
+import socket
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+
+from oncefold.core.definition import Pipeline
+from oncefold.embedded.session import Ingested, Session
+from oncefold.serve.answers import Asking, Clock, routes
+from oncefold.serve.ingest.committed import Committed
+from tests.questions.stores import BEGAN, SECOND, build
+from tests.tools.waiting import until
+
+HOST = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+@dataclass
+class Server:
+    """A running server, and the session that it is about."""
+
+    session: Session
+    asking: Asking
+    port: int = 0
+    waiting_requests: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ingest(self, data: Any) -> Ingested:
+        """Commit, as the ingest of a server does: listeners first, then whoever sent it."""
+        with self._lock:
+            return self._told(self.session.ingest(data))
+
+    def _told(self, done: Ingested) -> Ingested:
+        with self.session.questions.reader.at_one_commit() as connection:
+            at, newest = connection.execute("SELECT at, newest_time FROM commits ORDER BY seq DESC LIMIT 1").fetchone()
+        self.asking.committed(Committed(done.commit, at, done.counts, done.events, 0.0, newest))
+        return done
+
+    async def redrive(self) -> Ingested:
+        with self._lock:
+            return self._told(self.session.redrive())
+
+    async def discard(self, ids: Sequence[int]) -> int:
+        with self._lock:
+            found = self.session.discard(ids)
+            self._told(Ingested(self.session.questions.status().commit.number, {}))
+            return found
+
+    def ask(self, target: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Reply:
+        """One request."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=30)
+        try:
+            connection.request(method, target, headers=dict(headers or {}))
+            answer = connection.getresponse()
+            return Reply(answer.status, {k.lower(): v for k, v in answer.getheaders()}, answer.read())
+        finally:
+            connection.close()
+
+    def stream(self, target: str, headers: Mapping[str, str] | None = None) -> "Stream":
+        """A stream of events."""
+        return Stream(self.port, target, headers or {})
+
+
+class Stream:
+    """Server-sent events, one after the other."""
+
+    def __init__(self, port: int, target: str, headers: Mapping[str, str]) -> None:
+        self._connection = http.client.HTTPConnection(HOST, port, timeout=30)
+        self._connection.request("GET", target, headers=dict(headers))
+        self.answer = self._connection.getresponse()
+
+    def next(self) -> tuple[str, int, Any]:
+        """The next event: its name, its id and its data; comments are passed over."""
+        found: dict[str, str] = {}
+        while True:
+            line = self.answer.readline().decode().rstrip("\n")
+            if line.startswith(":") or (not line and not found):
+                assert not self.answer.isclosed()
+                continue
+            if not line:
+                return found["event"], int(found["id"]), json.loads(found["data"])
+            name, _, value = line.partition(": ")
+            found[name] = value
+
+    def until(self, commit: int) -> list[tuple[str, int, Any]]:
+        """The events up to this commit."""
+        found = [self.next()]
+        while found[-1][1] < commit:
+            found.append(self.next())
+        return found
+
+    def close(self) -> None:
+        self._connection.close()
+        self.answer.close()
+
+
+@contextmanager
+def serving(path: Path, pipeline: Pipeline, *commits: bytes, now: int = BEGAN + 3_600 * SECOND) -> Iterator[Server]:
+    """A server for a store with these commits, a second apart; its own clock stands still."""
+    build(path, pipeline, *commits)
+    ticks = count(BEGAN + len(commits) * SECOND, SECOND)
+    with Session.open(path, pipeline, clock=lambda: next(ticks)) as session:
+        asking = Asking.open(path, Clock(now=lambda: now))
+        server = Server(session, asking)
+        with running(Starlette(routes=routes(asking, server)), asking) as server.port:
+            yield server
+
+
+@contextmanager
+def running(app: Any, asking: Asking) -> Iterator[int]:
+    """The port of an app that runs in a thread."""
+    listening = socket.create_server((HOST, 0))
+    config = uvicorn.Config(app, log_level="error", lifespan="off", access_log=False)
+    server = uvicorn.Server(config)
+    loops: list[asyncio.AbstractEventLoop] = []
+
+    async def main() -> None:
+        loops.append(asyncio.get_running_loop())
+        await server.serve(sockets=[listening])
+
+    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread.start()
+    try:
+        until(lambda: server.started, "the server")
+        yield int(listening.getsockname()[1])
+    finally:
+        loops[0].call_soon_threadsafe(asking.end)
+        server.should_exit = True
+        thread.join()
+        listening.close()
+        asking.close()
