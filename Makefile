@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo test lint check bench bench-small bench-peers clean
+.PHONY: help demo demo-serve test lint check bench bench-small bench-peers clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -21,8 +21,11 @@ $(READY): pyproject.toml Makefile
 	else echo "no dynoxide here (it needs npm, and Linux on x86-64): the AWS contract is tested without it"; fi
 	@touch $(READY)
 
-demo: $(READY)   ## the real COVID-19 series, shuffled, duplicated, killed half-way: totals equal the publisher's
+demo: $(READY)   ## the real COVID-19 series, shuffled, duplicated, killed half-way: totals equal the publisher's, and a dashboard shows them
 	$(BIN)/python examples/covid19/demo.py
+
+demo-serve: $(READY)  ## the same, and then the dashboard on its totals until Ctrl-C
+	$(BIN)/python examples/covid19/demo.py --stay
 
 lint: $(READY)   ## ruff and mypy
 	$(BIN)/ruff check .

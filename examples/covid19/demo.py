@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dashboard import SERVE, Dashboard
 from processes import Command, DemoError, Running, Sender, wait_for
 from series import (
     FOLDER,
@@ -107,8 +108,8 @@ class Demo:
         self._store = folder / "covid19.db"
         shutil.copy(FOLDER / "pipeline.toml", folder)
 
-    def tell(self, kills: int) -> int:
-        """All of it; how many claims were wrong."""
+    def tell(self, kills: int, *, stay: bool = False) -> int:
+        """All of it; how many claims were wrong. `stay`: the dashboard is there until Ctrl-C."""
         self._introduce()
         self._show.chapter("The run")
         with Sender(self._folder / "stream.csv", to_csv([Event(*HEADER)]), to_csv(self._stream.events)) as sender:
@@ -120,6 +121,7 @@ class Demo:
         self._show.chapter("What was proved")
         self._prove_exactly_once(kills)
         self._prove_against_publisher(found)
+        self._show_dashboard(found, stay=stay)
         return self._checks.failed
 
     def _introduce(self) -> None:
@@ -241,6 +243,21 @@ class Demo:
         )
         self._prove_recovered(found, theirs)
 
+    def _show_dashboard(self, found: dict[str, Figures], *, stay: bool) -> None:
+        self._show.chapter("The dashboard")
+        self._show.command(SERVE)
+        with Dashboard(self._folder) as dashboard:
+            served = {row["label"]: Figures(*(int(row[name]) for name in Figures._fields)) for row in dashboard.rows()}
+            self._checks.claim(bool(dashboard.title()), f"It is served at {dashboard.address}")
+            self._checks.equal(
+                served, found, f"It shows the same {len(served):,} totals, read over HTTP as the page does."
+            )
+            if stay:
+                self._show.line("It stays until Ctrl-C.")
+                dashboard.stay()
+            else:
+                self._show.line("To look at it, and it stays until Ctrl-C: make demo-serve")
+
     def _prove_recovered(self, found: dict[str, Figures], theirs: dict[str, Figures]) -> None:
         empty = {event for event in self._stream.events if not event.recovered}
         from_elsewhere = theirs[UNREPORTED].recovered
@@ -263,6 +280,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=1, choices=range(MOST_KILLS + 1), metavar="0..20",
                         help="how often the run is killed (default: 1)")  # fmt: skip
     parser.add_argument("--folder", type=Path, help="work in this new folder, and keep it to look around")
+    parser.add_argument("--stay", action="store_true", help="keep the dashboard at the end until Ctrl-C")
     return parser.parse_args(arguments)
 
 
@@ -303,7 +321,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     events = read_events()
     sent = arrivals(events, random.Random(options.seed))  # noqa: S311 - the same seed, the same stream
     stream = Stream(sent, len(sent) - len(events))
-    status = in_folder(options.folder, lambda folder: Demo(folder, stream, show).tell(options.kills), show)
+    status = in_folder(
+        options.folder, lambda folder: Demo(folder, stream, show).tell(options.kills, stay=options.stay), show
+    )
     if not status:
         show.line()
         show.good(f"All of it is so. ({time.monotonic() - began:.0f} s)")

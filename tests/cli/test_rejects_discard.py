@@ -1,13 +1,14 @@
 """`oncefold rejects discard` and `Session.discard`: events leave the list for good, and stay counted."""
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 import oncefold
-from oncefold.cli import discard
 from oncefold.cli.main import main
 from oncefold.core.errors import QuestionError, StoreError
 from oncefold.core.fold import Outcome
@@ -79,7 +80,7 @@ def test_all_are_discarded_and_status_tells(store: Path, run: Run, capsys: pytes
 def test_it_asks_on_a_terminal(store: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     status, _, err = run("1")
     assert (status, "say --yes" in err) == (2, True)
-    monkeypatch.setattr(discard.sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     asked: list[str] = []
     for answer, ends in ((False, 1), (True, 0)):
 
@@ -87,7 +88,7 @@ def test_it_asks_on_a_terminal(store: Path, run: Run, monkeypatch: pytest.Monkey
             asked.append(question)
             return answer and err
 
-        monkeypatch.setattr(discard.click, "confirm", confirm)
+        monkeypatch.setattr(click, "confirm", confirm)
         assert run("1")[0] == ends
     assert asked == [f"Discard 1 rejected event of {store} for good?"] * 2
     assert left(store) == [2, 3, 4, 5]

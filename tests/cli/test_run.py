@@ -8,6 +8,7 @@ import shutil
 import signal
 import sqlite3
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -235,7 +236,6 @@ def _other_database() -> None:
         (["pipeline.toml", "a.jsonl", "--delimiter", ";;"], "a delimiter is one ASCII character"),
         (["pipeline.toml", "a.jsonl", "--retention", "soon"], "--retention:"),
         (["pipeline.toml", "a.jsonl", "--store", "no/where.db"], "no/where.db: there is no folder no"),
-        (["pipeline.toml", "-", "a.jsonl", "--follow"], "a pipe cannot be followed together with other sources"),
     ],
 )
 def test_a_mistake_is_one_line_and_leaves_nothing_behind(
@@ -370,18 +370,40 @@ def test_stopped_before_the_end_is_told_by_the_status(here: Path, number: signal
     assert counted() == {Outcome.INSERTED: 2}
 
 
-def test_a_second_interrupt_ends_it_at_once(here: Path) -> None:
-    """Even while it waits for something that does not come."""
+def test_waiting_for_a_writer_is_told_and_ends_with_an_interrupt(here: Path) -> None:
     Path("a.jsonl").write_text(events(1))
     os.mkfifo("never")
-    with Command(here, "run", "pipeline.toml", "a.jsonl", "never") as run:
-        _until_committed(run, 1)
+    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        with Command(here, "run", "pipeline.toml", "a.jsonl", "never") as run:
+            until(lambda: "never: waiting for a writer of this pipe" in run.words, "the words")
+            run.send(number)
+            assert run.wait() == status
+    assert counted() == {Outcome.INSERTED: 1}
+
+
+_STUCK = """
+import sys, threading
+from oncefold.cli.progress import reporter_for
+from oncefold.cli.run import Stop
+stop, reporter = Stop(), reporter_for(sys.stderr, quiet=False)
+with stop.on_signals(), reporter.running(None, stop.event.is_set):
+    reporter.say("stuck")
+    stop.event.wait()
+    reporter.say("stopping")
+    threading.Event().wait()
+"""
+"""A run that never comes to its end."""
+
+
+def test_a_second_interrupt_ends_it_at_once(here: Path) -> None:
+    """Even while it waits for something that does not come."""
+    with Command(here, command=[sys.executable, "-c", _STUCK]) as run:
+        until(lambda: "stuck" in run.words, "the words")
         run.send(signal.SIGINT)
-        until(lambda: "stopping: what is read is committed first" in run.words, "the words")
+        until(lambda: "stopping" in run.words, "the words")
         assert run.running
         run.send(signal.SIGINT)
         assert run.wait() == 130
-    assert counted() == {Outcome.INSERTED: 1}
 
 
 def test_nobody_reading_its_words_stops_no_run(here: Path) -> None:
@@ -506,11 +528,10 @@ def test_a_terminal_shows_a_bar_that_goes_away(here: Path) -> None:
 
 
 def test_ending_at_once_gives_the_cursor_back(here: Path) -> None:
-    os.mkfifo("never")
     environment = {**os.environ, "TERM": "xterm"}
     with (
         terminal() as (inner, screen),
-        Command(here, "run", "pipeline.toml", "never", stderr=inner, env=environment) as run,
+        Command(here, command=[sys.executable, "-c", _STUCK], stderr=inner, env=environment) as run,
     ):
         until(lambda: "\x1b[?25l" in screen(), "the bar")
         run.send(signal.SIGINT)

@@ -172,8 +172,8 @@ class Running(Client):
         trace: TracebackType | None = None,
     ) -> None:
         with self.command:
+            self.close()
             if kind is not None:
                 print(self.words)
-                self.close()
             elif self.command.running:
                 self.end()

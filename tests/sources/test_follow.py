@@ -215,5 +215,3 @@ def test_more_files_than_may_be_open(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_arguments_that_name_nothing_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="no such file"):
         follow([], tmp_path / "none.jsonl")
-    with pytest.raises(SourceError, match="cannot be followed together"):
-        follow([], "-", tmp_path)

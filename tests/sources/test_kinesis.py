@@ -452,8 +452,6 @@ def test_a_position_of_another_version_is_refused() -> None:
         (["kinesis://"], {}, "name a stream as kinesis://NAME"),
         (["kinesis://a/b"], {}, "name a stream as kinesis://NAME"),
         (["kinesis://orders"], {"format": "csv"}, "the records of a stream are JSON Lines"),
-        (["kinesis://orders", __file__], {"follow": True, "format": "jsonl"}, "cannot be followed together"),
-        (["kinesis://orders", "kinesis://trades"], {"follow": True}, "cannot be followed together"),
     ],
 )
 def test_what_makes_no_sense_is_refused(arguments: list[str], options: dict[str, Any], words: str) -> None:

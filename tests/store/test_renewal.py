@@ -13,12 +13,12 @@ from oncefold.core.errors import StoreError
 from oncefold.lab.disk.connection import ApswConnection
 from oncefold.lab.disk.disk import Disk
 from oncefold.lab.disk.faults import Fault, Kind, Operation, Survival, Traits
-from oncefold.lab.disk.files import DiskFiles
+from oncefold.lab.disk.files import DiskFile, DiskFiles
 from oncefold.lab.disk.vfs import Mounted
 from oncefold.lab.embedded.examine import lay_down
 from oncefold.store import Reader, Store, renewal, writer
 from oncefold.store.connection import wal_of
-from oncefold.store.files import SystemFiles
+from oncefold.store.files import File, SystemFiles
 from oncefold.store.schema import PAGE_SIZE
 from oncefold.store.writer import Tuning
 from tests.store.model import PIPELINE, Batch, Facts, Folder, random_batch, stored_facts
@@ -125,7 +125,11 @@ def _over_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(renewal, "BLOCK_BYTES", 512)
 
 
-@pytest.mark.parametrize("plant", [_not_at_all, _over_itself])
+def _not_synced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DiskFile, "sync", lambda self: None)
+
+
+@pytest.mark.parametrize("plant", [_not_at_all, _over_itself, _not_synced])
 def test_this_finds_what_would_be_wrong(
     memory: Path, monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None]
 ) -> None:
@@ -153,7 +157,7 @@ class WatchedFiles(SystemFiles):
     def __init__(self) -> None:
         self.done: list[str] = []
 
-    def open(self, path: Path) -> object:  # type: ignore[override]
+    def open(self, path: Path) -> File:
         self.done.append(f"open {path.name}")
         return super().open(path)
 
@@ -220,7 +224,7 @@ def test_a_log_is_written_over_itself_while_someone_reads(path: Path) -> None:
 
 def test_a_log_that_cannot_be_written_again_is_told(path: Path) -> None:
     class Full(SystemFiles):
-        def create_like(self, path: Path, model: Path) -> object:  # type: ignore[override]
+        def create_like(self, path: Path, model: Path) -> File:
             raise OSError(28, "No space left on device")
 
     facts, files = left_open(path)

@@ -1,1 +1,1 @@
-"""Oncefold as a service: ingest over HTTP with group commit, questions, a dashboard, metrics; from `oncefold[serve]`."""
+"""Oncefold as a service: ingest over HTTP, questions, live changes, a dashboard, metrics; from `oncefold[serve]`."""

@@ -8,8 +8,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Final
 
 import uvicorn
@@ -25,6 +25,7 @@ from oncefold.serve.answers.asking import Asking
 from oncefold.serve.app import Application
 from oncefold.serve.dashboard import page
 from oncefold.serve.ingest.beside import Named
+from oncefold.serve.ingest.committed import Listener
 from oncefold.serve.ingest.document import lines_of
 from oncefold.serve.ingest.endpoint import EventsEndpoint
 from oncefold.serve.ingest.gate import Ingest, Limits, settler
@@ -34,6 +35,7 @@ from oncefold.serve.operations.connections import Connections, connections_allow
 from oncefold.serve.operations.guard import Guard
 from oncefold.serve.operations.logs import logging_to
 from oncefold.serve.operations.metrics import Gauges
+from oncefold.serve.operations.opening import Opening
 from oncefold.serve.operations.operations import Operations
 from oncefold.serve.settings import Settings
 from oncefold.sources.formats import ReadOptions
@@ -61,13 +63,8 @@ def serve(settings: Settings) -> None:
     with logging_to(sys.stderr, settings.log) as logger, _listening(settings) as listener:
         warm_up(logger.info)
         lines_of(b"[{}]")
-        session = _open(settings, pipeline)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_run(settings, session, named, listener, logger))
-
-
-def _open(settings: Settings, pipeline: Pipeline) -> Session:
-    return Session.open(settings.store, pipeline, retention=settings.retention)
+            runner.run(_run(settings, pipeline, named, listener, logger))
 
 
 def _named(settings: Settings, pipeline: Pipeline) -> Named | None:
@@ -84,46 +81,53 @@ def _named(settings: Settings, pipeline: Pipeline) -> Named | None:
 
 
 async def _run(
-    settings: Settings, session: Session, named: Named | None, listener: socket.socket, logger: logging.Logger
+    settings: Settings, pipeline: Pipeline, named: Named | None, listener: socket.socket, logger: logging.Logger
 ) -> None:
     connections = Connections(connections_allowed(settings.max_connections), settings.head_seconds)
     operations = Operations(settings.access, connections)
-    try:
-        asking = Asking.open(settings.store)
-    except BaseException:
-        session.close()
-        raise
-    listeners = (operations.commits, asking.committed)
+    listeners: list[Listener] = [operations.commits]
     outside = Outside(
         settler(asyncio.get_running_loop()), listeners, operations.health, logger, time.monotonic, time.time_ns
     )
-    loop = IngestLoop(session, lambda: _open(settings, session.pipeline), named, outside)
-    reading = Reading(loop.decoder, tuple(fields_of(session.pipeline)), settings.max_line)
-    ingest = Ingest(loop, reading, _limits(settings), operations.health)
-    gauges = Gauges(
-        waiting_requests=lambda: ingest.waiting_requests,
-        waiting_bytes=lambda: ingest.waiting_bytes,
-        subscribers=lambda: 0,
-        status=lambda: _status(settings),
+    loop = IngestLoop(
+        pipeline, lambda: Session.open(settings.store, pipeline, retention=settings.retention), named, outside
     )
-    routes = [*operations.routes(gauges), *answers.routes(asking, ingest), *page.routes()]
-    guarded = operations.guarded(Application(EventsEndpoint(ingest), routes))
-
-    def begin_to_end() -> None:
-        operations.health.stopping()
-        asking.end()
-
-    try:
-        loop.start()
-        logger.info("serving %s at http://%s:%d/", settings.store, *listener.getsockname()[:2])
-        await _Server(_config(settings, guarded, connections), begin_to_end).serve([listener])
-    finally:
-        await ingest.stop()
-        asking.close()
-        guarded.sum_up()
+    ingest = Ingest(
+        loop, Reading(loop.decoder, tuple(fields_of(pipeline)), settings.max_line), _limits(settings), operations.health
+    )
+    routes = operations.routes(_gauges(settings, ingest))
+    opening = Opening(routes)
+    guarded = operations.guarded(opening)
+    enders = [operations.health.stopping]
+    server = _Server(_config(settings, guarded, connections), enders)
+    with ExitStack() as stack:
+        serving = asyncio.create_task(server.serve([listener]))
+        try:
+            await asyncio.to_thread(loop.start)
+            asking = stack.enter_context(closing(await asyncio.to_thread(Asking.open, settings.store)))
+            listeners.append(asking.committed)
+            enders.append(asking.end)
+            routes += [*answers.routes(asking, ingest), *page.routes()]
+            opening.opened(Application(EventsEndpoint(ingest), routes))
+            logger.info("serving %s at http://%s:%d/", settings.store, *listener.getsockname()[:2])
+        except BaseException:
+            server.should_exit = True
+            raise
+        finally:
+            await serving
+            await ingest.stop()
+            guarded.sum_up()
     if loop.failure:
         raise StoreError(loop.failure)
     logger.info("ended; everything that was acknowledged is committed")
+
+
+def _gauges(settings: Settings, ingest: Ingest) -> Gauges:
+    return Gauges(
+        waiting_requests=lambda: ingest.waiting_requests,
+        waiting_bytes=lambda: ingest.waiting_bytes,
+        status=lambda: _status(settings),
+    )
 
 
 def _limits(settings: Settings) -> Limits:
@@ -161,9 +165,10 @@ def _config(settings: Settings, app: Guard, connections: Connections) -> uvicorn
 class _Server(uvicorn.Server):
     """uvicorn that ends with status 0 when it is told to end, and at once when told twice."""
 
-    def __init__(self, config: uvicorn.Config, begin_to_end: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, enders: Sequence[Callable[[], None]]) -> None:
+        """`enders` are called when it is told to end."""
         super().__init__(config)
-        self._begin_to_end = begin_to_end
+        self._enders = enders
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -181,7 +186,8 @@ class _Server(uvicorn.Server):
         if self.should_exit:
             os._exit(128 + number)  # the store holds whole commits only
         self.should_exit = True
-        self._begin_to_end()
+        for end in self._enders:
+            end()
 
 
 @contextmanager

@@ -92,7 +92,7 @@ class Finding:
     source: str
     kind: Literal["truncated", "replaced", "trimmed", "rotated", "delayed", "waiting", "unreadable"]
     """`truncated` and `replaced`: not what was read before. `trimmed`: a stream no longer holds all that was not read.
-    `rotated`, `delayed` and `waiting`: noted, reading goes on. `unreadable`: the rest of the source could not be read; a run that
-    is not following ends with a SourceError that repeats it."""
+    `rotated`, `delayed` and `waiting`: noted, reading goes on. `unreadable`: the rest of the source could not be read;
+    a run that is not following ends with a SourceError that repeats it."""
     words: str
     """What happened and the way on, one sentence that names the source."""

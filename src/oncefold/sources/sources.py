@@ -1,6 +1,7 @@
 """All sources of one run: planned first, then read in order, one block at a time."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from oncefold.core.errors import SourceError
@@ -12,6 +13,7 @@ from oncefold.sources.pipe import read_named_pipe, read_pipe
 from oncefold.sources.plan import Task, opened, plan
 from oncefold.sources.tables import read_table
 from oncefold.sources.textfile import TextFile
+from oncefold.sources.together import Reading, together
 from oncefold.sources.waiting import RealWaiting, Waiting
 
 if TYPE_CHECKING:
@@ -45,13 +47,15 @@ class Sources:
         self.inputs: Sequence[Input] = discover(arguments, self._options)
         self._findings: list[Finding] = []
         self._tasks: list[Task] = []
+        self._polled: list[str] = []
+        """When following, the arguments that name files."""
         self._streams: dict[str, Stream] = {}
         self.total_bytes: int | None = None
         """Stored bytes that this run will read, as far as known now; None for pipes and streams, and when following."""
         self.done_files = 0
         """Files that were read to their end before this run and did not change."""
         if self._options.follow:
-            self._check_followable()
+            self._plan_following()
         else:
             self._plan()
 
@@ -62,51 +66,61 @@ class Sources:
         read; all the others were read then.
         """
         yield from self._findings
-        if self._options.follow and not any(_stands_alone(item) for item in self.inputs):
-            yield from follow(self._arguments, self._options, self._positions, self._waiting)
-            return
         unreadable: list[str] = []
-        for task in self._tasks:
+        if self._options.follow:
+            yield from self._followed(unreadable)
+        for task in self._tasks if not self._options.follow else ():
             if self._waiting.stopped():
                 break
-            try:
-                yield from self._read(task)
-            except SourceError as error:
-                unreadable.append(str(error))
-                yield Finding(task.input.source, "unreadable", str(error))
-            except OSError as error:
-                words = f"{task.input.source}: it cannot be read: {error.strerror or error}"
-                unreadable.append(words)
-                yield Finding(task.input.source, "unreadable", words)
+            yield from self._read(task, unreadable, self._waiting)
         if unreadable:
             more = f"; and {len(unreadable) - _TOLD} more" if len(unreadable) > _TOLD else ""
             raise SourceError("; ".join(unreadable[:_TOLD]) + more)
 
-    def _read(self, task: Task) -> Iterator[Block | Finding]:
+    def _followed(self, unreadable: list[str]) -> Iterator[Block | Finding]:
+        """Each pipe and each stream, and all files as one, at once."""
+        readings: list[Reading] = [partial(self._read, task, unreadable) for task in self._tasks]
+        if self._polled:
+            readings.append(partial(follow, self._polled, self._options, self._positions))
+        yield from together(readings, self._waiting) if len(readings) > 1 else readings[0](self._waiting)
+
+    def _read(self, task: Task, unreadable: list[str], waiting: Waiting) -> Iterator[Block | Finding]:
+        """All of one source. An error is handed on as a finding, and noted."""
+        source = task.input.source
+        try:
+            yield from self._blocks_of(task, waiting)
+        except (SourceError, OSError) as error:
+            words = str(error) if isinstance(error, SourceError) else f"{source}: it cannot be read: {_reason(error)}"
+            unreadable.append(words)
+            yield Finding(source, "unreadable", words)
+
+    def _blocks_of(self, task: Task, waiting: Waiting) -> Iterator[Block | Finding]:
         item = task.input
         if item.is_pipe:
             if item.path == STDIN:
-                yield from read_pipe(item.source, self._stdin, item.form, self._options, self._waiting)
+                yield from read_pipe(item.source, self._stdin, item.form, self._options, waiting)
             else:
-                yield from read_named_pipe(item.source, item.path, item.form, self._options, self._waiting)
+                yield from read_named_pipe(item.source, item.path, item.form, self._options, waiting)
         elif item.is_stream:
-            yield from self._streams[item.source].blocks(self._waiting)
+            yield from self._streams[item.source].blocks(waiting)
         elif item.form.is_text:
             with opened(item.path) as descriptor:
-                file = TextFile(item.source, descriptor, item.form, self._options, self._waiting, task.state)
+                file = TextFile(item.source, descriptor, item.form, self._options, waiting, task.state)
                 yield from file.available()
-                if not self._waiting.stopped():
+                if not waiting.stopped():
                     yield from file.finish()
         else:
-            yield from read_table(item.source, item.path, item.form, self._options, self._waiting, task.state)
+            yield from read_table(item.source, item.path, item.form, self._options, waiting, task.state)
 
-    def _check_followable(self) -> None:
-        alone = [item for item in self.inputs if _stands_alone(item)]
-        if alone and len(self._arguments) > 1:
-            what = "a stream" if alone[0].is_stream else "a pipe"
-            raise SourceError(f"{alone[0].source}: {what} cannot be followed together with other sources; run it alone")
-        for item in alone:
-            self._add_endless(item)
+    def _plan_following(self) -> None:
+        """Files are looked for again and again, so their arguments are kept; what has no end is read as it comes."""
+        for item in self.inputs:
+            if _stands_alone(item):
+                self._add_endless(item)
+        for argument in self._arguments:
+            found = discover([argument], self._options)
+            if not found or not all(map(_stands_alone, found)):
+                self._polled.append(argument)
 
     def _plan(self) -> None:
         total = 0
@@ -139,3 +153,7 @@ class Sources:
 def _stands_alone(item: Input) -> bool:
     """Whether its end is not known beforehand, and it is no file to look at now and then."""
     return item.is_pipe or item.is_stream
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or str(error)

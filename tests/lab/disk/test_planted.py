@@ -8,7 +8,6 @@ import pyarrow as pa
 import pytest
 
 from oncefold.core.errors import StoreError
-from oncefold.lab.disk.files import DiskFile
 from oncefold.lab.embedded.search import Wanted, search
 from oncefold.store import blobs, opening, rows, segments, upkeep, writer
 from oncefold.store.commit import Commit
@@ -121,10 +120,6 @@ def what_a_failed_sync_left_is_built_upon(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(writer, "renew_log", lambda *rest: None)
 
 
-def a_log_is_written_again_and_not_synced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DiskFile, "sync", lambda self: None)
-
-
 PLANTED: list[tuple[Plant, int]] = [
     (nothing_is_synced, 10),
     (commits_are_not_synced, 10),
@@ -136,7 +131,6 @@ PLANTED: list[tuple[Plant, int]] = [
     (merging_takes_two_transactions, 10),
     (needed_changes_are_forgotten, 10),
     (what_a_failed_sync_left_is_built_upon, 100),
-    (a_log_is_written_again_and_not_synced, 200),
 ]
 """Each with the number of seeds, from 0 on, within which it is caught."""
 

@@ -1,7 +1,5 @@
 """Each mode and each trouble by itself: who falls, by which causes, and that these add up to the difference."""
 
-from collections.abc import Callable
-
 import pytest
 
 from oncefold.lab.game.accounts import What
@@ -86,25 +84,34 @@ def test_a_lucky_moment_is_not_enough() -> None:
     assert not played.taken
 
 
+def test_what_is_older_than_a_day_does_not_come_again() -> None:
+    found = through(made("after"), rounds(Trouble.REPLAY, Trouble.TRIM, Trouble.REPLAY))
+    account = found[-1][0].account
+    assert account is not None
+    again = [cause for cause in account.causes if cause.what is What.DOUBLED]
+    assert {cause.round for cause in again} == {1, 3}
+    assert all(cause.why.count(" at ") == 2 for cause in again)
+
+
 def test_time_that_passes_is_told() -> None:
     _, looks = through(made("oncefold"), rounds(Trouble.TRIM))[0]
     assert [look.skipped for look in looks if look.skipped] == [25 * 3600.0]
 
 
 @pytest.mark.parametrize(
-    ("system", "trouble", "what"),
+    ("system", "wanted", "what"),
     [
-        (NoSweeper, lambda: rounds(Trouble.TRIM), What.LOST),
-        (OldLeafStays, lambda: rounds(Mode.EASY, *[Mode.HARD] * 4), None),
-        (OutboxUnconditioned, lambda: rounds(Trouble.ZOMBIE, Trouble.REPLAY), None),
+        (NoSweeper, [Trouble.TRIM], What.LOST),
+        (OldLeafStays, [Mode.EASY, *[Mode.HARD] * 4], None),
+        (OutboxUnconditioned, [Trouble.ZOMBIE, Trouble.REPLAY], None),
     ],
 )
 def test_a_known_wrong_oncefold_falls_too(
-    system: type[Oncefold], trouble: Callable[[], list[object]], what: What | None
+    system: type[Oncefold], wanted: list[Mode | Trouble], what: What | None
 ) -> None:
     player = OncefoldPlayer(WORKSHOP)
     player.system = system
-    played, _ = through(player, trouble())[-1]  # type: ignore[arg-type]
+    played, _ = through(player, rounds(*wanted))[-1]
     assert played.wrong is not None
     assert not played.taken
     assert played.account is not None

@@ -5,7 +5,7 @@ import http.client
 import json
 import socket
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
@@ -45,6 +45,8 @@ class Server:
     asking: Asking
     port: int = 0
     waiting_requests: int = 0
+    end: Callable[[], None] = lambda: None
+    """What happens first when a server ends."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ingest(self, data: Any) -> Ingested:
@@ -124,14 +126,17 @@ def serving(path: Path, pipeline: Pipeline, *commits: bytes, now: int = BEGAN + 
     with Session.open(path, pipeline, clock=lambda: next(ticks)) as session:
         asking = Asking.open(path, Clock(now=lambda: now))
         server = Server(session, asking)
-        with running(Starlette(routes=routes(asking, server)), asking) as server.port:
+        with running(Starlette(routes=routes(asking, server)), asking) as (server.port, server.end):
             yield server
 
 
 @contextmanager
-def running(app: Any, asking: Asking) -> Iterator[int]:
-    """The port of an app that runs in a thread."""
-    listening = socket.create_server((HOST, 0))
+def running(app: Any, asking: Asking) -> Iterator[tuple[int, Callable[[], None]]]:
+    """The port of an app that runs in a thread, and what begins its end."""
+    listening = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # else asyncio sets no TCP_NODELAY
+    listening.bind((HOST, 0))
     config = uvicorn.Config(app, log_level="error", lifespan="off", access_log=False)
     server = uvicorn.Server(config)
     loops: list[asyncio.AbstractEventLoop] = []
@@ -144,7 +149,7 @@ def running(app: Any, asking: Asking) -> Iterator[int]:
     thread.start()
     try:
         until(lambda: server.started, "the server")
-        yield int(listening.getsockname()[1])
+        yield int(listening.getsockname()[1]), lambda: loops[0].call_soon_threadsafe(asking.end) and None
     finally:
         loops[0].call_soon_threadsafe(asking.end)
         server.should_exit = True

@@ -220,13 +220,13 @@ def test_keys_hold_whatever_they_like(tmp_path: Path) -> None:
 
 def test_rejects_by_page_and_cut(tmp_path: Path) -> None:
     long = ("ä" * 20_000).encode()
-    with serving(tmp_path / "s.db", SHOP, b"no\n" + b'{"x":"' + long + b'"}\n' + b"\xff\n") as server:
+    with serving(tmp_path / "s.db", SHOP, b"no\n" + b'{"xy":"' + long + b'"}\n' + b"\xff\n") as server:
         document = server.ask("/rejects?limit=2").json()
         assert document["total"] == 3
         assert [(row["id"], row["unit"]) for row in document["rows"]] == [(1, "byte"), (2, "byte")]
         cut = document["rows"][1]
-        assert cut["size"] == len(long) + 8
-        assert cut["raw"] == '{"x":"' + "ä" * ((16_384 - 6) // 2)
+        assert cut["size"] == len(long) + 9
+        assert cut["raw"] == '{"xy":"' + "ä" * ((16_384 - 7) // 2)
         (last,) = server.ask("/rejects?after=2").json()["rows"]
         assert (last["raw"], last["raw_base64"]) == (None, "/w==")
         assert server.ask("/rejects/1", method="DELETE").json() == {"discarded": 1}

@@ -1,4 +1,4 @@
-"""The ingest without HTTP: requests are handed to its endpoint as a server would, chunk by chunk, within one process."""
+"""The ingest without HTTP: requests are handed to its endpoint as a server would, chunk by chunk, in one process."""
 
 import asyncio
 import json
@@ -23,6 +23,7 @@ from oncefold.serve.ingest.loop import IngestLoop, Outside
 from oncefold.serve.ingest.reading import Reading
 from oncefold.serve.operations.health import Health
 from oncefold.serve.settings import INFLIGHT_BYTES, WAITING_REQUESTS
+from oncefold.store import rows
 from oncefold.store.reader import Reader
 
 LIMITS = Limits(WAITING_REQUESTS, INFLIGHT_BYTES, None, RECORD_BYTES, 30.0)
@@ -98,11 +99,10 @@ async def inside(
     pipeline: Pipeline,
     *,
     limits: Limits = LIMITS,
-    reopen: Callable[[], Session] | None = None,
+    opened: Callable[[], Session] | None = None,
     named: Named | None = None,
 ) -> AsyncIterator[Inside]:
     """An ingest into the store at `path`; everything is committed at the end."""
-    session = Session.open(path, pipeline)
     health, committed = Health(), list[Committed]()
     outside = Outside(
         settler(asyncio.get_running_loop()),
@@ -112,7 +112,7 @@ async def inside(
         time.monotonic,
         time.time_ns,
     )
-    loop = IngestLoop(session, reopen or (lambda: Session.open(path, pipeline)), named, outside)
+    loop = IngestLoop(pipeline, opened or (lambda: Session.open(path, pipeline)), named, outside)
     reading = Reading(loop.decoder, tuple(fields_of(pipeline)), limits.max_line)
     ingest = Ingest(loop, reading, limits, health)
     loop.start()
@@ -124,16 +124,15 @@ async def inside(
         await ingest.stop()
 
 
-def totals(path: Path, pipeline: Pipeline) -> dict[Node, Total]:
+def totals(path: Path) -> dict[Node, Total]:
     """All totals of a store, as the reference gives them."""
-    found: dict[Node, Total] = {}
     with Reader.open(path) as reader:
         assert reader.verify().differences == []
-        for index, rollup in enumerate(pipeline.rollups):
-            for row in reader.totals(rollup.name).rows:
-                labels = tuple(row.labels) if hasattr(row, "labels") else ()
-                found[Node(index, labels)] = Total(row.count, tuple(row.sums))
-    return found
+        return {
+            Node(index, rows.labels_of(row.path)): Total(row.count, row.sums)
+            for index, rollup in enumerate(reader.pipeline.rollups)
+            for row in reader.totals(rollup.name).rows
+        }
 
 
 def cut(body: bytes, sizes: Sequence[int]) -> list[bytes]:

@@ -14,6 +14,7 @@ from oncefold.core.fold import Outcome
 from oncefold.serve.ingest.committed import Committed
 from oncefold.serve.operations.histogram import Histogram
 from oncefold.serve.operations.metrics import Gauges
+from oncefold.serve.operations.opening import Opening
 from oncefold.serve.operations.operations import Operations
 from oncefold.store.answers import Status
 from oncefold.store.reader import Reader
@@ -30,7 +31,7 @@ def store(tmp_path: Path) -> Iterator[Reader]:
 
 
 def gauges(status: Any) -> Gauges:
-    return Gauges(lambda: 7, lambda: 4_096, lambda: 3, status)
+    return Gauges(lambda: 7, lambda: 4_096, status)
 
 
 def scrape(parts: Operations, status: Any, accept: str = "") -> str:
@@ -95,7 +96,6 @@ def test_every_number_is_that_of_the_traffic(store: Reader) -> None:
     assert value("oncefold_commit_events_sum") == 121
     assert value("oncefold_waiting_requests") == 7
     assert value("oncefold_waiting_bytes") == 4_096
-    assert value("oncefold_change_subscribers") == 3
     assert value("oncefold_event_time_lag_seconds") == 90
     assert value("oncefold_commit") == status.last.seq == 1
     assert value("oncefold_last_commit_timestamp_seconds") == pytest.approx(status.last.at / 1e9)
@@ -157,3 +157,18 @@ def test_readiness_follows_the_ingest_from_start_to_end(store: Reader) -> None:
     parts.health.ready()
     assert told()[0] == 503
     assert "stopping" in told()[1]
+
+
+def test_before_the_store_is_open_health_alone_is_answered(store: Reader) -> None:
+    parts = operations()
+    opening = Opening(parts.routes(gauges(store.status)))
+    app = parts.guarded(opening)
+    assert ask(app, "GET", "/healthz").status == 200
+    for method, path in (("GET", "/readyz"), ("POST", "/events"), ("GET", "/totals/place"), ("GET", "/")):
+        answer = ask(app, method, path)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert "the store is being opened" in answer.document["detail"]
+    assert samples(ask(app, "GET", "/metrics").body.decode())["oncefold_ready", ()] == 0
+
+    opening.opened(echo())
+    assert ask(app, "POST", "/events").status == 200

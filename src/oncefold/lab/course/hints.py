@@ -109,15 +109,14 @@ def _passed_over(seen: Observation) -> Iterator[Hint]:
             )
             yield Hint("refusal swallowed", told, "1.4")
         if one.given_up:
-            told = f"{function} ended well {_times(one.given_up, 'time')} although its last transaction was cancelled."
+            told = f"{function} ended well {_times(one.given_up, 'time')} right after its transaction was cancelled."
             told += " Cancelled means that none of it was written."
             yield Hint("cancelled and left", told, "3.2" if function == STATE else "3.3")
 
 
 def _map_counts_twice(seen: Observation) -> Iterator[Hint]:
-    one = seen.of(MAP)
-    if one.unconditioned[TABLES.reduce] or seen.because("MapLambda got their batch"):
-        told = f"{MAP} puts the sums of a batch that comes again a second time: nothing tells that they were there."
+    if seen.because("MapLambda got their batch"):
+        told = f"{MAP} puts the sums of a batch that comes again under another name: nothing tells that they were there."
         yield Hint("sums twice", told, "2.2")
 
 
@@ -129,11 +128,12 @@ def _reduce_counts_twice(seen: Observation) -> Iterator[Hint]:
     if one.lone[TABLES.aggregate]:
         told = f"{REDUCE} changes {TABLES.aggregate} call by call; if it fails in between, its batch is added again."
         yield Hint("added one by one", told, "2.3")
-    elif one.tokenless or seen.because("ReduceLambda got their batch"):
+    elif one.tokenless:
         told = f"{REDUCE} sends transactions without a token, so a batch that comes again is added again."
-        if not one.tokenless:
-            told = f"{REDUCE} sends another token, or none that is remembered, for a batch that comes again."
-        yield Hint("no token", told, "3.1" if seen.because("after ten minutes") else "2.3")
+        yield Hint("no token", told, "2.3")
+    elif seen.because("ReduceLambda got their batch") and not seen.because("after ten minutes"):
+        told = f"{REDUCE} sends another token when a batch comes again, so it is added again."
+        yield Hint("another token", told, "2.3")
 
 
 def _batches_move(seen: Observation) -> Iterator[Hint]:

@@ -48,7 +48,7 @@ class Seen:
     swallowed: Counter[str] = field(default_factory=Counter)
     """Refusals in invocations that ended well, by DynamoDB's code."""
     given_up: int = 0
-    """Invocations that ended well although their last transaction was cancelled."""
+    """Invocations that ended well right after a transaction of theirs was cancelled."""
     largest: int = 0
     """Actions of the largest transaction that was sent."""
     together: int = 0
@@ -66,7 +66,7 @@ class Observation:
     items: Mapping[str, int]
     """Items of each table now."""
     causes: tuple[Cause, ...]
-    """Of the node that is wrong."""
+    """Why the node is wrong: those of this round, if there are any."""
     places: int
     """Decimal places of the most exact number that was written as a sum."""
 
@@ -84,8 +84,8 @@ class Invocation:
     """What one invocation was refused."""
 
     refused: list[str] = field(default_factory=list)
-    last: str = ""
-    """What became of its last transaction."""
+    cancelled: bool = False
+    """Whether its last call was a transaction that was cancelled."""
 
 
 class Observer:
@@ -105,7 +105,7 @@ class Observer:
         """An invocation has ended well."""
         seen = self.seen[function]
         seen.swallowed.update(invocation.refused)
-        seen.given_up += invocation.last == CANCELLED
+        seen.given_up += invocation.cancelled
 
     def fails(self, function: str, words: str) -> None:
         """An invocation has ended with an exception."""
@@ -125,9 +125,9 @@ class Observer:
         code = "" if refused is None else str(refused.response["Error"]["Code"])
         if code:
             invocation.refused.append(code)
+        invocation.cancelled = code == CANCELLED
         actions = list(_actions(operation, request))
         if operation == "transact_write_items":
-            invocation.last = code
             self._transaction(seen, request, actions)
         for kind, action in actions:
             self._write(seen, kind, action, alone=operation != "transact_write_items")

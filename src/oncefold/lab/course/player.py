@@ -147,7 +147,8 @@ class LearnersPlayer:
                 account = _reworded(self._books.account(wrong, truth, touched))
         except _UNREADABLE:
             self._readable = False
-        found = self._hints(account.causes) if self._hinted else ()
+        recent = tuple(cause for cause in account.causes if cause.round == self._round)
+        found = self._hints(recent or account.causes) if self._hinted else ()
         return replace(account, hints=tuple(hint.text for hint in found))
 
     def _hints(self, causes: tuple[Cause, ...]) -> tuple[Hint, ...]:

@@ -31,6 +31,7 @@ def _player(scored: Scored) -> dict[str, Any]:
         "points": scored.points,
         "total": scored.total,
         "right_after_seconds": None if played.right_after is None else round(played.right_after, 3),
+        "totals": played.totals,
         "hurt": played.hurt,
         "wrong": None if played.wrong is None else _wrong(played.wrong),
         "account": None if played.account is None else _account(played.account),

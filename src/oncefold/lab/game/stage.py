@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
+from hashlib import sha256
 from typing import Any
 
 from oncefold.core.fold import Node
@@ -49,6 +50,8 @@ class Played:
     """Whether its totals came off by another amount than they were off before the round."""
     account: Account | None
     """Why, of a node that is wrong."""
+    totals: str
+    """A hash of all its totals at the end, to the last digit."""
 
     @property
     def taken(self) -> bool:
@@ -157,7 +160,7 @@ class Stage:
         hurt = any(abs(amount) > max(self.player.tolerance, Decimal(0)) for amount in changed.values())
         self._off = off
         account = None if wrong is None else self.player.account(wrong, truth, touched)
-        return Played(None if right_at is None else right_at - played.judged_from, wrong, hurt, account)
+        return Played(None if right_at is None else right_at - played.judged_from, wrong, hurt, account, _hash(rows))
 
     def _differences(self, truth: Truth, rows: dict[Node, Row]) -> dict[tuple[Node, int], Decimal]:
         """By how much every number is too much."""
@@ -180,6 +183,11 @@ class Stage:
         client = self._arena.client("kinesis")
         for first in range(0, len(entries), _CALL):
             client.put_records(StreamName=NAMES.stream, Records=entries[first : first + _CALL])
+
+
+def _hash(rows: dict[Node, Row]) -> str:
+    text = "\n".join(f"{node.rollup} {node.labels} {[str(number) for number in rows[node]]}" for node in sorted(rows))
+    return sha256(text.encode()).hexdigest()[:16]
 
 
 def _never() -> bool:

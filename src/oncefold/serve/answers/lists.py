@@ -46,9 +46,9 @@ def _raw(event: RejectedEvent) -> dict[str, Any]:
     """What the document says beside the columns, and the text of an event that was cut within a character."""
     if len(event.raw) >= event.size:
         return {"unit": event.unit}
-    for end in range(1, _UTF8_TAIL + 1):
+    for end in range(len(event.raw), len(event.raw) - _UTF8_TAIL - 1, -1):
         try:
-            return {"unit": event.unit, "raw": event.raw[:-end].decode(), "raw_base64": None}
+            return {"unit": event.unit, "raw": event.raw[:end].decode(), "raw_base64": None}
         except UnicodeDecodeError:
             continue
     return {"unit": event.unit}

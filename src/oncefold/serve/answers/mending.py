@@ -1,14 +1,17 @@
 """Routes that deal with rejected events: read them again, or take one off the list. The ingest does it."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Outcome
-from oncefold.serve.answers.parameters import read_query
-from oncefold.serve.answers.problems import Problem, Receive, Send, problem_of, send_problem
+from oncefold.serve.answers.parameters import MOST_DIGITS, read_query
+from oncefold.serve.answers.problems import Problem, Receive, Send, problem_of, send_problem, shown
 from oncefold.serve.operations.problem import send_answer
+
+_ID = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}", re.ASCII)
 
 
 class Redriven(Protocol):
@@ -81,9 +84,10 @@ def discard(ingest: Redriving) -> Mend:
     """Take one rejected event off the list."""
 
     async def mend(path: Mapping[str, str]) -> Mapping[str, Any]:
-        number = int(path["id"])
-        if not await ingest.discard([number]):
-            raise Problem(404, f"no rejected event has the id {number}; GET /rejects lists those there are")
+        text = path["id"]
+        number = int(text) if _ID.fullmatch(text) else 0
+        if not number or not await ingest.discard([number]):
+            raise Problem(404, f"no rejected event has the id {shown(text)}; GET /rejects lists those there are")
         return {"discarded": number}
 
     return mend

@@ -8,15 +8,17 @@ from oncefold.serve.answers import schemas
 from oncefold.serve.answers.problems import MEDIA_TYPE
 from oncefold.serve.ingest.forms import ENCODINGS, TYPES
 
-ALWAYS = (401, 403)
-"""Any route may answer so where tokens are asked for."""
+ALWAYS = (401, 403, 414, 431)
+"""Any route may answer so: where tokens are asked for, and to what is too long."""
 
 WORDS = {
     400: "The body broke off, or is malformed as a whole",
     401: "A token is missing or unknown",
     403: "The token is for something else",
     413: "The body is too large",
+    414: "The URL is too long",
     415: "The body has another form than those taken",
+    431: "The headers are too long",
     429: "Too much waits already; send it again",
 }
 
@@ -86,7 +88,7 @@ _EVENTS: Mapping[str, Any] = {
         _parameter("delimiter", "query", "of CSV", {"type": "string", "minLength": 1, "maxLength": 1}),
         _parameter("Content-Encoding", "header", "how the body is compressed", {"enum": [*filter(None, ENCODINGS)]}),
     ],
-    "requestBody": {"required": True, "content": {media_type: {} for media_type in TYPES}},
+    "requestBody": {"required": False, "content": {media_type: {} for media_type in TYPES}},
     "responses": {
         "200": json_answer(
             "They are durable",
@@ -103,7 +105,7 @@ _EVENTS: Mapping[str, Any] = {
                 }
             ),
         ),
-        **_problems(400, 401, 403, 413, 415, 422, 429, 503),
+        **_problems(400, *ALWAYS, 413, 415, 422, 429, 503),
     },
 }
 
@@ -125,11 +127,11 @@ OTHERS: Mapping[str, Any] = {
     "/metrics": _simple(
         "metrics",
         "Metrics for Prometheus",
-        {"200": {"description": "Its text form", "content": {"text/plain": {}}}, **_problems(401, 403)},
+        {"200": {"description": "Its text form", "content": {"text/plain": {}}}, **_problems(*ALWAYS)},
     ),
     "/openapi.json": _simple(
         "openapi",
         "What is here",
-        {"200": json_answer("An OpenAPI document", {"type": "object"}), **_problems(401, 403, 422)},
+        {"200": json_answer("An OpenAPI document", {"type": "object"}), **_problems(*ALWAYS, 422)},
     ),
 }

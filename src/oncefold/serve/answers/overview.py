@@ -65,6 +65,7 @@ def _status_described() -> Described:
         "events": whole,
         "counts": schemas.object_of({outcome.name.lower(): whole for outcome in Outcome}),
         "rejects": whole,
+        "discarded": whole,
         "conflicts": whole,
         "retention_seconds": schemas.or_null(schemas.SECONDS),
         "oldest_commit": whole,

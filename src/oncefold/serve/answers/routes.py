@@ -14,7 +14,7 @@ from oncefold.serve.answers.openapi import DescriptionEndpoint, description
 from oncefold.serve.answers.paths import WholeRoute
 
 _PATTERNS = {"rollup": "[^/]+", "path": ".*", "key": ".*"}
-_ID = "[0-9]{1,18}"
+_ID = r"(?!redrive\Z)[^/]+"
 
 
 def routes(asking: Asking, ingest: Redriving) -> list[BaseRoute]:

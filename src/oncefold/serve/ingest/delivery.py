@@ -1,7 +1,6 @@
 """The events of one request on their way: counted part by part, settled when the last of them is durable."""
 
 from asyncio import Future
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -25,7 +24,7 @@ class Delivery:
     """Whether any of its events were handed over."""
     body: bytes = b""
     """The whole of a small body of JSON Lines; else it comes in parts."""
-    counts: Counter[Outcome] = field(default_factory=Counter)
+    counts: dict[Outcome, int] = field(default_factory=dict)
     rejects: list[Reject] = field(default_factory=list)
     """The first of them."""
     rejects_left_out: int = 0
@@ -41,11 +40,12 @@ class Delivery:
     @property
     def events(self) -> int:
         """Events folded, rejects included."""
-        return self.counts.total()
+        return sum(self.counts.values())
 
     def add(self, counts: Mapping[Outcome, int], rejects: Iterable[Reject]) -> None:
         """Count a part that was folded."""
-        self.counts.update(counts)
+        for outcome, count in counts.items():
+            self.counts[outcome] = self.counts.get(outcome, 0) + count
         for reject in rejects:
             if len(self.rejects) < TOLD_REJECTS:
                 self.rejects.append(reject)

@@ -10,7 +10,8 @@ from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.document import lines_of
 from oncefold.serve.ingest.faults import Crowded, Malformed
 from oncefold.serve.ingest.forms import Form, read_head
-from oncefold.serve.ingest.gate import STREAM_BYTES, Ingest, Limits
+from oncefold.serve.ingest.gate import STREAM_BYTES, Ingest
+from oncefold.serve.ingest.idling import Idling
 from oncefold.serve.ingest.pipe import BodyPipe
 from oncefold.serve.ingest.refusal import CLOSE, RETRY_SOON, Header, Refusal, Refused
 from oncefold.serve.operations.problem import Receive, Send
@@ -30,27 +31,24 @@ class _Gone(Exception):  # noqa: N818 - what happened to a client
 class _Body:
     """A request's body as it arrives, within the limits of a server."""
 
-    def __init__(self, receive: Receive, limits: Limits) -> None:
-        self._receive, self._limits = receive, limits
+    def __init__(self, receive: Receive, most: int | None, idling: Idling) -> None:
+        self._receive, self._most, self._idling = receive, most, idling
         self._total = 0
         self.more = True
         """Whether more may come."""
 
     def require_room(self, length: int) -> None:
         """Raises Refused, 413, for a body of more bytes than are allowed."""
-        most = self._limits.max_body
-        if most is not None and length > most:
-            detail = f"A body may have {most:,} bytes here; send its events in several requests."
+        if self._most is not None and length > self._most:
+            detail = f"A body may have {self._most:,} bytes here; send its events in several requests."
             raise Refused(Refusal(413, "Body too large", detail, (CLOSE,)))
 
     async def next(self) -> bytes:
         """The next bytes. Raises Refused, 408, when nothing comes, 413 when too much does, and _Gone."""
-        seconds = self._limits.idle_seconds
         try:
-            async with asyncio.timeout(seconds):
-                message = await self._receive()
+            message = await self._idling.wait(self._receive())
         except TimeoutError:
-            detail = f"Nothing of the body has come for {seconds:g} seconds; send it again."
+            detail = f"Nothing of the body has come for {self._idling.seconds:g} seconds; send it again."
             raise Refused(Refusal(408, "Body not sent", detail, (CLOSE,))) from None
         if message["type"] == "http.disconnect":
             raise _Gone
@@ -73,6 +71,7 @@ class EventsEndpoint:
 
     def __init__(self, ingest: Ingest) -> None:
         self._ingest = ingest
+        self._idling = Idling(ingest.limits.idle_seconds)
         self._small_bytes = min(SMALL_BYTES, ingest.limits.max_line)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -80,7 +79,7 @@ class EventsEndpoint:
         delivery = Delivery(asyncio.get_running_loop().create_future())
         try:
             head = read_head(scope["headers"], scope["query_string"])
-            body = _Body(receive, self._ingest.limits)
+            body = _Body(receive, self._ingest.limits.max_body, self._idling)
             body.require_room(head.length or 0)
             self._ingest.enter()
             try:

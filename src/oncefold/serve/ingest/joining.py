@@ -46,7 +46,7 @@ class Joined:
             counted = np.bincount(cells, minlength=len(self._deliveries) * _CODES).reshape(-1, _CODES)
         rows, codes = np.nonzero(counted)
         for row, code, count in zip(rows.tolist(), codes.tolist(), counted[rows, codes].tolist(), strict=True):
-            self._deliveries[row].counts[_OUTCOMES[code]] += count
+            self._deliveries[row].counts[_OUTCOMES[code]] = count
         for owner, reject in zip(self._refused, self.batch.rejects, strict=True):
             self._deliveries[owner].add({Outcome.REJECTED: 1}, [reject])
 

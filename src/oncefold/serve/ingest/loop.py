@@ -7,11 +7,13 @@ at its last whole commit. What was answered is in it; what was not is sent again
 import logging
 import queue
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
+from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError, StoreError
 from oncefold.embedded.decoding import BlockDecoder
 from oncefold.embedded.session import Ingested, Session
@@ -32,7 +34,7 @@ class Outside:
     """What the loop tells and asks."""
 
     settle: Settle
-    listeners: tuple[Listener, ...]
+    listeners: Sequence[Listener]
     health: Health
     logger: logging.Logger
     monotonic: Callable[[], float]
@@ -43,13 +45,16 @@ class Outside:
 class IngestLoop:
     """Runs from `start` to `stop`."""
 
-    def __init__(self, session: Session, reopen: Callable[[], Session], named: Named | None, outside: Outside) -> None:
-        """Take over an open session; `reopen` opens the store again, and raises OncefoldError if it cannot."""
-        self._session, self._reopen, self._named, self._outside = session, reopen, named, outside
+    def __init__(
+        self, pipeline: Pipeline, opened: Callable[[], Session], named: Named | None, outside: Outside
+    ) -> None:
+        """`opened` opens the store; it is called in the thread that closes it, since a lock belongs to a thread."""
+        self._opened, self._named, self._outside = opened, named, outside
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.post = self._inbox.put
         self.arrivals = Arrivals(lambda: self.post(WAKE), lambda: self.post(FULL))
-        self.decoder = BlockDecoder(session.pipeline)
+        self.decoder = BlockDecoder(pipeline)
+        self._begun: Future[None] = Future()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oncefold-ingest", daemon=True)
         self.failure = ""
@@ -66,22 +71,34 @@ class IngestLoop:
         return not self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin. Raises SourceError for sources that are not there."""
-        self._beside = self._read_sources(self._session)
+        """Begin; the store is open then. Raises as opening does, and SourceError for sources that are not there."""
         self._thread.start()
+        self._begun.result()
 
     def stop(self) -> None:
-        """Commit all that was posted, close the session, and wait until that is done."""
+        """Commit all that was posted, close the store, and wait until that is done; without effect if not started."""
         self._stopping.set()
         self.post(Stop())
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
 
-    def _read_sources(self, session: Session) -> Beside | None:
-        if self._named is None:
-            return None
-        return Beside(self._named, session.positions, self.decoder, self.post, self._outside.logger)
+    def _begin(self) -> tuple[Session, Beside | None]:
+        session = self._opened()
+        try:
+            if self._named is None:
+                return session, None
+            return session, Beside(self._named, session.positions, self.decoder, self.post, self._outside.logger)
+        except BaseException:
+            session.close()
+            raise
 
     def _run(self) -> None:
+        try:
+            self._session, self._beside = self._begin()
+        except BaseException as error:
+            self._begun.set_exception(error)
+            return
+        self._begun.set_result(None)
         while True:
             self._outside.health.ready()
             group = self._group()
@@ -188,7 +205,7 @@ class IngestLoop:
         while not self._stopping.wait(PAUSES[min(tries, len(PAUSES) - 1)]):
             tries += 1
             try:
-                self._session = self._reopened()
+                self._session, self._beside = self._begin()
             except OncefoldError as error:
                 self.failure = str(error)
                 self._outside.health.failed(self.failure)
@@ -197,15 +214,6 @@ class IngestLoop:
             self.failure = ""
             return True
         return False
-
-    def _reopened(self) -> Session:
-        session = self._reopen()
-        try:
-            self._beside = self._read_sources(session)
-        except BaseException:
-            session.close()
-            raise
-        return session
 
     def _drain(self) -> None:
         """Tell those whose messages nobody will take."""

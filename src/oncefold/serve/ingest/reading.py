@@ -160,7 +160,8 @@ class _ArrowFile:
         """So many bytes, fewer at the end."""
         if size > MESSAGE_BYTES:
             raise Malformed(
-                f"a record batch of {size:,} bytes is more than {MESSAGE_BYTES:,}; write the table in smaller batches"
+                f"the body is not an Arrow stream, or one of its record batches has {size:,} bytes, which is more than "
+                f"{MESSAGE_BYTES:,}; write the table in smaller batches"
             )
         self._hold(size)
         data = memoryview(bytearray(size))

@@ -107,6 +107,8 @@ class LimitedProtocol(HttpToolsProtocol):
         self._why = _MALFORMED
         self._upgrade = False
         """Whether the head that has come wishes for another protocol."""
+        self._broken = False
+        """Whether what comes cannot be parsed any more."""
         self._half_closed = False
         """Whether the client says no more, and still listens."""
 
@@ -125,7 +127,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what has arrived; what is no request is answered and ends the connection."""
         self._unset_keepalive_if_required()
-        if self.transport.is_closing():
+        if self._broken or self.transport.is_closing():
             return
         if not self._since and not self._in_body and self._is_free:
             self._since = self.loop.time()
@@ -234,8 +236,11 @@ class LimitedProtocol(HttpToolsProtocol):
         self._all.refused[why.reason] += 1
         if self.transport.is_closing():
             return
-        if not self._is_free:  # an answer is under way: another one in its midst would be taken for part of it
-            self.transport.abort()
+        if not self._is_free and not self._in_body:  # what was asked before is still answered
+            self._broken, self.cycle.keep_alive = True, False
+            return
+        if not self._is_free and (self.pipeline or self.cycle.response_started):
+            self.transport.abort()  # another answer now would be taken for one of those under way
             return
         body = problem_document(why.status, why.title, why.detail, "")
         head = (

@@ -10,7 +10,7 @@ from oncefold.serve.operations.cors import cors_headers, preflight
 from oncefold.serve.operations.judging import Header, Judge
 from oncefold.serve.operations.problem import ASGIApp, Message, Receive, Send, problem_document, send_answer
 from oncefold.serve.operations.request import STATE_NAME, Head, RequestIds
-from oncefold.serve.operations.traffic import LEFT, Traffic
+from oncefold.serve.operations.traffic import CHANGES, LEFT, Traffic
 
 _ALWAYS: tuple[Header, ...] = ((b"x-content-type-options", b"nosniff"),)
 _PROBLEM: Header = (b"content-type", b"application/problem+json")
@@ -94,6 +94,12 @@ class Guard:
             await exchange.send_problem(refusal.status, refusal.title, refusal.detail, request_id, *refusal.headers)
         elif asked is not None:
             await send_answer(exchange.send, 204, asked)
+        elif path == CHANGES:
+            self._traffic.subscribers += 1
+            try:
+                await self._app(scope, exchange.receive, exchange.send)
+            finally:
+                self._traffic.subscribers -= 1
         else:
             await self._app(scope, exchange.receive, exchange.send)
 

@@ -32,8 +32,6 @@ class Gauges:
 
     waiting_requests: Callable[[], int]
     waiting_bytes: Callable[[], int]
-    subscribers: Callable[[], int]
-    """Of `/changes`."""
     status: Callable[[], Status]
     """The store as a whole; may raise OncefoldError."""
 
@@ -82,7 +80,7 @@ class _Service(Collector):
             "oncefold_waiting_requests", "Requests to ingest that are not answered yet.", gauges.waiting_requests()
         )
         yield _gauge("oncefold_waiting_bytes", "Bytes of events that are not committed yet.", gauges.waiting_bytes())
-        yield _gauge("oncefold_change_subscribers", "Connections to /changes.", gauges.subscribers())
+        yield _gauge("oncefold_change_subscribers", "Connections to /changes.", self._traffic.subscribers)
 
     def _http(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(

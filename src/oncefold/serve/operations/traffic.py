@@ -5,6 +5,7 @@ from oncefold.serve.operations.request import route_of
 from oncefold.serve.operations.scopes import EVENTS
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+CHANGES = "/changes"
 LEFT = 499
 """Counted as the status of a request whose client left before there was an answer."""
 
@@ -17,6 +18,8 @@ class Traffic:
         """By route and status."""
         self.seconds: dict[str, Histogram] = {}
         """By route; the stream of changes is not among them, it lasts as long as its client likes."""
+        self.subscribers = 0
+        """Requests to `/changes` that go on."""
         self.received = 0
         """Bytes of bodies sent to `/events`."""
 
@@ -27,7 +30,7 @@ class Traffic:
         self.requests[key] = self.requests.get(key, 0) + 1
         if route == EVENTS:
             self.received += received
-        if route == "/changes":
+        if route == CHANGES:
             return
         histogram = self.seconds.get(route)
         if histogram is None:

@@ -14,11 +14,13 @@ export function heights(values) {
   return numbers.map((number) => (range === 0n ? 0.5 : Number(((number - least) * FINE) / range) / Number(FINE)));
 }
 
-// Positions in time from 0 to 1; evenly spread where times are missing or all equal.
+// Positions in time from 0 to 1; evenly spread where there is no time between them. A point without a time, as the empty store
+// has none, is where the next one is.
 export function places(times) {
-  const moments = times.map((time) => Date.parse(time ?? ""));
+  const known = times.map((time) => Date.parse(time ?? ""));
+  const moments = known.map((moment, at) => (Number.isNaN(moment) ? (known.slice(at).find((later) => !Number.isNaN(later)) ?? NaN) : moment));
   const first = moments[0], range = moments.at(-1) - first;
-  if (!(range > 0) || moments.some(Number.isNaN)) return moments.map((_, index) => index / Math.max(1, moments.length - 1));
+  if (!(range > 0)) return moments.map((_, index) => index / Math.max(1, moments.length - 1));
   return moments.map((moment) => (moment - first) / range);
 }
 
@@ -42,7 +44,7 @@ export function sparkline(element, points, { width = 88, height = 22 } = {}) {
   const single = points.length === 1 ? [points[0], points[0]] : points;
   const ys = heights(single.map((point) => point.value)), xs = single.map((_, index) => index / (single.length - 1));
   const line = steps(xs, ys, width - 3, height, 2);
-  const [path, dot] = element.childElementCount ? element.children : [svg("path", { class: "line" }), svg("circle", { class: "end", r: 1.8 })];
+  const [path, dot] = element.childElementCount ? element.children : [svg("path", { class: "trace" }), svg("circle", { class: "end", r: 1.8 })];
   set(path, "d", line);
   set(dot, "cx", width - 5);
   set(dot, "cy", fixed(height - 2 - ys.at(-1) * (height - 4)));
@@ -57,7 +59,7 @@ export function timeline(element, points, at, { width, height }) {
   const x = inset + xs[at] * (width - 2 * inset), y = height - inset - ys[at] * (height - 2 * inset);
   element.replaceChildren(
     svg("path", { class: "area", d: `${line}V${height}H${inset}Z` }),
-    svg("path", { class: "line", d: line }),
+    svg("path", { class: "trace", d: line }),
     svg("line", { class: "cursor", x1: fixed(x), x2: fixed(x), y1: 0, y2: height }),
     svg("circle", { class: "end", cx: fixed(x), cy: fixed(y), r: 3.5 }),
   );

@@ -1,10 +1,10 @@
 // The tree as an ARIA treegrid. Only the lines in sight are in the document, however many there are.
 
-import { sparkline } from "./charts.js";
-import { grouped, h, many, set, setText, svg } from "./dom.js";
-import { share, shareText, width } from "./exact.js";
-import { levelWords, shown } from "./nodepath.js";
-import { flash, showNumber } from "./number.js";
+import { h, set } from "./dom.js";
+import { width } from "./exact.js";
+import { onKey } from "./grid_keys.js";
+import { drawPoints, makeLine, placeLine, showValues } from "./grid_lines.js";
+import { levelWords } from "./nodepath.js";
 
 const OVERSCAN = 8;
 const AT_MOST_MEASURES = 6;
@@ -25,7 +25,7 @@ export class Grid {
     this.body = h("div", { role: "rowgroup", class: "body" });
     this.element = h("div", { role: "treegrid", class: "tree", "aria-label": "Nodes and their totals", "aria-readonly": "true" },
       h("div", { role: "rowgroup" }, this.heading), this.body);
-    this.body.addEventListener("keydown", (event) => this.onKey(event));
+    this.body.addEventListener("keydown", (event) => onKey(this, event));
     this.body.addEventListener("click", (event) => this.onClick(event));
     this.body.addEventListener("focusin", (event) => this.onFocus(event));
     this.onScroll = () => (this.frame ??= requestAnimationFrame(() => this.render()));
@@ -138,9 +138,9 @@ export class Grid {
     }
     let before = null;
     for (const [path, at] of [...wanted].sort((a, b) => b[1] - a[1])) {
-      const row = this.rows.get(path) ?? this.make(this.lines[at]);
+      const row = this.rows.get(path) ?? makeLine(this, this.lines[at]);
       this.rows.set(path, row);
-      this.place(row, this.lines[at], at);
+      placeLine(this, row, this.lines[at], at);
       if (row.element.nextSibling !== before || !row.element.isConnected) this.insert(row.element, before);
       before = row.element;
     }
@@ -154,93 +154,21 @@ export class Grid {
     active?.focus({ preventScroll: true });
   }
 
-  make(line) {
-    if (line.kind === "node") return this.makeNode(line);
-    const cell = h("div", { role: "gridcell", class: "cell rest", "aria-colspan": this.columns.length + 3 });
-    return { kind: line.kind, cell, element: h("div", { role: "row", class: `line ${line.kind}`, tabindex: -1 }, cell) };
-  }
-
-  makeNode(line) {
-    const twisty = h("button", { type: "button", class: "twisty", tabindex: -1 }, svg("svg", { viewBox: "0 0 12 12", "aria-hidden": "true" }, svg("path", { d: "M4 2.5 8 6 4 9.5" })));
-    const name = h("a", { class: "label", tabindex: -1 });
-    const fill = h("span", { class: "fill" }), percent = h("span", { class: "percent" });
-    const numbers = new Map(this.columns.map((column) => [column, h("span", { class: "value" })]));
-    const keys = h("span", { class: "keys" });
-    const spark = svg("svg", { class: "sparkline", "aria-hidden": "true", preserveAspectRatio: "none" });
-    const element = h("div", { role: "row", class: "line node", tabindex: -1 },
-      h("div", { role: "gridcell", class: "cell name" }, twisty, name),
-      h("div", { role: "gridcell", class: "cell share" }, h("span", { class: "track", "aria-hidden": "true" }, fill), percent),
-      ...[...numbers.values()].map((number) => h("div", { role: "gridcell", class: "cell num" }, number)),
-      h("div", { role: "gridcell", class: "cell spark" }, keys, spark));
-    return { kind: "node", element, twisty, name, fill, percent, numbers, keys, spark };
-  }
-
-  place(row, line, at) {
-    row.element.dataset.path = line.path;
-    row.element.style.transform = `translateY(${at * this.rowHeight}px)`;
-    row.element.style.setProperty("--level", line.level - 1);
-    set(row.element, "aria-rowindex", at + 2);
-    set(row.element, "aria-level", line.level);
-    set(row.element, "tabindex", line.path === (this.focused ?? this.lines[0]?.path) ? 0 : -1);
-    if (line.kind === "node") this.placeNode(row, line);
-    else this.placeRest(row, line);
-  }
-
-  placeNode(row, line) {
-    const { path } = line, open = this.tree.open.has(path), canOpen = this.tree.canOpen(path);
-    const text = shown(this.tree.nodes.get(path).label);
-    set(row.element, "aria-posinset", line.position);
-    set(row.element, "aria-setsize", line.size);
-    set(row.element, "aria-expanded", canOpen ? String(open) : null);
-    set(row.twisty, "hidden", !canOpen);
-    set(row.twisty, "aria-label", `${open ? "Close" : "Open"} ${text}`);
-    setText(row.name, text);
-    set(row.name, "title", text);
-    set(row.name, "href", this.host.link(path));
-    this.values(path, row);
-    this.drawPoints(path, row);
-  }
-
-  // The values of one line; the cells whose numbers are others than before flash if that is wanted.
-  values(path, row, { flashing = false } = {}) {
-    const changed = [];
-    for (const [column, cell] of row.numbers) {
-      if (showNumber(cell, this.tree.value(path, column) ?? "")) changed.push(cell);
-    }
-    const chosen = this.host.measure(), above = this.parentOf(path);
-    const own = this.tree.value(path, chosen) ?? "0", whole = this.tree.value(above, chosen) ?? "0";
-    const part = share(own, whole);
-    row.fill.style.width = `${Math.min(100, Math.abs(part ?? 0) / 100)}%`;
-    row.fill.classList.toggle("negative", (part ?? 0) < 0);
-    setText(row.percent, shareText(own, whole));
-    const count = this.tree.value(path, "count");
-    if (this.narrow) setText(row.keys, chosen === "count" ? "" : many(count, "key"));
-    if (flashing) changed.forEach(flash);
-  }
-
   parentOf = (path) => this.line(path)?.parent ?? this.tree.top;
 
-  drawPoints(path, row = this.rows.get(path)) {
-    if (row?.kind !== "node") return;
-    const points = this.host.points(path);
-    sparkline(row.spark, points ?? []);
-  }
-
-  placeRest(row, line) {
-    const words = { loading: () => "Loading", error: () => line.words, more: () => `Show more of the ${grouped(line.left)} that are left` }[line.kind]();
-    if (row.words === words) return;
-    row.words = words;
-    row.cell.replaceChildren(line.kind === "loading" ? words : h("button", { type: "button", class: "quiet", tabindex: -1, "data-more": "" }, line.kind === "error" ? `${words} Try again` : words));
+  drawPoints(path) {
+    const row = this.rows.get(path);
+    if (row?.kind === "node") drawPoints(this, path, row);
   }
 
   // Values of these nodes are others now.
   update(changed) {
     for (const path of changed) {
       const row = this.rows.get(path);
-      if (row?.kind === "node") this.values(path, row, { flashing: true });
+      if (row?.kind === "node") showValues(this, path, row, { flashing: true });
     }
     for (const [path, row] of this.rows) {
-      if (row.kind === "node" && !changed.has(path)) this.values(path, row);
+      if (row.kind === "node" && !changed.has(path)) showValues(this, path, row);
     }
   }
 
@@ -284,38 +212,5 @@ export class Grid {
     return sticky + this.heading.offsetHeight;
   }
 
-  onKey(event) {
-    if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const at = this.positions.get(this.focused);
-    const line = this.lines[at];
-    if (!line) return;
-    const page = Math.max(1, Math.floor((innerHeight - this.covered()) / this.rowHeight) - 1);
-    const go = (to) => this.focus(this.lines[Math.max(0, Math.min(this.lines.length - 1, to))].path);
-    const actions = {
-      ArrowDown: () => go(at + 1),
-      ArrowUp: () => go(at - 1),
-      PageDown: () => go(at + page),
-      PageUp: () => go(at - page),
-      Home: () => go(0),
-      End: () => go(this.lines.length - 1),
-      ArrowRight: () => this.inward(line, at, go),
-      ArrowLeft: () => this.outward(line),
-      Enter: () => (line.kind === "node" ? this.host.open(line.path) : this.host.more(line.parent)),
-      " ": () => (line.kind === "node" ? this.tree.canOpen(line.path) && this.host.toggle(line.path) : this.host.more(line.parent)),
-    };
-    if (!actions[event.key]) return;
-    event.preventDefault();
-    actions[event.key]();
-  }
 
-  inward(line, at, go) {
-    if (line.kind !== "node" || !this.tree.canOpen(line.path)) return;
-    if (!this.tree.open.has(line.path)) this.host.toggle(line.path);
-    else if (this.lines[at + 1]?.level > line.level) go(at + 1);
-  }
-
-  outward(line) {
-    if (line.kind === "node" && this.tree.open.has(line.path)) this.host.toggle(line.path);
-    else if (line.parent !== this.tree.top) this.focus(line.parent);
-  }
 }

@@ -113,7 +113,7 @@ export function reject(row, { whole = false } = {}) {
   const raw = row.raw ?? (row.raw_base64 ? `${row.raw_base64} (base64)` : "");
   return h("li", {},
     h("p", { class: "reason" }, row.reason),
-    h("p", { class: "where" }, place, row.commit ? `, commit ${grouped(row.commit)}` : "", row.time ? `, ${readable(row.time)} UTC` : ""),
+    h("p", { class: "where" }, place, `, commit ${grouped(row.commit)}`, whole && row.time ? `, ${readable(row.time)} UTC` : ""),
     whole && h("pre", { class: "raw", tabindex: raw.length > 200 ? 0 : null, "aria-label": "The event as it came" }, raw));
 }
 

@@ -25,7 +25,7 @@ export class Timeline {
     plot.addEventListener("pointerdown", (event) => this.point(event, plot));
     plot.addEventListener("pointerleave", (event) => event.pointerType === "mouse" && !this.held && this.rest());
     plot.addEventListener("click", () => (this.held = this.at !== null && this.at < this.points.length - 1));
-    this.element = h("figure", { class: "over-time", hidden: true }, h("div", { class: "axes", "aria-hidden": "true" }, this.high, this.low), plot, h("figcaption", {}, this.when, this.value, this.past));
+    this.element = h("figure", { class: "over-time" }, h("div", { class: "axes", "aria-hidden": "true" }, this.high, this.low), plot, h("figcaption", {}, this.when, this.value, this.past));
     this.resizing = new ResizeObserver(() => this.draw());
     this.resizing.observe(plot);
     this.plot = plot;
@@ -70,7 +70,7 @@ export class Timeline {
     this.slider.value = at;
     const when = `commit ${grouped(point.commit)}, ${readable(point.time)} UTC`;
     set(this.slider, "aria-valuetext", `${this.measure} ${point.value} as of ${when}`);
-    setText(this.when, at === last ? `Now, ${when}` : `${when[0].toUpperCase()}${when.slice(1)}`);
+    setText(this.when, at === last ? "Now. Earlier commits are along the line." : `${when[0].toUpperCase()}${when.slice(1)}`);
     showNumber(this.value, point.value);
     set(this.past, "href", this.pastLink(String(point.commit)));
     this.value.hidden = at === last;

@@ -1,0 +1,37 @@
+import re
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from tests.serve.dashboard.browsing import SHOP, Visit, visiting
+from tests.serve.dashboard.chromium import chromium
+from tests.serve.running import Running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Closed with its module: while it is open, this thread has an event loop, which other tests must not find."""
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def server(tmp_path) -> Iterator[Running]:
+    """A server of its own, with an empty store."""
+    with Running(tmp_path, pipeline=SHOP) as running:
+        yield running
+
+
+@pytest.fixture
+def visit(browser, server) -> Iterator[Visit]:
+    with visiting(browser, server) as found:
+        yield found
+
+
+@pytest.fixture
+def address_has(visit):
+    """Waits until the address matches."""
+    return lambda pattern: visit.page.wait_for_url(re.compile(pattern))

@@ -1,0 +1,96 @@
+"""The page's pure modules, run in the browser that will run them."""
+
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from oncefold.core.decimals import format_decimal
+from oncefold.core.nodepath import join, split
+from tests.serve.dashboard.browsing import SHOP, visiting
+from tests.serve.running import Running
+
+MANTISSAS = st.integers(-(10**30), 10**30) | st.integers(-300, 300)
+LABELS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), min_size=1, max_size=4)
+MANY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture(scope="module")
+def modules(browser, tmp_path_factory):
+    """Calls a function of a module with JSON values."""
+    with Running(tmp_path_factory.mktemp("modules"), pipeline=SHOP) as server, visiting(browser, server) as visit:
+        visit.open()
+
+        def call(module, expression, values):
+            script = f"async (values) => {{ const m = await import('/assets/{module}.js'); return values.map((v) => {expression}); }}"
+            return visit.page.evaluate(script, values)
+
+        yield call
+
+
+@MANY
+@given(st.lists(st.tuples(MANTISSAS, MANTISSAS), min_size=1, max_size=50))
+def test_decimals_are_compared_and_divided_exactly(modules, pairs):
+    texts = [[format_decimal(a, 2), format_decimal(b, 2)] for a, b in pairs]
+    assert modules("exact", "m.compare(...v)", texts) == [(a > b) - (a < b) for a, b in pairs]
+    assert modules("exact", "m.share(...v)", texts) == [None if b == 0 else share(a, b) for a, b in pairs]
+    assert modules("exact", "m.format(m.mantissa(v), 2)", [first for first, _ in texts]) == [
+        first for first, _ in texts
+    ]
+
+
+def share(part: int, whole: int) -> int:
+    """Ten-thousandths, rounded half away from zero, with a bound."""
+    size = (abs(part) * 20_000 // abs(whole) + 1) // 2
+    return min(size, 99_999_999) * (-1 if (part < 0) != (whole < 0) else 1)
+
+
+def test_shares_and_axes_are_written_as_people_write_them(modules):
+    shares = [
+        ["1", "3"],
+        ["1", "100000"],
+        ["99999", "100000"],
+        ["5", "5"],
+        ["0", "5"],
+        ["-1", "4"],
+        ["1", "0"],
+        ["12", "1"],
+    ]
+    assert modules("exact", "m.shareText(...v)", shares) == [
+        "33.3 %", "<0.1 %", ">99.9 %", "100.0 %", "0.0 %", "-25.0 %", "–", "1,200.0 %",
+    ]  # fmt: skip
+    shorts = ["1528765618.41", "999.99", "1000", "-25300", "0.00", "12345678901234567890"]
+    assert modules("exact", "m.short(v)", shorts) == ["1.52 bn", "999.99", "1 k", "-25.3 k", "0.00", "12,345 qn"]
+
+
+@MANY
+@given(st.lists(LABELS, min_size=1, max_size=30))
+def test_paths_are_those_of_the_server(modules, nodes):
+    paths = [join(labels) for labels in nodes]
+    assert modules("nodepath", "m.segments(v).map(m.label)", paths) == [list(split(path)) for path in paths]
+    assert modules("nodepath", "m.join(v.map(m.segment))", nodes) == paths
+    assert modules("nodepath", "m.parent(v)", paths) == [join(labels[:-1]) for labels in nodes]
+    first = sorted({labels[0] for labels in nodes})
+    shuffled = sorted(first, key=lambda text: json.dumps(text)[::-1])
+    assert modules("nodepath", "v.toSorted(m.compareLabels)", [shuffled]) == [first]
+    routes = [{"view": "node", "rollup": "a b", "path": path} for path in paths]
+    found = modules("router", "m.parse(m.format(v))", routes)
+    assert [(route["rollup"], route["path"]) for route in found] == [("a b", path) for path in paths]
+
+
+def test_events_are_read_however_they_are_cut(modules):
+    text = ': keep-alive\n\nevent: hello\nid: 3\ndata: {"commit":3}\n\nevent: commit\r\nid: 4\r\ndata: {"a":\r\ndata: "é"}\r\n\r\n'
+    read = "(() => { const t = new m.EventText(); return v.flatMap((piece) => [...t.events(piece)]); })()"
+    whole = modules("sse", read, [[text]])[0]
+    assert [(event["event"], event["id"], json.loads(event["data"])) for event in whole] == [
+        ("hello", "3", {"commit": 3}), ("commit", "4", {"a": "é"}),
+    ]  # fmt: skip
+    for step in (1, 2, 3, 7):
+        pieces = [text[at : at + step] for at in range(0, len(text), step)]
+        assert modules("sse", read, [pieces])[0] == whole
+
+
+def test_spans_are_two_units_long(modules):
+    spans = [400, 3_000, 250_000, 7_500_000, 22_888_800_000]
+    assert modules("times", "m.span(v)", spans) == ["0 s", "3 s", "4 min 10 s", "2 h 5 min", "264 d 22 h"]
