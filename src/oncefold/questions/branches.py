@@ -1,16 +1,18 @@
 """A tree that is opened step by step: totals with how many children each node has, and children page by page."""
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import IllFormedQuestionError
+from oncefold.core.timestamps import format_timestamp
 from oncefold.questions import making
 from oncefold.questions.answers import NodeTotal, Totals
-from oncefold.questions.naming import AsOf, Node
+from oncefold.questions.naming import AsOf, Node, labels_of_node
 from oncefold.questions.snapshot import Snapshot
-from oncefold.questions.values import Reading
+from oncefold.questions.values import Reading, to_datetime
 from oncefold.store import branches
+from oncefold.store.answers import TotalRow
 from oncefold.store.nodes import find_node, rollup_index
 
 
@@ -52,6 +54,8 @@ class Asked(Protocol):
 
 def branch(ask: Asked, snapshot: Snapshot, node: Node, rollup: str | None, extent: Extent) -> Branch:
     """Raises QuestionError as `query` does, and IllFormedQuestionError for pages of more than one level."""
+    if extent.as_of is None and extent.limit is None and extent.after is None and extent.depth in {0, 1}:
+        return _level(ask.pipeline, snapshot, node, rollup, extent.depth)
     if extent.limit is None and extent.after is None:
         return _whole(ask, snapshot, node, rollup, extent)
     if extent.depth != 1:
@@ -59,6 +63,26 @@ def branch(ask: Asked, snapshot: Snapshot, node: Node, rollup: str | None, exten
     if extent.as_of is not None:
         return _cut(_whole(ask, snapshot, node, rollup, extent), extent)
     return _page(ask, snapshot, node, rollup, extent)
+
+
+def _level(pipeline: Pipeline, snapshot: Snapshot, node: Node, rollup: str | None, depth: Literal[0, 1]) -> Branch:
+    """What is asked most: in as few steps as it takes."""
+    labels, index, reading = labels_of_node(node), rollup_index(pipeline, rollup), Reading(pipeline)
+    name = pipeline.rollups[index].name
+    with snapshot.at_one_commit() as connection:
+        id_ = find_node(connection, name, labels)
+        nothing = [(TotalRow("", 0, "", 0, (0,) * len(pipeline.measures)), 0)]
+        found = nothing if id_ is None else branches.level(connection, pipeline, id_, depth)
+    newest = snapshot.head().newest_time
+    totals = Totals(
+        commit=snapshot.last(),
+        rows=tuple(making.node_total(reading, row) for row, _ in found),
+        rollup=name,
+        scales=reading.scales,
+        newest_event=None if newest is None else to_datetime(newest),
+        newest_event_text=None if newest is None else format_timestamp(newest),
+    )
+    return Branch(totals, tuple(children for _, children in found), more=False)
 
 
 def _whole(ask: Asked, snapshot: Snapshot, node: Node, rollup: str | None, extent: Extent) -> Branch:

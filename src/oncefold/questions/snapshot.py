@@ -7,10 +7,10 @@ from typing import Literal
 from oncefold.core.timestamps import format_timestamp
 from oncefold.questions.answers import Commit
 from oncefold.questions.values import to_datetime
-from oncefold.store import moments
 from oncefold.store.answers import Moment
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.reader import Reader
+from oncefold.store.rows import Head, read_head
 
 
 class Snapshot(Reader):
@@ -23,6 +23,7 @@ class Snapshot(Reader):
         """Use `snapshot_of`."""
         vars(self).update(vars(reader))
         self._within = connection
+        self._head: Head | None = None
 
     @contextmanager
     def at_one_commit(self) -> Iterator[Connection]:
@@ -31,10 +32,19 @@ class Snapshot(Reader):
 
     def last(self) -> Commit:
         """The commit that everything is answered at."""
-        return commit_of(moments.last(self._within))
+        head = self.head()
+        return commit_of(Moment(head.seq, head.at))
+
+    def head(self) -> Head:
+        """The same as the store has it."""
+        if self._head is None:
+            self._head = read_head(self._within)
+        return self._head
 
     def newest_event(self, commit: int) -> int | None:
         """The greatest event time up to a commit, in nanoseconds since the epoch."""
+        if commit == self.head().seq:
+            return self.head().newest_time
         found: int | None = scalar(self._within, "SELECT newest_time FROM commits WHERE seq = ?", (commit,))
         return found
 

@@ -18,7 +18,7 @@ WITH RECURSIVE sub(id, depth) AS (
 SELECT id FROM sub LIMIT ?
 """
 _VALUES = """
-SELECT n.id, n.rollup, n.path, t.count{sums}
+SELECT json_group_array(json_array(n.id, n.rollup, n.path, t.count{sums}))
 FROM json_each(?) AS j JOIN node AS n ON n.id = j.value JOIN total AS t ON t.node = n.id
 """
 
@@ -64,7 +64,9 @@ def values_of(connection: Connection, pipeline: Pipeline, ids: Iterable[int]) ->
     """The totals of these nodes, in no order."""
     sums = "".join(f', t."sum_{measure.name}"' for measure in pipeline.measures)
     listed = json.dumps(list(ids))
-    for id_, rollup, path, keys, *texts in connection.execute(_VALUES.format(sums=sums), (listed,)):
+    # One value, not a row for each: a step of SQLite gives up the interpreter lock, and waits for it again.
+    (text,) = connection.execute(_VALUES.format(sums=sums), (listed,)).fetchone()
+    for id_, rollup, path, keys, *texts in json.loads(text):
         yield NodeValues(id_, rollup, path, keys, texts)
 
 

@@ -43,6 +43,11 @@ def gone(key: str, version: int) -> bytes:
     return json.dumps({"id": key, "v": version, "gone": True}).encode() + b"\n"
 
 
+def way(*labels: str) -> str:
+    """How the page writes a path."""
+    return " \N{SINGLE RIGHT-POINTING ANGLE QUOTATION MARK} ".join(labels)
+
+
 def post(server: Client, *lines: bytes) -> Mapping[str, Any]:
     """Send events; what became of them."""
     answer = server.post(b"".join(lines))

@@ -37,7 +37,8 @@ CONTRASTS = """() => {
         if (!own || !element.checkVisibility() || element.closest('.unseen, .skip, option')) continue;
         const [a, b] = [light(parsed(getComputedStyle(element).color)), light(behind(element))].sort((x, y) => y - x);
         const ratio = (a + 0.05) / (b + 0.05);
-        if (ratio < 4.5) found.push(`${element.className || element.tagName}: ${ratio.toFixed(2)} ${element.textContent.slice(0, 30)}`);
+        const name = element.className || element.tagName;
+        if (ratio < 4.5) found.push(`${name}: ${ratio.toFixed(2)} ${element.textContent.slice(0, 30)}`);
     }
     return [...new Set(found)];
 }"""

@@ -56,9 +56,8 @@ def elements(visit):
 
 def sizes(visit):
     """Bytes of all answers to questions."""
-    return visit.page.evaluate(
-        "performance.getEntriesByType('resource').filter((e) => e.name.includes('/totals/')).map((e) => e.decodedBodySize)"
-    )
+    entries = "performance.getEntriesByType('resource').filter((e) => e.name.includes('/totals/'))"
+    return visit.page.evaluate(f"{entries}.map((e) => e.decodedBodySize)")
 
 
 def test_the_first_sight_of_a_hundred_thousand_children_is_quick_and_small(visit):

@@ -4,7 +4,7 @@ import re
 
 from playwright.sync_api import expect
 
-from tests.serve.dashboard.browsing import SHOP, event, gone, post, visiting
+from tests.serve.dashboard.browsing import SHOP, event, gone, post, visiting, way
 from tests.serve.running import Running
 
 
@@ -60,7 +60,7 @@ def test_down_to_a_key_and_back_by_links(server, visit, address_has):
     expect(visit.page.locator(".history .outcome").last).to_have_text("corrected")
     visit.page.reload()
     expect(visit.page.locator("h1")).to_have_text("T-1")
-    visit.page.get_by_role("link", name="risk: Delta › FX › APAC").click()
+    visit.page.get_by_role("link", name=f"risk: {way('Delta', 'FX', 'APAC')}").click()
     address_has(r"#/totals/risk/Delta/FX/APAC")
     visit.shows("20.00")
     visit.page.locator(".crumbs").get_by_role("link", name="FX").click()
@@ -157,7 +157,7 @@ def test_search_finds_nodes_and_keys(server, visit, address_has):
     visit.open()
     visit.page.keyboard.press("/")
     visit.page.keyboard.type("rate")
-    expect(visit.page.get_by_role("link", name="risk Delta › Rates 1 key")).to_be_visible()
+    expect(visit.page.get_by_role("link", name=f"risk {way('Delta', 'Rates')} 1 key")).to_be_visible()
     expect(visit.page.get_by_role("link", name="rate-17")).to_be_visible()
     address_has(r"#/search\?q=rate")
     visit.page.keyboard.press("ArrowDown")
@@ -197,7 +197,7 @@ def test_labels_and_keys_are_text_whatever_they_say(server, visit):
     visit.page.get_by_role("link", name=hostile).click()
     expect(visit.page.locator("h1")).to_have_text(hostile)
     assert visit.page.locator("main img, main b").count() == 0
-    visit.page.get_by_role("link", name="risk: Delta › <b>x</b> › ..").click()
+    visit.page.get_by_role("link", name=f"risk: {way('Delta', '<b>x</b>', '..')}").click()
     visit.shows("2.00")
     visit.page.reload()
     visit.shows("2.00")

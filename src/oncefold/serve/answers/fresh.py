@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from oncefold.core.timestamps import format_timestamp
 from oncefold.questions.snapshot import Snapshot
-from oncefold.store import rows
 from oncefold.store.answers import Moment
 
 _NANOS = 10**9
@@ -49,8 +48,7 @@ class Freshness:
 
 def freshness_of(snapshot: Snapshot, moment: Moment | None = None) -> Freshness:
     """How fresh answers are as of a moment; without one, as of the snapshot's own commit."""
-    with snapshot.at_one_commit() as connection:
-        if moment is None:
-            head = rows.read_head(connection)
-            return Freshness(head.seq, head.at, head.newest_time)
+    head = snapshot.head()
+    if moment is None or moment.seq == head.seq:
+        return Freshness(head.seq, head.at, head.newest_time)
     return Freshness(moment.seq, moment.at, snapshot.newest_event(moment.seq))

@@ -14,7 +14,7 @@ from oncefold.serve.answers import schemas
 from oncefold.serve.answers.amounts import member_names, member_scales, plain
 from oncefold.serve.answers.declared import Described, Found, Inquiry, Route, Schema, Values
 from oncefold.serve.answers.formats import ROWS
-from oncefold.serve.answers.fresh import freshness_of
+from oncefold.serve.answers.fresh import Freshness, freshness_of
 from oncefold.serve.answers.parameters import Parameter, choice, number, number_or_all, text
 from oncefold.store.moments import moment
 
@@ -79,10 +79,16 @@ def _totals(ask: Questions, snapshot: Snapshot, values: Values) -> Found:
         extent["limit"] = MOST_PAGE
     _bounded(snapshot, extent["depth"])
     branch = ask.branch(values.get("path", ""), rollup=values["rollup"], **extent)
+    return Found(
+        _fresh(snapshot, branch.totals.commit.number), lambda: _totals_document(ask.pipeline, branch), branch.totals
+    )
+
+
+def _fresh(snapshot: Snapshot, commit: int) -> Freshness:
+    if commit == snapshot.head().seq:
+        return freshness_of(snapshot)
     with snapshot.at_one_commit() as connection:
-        at = moment(connection, branch.totals.commit.number)
-    fresh = freshness_of(snapshot, at)
-    return Found(fresh, lambda: _totals_document(ask.pipeline, branch), branch.totals)
+        return freshness_of(snapshot, moment(connection, commit))
 
 
 def _bounded(snapshot: Snapshot, depth: int | None) -> None:

@@ -36,8 +36,14 @@ class Arrivals:
             self._wake()
 
     def take(self) -> list[Delivery]:
-        """All that wait, in order."""
+        """Those that wait, in order, as far as they have JOINED_BYTES together, or one more."""
         taken: list[Delivery] = []
-        while self._waiting:
+        size = 0
+        while self._waiting and size < JOINED_BYTES:
             taken.append(self._waiting.popleft())
+            size += len(taken[-1].body)
         return taken
+
+    def all(self) -> list[Delivery]:
+        """All that wait, in order."""
+        return [delivery for taken in iter(self.take, []) for delivery in taken]

@@ -14,6 +14,7 @@ from oncefold.serve.ingest.gate import STREAM_BYTES, Ingest
 from oncefold.serve.ingest.idling import Idling
 from oncefold.serve.ingest.pipe import BodyPipe
 from oncefold.serve.ingest.refusal import CLOSE, RETRY_SOON, Header, Refusal, Refused
+from oncefold.serve.ingest.thinning import is_dense
 from oncefold.serve.operations.problem import Receive, Send
 from oncefold.serve.operations.request import request_id_of
 
@@ -123,7 +124,7 @@ class EventsEndpoint:
                 lines = body
             elif form.kind == "document":
                 lines = lines_of(body)
-        if lines is None:
+        if lines is None or is_dense(lines):
             self._ingest.read_whole(delivery, form, body)
         else:
             delivery.body = lines

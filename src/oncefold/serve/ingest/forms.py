@@ -25,6 +25,8 @@ ENCODINGS: Final[dict[str, Compression | None]] = {"": None, "identity": None, "
 DEFAULT_SOURCE: Final = "http"
 
 _CHARSETS: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
+_OF_FORMS: Final = "application/x-www-form-urlencoded"
+_FORM: Final = " (curl says so if it is not told otherwise: -H 'Content-Type: application/x-ndjson')"
 _MOST_SOURCE: Final = 200
 """Characters of a source's name."""
 
@@ -100,7 +102,8 @@ def _kind(content_type: str) -> Kind:
             Refusal(
                 415,
                 "Unsupported media type",
-                f"Events are not taken as {name[:100]!r}; send them with Content-Type {_or(TYPES)}.",
+                f"Events are not taken as {name[:100]!r}{_FORM if name == _OF_FORMS else ''}; "
+                f"send them with Content-Type {_or(TYPES)}.",
                 ((b"accept-post", ", ".join(TYPES).encode()),),
             )
         )

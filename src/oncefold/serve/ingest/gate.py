@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
+from oncefold.embedded.run import Decoded
 from oncefold.embedded.session import Ingested, Session
 from oncefold.serve.ingest.budget import Budget
 from oncefold.serve.ingest.delivery import Delivery
@@ -20,11 +21,13 @@ from oncefold.serve.ingest.pipe import BodyPipe
 from oncefold.serve.ingest.reading import BLOCK_BYTES, Hold, Reading, read_body
 from oncefold.serve.ingest.refusal import RETRY_SOON, Refusal, Refused
 from oncefold.serve.operations.health import Health
+from oncefold.sources.blocks import TableBlock, TextBlock
 
 STREAM_BYTES: Final = 4 * BLOCK_BYTES
-"""What a streamed body takes: in its pipe, as a block being cut, and decoded, on its way to the fold."""
+"""What a streamed body takes: in its pipe, as a block being cut, and its part of what is decoded."""
 
-_BLOCKS_AHEAD: Final = 2
+_DECODED_BLOCKS: Final = 4
+"""Blocks of all bodies together that are decoded and not folded: one thread folds them all."""
 _MOST_STREAMS: Final = 64
 _LOOK_SECONDS: Final = 0.1
 """How often a thread that cannot hand on its block looks whether anyone still wants it."""
@@ -64,6 +67,7 @@ class Ingest:
         self.waiting_requests = 0
         """Requests that were let in and are not answered."""
         self._budget = Budget(limits.max_inflight_bytes)
+        self._room = threading.Semaphore(_DECODED_BLOCKS)
         self._streams = ThreadPoolExecutor(_MOST_STREAMS, "oncefold-stream")
         self._wholes = ThreadPoolExecutor(1, "oncefold-bodies")
         self.add = loop.arrivals.add
@@ -154,13 +158,12 @@ class Ingest:
             self._budget.give(extra)
 
     def _read(self, delivery: Delivery, form: Form, pipe: BodyPipe, hold: Hold) -> None:
-        room = threading.Semaphore(_BLOCKS_AHEAD)
         try:
-            for part in read_body(self._reading, form, pipe, hold):
+            for block in read_body(self._reading, form, pipe, hold):
                 if delivery.why_not:
                     break
-                self._wait_for(room)
-                self._loop.post(Part(delivery, part, room.release))
+                self._wait_for_room()
+                self._loop.post(Part(delivery, self._decoded(block), self._room.release))
         except BrokenOff:
             pass  # whoever broke it off answers
         except Exception as error:  # whoever waits for the answer turns it into one
@@ -169,10 +172,18 @@ class Ingest:
             pipe.break_off()
             self._loop.post(End(delivery))
 
-    def _wait_for(self, room: threading.Semaphore) -> None:
-        while not room.acquire(timeout=_LOOK_SECONDS):
+    def _wait_for_room(self) -> None:
+        while not self._room.acquire(timeout=_LOOK_SECONDS):
             if self._loop.ended:
                 raise BrokenOff
+
+    def _decoded(self, block: TextBlock | TableBlock) -> Decoded:
+        try:
+            batch, oversize = self._reading.decoder.decode(block)
+        except BaseException:
+            self._room.release()
+            raise
+        return Decoded(batch, oversize, None, block.consumed_bytes)
 
 
 def _all_settled(deliveries: list[Delivery]) -> None:

@@ -109,14 +109,12 @@ class GroupCommit:
 
     def fold_arrivals(self) -> None:
         """Fold what arrived so far, though its commit may not be due."""
-        arrived = self._arrivals.take()
-        if not arrived:
-            return
-        joined = Joined(arrived, self._text)
-        self._engine.fold(joined.batch)
-        joined.share(self._engine.pending_outcomes[-joined.events :] if joined.events else NO_OUTCOMES)
-        self._touched.update(dict.fromkeys(arrived))
-        self._finished.extend(arrived)
+        while arrived := self._arrivals.take():
+            self._touched.update(dict.fromkeys(arrived))
+            self._finished.extend(arrived)
+            joined = Joined(arrived, self._text)
+            self._engine.fold(joined.batch)
+            joined.share(self._engine.pending_outcomes[-joined.events :] if joined.events else NO_OUTCOMES)
 
     @property
     def _gathered(self) -> int:

@@ -218,7 +218,7 @@ class IngestLoop:
     def _drain(self) -> None:
         """Tell those whose messages nobody will take."""
         why = self.failure or "the server has ended"
-        left = self.arrivals.take()
+        left = self.arrivals.all()
         with suppress(queue.Empty):
             while True:
                 message = self._inbox.get_nowait()

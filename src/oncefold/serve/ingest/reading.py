@@ -9,11 +9,11 @@ import pyarrow as pa
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.embedded.decoding import TABLE_ROWS, BlockDecoder
-from oncefold.embedded.run import Decoded
 from oncefold.serve.ingest.document import Document
 from oncefold.serve.ingest.faults import Malformed
 from oncefold.serve.ingest.forms import Form
 from oncefold.serve.ingest.pipe import BodyPipe
+from oncefold.serve.ingest.thinning import thinned
 from oncefold.sources.blocks import TableBlock, TextBlock
 from oncefold.sources.formats import Format, ReadOptions
 from oncefold.sources.rawstream import Damaged, Fetch, Gzip, PlainFetched, RawStream, Zstd
@@ -47,17 +47,18 @@ class Reading:
         return ReadOptions(fields=self.fields, block_bytes=block_bytes, record_bytes=self.record_bytes)
 
 
-def read_body(reading: Reading, form: Form, pipe: BodyPipe, hold: Hold = lambda _: None) -> Iterator[Decoded]:
-    """The events of a body, block by block as it comes.
+def read_body(
+    reading: Reading, form: Form, pipe: BodyPipe, hold: Hold = lambda _: None
+) -> Iterator[TextBlock | TableBlock]:
+    """The records of a body, block by block as it comes.
 
     `hold` is told how many bytes a record takes that is not whole yet; it may wait, or raise. Raises Malformed when the
     body as a whole is not what it should be, after all records that were whole before that, and BrokenOff when its
     client gave up.
     """
-    blocks = _tables(reading, form, pipe, hold) if form.kind == "arrow" else _text(reading, form, pipe, hold)
-    for block in blocks:
-        batch, oversize = reading.decoder.decode(block)
-        yield Decoded(batch, oversize, None, block.consumed_bytes)
+    if form.kind == "arrow":
+        return _tables(reading, form, pipe, hold)
+    return (part for block in _text(reading, form, pipe, hold) for part in thinned(block))
 
 
 def _raw(form: Form, fetch: Fetch) -> RawStream:

@@ -1,5 +1,7 @@
 // Times as a person reads them, beside the exact text that the server gave.
 
+import { grouped } from "./dom.js";
+
 const UNITS = [["d", 86_400_000], ["h", 3_600_000], ["min", 60_000], ["s", 1000]];
 
 // The server's clock minus this machine's, told by the Date headers of its answers. Each is cut to its second and comes late,
@@ -25,7 +27,7 @@ export function span(milliseconds) {
   for (const [name, size] of UNITS.slice(first, first + 2)) {
     const number = Math.floor(rest / size);
     rest -= number * size;
-    if (number || !words.length) words.push(`${number} ${name}`);
+    if (number || !words.length) words.push(`${grouped(number)} ${name}`);
   }
   return words.join(" ");
 }
