@@ -47,6 +47,7 @@ def test_it_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     assert "192 countries, all there are, and the world are equal" in done.stdout
     assert "the process was killed 2 times, and the store met 126,588 events" in re.sub(r"\s+", " ", done.stdout)
     assert "6,720 events" in done.stdout
+    assert "read over HTTP" in done.stdout
     assert done.stderr == ""
     assert list((tmp_path / "tmp").iterdir()) == []
 

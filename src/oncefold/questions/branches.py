@@ -1,7 +1,7 @@
 """A tree that is opened step by step: totals with how many children each node has, and children page by page."""
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import IllFormedQuestionError
@@ -54,9 +54,10 @@ class Asked(Protocol):
 
 def branch(ask: Asked, snapshot: Snapshot, node: Node, rollup: str | None, extent: Extent) -> Branch:
     """Raises QuestionError as `query` does, and IllFormedQuestionError for pages of more than one level."""
-    if extent.as_of is None and extent.limit is None and extent.after is None and extent.depth in {0, 1}:
-        return _level(ask.pipeline, snapshot, node, rollup, extent.depth)
+    depth = making.checked(extent.depth, "depth")
     if extent.limit is None and extent.after is None:
+        if extent.as_of is None and depth is not None and depth <= 1:
+            return _level(ask.pipeline, snapshot, node, rollup, depth)
         return _whole(ask, snapshot, node, rollup, extent)
     if extent.depth != 1:
         raise IllFormedQuestionError("limit and after page through the children of a node; with them depth is 1")
@@ -65,7 +66,7 @@ def branch(ask: Asked, snapshot: Snapshot, node: Node, rollup: str | None, exten
     return _page(ask, snapshot, node, rollup, extent)
 
 
-def _level(pipeline: Pipeline, snapshot: Snapshot, node: Node, rollup: str | None, depth: Literal[0, 1]) -> Branch:
+def _level(pipeline: Pipeline, snapshot: Snapshot, node: Node, rollup: str | None, depth: int) -> Branch:
     """What is asked most: in as few steps as it takes."""
     labels, index, reading = labels_of_node(node), rollup_index(pipeline, rollup), Reading(pipeline)
     name = pipeline.rollups[index].name

@@ -58,7 +58,10 @@ class Snapshot(Reader):
 
 @contextmanager
 def snapshot_of(reader: Reader) -> Iterator[Snapshot]:
-    """A reader whose answers are all of one commit."""
+    """A reader whose answers are all of one commit: the same one, where it is a snapshot already."""
+    if isinstance(reader, Snapshot):
+        yield reader
+        return
     with reader.at_one_commit() as connection:
         yield Snapshot(reader, connection)
 

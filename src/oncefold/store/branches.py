@@ -2,23 +2,22 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from operator import itemgetter
 
 from oncefold.core.definition import Pipeline
 from oncefold.store.amounts import from_texts, to_ints
 from oncefold.store.answers import TotalRow
 from oncefold.store.connection import Connection
+from oncefold.store.damaged import DamagedError
 
 _PAGE = """
 SELECT n.path, n.depth, n.label, t.count{sums} FROM node AS n JOIN total AS t ON t.node = n.id
 WHERE n.parent = ? AND n.label > ? AND t.count > 0 ORDER BY n.label LIMIT ?
 """
-_VALUES = """json_array(n.path, n.depth, n.label, t.count, (
-    SELECT count(*) FROM node AS c JOIN total AS s ON s.node = c.id WHERE c.parent = n.id AND s.count > 0){sums})"""
-_NODE = f"SELECT json_array({_VALUES}) FROM node AS n JOIN total AS t ON t.node = n.id WHERE n.id = ?"
-_LEVEL = f"""
-SELECT json_group_array({_VALUES}) FROM (
-    SELECT ?1 AS id UNION ALL SELECT id FROM node WHERE parent = ?1) AS level
+_LEVEL = """
+SELECT json_group_array(json_array(n.id, n.path, n.depth, n.label, t.count, (
+    SELECT count(*) FROM node AS c JOIN total AS s ON s.node = c.id WHERE c.parent = n.id AND s.count > 0){sums}))
+FROM (SELECT ?1 AS id UNION ALL SELECT id FROM node WHERE parent = ?1 AND ?2) AS level
 JOIN node AS n ON n.id = level.id JOIN total AS t ON t.node = n.id WHERE t.count > 0 OR n.id = ?1
 """
 _FIRST_PAGE = _PAGE.replace("n.label > ?", "n.label >= ?")
@@ -40,19 +39,21 @@ WHERE p.parent = ? AND p.label BETWEEN ? AND ? AND t.count > 0 GROUP BY p.id
 """
 
 
-def level(connection: Connection, pipeline: Pipeline, node: int, depth: Literal[0, 1]) -> list[tuple[TotalRow, int]]:
-    """A node and, at depth 1, its live children by label, each with the number of its own live children.
+def level(connection: Connection, pipeline: Pipeline, node: int, depth: int) -> list[tuple[TotalRow, int]]:
+    """A node and, unless the depth is 0, its live children by label, each with the number of its own live children.
 
     It comes as one value of SQLite: with a step for each row, a thread would give up the interpreter lock for each, and
     wait for a busy thread each time. Raises DamagedError for a sum that is no decimal.
     """
     names = "".join(f', t."sum_{measure.name}"' for measure in pipeline.measures)
-    (text,) = connection.execute((_NODE, _LEVEL)[depth].format(sums=names), (node,)).fetchone()
-    paths, depths, labels, counts, children, *texts = zip(*json.loads(text), strict=True)
+    (text,) = connection.execute(_LEVEL.format(sums=names), (node, depth)).fetchone()
+    found = sorted(json.loads(text), key=itemgetter(2, 3))
+    if not found or found[0][0] != node:
+        raise DamagedError(f"node {node} has no total")
+    _, paths, depths, labels, counts, children, *texts = zip(*found, strict=True)
     sums = _sums(pipeline, texts, len(paths))
-    rows = [TotalRow(*row) for row in zip(paths, depths, labels, counts, sums, strict=True)]
-    top, *below = zip(rows, children, strict=True)
-    return [top, *sorted(below, key=lambda item: item[0].label)]
+    rows = (TotalRow(*row) for row in zip(paths, depths, labels, counts, sums, strict=True))
+    return list(zip(rows, children, strict=True))
 
 
 def _sums(pipeline: Pipeline, texts: Sequence[Sequence[str]], rows: int) -> Iterable[tuple[int, ...]]:

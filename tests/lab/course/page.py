@@ -44,7 +44,7 @@ def blocks(page: str) -> Iterator[Block]:
 
 
 def put(module: str, piece: str) -> str:
-    """A piece of code put into a module: what is there already is replaced, imports go to the top, the rest is added."""
+    """A piece of code put into a module: what is there is replaced, imports go to the top, the rest is added."""
     for statement in ast.parse(piece).body:
         text = "\n".join(piece.splitlines()[statement.lineno - 1 : statement.end_lineno])
         module = _put(module, statement, text)

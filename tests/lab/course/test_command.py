@@ -31,7 +31,6 @@ def test_the_kit_is_written_and_nothing_overwritten(
     assert (tmp_path / "course" / "functions.py").read_text(encoding="utf-8") == "mine"
     assert main(["lab", "course", "--force"]) == 0
     assert (tmp_path / "course" / "functions.py").read_text(encoding="utf-8") == after(0)
-    assert main(["lab", "course", "functions.py/x"]) == 0
 
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

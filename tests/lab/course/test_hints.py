@@ -1,41 +1,57 @@
 """Each hint comes from functions that make just that mistake, and names the step that mends it."""
 
-from decimal import Decimal
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from oncefold.lab.course.functions import Functions
-from oncefold.lab.course.hints import Hint, hints
+from oncefold.lab.course.hints import hints
 from oncefold.lab.course.observing import MAP, REDUCE, STATE, SWEEP, Observation, Seen
-from oncefold.lab.course.player import LearnersPlayer, entry
-from oncefold.lab.game.accounts import Cause, What
-from oncefold.lab.game.match import Match
 from oncefold.lab.game.rules import Rules
-from oncefold.lab.game.team import Game, Playing
 from oncefold.lab.game.workshop import TABLES
 from tests.lab.course.learner import EASY, EXPERT, HARD, THREE, TWO, after, changed, hints_of, play, points
 
-PASSING = """
-        except dynamodb.exceptions.ConditionalCheckFailedException:
-            pass  # it was there already, or is older
-"""
-CONDITION = """                ConditionExpression="attribute_not_exists(id) OR Version < :version",
+OUTBOX = "functions:state,reduce"
+UNLUCKY = 7
+"""A seed under which ReduceLambda soon fails."""
+
+
+@dataclass(frozen=True)
+class Mistake:
+    module: str
+    words: str
+    """Of the hint."""
+    step: str
+    rules: Rules = EASY
+    functions: str = THREE
+    seed: int = 1
+
+
+def without(lab: int, handler: str) -> str:
+    """A lab's module with a handler that does nothing."""
+    return f"{after(lab)}\n\ndef {handler}(event, context):\n    pass\n"
+
+
+STATE_CONDITION = """                ConditionExpression="attribute_not_exists(id) OR Version < :version",
                 ExpressionAttributeValues={":version": {"N": str(message["Version"])}},
 """
-MANY = """
-def reduce(event, context):
-    for record in event["Records"]:
-        updates = [{"Update": addition(f"node {number}", 0)} for number in range(101 if memory else 1)]
-        memory.append(0)
-        try:
-            dynamodb.transact_write_items(TransactItems=updates)
-        except dynamodb.exceptions.ClientError:
-            raise
+MAP_PUTS = "    dynamodb.put_item(TableName=REDUCE_TABLE"
+MAP_FAILS_LATER = "    memory.append(0)\n    if len(memory) > 1:\n        {}['gone']\n"
+MEMORY = "\n\nmemory = []\n"
+TOO_MANY_LATER = (
+    MEMORY
+    + """
 
-memory = []
+def reduce(event, context):
+    memory.append(0)
+    nodes = range(10 if len(memory) == 1 else 101)
+    dynamodb.transact_write_items(TransactItems=[{"Update": addition(f"node {node}", 0)} for node in nodes])
 """
-MISMATCH = """
+)
+SAME_TOKEN = """
+
 def reduce(event, context):
     for record in event["Records"]:
         updates = [{"Update": addition(node, value)} for node, value in totals_of([record]).items()]
@@ -44,89 +60,127 @@ def reduce(event, context):
         except dynamodb.exceptions.IdempotentParameterMismatchException:
             pass
 """
-NOT_AT_FIRST = "    dynamodb.put_item(TableName=REDUCE_TABLE"
-LATER = "    if len(sums_of(event['Records'])) < 18 or memory.append(0) or len(memory) > 1: {}['gone']\n"
-APART = """        dynamodb.put_item(TableName=REDUCE_TABLE, Item=delta)
-        CHUNKS.append(0)
-        if len(CHUNKS) % 5 == 0:
+REFUSED = """
+
+def reduce(event, context):
+    try:
+        dynamodb.update_item(**{**addition("Delta", 1), "UpdateExpression": "ADD Value :value"})
+    except dynamodb.exceptions.ClientError:
+        pass
+"""
+IN_ONE = """        try:
+            dynamodb.transact_write_items(TransactItems=[*puts, {"Put": {"TableName": REDUCE_TABLE, "Item": delta}}])
+"""
+IN_TWO = """        dynamodb.put_item(TableName=REDUCE_TABLE, Item=delta)
+        memory.append(0)
+        if len(memory) % 5 == 0:
             raise RuntimeError("in between")
         try:
             dynamodb.transact_write_items(TransactItems=puts)
 """
-TOGETHER = """        try:
-            dynamodb.transact_write_items(TransactItems=[*puts, {"Put": {"TableName": REDUCE_TABLE, "Item": delta}}])
-"""
-ADDED_APART = """                dynamodb.transact_write_items(TransactItems=additions)
+ADDED_AND_DELETED = "                dynamodb.transact_write_items(TransactItems=additions + removals)\n"
+ADDED_THEN_DELETED = """                dynamodb.transact_write_items(TransactItems=additions)
                 dynamodb.transact_write_items(TransactItems=removals)
+"""
+LEFT_OVER = """                group = items_of(REDUCE_TABLE, [delta["id"]["S"] for delta in group])
 """
 
 MISTAKES = {
-    "nothing is written": (after(0), THREE, EASY, "MapLambda was never called", "lab 1, step 1"),
-    "map writes nothing": (
-        after(1) + "\n\ndef map(event, context):\n    pass\n",
-        THREE, EASY, "wrote nothing into ReduceTable, so ReduceLambda was never called", "lab 1, step 2",
+    "nothing is written": Mistake(after(0), "MapLambda was never called", "lab 1, step 1"),
+    "map writes nothing": Mistake(without(1, "map"), "so ReduceLambda was never called", "lab 1, step 2"),
+    "reduce writes nothing": Mistake(without(1, "reduce"), "wrote nothing into AggregateTable", "lab 1, step 3"),
+    "a function fails": Mistake(
+        changed(after(1), MAP_PUTS, MAP_FAILS_LATER + MAP_PUTS) + MEMORY,
+        "last with KeyError: 'gone' (functions.py, line ",
+        "lab 1, step 4",
     ),
-    "reduce writes nothing": (
-        after(1) + "\n\ndef reduce(event, context):\n    pass\n",
-        THREE, EASY, "wrote nothing into AggregateTable", "lab 1, step 3",
+    "a refusal is swallowed": Mistake(after(1) + REFUSED, "passed over ValidationException", "lab 1, step 4"),
+    "too many actions": Mistake(after(2) + TOO_MANY_LATER, "a transaction of 101 actions", "lab 3, step 3"),
+    "no condition on the state": Mistake(
+        changed(after(2), STATE_CONDITION, ""), "an older version can replace a newer one", "lab 2, step 1", HARD
     ),
-    "a function fails": (
-        changed(after(1), NOT_AT_FIRST, f"    {LATER.strip()}\n{NOT_AT_FIRST}") + "\n\nmemory = []\n",
-        THREE, EASY, "last with KeyError: 'gone' (functions.py, line ", "lab 1, step 4",
+    "a mismatch is swallowed": Mistake(
+        after(2) + SAME_TOKEN, "passed over IdempotentParameterMismatch", "lab 2, step 3"
     ),
-    "too many actions": (after(2) + MANY, THREE, EASY, "a transaction of 101 actions", "lab 3, step 3"),
-    "no condition on the state": (
-        changed(after(2), CONDITION, ""), THREE, HARD, "an older version can replace a newer one", "lab 2, step 1",
-    ),
-    "a mismatch is swallowed": (after(2) + MISMATCH, THREE, EASY, "passed over IdempotentParameterMismatch", "lab 2, step 3"),
-    "sums have names by chance": (
+    "sums have names by chance": Mistake(
         changed(after(2), '{"id": {"S": name_of(event["Records"])}', '{"id": {"S": str(uuid.uuid4())}'),
-        THREE, HARD, "puts the sums of a batch that comes again under", "lab 2, step 2",
+        "puts the sums of a batch that comes again under another name",
+        "lab 2, step 2",
+        HARD,
     ),
-    "no transaction": (
+    "no transaction": Mistake(
         after(2) + "\n\n" + after(1)[after(1).index("def reduce") : after(1).index("def sums_of")],
-        THREE, HARD, "changes AggregateTable call by call", "lab 2, step 3",
+        "changes AggregateTable call by call",
+        "lab 2, step 3",
+        HARD,
+        seed=UNLUCKY,
     ),
-    "no token": (
+    "no token": Mistake(
         changed(after(2), '        ClientRequestToken=name_of(event["Records"])[:36],\n', ""),
-        THREE, HARD, "sends transactions without a token", "lab 2, step 3",
+        "sends transactions without a token",
+        "lab 2, step 3",
+        HARD,
+        seed=UNLUCKY,
     ),
-    "another token each time": (
+    "another token each time": Mistake(
         changed(after(2), 'name_of(event["Records"])[:36]', "str(uuid.uuid4())"),
-        THREE, HARD, "sends another token when a batch comes again", "lab 2, step 3",
+        "sends another token when a batch comes again",
+        "lab 2, step 3",
+        HARD,
+        seed=UNLUCKY,
     ),
-    "batches are cut anew": (after(2), THREE, EXPERT, "batches of other boundaries", "lab 3, step 1"),
-    "a token is forgotten": (after(2), THREE, EXPERT, "after its token was forgotten", "lab 3, step 1"),
-    "a stream is trimmed": (after(2), THREE, EXPERT, "Records left a stream", "lab 3, step 1"),
-    "floats": (after(2), THREE, EXPERT, "that is float error", "lab 3, step 5"),
-    "state and delta apart": (changed(after(3), TOGETHER, APART) + "\n\nCHUNKS = []\n", TWO, HARD, "writes states and their delta apart", "lab 3, step 2"),
-    "deltas stay": (
-        changed(after(3), "TransactItems=additions + removals", "TransactItems=additions"),
-        TWO, HARD, "Deltas are added and stay", "lab 3, step 3",
+    "batches are cut anew": Mistake(after(2), "batches of other boundaries", "lab 3, step 1", EXPERT),
+    "a token is forgotten": Mistake(after(2), "after its token was forgotten", "lab 3, step 1", EXPERT),
+    "a stream is trimmed": Mistake(after(2), "Records left a stream", "lab 3, step 1", EXPERT),
+    "floats": Mistake(after(2), "that is float error", "lab 3, step 5", EXPERT),
+    "state and delta apart": Mistake(
+        changed(after(3), IN_ONE, IN_TWO) + MEMORY, "writes states and their delta apart", "lab 3, step 2", HARD, TWO
     ),
-    "deleted without a condition": (
+    "deltas stay": Mistake(
+        changed(after(3), "additions + removals", "additions"), "added and stay", "lab 3, step 3", HARD, TWO
+    ),
+    "deleted without a condition": Mistake(
         changed(after(3), ', "ConditionExpression": "attribute_exists(id)"}', "}"),
-        TWO, EXPERT, "without the condition that they are there", "lab 3, step 3",
+        "without the condition that they are there",
+        "lab 3, step 3",
+        EXPERT,
+        TWO,
     ),
-    "a cancelled transaction is left": (
-        changed(after(3), "                group = items_of(REDUCE_TABLE, [delta", "                break  # ([delta").replace(
-            'break  # ([delta["id"]["S"] for delta in group])', "break"
-        ),
-        "functions:state,reduce", EXPERT, "right after its transaction was cancelled", "lab 3, step 3",
+    "added and deleted apart": Mistake(
+        changed(after(3), ADDED_AND_DELETED, ADDED_THEN_DELETED),
+        "added in one request and deleted in another",
+        "lab 3, step 3",
+        EXPERT,
+        TWO,
     ),
-    "nothing sweeps": (after(3), "functions:state,reduce", EXPERT, "no stream record tells of them", "lab 3, step 4"),
-}  # fmt: skip
-
-UNLUCKY = {"no transaction", "no token", "another token each time"}
-"""Mistakes that take a ReduceLambda that fails, which it does under another seed."""
+    "a cancelled transaction is left": Mistake(
+        changed(after(3), LEFT_OVER, "                break\n"),
+        "right after its transaction was cancelled",
+        "lab 3, step 3",
+        EXPERT,
+        OUTBOX,
+    ),
+    "nothing sweeps": Mistake(after(3), "no stream record tells of them", "lab 3, step 4", EXPERT, OUTBOX),
+}
 
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_gives_its_hint(name: str, tmp_path: Path) -> None:
-    module, functions, rules, words, step = MISTAKES[name]
-    seed = 7 if name in UNLUCKY else 1
-    results = play(module, tmp_path, functions, rules, 4 if rules is EXPERT else 3, seed)
+    mistake = MISTAKES[name]
+    rounds = 4 if mistake.rules is EXPERT else 3
+    results = play(mistake.module, tmp_path, mistake.functions, mistake.rules, rounds, mistake.seed)
     assert 0 in points(results)
-    told = [hint for hint in hints_of(results).splitlines() if words in hint]
+    told = [hint for hint in hints_of(results).splitlines() if mistake.words in hint]
     assert told, hints_of(results)
-    assert told[0].endswith(f"See docs/COURSE.md, {step}.")
+    assert told[0].endswith(f"See docs/COURSE.md, {mistake.step}.")
+
+
+@pytest.mark.parametrize("middle", ["map", None])
+def test_functions_that_do_nothing_amiss_get_no_hint(middle: str | None) -> None:
+    state = Seen(9, writes=Counter({TABLES.state: 9, TABLES.reduce: 0 if middle else 9}), together=0 if middle else 9)
+    sums = Seen(5, writes=Counter({TABLES.reduce: 5}))
+    added = Seen(4, writes=Counter({TABLES.aggregate: 40, TABLES.reduce: 9}), deletes=Counter({TABLES.reduce: 9}))
+    seen = {STATE: state, MAP: sums, REDUCE: added, SWEEP: Seen(3)}
+    functions = Functions("functions", Path(), False, "state", middle, "reduce", "sweep")
+    items = {TABLES.state: 9, TABLES.reduce: 2, TABLES.aggregate: 18}
+    assert hints(Observation(functions, seen, items, (), 2)) == ()

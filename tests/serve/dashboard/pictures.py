@@ -31,7 +31,7 @@ def make() -> None:
                 with visiting(browser, server, color_scheme=scheme, viewport=size) as visit:
                     visit.open("#/totals/world?sort=confirmed")
                     visit.is_live()
-                    expect(visit.page.locator(".tree .sparkline .trace").nth(12)).to_be_attached()
+                    expect(visit.page.locator(".tree .sparkline .trace").nth(7)).to_be_attached()
                     picture = visit.page.screenshot(path=IMAGES / f"dashboard-{name}.png")
                     assert len(picture) < MOST_BYTES, name
             browser.close()

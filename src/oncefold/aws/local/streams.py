@@ -255,9 +255,12 @@ def _seconds(moment: datetime) -> float:
     return int(seconds) if seconds.is_integer() else seconds
 
 
-def _json(value: Any) -> bytes:
-    return json.dumps(value, separators=(",", ":"), default=_base64).encode()
-
-
 def _base64(value: bytes) -> str:
     return base64.b64encode(value).decode()
+
+
+_encode = json.JSONEncoder(separators=(",", ":"), default=_base64).encode
+
+
+def _json(value: Any) -> bytes:
+    return _encode(value).encode()

@@ -7,24 +7,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
 from oncefold.core.errors import OncefoldError
 
 SECONDS = 10.0
 """CPU seconds that a function may compute between two calls."""
 
+THREADS = "start threads: it runs one function at a time, so that a seed gives the same game"
+
 _CLOSED = {
     "socket.connect": "reach the network: DynamoDB is the only service here, by boto3.client('dynamodb')",
     "socket.getaddrinfo": "reach the network: DynamoDB is the only service here, by boto3.client('dynamodb')",
     "socket.sendto": "reach the network: DynamoDB is the only service here, by boto3.client('dynamodb')",
-    "_thread.start_new_thread": "start threads: it runs one function at a time, so that a seed gives the same game",
+    "_thread.start_new_thread": THREADS,
     "subprocess.Popen": "start other programs",
     "os.system": "start other programs",
     "os.fork": "start other programs",
     "os.posix_spawn": "start other programs",
 }
-"""What Python tells audit hooks about, and what that is."""
+"""What Python tells audit hooks about, and what that is. Of threads it tells from 3.12 on."""
 
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
 """Whether a learner's code runs. Each greenlet has its own."""
@@ -32,6 +34,11 @@ _inside: ContextVar[bool] = ContextVar("inside", default=False)
 
 class NotInTheLabError(OncefoldError):
     """A learner's code did what the lab does not have."""
+
+
+def refuse(what: str) -> NoReturn:
+    """Raises NotInTheLabError."""
+    raise NotInTheLabError(f"a function in the lab cannot {what}")
 
 
 class TooLong(BaseException):
@@ -44,7 +51,7 @@ def _watch() -> None:
 
     def hook(event: str, _: tuple[Any, ...]) -> None:
         if event in _CLOSED and _inside.get():
-            raise NotInTheLabError(f"a function in the lab cannot {_CLOSED[event]}")
+            refuse(_CLOSED[event])
 
     sys.addaudithook(hook)
 

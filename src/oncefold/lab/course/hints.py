@@ -17,7 +17,6 @@ from oncefold.lab.course.observing import (
     STATE,
     SWEEP,
     Observation,
-    Seen,
 )
 from oncefold.lab.game.workshop import TABLES
 
@@ -116,7 +115,9 @@ def _passed_over(seen: Observation) -> Iterator[Hint]:
 
 def _map_counts_twice(seen: Observation) -> Iterator[Hint]:
     if seen.because("MapLambda got their batch"):
-        told = f"{MAP} puts the sums of a batch that comes again under another name: nothing tells that they were there."
+        told = (
+            f"{MAP} puts the sums of a batch that comes again under another name: nothing tells that they were there."
+        )
         yield Hint("sums twice", told, "2.2")
 
 
@@ -169,7 +170,7 @@ def _outbox(seen: Observation) -> Iterator[Hint]:
     elif reduce.free_deletes[TABLES.reduce] or sweep.free_deletes[TABLES.reduce]:
         told = "Deltas are deleted without the condition that they are there, so one that is gone is added again."
         yield Hint("deleted unconditionally", told, "3.3")
-    elif _apart(reduce) or _apart(sweep):
+    elif reduce.apart or sweep.apart:
         told = "Deltas are added in one request and deleted in another; what fails in between is added again."
         yield Hint("added and deleted apart", told, "3.3")
     elif seen.functions.sweep is None and seen.items[TABLES.reduce]:
@@ -177,10 +178,6 @@ def _outbox(seen: Observation) -> Iterator[Hint]:
             f"{_times(seen.items[TABLES.reduce], 'delta')} wait in {TABLES.reduce}, and no stream record tells of them."
         )
         yield Hint("nothing sweeps", told, "3.4")
-
-
-def _apart(one: Seen) -> bool:
-    return bool(one.lone[TABLES.aggregate] or one.lone[TABLES.reduce])
 
 
 def _floats(seen: Observation) -> Iterator[Hint]:

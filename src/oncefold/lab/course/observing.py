@@ -28,6 +28,8 @@ class Seen:
     """One function."""
 
     invocations: int = 0
+    succeeded: int = 0
+    """Invocations that ended well."""
     failed: int = 0
     """Invocations that ended with an exception of its own."""
     failure: str = ""
@@ -51,8 +53,10 @@ class Seen:
     """Invocations that ended well right after a transaction of theirs was cancelled."""
     largest: int = 0
     """Actions of the largest transaction that was sent."""
+    apart: int = 0
+    """Requests that write into AggregateTable and leave ReduceTable as it is."""
     together: int = 0
-    """Transactions that write into both StateTable and ReduceTable."""
+    """Requests that write into both StateTable and ReduceTable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,7 @@ class Observer:
     def ends(self, function: str, invocation: Invocation) -> None:
         """An invocation has ended well."""
         seen = self.seen[function]
+        seen.succeeded += 1
         seen.swallowed.update(invocation.refused)
         seen.given_up += invocation.cancelled
 
@@ -128,15 +133,13 @@ class Observer:
         invocation.cancelled = code == CANCELLED
         actions = list(_actions(operation, request))
         if operation == "transact_write_items":
-            self._transaction(seen, request, actions)
+            seen.tokenless += "ClientRequestToken" not in request
+            seen.largest = max(seen.largest, len(actions))
+        touched = {action["TableName"] for _, action in actions}
+        seen.apart += self._tables.aggregate in touched and self._tables.reduce not in touched
+        seen.together += {self._tables.state, self._tables.reduce} <= touched
         for kind, action in actions:
             self._write(seen, kind, action, alone=operation != "transact_write_items")
-
-    def _transaction(self, seen: Seen, request: dict[str, Any], actions: list[tuple[str, dict[str, Any]]]) -> None:
-        tables = {action.get("TableName") for _, action in actions}
-        seen.tokenless += "ClientRequestToken" not in request
-        seen.largest = max(seen.largest, len(actions))
-        seen.together += {self._tables.state, self._tables.reduce} <= tables
 
     def _write(self, seen: Seen, kind: str, action: dict[str, Any], *, alone: bool) -> None:
         table = action["TableName"]

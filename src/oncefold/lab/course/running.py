@@ -91,6 +91,8 @@ class Running:
         environments.give_back(environments.take())
 
         def handle(event: Mapping[str, Any], context: Context) -> Any:
+            if self.fatal is not None:
+                raise FailedError(str(self.fatal))
             invocation = self.observer.begins(function)
             try:
                 environment = environments.take()
@@ -118,9 +120,10 @@ class Running:
         return handle
 
     def _failed(self, function: str, name: str, error: BaseException) -> Exception:
-        """What the world is told. A function that fails the first time, when nothing is amiss, ends the game."""
+        """What the world is told. One that fails before it ever succeeded ends the game."""
+        first = not self.observer.seen[function].succeeded
         self.observer.fails(function, telling.in_short(self._site.compiled, error))
-        if self.observer.seen[function].invocations == 1 or isinstance(error, NotInTheLabError):
+        if first or isinstance(error, NotInTheLabError):
             told = telling.in_full(self._site.compiled, error)
             self._stopped(OncefoldError(f"{function} ({name} of {self._site.functions.module}) fails:\n{told}"))
         return FailedError(f"{type(error).__name__} {error}")

@@ -1,19 +1,25 @@
 """Stand-ins for the modules through which time, chance and settings come in: they follow the world.
 
-What is not listed in `standins` is the real thing. So a learner's module sees virtual time and seeded chance, whichever
-way it imports them, while nothing else in the process does.
+Threads are refused. What is not listed in `standins` is the real thing. So a learner's module sees virtual time and
+seeded chance, whichever way it imports them, while nothing else in the process does.
 """
 
+import _thread
+import concurrent
+import concurrent.futures
 import datetime as dt
 import os
 import random
 import secrets
+import threading
 import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Any
+from typing import Any, NoReturn
+
+from oncefold.lab.course.guarding import THREADS, refuse
 
 _NANOSECONDS = 1_000_000_000
 _TOKEN_BYTES = 32
@@ -48,6 +54,7 @@ def standins(around: Surroundings) -> dict[str, ModuleType]:
         "secrets": _secrets(around.random),
         "uuid": _uuid(around.random),
         "os": _os(around),
+        **_threads(),
     }
 
 
@@ -149,3 +156,24 @@ def _uuid(source: random.Random) -> ModuleType:
 def _os(around: Surroundings) -> ModuleType:
     environ = {**os.environ, **around.variables}
     return copied(os, environ=environ, getenv=environ.get, urandom=around.random.randbytes)
+
+
+def _threads() -> dict[str, ModuleType]:
+    """What starts threads, without threads."""
+
+    class Refused:
+        """A thread, a timer, a pool: none of them can be made."""
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            refuse(THREADS)
+
+    def start(*_: Any, **__: Any) -> NoReturn:
+        refuse(THREADS)
+
+    futures = copied(concurrent.futures, ThreadPoolExecutor=Refused, ProcessPoolExecutor=Refused)
+    return {
+        "threading": copied(threading, Thread=Refused, Timer=Refused),
+        "_thread": copied(_thread, start_new_thread=start),
+        "concurrent": copied(concurrent, futures=futures),
+        "concurrent.futures": futures,
+    }

@@ -157,13 +157,18 @@ def _serve(game: Game, pipe: Connection) -> None:
     with suppress(EOFError, BrokenPipeError):
         try:
             team = LocalTeam(game)
-            methods: dict[str, Callable[..., Any]] = {"begin": team.begin, "step": team.step, "finish": team.finish}
-            while True:
-                method, arguments = pipe.recv()
-                pipe.send(methods[method](*arguments))
         except OncefoldError as error:
             pipe.recv()
             pipe.send(_Broken(str(error)))
+            return
+        methods: dict[str, Callable[..., Any]] = {"begin": team.begin, "step": team.step, "finish": team.finish}
+        while True:
+            method, arguments = pipe.recv()
+            try:
+                answer = methods[method](*arguments)
+            except OncefoldError as error:
+                answer = _Broken(str(error))
+            pipe.send(answer)
 
 
 class Playing:

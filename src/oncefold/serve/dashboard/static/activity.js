@@ -8,7 +8,7 @@ import { OUTCOMES, Rate, SECONDS } from "./rate.js";
 import { ago, now, readable, span } from "./times.js";
 
 const NEWEST = 4;
-const LOOK_EVERY = 4000;
+const LOOK_EVERY = 1500;
 const REJECTS_AFTER = 700;
 
 export class Activity {
@@ -52,7 +52,7 @@ export class Activity {
 
   onCommit(message) {
     const counts = message.counts ?? {};
-    this.rate.add(counts);
+    if (!message.caughtUp) this.rate.add(counts);
     this.last = { ...this.last, ...message, counts: added(this.last.counts, counts), events: this.last.events + sum(counts) };
     this.show();
     if (counts.rejected) this.loadRejectsSoon();

@@ -60,7 +60,7 @@ export class Header {
   // Live, connecting, or lost since when and until when.
   connection(state) {
     clearInterval(this.counting);
-    const words = { live: "Live", connecting: "Connecting", paused: "Paused", lost: "Connection lost" }[state.name];
+    const words = { live: "Live", connecting: "Connecting", paused: "Paused", lost: "Offline" }[state.name];
     const before = this.state.dataset.state;
     this.state.dataset.state = state.name;
     setText(this.state.querySelector(".words"), words);

@@ -19,6 +19,9 @@ export class Stream {
     this.connection = null;
     this.timer = null;
     this.sleeping = null;
+    // The next commit that is told catches up: it may be about long ago, or about events that were counted before.
+    this.first = true;
+    this.rewound = false;
     document.addEventListener("visibilitychange", () => this.onVisibility());
     addEventListener("online", () => this.retryNow());
   }
@@ -27,7 +30,10 @@ export class Stream {
   watch({ rollup, paths, depth, since }) {
     const watched = JSON.stringify([rollup, [...paths].sort(), depth]);
     const behind = since !== null && since !== undefined && (this.commit === null || since < this.commit);
-    if (behind) this.commit = since;
+    if (behind) {
+      this.commit = since;
+      this.rewound = true;
+    }
     if (watched === this.watched?.text && !behind) return;
     this.watched = { text: watched, rollup, paths, depth };
     this.schedule(this.connection === null && this.failures === 0 ? 0 : SETTLE);
@@ -51,6 +57,7 @@ export class Stream {
     try {
       const answer = await this.api.changes({ rollup, paths, depth, lastEventId: this.commit }, connection.signal);
       this.failures = 0;
+      this.first = true;
       this.tell.state({ name: "live" });
       await this.read(answer.body.getReader(), connection);
       throw new Error("The server ended the connection.");
@@ -78,7 +85,10 @@ export class Stream {
   take({ event, data }) {
     const message = JSON.parse(data);
     if (event === "commit" || event === "hello") this.commit = message.commit;
-    if (event === "commit") this.tell.commit(message);
+    if (event === "commit") {
+      this.tell.commit({ ...message, counts: this.rewound ? {} : message.counts, caughtUp: this.first });
+      this.rewound = this.first = false;
+    }
     if (event === "reset") {
       this.commit = message.commit;
       this.tell.reset(message);
