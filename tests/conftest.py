@@ -1,4 +1,4 @@
-"""What holds for all tests: a busy machine is no reason to fail, and neither is a shell that ignores Ctrl-C for its jobs."""
+"""What holds for all tests: neither a busy machine nor a shell that ignores Ctrl-C for its jobs lets them fail."""
 
 import signal
 

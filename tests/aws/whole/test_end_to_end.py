@@ -28,7 +28,7 @@ def workload(seed: int) -> Workload:
 
 def check_totals(names: Names, load: Workload) -> None:
     """Every node as the generator says, no delta left, and verify agrees."""
-    answer = json.loads(command("aws", "query", "--stack", names.stack, "--depth", "all", "--format", "json").output)
+    answer = json.loads(command("aws", "query", "--stack", names.stack, "--depth", "all", "--format", "json").stdout)
     found = {row["path"]: (row["count"], row["value"]) for row in answer["rows"]}
     right = truth(load)["nodes"]
     assert found == {path: (node["count"], node["value"]) for path, node in right.items() if node["count"] or not path}
@@ -68,7 +68,7 @@ def test_what_the_stream_did_not_tell_is_drained(aws: Emulator, tmp_path: Path) 
     with at_work(names, aws, tmp_path, reducing=False) as running:
         running.wait_until_idle(SECONDS)
     command("aws", "verify", "--stack", names.stack)
-    status = json.loads(command("aws", "status", "--stack", names.stack, "--format", "json").output)
+    status = json.loads(command("aws", "status", "--stack", names.stack, "--format", "json").stdout)
     assert status["pending"]["deltas"] > 0
     command("aws", "drain", "--stack", names.stack)
     check_totals(names, load)
