@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import os
+import secrets
 import signal
 import socket
 import sys
@@ -37,6 +38,7 @@ from oncefold.serve.operations.logs import logging_to
 from oncefold.serve.operations.metrics import Gauges
 from oncefold.serve.operations.opening import Opening
 from oncefold.serve.operations.operations import Operations
+from oncefold.serve.operations.request import RequestIds
 from oncefold.serve.settings import Settings
 from oncefold.sources.formats import ReadOptions
 from oncefold.sources.sources import Sources
@@ -60,11 +62,12 @@ def serve(settings: Settings) -> None:
     if named is not None and not settings.store.exists():
         Sources(named.arguments, named.options)  # a mistyped source leaves no empty store behind
     sys.setswitchinterval(_SWITCH_SECONDS)
-    with logging_to(sys.stderr, settings.log) as logger, _listening(settings) as listener:
-        warm_up(logger.info)
-        lines_of(b"[{}]")
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(_run(settings, pipeline, named, listener, logger))
+    with (
+        logging_to(sys.stderr, settings.log) as logger,
+        _listening(settings) as listener,
+        asyncio.Runner(loop_factory=_loop_factory()) as runner,
+    ):
+        runner.run(_run(settings, pipeline, named, listener, logger))
 
 
 def _named(settings: Settings, pipeline: Pipeline) -> Named | None:
@@ -83,7 +86,8 @@ def _named(settings: Settings, pipeline: Pipeline) -> Named | None:
 async def _run(
     settings: Settings, pipeline: Pipeline, named: Named | None, listener: socket.socket, logger: logging.Logger
 ) -> None:
-    connections = Connections(connections_allowed(settings.max_connections), settings.head_seconds)
+    ids = RequestIds(secrets.token_hex(4))
+    connections = Connections(connections_allowed(settings.max_connections), settings.head_seconds, ids)
     operations = Operations(settings.access, connections)
     listeners: list[Listener] = [operations.commits]
     outside = Outside(
@@ -103,13 +107,13 @@ async def _run(
     with ExitStack() as stack:
         serving = asyncio.create_task(server.serve([listener]))
         try:
-            await asyncio.to_thread(loop.start)
+            await asyncio.to_thread(_begin, loop, logger)
             asking = stack.enter_context(closing(await asyncio.to_thread(Asking.open, settings.store)))
             listeners.append(asking.committed)
             enders.append(asking.end)
             routes += [*answers.routes(asking, ingest), *page.routes()]
             opening.opened(Application(EventsEndpoint(ingest), routes))
-            logger.info("serving %s at http://%s:%d/", settings.store, *listener.getsockname()[:2])
+            logger.info("serving %s at http://%s/", settings.store, _address(listener))
         except BaseException:
             server.should_exit = True
             raise
@@ -120,6 +124,13 @@ async def _run(
     if loop.failure:
         raise StoreError(loop.failure)
     logger.info("ended; everything that was acknowledged is committed")
+
+
+def _begin(loop: IngestLoop, logger: logging.Logger) -> None:
+    """Whatever takes its time; requests are told meanwhile that the server is starting."""
+    warm_up(logger.info)
+    lines_of(b"[{}]")
+    loop.start()
 
 
 def _gauges(settings: Settings, ingest: Ingest) -> Gauges:
@@ -137,6 +148,7 @@ def _limits(settings: Settings) -> Limits:
         max_body=settings.max_body,
         max_line=settings.max_line,
         idle_seconds=settings.body_idle_seconds,
+        min_bytes_per_second=settings.min_body_bytes_per_second,
     )
 
 
@@ -205,6 +217,12 @@ def _listening(settings: Settings) -> Iterator[socket.socket]:
         ) from None
     with listener:
         yield listener
+
+
+def _address(listener: socket.socket) -> str:
+    """As it stands in a URL."""
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -38,6 +38,9 @@ class Settings:
     max_inflight_bytes: int = INFLIGHT_BYTES
     body_idle_seconds: float = 30.0
     """A body of which nothing arrives for so long is given up."""
+    min_body_bytes_per_second: int = 100
+    """A body that arrives slower than this is given up, after so long; time in which the server held it back is not
+    counted."""
     grace_seconds: float = 30.0
     """After a signal to end, what is being ingested may take so long to arrive."""
     retention: Retention | None = None

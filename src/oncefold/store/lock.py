@@ -11,12 +11,12 @@ from oncefold.core.errors import StoreError, StoreLockedError
 
 
 class WriterLock:
-    """Held from `acquire` until `release`; the lock file holds the process id, for the message to others."""
+    """Held from `acquire` until `release`, in any threads; the lock file holds the process id, for the message."""
 
     def __init__(self, store: Path) -> None:
         self._store = store
         self._file = store.with_name(store.name + "-lock")
-        self._lock = filelock.FileLock(self._file, timeout=0)
+        self._lock = filelock.FileLock(self._file, timeout=0, thread_local=False)
 
     def acquire(self) -> None:
         """Take the lock. Raises StoreLockedError naming its holder, or StoreError if it cannot be taken at all."""

@@ -26,7 +26,7 @@ from oncefold.serve.settings import INFLIGHT_BYTES, WAITING_REQUESTS
 from oncefold.store import rows
 from oncefold.store.reader import Reader
 
-LIMITS = Limits(WAITING_REQUESTS, INFLIGHT_BYTES, None, RECORD_BYTES, 30.0)
+LIMITS = Limits(WAITING_REQUESTS, INFLIGHT_BYTES, None, RECORD_BYTES, 30.0, 100)
 LEFT = {"type": "http.disconnect"}
 
 

@@ -14,7 +14,7 @@ from starlette.routing import Route
 from oncefold.serve.operations.access import Access
 from oncefold.serve.operations.connections import Connections
 from oncefold.serve.operations.operations import Operations
-from oncefold.serve.operations.request import request_id_of
+from oncefold.serve.operations.request import RequestIds, request_id_of
 
 METHODS = ["GET", "POST", "DELETE", "OPTIONS"]
 LOCAL = {"host": "127.0.0.1:8321"}
@@ -88,4 +88,4 @@ def echo() -> Starlette:
 
 
 def operations(access: Access | None = None, **options: Any) -> Operations:
-    return Operations(access or Access(), Connections(100, 10.0), prefix="test", **options)
+    return Operations(access or Access(), Connections(100, 10.0, RequestIds("test")), **options)

@@ -10,6 +10,7 @@ import pytest
 
 from oncefold.serve.operations import connections as limits
 from oncefold.serve.operations.connections import MOST_HEAD_BYTES, MOST_URL_BYTES, Connections, connections_allowed
+from oncefold.serve.operations.request import RequestIds
 from tests.serve.operations.listening import Address, answer, connect, exchange, listening, status
 from tests.tools.waiting import until
 
@@ -37,7 +38,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 @pytest.fixture(scope="module")
 def open_connections() -> Connections:
-    return Connections(24, 0.5)
+    return Connections(24, 0.5, RequestIds("test"))
 
 
 @pytest.fixture(scope="module")

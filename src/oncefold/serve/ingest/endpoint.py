@@ -11,7 +11,7 @@ from oncefold.serve.ingest.document import lines_of
 from oncefold.serve.ingest.faults import Crowded, Malformed
 from oncefold.serve.ingest.forms import Form, read_head
 from oncefold.serve.ingest.gate import STREAM_BYTES, Ingest
-from oncefold.serve.ingest.idling import Idling
+from oncefold.serve.ingest.pace import Pace
 from oncefold.serve.ingest.pipe import BodyPipe
 from oncefold.serve.ingest.refusal import CLOSE, RETRY_SOON, Header, Refusal, Refused
 from oncefold.serve.ingest.thinning import is_dense
@@ -32,9 +32,11 @@ class _Gone(Exception):  # noqa: N818 - what happened to a client
 class _Body:
     """A request's body as it arrives, within the limits of a server."""
 
-    def __init__(self, receive: Receive, most: int | None, idling: Idling) -> None:
-        self._receive, self._most, self._idling = receive, most, idling
+    def __init__(self, receive: Receive, most: int | None, pace: Pace) -> None:
+        self._receive, self._most, self._pace = receive, most, pace
         self._total = 0
+        self._waited = 0.0
+        """Seconds in which the server waited for the client, and not the other way round."""
         self.more = True
         """Whether more may come."""
 
@@ -45,18 +47,22 @@ class _Body:
             raise Refused(Refusal(413, "Body too large", detail, (CLOSE,)))
 
     async def next(self) -> bytes:
-        """The next bytes. Raises Refused, 408, when nothing comes, 413 when too much does, and _Gone."""
+        """The next bytes. Raises Refused, 408, when nothing comes or little, 413 when too much does, and _Gone."""
         try:
-            message = await self._idling.wait(self._receive())
+            message, seconds = await self._pace.wait(self._receive())
         except TimeoutError:
-            detail = f"Nothing of the body has come for {self._idling.seconds:g} seconds; send it again."
+            detail = f"Nothing of the body has come for {self._pace.idle_seconds:g} seconds; send it again."
             raise Refused(Refusal(408, "Body not sent", detail, (CLOSE,))) from None
         if message["type"] == "http.disconnect":
             raise _Gone
         self.more = message.get("more_body", False)
         data: bytes = message.get("body", b"")
         self._total += len(data)
+        self._waited += seconds
         self.require_room(self._total)
+        if self.more and self._pace.is_slow(self._total, self._waited):
+            detail = f"Less than {self._pace.least_bytes:,} bytes of the body come in a second; send it again."
+            raise Refused(Refusal(408, "Body too slow", detail, (CLOSE,)))
         return data
 
     async def beginning(self, size: int) -> bytes:
@@ -71,16 +77,18 @@ class EventsEndpoint:
     """Belongs to one event loop."""
 
     def __init__(self, ingest: Ingest) -> None:
+        """To be made in that loop."""
         self._ingest = ingest
-        self._idling = Idling(ingest.limits.idle_seconds)
+        self._loop = asyncio.get_running_loop()
+        self._pace = Pace(self._loop, ingest.limits.idle_seconds, ingest.limits.min_bytes_per_second)
         self._small_bytes = min(SMALL_BYTES, ingest.limits.max_line)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request."""
-        delivery = Delivery(asyncio.get_running_loop().create_future())
+        delivery = Delivery(self._loop.create_future())
         try:
             head = read_head(scope["headers"], scope["query_string"])
-            body = _Body(receive, self._ingest.limits.max_body, self._idling)
+            body = _Body(receive, self._ingest.limits.max_body, self._pace)
             body.require_room(head.length or 0)
             self._ingest.enter()
             try:

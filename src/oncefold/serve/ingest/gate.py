@@ -47,6 +47,7 @@ class Limits:
     max_body: int | None
     max_line: int
     idle_seconds: float
+    min_bytes_per_second: int
 
 
 def settler(loop: asyncio.AbstractEventLoop) -> Settle:

@@ -8,7 +8,6 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -48,13 +47,12 @@ class IngestLoop:
     def __init__(
         self, pipeline: Pipeline, opened: Callable[[], Session], named: Named | None, outside: Outside
     ) -> None:
-        """`opened` opens the store; it is called in the thread that closes it, since a lock belongs to a thread."""
+        """`opened` opens the store."""
         self._opened, self._named, self._outside = opened, named, outside
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self.post = self._inbox.put
         self.arrivals = Arrivals(lambda: self.post(WAKE), lambda: self.post(FULL))
         self.decoder = BlockDecoder(pipeline)
-        self._begun: Future[None] = Future()
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oncefold-ingest", daemon=True)
         self.failure = ""
@@ -72,8 +70,8 @@ class IngestLoop:
 
     def start(self) -> None:
         """Begin; the store is open then. Raises as opening does, and SourceError for sources that are not there."""
+        self._session, self._beside = self._begin()
         self._thread.start()
-        self._begun.result()
 
     def stop(self) -> None:
         """Commit all that was posted, close the store, and wait until that is done; without effect if not started."""
@@ -93,12 +91,6 @@ class IngestLoop:
             raise
 
     def _run(self) -> None:
-        try:
-            self._session, self._beside = self._begin()
-        except BaseException as error:
-            self._begun.set_exception(error)
-            return
-        self._begun.set_result(None)
         while True:
             self._outside.health.ready()
             group = self._group()

@@ -8,11 +8,13 @@ import pyarrow as pa
 
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
-from oncefold.embedded.decoding import TABLE_ROWS, BlockDecoder
+from oncefold.embedded.decoding import BlockDecoder
+from oncefold.serve.ingest.arrow_frames import ArrowFrames
 from oncefold.serve.ingest.document import Document
 from oncefold.serve.ingest.faults import Malformed
 from oncefold.serve.ingest.forms import Form
 from oncefold.serve.ingest.pipe import BodyPipe
+from oncefold.serve.ingest.slicing import sliced
 from oncefold.serve.ingest.thinning import thinned
 from oncefold.sources.blocks import TableBlock, TextBlock
 from oncefold.sources.formats import Format, ReadOptions
@@ -22,9 +24,6 @@ from oncefold.store.commit import SourcePosition
 
 BLOCK_BYTES: Final = 2**20
 """Bytes of text in one block."""
-
-MESSAGE_BYTES: Final = 32 * 2**20
-"""Bytes of one record batch of an Arrow stream, or of one of its dictionaries, as sent."""
 
 Hold = Callable[[int], None]
 """Told how many bytes a record takes that is not whole yet."""
@@ -126,11 +125,11 @@ def _tables(reading: Reading, form: Form, pipe: BodyPipe, hold: Hold) -> Iterato
     raw = _raw(form, pipe.fetch_surely)
     first = 0
     try:
-        with pa.ipc.open_stream(pa.PythonFile(_ArrowFile(raw, hold), mode="r")) as reader:
+        with pa.ipc.open_stream(pa.PythonFile(ArrowFrames(raw, hold), mode="r")) as reader:
             _require_any(reading.fields, reader.schema)
             for batch in reader:
-                for start in range(0, batch.num_rows, TABLE_ROWS):
-                    part = batch.slice(start, TABLE_ROWS)
+                batch.validate(full=True)  # offsets from outside may point anywhere
+                for part in sliced(batch):
                     yield TableBlock(form.source, part, first, _NOWHERE, 0)
                     first += part.num_rows
         if raw.readinto(memoryview(bytearray(1))):
@@ -147,38 +146,3 @@ def _require_any(fields: Sequence[FieldPath], schema: pa.Schema) -> None:
     if not names.intersection(schema.names):
         wanted, found = (", ".join(some[:5]) for some in ([field.column for field in fields], schema.names))
         raise Malformed(f"the table has none of the fields the pipeline reads ({wanted}), but {found}")
-
-
-class _ArrowFile:
-    """The little of a file that pyarrow wants."""
-
-    closed = False
-
-    def __init__(self, raw: RawStream, hold: Hold) -> None:
-        self._raw, self._hold = raw, hold
-
-    def read(self, size: int) -> bytes:
-        """So many bytes, fewer at the end."""
-        if size > MESSAGE_BYTES:
-            raise Malformed(
-                f"the body is not an Arrow stream, or one of its record batches has {size:,} bytes, which is more than "
-                f"{MESSAGE_BYTES:,}; write the table in smaller batches"
-            )
-        self._hold(size)
-        data = memoryview(bytearray(size))
-        done = 0
-        while done < size and (count := self._raw.readinto(data[done:])):
-            done += count
-        return bytes(data[:done])
-
-    def readable(self) -> bool:
-        return True
-
-    def writable(self) -> bool:
-        return False
-
-    def seekable(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        """Without effect: the pipe belongs to the request."""

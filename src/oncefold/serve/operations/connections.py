@@ -14,6 +14,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from oncefold.serve.operations.problem import problem_document
+from oncefold.serve.operations.request import RequestIds
 
 MOST_HEAD_BYTES = 64 * 2**10
 """Of a request line with its headers; each header counts for some more than its text."""
@@ -53,8 +54,9 @@ _IDLE = "idle"
 class Connections:
     """All connections of one server; belongs to its event loop."""
 
-    def __init__(self, most: int, head_seconds: float) -> None:
-        self._most, self._head_seconds = most, head_seconds
+    def __init__(self, most: int, head_seconds: float, ids: RequestIds) -> None:
+        """`ids` are for requests that the server itself answers, too."""
+        self._most, self._head_seconds, self.ids = most, head_seconds, ids
         self._open: set[LimitedProtocol] = set()
         self._sweeping = False
         self.refused = Counter[str]()
@@ -242,9 +244,11 @@ class LimitedProtocol(HttpToolsProtocol):
         if not self._is_free and (self.pipeline or self.cycle.response_started):
             self.transport.abort()  # another answer now would be taken for one of those under way
             return
-        body = problem_document(why.status, why.title, why.detail, "")
+        request_id = self._all.ids.of(dict(self.headers or ()).get(b"x-request-id", b""))
+        body = problem_document(why.status, why.title, why.detail, request_id)
         head = (
             f"content-type: application/problem+json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n"
+            f"x-request-id: {request_id}\r\nx-content-type-options: nosniff\r\n"
             f"{'retry-after: 1' + chr(13) + chr(10) if why is _CROWDED else ''}\r\n"
         )
         self.transport.write(STATUS_LINE[why.status] + head.encode("ascii") + body)

@@ -1,7 +1,6 @@
 """The parts of operating one server, put together."""
 
 import logging
-import secrets
 import time
 from collections.abc import Callable
 
@@ -16,7 +15,6 @@ from oncefold.serve.operations.health import Health
 from oncefold.serve.operations.logs import LOGGER
 from oncefold.serve.operations.metrics import Gauges, Metrics
 from oncefold.serve.operations.problem import ASGIApp
-from oncefold.serve.operations.request import RequestIds
 from oncefold.serve.operations.routes import routes
 from oncefold.serve.operations.traffic import Traffic
 
@@ -31,9 +29,7 @@ class Operations:
         *,
         clock: Callable[[], int] = time.time_ns,
         monotonic: Callable[[], float] = time.monotonic,
-        prefix: str = "",
     ) -> None:
-        """`prefix` begins the ids of requests that bring none; chance makes one if it is empty."""
         self.health = Health()
         """To be told when ingest begins, fails and ends."""
         self.commits = Commits()
@@ -41,7 +37,6 @@ class Operations:
         self._access, self._connections = access, connections
         self._clock, self._monotonic = clock, monotonic
         self._traffic = Traffic()
-        self._prefix = prefix or secrets.token_hex(4)
 
     def routes(self, gauges: Gauges) -> list[BaseRoute]:
         """`/healthz`, `/readyz` and `/metrics`."""
@@ -53,4 +48,4 @@ class Operations:
         logger = logging.getLogger(LOGGER)
         log = AccessLog(logger, self._monotonic)
         summary = Summary(self._traffic, self.commits, log, logger)
-        return Guard(app, self._access, RequestIds(self._prefix), self._traffic, log, summary, self._monotonic)
+        return Guard(app, self._access, self._connections.ids, self._traffic, log, summary, self._monotonic)

@@ -74,17 +74,14 @@ class ChangesEndpoint:
 
     async def _stream(self, subscription: Subscription, receive: Receive, send: Send) -> None:
         gone = asyncio.ensure_future(_until_gone(receive))
+        gone.add_done_callback(lambda _: subscription.tell(None))
+        later = gone.get_loop().call_later
         try:
-            while True:
+            while not gone.done():
                 told = self._hub.next(subscription)
-                while not told.done():
-                    either: set[asyncio.Future[Any]] = {told, gone}
-                    done, _ = await asyncio.wait(either, timeout=KEEP_ALIVE_SECONDS, return_when="FIRST_COMPLETED")
-                    if gone.done():
-                        return
-                    if not done:
-                        await _send(send, KEEP_ALIVE)
-                message = told.result()
+                silence = later(KEEP_ALIVE_SECONDS, subscription.tell, KEEP_ALIVE)
+                message = await told
+                silence.cancel()
                 if message is None:
                     return
                 await _send(send, message)

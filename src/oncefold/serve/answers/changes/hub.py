@@ -20,6 +20,8 @@ PACE_SECONDS = 0.25
 """Between two messages at least."""
 REST = 4.0
 """And at least so many times as long as making the last ones took."""
+MESSAGES_PER_SECOND = 1_000
+"""To all subscribers together; where there are more than a few hundred, each is told less often."""
 MOST_SUBSCRIBERS = 4_096
 
 
@@ -107,19 +109,21 @@ class Hub:
             self._wake.clear()
             self._woken = False
             began = self._asking.clock.monotonic()
+            messages = 0
             with suppress(OncefoldError, Problem):  # not now; the next commit is told of with this one
-                await self._round()
+                messages = await self._round()
             took = self._asking.clock.monotonic() - began
-            await asyncio.sleep(max(PACE_SECONDS, REST * took))
+            await asyncio.sleep(max(PACE_SECONDS, REST * took, messages / MESSAGES_PER_SECOND))
 
-    async def _round(self) -> None:
+    async def _round(self) -> int:
+        """Tell those who wait; how many those are."""
         ready: defaultdict[Wanted, list[Subscription]] = defaultdict(list)
         newest = self._asking.newest.commit
         for subscription in self._subscribers:
             if subscription.waits is not None and not subscription.waits.done() and subscription.since < newest:
                 ready[subscription.want].append(subscription)
         if not ready:
-            return
+            return 0
         waiting = [self._waiting(want, subscribers) for want, subscribers in ready.items()]
         told = await self._asking.telling.ask(lambda ask, snapshot: tell(ask, snapshot, waiting))
         messages = Messages(told, self._asking.clock.now())
@@ -128,6 +132,7 @@ class Hub:
                 self._watched[want] = heard.watched
             for subscription in subscribers:
                 self._hand(subscription, messages, heard)
+        return sum(map(len, ready.values()))
 
     def _waiting(self, want: Wanted, subscribers: list[Subscription]) -> Waiting:
         """Those who are late hear of all that changed since the last of them: messages of their own would cost more."""

@@ -1,0 +1,7 @@
+"""`python -m bench.serve`."""
+
+import sys
+
+from bench.serve.command import main
+
+sys.exit(main())
