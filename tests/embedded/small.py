@@ -56,4 +56,4 @@ def on_commit(session: Session, act: Callable[[Callable[[Any], int], Any], int])
     """Let `act(commit, content)` stand in the place of the session's `store.commit(content)`."""
     store: Any = session._store
     commit = store.commit
-    store.commit = lambda content: act(commit, content)
+    store.commit = lambda content, *told: act(lambda same: commit(same, *told), content)

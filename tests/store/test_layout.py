@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from oncefold.core.fold import Outcome
-from oncefold.store import Store, blobs, connection, paging, schema, tiers, upkeep
+from oncefold.store import Store, blobs, connection, paging, schema, segments, tiers, upkeep
 from oncefold.store.commit import PAGE_ROWS
 from oncefold.store.writer import DEFAULT_TUNING
 from tests.store.model import PIPELINE, Folder, random_batch
@@ -94,7 +94,9 @@ def test_the_limits_are_as_described() -> None:
     assert f"{PAGE_ROWS:,} consecutive rows" in PAGE
     full = tiers.DEFAULT_TIERS.full_bytes // mib
     assert f"A segment of {full} MiB or {tiers.FULL_ROWS:,} rows is full" in PAGE
-    assert f"merged {tiers.DEFAULT_TIERS.fan_out} at a time" in PAGE
+    assert f"the logarithm of their rows to the base {tiers.DEFAULT_TIERS.fan_out};" in PAGE
+    assert f"are merged when they are {tiers.DEFAULT_TIERS.fan_out} (c + 1)" in PAGE
+    assert f"in memory ({segments.KEPT_BYTES // 1024} KiB each)" in PAGE
     assert f"the greater of {paging.MIN_WINDOW_ROWS:,} rows" in PAGE
     assert f"at most {paging.PAGES_PER_COMMIT} per commit" in PAGE
     assert f"at most {upkeep.SEGMENTS_PER_STEP} of each and {upkeep.COMMITS_PER_STEP:,} rows" in PAGE

@@ -1,6 +1,6 @@
 """Known-wrong stores: the enumeration of crash points must catch each, or it proves nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,14 @@ def positions_are_committed_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def merging_takes_two_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    def merge(self: segments.SegmentTable, merged: list[Segment]) -> Segment:
+    def merge(
+        self: segments.SegmentTable, merged: list[Segment], batches: Iterable[pa.RecordBatch]
+    ) -> tuple[Segment, pa.RecordBatch]:
         first, last = merged[0].first, merged[-1].last
-        batches = [self._rebased(self.read(segment), segment.first - first) for segment in merged]
-        whole = pa.Table.from_batches(batches, self.schema).combine_chunks().to_batches()[0]
+        moved = [self._rebased(batch, part.first - first) for part, batch in zip(merged, batches, strict=True)]
+        whole = pa.Table.from_batches(moved, self.schema).combine_chunks().to_batches()[0]
         self.delete(first, last)
-        return self.write(first, last, whole, blobs.encode(whole))
+        return self.write(first, last, whole, blobs.encode(whole)), whole
 
     monkeypatch.setattr(segments.SegmentTable, "merge", merge)
 

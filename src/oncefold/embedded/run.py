@@ -99,7 +99,10 @@ class Committer:
         progress: Progress,
         on_end: Callable[[Durable | None], None] = lambda _: None,
     ) -> None:
-        """`on_end` is called in the committing thread after each commit, with None if it failed; it raises nothing."""
+        """`on_end` is called in the committing thread when a commit is durable, or failed, with None then.
+
+        It raises nothing. The store's upkeep follows a commit, and the next one waits for that.
+        """
         self._store, self._engine, self._progress, self._on_end = store, engine, progress, on_end
         self._pool = ThreadPoolExecutor(1, "oncefold-commit")
         self._under_way: Future[int] | None = None
@@ -120,15 +123,20 @@ class Committer:
                 self._under_way = self._pool.submit(self._commit, self._engine.take_commit())
 
     def _commit(self, commit: Commit) -> int:
-        durable = None
         began = time.monotonic()
-        try:
-            seq = self._store.commit(commit)
-            self.last_seconds = time.monotonic() - began
-            durable = Durable(seq, commit, self.last_seconds)
-        finally:
+        durable: Durable | None = None
+
+        def on_durable(seq: int) -> None:
+            nonlocal durable
+            durable = Durable(seq, commit, time.monotonic() - began)
             self._on_end(durable)
-        return seq
+
+        try:
+            return self._store.commit(commit, on_durable)
+        finally:
+            self.last_seconds = time.monotonic() - began
+            if durable is None:
+                self._on_end(None)
 
     def wait(self) -> None:
         """Wait for the commit under way. Raises StoreError if it failed."""

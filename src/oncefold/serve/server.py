@@ -29,6 +29,7 @@ from oncefold.serve.ingest.beside import Named
 from oncefold.serve.ingest.committed import Listener
 from oncefold.serve.ingest.document import lines_of
 from oncefold.serve.ingest.endpoint import EventsEndpoint
+from oncefold.serve.ingest.express import EventsExpress
 from oncefold.serve.ingest.gate import Ingest, Limits, settler
 from oncefold.serve.ingest.loop import IngestLoop, Outside
 from oncefold.serve.ingest.reading import Reading
@@ -113,6 +114,9 @@ async def _run(
             enders.append(asking.end)
             routes += [*answers.routes(asking, ingest), *page.routes()]
             opening.opened(Application(EventsEndpoint(ingest), routes))
+            connections.lane = EventsExpress(
+                settings.access, ids, operations.books, ingest, lambda: server.server_state.default_headers
+            )
             logger.info("serving %s at http://%s/", settings.store, _address(listener))
         except BaseException:
             server.should_exit = True
@@ -120,7 +124,7 @@ async def _run(
         finally:
             await serving
             await ingest.stop()
-            guarded.sum_up()
+            operations.books.sum_up()
     if loop.failure:
         raise StoreError(loop.failure)
     logger.info("ended; everything that was acknowledged is committed")

@@ -1,6 +1,6 @@
 """The tables `keys`, `changes` and `deltas`: blobs of consecutive rows or commits, appended, merged and dropped."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +9,9 @@ from oncefold.store import blobs
 from oncefold.store.connection import Connection, transaction
 from oncefold.store.damaged import DamagedError
 from oncefold.store.tiers import Segment, Tiers
+
+KEPT_BYTES = 64 * 2**10
+"""The rows of a segment up to this size are kept in memory until it is merged."""
 
 
 class SegmentTable:
@@ -50,40 +53,57 @@ class SegmentTable:
         sql = f"DELETE FROM {self.name} WHERE {self._first} BETWEEN ? AND ?"  # noqa: S608
         self._connection.execute(sql, (first, last))
 
-    def merge(self, segments: list[Segment]) -> Segment:
-        """Replace neighbours by one segment that holds the same, in a transaction of its own."""
+    def merge(self, segments: list[Segment], batches: Iterable[pa.RecordBatch]) -> tuple[Segment, pa.RecordBatch]:
+        """Replace neighbours, whose rows these are, by one segment that holds the same; a transaction of its own."""
         first, last = segments[0].first, segments[-1].last
-        batches = [self._rebased(self.read(segment), segment.first - first) for segment in segments]
-        whole = pa.Table.from_batches(batches, self.schema).combine_chunks().to_batches()[0]
+        moved = [self._rebased(batch, part.first - first) for part, batch in zip(segments, batches, strict=True)]
+        whole = pa.Table.from_batches(moved, self.schema).combine_chunks().to_batches()[0]
         encoded = blobs.encode(whole)
         with transaction(self._connection):
             self.delete(first, last)
-            return self.write(first, last, whole, encoded)
+            return self.write(first, last, whole, encoded), whole
 
     def _rebased(self, batch: pa.RecordBatch, offset: int) -> pa.RecordBatch:
         if not self._relative:
             return batch
-        moved = batch.column(0).to_numpy() + np.uint32(offset)
-        return pa.record_batch([pa.array(moved), *batch.columns[1:]], schema=self.schema)
+        moved = blobs.array(batch.column(0).to_numpy() + np.uint32(offset))
+        return pa.record_batch([moved, *batch.columns[1:]], schema=self.schema)
 
 
 class Segments:
-    """A table of segments as its one writer knows it: the list is kept in memory."""
+    """A table of segments as its one writer knows it: the list is kept in memory.
+
+    So are the rows of the small segments that were written since it was opened. They are merged soon, and to read each
+    again would cost more than all else of a small commit.
+    """
 
     def __init__(self, table: SegmentTable, tiers: Tiers) -> None:
         self.table = table
         self.list = table.stored()
         self._tiers = tiers
+        self._kept: dict[int, pa.RecordBatch] = {}
+        """By the first number of their segments; fewer than two classes of them at a time."""
 
     def append(self, first: int, last: int, batch: pa.RecordBatch, encoded: tuple[int, pa.Buffer]) -> None:
         """Add a segment unless it is empty, inside the caller's transaction."""
         if batch.num_rows:
             self.list.append(self.table.write(first, last, batch, encoded))
+            if batch.nbytes <= KEPT_BYTES:
+                self._kept[first] = blobs.copied(batch)
 
     def merge(self) -> None:
         """Do the merges that are due, each in a transaction of its own."""
         while (due := self._tiers.due(self.list)) is not None:
-            self.list[due] = [self.table.merge(self.list[due])]
+            parts = self.list[due]
+            merged, whole = self.table.merge(parts, map(self._taken, parts))
+            self.list[due] = [merged]
+            if whole.nbytes <= KEPT_BYTES:
+                self._kept[merged.first] = whole
+
+    def _taken(self, segment: Segment) -> pa.RecordBatch:
+        """The rows of a segment, which are kept no longer."""
+        kept = self._kept.pop(segment.first, None)
+        return self.table.read(segment) if kept is None else kept
 
     def before(self, last: int) -> int:
         """How many of the oldest segments lie wholly at or before `last`."""
@@ -104,6 +124,8 @@ class Segments:
         gone = self.before(last)
         if gone:
             self.table.delete(self.list[0].first, self.list[gone - 1].first)
+            for segment in self.list[:gone]:
+                self._kept.pop(segment.first, None)
             del self.list[:gone]
 
 

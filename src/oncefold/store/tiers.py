@@ -1,9 +1,10 @@
 """Which neighbouring segments to merge, so that many small commits leave few segments.
 
 A segment is full at `full_bytes` or FULL_ROWS and is never touched again. The others form runs between full ones.
-Their class is log(rows) to the base `fan_out`. Merging keeps classes falling along a run, with fewer than
-`fan_out` segments of each, so that n commits leave O(log n) segments beside the full ones and every row is
-rewritten O(log n) times; no merge reads much more than `full_bytes` times two.
+Their class is log(rows) to the base `fan_out`. Of the segments at the end of a run of which none is above class c
+there are fewer than (c + 1) times `fan_out`, or they are merged. So n commits leave O(log n) segments beside the full
+ones, whatever their sizes, and of commits that are alike every row is rewritten O(log n) times; no merge reads
+much more than `full_bytes` times two.
 """
 
 from collections.abc import Sequence
@@ -41,20 +42,18 @@ class Tiers:
             return None
         if sum(s.size for s in segments[start:end]) >= self.full_bytes:
             return slice(start, end)
-        return self._of_class(segments, start, end)
+        return self._too_many(segments, start, end)
 
-    def _of_class(self, segments: Sequence[Segment], start: int, end: int) -> slice | None:
-        """The last segment with all smaller ones before it, or with `fan_out` of its own class."""
-        last = self._class(segments[end - 1])
-        smaller = end - 1
-        while smaller > start and self._class(segments[smaller - 1]) < last:
-            smaller -= 1
-        if smaller < end - 1:
-            return slice(smaller, end)
-        same = smaller
-        while same > start and self._class(segments[same - 1]) == last:
-            same -= 1
-        return slice(same, end) if end - same >= self.fan_out else None
+    def _too_many(self, segments: Sequence[Segment], start: int, end: int) -> slice | None:
+        """The segments at the end that are of some class at most, if they are too many for it."""
+        first, above = end, 0
+        while first > start:
+            above = max(above, self._class(segments[first - 1]))
+            while first > start and self._class(segments[first - 1]) <= above:
+                first -= 1
+            if end - first >= (above + 1) * self.fan_out:
+                return slice(first, end)
+        return None
 
     def _run_start(self, segments: Sequence[Segment], end: int) -> int:
         while end > 0 and not self._full(segments[end - 1]):

@@ -19,6 +19,9 @@ SEGMENTS_PER_STEP = 8
 COMMITS_PER_STEP = 10_000
 """At most this many rows of `commits` are examined, and dropped, after one commit."""
 
+LOOK_NANOSECONDS = 10**9
+"""Between two looks at what has expired, as long as nothing has."""
+
 COMMITS_WORTH_A_STEP = 1_000
 """Fewer expired rows of `commits` are left for later."""
 
@@ -33,14 +36,21 @@ class Forgetting:
         self._connection, self._tables, self._retention = connection, tables, retention
         meta = read_meta(connection)
         self._changes_from, self._deltas_from = int(meta["changes_from"]), int(meta["deltas_from"])
-        self._first = scalar(connection, "SELECT ifnull(min(seq), 1) FROM commits")
-        self._expired = self._first - 1
+        self._first: int = scalar(connection, "SELECT ifnull(min(seq), 1) FROM commits")
+        self._expired: int = self._first - 1
+        self._looked: int | None = None
+        """When nothing was found to drop; None if there may be more."""
 
     def step(self, now: int, needed_from: int) -> None:
         """Drop some, if there is enough to drop; changes from the commit `needed_from` on are needed."""
         before = horizon(self._retention, now)
-        if before is None:
+        if before is None or (self._looked is not None and 0 <= now - self._looked < LOOK_NANOSECONDS):
             return
+        self._looked = None if self._forget(before, needed_from) else now
+
+    def _forget(self, before: int, needed_from: int) -> bool:
+        """Drop some of what is older; whether there was anything."""
+        expired = self._expired
         self._advance(before)
         changes, deltas = self._tables.changes, self._tables.deltas
         changes_from = max(self._changes_from, changes.reach(min(self._expired, needed_from - 1), SEGMENTS_PER_STEP))
@@ -55,6 +65,8 @@ class Forgetting:
                 write_meta(self._connection, **{name: str(value) for name, value in names.items()})
             self._changes_from, self._deltas_from = changes_from, deltas_from
             self._first = max(self._first, first)
+            return True
+        return self._expired > expired
 
     def _advance(self, before: int) -> None:
         sql = """

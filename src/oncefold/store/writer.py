@@ -145,12 +145,15 @@ class Store:
         with explaining(self.path, "reading the keys"):
             yield from keys
 
-    def commit(self, commit: Commit) -> int:
+    def commit(self, commit: Commit, on_durable: Callable[[int], None] = lambda _: None) -> int:
         """Make one micro-batch durable, whole or not at all; the number of the commit.
 
         One transaction, in this order: the places, nodes, keys, changes, deltas, totals, rejects, conflicts,
         source positions, pages, and last the commit's own row with the counters. When this returns, all of it has
         been synced to the disk. Raises StoreError if not; the last commit is intact then.
+
+        `on_durable` is called with the number as soon as that is so, before the upkeep that follows. If the upkeep
+        fails, StoreError is raised all the same, and the store has to be opened again; the commit is in it.
         """
         connection, paging = self._usable(), self._paging
         if paging is None:
@@ -167,6 +170,7 @@ class Store:
                 self._write_pages(connection, head.seq, commit, made, paging)
                 rows.write_head(connection, head, commit)
             self._head, self._ends = head, ends
+            on_durable(head.seq)
             self._upkeep.step(self._clock(), paging, head.seq + 1)
         self._failed = False
         return head.seq

@@ -1,6 +1,6 @@
 """Known-wrong engines: the search must catch each within the number of seeds stated here, or it proves nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +69,11 @@ def a_commit_is_reported_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> N
     """Each is written when the next arrives, the last one at closing."""
     commit, close = writer.Store.commit, writer.Store.close
 
-    def late(self: Any, content: Commit) -> int:
+    def late(self: Any, content: Commit, on_durable: Callable[[int], None] = lambda _: None) -> int:
         waiting, self.late = getattr(self, "late", None), content
-        return 1 + (self._head.seq if waiting is None else commit(self, waiting))
+        seq: int = 1 + (self._head.seq if waiting is None else commit(self, waiting))
+        on_durable(seq)
+        return seq
 
     def flush(self: Any) -> None:
         waiting, self.late = getattr(self, "late", None), None
@@ -90,22 +92,25 @@ def a_commit_is_reported_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> N
 def an_error_of_the_disk_is_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     commit = writer.Store.commit
 
-    def careless(self: Any, content: Commit) -> int:
+    def careless(self: Any, content: Commit, on_durable: Callable[[int], None] = lambda _: None) -> int:
         try:
-            return commit(self, content)
+            return commit(self, content, on_durable)
         except StoreError:
+            on_durable(self._head.seq + 1)
             return self._head.seq + 1
 
     monkeypatch.setattr(writer.Store, "commit", careless)
 
 
 def merging_takes_two_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
-    def merge(self: segments.SegmentTable, merged: list[Segment]) -> Segment:
+    def merge(
+        self: segments.SegmentTable, merged: list[Segment], batches: Iterable[pa.RecordBatch]
+    ) -> tuple[Segment, pa.RecordBatch]:
         first, last = merged[0].first, merged[-1].last
-        batches = [self._rebased(self.read(segment), segment.first - first) for segment in merged]
-        whole = pa.Table.from_batches(batches, self.schema).combine_chunks().to_batches()[0]
+        moved = [self._rebased(batch, part.first - first) for part, batch in zip(merged, batches, strict=True)]
+        whole = pa.Table.from_batches(moved, self.schema).combine_chunks().to_batches()[0]
         self.delete(first, last)
-        return self.write(first, last, whole, blobs.encode(whole))
+        return self.write(first, last, whole, blobs.encode(whole)), whole
 
     monkeypatch.setattr(segments.SegmentTable, "merge", merge)
 

@@ -14,7 +14,7 @@ import pytest
 
 from oncefold.core.event import Event
 from oncefold.core.fold import Outcome, Stored, fold
-from oncefold.serve.ingest import endpoint, reading
+from oncefold.serve.ingest import reading, small
 from tests.embedded.records import HEADER, NARROW, Record, contents_in_csv, csv_lines, json_lines, table
 from tests.serve.ingest.inside import cut, inside, totals
 from tests.tools import reference
@@ -90,7 +90,7 @@ def test_a_body_means_its_records(memory: Path, content_type: str, encoding: str
     path = memory / "store.db"
 
     async def send(small_bytes: int) -> dict[str, int]:
-        with patch.object(endpoint, "SMALL_BYTES", small_bytes), patch.object(reading, "BLOCK_BYTES", 4_096):
+        with patch.object(small, "SMALL_BYTES", small_bytes), patch.object(reading, "BLOCK_BYTES", 4_096):
             async with inside(path, NARROW) as server:
                 answer = await server.post(chunks, content_type=content_type, content_encoding=encoding)
                 assert answer.status == 200, answer

@@ -15,7 +15,7 @@ import pytest
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.embedded.session import Session
-from oncefold.serve.ingest import endpoint, gate, loop
+from oncefold.serve.ingest import gate, loop, small
 from oncefold.store.writer import Store
 from tests.embedded.records import HEADER, NARROW, Record, csv_lines, json_lines
 from tests.serve.ingest.inside import LIMITS, Answer, Inside, cut, inside
@@ -82,7 +82,7 @@ def test_malformed_as_a_whole(
     memory: Path, content_type: str, encoding: str, body: bytes, words: str, small_bytes: int
 ) -> None:
     path = memory / "store.db"
-    with patch.object(endpoint, "SMALL_BYTES", small_bytes):
+    with patch.object(small, "SMALL_BYTES", small_bytes):
         answer = post(path, cut(body, [1_000]), content_type=content_type, content_encoding=encoding)
     assert answer.status == 400, answer
     assert words in answer.document["detail"]
@@ -98,7 +98,7 @@ def test_what_was_whole_before_the_fault_is_committed(memory: Path) -> None:
 
 def test_a_csv_body_that_breaks_off_counts_no_half_record(memory: Path) -> None:
     async def leave() -> int:
-        with patch.object(endpoint, "SMALL_BYTES", 64):
+        with patch.object(small, "SMALL_BYTES", 64):
             async with inside(memory / "store.db", NARROW) as server:
                 sending = server.begin(content_type="text/csv")
                 sending.send(HEADER.encode() + csv_lines(MANY)[:-10])
@@ -122,7 +122,7 @@ def test_a_long_line_is_rejected_and_the_rest_counts(memory: Path) -> None:
 
 
 def test_a_body_that_grows_too_long(memory: Path) -> None:
-    with patch.object(endpoint, "SMALL_BYTES", 64):
+    with patch.object(small, "SMALL_BYTES", 64):
         answer = post(memory / "store.db", cut(LINES, [300]), limits=replace(LIMITS, max_body=5_000))
     assert answer.status == 413
     assert answer.headers["connection"] == "close"
@@ -132,7 +132,7 @@ def test_a_body_that_grows_too_long(memory: Path) -> None:
 @pytest.mark.parametrize("small_bytes", [64, 2**20])
 def test_a_client_that_stops_sending(memory: Path, small_bytes: int) -> None:
     async def stall() -> Answer | None:
-        with patch.object(endpoint, "SMALL_BYTES", small_bytes):
+        with patch.object(small, "SMALL_BYTES", small_bytes):
             async with inside(memory / "store.db", NARROW, limits=replace(LIMITS, idle_seconds=0.3)) as server:
                 sending = server.begin()
                 sending.send(LINES[:-5])
@@ -148,7 +148,7 @@ def test_a_client_that_stops_sending(memory: Path, small_bytes: int) -> None:
 
 def test_a_stream_is_committed_while_it_arrives(memory: Path) -> None:
     async def trickle() -> None:
-        with patch.object(endpoint, "SMALL_BYTES", 64):
+        with patch.object(small, "SMALL_BYTES", 64):
             async with inside(memory / "store.db", NARROW) as server:
                 sending = server.begin()
                 sending.send(LINES)
@@ -190,7 +190,7 @@ def test_too_many_requests_are_sent_away_for_a_moment(memory: Path) -> None:
 def test_too_many_bytes_are_sent_away_for_a_moment(memory: Path) -> None:
     async def crowd() -> None:
         limits = replace(LIMITS, max_inflight_bytes=gate.STREAM_BYTES)
-        with patch.object(endpoint, "SMALL_BYTES", 64):
+        with patch.object(small, "SMALL_BYTES", 64):
             async with inside(memory / "store.db", NARROW, limits=limits) as server:
                 [sending] = await _held(server, 1)
                 while not server.ingest.waiting_bytes:
@@ -208,10 +208,10 @@ def test_a_failed_commit_is_told_and_the_store_opened_again(memory: Path) -> Non
     path = memory / "store.db"
     real, failing = Store.commit, True
 
-    def commit(store: Store, commit: Any) -> int:
+    def commit(store: Store, commit: Any, on_durable: Any) -> int:
         if failing:
             raise StoreError("the disk is full; make room")
-        return real(store, commit)
+        return real(store, commit, on_durable)
 
     async def serve() -> None:
         nonlocal failing

@@ -37,7 +37,7 @@ def exchange(
 
     async def run() -> list[Answer]:
         answers = [await send(app, *request) for request in requests]
-        app.sum_up()
+        parts.books.sum_up()
         return answers
 
     with logging_to(out, form):
@@ -113,8 +113,8 @@ def test_a_summary_is_of_the_time_since_the_last_one() -> None:
             for _ in range(number + 1):
                 await send(app, "POST", "/events", LOCAL, b"1")
             parts.commits(Committed(1, 5, {Outcome.INSERTED: 10}, 10, 0.01, None))
-            app.sum_up()
-        app.sum_up()
+            parts.books.sum_up()
+        parts.books.sum_up()
 
     with logging_to(out, "json"):
         asyncio.run(run())

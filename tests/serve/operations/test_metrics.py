@@ -62,7 +62,7 @@ def test_every_number_is_that_of_the_traffic(store: Reader) -> None:
         for path in ("/totals/place", "/totals/place/FR", "/no/such", "/elsewhere", "/"):
             await send(app, "GET", path, LOCAL)
         await send(app, "GET", "/status", {"host": "evil.example"})
-        app.sum_up()
+        parts.books.sum_up()
 
     asyncio.run(traffic())
     parts.commits(

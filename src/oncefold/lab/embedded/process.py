@@ -56,12 +56,16 @@ class WatchedStore(Store):
     lived: Lived
     clock: Clock
 
-    def commit(self, commit: Commit) -> int:
+    def commit(self, commit: Commit, on_durable: Callable[[int], None] = lambda _: None) -> int:
         """As the store does."""
         self.lived.tried = self._head.seq + 1
-        seq = super().commit(commit)
-        self.lived.acknowledged = seq
-        self.lived.commits.append(seq)
+
+        def told(seq: int) -> None:
+            self.lived.acknowledged = seq
+            self.lived.commits.append(seq)
+            on_durable(seq)
+
+        seq = super().commit(commit, told)
         self.clock.now += SECOND
         return seq
 

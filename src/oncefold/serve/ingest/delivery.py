@@ -1,7 +1,6 @@
 """The events of one request on their way: counted part by part, settled when the last of them is durable."""
 
-from asyncio import Future
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -16,8 +15,10 @@ TOLD_REJECTS: Final = 100
 class Delivery:
     """One request's events. The ingest thread counts; once it is settled nothing changes any more."""
 
-    settled: "Future[None]"
-    """Done when the answer can be written; belongs to the event loop."""
+    tell: "Callable[[Delivery], None]"
+    """Called once, in the event loop, when the answer can be written."""
+    settled: bool = False
+    """Whether that was told."""
     source: str = ""
     """What its rejects name as their source."""
     begun: bool = False

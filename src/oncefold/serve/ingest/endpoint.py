@@ -1,28 +1,19 @@
 """POST /events: a body in, an answer out when its events are durable. Plain ASGI, since every request passes here."""
 
 import asyncio
-import codecs
 from collections.abc import MutableMapping
-from typing import Any, Final
+from typing import Any
 
-from oncefold.serve.ingest.answer import answer_of, problem_of
+from oncefold.serve.ingest.answer import answer_of, refused
 from oncefold.serve.ingest.delivery import Delivery
-from oncefold.serve.ingest.document import lines_of
-from oncefold.serve.ingest.faults import Crowded, Malformed
 from oncefold.serve.ingest.forms import Form, read_head
 from oncefold.serve.ingest.gate import STREAM_BYTES, Ingest
 from oncefold.serve.ingest.pace import Pace
 from oncefold.serve.ingest.pipe import BodyPipe
-from oncefold.serve.ingest.refusal import CLOSE, RETRY_SOON, Header, Refusal, Refused
-from oncefold.serve.ingest.thinning import is_dense
-from oncefold.serve.operations.problem import Receive, Send
+from oncefold.serve.ingest.refusal import CLOSE, Refusal, Refused
+from oncefold.serve.ingest.small import plain_lines, small_bytes
+from oncefold.serve.operations.problem import Receive, Send, send_answer
 from oncefold.serve.operations.request import request_id_of
-
-SMALL_BYTES: Final = 64 * 2**10
-"""A body up to this size is taken as a whole."""
-
-_JSON: Final = (b"content-type", b"application/json")
-_PROBLEM: Final = (b"content-type", b"application/problem+json")
 
 
 class _Gone(Exception):  # noqa: N818 - what happened to a client
@@ -81,34 +72,36 @@ class EventsEndpoint:
         self._ingest = ingest
         self._loop = asyncio.get_running_loop()
         self._pace = Pace(self._loop, ingest.limits.idle_seconds, ingest.limits.min_bytes_per_second)
-        self._small_bytes = min(SMALL_BYTES, ingest.limits.max_line)
+        self._small_bytes = small_bytes(ingest.limits)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request."""
-        delivery = Delivery(self._loop.create_future())
+        settled: asyncio.Future[None] = self._loop.create_future()
+
+        def tell(_: Delivery) -> None:
+            if not settled.done():
+                settled.set_result(None)
+
+        delivery = Delivery(tell)
+        request_id = request_id_of(scope)
         try:
             head = read_head(scope["headers"], scope["query_string"])
             body = _Body(receive, self._ingest.limits.max_body, self._pace)
             body.require_room(head.length or 0)
             self._ingest.enter()
             try:
-                await self._take(delivery, head.form, body)
+                await self._take(delivery, settled, head.form, body)
             finally:
                 self._ingest.leave()
-        except Refused as refused:
-            refusal = refused.refusal
+        except Refused as verdict:
+            answer = refused(verdict.refusal, request_id, delivery.committed_events if delivery.begun else None)
         except _Gone:
             return
         else:
-            if delivery.fault is None and not delivery.why_not:
-                await _send(send, 200, answer_of(delivery), _JSON)
-                return
-            refusal = _refusal_of(delivery)
-        committed = delivery.committed_events if delivery.begun else None
-        answer = problem_of(refusal, request_id_of(scope), committed)
-        await _send(send, refusal.status, answer, _PROBLEM, *refusal.headers)
+            answer = answer_of(delivery, request_id)
+        await send_answer(send, answer.status, answer.headers, answer.body)
 
-    async def _take(self, delivery: Delivery, form: Form, body: _Body) -> None:
+    async def _take(self, delivery: Delivery, settled: "asyncio.Future[None]", form: Form, body: _Body) -> None:
         """Hand the events over as they come, and wait until the delivery is settled. Raises Refused and _Gone."""
         delivery.source = form.source
         beginning = await body.beginning(self._small_bytes)
@@ -118,27 +111,29 @@ class EventsEndpoint:
         delivery.begun = True
         try:
             if is_stream:
-                await self._pass_on(delivery, form, beginning, body)
+                await self._pass_on(delivery, settled, form, beginning, body)
             else:
                 self._hand_over(delivery, form, beginning)
-            await delivery.settled
+            await settled
         finally:
             self._ingest.let_go(held)
 
     def _hand_over(self, delivery: Delivery, form: Form, body: bytes) -> None:
-        lines: bytes | None = None
-        if form.compression is None and not body.startswith(codecs.BOM_UTF8):
-            if form.kind == "lines":
-                lines = body
-            elif form.kind == "document":
-                lines = lines_of(body)
-        if lines is None or is_dense(lines):
+        lines = plain_lines(form, body)
+        if lines is None:
             self._ingest.read_whole(delivery, form, body)
         else:
             delivery.body = lines
             self._ingest.add(delivery)
 
-    async def _pass_on(self, delivery: Delivery, form: Form, beginning: bytes, body: _Body) -> None:
+    async def _pass_on(
+        self,
+        delivery: Delivery,
+        settled: "asyncio.Future[None]",
+        form: Form,
+        beginning: bytes,
+        body: _Body,
+    ) -> None:
         """Pass the body on until it ends, or nobody reads it any more."""
         pipe = BodyPipe()
         self._ingest.read_stream(delivery, form, pipe)
@@ -149,31 +144,8 @@ class EventsEndpoint:
             pipe.close()
         except (Refused, _Gone):
             pipe.break_off()
-            await delivery.settled
+            await settled
             raise
         finally:
             if not pipe.closed:
                 pipe.break_off()
-
-
-def _refusal_of(delivery: Delivery) -> Refusal:
-    """Why a delivery that was read is not, or not wholly, durable."""
-    fault = delivery.fault
-    if delivery.why_not:
-        detail = f"The events could not be committed: {delivery.why_not}. Send them again; none counts twice."
-        return Refusal(503, "Not committed", detail, (RETRY_SOON, CLOSE))
-    if isinstance(fault, Malformed):
-        words = str(fault)
-        detail = f"{words[0].upper()}{words[1:]}. What was whole before that is committed; none counts twice."
-        return Refusal(400, "Malformed body", detail, (CLOSE,))
-    if isinstance(fault, Crowded):
-        detail = "There was no room for a very long record beside others; send the body again."
-        return Refusal(503, "No room", detail, (RETRY_SOON, CLOSE))
-    assert fault is not None
-    raise fault
-
-
-async def _send(send: Send, status: int, body: bytes, *headers: Header) -> None:
-    length = (b"content-length", b"%d" % len(body))
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
-    await send({"type": "http.response.body", "body": body})

@@ -189,8 +189,9 @@ class Ingest:
 
 def _all_settled(deliveries: list[Delivery]) -> None:
     for delivery in deliveries:
-        if not delivery.settled.done():
-            delivery.settled.set_result(None)
+        if not delivery.settled:
+            delivery.settled = True
+            delivery.tell(delivery)
 
 
 def _set(future: "asyncio.Future[Any]", found: Any, error: BaseException | None) -> None:

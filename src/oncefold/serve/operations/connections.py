@@ -13,6 +13,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from oncefold.serve.operations.express import Lane, WholeRequest
 from oncefold.serve.operations.problem import problem_document
 from oncefold.serve.operations.request import RequestIds
 
@@ -59,6 +60,8 @@ class Connections:
         self._most, self._head_seconds, self.ids = most, head_seconds, ids
         self._open: set[LimitedProtocol] = set()
         self._sweeping = False
+        self.lane: Lane | None = None
+        """The express lane, once there is one."""
         self.refused = Counter[str]()
         """Connections that the server itself ended, by reason."""
 
@@ -113,6 +116,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Whether what comes cannot be parsed any more."""
         self._half_closed = False
         """Whether the client says no more, and still listens."""
+        self._waiting: bytearray | None = None
+        """The body, so far, of a request that goes to the express lane if all of it comes at once; else None."""
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         """Take the connection in, or send it away."""
@@ -138,6 +143,8 @@ class LimitedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._refuse(self._why)
         else:
+            if self._waiting is not None:
+                self._go_on_ordinarily()
             self._head_bytes += len(data) if self._since and not self._in_body else 0
             if self._head_bytes > 2 * MOST_HEAD_BYTES:  # one header that does not end
                 self._refuse(_LARGE)
@@ -188,13 +195,27 @@ class LimitedProtocol(HttpToolsProtocol):
                 raise ValueError(_MALFORMED.title)
             return
         self._since, self._head_bytes, self._in_body = 0.0, 0, True
-        super().on_headers_complete()
+        if self._suits_express:
+            self._waiting = bytearray()
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of a request's body is here."""
+        if self._waiting is not None:
+            self._waiting += body
+        else:
+            super().on_body(body)
 
     def on_message_complete(self) -> None:
         """A request is here as a whole."""
         if self._upgrade:
             return
         self._in_body = False
+        if self._waiting is not None:
+            if self._went_express():
+                return
+            self._go_on_ordinarily()
         if self._is_free:  # it was answered before its body had come: no timer waits for the next one
             self._since = self.loop.time()
         super().on_message_complete()
@@ -233,6 +254,48 @@ class LimitedProtocol(HttpToolsProtocol):
     def _is_free(self) -> bool:
         """Whether no answer is under way."""
         return self.cycle is None or self.cycle.response_complete
+
+    @property
+    def _suits_express(self) -> bool:
+        """Whether the request may go to the express lane: nothing is under way, and nothing is special about it."""
+        lane = self._all.lane
+        return (
+            lane is not None
+            and self._is_free
+            and not self.flow.write_paused
+            and not self.expect_100_continue
+            and lane.suits(self.parser.get_method(), self.url)
+            and self.parser.get_http_version() == "1.1"
+            and self.parser.should_keep_alive()
+        )
+
+    def _went_express(self) -> bool:
+        """Whether the express lane has taken the request that is here."""
+        lane, body = self._all.lane, self._waiting
+        if lane is None or body is None:
+            return False
+        before = self.cycle
+        request = WholeRequest(self.headers, bytes(body), self.client, self._answer, self.on_response_complete)
+        self.cycle = request  # type: ignore[assignment]
+        if lane.take(request):
+            self._waiting = None
+            return True
+        self.cycle = before
+        return False
+
+    def _go_on_ordinarily(self) -> None:
+        """What waited for the express lane is the application's after all."""
+        body, self._waiting = self._waiting, None
+        super().on_headers_complete()
+        if body:
+            super().on_body(bytes(body))
+
+    def _answer(self, answer: bytes, keep_alive: bool) -> None:  # noqa: FBT001 - called once
+        """Write an answer of the express lane."""
+        if not self.transport.is_closing():
+            self.transport.write(answer)
+            if not keep_alive:
+                self.transport.close()
 
     def _refuse(self, why: _Refused) -> None:
         self._all.refused[why.reason] += 1

@@ -1,18 +1,18 @@
 """Around the whole application: the request's id, whether it may pass, and that it is counted and logged."""
 
-import asyncio
-from collections.abc import Callable, MutableMapping
+from collections.abc import MutableMapping
 from typing import Any
 
 from oncefold.serve.operations.access import Access
-from oncefold.serve.operations.access_log import SUMMARY_SECONDS, AccessLog, Answered, Summary, is_quiet
+from oncefold.serve.operations.bookkeeping import Asked, Bookkeeping
 from oncefold.serve.operations.cors import cors_headers, preflight
 from oncefold.serve.operations.judging import Header, Judge
 from oncefold.serve.operations.problem import ASGIApp, Message, Receive, Send, problem_document, send_answer
 from oncefold.serve.operations.request import STATE_NAME, Head, RequestIds
-from oncefold.serve.operations.traffic import CHANGES, LEFT, Traffic
+from oncefold.serve.operations.traffic import CHANGES, LEFT
 
-_ALWAYS: tuple[Header, ...] = ((b"x-content-type-options", b"nosniff"),)
+ALWAYS: tuple[Header, ...] = ((b"x-content-type-options", b"nosniff"),)
+"""Headers that every answer has."""
 _PROBLEM: Header = (b"content-type", b"application/problem+json")
 _BROKEN = "The server made a mistake; its log says more under this request_id. Nothing that was committed is lost."
 
@@ -48,41 +48,29 @@ class _Exchange:
 class Guard:
     """The application as it is reached from outside. Belongs to one event loop."""
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        access: Access,
-        ids: RequestIds,
-        traffic: Traffic,
-        log: AccessLog,
-        summary: Summary,
-        monotonic: Callable[[], float],
-    ) -> None:
-        self._app, self._access, self._ids, self._monotonic = app, access, ids, monotonic
-        self._traffic, self._log, self._summary = traffic, log, summary
+    def __init__(self, app: ASGIApp, access: Access, ids: RequestIds, books: Bookkeeping) -> None:
+        self._app, self._access, self._ids, self._books = app, access, ids, books
         self._judge = Judge(access)
-        self._timer: asyncio.TimerHandle | None = None
-        self._since = 0.0
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         """Serve one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        began = self._monotonic()
+        began = self._books.monotonic()
         head = Head(scope["headers"])
-        request_id = self._ids.of(head.request_id)
-        scope.setdefault("state", {})[STATE_NAME] = request_id
-        own = (b"x-request-id", request_id.encode("ascii"))
-        exchange = _Exchange(receive, send, (own, *_ALWAYS, *cors_headers(head, self._access)))
+        asked = Asked(self._ids.of(head.request_id), scope["method"], scope["path"], scope.get("client"), began)
+        scope.setdefault("state", {})[STATE_NAME] = asked.request_id
+        own = (b"x-request-id", asked.request_id.encode("ascii"))
+        exchange = _Exchange(receive, send, (own, *ALWAYS, *cors_headers(head, self._access)))
         try:
-            await self._serve(scope, head, exchange, request_id)
+            await self._serve(scope, head, exchange, asked.request_id)
         except Exception as error:
-            self._log.broke(request_id, error)
+            self._books.log.broke(asked.request_id, error)
             if not exchange.status:
-                await exchange.send_problem(500, "Internal error", _BROKEN, request_id)
+                await exchange.send_problem(500, "Internal error", _BROKEN, asked.request_id)
         finally:
-            self._ended(scope, exchange, request_id, began)
+            self._books.ended(asked, exchange.status or LEFT, exchange.received, exchange.sent)
 
     async def _serve(self, scope: MutableMapping[str, Any], head: Head, exchange: _Exchange, request_id: str) -> None:
         method, path = scope["method"], scope["path"]
@@ -95,30 +83,10 @@ class Guard:
         elif asked is not None:
             await send_answer(exchange.send, 204, asked)
         elif path == CHANGES:
-            self._traffic.subscribers += 1
+            self._books.traffic.subscribers += 1
             try:
                 await self._app(scope, exchange.receive, exchange.send)
             finally:
-                self._traffic.subscribers -= 1
+                self._books.traffic.subscribers -= 1
         else:
             await self._app(scope, exchange.receive, exchange.send)
-
-    def _ended(self, scope: MutableMapping[str, Any], exchange: _Exchange, request_id: str, began: float) -> None:
-        now = self._monotonic()
-        status, path = exchange.status or LEFT, scope["path"]
-        self._traffic.count(path, status, now - began, exchange.received)
-        method = scope["method"]
-        if not is_quiet(method, path, status):
-            client = scope.get("client")
-            who = client[0] if client else ""
-            self._log.tell(Answered(request_id, method, path, status, now - began, exchange.sent, who))
-        if self._timer is None:
-            self._since = began
-            self._timer = asyncio.get_running_loop().call_later(SUMMARY_SECONDS, self.sum_up)
-
-    def sum_up(self) -> None:
-        """Write what is left to be said of requests that got no line; the server calls this when it ends."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-            self._summary.tell(self._monotonic() - self._since)

@@ -8,6 +8,7 @@ from starlette.routing import BaseRoute
 
 from oncefold.serve.operations.access import Access
 from oncefold.serve.operations.access_log import AccessLog, Summary
+from oncefold.serve.operations.bookkeeping import Bookkeeping
 from oncefold.serve.operations.commits import Commits
 from oncefold.serve.operations.connections import Connections
 from oncefold.serve.operations.guard import Guard
@@ -34,9 +35,12 @@ class Operations:
         """To be told when ingest begins, fails and ends."""
         self.commits = Commits()
         """A listener of commits."""
-        self._access, self._connections = access, connections
-        self._clock, self._monotonic = clock, monotonic
+        self._access, self._connections, self._clock = access, connections, clock
         self._traffic = Traffic()
+        logger = logging.getLogger(LOGGER)
+        log = AccessLog(logger, monotonic)
+        self.books = Bookkeeping(self._traffic, log, Summary(self._traffic, self.commits, log, logger), monotonic)
+        """What is said of requests that have ended; the server calls its `sum_up` when it ends."""
 
     def routes(self, gauges: Gauges) -> list[BaseRoute]:
         """`/healthz`, `/readyz` and `/metrics`."""
@@ -44,8 +48,5 @@ class Operations:
         return routes(self.health, metrics)
 
     def guarded(self, app: ASGIApp) -> Guard:
-        """The whole application with its guard; the server calls `sum_up` of it when it ends."""
-        logger = logging.getLogger(LOGGER)
-        log = AccessLog(logger, self._monotonic)
-        summary = Summary(self._traffic, self.commits, log, logger)
-        return Guard(app, self._access, self._connections.ids, self._traffic, log, summary, self._monotonic)
+        """The whole application with its guard."""
+        return Guard(app, self._access, self._connections.ids, self.books)
