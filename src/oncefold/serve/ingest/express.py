@@ -1,10 +1,12 @@
 """Events on the express lane: short bodies that arrived in one piece, from the connection straight to the ingest."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
 
 from oncefold.serve.ingest.answer import answer_of
 from oncefold.serve.ingest.delivery import Delivery
-from oncefold.serve.ingest.forms import read_head
+from oncefold.serve.ingest.forms import Form, read_head
 from oncefold.serve.ingest.gate import Ingest
 from oncefold.serve.ingest.refusal import Header, Refused
 from oncefold.serve.ingest.small import plain_lines, small_bytes
@@ -18,6 +20,16 @@ from oncefold.serve.operations.scopes import EVENTS
 
 _METHOD = "POST"
 _URL = EVENTS.encode("ascii")
+_REMEMBERED_HEADS = 256
+"""Headers that were found good, as a whole: most clients send the same again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Plain:
+    """What the headers of a good request say."""
+
+    form: Form
+    request_id: bytes
 
 
 class EventsExpress:
@@ -34,6 +46,9 @@ class EventsExpress:
         """`always` gives the headers that the server adds to every answer now, such as its date."""
         self._ids, self._books, self._ingest, self._always = ids, books, ingest, always
         self._judge = Judge(access)
+        self._plain: Callable[[tuple[Header, ...]], _Plain | None] = self._judged
+        if not access.tokens:  # tokens are compared anew each time, in constant time
+            self._plain = lru_cache(_REMEMBERED_HEADS)(self._judged)
         limits = ingest.limits
         self._most = small_bytes(limits) if limits.max_body is None else min(small_bytes(limits), limits.max_body)
 
@@ -43,34 +58,43 @@ class EventsExpress:
 
     def take(self, request: WholeRequest) -> bool:
         """Hand the events over, and answer when they are durable; False if anything is out of the ordinary."""
-        head = Head(request.headers)
         size = len(request.body)
-        if size > self._most or head.origin or self._judge.refusal(_METHOD, EVENTS, head) is not None:
-            return False
-        try:
-            lines = plain_lines(form := read_head(request.headers, b"").form, request.body)
-            if lines is None or not self._entered(size):
-                return False
-        except Refused:
+        plain = self._plain(tuple(request.headers)) if size <= self._most else None
+        lines = None if plain is None else plain_lines(plain.form, request.body)
+        if plain is None or lines is None or not self._entered(size):
             return False
         began = self._books.monotonic()
-        asked = Asked(self._ids.of(head.request_id), _METHOD, EVENTS, request.client, began)
+        asked = Asked(self._ids.of(plain.request_id), _METHOD, EVENTS, request.client, began)
 
         def tell(delivery: Delivery) -> None:
             self._ingest.let_go(size)
             self._ingest.leave()
             self._answer(request, asked, delivery)
 
-        self._ingest.add(Delivery(tell, source=form.source, begun=True, body=lines))
+        self._ingest.add(Delivery(tell, source=plain.form.source, begun=True, body=lines))
         return True
 
+    def _judged(self, headers: tuple[Header, ...]) -> _Plain | None:
+        """What is to be known of a request with these headers; None if the ordinary way has to look at them."""
+        head = Head(headers)
+        if head.origin or self._judge.refusal(_METHOD, EVENTS, head) is not None:
+            return None
+        try:
+            return _Plain(read_head(headers, b"").form, head.request_id)
+        except Refused:
+            return None
+
     def _entered(self, size: int) -> bool:
-        self._ingest.enter()
+        """Whether there was room for a request with so many bytes."""
+        try:
+            self._ingest.enter()
+        except Refused:
+            return False
         try:
             self._ingest.hold(size)
         except Refused:
             self._ingest.leave()
-            raise
+            return False
         return True
 
     def _answer(self, request: WholeRequest, asked: Asked, delivery: Delivery) -> None:

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from oncefold.serve.operations.access_log import SUMMARY_SECONDS, AccessLog, Answered, Summary, is_quiet
 from oncefold.serve.operations.traffic import Traffic
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """A request that has begun."""
 
     request_id: str

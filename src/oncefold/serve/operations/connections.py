@@ -13,7 +13,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from oncefold.serve.operations.express import Lane, WholeRequest
+from oncefold.serve.operations.express import Answers, Lane, WholeRequest
 from oncefold.serve.operations.problem import problem_document
 from oncefold.serve.operations.request import RequestIds
 
@@ -62,6 +62,8 @@ class Connections:
         self._sweeping = False
         self.lane: Lane | None = None
         """The express lane, once there is one."""
+        self.answers = Answers()
+        """Of that lane."""
         self.refused = Counter[str]()
         """Connections that the server itself ended, by reason."""
 
@@ -275,7 +277,8 @@ class LimitedProtocol(HttpToolsProtocol):
         if lane is None or body is None:
             return False
         before = self.cycle
-        request = WholeRequest(self.headers, bytes(body), self.client, self._answer, self.on_response_complete)
+        answers, ended = self._all.answers, self.on_response_complete
+        request = WholeRequest(self.headers, bytes(body), self.client, answers, self._answer, ended)
         self.cycle = request  # type: ignore[assignment]
         if lane.take(request):
             self._waiting = None
