@@ -10,7 +10,7 @@ from oncefold.questions.values import to_datetime
 from oncefold.store.answers import Moment
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.reader import Reader
-from oncefold.store.rows import Head, read_head
+from oncefold.store.rows import Head, node_count, read_head
 
 
 class Snapshot(Reader):
@@ -47,6 +47,10 @@ class Snapshot(Reader):
             return self.head().newest_time
         found: int | None = scalar(self._within, "SELECT newest_time FROM commits WHERE seq = ?", (commit,))
         return found
+
+    def nodes(self) -> int:
+        """How many nodes the store has, of all rollups."""
+        return node_count(self._within)
 
     def size_of(self, table: Literal["rejects", "conflicts"]) -> int:
         """How many rows a list has."""

@@ -100,7 +100,7 @@ async def _run(
     ingest = Ingest(
         loop, Reading(loop.decoder, tuple(fields_of(pipeline)), settings.max_line), _limits(settings), operations.health
     )
-    routes = operations.routes(_gauges(settings, ingest))
+    routes, address = operations.routes(_gauges(settings, ingest)), _address(listener)
     opening = Opening(routes)
     guarded = operations.guarded(opening)
     enders = [operations.health.stopping]
@@ -117,7 +117,8 @@ async def _run(
             connections.lane = EventsExpress(
                 settings.access, ids, operations.books, ingest, lambda: server.server_state.default_headers
             )
-            logger.info("serving %s at http://%s/", settings.store, _address(listener))
+            if not server.should_exit:
+                logger.info("serving %s at http://%s/", settings.store, address)
         except BaseException:
             server.should_exit = True
             raise

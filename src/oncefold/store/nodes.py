@@ -67,9 +67,14 @@ def _no_child(connection: Connection, node: int | None, above: tuple[str, ...], 
 
 
 def below(
-    connection: Connection, pipeline: Pipeline, rollup: int, labels: tuple[str, ...], depth: int | None, as_of: int
+    connection: Connection,
+    pipeline: Pipeline,
+    rollup: int,
+    labels: tuple[str, ...],
+    depth: int | None,
+    past: int | None,
 ) -> list[TotalRow]:
-    """A node and what lies at most `depth` levels below it, as of a commit.
+    """A node and what lies at most `depth` levels below it, as of now or of a past commit.
 
     Nodes without live keys are left out, except the node itself. Raises QuestionError for an unknown node.
     """
@@ -82,7 +87,8 @@ def below(
     rows.sort(key=lambda row: labels_of(row[1]))  # SQLite does not promise to keep the order of a recursion
     ids, paths, depths, names_, counts, *texts = zip(*rows, strict=True)
     count, high, low = _amounts(pipeline, counts, texts)
-    _take_back(connection, np.array(ids), as_of, count, high, low)
+    if past is not None:
+        _take_back(connection, np.array(ids), past, count, high, low)
     sums = zip(*[to_ints(*carried(h, lo)) for h, lo in zip(high, low, strict=True)], strict=True)
     each = zip(paths, depths, names_, count.tolist(), sums if texts else [()] * len(ids), strict=True)
     return [TotalRow(*row) for index, row in enumerate(each) if row[3] or index == 0]

@@ -132,7 +132,8 @@ class Reader:
         index = nodes.rollup_index(self.pipeline, rollup)
         with self.at_one_commit() as connection:
             as_of = moments.resolve(connection, commit, time)
-            found = nodes.below(connection, self.pipeline, index, labels, depth, as_of.seq)
+            past = None if commit is None and time is None else as_of.seq
+            found = nodes.below(connection, self.pipeline, index, labels, depth, past)
         return Totals(as_of, self.pipeline.rollups[index].name, found)
 
     def verify(self) -> Verified:

@@ -229,8 +229,13 @@ def read_ends(connection: Connection) -> Ends:
     return Ends(
         scalar(connection, "SELECT ifnull(max(last_row), -1) + 1 FROM keys"),
         scalar(connection, "SELECT ifnull(max(id), -1) + 1 FROM place"),
-        scalar(connection, "SELECT ifnull(max(id), -1) + 1 FROM node"),
+        node_count(connection),
     )
+
+
+def node_count(connection: Connection) -> int:
+    """How many nodes there are, of all rollups."""
+    return int(scalar(connection, "SELECT ifnull(max(id), -1) + 1 FROM node"))
 
 
 def require_fit(commit: Commit, before: Ends, after: Ends) -> None:

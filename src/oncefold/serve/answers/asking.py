@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-import threading
+import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -40,13 +40,15 @@ class Clock:
 
 
 class Lane:
-    """Threads that ask, each with its own reader. Closing waits for the questions under way."""
+    """Threads that ask, with a reader for each. Closing waits for the questions under way."""
 
     def __init__(self, path: Path, threads: int, name: str) -> None:
-        self._path = path
+        """Raises StoreError if the store cannot be read."""
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"oncefold-{name}")
-        self._own = threading.local()
-        self._opened: list[Reader] = []
+        self._readers = [Reader.open(path) for _ in range(threads)]
+        self._free: queue.SimpleQueue[Reader] = queue.SimpleQueue()
+        for reader in self._readers:
+            self._free.put(reader)
         self._waiting = 0
 
     async def ask(self, question: Question[Answer]) -> Answer:
@@ -62,20 +64,17 @@ class Lane:
             self._waiting -= 1
 
     def _answer(self, question: Question[Answer]) -> Answer:
-        with snapshot_of(self._reader()) as snapshot:
-            return question(Questions(snapshot), snapshot)
-
-    def _reader(self) -> Reader:
-        reader: Reader | None = getattr(self._own, "reader", None)
-        if reader is None:
-            reader = self._own.reader = Reader.open(self._path)
-            self._opened.append(reader)
-        return reader
+        reader = self._free.get()
+        try:
+            with snapshot_of(reader) as snapshot:
+                return question(Questions(snapshot), snapshot)
+        finally:
+            self._free.put(reader)
 
     def close(self) -> None:
         """Let go of the store; questions that still wait are not answered."""
         self._threads.shutdown(cancel_futures=True)
-        for reader in self._opened:
+        for reader in self._readers:
             reader.close()
 
 

@@ -94,7 +94,7 @@ def _fresh(snapshot: Snapshot, commit: int) -> Freshness:
 def _bounded(snapshot: Snapshot, depth: int | None) -> None:
     """Raises IllFormedQuestionError for all of a tree that is too large to be sent at once."""
     if depth is None or depth > 1:
-        nodes = snapshot.status().nodes
+        nodes = snapshot.nodes()
         if nodes > MOST_NODES:
             raise IllFormedQuestionError(
                 f"the store has {nodes:,} nodes, and depth beyond 1 is answered up to {MOST_NODES:,}; "

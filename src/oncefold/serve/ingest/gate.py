@@ -18,6 +18,7 @@ from oncefold.serve.ingest.group import Settle
 from oncefold.serve.ingest.loop import IngestLoop
 from oncefold.serve.ingest.messages import Call, End, Part
 from oncefold.serve.ingest.pipe import BodyPipe
+from oncefold.serve.ingest.priority import give_way, processors_to_compute
 from oncefold.serve.ingest.reading import BLOCK_BYTES, Hold, Reading, read_body
 from oncefold.serve.ingest.refusal import RETRY_SOON, Refusal, Refused
 from oncefold.serve.operations.health import Health
@@ -69,8 +70,9 @@ class Ingest:
         """Requests that were let in and are not answered."""
         self._budget = Budget(limits.max_inflight_bytes)
         self._room = threading.Semaphore(_DECODED_BLOCKS)
-        self._streams = ThreadPoolExecutor(_MOST_STREAMS, "oncefold-stream")
-        self._wholes = ThreadPoolExecutor(1, "oncefold-bodies")
+        self._decoding = threading.Semaphore(processors_to_compute())
+        self._streams = ThreadPoolExecutor(_MOST_STREAMS, "oncefold-stream", give_way)
+        self._wholes = ThreadPoolExecutor(1, "oncefold-bodies", give_way)
         self.add = loop.arrivals.add
         """Take a delivery whose body is whole, small, and JSON Lines."""
 
@@ -180,7 +182,8 @@ class Ingest:
 
     def _decoded(self, block: TextBlock | TableBlock) -> Decoded:
         try:
-            batch, oversize = self._reading.decoder.decode(block)
+            with self._decoding:
+                batch, oversize = self._reading.decoder.decode(block)
         except BaseException:
             self._room.release()
             raise

@@ -1,0 +1,214 @@
+"""The express lane answers as the ordinary way does, whatever comes and however it is cut.
+
+A request in one piece goes the express way; the same bytes without their last one, and then that, go the ordinary one.
+"""
+
+import json
+import re
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from oncefold.core.errors import QuestionError
+from oncefold.store.reader import Reader
+from tests.serve.running import Running
+from tests.tools.waiting import until
+
+EVENT = (
+    b'{"TradeID":"%s","Value":1.25,"Version":1,"Timestamp":1616413258,'
+    b'"Hierarchy":{"RiskType":"Delta","Region":"AMER","TradeDesk":"FXSpot"}}\n'
+)
+CHANGING = re.compile(rb"date: [^\r]*\r\n|x-request-id: [^\r]*\r\n|\"request_id\":\"[^\"]*\"|\"commit\":[0-9]+")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with Running(tmp_path_factory.mktemp("express"), "--max-body", "4KiB") as running:
+        yield running
+
+
+def connected(server: Running) -> socket.socket:
+    connection = socket.create_connection(("127.0.0.1", server.port), timeout=60)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def request(body: bytes, *headers: bytes, path: bytes = b"/events", host: bytes = b"localhost") -> bytes:
+    lines = [b"POST %b HTTP/1.1" % path, b"Host: %b" % host, b"Content-Length: %d" % len(body), *headers]
+    return b"\r\n".join([*lines, b"", body])
+
+
+def one_answer(connection: socket.socket) -> bytes:
+    """The next answer with a length, as it came."""
+    found = b""
+    while b"\r\n\r\n" not in found:
+        found += connection.recv(1)
+    length = re.search(rb"content-length: ([0-9]+)", found)
+    assert length is not None, found
+    wanted = len(found) + int(length[1])
+    while len(found) < wanted:
+        found += connection.recv(wanted - len(found))
+    return found
+
+
+def constant(answer: bytes) -> tuple[list[bytes], Any]:
+    """What two answers to the same must share: all but dates, ids, commits and the order of headers."""
+    head, _, body = CHANGING.sub(b"", answer).partition(b"\r\n\r\n")
+    return sorted(head.split(b"\r\n")), body
+
+
+def asked(server: Running, whole: bytes, *, express: bool) -> bytes:
+    with connected(server) as connection:
+        if express:
+            connection.sendall(whole)
+        else:
+            connection.sendall(whole[:-1])
+            server.get("/healthz")  # the event loop has had its turn, and has seen the first piece
+            with suppress(OSError):  # it may have been refused by its head
+                connection.sendall(whole[-1:])
+        return one_answer(connection)
+
+
+REQUESTS = {
+    "lines": request(EVENT % b"a" + EVENT % b"b"),
+    "typed": request(EVENT % b"c", b"Content-Type: application/x-ndjson; charset=utf-8"),
+    "document": request(b"[" + (EVENT % b"d").strip() + b"]", b"Content-Type: application/json"),
+    "not terminated": request((EVENT % b"e").strip()),
+    "empty": request(b""),
+    "rejects": request(b"{}\nnot json\n" + EVENT % b"f"),
+    "id of its own": request(EVENT % b"g", b"X-Request-Id: mine"),
+    "chunked": b"POST /events HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    b"%x\r\n%b\r\n0\r\n\r\n" % (len(EVENT % b"h"), EVENT % b"h"),
+    "close": request(EVENT % b"i", b"Connection: close"),
+    "csv": request(b"TradeID,Version\nj,1\n", b"Content-Type: text/csv"),
+    "bad csv": request(b"x\n1\n", b"Content-Type: text/csv"),
+    "bad document": request(b"[", b"Content-Type: application/json"),
+    "unknown type": request(EVENT % b"k", b"Content-Type: image/png"),
+    "unknown encoding": request(EVENT % b"l", b"Content-Encoding: br"),
+    "query": request(EVENT % b"m", path=b"/events?source=desk"),
+    "bad query": request(EVENT % b"n", path=b"/events?sauce=desk"),
+    "too large": request(EVENT % b"o" * 40),
+    "foreign page": request(EVENT % b"p", b"Origin: https://evil.example"),
+    "foreign host": request(EVENT % b"q", host=b"evil.example"),
+    "two hosts": request(EVENT % b"r", b"Host: localhost"),
+}
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_both_ways_answer_alike(server: Running, name: str) -> None:
+    whole = REQUESTS[name]
+    asked(server, whole, express=True)  # from now on its events are duplicates
+    answers = [asked(server, whole, express=express) for express in (True, False, True)]
+    assert len({str(constant(answer)) for answer in answers}) == 1, answers
+    assert (b"x-request-id: mine\r\n" in answers[0]) == (name == "id of its own")
+
+
+def test_whole_requests_cut_anywhere_are_answered_once_and_in_order(server: Running) -> None:
+    names = ["lines", "rejects", "document", "unknown type", "id of its own", "query", "empty"]
+    stream = b"".join(REQUESTS[name] for name in names)
+    expected = [constant(asked(server, REQUESTS[name], express=True)) for name in names]
+    for step in (1, 7, 64, 333, len(stream)):
+        with connected(server) as connection:
+            for start in range(0, len(stream), step):
+                connection.sendall(stream[start : start + step])
+            assert [constant(one_answer(connection)) for _ in names] == expected, step
+
+
+def test_an_answer_is_durable_when_it_is_given(server: Running) -> None:
+    answer = asked(server, request(EVENT % b"durable"), express=True)
+    document = json.loads(answer.partition(b"\r\n\r\n")[2])
+    assert document["counts"] == {"inserted": 1}
+    with Reader.open(server.store) as reader:
+        assert reader.history("durable").arrivals
+        assert reader.status().last.seq >= document["commit"]
+
+
+def test_clients_that_leave_take_no_place(server: Running) -> None:
+    for number in range(50):
+        with connected(server) as connection:
+            connection.sendall(request(EVENT % b"left %d" % number))
+    gauges = ("oncefold_waiting_requests 0.0", "oncefold_waiting_bytes 0.0")
+    until(lambda: all(gauge in server.get("/metrics").body.decode() for gauge in gauges), "all are gone")
+    with Reader.open(server.store) as reader:
+        until(lambda: all(_has(reader, f"left {number}") for number in range(50)), "what they sent counts")
+
+
+def _has(reader: Reader, key: str) -> bool:
+    try:
+        return bool(reader.history(key).arrivals)
+    except QuestionError:  # not there yet
+        return False
+
+
+def test_requests_are_counted(server: Running) -> None:
+    def counted() -> float:
+        found = re.search(
+            r'oncefold_http_requests_total\{route="/events",status="200"\} ([0-9.]+)',
+            server.get("/metrics").body.decode(),
+        )
+        return float(found[1]) if found else 0.0
+
+    before = counted()
+    for express in (True, False, True):
+        asked(server, request(EVENT % b"counted"), express=express)
+    assert counted() == before + 3
+
+
+def test_tokens_are_needed_on_both_ways(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text("ingest ingest-token-0123456789\nread read-token-0123456789ab\nadmin admin-token-0123456789\n")
+    tokens.chmod(0o600)
+    with Running(tmp_path, "--token-file", tokens, token="admin-token-0123456789") as server:
+        for express in (True, False):
+            statuses = [
+                asked(server, request(EVENT % b"a", *headers), express=express).split(b" ")[1]
+                for headers in (
+                    [b"Authorization: Bearer ingest-token-0123456789"],
+                    [],
+                    [b"Authorization: Bearer read-token-0123456789ab"],
+                    [b"Authorization: Bearer wrong-token-0123456789"],
+                )
+            ]
+            assert statuses == [b"200", b"401", b"403", b"401"]
+
+
+def test_a_server_that_ends_answers_what_it_has_taken(tmp_path: Path) -> None:
+    acknowledged: list[bytes] = []
+    with Running(tmp_path) as server:
+        ended = threading.Event()
+
+        def send(name: int) -> None:
+            with connected(server) as connection:
+                for number in range(100_000):
+                    key = b"%d-%d" % (name, number)
+                    try:
+                        connection.sendall(request(EVENT % key))
+                        answer = one_answer(connection)
+                    except (OSError, AssertionError):
+                        break
+                    if not answer.startswith(b"HTTP/1.1 200"):
+                        assert answer.startswith(b"HTTP/1.1 503"), answer
+                        break
+                    acknowledged.append(key)
+                    if b"connection: close" in answer:
+                        assert connection.recv(1) == b""
+                        break
+                ended.set()
+
+        threads = [threading.Thread(target=send, args=(name,)) for name in range(8)]
+        for thread in threads:
+            thread.start()
+        until(lambda: len(acknowledged) > 200, "some are acknowledged")
+        server.tell(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        assert server.command.wait() == 0
+    with Reader.open(tmp_path / "store.db") as reader:
+        assert reader.status().live >= len(acknowledged)
+        assert all(_has(reader, key.decode()) for key in acknowledged)
