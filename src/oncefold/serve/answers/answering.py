@@ -20,6 +20,9 @@ from oncefold.serve.answers.problems import Problem, Receive, Send, problem_of, 
 PIECE_BYTES = 65_536
 """An answer goes out in pieces of this size, so that a slow reader holds no more than one beside the answer itself."""
 
+MOST_AHEAD = 16
+"""Questions of a route that are asked ahead after a commit."""
+
 _VERSION = 1
 """Of the documents' shape; it is in the entity tags."""
 
@@ -45,6 +48,12 @@ class Endpoint:
     def __init__(self, route: Route, asking: Asking, cache: Cache) -> None:
         self._route, self._asking, self._cache = route, asking, cache
         self._under_way: dict[Hashable, asyncio.Task[Answered]] = {}
+        self._recent: dict[Hashable, _Request] = {}
+        """Quick questions about now that came since the last commit."""
+        self._ahead: set[asyncio.Task[Answered]] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        if route.inquiry.kept and route.inquiry.lane == "quick":
+            asking.on_commit(self._committed)
 
     async def __call__(self, scope: Any, _receive: Receive, send: Send) -> None:
         """Answer, if need be with a problem."""
@@ -97,14 +106,37 @@ class Endpoint:
         if not self._route.inquiry.kept:
             return await self._ask(request)
         kept = self._cache.get(request.question, least)
-        if kept is not None:
-            return kept
         if request.values.get("as_of") is not None:
-            return await self._asked_once(request)
-        while True:  # one that was asked before the newest commit may be too old
+            return kept or await self._asked_once(request)
+        if len(self._recent) < MOST_AHEAD:
+            self._loop = asyncio.get_running_loop()
+            self._recent[request.question] = request
+        return kept or await self._asked_since(request, least)
+
+    async def _asked_since(self, request: _Request, least: int) -> Answered:
+        """The answer as of this commit or a later one."""
+        while True:  # one that was asked before that commit may be too old
             answer = await self._asked_once(request)
             if answer.fresh.commit >= least:
                 return answer
+
+    def _committed(self) -> None:
+        """Called in the thread of the ingest."""
+        if self._loop is not None and self._recent:
+            self._loop.call_soon_threadsafe(self._ask_ahead)
+
+    def _ask_ahead(self) -> None:
+        """Ask again what was asked since the last commit: most who ask once ask again, and find the answer there."""
+        recent, self._recent = self._recent, {}
+        for request in recent.values():
+            task = asyncio.ensure_future(self._asked_since(request, self._asking.newest.commit))
+            self._ahead.add(task)
+            task.add_done_callback(self._was_asked)
+
+    def _was_asked(self, task: asyncio.Task[Answered]) -> None:
+        self._ahead.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asks next meets it, and is told
 
     async def _asked_once(self, request: _Request) -> Answered:
         """Ask, or wait for the answer to the same question that is under way."""
