@@ -131,3 +131,8 @@ def test_rejects_beyond_one_and_only_their_beginning(tmp_path: Path) -> None:
         found = ask.rejects(after=1, most_bytes=5)
         assert [(row.id, row.raw, row.size) for row in found] == [(2, b"two", 3), (3, b'{"x":', 59)]
         assert found.total == 3
+        newest = ask.rejects(2, most_bytes=3, newest_first=True)
+        assert [(row.id, row.raw) for row in newest] == [(3, b'{"x'), (2, b"two")]
+        assert [row.id for row in ask.rejects(after=2, newest_first=True)] == [1]
+        assert [row.id for row in ask.rejects(newest_first=True)] == [3, 2, 1]
+        assert newest.total == 3

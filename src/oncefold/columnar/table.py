@@ -201,7 +201,7 @@ def plain_value(column: pa.Array, row: int) -> Any:
     if not column[row].is_valid:
         return None
     if not pa.types.is_temporal(column.type):
-        return column[row].as_py()
+        return _untimed(column, row)
     try:
         if pa.types.is_timestamp(column.type):
             return format_timestamp(column[row].value * typed.UNIT_NANOS[column.type.unit])
@@ -209,3 +209,12 @@ def plain_value(column: pa.Array, row: int) -> Any:
     except (ValueError, OverflowError):
         # Beyond what a calendar can write; no text that could be taken for a time.
         return f"{column.type} {column[row].value}"
+
+
+def _untimed(column: pa.Array, row: int) -> Any:
+    """A value that is no time; for one that Python cannot hold, an object, which no field takes for a value."""
+    try:
+        return column[row].as_py()
+    except (ValueError, ArithmeticError, LookupError):
+        # A decimal of a scale beyond Python's, a struct with two fields of one name, a time within a list.
+        return {"unreadable": str(column.type)}

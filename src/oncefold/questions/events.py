@@ -152,7 +152,7 @@ class RejectedEvent:
 
 @dataclass(frozen=True)
 class Rejects(RowsOfCommit[RejectedEvent]):
-    """Events on the reject list, in order of their ids."""
+    """Events on the reject list, in order of their ids, rising or falling."""
 
     total: int
     """Events on the list in all."""

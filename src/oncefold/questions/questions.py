@@ -134,14 +134,17 @@ class Questions:
             found = snapshot.history(key_text(self.pipeline, key), every=every)
             return making.history(self._reading, snapshot.last(), found)
 
-    def rejects(self, limit: int | None = None, *, after: int = 0, most_bytes: int = WHOLE_RAW) -> Rejects:
-        """Events that could not be read, in order of their ids, at most `limit`, from beyond the id `after`.
+    def rejects(
+        self, limit: int | None = None, *, after: int = 0, most_bytes: int = WHOLE_RAW, newest_first: bool = False
+    ) -> Rejects:
+        """Events that could not be read, by rising ids or `newest_first` by falling ones, at most `limit`.
 
-        Of each event the first `most_bytes`.
+        They follow the id `after` in that order; 0 is the beginning. Of each event the first `most_bytes`.
         """
         making.checked(limit, "limit")
         with snapshot_of(self.reader) as snapshot:
-            found = snapshot.rejects(limit=limit, after=after, most_bytes=most_bytes)
+            listed = snapshot.newest_rejects if newest_first else snapshot.rejects
+            found = listed(limit=limit, after=after, most_bytes=most_bytes)
             total = snapshot.size_of("rejects")
             return Rejects(commit=snapshot.last(), rows=tuple(map(making.rejected, found)), total=total)
 

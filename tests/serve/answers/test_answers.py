@@ -236,6 +236,66 @@ def test_rejects_by_page_and_cut(tmp_path: Path) -> None:
         assert server.ask("/rejects/redrive", method="POST").json()["counts"] == {"rejected": 2}
 
 
+def listed_rejects(server: Server, order: str, limit: int, after: int = 0) -> list[int]:
+    """The ids of a page."""
+    found = server.ask(f"/rejects?order={order}&limit={limit}&after={after}").json()
+    assert found["total"] == 12
+    return [row["id"] for row in found["rows"]]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 5, 12, 13])
+def test_rejects_in_either_order_page_by_page(tmp_path: Path, limit: int) -> None:
+    with serving(tmp_path / "s.db", SHOP, b"no\n" * 14) as server:
+        for id_ in (3, 14):  # gaps, and the newest gone
+            assert server.ask(f"/rejects/{id_}", method="DELETE").status == 200
+        ids = [id_ for id_ in range(1, 14) if id_ != 3]
+        for order, expected in (("oldest", ids), ("newest", ids[::-1])):
+            found: list[int] = []
+            while page := listed_rejects(server, order, limit, found[-1] if found else 0):
+                assert len(page) <= limit
+                found += page
+            assert found == expected
+
+
+def test_rejects_from_any_id_both_ways(tmp_path: Path) -> None:
+    with serving(tmp_path / "s.db", SHOP, b"no\n" * 12) as server:
+        assert listed_rejects(server, "newest", 3, after=7) == [6, 5, 4]
+        assert listed_rejects(server, "oldest", 3, after=7) == [8, 9, 10]
+        assert listed_rejects(server, "newest", 3, after=1) == []
+        assert listed_rejects(server, "newest", 2, after=10**18 - 1) == [12, 11]
+        assert listed_rejects(server, "newest", 0) == []
+        assert server.ask("/rejects").body == server.ask("/rejects?order=oldest").body
+
+
+def test_the_newest_rejects_while_more_come(tmp_path: Path) -> None:
+    with serving(tmp_path / "s.db", SHOP, b"no\n" * 4) as server:
+        first = server.ask("/rejects?order=newest&limit=2")
+        server.ingest(b"late\n")
+        second = server.ask("/rejects?order=newest&limit=2&after=3")
+        newest = server.ask("/rejects?order=newest&limit=2", {"If-None-Match": first.headers["etag"]})
+        assert [[row["id"] for row in page.json()["rows"]] for page in (first, second, newest)] == [
+            [4, 3],
+            [2, 1],
+            [5, 4],
+        ]
+        assert newest.json()["rows"][0]["raw"] == "late"
+
+
+def test_the_newest_rejects_as_rows(tmp_path: Path) -> None:
+    with serving(tmp_path / "s.db", SHOP, b"one\ntwo\n") as server:
+        table = pa.ipc.open_stream(server.ask("/rejects?order=newest&form=arrow").body).read_all()
+        assert table.column("raw").to_pylist() == [b"two", b"one"]
+        lines_of_text = server.ask("/rejects?order=newest&form=csv").body.decode().splitlines()
+        assert [line.split(",")[0] for line in lines_of_text] == ["id", "2", "1"]
+
+
+@pytest.mark.parametrize("query", ["order=new", "order=", "order=NEWEST", "order=newest&order=oldest", "order=desc"])
+def test_no_other_order_of_rejects(shop: Server, query: str) -> None:
+    answer = shop.ask(f"/rejects?{query}")
+    assert (answer.status, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert "order" in answer.json()["detail"]
+
+
 def test_status_names_what_there_is(shop: Server) -> None:
     shop.waiting_requests = 7
     document = shop.ask("/status").json()

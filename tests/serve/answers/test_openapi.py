@@ -81,3 +81,13 @@ def test_every_route_is_described(shop: Server) -> None:
     names = [one["operationId"] for one in operations]
     assert len(set(names)) == len(names)
     assert all(one["summary"] for one in operations)
+
+
+def test_the_order_of_rejects_is_described(shop: Server) -> None:
+    described = shop.ask("/openapi.json").json()["paths"]["/rejects"]["get"]
+    parameters = {parameter["name"]: parameter for parameter in described["parameters"]}
+    assert parameters["order"]["schema"] == {"type": "string", "enum": ["oldest", "newest"]}
+    assert "oldest, by rising ids, if not given" in parameters["order"]["description"]
+    assert not parameters["order"].get("required", False)
+    assert "order=newest" in parameters["after"]["description"]
+    assert "order=newest" in described["description"]

@@ -117,6 +117,20 @@ def test_rejects_appear_with_their_reason(server, visit):
     expect(visit.page.locator(".list-view pre").last).to_contain_text('"value": 1.505')
 
 
+def test_the_newest_rejects_come_first_though_older_ones_are_gone(server, visit):
+    post(server, *[b'{"id": "old-%d"\n' % number for number in range(8)])
+    for id_ in (2, 7, 8):
+        assert server.ask("DELETE", f"/rejects/{id_}").status == 200
+    post(server, b'{"id": "newest"\n')
+    visit.open()
+    visit.is_live()
+    visit.page.get_by_role("link", name="All 6 rejected events").click()
+    shown = visit.page.locator(".list-view pre")
+    expect(shown).to_have_text(
+        [f'{{"id": "{name}"' for name in ("newest", "old-5", "old-4", "old-3", "old-2", "old-0")]
+    )
+
+
 def test_the_past_stands_still(server, visit):
     post(server, event("a", 1, "1.00"))
     post(server, event("a", 2, "2.00"), event("b", 1, "5.00", "PV/FX/EMEA"))

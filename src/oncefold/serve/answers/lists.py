@@ -11,14 +11,27 @@ from oncefold.serve.answers.declared import Described, Found, Inquiry, Route, Va
 from oncefold.serve.answers.formats import ROWS
 from oncefold.serve.answers.fresh import freshness_of
 from oncefold.serve.answers.nodes import FORM, without_commit
-from oncefold.serve.answers.parameters import Parameter, number
+from oncefold.serve.answers.parameters import Parameter, choice, number
 
 MOST_LISTED = 1_000
 RAW_BYTES = 16_384
 """Bytes of a rejected event that are sent; `size` says how long it is."""
 
 _LIMIT = Parameter("limit", *number(0, MOST_LISTED), "at most so many", default=50, example=50)
-_AFTER = Parameter("after", *number(0, 10**18 - 1), "only those with a greater id", default=0, example=0)
+_ORDER = Parameter(
+    "order",
+    *choice("oldest", "newest"),
+    "which come first: the oldest, by rising ids, if not given",
+    default="oldest",
+    example="newest",
+)
+_AFTER = Parameter(
+    "after",
+    *number(0, 10**18 - 1),
+    "only those that follow this id in the order: greater ids, or smaller ones with order=newest; 0 is the beginning",
+    default=0,
+    example=0,
+)
 _UTF8_TAIL = 3
 """Bytes of a character that a cut can leave at an end."""
 
@@ -26,13 +39,14 @@ _UTF8_TAIL = 3
 def routes(pipeline: Pipeline) -> list[Route]:
     """The two routes."""
     return [
-        Route("/rejects", Inquiry(_rejects, ROWS), _rejects_described(), (), (_LIMIT, _AFTER, FORM)),
+        Route("/rejects", Inquiry(_rejects, ROWS), _rejects_described(), (), (_LIMIT, _AFTER, _ORDER, FORM)),
         Route("/conflicts", Inquiry(_conflicts, ROWS), _conflicts_described(pipeline), (), (_LIMIT, FORM)),
     ]
 
 
 def _rejects(ask: Questions, snapshot: Snapshot, values: Values) -> Found:
-    found = ask.rejects(values["limit"], after=values["after"], most_bytes=RAW_BYTES)
+    newest_first = values["order"] == "newest"
+    found = ask.rejects(values["limit"], after=values["after"], most_bytes=RAW_BYTES, newest_first=newest_first)
 
     def document() -> dict[str, Any]:
         listed = without_commit(documents.listed(found))
@@ -71,7 +85,8 @@ def _rejects_described() -> Described:
     }
     return Described(
         summary="Events that could not be read",
-        description=f"In order of their ids. Of each event the first {RAW_BYTES:,} bytes are shown, as text in `raw`, "
+        description="In order of their ids, which rise, or fall with `order=newest`; the last id of a page is the "
+        f"`after` of the next. Of each event the first {RAW_BYTES:,} bytes are shown, as text in `raw`, "
         "or in `raw_base64` if they are not UTF-8; `size` is that of all of it.",
         answer=schemas.object_of(
             {**schemas.FRESH, "total": schemas.COUNT, "rows": schemas.array_of(schemas.object_of(row))}

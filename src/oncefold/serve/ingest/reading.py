@@ -1,5 +1,6 @@
 """A body, as it comes through its pipe, to decoded blocks: decompressed, cut into records, never held whole."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -126,10 +127,11 @@ def _tables(reading: Reading, form: Form, pipe: BodyPipe, hold: Hold) -> Iterato
     first = 0
     try:
         with pa.ipc.open_stream(pa.PythonFile(ArrowFrames(raw, hold), mode="r")) as reader:
-            _require_any(reading.fields, reader.schema)
+            _require_names(reader.schema)
+            columns = _wanted(reading.fields, reader.schema)
             for batch in reader:
                 batch.validate(full=True)  # offsets from outside may point anywhere
-                for part in sliced(batch):
+                for part in sliced(batch.select(columns)):
                     yield TableBlock(form.source, part, first, _NOWHERE, 0)
                     first += part.num_rows
         if raw.readinto(memoryview(bytearray(1))):
@@ -141,8 +143,26 @@ def _tables(reading: Reading, form: Form, pipe: BodyPipe, hold: Hold) -> Iterato
         raise Malformed(f"the body is cut short: {fault}")
 
 
-def _require_any(fields: Sequence[FieldPath], schema: pa.Schema) -> None:
+def _require_names(schema: pa.Schema) -> None:
+    """Raises Malformed for a field, however deep within another, whose name is not UTF-8; pyarrow takes any bytes."""
+    waiting = list(schema)
+    try:
+        while waiting:
+            field = waiting.pop()
+            field.name  # noqa: B018 - decoded here
+            waiting += [field.type.field(index) for index in range(field.type.num_fields)]
+    except UnicodeDecodeError:
+        raise Malformed("a field of the Arrow stream has a name that is not UTF-8") from None
+
+
+def _wanted(fields: Sequence[FieldPath], schema: pa.Schema) -> list[int]:
+    """The columns that are read; others may hold what they like. Raises Malformed for none, and for one named twice."""
     names = {name for field in fields for name in (field.column, field.segments[0])}
-    if not names.intersection(schema.names):
-        wanted, found = (", ".join(some[:5]) for some in ([field.column for field in fields], schema.names))
-        raise Malformed(f"the table has none of the fields the pipeline reads ({wanted}), but {found}")
+    found = [index for index, name in enumerate(schema.names) if name in names]
+    if not found:
+        wanted, there = (", ".join(some[:5]) for some in ([field.column for field in fields], schema.names))
+        raise Malformed(f"the table has none of the fields the pipeline reads ({wanted}), but {there}")
+    twice = [name for name, count in Counter(schema.names[index] for index in found).items() if count > 1]
+    if twice:
+        raise Malformed(f"the table names {twice[0]!r} twice")
+    return found

@@ -1,6 +1,6 @@
 """Record batches cut into what is decoded at once, by rows and by what their rows take once they are written out.
 
-A dictionary holds a text once for all rows, and so does the data behind views; decoded, each row has its own.
+A dictionary holds a text once for all rows, and so do runs and the data behind views; decoded, each row has its own.
 """
 
 from collections.abc import Iterator
@@ -60,6 +60,21 @@ def _of_column(column: Any) -> Iterator[Int64s]:
         yield _of_dictionary(column)
     elif pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         yield _view_lengths(column)
+    elif pa.types.is_run_end_encoded(kind):
+        yield _of_runs(column)
+    elif kind.num_fields and _may_share(kind):
+        yield np.full(len(column), column.get_total_buffer_size(), np.int64)
+
+
+def _may_share(kind: pa.DataType) -> bool:
+    """Whether many values of this type may be the same bytes: then each is taken to be all of them."""
+    if pa.types.is_union(kind) or pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        return True
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return True
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        return True
+    return any(_may_share(kind.field(index).type) for index in range(kind.num_fields))
 
 
 def _of_dictionary(column: Any) -> Int64s:
@@ -72,13 +87,21 @@ def _of_dictionary(column: Any) -> Int64s:
     return widths
 
 
+def _of_runs(column: Any) -> Int64s:
+    rows = np.arange(column.offset, column.offset + len(column))
+    runs = np.searchsorted(column.run_ends.to_numpy(), rows, side="right")
+    widths: Int64s = _lengths(column.values)[runs]
+    return widths
+
+
 def _lengths(values: Any) -> Int64s:
     kind = values.type
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         return _view_lengths(values)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_binary(kind):
         return np.asarray(pc.fill_null(pc.binary_length(values), 0).to_numpy(zero_copy_only=False), np.int64)
-    return np.full(len(values), values.get_total_buffer_size() if pa.types.is_nested(kind) else 0, np.int64)
+    all_of_it = pa.types.is_nested(kind) or _may_share(kind)
+    return np.full(len(values), values.get_total_buffer_size() if all_of_it else 0, np.int64)
 
 
 def _is_binary(kind: pa.DataType) -> bool:

@@ -84,7 +84,7 @@ export class Activity {
 
   async loadRejects() {
     try {
-      const found = await this.app.api.rejects(NEWEST, this.rejectedEver);
+      const found = await this.app.api.rejects(NEWEST);
       const text = JSON.stringify(found.rows);
       if (text !== this.rejectsText) this.rejects.replaceChildren(...found.rows.map((row) => reject(row)));
       this.rejectsText = text;
@@ -92,10 +92,6 @@ export class Activity {
     } catch {
       // The connection's state says what is wrong, and the next reject asks again.
     }
-  }
-
-  get rejectedEver() {
-    return this.last.counts.rejected ?? 0;
   }
 
   tick() {

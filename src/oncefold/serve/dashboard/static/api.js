@@ -4,7 +4,6 @@ import { segments } from "./nodepath.js";
 import { learnClock } from "./times.js";
 
 const TOKEN = "oncefold-token";
-const MOST_LISTED = 1000;
 const TAKEN = new Set(["commit", "commit_time", "time", "rollup", "path", "depth", "label", "count", "children", "key", "live", "version", "leaf", "outcome"]);
 
 // The sum of a measure in a row. A measure that is called like another member has its own after `sum_`.
@@ -41,12 +40,8 @@ export class Api {
 
   search = (q, limit, signal) => this.json("search", { q, limit }, signal);
 
-  // The newest first. They are listed by rising ids, which never exceed the number of events `ever` rejected.
-  async rejects(limit, ever) {
-    let found = await this.json("rejects", { limit, after: Math.max(0, ever - limit) });
-    if (found.rows.length < Math.min(limit, found.total)) found = await this.json("rejects", { limit: MOST_LISTED });
-    return { ...found, rows: found.rows.slice(-limit).reverse() };
-  }
+  // The newest first, as conflicts are too.
+  rejects = (limit) => this.json("rejects", { limit, order: "newest" });
 
   conflicts = (limit) => this.json("conflicts", { limit });
 

@@ -70,7 +70,7 @@ export class RejectsView extends ListView {
   lead = "Events that could not be read: why, and where they stand in their source. Everything else went on.";
   none = "No event was rejected.";
 
-  ask = () => this.app.api.rejects(this.limit, this.app.activity.rejectedEver);
+  ask = () => this.app.api.rejects(this.limit);
 
   concerns = () => true;
 
