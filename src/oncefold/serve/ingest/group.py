@@ -29,6 +29,7 @@ from oncefold.serve.ingest.arrivals import Arrivals
 from oncefold.serve.ingest.committed import Committed
 from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.joining import Joined
+from oncefold.serve.ingest.priority import give_way
 
 LINGER_SECONDS: Final = 0.02
 """A request waits at most so long for others before its commit begins."""
@@ -67,10 +68,14 @@ class GroupCommit:
         self._since: float | None = None
         """When the oldest folded event that is in no commit was folded."""
         self._under_way = False
+        self._in_bulk = False
+        """Whether more than small bodies came; those alone are answered sooner if nothing gives way."""
         self._ended_at = 0.0
 
     def add(self, delivery: Delivery | None, part: Decoded) -> None:
-        """Fold a part of a delivery, or of a source."""
+        """Fold a part of a delivery, or of a source; from the first on, folding and committing give way."""
+        self._in_bulk = True
+        give_way()
         counts = fold(self._engine, part)
         self._since = self._monotonic() if self._since is None else self._since
         if delivery is not None:
@@ -156,6 +161,8 @@ class GroupCommit:
 
     def _ended(self, durable: Durable | None) -> None:
         """Called in the committing thread; `_begin` waits for it before it changes what is used here."""
+        if self._in_bulk:
+            give_way()
         if durable is not None:
             for delivery, events in self._carried.items():
                 delivery.commit, delivery.committed_events = durable.seq, events

@@ -22,7 +22,6 @@ from oncefold.serve.ingest.committed import Committed, Listener
 from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.group import GroupCommit, Settle
 from oncefold.serve.ingest.messages import FULL, WAKE, Call, End, Full, Message, Part, Stop
-from oncefold.serve.ingest.priority import give_way
 from oncefold.serve.operations.health import Health
 
 PAUSES: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
@@ -92,7 +91,6 @@ class IngestLoop:
             raise
 
     def _run(self) -> None:
-        give_way()
         while True:
             self._outside.health.ready()
             group = self._group()
