@@ -91,14 +91,17 @@ class Segments:
             if batch.nbytes <= KEPT_BYTES:
                 self._kept[first] = blobs.copied(batch)
 
-    def merge(self) -> None:
-        """Do the merges that are due, each in a transaction of its own."""
-        while (due := self._tiers.due(self.list)) is not None:
-            parts = self.list[due]
-            merged, whole = self.table.merge(parts, map(self._taken, parts))
-            self.list[due] = [merged]
-            if whole.nbytes <= KEPT_BYTES:
-                self._kept[merged.first] = whole
+    def merge(self) -> bool:
+        """Do a merge that is due, in a transaction of its own; whether there was one."""
+        due = self._tiers.due(self.list)
+        if due is None:
+            return False
+        parts = self.list[due]
+        merged, whole = self.table.merge(parts, map(self._taken, parts))
+        self.list[due] = [merged]
+        if whole.nbytes <= KEPT_BYTES:
+            self._kept[merged.first] = whole
+        return True
 
     def _taken(self, segment: Segment) -> pa.RecordBatch:
         """The rows of a segment, which are kept no longer."""

@@ -97,8 +97,10 @@ class Upkeep:
         self._tables, self._forgetting, self._guard = tables, forgetting, guard
 
     def step(self, now: int, paging: Paging, following: int) -> None:
-        """After a commit; `following` is the number of the next."""
-        for segments in self._tables.all():
-            segments.merge()
+        """After a commit; `following` is the number of the next.
+
+        One merge at most: those of several tables are due at once, and the next commit waits for them.
+        """
+        any(segments.merge() for segments in self._tables.all())
         self._forgetting.step(now, paging.needed_from(following))
         self._guard.step()
