@@ -143,8 +143,7 @@ class Questions:
         """
         making.checked(limit, "limit")
         with snapshot_of(self.reader) as snapshot:
-            listed = snapshot.newest_rejects if newest_first else snapshot.rejects
-            found = listed(limit=limit, after=after, most_bytes=most_bytes)
+            found = snapshot.rejects(limit=limit, after=after, most_bytes=most_bytes, newest_first=newest_first)
             total = snapshot.size_of("rejects")
             return Rejects(commit=snapshot.last(), rows=tuple(map(making.rejected, found)), total=total)
 

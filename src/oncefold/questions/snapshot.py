@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, Literal
+from typing import Literal
 
 from oncefold.core.timestamps import format_timestamp
 from oncefold.questions.answers import Commit
 from oncefold.questions.values import to_datetime
-from oncefold.store.answers import ListedReject, Moment
+from oncefold.store.answers import Moment
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.reader import Reader
 from oncefold.store.rows import Head, node_count, read_head
-
-_BEYOND_IDS: Final = 2**63 - 1
-"""No id of a reject is so great."""
 
 
 class Snapshot(Reader):
@@ -58,14 +55,6 @@ class Snapshot(Reader):
     def size_of(self, table: Literal["rejects", "conflicts"]) -> int:
         """How many rows a list has."""
         return int(scalar(self._within, f"SELECT count(*) FROM {table}"))  # noqa: S608 - names only
-
-    def newest_rejects(self, *, limit: int | None, after: int, most_bytes: int) -> list[ListedReject]:
-        """The reject list from its end, from beyond the id `after` downwards; 0 is the end."""
-        sql = "SELECT id FROM rejects WHERE id < ? ORDER BY id DESC LIMIT ?"
-        found = self._within.execute(sql, (after or _BEYOND_IDS, -1 if limit is None else limit)).fetchall()
-        if not found:
-            return []
-        return self.rejects(limit=len(found), after=found[-1][0] - 1, most_bytes=most_bytes)[::-1]
 
     def close(self) -> None:
         """Without effect: the connection is another's."""

@@ -32,6 +32,9 @@ from oncefold.store.segments import changes_table
 from oncefold.store.status import read_status
 from oncefold.store.verify import differences
 
+_BEYOND_IDS = 2**63 - 1
+"""No id of a reject is so great."""
+
 WHOLE_RAW = 2**31 - 1
 """More bytes than any blob of SQLite has."""
 
@@ -174,13 +177,20 @@ class Reader:
             row = keyquestions.find_row(connection, key)
             return history.of_row(connection, key, row, self.pipeline, every=every)
 
-    def rejects(self, *, limit: int | None = None, after: int = 0, most_bytes: int = WHOLE_RAW) -> list[ListedReject]:
-        """The reject list in order of ids, from beyond the id `after`; of each event the first so many bytes."""
-        sql = """
+    def rejects(
+        self, *, limit: int | None = None, after: int = 0, most_bytes: int = WHOLE_RAW, newest_first: bool = False
+    ) -> list[ListedReject]:
+        """The reject list by rising ids or falling ones, from beyond the id `after` in that order; 0 is its beginning.
+
+        Of each event the first so many bytes.
+        """
+        beyond, order, start = ("<", "DESC", after or _BEYOND_IDS) if newest_first else (">", "ASC", after)
+        sql = f"""
             SELECT r.id, r."commit", ifnull(c.at, 0), source, position, reason, substr(raw, 1, ?), format, context, size
-            FROM rejects AS r LEFT JOIN commits AS c ON c.seq = r."commit" WHERE r.id > ? ORDER BY r.id LIMIT ?"""
+            FROM rejects AS r LEFT JOIN commits AS c ON c.seq = r."commit"
+            WHERE r.id {beyond} ? ORDER BY r.id {order} LIMIT ?"""  # noqa: S608 - one of two signs and words
         with self.at_one_commit() as connection:
-            found = connection.execute(sql, (most_bytes, after, -1 if limit is None else limit)).fetchall()
+            found = connection.execute(sql, (most_bytes, start, -1 if limit is None else limit)).fetchall()
         return [ListedReject(id_, Moment(seq, at), Reject(*rest)) for id_, seq, at, *rest in found]
 
     def conflicts(self, *, limit: int | None = None) -> list[ListedConflict]:

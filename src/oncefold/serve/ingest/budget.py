@@ -10,7 +10,6 @@ class Budget:
         self._total = total
         self._taken = 0
         self._changed = threading.Condition()
-        self._waiting = 0
 
     @property
     def taken(self) -> int:
@@ -25,18 +24,13 @@ class Budget:
     def take_within(self, count: int, seconds: float) -> bool:
         """The same, after waiting at most so long."""
         with self._changed:
-            self._waiting += 1
-            try:
-                return self._changed.wait_for(lambda: self._take(count), seconds)
-            finally:
-                self._waiting -= 1
+            return self._changed.wait_for(lambda: self._take(count), seconds)
 
     def give(self, count: int) -> None:
         """Give so many bytes back."""
         with self._changed:
             self._taken -= count
-            if self._waiting:
-                self._changed.notify_all()
+            self._changed.notify_all()
 
     def _take(self, count: int) -> bool:
         if self._taken and self._taken + count > self._total:
