@@ -24,6 +24,7 @@ EVENT = (
     b'{"TradeID":"%s","Value":1.25,"Version":1,"Timestamp":1616413258,'
     b'"Hierarchy":{"RiskType":"Delta","Region":"AMER","TradeDesk":"FXSpot"}}\n'
 )
+LENGTH = re.compile(rb"content-length: ([0-9]+)\r\n")
 CHANGING = re.compile(rb"date: [^\r]*\r\n|x-request-id: [^\r]*\r\n|\"request_id\":\"[^\"]*\"|\"commit\":[0-9]+")
 
 
@@ -44,22 +45,33 @@ def request(body: bytes, *headers: bytes, path: bytes = b"/events", host: bytes 
     return b"\r\n".join([*lines, b"", body])
 
 
+def some(connection: socket.socket, most: int) -> bytes:
+    """Bytes that came. Raises ConnectionError when the server has ended the connection."""
+    if not (found := connection.recv(most)):
+        raise ConnectionError("the connection has ended")
+    return found
+
+
 def one_answer(connection: socket.socket) -> bytes:
     """The next answer with a length, as it came."""
     found = b""
     while b"\r\n\r\n" not in found:
-        found += connection.recv(1)
+        found += some(connection, 1)
     length = re.search(rb"content-length: ([0-9]+)", found)
     assert length is not None, found
     wanted = len(found) + int(length[1])
     while len(found) < wanted:
-        found += connection.recv(wanted - len(found))
+        found += some(connection, wanted - len(found))
     return found
 
 
 def constant(answer: bytes) -> tuple[list[bytes], Any]:
-    """What two answers to the same must share: all but dates, ids, commits and the order of headers."""
-    head, _, body = CHANGING.sub(b"", answer).partition(b"\r\n\r\n")
+    """What two answers to the same must share: all but dates, ids, commits and the order of headers.
+
+    Ids and commits grow, and lengths with them; each length is right for its own answer.
+    """
+    assert [int(length) for length in LENGTH.findall(answer)] == [len(answer.partition(b"\r\n\r\n")[2])]
+    head, _, body = LENGTH.sub(b"", CHANGING.sub(b"", answer)).partition(b"\r\n\r\n")
     return sorted(head.split(b"\r\n")), body
 
 
