@@ -12,7 +12,7 @@ from unittest.mock import patch
 import pytest
 
 from oncefold.serve.ingest import small
-from oncefold.serve.ingest.pace import Pace
+from oncefold.serve.ingest.pace import Pace, Patience
 from tests.embedded.records import NARROW, Record, json_lines
 from tests.serve.ingest.inside import LIMITS, Answer, Inside, Sending, inside
 from tests.serve.running import Running
@@ -132,6 +132,8 @@ def test_one_that_trickles_holds_no_other_up(memory: Path) -> None:
 
 # the waits themselves
 
+PATIENCE = Patience(30.0, 100)
+
 
 async def _never() -> None:
     await asyncio.Event().wait()
@@ -139,7 +141,7 @@ async def _never() -> None:
 
 def test_a_wait_within_the_limit_tells_how_long_it_was() -> None:
     async def run() -> None:
-        pace = Pace(asyncio.get_running_loop(), 30.0, 100)
+        pace = Pace(asyncio.get_running_loop(), PATIENCE)
         found, seconds = await pace.wait(asyncio.sleep(29.0, "found"))
         assert (found, round(seconds, 6)) == ("found", 29.0)
 
@@ -149,7 +151,7 @@ def test_a_wait_within_the_limit_tells_how_long_it_was() -> None:
 def test_every_wait_has_a_limit_of_its_own() -> None:
     async def run() -> None:
         loop = asyncio.get_running_loop()
-        pace = Pace(loop, 30.0, 100)
+        pace = Pace(loop, PATIENCE)
 
         async def waits(delay: float) -> float:
             await asyncio.sleep(delay)
@@ -165,7 +167,7 @@ def test_every_wait_has_a_limit_of_its_own() -> None:
 
 def test_a_task_that_another_cancels_is_not_late() -> None:
     async def run() -> None:
-        pace = Pace(asyncio.get_running_loop(), 30.0, 100)
+        pace = Pace(asyncio.get_running_loop(), PATIENCE)
         task = asyncio.create_task(pace.wait(_never()))
         await asyncio.sleep(1.0)
         task.cancel()
@@ -176,15 +178,11 @@ def test_a_task_that_another_cancels_is_not_late() -> None:
 
 
 def test_how_many_bytes_are_too_few() -> None:
-    async def run() -> None:
-        pace = Pace(asyncio.get_running_loop(), 30.0, 100)
-        assert not pace.is_slow(0, 30.0)
-        assert pace.is_slow(0, 30.1)
-        assert not pace.is_slow(1_000, 40.0)
-        assert pace.is_slow(999, 40.0)
-        assert not Pace(asyncio.get_running_loop(), 30.0, 0).is_slow(0, 1e9)
-
-    jumping(run)
+    assert not PATIENCE.is_slow(0, 30.0)
+    assert PATIENCE.is_slow(0, 30.1)
+    assert not PATIENCE.is_slow(1_000, 40.0)
+    assert PATIENCE.is_slow(999, 40.0)
+    assert not Patience(30.0, 0).is_slow(0, 1e9)
 
 
 # by a real server

@@ -7,7 +7,7 @@ from typing import Any, Final
 from oncefold.core.fold import Outcome
 from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.faults import Crowded, Malformed
-from oncefold.serve.ingest.refusal import CLOSE, RETRY_SOON, Header, Refusal
+from oncefold.serve.ingest.refusal import CLOSE, RETRY_SOON, Header, Refusal, Refused
 from oncefold.store.commit import Reject
 
 RAW_CHARACTERS: Final = 200
@@ -71,6 +71,8 @@ def _refusal_of(delivery: Delivery) -> Refusal:
     if isinstance(fault, Crowded):
         detail = "There was no room for a very long record beside others; send the body again."
         return Refusal(503, "No room", detail, (RETRY_SOON, CLOSE))
+    if isinstance(fault, Refused):
+        return fault.refusal
     assert fault is not None
     raise fault
 

@@ -6,12 +6,14 @@ from typing import Any
 
 from oncefold.serve.ingest.answer import answer_of, refused
 from oncefold.serve.ingest.delivery import Delivery
-from oncefold.serve.ingest.forms import Form, read_head
+from oncefold.serve.ingest.forms import Form, Head, read_head
 from oncefold.serve.ingest.gate import STREAM_BYTES, Ingest
-from oncefold.serve.ingest.pace import Pace
+from oncefold.serve.ingest.pace import Pace, Patience
 from oncefold.serve.ingest.pipe import BodyPipe
 from oncefold.serve.ingest.refusal import CLOSE, Refusal, Refused
 from oncefold.serve.ingest.small import plain_lines, small_bytes
+from oncefold.serve.ingest.socket_pipe import SocketPipe
+from oncefold.serve.operations.handover import Handover, handover_of
 from oncefold.serve.operations.problem import Receive, Send, send_answer
 from oncefold.serve.operations.request import request_id_of
 
@@ -23,8 +25,8 @@ class _Gone(Exception):  # noqa: N818 - what happened to a client
 class _Body:
     """A request's body as it arrives, within the limits of a server."""
 
-    def __init__(self, receive: Receive, most: int | None, pace: Pace) -> None:
-        self._receive, self._most, self._pace = receive, most, pace
+    def __init__(self, receive: Receive, most: int | None, patience: Patience, pace: Pace) -> None:
+        self._receive, self._most, self._patience, self._pace = receive, most, patience, pace
         self._total = 0
         self._waited = 0.0
         """Seconds in which the server waited for the client, and not the other way round."""
@@ -42,8 +44,7 @@ class _Body:
         try:
             message, seconds = await self._pace.wait(self._receive())
         except TimeoutError:
-            detail = f"Nothing of the body has come for {self._pace.idle_seconds:g} seconds; send it again."
-            raise Refused(Refusal(408, "Body not sent", detail, (CLOSE,))) from None
+            raise Refused(self._patience.idle) from None
         if message["type"] == "http.disconnect":
             raise _Gone
         self.more = message.get("more_body", False)
@@ -51,9 +52,8 @@ class _Body:
         self._total += len(data)
         self._waited += seconds
         self.require_room(self._total)
-        if self.more and self._pace.is_slow(self._total, self._waited):
-            detail = f"Less than {self._pace.least_bytes:,} bytes of the body come in a second; send it again."
-            raise Refused(Refusal(408, "Body too slow", detail, (CLOSE,)))
+        if self.more and self._patience.is_slow(self._total, self._waited):
+            raise Refused(self._patience.slow)
         return data
 
     async def beginning(self, size: int) -> bytes:
@@ -71,7 +71,8 @@ class EventsEndpoint:
         """To be made in that loop."""
         self._ingest = ingest
         self._loop = asyncio.get_running_loop()
-        self._pace = Pace(self._loop, ingest.limits.idle_seconds, ingest.limits.min_bytes_per_second)
+        self._patience = Patience(ingest.limits.idle_seconds, ingest.limits.min_bytes_per_second)
+        self._pace = Pace(self._loop, self._patience)
         self._small_bytes = small_bytes(ingest.limits)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -86,11 +87,11 @@ class EventsEndpoint:
         request_id = request_id_of(scope)
         try:
             head = read_head(scope["headers"], scope["query_string"])
-            body = _Body(receive, self._ingest.limits.max_body, self._pace)
+            body = _Body(receive, self._ingest.limits.max_body, self._patience, self._pace)
             body.require_room(head.length or 0)
             self._ingest.enter()
             try:
-                await self._take(delivery, settled, head.form, body)
+                await self._take(delivery, settled, head, body, handover_of(scope))
             finally:
                 self._ingest.leave()
         except Refused as verdict:
@@ -101,8 +102,16 @@ class EventsEndpoint:
             answer = answer_of(delivery, request_id)
         await send_answer(send, answer.status, answer.headers, answer.body)
 
-    async def _take(self, delivery: Delivery, settled: "asyncio.Future[None]", form: Form, body: _Body) -> None:
+    async def _take(
+        self,
+        delivery: Delivery,
+        settled: "asyncio.Future[None]",
+        head: Head,
+        body: _Body,
+        handover: Handover | None,
+    ) -> None:
         """Hand the events over as they come, and wait until the delivery is settled. Raises Refused and _Gone."""
+        form = head.form
         delivery.source = form.source
         beginning = await body.beginning(self._small_bytes)
         is_stream = len(beginning) > self._small_bytes
@@ -110,13 +119,36 @@ class EventsEndpoint:
         self._ingest.hold(held)
         delivery.begun = True
         try:
-            if is_stream:
-                await self._pass_on(delivery, settled, form, beginning, body)
-            else:
+            if not is_stream:
                 self._hand_over(delivery, form, beginning)
+            elif handover is not None and head.length is not None and (connection := handover.take()) is not None:
+                rest = head.length - len(beginning)
+                pipe = SocketPipe(beginning, connection, rest, self._patience)
+                await self._leave(delivery, settled, form, pipe, handover)
+            else:
+                await self._pass_on(delivery, settled, form, beginning, body)
             await settled
         finally:
             self._ingest.let_go(held)
+
+    async def _leave(
+        self,
+        delivery: Delivery,
+        settled: "asyncio.Future[None]",
+        form: Form,
+        pipe: SocketPipe,
+        handover: Handover,
+    ) -> None:
+        """Leave the rest of a body to the thread that reads it."""
+        self._ingest.read_stream(delivery, form, pipe)
+        try:
+            await settled
+        finally:
+            if not settled.done():
+                pipe.break_off()
+            handover.give_back(pipe.received, whole=pipe.whole)
+        if pipe.gone:
+            raise _Gone
 
     def _hand_over(self, delivery: Delivery, form: Form, body: bytes) -> None:
         lines = plain_lines(form, body)

@@ -17,7 +17,7 @@ from oncefold.serve.ingest.forms import Form
 from oncefold.serve.ingest.group import Settle
 from oncefold.serve.ingest.loop import IngestLoop
 from oncefold.serve.ingest.messages import Call, End, Part
-from oncefold.serve.ingest.pipe import BodyPipe
+from oncefold.serve.ingest.pipe import BodyPipe, Pipe
 from oncefold.serve.ingest.priority import give_way, processors_to_compute
 from oncefold.serve.ingest.reading import BLOCK_BYTES, Hold, Reading, read_body
 from oncefold.serve.ingest.refusal import RETRY_SOON, Refusal, Refused
@@ -111,7 +111,7 @@ class Ingest:
         """Read a body that is here as a whole."""
         self._wholes.submit(self._read, delivery, form, BodyPipe.whole(body), lambda _: None)
 
-    def read_stream(self, delivery: Delivery, form: Form, pipe: BodyPipe) -> None:
+    def read_stream(self, delivery: Delivery, form: Form, pipe: Pipe) -> None:
         """Read a body as it comes; STREAM_BYTES are held for it."""
         self._streams.submit(self._read_stream, delivery, form, pipe)
 
@@ -143,7 +143,7 @@ class Ingest:
         self._loop.post(Call(work, done))
         return await future
 
-    def _read_stream(self, delivery: Delivery, form: Form, pipe: BodyPipe) -> None:
+    def _read_stream(self, delivery: Delivery, form: Form, pipe: Pipe) -> None:
         extra = 0
 
         def hold(count: int) -> None:
@@ -160,7 +160,7 @@ class Ingest:
         finally:
             self._budget.give(extra)
 
-    def _read(self, delivery: Delivery, form: Form, pipe: BodyPipe, hold: Hold) -> None:
+    def _read(self, delivery: Delivery, form: Form, pipe: Pipe, hold: Hold) -> None:
         try:
             for block in read_body(self._reading, form, pipe, hold):
                 if delivery.why_not:
@@ -172,7 +172,7 @@ class Ingest:
         except Exception as error:  # whoever waits for the answer turns it into one
             delivery.fault = error
         finally:
-            pipe.break_off()
+            pipe.let_go()
             self._loop.post(End(delivery))
 
     def _wait_for_room(self) -> None:

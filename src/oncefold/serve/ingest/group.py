@@ -74,8 +74,9 @@ class GroupCommit:
 
     def add(self, delivery: Delivery | None, part: Decoded) -> None:
         """Fold a part of a delivery, or of a source; from the first on, folding and committing give way."""
-        self._in_bulk = True
-        give_way()
+        if not self._in_bulk:
+            self._in_bulk = True
+            give_way()
         counts = fold(self._engine, part)
         self._since = self._monotonic() if self._since is None else self._since
         if delivery is not None:

@@ -5,7 +5,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Self
+from math import inf
+from typing import Final, Protocol, Self
 
 from oncefold.serve.ingest.faults import BrokenOff
 
@@ -16,18 +17,72 @@ STALE_SECONDS: Final = 0.1
 """Records that arrived wait no longer than this for others to share their block."""
 
 
+class Pipe(Protocol):
+    """A body as one thread reads it."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether all of the body was fetched."""
+        ...
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether some bytes were fetched so long ago that they are to be handed on."""
+        ...
+
+    def handed_on(self) -> None:
+        """All that was fetched is handed on: from now on nothing is stale."""
+        ...
+
+    def readinto(self, view: memoryview) -> int:
+        """Put bytes at the front of `view`, waiting for some until others are stale; 0 if none came, or at the end.
+
+        Raises BrokenOff when no more comes, and Refused when it comes too slowly.
+        """
+        ...
+
+    def let_go(self) -> None:
+        """It is not read any more."""
+        ...
+
+
+class Staleness:
+    """Since when something waits to be handed on."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._due_at: float | None = None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it has waited long enough."""
+        return self._due_at is not None and self._monotonic() >= self._due_at
+
+    def seconds(self, now: float) -> float:
+        """How long from now it may still wait; without end if nothing waits."""
+        return inf if self._due_at is None else max(0.0, self._due_at - now)
+
+    def fetched(self) -> None:
+        """Something more waits."""
+        if self._due_at is None:
+            self._due_at = self._monotonic() + STALE_SECONDS
+
+    def handed_on(self) -> None:
+        """Nothing waits."""
+        self._due_at = None
+
+
 class BodyPipe:
     """Fed by the event loop, read by one thread; holds PIPE_BYTES and one chunk at most."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
-        self._monotonic = monotonic
-        self._chunks: deque[bytes] = deque()
+        self._monotonic, self._stale = monotonic, Staleness(monotonic)
+        self._chunks: deque[bytes | memoryview] = deque()
         self._held = 0
         self._changed = threading.Condition()
         self._room: asyncio.Future[None] | None = None
         self._closed = False
         self._broken = False
-        self._stale_at: float | None = None
 
     @classmethod
     def whole(cls, body: bytes) -> Self:
@@ -83,43 +138,39 @@ class BodyPipe:
     @property
     def is_stale(self) -> bool:
         """Whether some bytes were fetched so long ago that they are to be handed on."""
-        return self._stale_at is not None and self._monotonic() >= self._stale_at
+        return self._stale.is_due
 
     def handed_on(self) -> None:
         """All that was fetched is handed on: from now on nothing is stale."""
-        self._stale_at = None
+        self._stale.handed_on()
 
-    def fetch(self, size: int) -> bytes:
-        """Bytes, waiting for some until others are stale; b"" if none came until then, or at the end.
-
-        Raises BrokenOff.
-        """
+    def readinto(self, view: memoryview) -> int:
+        """See Pipe."""
         with self._changed:
             while not self._chunks and not self._closed and not self._broken and not self.is_stale:
-                self._changed.wait(None if self._stale_at is None else max(0.0, self._stale_at - self._monotonic()))
+                seconds = self._stale.seconds(self._monotonic())
+                self._changed.wait(None if seconds == inf else seconds)
             if self._broken:
                 raise BrokenOff
-            return self._taken(size)
+            return self._taken(view)
 
-    def fetch_surely(self, size: int) -> bytes:
-        """Bytes, however long they take; b"" at the end alone. Raises BrokenOff."""
-        while not (data := self.fetch(size)) and not self.ended:
-            self._stale_at = None
-        return data
+    def let_go(self) -> None:
+        """See Pipe."""
+        self.break_off()
 
-    def _taken(self, size: int) -> bytes:
+    def _taken(self, view: memoryview) -> int:
         if not self._chunks:
-            return b""
-        chunk = self._chunks.popleft()
-        if len(chunk) > size:
-            self._chunks.appendleft(chunk[size:])
-            chunk = chunk[:size]
-        self._held -= len(chunk)
-        if self._stale_at is None:
-            self._stale_at = self._monotonic() + STALE_SECONDS
+            return 0
+        chunk = memoryview(self._chunks.popleft())
+        count = min(len(chunk), len(view))
+        view[:count] = chunk[:count]
+        if count < len(chunk):
+            self._chunks.appendleft(chunk[count:])
+        self._held -= count
+        self._stale.fetched()
         if self._held <= PIPE_BYTES // 2:
             self._make_room()
-        return chunk
+        return count
 
     def _make_room(self) -> None:
         room, self._room = self._room, None

@@ -14,12 +14,12 @@ from oncefold.serve.ingest.arrow_frames import ArrowFrames
 from oncefold.serve.ingest.document import Document
 from oncefold.serve.ingest.faults import Malformed
 from oncefold.serve.ingest.forms import Form
-from oncefold.serve.ingest.pipe import BodyPipe
+from oncefold.serve.ingest.pipe import Pipe
 from oncefold.serve.ingest.slicing import sliced
 from oncefold.serve.ingest.thinning import thinned
 from oncefold.sources.blocks import TableBlock, TextBlock
 from oncefold.sources.formats import Format, ReadOptions
-from oncefold.sources.rawstream import Damaged, Fetch, Gzip, PlainFetched, RawStream, Zstd
+from oncefold.sources.rawstream import Damaged, Gzip, RawStream, Zstd
 from oncefold.sources.textstream import TextStream
 from oncefold.store.commit import SourcePosition
 
@@ -29,6 +29,7 @@ BLOCK_BYTES: Final = 2**20
 Hold = Callable[[int], None]
 """Told how many bytes a record takes that is not whole yet."""
 
+_Readinto = Callable[[memoryview], int]
 _GZIP_READ: Final = 64 * 2**10
 _NOWHERE: Final = SourcePosition("", "")
 
@@ -48,7 +49,7 @@ class Reading:
 
 
 def read_body(
-    reading: Reading, form: Form, pipe: BodyPipe, hold: Hold = lambda _: None
+    reading: Reading, form: Form, pipe: Pipe, hold: Hold = lambda _: None
 ) -> Iterator[TextBlock | TableBlock]:
     """The records of a body, block by block as it comes.
 
@@ -61,13 +62,39 @@ def read_body(
     return (part for block in _text(reading, form, pipe, hold) for part in thinned(block))
 
 
-def _raw(form: Form, fetch: Fetch) -> RawStream:
+class _Plain:
+    """A body that is not compressed, as a RawStream."""
+
+    def __init__(self, readinto: _Readinto) -> None:
+        self.readinto = readinto
+        self.stored = 0
+
+    def fault(self) -> str | None:
+        return None
+
+
+def _raw(form: Form, readinto: _Readinto) -> RawStream:
+    def fetch(size: int) -> bytes:
+        space = memoryview(bytearray(size))
+        return bytes(space[: readinto(space)])
+
     if form.compression == "gzip":
         return Gzip(lambda size: fetch(min(size, _GZIP_READ)))
-    return Zstd(fetch) if form.compression == "zstd" else PlainFetched(fetch)
+    return Zstd(fetch) if form.compression == "zstd" else _Plain(readinto)
 
 
-def _text(reading: Reading, form: Form, pipe: BodyPipe, hold: Hold) -> Iterator[TextBlock]:
+def _surely(pipe: Pipe) -> _Readinto:
+    """Gives 0 at the end alone, however long bytes take."""
+
+    def readinto(view: memoryview) -> int:
+        while not (count := pipe.readinto(view)) and not pipe.ended:
+            pipe.handed_on()
+        return count
+
+    return readinto
+
+
+def _text(reading: Reading, form: Form, pipe: Pipe, hold: Hold) -> Iterator[TextBlock]:
     layout = Format("csv", form.delimiter) if form.kind == "csv" else Format("json")
     stream = TextStream(form.source, layout, reading.options(), _Nowhere())
     end = 0
@@ -85,9 +112,9 @@ def _text(reading: Reading, form: Form, pipe: BodyPipe, hold: Hold) -> Iterator[
         raise Malformed(f"the body is not CSV: {str(error).removeprefix(f'{form.source}: ')}") from None
 
 
-def _fed(stream: TextStream, form: Form, pipe: BodyPipe) -> Iterator[str]:
+def _fed(stream: TextStream, form: Form, pipe: Pipe) -> Iterator[str]:
     """Feed the stream; yields whenever its records are to be handed on, at last with what is wrong, if anything is."""
-    raw = _raw(form, pipe.fetch_surely if form.compression == "zstd" else pipe.fetch)
+    raw = _raw(form, _surely(pipe) if form.compression == "zstd" else pipe.readinto)
     document = Document() if form.kind == "document" else None
     while True:
         space = stream.space()
@@ -122,8 +149,8 @@ class _Nowhere:
         return 0
 
 
-def _tables(reading: Reading, form: Form, pipe: BodyPipe, hold: Hold) -> Iterator[TableBlock]:
-    raw = _raw(form, pipe.fetch_surely)
+def _tables(reading: Reading, form: Form, pipe: Pipe, hold: Hold) -> Iterator[TableBlock]:
+    raw = _raw(form, _surely(pipe))
     first = 0
     try:
         with pa.ipc.open_stream(pa.PythonFile(ArrowFrames(raw, hold), mode="r")) as reader:

@@ -4,6 +4,7 @@ uvicorn has none of these limits with httptools. Who opens connections and says 
 file and some memory each, and is let go of after a while; see `oncefold.serve.ingest` for bodies.
 """
 
+import socket
 from asyncio import AbstractEventLoop, Transport
 from collections import Counter
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from oncefold.serve.operations.express import Answers, Lane, WholeRequest
+from oncefold.serve.operations.handover import EXTENSION, Handover
 from oncefold.serve.operations.problem import problem_document
 from oncefold.serve.operations.request import RequestIds
 
@@ -200,7 +202,7 @@ class LimitedProtocol(HttpToolsProtocol):
         if self._suits_express:
             self._waiting = bytearray()
         else:
-            super().on_headers_complete()
+            self._begin_ordinarily()
 
     def on_body(self, body: bytes) -> None:
         """A piece of a request's body is here."""
@@ -289,9 +291,33 @@ class LimitedProtocol(HttpToolsProtocol):
     def _go_on_ordinarily(self) -> None:
         """What waited for the express lane is the application's after all."""
         body, self._waiting = self._waiting, None
-        super().on_headers_complete()
+        self._begin_ordinarily()
         if body:
             super().on_body(bytes(body))
+
+    def _begin_ordinarily(self) -> None:
+        """The application is told of the request whose head is here."""
+        scope: Any = self.scope
+        scope["extensions"] = {EXTENSION: Handover(self._hand_over, self._take_back)}
+        super().on_headers_complete()
+
+    def _hand_over(self) -> socket.socket | None:
+        """Leave the body that is coming to another reader, if all that came of it was received."""
+        if not self._in_body or self.cycle.disconnected or self.cycle.body or self.transport.is_closing():
+            return None
+        self.flow.pause_reading()
+        self.parser = httptools.HttpRequestParser(self)  # it begins with the next request
+        taken: socket.socket = self.transport.get_extra_info("socket").dup()
+        return taken
+
+    def _take_back(self, whole: bool) -> None:  # noqa: FBT001 - called once
+        """The other reader has ended; without the whole body nobody can tell where a next request begins."""
+        self.cycle.more_body = False
+        if whole:
+            self._in_body = False
+            self.flow.resume_reading()
+        else:
+            self._broken, self.cycle.keep_alive = True, False
 
     def _answer(self, answer: bytes, keep_alive: bool) -> None:  # noqa: FBT001 - called once
         """Write an answer of the express lane."""

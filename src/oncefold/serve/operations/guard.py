@@ -6,6 +6,7 @@ from typing import Any
 from oncefold.serve.operations.access import Access
 from oncefold.serve.operations.bookkeeping import Asked, Bookkeeping
 from oncefold.serve.operations.cors import cors_headers, preflight
+from oncefold.serve.operations.handover import handover_of
 from oncefold.serve.operations.judging import Header, Judge
 from oncefold.serve.operations.problem import ASGIApp, Message, Receive, Send, problem_document, send_answer
 from oncefold.serve.operations.request import STATE_NAME, Head, RequestIds
@@ -70,7 +71,9 @@ class Guard:
             if not exchange.status:
                 await exchange.send_problem(500, "Internal error", _BROKEN, asked.request_id)
         finally:
-            self._books.ended(asked, exchange.status or LEFT, exchange.received, exchange.sent)
+            handover = handover_of(scope)
+            received = exchange.received + (handover.received if handover else 0)
+            self._books.ended(asked, exchange.status or LEFT, received, exchange.sent)
 
     async def _serve(self, scope: MutableMapping[str, Any], head: Head, exchange: _Exchange, request_id: str) -> None:
         method, path = scope["method"], scope["path"]
