@@ -8,7 +8,6 @@ import secrets
 import signal
 import socket
 import sys
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Final
@@ -18,8 +17,7 @@ import uvicorn
 from oncefold.columnar.plan import fields_of
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError, StoreError
-from oncefold.embedded.session import Session
-from oncefold.embedded.warmup import warm_up
+from oncefold.embedded.heap import look_less_for_cycles
 from oncefold.pipeline_file import load_pipeline
 from oncefold.serve import answers
 from oncefold.serve.answers.asking import Asking
@@ -27,12 +25,9 @@ from oncefold.serve.app import Application
 from oncefold.serve.dashboard import page
 from oncefold.serve.ingest.beside import Named
 from oncefold.serve.ingest.committed import Listener
-from oncefold.serve.ingest.document import lines_of
 from oncefold.serve.ingest.endpoint import EventsEndpoint
 from oncefold.serve.ingest.express import EventsExpress
-from oncefold.serve.ingest.gate import Ingest, Limits, settler
-from oncefold.serve.ingest.loop import IngestLoop, Outside
-from oncefold.serve.ingest.reading import Reading
+from oncefold.serve.ingest.gate import Ingest, Limits
 from oncefold.serve.operations.connections import Connections, connections_allowed
 from oncefold.serve.operations.guard import Guard
 from oncefold.serve.operations.logs import logging_to
@@ -40,6 +35,7 @@ from oncefold.serve.operations.metrics import Gauges
 from oncefold.serve.operations.opening import Opening
 from oncefold.serve.operations.operations import Operations
 from oncefold.serve.operations.request import RequestIds
+from oncefold.serve.process.remote import FoldingProcess
 from oncefold.serve.settings import Settings
 from oncefold.sources.formats import ReadOptions
 from oncefold.sources.sources import Sources
@@ -87,28 +83,21 @@ def _named(settings: Settings, pipeline: Pipeline) -> Named | None:
 async def _run(
     settings: Settings, pipeline: Pipeline, named: Named | None, listener: socket.socket, logger: logging.Logger
 ) -> None:
+    look_less_for_cycles()
     ids = RequestIds(secrets.token_hex(4))
     connections = Connections(connections_allowed(settings.max_connections), settings.head_seconds, ids)
     operations = Operations(settings.access, connections)
     listeners: list[Listener] = [operations.commits]
-    outside = Outside(
-        settler(asyncio.get_running_loop()), listeners, operations.health, logger, time.monotonic, time.time_ns
-    )
-    loop = IngestLoop(
-        pipeline, lambda: Session.open(settings.store, pipeline, retention=settings.retention), named, outside
-    )
-    ingest = Ingest(
-        loop, Reading(loop.decoder, tuple(fields_of(pipeline)), settings.max_line), _limits(settings), operations.health
-    )
+    enders = [operations.health.stopping]
+    folding = FoldingProcess(operations.health, listeners, lambda: server.end())  # noqa: PLW0108 - it is made below
+    ingest = Ingest(folding, Limits.of(settings), operations.health)
     routes, address = operations.routes(_gauges(settings, ingest)), _address(listener)
     opening = Opening(routes)
-    guarded = operations.guarded(opening)
-    enders = [operations.health.stopping]
-    server = _Server(_config(settings, guarded, connections), enders)
+    server = _Server(_config(settings, operations.guarded(opening), connections), enders)
     with ExitStack() as stack:
         serving = asyncio.create_task(server.serve([listener]))
         try:
-            await asyncio.to_thread(_begin, loop, logger)
+            await folding.start(settings, pipeline, named)
             asking = stack.enter_context(closing(await asyncio.to_thread(Asking.open, settings.store)))
             listeners.append(asking.committed)
             enders.append(asking.end)
@@ -126,16 +115,9 @@ async def _run(
             await serving
             await ingest.stop()
             operations.books.sum_up()
-    if loop.failure:
-        raise StoreError(loop.failure)
+    if folding.failure:
+        raise StoreError(folding.failure)
     logger.info("ended; everything that was acknowledged is committed")
-
-
-def _begin(loop: IngestLoop, logger: logging.Logger) -> None:
-    """Whatever takes its time; requests are told meanwhile that the server is starting."""
-    warm_up(logger.info)
-    lines_of(b"[{}]")
-    loop.start()
 
 
 def _gauges(settings: Settings, ingest: Ingest) -> Gauges:
@@ -143,17 +125,6 @@ def _gauges(settings: Settings, ingest: Ingest) -> Gauges:
         waiting_requests=lambda: ingest.waiting_requests,
         waiting_bytes=lambda: ingest.waiting_bytes,
         status=lambda: _status(settings),
-    )
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        max_waiting=settings.max_waiting,
-        max_inflight_bytes=settings.max_inflight_bytes,
-        max_body=settings.max_body,
-        max_line=settings.max_line,
-        idle_seconds=settings.body_idle_seconds,
-        min_bytes_per_second=settings.min_body_bytes_per_second,
     )
 
 
@@ -199,12 +170,16 @@ class _Server(uvicorn.Server):
             for number in _SIGNALS:
                 loop.remove_signal_handler(number)
 
-    def _asked(self, number: int) -> None:
-        if self.should_exit:
-            os._exit(128 + number)  # the store holds whole commits only
+    def end(self) -> None:
+        """Begin to end."""
         self.should_exit = True
         for end in self._enders:
             end()
+
+    def _asked(self, number: int) -> None:
+        if self.should_exit:
+            os._exit(128 + number)  # the store holds whole commits only
+        self.end()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +19,17 @@ from oncefold.embedded.session import Session
 from oncefold.serve.ingest.beside import Named
 from oncefold.serve.ingest.committed import Committed
 from oncefold.serve.ingest.endpoint import EventsEndpoint
-from oncefold.serve.ingest.gate import Ingest, Limits, settler
+from oncefold.serve.ingest.gate import Ingest, Limits, all_settled
 from oncefold.serve.ingest.loop import IngestLoop, Outside
+from oncefold.serve.ingest.pace import Patience
 from oncefold.serve.ingest.reading import Reading
+from oncefold.serve.ingest.worker import Worker
 from oncefold.serve.operations.health import Health
 from oncefold.serve.settings import INFLIGHT_BYTES, WAITING_REQUESTS
 from oncefold.store import rows
 from oncefold.store.reader import Reader
 
-LIMITS = Limits(WAITING_REQUESTS, INFLIGHT_BYTES, None, RECORD_BYTES, 30.0, 100)
+LIMITS = Limits(WAITING_REQUESTS, INFLIGHT_BYTES, None, RECORD_BYTES, Patience(30.0, 100))
 LEFT = {"type": "http.disconnect"}
 
 
@@ -93,6 +96,13 @@ class Inside:
         return Answer(start["status"], headers, json.loads(body["body"]))
 
 
+class _Threads(Worker):
+    """The worker in this process."""
+
+    async def stop(self) -> None:
+        await asyncio.to_thread(self.end)
+
+
 @asynccontextmanager
 async def inside(
     path: Path,
@@ -105,7 +115,7 @@ async def inside(
     """An ingest into the store at `path`; everything is committed at the end."""
     health, committed = Health(), list[Committed]()
     outside = Outside(
-        settler(asyncio.get_running_loop()),
+        partial(asyncio.get_running_loop().call_soon_threadsafe, all_settled),
         (committed.append,),
         health,
         logging.getLogger("tests"),
@@ -114,7 +124,7 @@ async def inside(
     )
     loop = IngestLoop(pipeline, opened or (lambda: Session.open(path, pipeline)), named, outside)
     reading = Reading(loop.decoder, tuple(fields_of(pipeline)), limits.max_line)
-    ingest = Ingest(loop, reading, limits, health)
+    ingest = Ingest(_Threads(loop, reading, limits), limits, health)
     loop.start()
     try:
         while health.why_not:

@@ -20,7 +20,7 @@ from tests.tools.jumping import JumpingLoop
 
 MANY = [Record(f"k{number}", 1, "emea", "fx", number, 7) for number in range(300)]
 LINES = json_lines(MANY)
-IDLE, LEAST = LIMITS.idle_seconds, LIMITS.min_bytes_per_second
+IDLE, LEAST = LIMITS.patience.idle_seconds, LIMITS.patience.least_bytes
 STREAMED, WHOLE = 64, 2**20
 """Bodies up to so many bytes are taken as a whole."""
 _Found = TypeVar("_Found")

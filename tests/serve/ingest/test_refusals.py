@@ -15,7 +15,9 @@ import pytest
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.embedded.session import Session
-from oncefold.serve.ingest import gate, loop, small
+from oncefold.serve.ingest import loop, small, worker
+from oncefold.serve.ingest.gate import STREAM_BYTES
+from oncefold.serve.ingest.pace import Patience
 from oncefold.store.writer import Store
 from tests.embedded.records import HEADER, NARROW, Record, csv_lines, json_lines
 from tests.serve.ingest.inside import LIMITS, Answer, Inside, cut, inside
@@ -112,7 +114,7 @@ def test_a_csv_body_that_breaks_off_counts_no_half_record(memory: Path) -> None:
 
 def test_a_long_line_is_rejected_and_the_rest_counts(memory: Path) -> None:
     body = LINE + b'{"id": "' + b"x" * 5_000 + b'"}\n' + LINE
-    with patch.object(gate, "BLOCK_BYTES", 500):
+    with patch.object(worker, "BLOCK_BYTES", 500):
         answer = post(memory / "store.db", cut(body, [100]), limits=replace(LIMITS, max_line=1_000))
     assert answer.document["counts"] == {"inserted": 1, "duplicate": 1, "rejected": 1}
     [reject] = answer.document["rejects"]
@@ -133,7 +135,9 @@ def test_a_body_that_grows_too_long(memory: Path) -> None:
 def test_a_client_that_stops_sending(memory: Path, small_bytes: int) -> None:
     async def stall() -> Answer | None:
         with patch.object(small, "SMALL_BYTES", small_bytes):
-            async with inside(memory / "store.db", NARROW, limits=replace(LIMITS, idle_seconds=0.3)) as server:
+            async with inside(
+                memory / "store.db", NARROW, limits=replace(LIMITS, patience=Patience(0.3, 100))
+            ) as server:
                 sending = server.begin()
                 sending.send(LINES[:-5])
                 answer = await sending.answer
@@ -189,7 +193,7 @@ def test_too_many_requests_are_sent_away_for_a_moment(memory: Path) -> None:
 
 def test_too_many_bytes_are_sent_away_for_a_moment(memory: Path) -> None:
     async def crowd() -> None:
-        limits = replace(LIMITS, max_inflight_bytes=gate.STREAM_BYTES)
+        limits = replace(LIMITS, max_inflight_bytes=STREAM_BYTES)
         with patch.object(small, "SMALL_BYTES", 64):
             async with inside(memory / "store.db", NARROW, limits=limits) as server:
                 [sending] = await _held(server, 1)
@@ -244,9 +248,9 @@ def test_rejects_are_read_again_and_dismissed(memory: Path) -> None:
                 "rejected": 1,
             }
             assert (await server.ingest.redrive()).counts == {Outcome.REJECTED: 1}
-            assert server.ingest.keys == 1
 
     asyncio.run(mend())
     with Session.open(memory / "store.db", NARROW) as session:
+        assert session.engine.keys == 1
         [listed] = session.questions.reader.rejects()
         assert (listed.reject.source, listed.reject.position, listed.reject.raw) == ("till", 0, b"x")

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from oncefold.core.fold import Outcome
+from oncefold.serve.ingest.forms import Form
+from oncefold.serve.ingest.pipe import Rest
 from oncefold.store.commit import Reject
 
 TOLD_REJECTS: Final = 100
@@ -17,10 +19,11 @@ class Delivery:
 
     tell: "Callable[[Delivery], None]"
     """Called once, in the event loop, when the answer can be written."""
+    number: int = 0
+    """Under which the two processes speak of it."""
     settled: bool = False
     """Whether that was told."""
-    source: str = ""
-    """What its rejects name as their source."""
+    form: Form = field(default_factory=Form)
     begun: bool = False
     """Whether any of its events were handed over."""
     body: bytes = b""
@@ -37,6 +40,13 @@ class Delivery:
     """Why not all of the body could be read; what was whole before that is committed."""
     why_not: str = ""
     """Why it could not be committed; nothing more of it is taken then."""
+    rest: Rest = field(default_factory=Rest)
+    """What became of the part of the body that was streamed, if any was."""
+
+    @property
+    def source(self) -> str:
+        """What its rejects name as their source."""
+        return self.form.source
 
     @property
     def events(self) -> int:
@@ -52,3 +62,18 @@ class Delivery:
                 self.rejects.append(reject)
             else:
                 self.rejects_left_out += 1
+
+    def result(self) -> "Result":
+        """All that its answer needs, for another process."""
+        counts = {int(outcome): count for outcome, count in self.counts.items()}
+        listed = (self.rejects, self.rejects_left_out)
+        return counts, self.commit, self.committed_events, listed, self.fault, self.why_not, self.rest
+
+    def take(self, result: "Result") -> None:
+        """It is settled like this, in another process."""
+        counts, self.commit, self.committed_events, listed, self.fault, self.why_not, self.rest = result
+        self.counts = {Outcome(code): count for code, count in counts.items()}
+        self.rejects, self.rejects_left_out = listed
+
+
+Result = tuple[dict[int, int], int, int, tuple[list[Reject], int], Exception | None, str, Rest]

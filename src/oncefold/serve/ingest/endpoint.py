@@ -1,18 +1,18 @@
 """POST /events: a body in, an answer out when its events are durable. Plain ASGI, since every request passes here."""
 
 import asyncio
+import socket
 from collections.abc import MutableMapping
 from typing import Any
 
 from oncefold.serve.ingest.answer import answer_of, refused
 from oncefold.serve.ingest.delivery import Delivery
-from oncefold.serve.ingest.forms import Form, Head, read_head
-from oncefold.serve.ingest.gate import STREAM_BYTES, Ingest
-from oncefold.serve.ingest.pace import Pace, Patience
-from oncefold.serve.ingest.pipe import BodyPipe
+from oncefold.serve.ingest.forms import Head, read_head
+from oncefold.serve.ingest.gate import STREAM_BYTES, Ingest, Limits
+from oncefold.serve.ingest.pace import Pace
 from oncefold.serve.ingest.refusal import CLOSE, Refusal, Refused
-from oncefold.serve.ingest.small import plain_lines, small_bytes
-from oncefold.serve.ingest.socket_pipe import SocketPipe
+from oncefold.serve.ingest.small import small_bytes
+from oncefold.serve.ingest.socket_pipe import Stream
 from oncefold.serve.operations.handover import Handover, handover_of
 from oncefold.serve.operations.problem import Receive, Send, send_answer
 from oncefold.serve.operations.request import request_id_of
@@ -25,8 +25,8 @@ class _Gone(Exception):  # noqa: N818 - what happened to a client
 class _Body:
     """A request's body as it arrives, within the limits of a server."""
 
-    def __init__(self, receive: Receive, most: int | None, patience: Patience, pace: Pace) -> None:
-        self._receive, self._most, self._patience, self._pace = receive, most, patience, pace
+    def __init__(self, receive: Receive, limits: Limits, pace: Pace) -> None:
+        self._receive, self._most, self._patience, self._pace = receive, limits.max_body, limits.patience, pace
         self._total = 0
         self._waited = 0.0
         """Seconds in which the server waited for the client, and not the other way round."""
@@ -71,8 +71,7 @@ class EventsEndpoint:
         """To be made in that loop."""
         self._ingest = ingest
         self._loop = asyncio.get_running_loop()
-        self._patience = Patience(ingest.limits.idle_seconds, ingest.limits.min_bytes_per_second)
-        self._pace = Pace(self._loop, self._patience)
+        self._pace = Pace(self._loop, ingest.limits.patience)
         self._small_bytes = small_bytes(ingest.limits)
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
@@ -87,7 +86,7 @@ class EventsEndpoint:
         request_id = request_id_of(scope)
         try:
             head = read_head(scope["headers"], scope["query_string"])
-            body = _Body(receive, self._ingest.limits.max_body, self._patience, self._pace)
+            body = _Body(receive, self._ingest.limits, self._pace)
             body.require_room(head.length or 0)
             self._ingest.enter()
             try:
@@ -103,16 +102,10 @@ class EventsEndpoint:
         await send_answer(send, answer.status, answer.headers, answer.body)
 
     async def _take(
-        self,
-        delivery: Delivery,
-        settled: "asyncio.Future[None]",
-        head: Head,
-        body: _Body,
-        handover: Handover | None,
+        self, delivery: Delivery, settled: "asyncio.Future[None]", head: Head, body: _Body, handover: Handover | None
     ) -> None:
         """Hand the events over as they come, and wait until the delivery is settled. Raises Refused and _Gone."""
-        form = head.form
-        delivery.source = form.source
+        delivery.form = head.form
         beginning = await body.beginning(self._small_bytes)
         is_stream = len(beginning) > self._small_bytes
         held = STREAM_BYTES if is_stream else len(beginning)
@@ -120,64 +113,45 @@ class EventsEndpoint:
         delivery.begun = True
         try:
             if not is_stream:
-                self._hand_over(delivery, form, beginning)
+                self._ingest.take(delivery, beginning)
             elif handover is not None and head.length is not None and (connection := handover.take()) is not None:
-                rest = head.length - len(beginning)
-                pipe = SocketPipe(beginning, connection, rest, self._patience)
-                await self._leave(delivery, settled, form, pipe, handover)
+                self._ingest.stream(delivery, Stream(connection, beginning, head.length - len(beginning)))
+                await self._leave(delivery, settled, handover)
             else:
-                await self._pass_on(delivery, settled, form, beginning, body)
+                await self._pass_on(delivery, settled, beginning, body)
             await settled
         finally:
             self._ingest.let_go(held)
 
-    async def _leave(
-        self,
-        delivery: Delivery,
-        settled: "asyncio.Future[None]",
-        form: Form,
-        pipe: SocketPipe,
-        handover: Handover,
-    ) -> None:
-        """Leave the rest of a body to the thread that reads it."""
-        self._ingest.read_stream(delivery, form, pipe)
+    async def _leave(self, delivery: Delivery, settled: "asyncio.Future[None]", handover: Handover) -> None:
+        """The rest of a body is read from its connection elsewhere."""
         try:
             await settled
         finally:
-            if not settled.done():
-                pipe.break_off()
-            handover.give_back(pipe.received, whole=pipe.whole)
-        if pipe.gone:
+            self._ingest.finish(delivery, whole=settled.done())
+            handover.give_back(delivery.rest.received, whole=delivery.rest.whole)
+        if delivery.rest.gone:
             raise _Gone
 
-    def _hand_over(self, delivery: Delivery, form: Form, body: bytes) -> None:
-        lines = plain_lines(form, body)
-        if lines is None:
-            self._ingest.read_whole(delivery, form, body)
-        else:
-            delivery.body = lines
-            self._ingest.add(delivery)
-
     async def _pass_on(
-        self,
-        delivery: Delivery,
-        settled: "asyncio.Future[None]",
-        form: Form,
-        beginning: bytes,
-        body: _Body,
+        self, delivery: Delivery, settled: "asyncio.Future[None]", beginning: bytes, body: _Body
     ) -> None:
         """Pass the body on until it ends, or nobody reads it any more."""
-        pipe = BodyPipe()
-        self._ingest.read_stream(delivery, form, pipe)
-        try:
-            await pipe.feed(beginning)
-            while body.more and not pipe.broken:
-                await pipe.feed(await body.next())
-            pipe.close()
-        except (Refused, _Gone):
-            pipe.break_off()
-            await settled
-            raise
-        finally:
-            if not pipe.closed:
-                pipe.break_off()
+        ours, theirs = socket.socketpair()
+        whole = False
+        with ours:
+            ours.settimeout(0)
+            theirs.settimeout(0)
+            self._ingest.stream(delivery, Stream(theirs, beginning, None))
+            try:
+                while body.more:
+                    await self._loop.sock_sendall(ours, await body.next())
+                whole = True
+            except OSError:
+                pass  # whoever reads it has met something that ends it, and the answer says what
+            except (Refused, _Gone):
+                self._ingest.finish(delivery, whole=False)
+                await settled
+                raise
+            finally:
+                self._ingest.finish(delivery, whole=whole)

@@ -9,7 +9,7 @@ from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.forms import Form, read_head
 from oncefold.serve.ingest.gate import Ingest
 from oncefold.serve.ingest.refusal import Header, Refused
-from oncefold.serve.ingest.small import plain_lines, small_bytes
+from oncefold.serve.ingest.small import small_bytes
 from oncefold.serve.operations.access import Access
 from oncefold.serve.operations.bookkeeping import Asked, Bookkeeping
 from oncefold.serve.operations.express import WholeRequest
@@ -60,8 +60,7 @@ class EventsExpress:
         """Hand the events over, and answer when they are durable; False if anything is out of the ordinary."""
         size = len(request.body)
         plain = self._plain(tuple(request.headers)) if size <= self._most else None
-        lines = None if plain is None else plain_lines(plain.form, request.body)
-        if plain is None or lines is None or not self._entered(size):
+        if plain is None or not self._entered(size):
             return False
         began = self._books.monotonic()
         asked = Asked(self._ids.of(plain.request_id), _METHOD, EVENTS, request.client, began)
@@ -71,7 +70,7 @@ class EventsExpress:
             self._ingest.leave()
             self._answer(request, asked, delivery)
 
-        self._ingest.add(Delivery(tell, source=plain.form.source, begun=True, body=lines))
+        self._ingest.take(Delivery(tell, form=plain.form, begun=True), request.body)
         return True
 
     def _judged(self, headers: tuple[Header, ...]) -> _Plain | None:

@@ -1,40 +1,28 @@
-"""The ingest as the event loop sees it: who is let in, what waits, and how it is handed to the ingest thread."""
+"""The ingest as the event loop sees it: who is let in, what waits, and whom it is handed to."""
 
 import asyncio
-import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
-from oncefold.embedded.run import Decoded
-from oncefold.embedded.session import Ingested, Session
+from oncefold.embedded.session import Ingested
 from oncefold.serve.ingest.budget import Budget
 from oncefold.serve.ingest.delivery import Delivery
-from oncefold.serve.ingest.faults import BrokenOff, Crowded
-from oncefold.serve.ingest.forms import Form
-from oncefold.serve.ingest.group import Settle
-from oncefold.serve.ingest.loop import IngestLoop
-from oncefold.serve.ingest.messages import Call, End, Part
-from oncefold.serve.ingest.pipe import BodyPipe, Pipe
-from oncefold.serve.ingest.priority import give_way, processors_to_compute
-from oncefold.serve.ingest.reading import BLOCK_BYTES, Hold, Reading, read_body
+from oncefold.serve.ingest.pace import Patience
 from oncefold.serve.ingest.refusal import RETRY_SOON, Refusal, Refused
+from oncefold.serve.ingest.socket_pipe import Stream
 from oncefold.serve.operations.health import Health
-from oncefold.sources.blocks import TableBlock, TextBlock
+from oncefold.serve.settings import Settings
 
-STREAM_BYTES: Final = 4 * BLOCK_BYTES
-"""What a streamed body takes: in its pipe, as a block being cut, and its part of what is decoded."""
+STREAM_BYTES: Final = 4 * 2**20
+"""What a streamed body takes: as it comes, as a block being cut, and its part of what is decoded."""
 
-_DECODED_BLOCKS: Final = 4
-"""Blocks of all bodies together that are decoded and not folded: one thread folds them all."""
-_MOST_STREAMS: Final = 64
-_LOOK_SECONDS: Final = 0.1
-"""How often a thread that cannot hand on its block looks whether anyone still wants it."""
 _Found = TypeVar("_Found")
+Done = Callable[[_Found | None, BaseException | None], object]
+"""Called with what came of something, or with its error."""
 
-_FULL = Refusal(
+FULL = Refusal(
     429, "Too many events at a time", "The server holds as many events as it may; send them again.", (RETRY_SOON,)
 )
 
@@ -47,51 +35,69 @@ class Limits:
     max_inflight_bytes: int
     max_body: int | None
     max_line: int
-    idle_seconds: float
-    min_bytes_per_second: int
+    patience: Patience
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        """The limits among a server's settings."""
+        return cls(
+            max_waiting=settings.max_waiting,
+            max_inflight_bytes=settings.max_inflight_bytes,
+            max_body=settings.max_body,
+            max_line=settings.max_line,
+            patience=Patience(settings.body_idle_seconds, settings.min_body_bytes_per_second),
+        )
 
 
-def settler(loop: asyncio.AbstractEventLoop) -> Settle:
-    """Tells an event loop of deliveries that are settled."""
+class Works(Protocol):
+    """Who reads deliveries, folds and commits them, and settles each once. None of this blocks."""
 
-    def settle(deliveries: list[Delivery]) -> None:
-        with suppress(RuntimeError):  # the event loop has ended, and nobody waits any more
-            loop.call_soon_threadsafe(_all_settled, deliveries)
+    def take(self, delivery: Delivery, body: bytes) -> None:
+        """Read a body that is here as a whole."""
+        ...
 
-    return settle
+    def stream(self, delivery: Delivery, stream: Stream) -> None:
+        """Read a body as it comes."""
+        ...
+
+    def finish(self, delivery: Delivery, *, whole: bool) -> None:
+        """All of a stream was fed; or it breaks off, and what is here need not be read."""
+        ...
+
+    def redrive(self, done: Done[Ingested]) -> None:
+        """Read every reject again."""
+        ...
+
+    def discard(self, ids: Sequence[int], done: Done[int]) -> None:
+        """Take these rejects off the list; done with how many of them were on it."""
+        ...
+
+    async def stop(self) -> None:
+        """Commit all that was handed over, and end."""
+        ...
 
 
 class Ingest:
     """Belongs to one event loop."""
 
-    def __init__(self, loop: IngestLoop, reading: Reading, limits: Limits, health: Health) -> None:
-        self.limits, self._loop, self._reading, self._health = limits, loop, reading, health
+    def __init__(self, works: Works, limits: Limits, health: Health) -> None:
+        self.limits, self._works, self._health = limits, works, health
         self.waiting_requests = 0
         """Requests that were let in and are not answered."""
         self._budget = Budget(limits.max_inflight_bytes)
-        self._room = threading.Semaphore(_DECODED_BLOCKS)
-        self._decoding = threading.Semaphore(processors_to_compute())
-        self._streams = ThreadPoolExecutor(_MOST_STREAMS, "oncefold-stream", give_way)
-        self._wholes = ThreadPoolExecutor(1, "oncefold-bodies", give_way)
-        self.add = loop.arrivals.add
-        """Take a delivery whose body is whole, small, and JSON Lines."""
+        self.take, self.stream, self.finish = works.take, works.stream, works.finish
 
     @property
     def waiting_bytes(self) -> int:
         """Bytes that are held for requests."""
         return self._budget.taken
 
-    @property
-    def keys(self) -> int:
-        """Keys ever met."""
-        return self._loop.keys
-
     def enter(self) -> None:
         """Let a request in, to `leave` later. Raises Refused: 503 if nothing can be committed, 429 if too many wait."""
         if why := self._health.why_not:
             raise Refused(Refusal(503, "Not now", f"Events cannot be taken: {why}. Send them again.", (RETRY_SOON,)))
         if self.waiting_requests >= self.limits.max_waiting:
-            raise Refused(_FULL)
+            raise Refused(FULL)
         self.waiting_requests += 1
 
     def leave(self) -> None:
@@ -101,96 +107,39 @@ class Ingest:
     def hold(self, count: int) -> None:
         """Hold so many bytes, to `let_go` later. Raises Refused, 429, if there are too many."""
         if not self._budget.take(count):
-            raise Refused(_FULL)
+            raise Refused(FULL)
 
     def let_go(self, count: int) -> None:
         """So many bytes are not held any more."""
         self._budget.give(count)
 
-    def read_whole(self, delivery: Delivery, form: Form, body: bytes) -> None:
-        """Read a body that is here as a whole."""
-        self._wholes.submit(self._read, delivery, form, BodyPipe.whole(body), lambda _: None)
-
-    def read_stream(self, delivery: Delivery, form: Form, pipe: Pipe) -> None:
-        """Read a body as it comes; STREAM_BYTES are held for it."""
-        self._streams.submit(self._read_stream, delivery, form, pipe)
-
     async def redrive(self) -> Ingested:
         """Read every reject again. Raises OncefoldError if that, or its commit, fails."""
-        return await self._alone(Session.redrive)
+        return await _done(self._works.redrive)
 
     async def discard(self, ids: Sequence[int]) -> int:
         """Take these rejects off the list; how many of them were on it. Raises as `redrive` does."""
-        return await self._alone(lambda session: session.discard(ids))
+        return await _done(lambda done: self._works.discard(ids, done))
 
     async def stop(self) -> None:
         """Commit all that was handed over, and end the ingest."""
-        await asyncio.to_thread(self._stop)
-
-    def _stop(self) -> None:
-        self._loop.stop()
-        self._streams.shutdown(cancel_futures=True)
-        self._wholes.shutdown(cancel_futures=True)
-
-    async def _alone(self, work: Callable[[Session], _Found]) -> _Found:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[_Found] = loop.create_future()
-
-        def done(found: _Found, error: BaseException | None) -> None:
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(_set, future, found, error)
-
-        self._loop.post(Call(work, done))
-        return await future
-
-    def _read_stream(self, delivery: Delivery, form: Form, pipe: Pipe) -> None:
-        extra = 0
-
-        def hold(count: int) -> None:
-            nonlocal extra
-            more = max(0, 2 * (count - BLOCK_BYTES)) - extra
-            if more > 0 and not self._budget.take_within(more, self.limits.idle_seconds):
-                raise Crowded
-            if more < 0:
-                self._budget.give(-more)
-            extra += more
-
-        try:
-            self._read(delivery, form, pipe, hold)
-        finally:
-            self._budget.give(extra)
-
-    def _read(self, delivery: Delivery, form: Form, pipe: Pipe, hold: Hold) -> None:
-        try:
-            for block in read_body(self._reading, form, pipe, hold):
-                if delivery.why_not:
-                    break
-                self._wait_for_room()
-                self._loop.post(Part(delivery, self._decoded(block), self._room.release))
-        except BrokenOff:
-            pass  # whoever broke it off answers
-        except Exception as error:  # whoever waits for the answer turns it into one
-            delivery.fault = error
-        finally:
-            pipe.let_go()
-            self._loop.post(End(delivery))
-
-    def _wait_for_room(self) -> None:
-        while not self._room.acquire(timeout=_LOOK_SECONDS):
-            if self._loop.ended:
-                raise BrokenOff
-
-    def _decoded(self, block: TextBlock | TableBlock) -> Decoded:
-        try:
-            with self._decoding:
-                batch, oversize = self._reading.decoder.decode(block)
-        except BaseException:
-            self._room.release()
-            raise
-        return Decoded(batch, oversize, None, block.consumed_bytes)
+        await self._works.stop()
 
 
-def _all_settled(deliveries: list[Delivery]) -> None:
+async def _done(begin: Callable[[Done[_Found]], None]) -> _Found:
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[_Found] = loop.create_future()
+
+    def done(found: _Found | None, error: BaseException | None) -> None:
+        with suppress(RuntimeError):  # the event loop has ended, and nobody waits any more
+            loop.call_soon_threadsafe(_set, future, found, error)
+
+    begin(done)
+    return await future
+
+
+def all_settled(deliveries: Sequence[Delivery]) -> None:
+    """Tell whoever waits for them; to be called in the event loop."""
     for delivery in deliveries:
         if not delivery.settled:
             delivery.settled = True

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError, StoreError
@@ -22,10 +22,21 @@ from oncefold.serve.ingest.committed import Committed, Listener
 from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.group import GroupCommit, Settle
 from oncefold.serve.ingest.messages import FULL, WAKE, Call, End, Full, Message, Part, Stop
-from oncefold.serve.operations.health import Health
 
 PAUSES: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before each further try to open the store again; the last for all that follow."""
+
+
+class Told(Protocol):
+    """Who is told whether events can be committed."""
+
+    def ready(self) -> None:
+        """They can, or can again."""
+        ...
+
+    def failed(self, why: str) -> None:
+        """They cannot, for this reason."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,7 @@ class Outside:
 
     settle: Settle
     listeners: Sequence[Listener]
-    health: Health
+    health: Told
     logger: logging.Logger
     monotonic: Callable[[], float]
     clock: Callable[[], int]
@@ -57,11 +68,6 @@ class IngestLoop:
         self._thread = threading.Thread(target=self._run, name="oncefold-ingest", daemon=True)
         self.failure = ""
         """Why the store could not be written when the loop ended; empty if it could."""
-
-    @property
-    def keys(self) -> int:
-        """Keys ever met."""
-        return self._session.engine.keys
 
     @property
     def ended(self) -> bool:

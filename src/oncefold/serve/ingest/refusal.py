@@ -24,5 +24,5 @@ class Refused(Exception):  # noqa: N818 - a verdict on a request
     """The request is answered with this refusal."""
 
     def __init__(self, refusal: Refusal) -> None:
-        super().__init__(refusal.detail)
+        super().__init__(refusal)
         self.refusal = refusal

@@ -1,61 +1,67 @@
-"""The bytes of one body as the thread that reads them takes them from its socket, without the event loop between."""
+"""A body that the thread which decodes it takes from a socket: its client's own, or one that is fed."""
 
 import select
 import socket
+import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from math import ceil
+from dataclasses import dataclass
+from math import ceil, inf
 
 from oncefold.serve.ingest.faults import BrokenOff
 from oncefold.serve.ingest.pace import Patience
-from oncefold.serve.ingest.pipe import Staleness
+from oncefold.serve.ingest.pipe import Rest, Staleness
 from oncefold.serve.ingest.refusal import Refused
 
 
-class SocketPipe:
-    """A `Pipe` of a body whose length is known."""
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """A body that comes little by little."""
 
-    def __init__(
-        self,
-        beginning: bytes,
-        connection: socket.socket,
-        length: int,
-        patience: Patience,
-        monotonic: Callable[[], float] = time.monotonic,
-    ) -> None:
-        """`beginning` is what came already, `length` how many bytes follow on a connection that does not block."""
-        self._beginning, self._connection, self._length = memoryview(beginning), connection, length
+    connection: socket.socket
+    """Where it comes from; does not block. Whoever reads it closes it."""
+    beginning: bytes
+    """What came of it already."""
+    length: int | None
+    """Bytes that follow on the connection of a client; None if somebody feeds it, and says when all was fed."""
+
+
+class SocketPipe:
+    """A `Pipe` of one stream."""
+
+    def __init__(self, stream: Stream, patience: Patience, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """A client must not try one's patience; whoever feeds a stream deals with the client, too."""
+        self._connection, self._length = stream.connection, stream.length
+        self._beginning = memoryview(stream.beginning)
         self._patience, self._monotonic, self._stale = patience, monotonic, Staleness(monotonic)
         self._readable = select.poll()
-        self._readable.register(connection, select.POLLIN)
+        self._readable.register(stream.connection, select.POLLIN)
         self._waited = self._silent = 0.0
         """Seconds of waiting for the client: in all, and since bytes last came."""
+        self._received = 0
+        self._whole = stream.length == 0
+        self._gone = False
+        self._told = threading.Event()
+        """Whether it was said how the stream ends."""
         self._broken = False
-        self.received = 0
-        """Bytes that came by this way."""
-        self.gone = False
-        """Whether the client has left."""
 
-    # The event loop's side.
+    # Any thread's side.
 
-    @property
-    def whole(self) -> bool:
-        """Whether all of the body came."""
-        return self.received == self._length
-
-    def break_off(self) -> None:
-        """No more will be read, and what is here need not be."""
-        self._broken = True
-        with suppress(OSError):  # it may have ended
-            self._connection.shutdown(socket.SHUT_RD)  # a thread that waits for it is woken
+    def finish(self, *, whole: bool) -> None:
+        """All of a stream was fed; or it breaks off, and what is here need not be read."""
+        if not whole:
+            self._broken = True
+            with suppress(OSError):  # it may have ended
+                self._connection.shutdown(socket.SHUT_RD)  # the thread that waits for it is woken
+        self._told.set()
 
     # The reading thread's side.
 
     @property
     def ended(self) -> bool:
         """See Pipe."""
-        return self.whole and not self._beginning
+        return self._whole and not self._beginning
 
     @property
     def is_stale(self) -> bool:
@@ -71,17 +77,20 @@ class SocketPipe:
         if self._beginning:
             count = min(len(view), len(self._beginning))
             view[:count], self._beginning = self._beginning[:count], self._beginning[count:]
+        elif self._whole:
+            count = 0
         else:
-            count = 0 if self.whole else self._received(view[: self._length - self.received])
+            count = self._receive(view if self._length is None else view[: self._length - self._received])
         if count:
             self._stale.fetched()
         return count
 
-    def let_go(self) -> None:
+    def let_go(self) -> Rest:
         """See Pipe."""
         self._connection.close()
+        return Rest(self._received, self._whole, self._gone)
 
-    def _received(self, view: memoryview) -> int:
+    def _receive(self, view: memoryview) -> int:
         while not self._broken:
             try:
                 count = self._connection.recv_into(view)
@@ -93,25 +102,37 @@ class SocketPipe:
                 count = 0
             if count:
                 self._came(count)
-                return count
-            break
-        self.gone = not self._broken
+            else:
+                self._end()
+            return count
         raise BrokenOff
 
     def _came(self, count: int) -> None:
         self._silent = 0.0
-        self.received += count
-        if not self.whole and self._patience.is_slow(self.received, self._waited):
+        self._received += count
+        self._whole = self._received == self._length
+        if self._length is not None and not self._whole and self._patience.is_slow(self._received, self._waited):
             raise Refused(self._patience.slow)
+
+    def _end(self) -> None:
+        """The connection has ended. Raises BrokenOff if that is not the end of the body."""
+        if self._length is None:
+            self._told.wait()
+            self._whole = not self._broken
+        else:
+            self._gone = not self._broken
+        if not self._whole:
+            raise BrokenOff
 
     def _wait(self) -> bool:
         """Whether bytes may be here; False if others have become stale meanwhile."""
         began = self._monotonic()
-        seconds = min(self._patience.idle_seconds - self._silent, self._stale.seconds(began))
-        found = self._readable.poll(ceil(1000 * max(0.0, seconds)))
+        idle = inf if self._length is None else self._patience.idle_seconds - self._silent
+        seconds = min(idle, self._stale.seconds(began))
+        found = self._readable.poll(None if seconds == inf else ceil(1000 * max(0.0, seconds)))
         waited = self._monotonic() - began
         self._waited += waited
         self._silent += waited
-        if not found and self._silent >= self._patience.idle_seconds:
+        if not found and waited >= idle:
             raise Refused(self._patience.idle)
         return bool(found)
