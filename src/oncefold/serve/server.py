@@ -10,6 +10,7 @@ import socket
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from typing import Any, Final
 
 import uvicorn
@@ -21,6 +22,7 @@ from oncefold.embedded.heap import look_less_for_cycles
 from oncefold.pipeline_file import load_pipeline
 from oncefold.serve import answers
 from oncefold.serve.answers.asking import Asking
+from oncefold.serve.answers.express import AnswersExpress
 from oncefold.serve.app import Application
 from oncefold.serve.dashboard import page
 from oncefold.serve.ingest.beside import Named
@@ -100,12 +102,14 @@ async def _run(
             await folding.start(settings, pipeline, named)
             asking = stack.enter_context(closing(await asyncio.to_thread(Asking.open, settings.store)))
             listeners.append(asking.committed)
+            folding.prepare = asking.ahead
             enders.append(asking.end)
-            routes += [*answers.routes(asking, ingest), *page.routes()]
+            always = partial(getattr, server.server_state, "default_headers")
+            questions = AnswersExpress(settings.access, ids, operations.books, always)
+            events = EventsExpress(settings.access, ids, operations.books, ingest, always)
+            routes += [*answers.routes(asking, ingest, questions.remember), *page.routes()]
             opening.opened(Application(EventsEndpoint(ingest), routes))
-            connections.lane = EventsExpress(
-                settings.access, ids, operations.books, ingest, lambda: server.server_state.default_headers
-            )
+            connections.lanes = (events, questions)
             if not server.should_exit:
                 logger.info("serving %s at http://%s/", settings.store, address)
         except BaseException:

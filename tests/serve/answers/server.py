@@ -44,6 +44,8 @@ class Server:
     session: Session
     asking: Asking
     port: int = 0
+    loop: asyncio.AbstractEventLoop | None = None
+    """In which it runs, once it does."""
     waiting_requests: int = 0
     end: Callable[[], None] = lambda: None
     """What happens first when a server ends."""
@@ -57,8 +59,14 @@ class Server:
     def _told(self, done: Ingested) -> Ingested:
         with self.session.questions.reader.at_one_commit() as connection:
             at, newest = connection.execute("SELECT at, newest_time FROM commits ORDER BY seq DESC LIMIT 1").fetchone()
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(self._prepared(done.commit), self.loop).result()
         self.asking.committed(Committed(done.commit, at, done.counts, done.events, 0.0, newest))
         return done
+
+    async def _prepared(self, commit: int) -> None:
+        if (waiting := self.asking.ahead(commit)) is not None:
+            await waiting
 
     async def redrive(self) -> Ingested:
         with self._lock:
@@ -126,13 +134,13 @@ def serving(path: Path, pipeline: Pipeline, *commits: bytes, now: int = BEGAN + 
     with Session.open(path, pipeline, clock=lambda: next(ticks)) as session:
         asking = Asking.open(path, Clock(now=lambda: now))
         server = Server(session, asking)
-        with running(Starlette(routes=routes(asking, server)), asking) as (server.port, server.end):
+        with running(Starlette(routes=routes(asking, server)), asking) as (server.port, server.loop, server.end):
             yield server
 
 
 @contextmanager
-def running(app: Any, asking: Asking) -> Iterator[tuple[int, Callable[[], None]]]:
-    """The port of an app that runs in a thread, and what begins its end."""
+def running(app: Any, asking: Asking) -> Iterator[tuple[int, asyncio.AbstractEventLoop, Callable[[], None]]]:
+    """The port and the event loop of an app that runs in a thread, and what begins its end."""
     listening = socket.socket(
         socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
     )  # else asyncio sets no TCP_NODELAY
@@ -149,7 +157,7 @@ def running(app: Any, asking: Asking) -> Iterator[tuple[int, Callable[[], None]]
     thread.start()
     try:
         until(lambda: server.started, "the server")
-        yield int(listening.getsockname()[1]), lambda: loops[0].call_soon_threadsafe(asking.end) and None
+        yield int(listening.getsockname()[1]), loops[0], lambda: loops[0].call_soon_threadsafe(asking.end) and None
     finally:
         loops[0].call_soon_threadsafe(asking.end)
         server.should_exit = True

@@ -16,15 +16,15 @@ EVENT = (
     b'"Hierarchy":{"RiskType":"Delta","Region":"AMER","TradeDesk":"FXSpot"}}\n'
 )
 _HELD = """
-import time
+import asyncio
 from pathlib import Path
-from oncefold.serve import server as held
-begin, go = held._begin, Path(%r)
-def wait_and_begin(loop, logger):
+from oncefold.serve.process.remote import FoldingProcess
+start, go = FoldingProcess.start, Path(%r)
+async def wait_and_start(self, *told):
     while not go.exists():
-        time.sleep(0.002)
-    begin(loop, logger)
-held._begin = wait_and_begin
+        await asyncio.sleep(0.002)
+    await start(self, *told)
+FoldingProcess.start = wait_and_start
 """
 
 

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from oncefold.core.errors import OncefoldError
@@ -13,6 +13,7 @@ from oncefold.questions.snapshot import Snapshot
 from oncefold.serve.answers.asking import Asking
 from oncefold.serve.answers.cache import Answered, Cache
 from oncefold.serve.answers.declared import Route, Values
+from oncefold.serve.answers.express import Remember, Reply
 from oncefold.serve.answers.formats import Form, accepted, named
 from oncefold.serve.answers.parameters import read_one, read_query
 from oncefold.serve.answers.problems import Problem, Receive, Send, problem_of, send_problem
@@ -45,31 +46,35 @@ class _Request:
 class Endpoint:
     """Answers one route."""
 
-    def __init__(self, route: Route, asking: Asking, cache: Cache) -> None:
-        self._route, self._asking, self._cache = route, asking, cache
+    def __init__(self, route: Route, asking: Asking, cache: Cache, remember: Remember) -> None:
+        """`remember` is told of questions about now that were answered."""
+        self._route, self._asking, self._cache, self._remember = route, asking, cache, remember
         self._under_way: dict[Hashable, asyncio.Task[Answered]] = {}
         self._recent: dict[Hashable, _Request] = {}
         """Quick questions about now that came since the last commit."""
         self._ahead: set[asyncio.Task[Answered]] = set()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        if route.inquiry.kept and route.inquiry.lane == "quick":
-            asking.on_commit(self._committed)
+        self._asked_ahead = route.inquiry.kept and route.inquiry.lane == "quick"
+        if self._asked_ahead:
+            asking.on_ahead(self._ask_ahead)
 
     async def __call__(self, scope: Any, _receive: Receive, send: Send) -> None:
         """Answer, if need be with a problem."""
         try:
             request = self._read(scope)
-            if (tag := self._known_tag(request)) is not None and tag in request.matches:
-                await self._send_unchanged(send, tag, request)
-                return
-            answer = await self._answered(request)
+            tag = self._known_tag(request)
+            if tag is not None and tag in request.matches:
+                reply = self._unchanged(tag, request)
+            else:
+                reply = self._reply(await self._answered(request), request)
         except Problem as problem:
             await send_problem(scope, send, problem)
             return
         except OncefoldError as error:
             await send_problem(scope, send, problem_of(error))
             return
-        await self._send(send, answer, request)
+        if self._asked_ahead and request.values.get("as_of") is None:
+            self._remember(scope, partial(self._at_once, request))
+        await _send(send, reply)
 
     def _read(self, scope: Mapping[str, Any]) -> _Request:
         route = self._route
@@ -97,8 +102,7 @@ class Endpoint:
         return self._tag(request, request.past) if request.past <= newest else None
 
     def _tag(self, request: _Request, commit: int) -> str:
-        asked = hashlib.sha256(repr((_VERSION, request.question)).encode("utf-8", "backslashreplace")).hexdigest()[:16]
-        return f'"{self._asking.store_id}-{commit}-{asked}"'
+        return f'"{self._asking.store_id}-{commit}-{_digest(request.question)}"'
 
     async def _answered(self, request: _Request) -> Answered:
         """The answer as of the newest commit at this moment, or of a later one."""
@@ -108,10 +112,13 @@ class Endpoint:
         kept = self._cache.get(request.question, least)
         if request.values.get("as_of") is not None:
             return kept or await self._asked_once(request)
-        if len(self._recent) < MOST_AHEAD:
-            self._loop = asyncio.get_running_loop()
-            self._recent[request.question] = request
+        self._note(request)
         return kept or await self._asked_since(request, least)
+
+    def _note(self, request: _Request) -> None:
+        """A question about now was asked."""
+        if len(self._recent) < MOST_AHEAD:
+            self._recent[request.question] = request
 
     async def _asked_since(self, request: _Request, least: int) -> Answered:
         """The answer as of this commit or a later one."""
@@ -120,23 +127,15 @@ class Endpoint:
             if answer.fresh.commit >= least:
                 return answer
 
-    def _committed(self) -> None:
-        """Called in the thread of the ingest."""
-        if self._loop is not None and self._recent:
-            self._loop.call_soon_threadsafe(self._ask_ahead)
-
-    def _ask_ahead(self) -> None:
+    def _ask_ahead(self, commit: int) -> list[asyncio.Task[Answered]]:
         """Ask again what was asked since the last commit: most who ask once ask again, and find the answer there."""
         recent, self._recent = self._recent, {}
-        for request in recent.values():
-            task = asyncio.ensure_future(self._asked_since(request, self._asking.newest.commit))
+        tasks = [asyncio.ensure_future(self._asked_since(request, commit)) for request in recent.values()]
+        for task in tasks:
             self._ahead.add(task)
-            task.add_done_callback(self._was_asked)
-
-    def _was_asked(self, task: asyncio.Task[Answered]) -> None:
-        self._ahead.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever asks next meets it, and is told
+            task.add_done_callback(self._ahead.discard)
+            task.add_done_callback(_looked_at)
+        return tasks
 
     async def _asked_once(self, request: _Request) -> Answered:
         """Ask, or wait for the answer to the same question that is under way."""
@@ -149,8 +148,7 @@ class Endpoint:
     def _over(self, question: Hashable, task: asyncio.Task[Answered]) -> None:
         if self._under_way.get(question) is task:
             del self._under_way[question]
-        if not task.cancelled():
-            task.exception()  # whoever asked may have gone, and the error with them
+        _looked_at(task)
 
     async def _ask_and_keep(self, request: _Request) -> Answered:
         answer = await self._ask(request)
@@ -173,32 +171,42 @@ class Endpoint:
 
         return await lane.ask(asked)
 
-    async def _send_unchanged(self, send: Send, tag: str, request: _Request) -> None:
+    def _unchanged(self, tag: str, request: _Request) -> Reply:
         fresh = self._asking.newest
         known = fresh.headers(self._asking.clock.now()) if request.past is None else []
-        headers = [*_of_tag(tag), *known]
-        await send({"type": "http.response.start", "status": 304, "headers": headers})
-        await send({"type": "http.response.body", "body": b""})
+        return Reply(304, [*_of_tag(tag), *known], b"")
 
-    async def _send(self, send: Send, answer: Answered, request: _Request) -> None:
+    def _at_once(self, request: _Request) -> Reply | None:
+        """The answer to a question about now, if it is kept, of the newest commit, and short."""
+        kept = self._cache.get(request.question, self._asking.newest.commit)
+        if kept is None or len(kept.body) > PIECE_BYTES:
+            return None
+        self._note(request)
+        reply = self._reply(kept, request)
+        return reply if reply.status == 200 else None
+
+    def _reply(self, answer: Answered, request: _Request) -> Reply:
         now = self._asking.clock.now()
         headers = answer.fresh.headers(now)
         if self._route.inquiry.kept:
             tag = self._tag(request, answer.fresh.commit)
             headers += _of_tag(tag)
             if tag in request.matches:
-                await send({"type": "http.response.start", "status": 304, "headers": headers})
-                await send({"type": "http.response.body", "body": b""})
-                return
+                return Reply(304, headers, b"")
         else:
             headers.append((b"cache-control", b"no-store"))
         body = answer.body
         if answer.document:
             rest = b"," + body[1:] if len(body) > 2 else b"}"
             body = answer.fresh.members(now) + rest
-        headers += [(b"content-type", answer.content_type.encode()), (b"content-length", str(len(body)).encode())]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send_pieces(send, body)
+        headers.append((b"content-type", answer.content_type.encode()))
+        return Reply(200, headers, body)
+
+
+async def _send(send: Send, reply: Reply) -> None:
+    length = [] if reply.status == 304 else [(b"content-length", str(len(reply.body)).encode())]
+    await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, *length]})
+    await send_pieces(send, reply.body)
 
 
 async def send_pieces(send: Send, body: bytes) -> None:
@@ -209,6 +217,17 @@ async def send_pieces(send: Send, body: bytes) -> None:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
         start += PIECE_BYTES
     await send({"type": "http.response.body", "body": bytes(whole[start:])})
+
+
+def _looked_at(task: asyncio.Task[Answered]) -> None:
+    """An error is met by whoever still waits, or asks next; nobody need wait."""
+    if not task.cancelled():
+        task.exception()
+
+
+@lru_cache(256)
+def _digest(question: Hashable) -> str:
+    return hashlib.sha256(repr((_VERSION, question)).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
 def _of_tag(tag: str) -> list[tuple[bytes, bytes]]:

@@ -4,12 +4,12 @@ import asyncio
 import hashlib
 import queue
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from oncefold.core.definition import Pipeline
 from oncefold.questions import Questions
@@ -26,6 +26,8 @@ Question = Callable[[Questions, Snapshot], Answer]
 
 QUICK_THREADS = 2
 SLOW_THREADS = 2
+AHEAD_SECONDS = 0.025
+"""A commit is told at most so much later for questions that are asked ahead."""
 MOST_WAITING = 512
 """Questions that wait for a thread of a lane before further ones are sent away."""
 
@@ -95,6 +97,7 @@ class Asking:
     rate: Rate
     newest: Freshness
     """The newest commit that is known, never older than one that anybody was told of."""
+    _askers: list[Callable[[int], Iterable[asyncio.Future[Any]]]] = field(default_factory=list)
     _listeners: list[Callable[[], None]] = field(default_factory=list)
     _enders: list[Callable[[], None]] = field(default_factory=list)
 
@@ -114,6 +117,18 @@ class Asking:
             telling=Lane(path, 1, "telling"),
             newest=newest,
         )
+
+    def on_ahead(self, asker: Callable[[int], Iterable[asyncio.Future[Any]]]) -> None:
+        """Call this, in the event loop, with every commit that is about to be told; it asks ahead as of that."""
+        self._askers.append(asker)
+
+    def ahead(self, commit: int) -> Awaitable[object] | None:
+        """What to wait for before this commit is told, so that who asks then finds an answer; None for nothing.
+
+        Called in the event loop. Until it is told, everybody is answered as of the commit before.
+        """
+        asked = [future for asker in self._askers for future in asker(commit)]
+        return asyncio.wait(asked, timeout=AHEAD_SECONDS) if asked else None
 
     def committed(self, told: Committed) -> None:
         """A `Listener`: what is asked from now on is answered as of this commit, or a later one."""

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 
 from oncefold.core.timestamps import format_timestamp
 from oncefold.questions.snapshot import Snapshot
@@ -26,24 +27,27 @@ class Freshness:
 
     def headers(self, now: int) -> list[tuple[bytes, bytes]]:
         """What every answer to a question says."""
-        found = [(b"oncefold-commit", str(self.commit).encode())]
-        if self.at:
-            found.append((b"oncefold-commit-time", format_timestamp(self.at).encode()))
-        if self.newest_time is not None:
-            found.append((b"oncefold-newest-event", format_timestamp(self.newest_time).encode()))
-            found.append((b"oncefold-lag-seconds", f"{self.lag(now):.3f}".encode()))
-        return found
+        headers, _ = _lasting(self)
+        lag = self.lag(now)
+        return [*headers] if lag is None else [*headers, (b"oncefold-lag-seconds", b"%.3f" % lag)]
 
     def members(self, now: int) -> bytes:
         """The same as the first members of a JSON object, without its closing brace."""
-        newest = None if self.newest_time is None else format_timestamp(self.newest_time)
-        document = {
-            "commit": self.commit,
-            "commit_time": format_timestamp(self.at) if self.at else None,
-            "newest_event": newest,
-            "lag_seconds": self.lag(now),
-        }
-        return json.dumps(document, separators=(",", ":")).encode()[:-1]
+        _, members = _lasting(self)
+        lag = self.lag(now)
+        return members + (b"null" if lag is None else repr(lag).encode())
+
+
+@lru_cache(64)
+def _lasting(fresh: Freshness) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
+    """Headers and members without the lag, which alone goes on with the clock."""
+    at = format_timestamp(fresh.at) if fresh.at else None
+    newest = None if fresh.newest_time is None else format_timestamp(fresh.newest_time)
+    headers = [(b"oncefold-commit", str(fresh.commit).encode())]
+    headers += [(b"oncefold-commit-time", at.encode())] if at else []
+    headers += [(b"oncefold-newest-event", newest.encode())] if newest else []
+    document = {"commit": fresh.commit, "commit_time": at, "newest_event": newest}
+    return tuple(headers), json.dumps(document, separators=(",", ":")).encode()[:-1] + b',"lag_seconds":'
 
 
 def freshness_of(snapshot: Snapshot, moment: Moment | None = None) -> Freshness:

@@ -9,6 +9,7 @@ from oncefold.serve.answers.cache import Cache
 from oncefold.serve.answers.changes.endpoint import ChangesEndpoint
 from oncefold.serve.answers.changes.hub import Hub
 from oncefold.serve.answers.declared import Route
+from oncefold.serve.answers.express import Remember
 from oncefold.serve.answers.mending import MendingEndpoint, Redriving, discard, redrive
 from oncefold.serve.answers.openapi import DescriptionEndpoint, description
 from oncefold.serve.answers.paths import WholeRoute
@@ -17,14 +18,17 @@ _PATTERNS = {"rollup": "[^/]+", "path": ".*", "key": ".*"}
 _ID = r"(?!redrive\Z)[^/]+"
 
 
-def routes(asking: Asking, ingest: Redriving) -> list[BaseRoute]:
-    """The routes of all questions, of live changes, of the reject list, and of `/openapi.json`."""
+def routes(asking: Asking, ingest: Redriving, remember: Remember = lambda *_: None) -> list[BaseRoute]:
+    """The routes of all questions, of live changes, of the reject list, and of `/openapi.json`.
+
+    `remember` is told of questions that may be asked again in the same words.
+    """
     declared = declarations(asking, ingest)
     cache = Cache()
     found: list[BaseRoute] = [
         WholeRoute(
             route.path,
-            Endpoint(route, asking, cache),
+            Endpoint(route, asking, cache, remember),
             route.methods,
             [_PATTERNS[parameter.name] for parameter in route.in_path],
         )

@@ -5,8 +5,8 @@ import threading
 from contextlib import suppress
 from typing import Final
 
-_NICENESS: Final = 5
-"""On the scale of nice(1): about a quarter of a processor beside a thread that wants it and does not give way."""
+_NICENESS: Final = 10
+"""On the scale of nice(1): about a tenth of a processor beside a thread that wants it and does not give way."""
 
 
 def processors_to_compute() -> int:

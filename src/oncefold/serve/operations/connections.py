@@ -7,7 +7,7 @@ file and some memory each, and is let go of after a while; see `oncefold.serve.i
 import socket
 from asyncio import AbstractEventLoop, Transport
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,10 +62,10 @@ class Connections:
         self._most, self._head_seconds, self.ids = most, head_seconds, ids
         self._open: set[LimitedProtocol] = set()
         self._sweeping = False
-        self.lane: Lane | None = None
-        """The express lane, once there is one."""
+        self.lanes: Sequence[Lane] = ()
+        """The express lanes, once there are some."""
         self.answers = Answers()
-        """Of that lane."""
+        """Of those lanes."""
         self.refused = Counter[str]()
         """Connections that the server itself ended, by reason."""
 
@@ -120,6 +120,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """Whether what comes cannot be parsed any more."""
         self._half_closed = False
         """Whether the client says no more, and still listens."""
+        self._lane: Lane | None = None
+        """The express lane that may take the request that is coming."""
         self._waiting: bytearray | None = None
         """The body, so far, of a request that goes to the express lane if all of it comes at once; else None."""
 
@@ -199,7 +201,8 @@ class LimitedProtocol(HttpToolsProtocol):
                 raise ValueError(_MALFORMED.title)
             return
         self._since, self._head_bytes, self._in_body = 0.0, 0, True
-        if self._suits_express:
+        self._lane = self._suiting_lane()
+        if self._lane is not None:
             self._waiting = bytearray()
         else:
             self._begin_ordinarily()
@@ -259,28 +262,27 @@ class LimitedProtocol(HttpToolsProtocol):
         """Whether no answer is under way."""
         return self.cycle is None or self.cycle.response_complete
 
-    @property
-    def _suits_express(self) -> bool:
-        """Whether the request may go to the express lane: nothing is under way, and nothing is special about it."""
-        lane = self._all.lane
-        return (
-            lane is not None
-            and self._is_free
-            and not self.flow.write_paused
-            and not self.expect_100_continue
-            and lane.suits(self.parser.get_method(), self.url)
-            and self.parser.get_http_version() == "1.1"
-            and self.parser.should_keep_alive()
-        )
+    def _suiting_lane(self) -> Lane | None:
+        """The express lane for the request, if nothing is under way, and nothing is special about it."""
+        if (
+            not self._is_free
+            or self.flow.write_paused
+            or self.expect_100_continue
+            or self.parser.get_http_version() != "1.1"
+            or not self.parser.should_keep_alive()
+        ):
+            return None
+        method = self.parser.get_method()
+        return next((lane for lane in self._all.lanes if lane.suits(method, self.url)), None)
 
     def _went_express(self) -> bool:
         """Whether the express lane has taken the request that is here."""
-        lane, body = self._all.lane, self._waiting
+        lane, body = self._lane, self._waiting
         if lane is None or body is None:
             return False
         before = self.cycle
         answers, ended = self._all.answers, self.on_response_complete
-        request = WholeRequest(self.headers, bytes(body), self.client, answers, self._answer, ended)
+        request = WholeRequest(self.url, self.headers, bytes(body), self.client, answers, self._answer, ended)
         self.cycle = request  # type: ignore[assignment]
         if lane.take(request):
             self._waiting = None

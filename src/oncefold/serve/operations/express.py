@@ -61,6 +61,7 @@ class WholeRequest:
         "headers",
         "keep_alive",
         "response_complete",
+        "url",
     )
 
     message_event: Final = asyncio.Event()
@@ -69,6 +70,7 @@ class WholeRequest:
 
     def __init__(
         self,
+        url: bytes,
         headers: Headers,
         body: bytes,
         client: tuple[str, int] | None,
@@ -77,7 +79,7 @@ class WholeRequest:
         ended: Callable[[], None],
     ) -> None:
         """`write` sends an answer, and closes the connection unless it is to live on; `ended` is called after that."""
-        self.headers, self.body, self.client = headers, body, client
+        self.url, self.headers, self.body, self.client = url, headers, body, client
         self._answers, self._write, self._ended = answers, write, ended
         self._answer = b""
         self.keep_alive = True

@@ -6,7 +6,8 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from typing import Any, Final
@@ -44,6 +45,10 @@ _MODULE: Final = "oncefold.serve.process.folding"
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
+class _Lost:
+    """The process has ended: what it said last."""
+
+
 class FoldingProcess(asyncio.Protocol):
     """A `gate.Works` in a process of its own; belongs to one event loop."""
 
@@ -58,6 +63,10 @@ class FoldingProcess(asyncio.Protocol):
         self._bodies: list[tuple[int, Form, bytes]] = []
         """Taken since the event loop's last turn: they go together."""
         self._frames = Frames()
+        self._heard: deque[Any] = deque()
+        self._preparing: asyncio.Task[None] | None = None
+        self.prepare: Callable[[int], Awaitable[object] | None] = lambda _: None
+        """Called in the event loop with each commit before anybody is told; gives what to wait for before that."""
         self._opened: asyncio.Future[None] = self._loop.create_future()
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._hears: dict[type, Callable[[Any], None]] = {
@@ -67,6 +76,7 @@ class FoldingProcess(asyncio.Protocol):
             Done: self._done,
             Opened: self._is_open,
             Ended: self._has_ended,
+            _Lost: self._lost,
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._transport: asyncio.Transport | None = None
@@ -164,11 +174,31 @@ class FoldingProcess(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Messages come."""
-        for message in self._frames.of(data):
-            self._hears[type(message)](message)
+        self._heard.extend(self._frames.of(data))
+        self._hear()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         """It has ended."""
+        self._heard.append(_Lost())
+        self._hear()
+
+    def _hear(self) -> None:
+        """Take the messages in their order; a commit, and what follows, once everything is prepared for it."""
+        while self._heard and self._preparing is None:
+            message = self._heard.popleft()
+            waiting = self.prepare(message.commit) if isinstance(message, Committed) else None
+            if waiting is None:
+                self._hears[type(message)](message)
+            else:
+                self._preparing = self._loop.create_task(self._prepared(waiting, message))
+
+    async def _prepared(self, waiting: Awaitable[object], message: Committed) -> None:
+        await waiting
+        self._preparing = None
+        self._committed(message)
+        self._hear()
+
+    def _lost(self, _: "_Lost") -> None:
         if not self._ended.done():
             self.failure = "the folding process ended unexpectedly; start the server again"
             self._health.failed(self.failure)
