@@ -53,30 +53,30 @@ class Server:
 
     def ingest(self, data: Any) -> Ingested:
         """Commit, as the ingest of a server does: listeners first, then whoever sent it."""
-        with self._lock:
-            return self._told(self.session.ingest(data))
-
-    def _told(self, done: Ingested) -> Ingested:
-        with self.session.questions.reader.at_one_commit() as connection:
-            at, newest = connection.execute("SELECT at, newest_time FROM commits ORDER BY seq DESC LIMIT 1").fetchone()
         assert self.loop is not None
-        asyncio.run_coroutine_threadsafe(self._prepared(done.commit), self.loop).result()
-        self.asking.committed(Committed(done.commit, at, done.counts, done.events, 0.0, newest))
-        return done
-
-    async def _prepared(self, commit: int) -> None:
-        if (waiting := self.asking.ahead(commit)) is not None:
-            await waiting
+        with self._lock:
+            done = self.session.ingest(data)
+            asyncio.run_coroutine_threadsafe(self._tell(done), self.loop).result()
+            return done
 
     async def redrive(self) -> Ingested:
         with self._lock:
-            return self._told(self.session.redrive())
+            done = self.session.redrive()
+            await self._tell(done)
+            return done
 
     async def discard(self, ids: Sequence[int]) -> int:
         with self._lock:
             found = self.session.discard(ids)
-            self._told(Ingested(self.session.questions.status().commit.number, {}))
+            await self._tell(Ingested(self.session.questions.status().commit.number, {}))
             return found
+
+    async def _tell(self, done: Ingested) -> None:
+        with self.session.questions.reader.at_one_commit() as connection:
+            at, newest = connection.execute("SELECT at, newest_time FROM commits ORDER BY seq DESC LIMIT 1").fetchone()
+        if (waiting := self.asking.ahead(done.commit)) is not None:
+            await waiting
+        self.asking.committed(Committed(done.commit, at, done.counts, done.events, 0.0, newest))
 
     def ask(self, target: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Reply:
         """One request."""

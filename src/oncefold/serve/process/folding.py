@@ -1,8 +1,9 @@
 """The folding process from its start to its end: `python -m oncefold.serve.process.folding CHANNEL SOCKETS`.
 
-Both arguments are numbers of open files that the server has left to it. It minds no signal of a terminal or of a
-service manager: the server does, and tells it to stop. When the server is gone it ends at once; its store holds whole
-commits, and whatever was not acknowledged is sent again.
+Both arguments are numbers of open files that the server has left to it, with SIGINT and SIGTERM blocked. It is the
+server that minds a terminal's Ctrl-C and tells this process to stop; a SIGTERM that comes here is passed on to it.
+When the server is gone this process ends at once: its store holds whole commits, and whatever was not acknowledged is
+sent again.
 """
 
 import ctypes
@@ -11,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -44,6 +46,7 @@ from oncefold.serve.process.messages import (
     Stop,
     StreamBegins,
     StreamEnds,
+    Terminated,
     Well,
 )
 
@@ -138,6 +141,7 @@ def main() -> int:
         return 1
     _end_with(begin.parent)
     server = _Server(channel)
+    threading.Thread(target=_pass_on, args=(server,), name="oncefold-signals", daemon=True).start()
     with logging_to(sys.stderr, begin.settings.log) as logger:
         try:
             loop = _started(begin, server, logger)
@@ -156,6 +160,12 @@ def main() -> int:
                 return 0
             folding.do(message)
     os._exit(1)
+
+
+def _pass_on(server: _Server) -> None:
+    """Tell the server of SIGTERM, once."""
+    signal.sigwait({signal.SIGTERM})
+    server.tell(Terminated())
 
 
 def _started(begin: Begin, server: _Server, logger: logging.Logger) -> IngestLoop:

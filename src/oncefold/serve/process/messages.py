@@ -89,6 +89,11 @@ class Well:
 
 
 @dataclass(frozen=True, slots=True)
+class Terminated:
+    """Somebody sent it SIGTERM: the server is to end."""
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """Deliveries are settled."""
 
@@ -112,4 +117,4 @@ class Ended:
 
 
 ToFold = Begin | Bodies | StreamBegins | StreamEnds | Redrive | Discard | Stop
-ToServer = Opened | Well | Committed | Settled | Done | Ended
+ToServer = Opened | Well | Terminated | Committed | Settled | Done | Ended

@@ -36,6 +36,7 @@ from oncefold.serve.process.messages import (
     Stop,
     StreamBegins,
     StreamEnds,
+    Terminated,
     ToFold,
     Well,
 )
@@ -52,9 +53,9 @@ class _Lost:
 class FoldingProcess(asyncio.Protocol):
     """A `gate.Works` in a process of its own; belongs to one event loop."""
 
-    def __init__(self, health: Health, listeners: Sequence[Listener], on_lost: Callable[[], None]) -> None:
-        """`listeners` are told of commits in the event loop; `on_lost` is called there if it ends unasked."""
-        self._health, self._listeners, self._on_lost = health, listeners, on_lost
+    def __init__(self, health: Health, listeners: Sequence[Listener], on_end: Callable[[], None]) -> None:
+        """`listeners` are told of commits in the event loop; `on_end` is called there if the server is to end."""
+        self._health, self._listeners, self._on_end = health, listeners, on_end
         self._loop = asyncio.get_running_loop()
         self._numbers = count(1)
         self._deliveries: dict[int, Delivery] = {}
@@ -73,6 +74,7 @@ class FoldingProcess(asyncio.Protocol):
             Settled: self._settled,
             Committed: self._committed,
             Well: self._well,
+            Terminated: lambda _: on_end(),
             Done: self._done,
             Opened: self._is_open,
             Ended: self._has_ended,
@@ -204,7 +206,7 @@ class FoldingProcess(asyncio.Protocol):
             self._health.failed(self.failure)
             self._ended.set_result(None)
             if self._opened.done():
-                self._on_lost()
+                self._on_end()
             else:
                 self._opened.set_exception(StoreError(self.failure))
         self._give_up()
