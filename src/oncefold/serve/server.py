@@ -161,6 +161,7 @@ class _Server(uvicorn.Server):
         """`enders` are called when it is told to end."""
         super().__init__(config)
         self._enders = enders
+        self._signalled = False
 
     @contextmanager
     def capture_signals(self) -> Generator[None]:
@@ -181,8 +182,9 @@ class _Server(uvicorn.Server):
             end()
 
     def _asked(self, number: int) -> None:
-        if self.should_exit:
+        if self._signalled:
             os._exit(128 + number)  # the store holds whole commits only
+        self._signalled = True
         self.end()
 
 
