@@ -91,9 +91,9 @@ async def _run(
     operations = Operations(settings.access, connections)
     listeners: list[Listener] = [operations.commits]
     enders = [operations.health.stopping]
-    folding = FoldingProcess(operations.health, listeners, lambda: server.end())  # noqa: PLW0108 - it is made below
+    folding = FoldingProcess(operations.health, listeners, logger, lambda: server.end())  # noqa: PLW0108 - it is made below
     ingest = Ingest(folding, Limits.of(settings), operations.health)
-    routes, address = operations.routes(_gauges(settings, ingest)), _address(listener)
+    routes, address = operations.routes(_gauges(settings, ingest, folding)), _address(listener)
     opening = Opening(routes)
     server = _Server(_config(settings, operations.guarded(opening), connections), enders)
     with ExitStack() as stack:
@@ -124,11 +124,12 @@ async def _run(
     logger.info("ended; everything that was acknowledged is committed")
 
 
-def _gauges(settings: Settings, ingest: Ingest) -> Gauges:
+def _gauges(settings: Settings, ingest: Ingest, folding: FoldingProcess) -> Gauges:
     return Gauges(
         waiting_requests=lambda: ingest.waiting_requests,
         waiting_bytes=lambda: ingest.waiting_bytes,
         status=lambda: _status(settings),
+        folding=lambda: folding.pid,
     )
 
 

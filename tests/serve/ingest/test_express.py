@@ -3,6 +3,7 @@
 A request in one piece goes the express way; the same bytes without their last one, and then that, go the ordinary one.
 """
 
+import asyncio
 import json
 import re
 import signal
@@ -11,11 +12,19 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from oncefold.core.errors import QuestionError
+from oncefold.serve.ingest.delivery import Delivery
+from oncefold.serve.ingest.express import EventsExpress
+from oncefold.serve.ingest.faults import Broken
+from oncefold.serve.ingest.gate import all_settled
+from oncefold.serve.operations.access import Access
+from oncefold.serve.operations.express import Answers, WholeRequest
+from oncefold.serve.operations.request import RequestIds
 from oncefold.store.reader import Reader
 from tests.serve.running import Running
 from tests.tools.waiting import until
@@ -226,3 +235,40 @@ def test_a_server_that_ends_answers_what_it_has_taken(tmp_path: Path) -> None:
     with Reader.open(tmp_path / "store.db") as reader:
         assert reader.status().live >= len(acknowledged)
         assert all(_has(reader, key.decode()) for key in acknowledged)
+
+
+def test_a_mistake_of_ours_is_told_to_its_client_alone() -> None:
+    """It comes from another process as the text of its trace."""
+    said: list[bytes] = []
+    told: list[tuple[str, Exception]] = []
+    taken: list[Delivery] = []
+
+    class Books:
+        log = SimpleNamespace(broke=lambda request_id, error: told.append((request_id, error)))
+        monotonic = staticmethod(lambda: 0.0)
+
+        def ended(self, *_: object) -> None:
+            pass
+
+    limits = SimpleNamespace(max_line=1_000, max_body=None)
+    ingest = SimpleNamespace(
+        limits=limits, enter=lambda: None, hold=print, let_go=print, leave=lambda: None,
+        take=lambda delivery, _: taken.append(delivery),
+    )  # fmt: skip
+    lane = EventsExpress(Access(), RequestIds("x"), Books(), ingest, list)  # type: ignore[arg-type]
+
+    async def serve() -> None:
+        headers = [(b"host", b"localhost"), (b"x-request-id", b"mine")]
+        for _ in range(2):
+            request = WholeRequest(
+                b"/events", headers, b"{}", None, Answers(), lambda answer, _: said.append(answer), lambda: None
+            )
+            assert lane.take(request)
+        taken[0].fault = Broken("Traceback: something of ours")
+        all_settled(taken)
+        await asyncio.sleep(0)
+
+    asyncio.run(serve())
+    assert [answer.split(b" ")[1] for answer in said] == [b"500", b"200"]
+    assert b'"request_id":"mine"' in said[0]
+    assert [(request_id, str(error)) for request_id, error in told] == [("mine", "Traceback: something of ours")]

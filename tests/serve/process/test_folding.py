@@ -104,6 +104,17 @@ def test_a_signal_to_all_processes_ends_them_as_one_to_the_server(tmp_path: Path
     assert live(server.store) == 1
 
 
+def test_its_memory_is_told_beside_the_servers(tmp_path: Path) -> None:
+    with Running(tmp_path) as server:
+        told = server.get("/metrics").body.decode()
+        found = [
+            float(size)
+            for size in re.findall(r"^(?:oncefold_folding_)?process_resident_memory_bytes (\S+)", told, re.MULTILINE)
+        ]
+    assert len(found) == 2
+    assert all(size > 10 * 2**20 for size in found)
+
+
 def test_the_folding_process_minds_no_ctrl_c(tmp_path: Path) -> None:
     with Running(tmp_path) as server:
         os.kill(folding(server), signal.SIGINT)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from oncefold.serve.ingest.answer import answer_of
+from oncefold.serve.ingest.answer import Answer, answer_of
 from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.forms import Form, read_head
 from oncefold.serve.ingest.gate import Ingest
@@ -13,7 +13,7 @@ from oncefold.serve.ingest.small import small_bytes
 from oncefold.serve.operations.access import Access
 from oncefold.serve.operations.bookkeeping import Asked, Bookkeeping
 from oncefold.serve.operations.express import WholeRequest
-from oncefold.serve.operations.guard import ALWAYS
+from oncefold.serve.operations.guard import ALWAYS, PROBLEM, broken_document
 from oncefold.serve.operations.judging import Judge
 from oncefold.serve.operations.request import Head, RequestIds
 from oncefold.serve.operations.scopes import EVENTS
@@ -97,7 +97,11 @@ class EventsExpress:
         return True
 
     def _answer(self, request: WholeRequest, asked: Asked, delivery: Delivery) -> None:
-        answer = answer_of(delivery, asked.request_id)
+        try:
+            answer = answer_of(delivery, asked.request_id)
+        except Exception as error:  # others are answered in the same turn
+            self._books.log.broke(asked.request_id, error)
+            answer = Answer(500, (PROBLEM,), broken_document(asked.request_id))
         own = (b"x-request-id", asked.request_id.encode("ascii"))
         request.answer(answer.status, [*self._always(), *answer.headers, own, *ALWAYS], answer.body)
         self._books.ended(asked, answer.status, len(request.body), len(answer.body))

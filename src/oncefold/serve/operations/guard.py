@@ -14,8 +14,13 @@ from oncefold.serve.operations.traffic import CHANGES, LEFT
 
 ALWAYS: tuple[Header, ...] = ((b"x-content-type-options", b"nosniff"),)
 """Headers that every answer has."""
-_PROBLEM: Header = (b"content-type", b"application/problem+json")
+PROBLEM: Header = (b"content-type", b"application/problem+json")
 _BROKEN = "The server made a mistake; its log says more under this request_id. Nothing that was committed is lost."
+
+
+def broken_document(request_id: str) -> bytes:
+    """The body of an answer with status 500."""
+    return problem_document(500, "Internal error", _BROKEN, request_id)
 
 
 class _Exchange:
@@ -43,7 +48,7 @@ class _Exchange:
 
     async def send_problem(self, status: int, title: str, detail: str, request_id: str, *headers: Header) -> None:
         body = problem_document(status, title, detail, request_id)
-        await send_answer(self.send, status, [_PROBLEM, *headers], body)
+        await send_answer(self.send, status, [PROBLEM, *headers], body)
 
 
 class Guard:
@@ -69,7 +74,7 @@ class Guard:
         except Exception as error:
             self._books.log.broke(asked.request_id, error)
             if not exchange.status:
-                await exchange.send_problem(500, "Internal error", _BROKEN, asked.request_id)
+                await send_answer(exchange.send, 500, [PROBLEM], broken_document(asked.request_id))
         finally:
             handover = handover_of(scope)
             received = exchange.received + (handover.received if handover else 0)

@@ -34,6 +34,8 @@ class Gauges:
     waiting_bytes: Callable[[], int]
     status: Callable[[], Status]
     """The store as a whole; may raise OncefoldError."""
+    folding: Callable[[], int] = lambda: 0
+    """Process id of the folding process; 0 while there is none."""
 
 
 class _Service(Collector):
@@ -144,6 +146,7 @@ class Metrics:
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(_Service(commits, traffic, connections, health, gauges, clock))
         ProcessCollector(registry=self._registry)
+        ProcessCollector("oncefold_folding", gauges.folding, registry=self._registry)
 
     def text(self, accept: str) -> tuple[bytes, str]:
         """The metrics in the form that the Accept header asks for, with its content type."""

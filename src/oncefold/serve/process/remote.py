@@ -1,6 +1,7 @@
 """The folding process as the server sees it: started, handed deliveries, listened to, told to stop."""
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -53,9 +54,11 @@ class _Lost:
 class FoldingProcess(asyncio.Protocol):
     """A `gate.Works` in a process of its own; belongs to one event loop."""
 
-    def __init__(self, health: Health, listeners: Sequence[Listener], on_end: Callable[[], None]) -> None:
+    def __init__(
+        self, health: Health, listeners: Sequence[Listener], logger: logging.Logger, on_end: Callable[[], None]
+    ) -> None:
         """`listeners` are told of commits in the event loop; `on_end` is called there if the server is to end."""
-        self._health, self._listeners, self._on_end = health, listeners, on_end
+        self._health, self._listeners, self._logger, self._on_end = health, listeners, logger, on_end
         self._loop = asyncio.get_running_loop()
         self._numbers = count(1)
         self._deliveries: dict[int, Delivery] = {}
@@ -220,7 +223,10 @@ class FoldingProcess(asyncio.Protocol):
 
     def _committed(self, told: Committed) -> None:
         for listener in self._listeners:
-            listener(told)
+            try:
+                listener(told)
+            except Exception:
+                self._logger.exception("a listener of commits failed")
 
     def _well(self, well: Well) -> None:
         if well.why_not:
