@@ -16,6 +16,7 @@ from typing import Any, Final
 from bench.serve.quantile import quantile
 
 _PAUSE_SECONDS: Final = 0.01
+_LAST_SECONDS: Final = 5.0
 _EVENT: Final = (
     '{"TradeID":"%s-%027d","Value":%d.%02d,"Version":1,"Timestamp":1616413258.8997,'
     '"Hierarchy":{"RiskType":"Delta","Region":"AMER","TradeDesk":"FXSpot"}}\n'
@@ -139,6 +140,9 @@ async def _subscribe(port: int, connections: int) -> dict[str, Any]:
     following = [asyncio.create_task(follow(index, reader)) for index, (reader, _) in enumerate(streams)]
     ended = _begun()
     while not ended.is_set():
+        await asyncio.sleep(_PAUSE_SECONDS)
+    deadline = time.monotonic() + _LAST_SECONDS
+    while not all(messages) and time.monotonic() < deadline:  # the last commit is told a moment after its answer
         await asyncio.sleep(_PAUSE_SECONDS)
     for _, writer in streams:
         writer.close()

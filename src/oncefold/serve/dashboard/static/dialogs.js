@@ -64,7 +64,7 @@ export async function askForPast(current) {
 }
 
 export function showHelp() {
-  if (document.querySelector("dialog")) return;
+  if (document.querySelector("dialog[open]")) return;
   const list = (keys) => h("dl", { class: "keyboard" }, ...keys.map(([key, words]) => h("div", {}, h("dt", {}, ...key.split(", ").map((each) => h("kbd", {}, each))), h("dd", {}, words))));
   ask("Keys", [list(KEYS), h("h3", {}, "In the tree"), list(GRID_KEYS), h("p", { class: "quiet" }, "Every view has an address of its own: it can be kept, sent, and reloaded. Numbers are copied exactly, without separators.")]);
 }

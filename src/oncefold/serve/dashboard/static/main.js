@@ -146,7 +146,7 @@ class App {
   }
 
   onKey(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog")) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
     if (event.target.closest?.("input, select, textarea") && event.target.type !== "range" && event.target.type !== "checkbox") return;
     const actions = {
       "/": () => this.header.focusSearch(),
