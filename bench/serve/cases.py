@@ -117,7 +117,7 @@ def _rates(sizes: Sizes, folder: Path, files: Sequence[Input]) -> tuple[list[flo
     options = json.dumps({"files": paths, "store": str(folder / "engine.db")})
     engine = clients.run("bench.serve.engine", options)
     with serving(folder / "http.db") as server:
-        seconds = [_send(sizes, server, file) for file in files][1:]
+        seconds = _send(sizes, server, *files)[1:]
     found = digest_of_store(folder / "http.db")
     if found != engine["sha256"]:
         raise MeasurementError(f"over HTTP the totals are {found}, from the file {engine['sha256']}")
@@ -128,12 +128,13 @@ def _per_second(files: Sequence[Input], seconds: Sequence[float]) -> list[float]
     return [sum(file.events) / took for file, took in zip(files, seconds, strict=True)]
 
 
-def _send(sizes: Sizes, server: Server, file: Input) -> float:
-    """The seconds until all of a file is acknowledged."""
-    found = clients.client("send", port=server.port, file=str(file.files[0]), connections=sizes.bodies)
+def _send(sizes: Sizes, server: Server, *files: Input) -> list[float]:
+    """The seconds until all of each file is acknowledged; one is sent after the other."""
+    paths = [str(file.files[0]) for file in files]
+    found = clients.client("send", port=server.port, files=paths, connections=sizes.bodies)
     if found["failed"]:
         raise MeasurementError(f"a body was not taken: {found['failed'][0]}")
-    return float(found["seconds"])
+    return [float(seconds) for seconds in found["seconds"]]
 
 
 def _reader(sizes: Sizes, folder: Path, files: Sequence[Input]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -143,8 +144,7 @@ def _reader(sizes: Sizes, folder: Path, files: Sequence[Input]) -> tuple[dict[st
         with clients.beside("read", port=server.port, path=_QUESTION) as quiet:
             time.sleep(sizes.seconds)
         with clients.beside("read", port=server.port, path=_QUESTION) as busy:
-            for file in files[1:]:
-                _send(sizes, server, file)
+            _send(sizes, server, *files[1:])
     for found in (quiet, busy):
         if found["errors"] or not found["answers"]:
             raise MeasurementError(f"a reader was not answered: {found}")
@@ -161,7 +161,7 @@ def _subscribers(sizes: Sizes, folder: Path, files: Sequence[Input]) -> tuple[li
             with serving(folder / f"subscribers-{number}-{many}.db") as server:
                 _send(sizes, server, files[0])
                 with clients.beside("subscribe", port=server.port, connections=many) as found:
-                    rates.append((many, sum(file.events) / _send(sizes, server, file)))
+                    rates.append((many, sum(file.events) / _send(sizes, server, file)[0]))
                 if many and found["fewest"] < 1:
                     raise MeasurementError("a subscriber was told of no commit")
                 messages += found["messages"]
