@@ -152,16 +152,17 @@ def _reader(sizes: Sizes, folder: Path, files: Sequence[Input]) -> tuple[dict[st
 
 
 def _subscribers(sizes: Sizes, folder: Path, files: Sequence[Input]) -> tuple[list[tuple[float, float]], int]:
-    """Files sent in turn without subscribers and with them, each into a store that has folded the first before."""
+    """All files in turn without subscribers and with them, each time into a store that has folded the first before."""
     pairs, messages = [], 0
-    for number, file in enumerate(files[1:]):
+    events = sum(sum(file.events) for file in files[1:])
+    for number in range(sizes.rounds):
         rates = []
         order = (0, sizes.subscribers) if number % 2 else (sizes.subscribers, 0)
         for many in order:
             with serving(folder / f"subscribers-{number}-{many}.db") as server:
                 _send(sizes, server, files[0])
                 with clients.beside("subscribe", port=server.port, connections=many) as found:
-                    rates.append((many, sum(file.events) / _send(sizes, server, file)[0]))
+                    rates.append((many, events / sum(_send(sizes, server, *files[1:]))))
                 if many and found["fewest"] < 1:
                     raise MeasurementError("a subscriber was told of no commit")
                 messages += found["messages"]

@@ -20,8 +20,8 @@ PACE_SECONDS = 0.25
 """Between two messages at least."""
 REST = 4.0
 """And at least so many times as long as making the last ones took."""
-MESSAGES_PER_SECOND = 500
-"""To all subscribers together; where there are more than a hundred or so, each is told less often."""
+MESSAGES_PER_SECOND = 250
+"""To all subscribers together; where there are more than sixty or so, each is told less often."""
 MOST_SUBSCRIBERS = 4_096
 
 
