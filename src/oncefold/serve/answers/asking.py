@@ -140,7 +140,7 @@ class Asking:
                 listener()
 
     def on_commit(self, listener: Callable[[], None]) -> None:
-        """Call this after every commit, in the thread of the ingest; it must return at once."""
+        """Call this after every commit, in whichever thread tells of it; it must return at once."""
         self._listeners.append(listener)
 
     def on_end(self, listener: Callable[[], None]) -> None:

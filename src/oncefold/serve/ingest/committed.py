@@ -24,4 +24,5 @@ class Committed:
 
 
 Listener = Callable[[Committed], None]
-"""Called after each durable commit, in a thread of the ingest; must return at once and raise nothing."""
+"""Called after each durable commit, in a thread of the ingest or, if that is another process, in the event loop; must
+return at once and raise nothing."""

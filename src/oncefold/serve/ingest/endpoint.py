@@ -138,20 +138,24 @@ class EventsEndpoint:
     ) -> None:
         """Pass the body on until it ends, or nobody reads it any more."""
         ours, theirs = socket.socketpair()
-        whole = False
         with ours:
             ours.settimeout(0)
             theirs.settimeout(0)
             self._ingest.stream(delivery, Stream(theirs, beginning, None))
             try:
-                while body.more:
-                    await self._loop.sock_sendall(ours, await body.next())
-                whole = True
-            except OSError:
-                pass  # whoever reads it has met something that ends it, and the answer says what
+                await self._feed(delivery, ours, body)
             except (Refused, _Gone):
-                self._ingest.finish(delivery, whole=False)
                 await settled
                 raise
-            finally:
-                self._ingest.finish(delivery, whole=whole)
+
+    async def _feed(self, delivery: Delivery, stream: socket.socket, body: _Body) -> None:
+        """Feed a stream with the rest of a body, and say how it ended. Raises Refused and _Gone."""
+        whole = False
+        try:
+            while body.more:
+                await self._loop.sock_sendall(stream, await body.next())
+            whole = True
+        except OSError:
+            pass  # whoever reads it has met something that ends it, and the answer says what
+        finally:
+            self._ingest.finish(delivery, whole=whole)

@@ -13,7 +13,7 @@ _ROWS = (1, 4, 16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576)
 
 
 class Commits:
-    """Told by the ingest thread, read by others."""
+    """Told of each commit by one thread, read by any."""
 
     def __init__(self) -> None:
         self.events = dict.fromkeys(Outcome, 0)

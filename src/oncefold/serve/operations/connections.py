@@ -307,9 +307,9 @@ class LimitedProtocol(HttpToolsProtocol):
         """Leave the body that is coming to another reader, if all that came of it was received."""
         if not self._in_body or self.cycle.disconnected or self.cycle.body or self.transport.is_closing():
             return None
+        taken: socket.socket = self.transport.get_extra_info("socket").dup()
         self.flow.pause_reading()
         self.parser = httptools.HttpRequestParser(self)  # it begins with the next request
-        taken: socket.socket = self.transport.get_extra_info("socket").dup()
         return taken
 
     def _take_back(self, whole: bool) -> None:  # noqa: FBT001 - called once

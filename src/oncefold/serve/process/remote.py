@@ -77,7 +77,7 @@ class FoldingProcess(asyncio.Protocol):
             Settled: self._settled,
             Committed: self._committed,
             Well: self._well,
-            Terminated: lambda _: on_end(),
+            Terminated: lambda _: self._on_end(),
             Done: self._done,
             Opened: self._is_open,
             Ended: self._has_ended,
