@@ -9,12 +9,12 @@ READY  := $(VENV)/.ready
 help:            ## this list
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
 
-$(READY): pyproject.toml Makefile
+$(READY): pyproject.toml packages/oncefold-lab/pyproject.toml packages/oncefold-workshop/pyproject.toml Makefile
 	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here: install Python 3.11 or newer, or say make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: say make PYTHON=/path/to/a/newer/python3"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
-	@$(BIN)/python -c 'from oncefold.embedded.warmup import warm_up; warm_up(lambda words: print("kernels:", words, flush=True))'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -e packages/oncefold-lab -e packages/oncefold-workshop
+	@$(BIN)/python -c 'from oncefold.engine.warmup import warm_up; warm_up(lambda words: print("kernels:", words, flush=True))'
 	@if command -v npm >/dev/null && [ "$$(uname -sm)" = "Linux x86_64" ]; then \
 	    mkdir -p $(VENV)/node; \
 	    npm install --prefix $(VENV)/node --no-save --no-fund --no-audit --loglevel=error @dynoxide/linux-x64@1.2.1; \

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from bench.probes import fold, grown, latency, memory, reopen, stages
-from oncefold.embedded.warmup import warm_up
+from oncefold.engine.warmup import warm_up
 
 PROBES: Final[dict[str, Callable[..., dict[str, Any]]]] = {
     "fold": fold.measure,

@@ -17,7 +17,7 @@ from unittest.mock import patch
 from botocore.exceptions import BotoCoreError
 
 from oncefold.aws.connect import client
-from oncefold.aws.local.emulator import HOST, Emulator, free_port
+from oncefold_lab.local.emulator import HOST, Emulator, free_port
 
 _PROGRAM = Path(__file__).parents[2] / ".venv" / "node" / "node_modules" / "@dynoxide" / "linux-x64" / "dynoxide"
 _START_SECONDS = 30.0

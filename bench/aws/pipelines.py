@@ -19,10 +19,10 @@ from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.state import StateFunction
 from oncefold.aws.names import Names
 from oncefold.core.decimals import format_decimal
-from oncefold.lab.workshop import settings
-from oncefold.lab.workshop.forms import World, after_fixes
-from oncefold.lab.workshop.tables import make_tables, read_totals
-from oncefold.lab.workshop.tree import MESSAGE_COUNT, SEPARATOR
+from oncefold_workshop.pipelines import settings
+from oncefold_workshop.pipelines.forms import World, after_fixes
+from oncefold_workshop.pipelines.tables import make_tables, read_totals
+from oncefold_workshop.pipelines.tree import MESSAGE_COUNT, SEPARATOR
 
 _FAR = 3_600.0
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from oncefold.aws.connect import client
-from oncefold.aws.local.streams import ShardReader, open_stream
+from oncefold_lab.local.streams import ShardReader, open_stream
 
 _READ = 10_000
 

@@ -8,8 +8,8 @@ from bench.definition import PIPELINE
 from bench.memory import back
 from oncefold.columnar.plan import fields_of
 from oncefold.core.fold import Outcome
-from oncefold.embedded.run import Progress
-from oncefold.embedded.session import Session
+from oncefold.engine.run import Progress
+from oncefold.engine.session import Session
 from oncefold.sources.formats import ReadOptions
 from oncefold.sources.sources import Sources
 

@@ -6,7 +6,7 @@ from typing import Any
 from bench.definition import PIPELINE
 from bench.probes.common import read_through, run
 from bench.totals import digest_of_store
-from oncefold.embedded.session import Session
+from oncefold.engine.session import Session
 
 
 def measure(files: list[str], store: str) -> dict[str, Any]:

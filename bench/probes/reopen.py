@@ -7,7 +7,7 @@ from bench.definition import PIPELINE
 from bench.memory import forget_peak, resident, settle
 from bench.probes.common import read_through
 from bench.totals import digest_of_store
-from oncefold.embedded.session import Session
+from oncefold.engine.session import Session
 
 
 def measure(store: str) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from unittest.mock import patch
 from bench.definition import PIPELINE
 from bench.probes.common import make_ready, sources
 from bench.totals import digest_of_store
-from oncefold.embedded.decoding import BlockDecoder
-from oncefold.embedded.engine import Engine
-from oncefold.embedded.run import COMMIT_BYTES, COMMIT_ROWS
+from oncefold.engine.decoding import BlockDecoder
+from oncefold.engine.engine import Engine
+from oncefold.engine.run import COMMIT_BYTES, COMMIT_ROWS
 from oncefold.sources.blocks import Block, Finding
 from oncefold.store import blobs
 from oncefold.store.writer import Store
@@ -75,7 +75,7 @@ def measure(files: list[str], store: str) -> dict[str, Any]:
 
 
 def _run(path: str, blocks: Iterator[Block | Finding], clocks: Clocks) -> int:
-    """What `oncefold.embedded.run` does, in one thread."""
+    """What `oncefold.engine.run` does, in one thread."""
     encode = blobs.encode
 
     def timed_encode(batch: Any) -> Any:

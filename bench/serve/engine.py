@@ -8,8 +8,8 @@ from typing import Any
 from bench.definition import PIPELINE
 from bench.probes.common import read_through, run
 from bench.totals import digest_of_store
-from oncefold.embedded.session import Session
-from oncefold.embedded.warmup import warm_up
+from oncefold.engine.session import Session
+from oncefold.engine.warmup import warm_up
 
 
 def measure(files: list[str], store: str) -> dict[str, Any]:

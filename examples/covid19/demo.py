@@ -37,7 +37,7 @@ from series import (
 from show import Show
 
 import oncefold
-from oncefold.questions.overview import Overview
+from oncefold.queries.overview import Overview
 
 START_SECONDS = 300.0
 """For a run to commit its first events; the first start on a machine compiles the kernels."""

@@ -25,8 +25,8 @@ from oncefold.core.fold import Outcome
 from oncefold.pipeline_file import load_pipeline
 
 if TYPE_CHECKING:
-    from oncefold.embedded.session import Session
-    from oncefold.questions import Questions
+    from oncefold.engine.session import Session
+    from oncefold.queries import Questions
     from oncefold.store.retention import Retention
 
 __version__ = "0.1.0"
@@ -62,7 +62,7 @@ def open(  # noqa: A001
     Raises DefinitionError if the definition is wrong or does not fit the store, StoreLockedError while another
     process writes the store, StoreError if it cannot be opened.
     """
-    from oncefold.embedded.session import Session
+    from oncefold.engine.session import Session
 
     definition = pipeline if isinstance(pipeline, Pipeline) else load_pipeline(pipeline)
     return Session.open(store, definition, retention=retention)
@@ -70,7 +70,7 @@ def open(  # noqa: A001
 
 def ask(store: str | Path) -> "Questions":
     """Open a store for questions alone, whether or not it is being written. Raises StoreError."""
-    from oncefold.questions import Questions
+    from oncefold.queries import Questions
     from oncefold.store.reader import Reader
 
     return Questions(Reader.open(store))

@@ -6,8 +6,8 @@ from itertools import count
 import pytest
 
 from oncefold.aws.connect import client
-from oncefold.aws.local.emulator import Emulator
 from oncefold.aws.names import Names
+from oncefold_lab.local.emulator import Emulator
 from tests.aws.tables import make_stream, make_tables
 
 _NUMBERS = count(1)

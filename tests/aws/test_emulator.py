@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from oncefold.aws.connect import client
-from oncefold.aws.local.emulator import Emulator
 from oncefold.aws.names import Names
 from oncefold.core.errors import OncefoldError
+from oncefold_lab.local.emulator import Emulator
 from tests.tools.waiting import until
 
 
@@ -41,7 +41,7 @@ def test_it_ends_with_the_process_that_started_it() -> None:
 
 _ABANDON = """
 import os
-from oncefold.aws.local.emulator import Emulator, free_port
+from oncefold_lab.local.emulator import Emulator, free_port
 port = free_port()
 Emulator(port).start()
 print(port, flush=True)

@@ -15,12 +15,12 @@ from oncefold.aws.deploy import deployment
 from oncefold.aws.deploy.events import Event, Trail
 from oncefold.aws.deploy.package import build
 from oncefold.aws.deploy.template import template
-from oncefold.aws.local.emulator import Emulator
 from oncefold.aws.names import Names
 from oncefold.cli import main
 from oncefold.cli.aws.progress import StackProgress, going_on_without_us
 from oncefold.cli.definition import EXAMPLE
 from oncefold.core.definition_toml import parse_toml
+from oncefold_lab.local.emulator import Emulator
 from tests.aws.conftest import aws, emulator  # noqa: F401 - fixtures
 from tests.aws.tables import make_tables
 from tests.tools.processes import Command

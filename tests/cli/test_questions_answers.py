@@ -15,9 +15,9 @@ import pytest
 
 from oncefold.cli import screen, words
 from oncefold.cli.main import main
-from oncefold.questions import Questions
+from oncefold.queries import Questions
 from oncefold.sources.position import FileState
-from tests.questions.stores import MONDAY, SHOP, TWO_TREES, alter, build, lines, shop
+from tests.queries.stores import MONDAY, SHOP, TWO_TREES, alter, build, lines, shop
 
 Run = Callable[..., tuple[int, str, str]]
 

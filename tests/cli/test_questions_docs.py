@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from oncefold.cli.main import main, oncefold
-from tests.questions.stores import alter
+from tests.queries.stores import alter
 
-PAGE = Path(__file__).parents[2] / "docs" / "QUESTIONS.md"
+PAGE = Path(__file__).parents[2] / "docs" / "QUERIES.md"
 TEXT = PAGE.read_text(encoding="utf-8")
 ALTERED = " # after that"
 

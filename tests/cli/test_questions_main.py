@@ -14,7 +14,7 @@ import pytest
 from oncefold.cli import lazy, main
 from oncefold.cli.main import SECTIONS, oncefold
 from oncefold.core.errors import StoreError
-from tests.questions.stores import shop
+from tests.queries.stores import shop
 
 HELP_SECONDS = 3.0
 """Loose: a busy machine takes several times the usual 0.1 s."""

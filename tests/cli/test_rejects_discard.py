@@ -12,10 +12,10 @@ import oncefold
 from oncefold.cli.main import main
 from oncefold.core.errors import QuestionError, StoreError
 from oncefold.core.fold import Outcome
-from oncefold.embedded.session import Session
+from oncefold.engine.session import Session
 from oncefold.store import Reader, rows
 from oncefold.store.check import check_store
-from tests.questions.stores import SHOP
+from tests.queries.stores import SHOP
 
 Run = Callable[..., tuple[int, str, str]]
 GOOD = b'{"order": "A-1", "updated": "2026-03-02T08:00:00Z", "country": "FR", "city": "Paris", "amount": 1.5}\n'

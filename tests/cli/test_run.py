@@ -22,7 +22,7 @@ from oncefold.cli.definition import EXAMPLE
 from oncefold.cli.main import main
 from oncefold.cli.progress import Reporter
 from oncefold.core.fold import Outcome
-from oncefold.embedded.run import Progress
+from oncefold.engine.run import Progress
 from oncefold.generate import Workload, arrow_table, generate, plan, truth, write
 from oncefold.sources.blocks import Finding
 from oncefold.store.check import check_store

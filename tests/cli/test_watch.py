@@ -11,9 +11,9 @@ import pytest
 
 from oncefold.aws.names import Names
 from oncefold.cli.main import main
-from tests.aws.ask.stacks import fill
 from tests.aws.conftest import aws, emulator, stack  # noqa: F401 - fixtures
-from tests.questions.stores import MONDAY, SHOP, TUESDAY, build, events, lines
+from tests.aws.reader.stacks import fill
+from tests.queries.stores import MONDAY, SHOP, TUESDAY, build, events, lines
 from tests.tools.processes import COMMAND
 from tests.watch.terminal import LEAVE, Terminal, plain
 

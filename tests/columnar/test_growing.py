@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oncefold.columnar.growing import GrowingArray
-from oncefold.embedded.heap import keep_freed_memory
+from oncefold.engine.heap import keep_freed_memory
 
 
 @pytest.mark.parametrize("width", [(), (3,)])

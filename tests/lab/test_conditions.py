@@ -6,7 +6,7 @@ import pytest
 from botocore.exceptions import ClientError
 from hypothesis import given, settings
 
-from oncefold.lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.simulator.dynamodb import DynamoDB
 from tests.lab.plain import CONDITIONS, ITEMS, Plain, PlainItem, wire
 from tests.lab.tools import code, put, simulated
 

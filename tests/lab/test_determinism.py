@@ -6,8 +6,8 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncefold.lab.simulator.dynamodb import DynamoDB
-from oncefold.lab.simulator.faults import Fault, Faults, rates
+from oncefold_lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.simulator.faults import Fault, Faults, rates
 from tests.lab.tools import ManualClock, add_write, make_table, put_write, shards
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ConnectionClosedError, ReadTimeoutError
 
-from oncefold.lab.simulator.dynamodb import DynamoDB
-from oncefold.lab.simulator.faults import LATE_SECONDS, POSSIBLE, Fault, Faults, rates
+from oncefold_lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.simulator.faults import LATE_SECONDS, POSSIBLE, Fault, Faults, rates
 from tests.lab.tools import (
     ManualClock,
     ScriptedFaults,

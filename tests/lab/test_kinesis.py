@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncefold.lab.simulator.datastream import HASH_KEYS
-from oncefold.lab.simulator.faults import LATE_SECONDS, Fault, Faults, rates
-from oncefold.lab.simulator.kinesis import Kinesis
 from oncefold.sources.kinesis_calls import StreamCalls
+from oncefold_lab.simulator.datastream import HASH_KEYS
+from oncefold_lab.simulator.faults import LATE_SECONDS, Fault, Faults, rates
+from oncefold_lab.simulator.kinesis import Kinesis
 from tests.lab.tools import START, ManualClock, ScriptedFaults, code
 
 HOUR = 3600.0

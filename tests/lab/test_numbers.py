@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncefold.lab.simulator import number
-from oncefold.lab.simulator.errors import Refusal
+from oncefold_lab.simulator import number
+from oncefold_lab.simulator.errors import Refusal
 
 WIDE = Context(prec=400, Emax=999_999, Emin=-999_999)
 

@@ -7,8 +7,8 @@ import pytest
 from oncefold.aws.functions.calls import OutOfTime
 from oncefold.aws.names import Names
 from oncefold.core.event import DELETED, Content, Event
-from oncefold.lab.simulator.dynamodb import DynamoDB
-from oncefold.lab.simulator.faults import LATE_SECONDS, Faults, rates
+from oncefold_lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.simulator.faults import LATE_SECONDS, Faults, rates
 from tests.aws.functions.stacks import Stack, Time, lines, written
 from tests.aws.tables import make_tables
 

@@ -8,8 +8,8 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oncefold.lab.simulator.dynamodb import DynamoDB
-from oncefold.lab.simulator.faults import Fault
+from oncefold_lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.simulator.faults import Fault
 from tests.lab.tools import ManualClock, code, make_table, put, simulated
 
 RANGES: dict[str, st.SearchStrategy[Any]] = {

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from oncefold.lab.simulator.dynamodb import DynamoDB
-from oncefold.lab.simulator.faults import LATE_SECONDS, Fault
+from oncefold_lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.simulator.faults import LATE_SECONDS, Fault
 from tests.lab.tools import (
     ManualClock,
     ScriptedFaults,

@@ -7,7 +7,7 @@ from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oncefold.lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.simulator.dynamodb import DynamoDB
 from tests.lab.tools import code, get, put, simulated
 
 KEY = {"id": {"S": "k"}}

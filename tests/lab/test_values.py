@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from oncefold.lab.simulator import values
-from oncefold.lab.simulator.errors import Refusal
+from oncefold_lab.simulator import values
+from oncefold_lab.simulator.errors import Refusal
 
 
 @pytest.mark.parametrize(

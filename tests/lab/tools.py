@@ -7,8 +7,8 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from oncefold.lab.simulator.dynamodb import DynamoDB
-from oncefold.lab.simulator.faults import POSSIBLE, Fault, Faults
+from oncefold_lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.simulator.faults import POSSIBLE, Fault, Faults
 
 START = 1_700_000_000.0
 

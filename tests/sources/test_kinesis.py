@@ -13,7 +13,7 @@ from botocore.exceptions import EndpointConnectionError
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError, SourceError
-from oncefold.embedded.decoding import BlockDecoder
+from oncefold.engine.decoding import BlockDecoder
 from oncefold.sources import kinesis_calls, kinesis_shard
 from oncefold.sources.blocks import Block, Finding, TextBlock
 from oncefold.sources.formats import ReadOptions

@@ -10,17 +10,17 @@ from random import Random
 import pytest
 
 from oncefold.core.errors import StoreError
-from oncefold.lab.disk.connection import ApswConnection
-from oncefold.lab.disk.disk import Disk
-from oncefold.lab.disk.faults import Fault, Kind, Operation, Survival, Traits
-from oncefold.lab.disk.files import DiskFile, DiskFiles
-from oncefold.lab.disk.vfs import Mounted
-from oncefold.lab.embedded.examine import lay_down
 from oncefold.store import Reader, Store, renewal, writer
 from oncefold.store.connection import wal_of
 from oncefold.store.files import File, SystemFiles
 from oncefold.store.schema import PAGE_SIZE
 from oncefold.store.writer import Tuning
+from oncefold_lab.disk.connection import ApswConnection
+from oncefold_lab.disk.disk import Disk
+from oncefold_lab.disk.faults import Fault, Kind, Operation, Survival, Traits
+from oncefold_lab.disk.files import DiskFile, DiskFiles
+from oncefold_lab.disk.vfs import Mounted
+from oncefold_lab.embedded.examine import lay_down
 from tests.store.model import PIPELINE, Batch, Facts, Folder, random_batch, stored_facts
 
 ACKNOWLEDGED = 3

@@ -13,8 +13,8 @@ COMMAND = (sys.executable, "-m", "oncefold")
 _STANDBY = """
 import sys
 from oncefold.cli.main import main
-from oncefold.embedded.session import Session
-from oncefold.embedded.warmup import warm_up
+from oncefold.engine.session import Session
+from oncefold.engine.warmup import warm_up
 from oncefold.sources.sources import Sources
 warm_up(lambda _: None)
 print("ready", flush=True)

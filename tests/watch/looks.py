@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from oncefold.questions.answers import Commit, NodeTotal, Tree
-from oncefold.questions.values import to_datetime
+from oncefold.queries.answers import Commit, NodeTotal, Tree
+from oncefold.queries.values import to_datetime
 from oncefold.watch.looks import Look, StoreMoment
 
 Numbers = tuple[int, str]

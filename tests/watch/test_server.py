@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from oncefold.core.errors import OncefoldError, QuestionError
-from oncefold.questions import Questions
+from oncefold.queries import Questions
 from oncefold.watch.client import Client, address_of
 from oncefold.watch.looks import Look, NotYetError, StoreMoment, Watched
 from oncefold.watch.server import ServerSource
 from oncefold.watch.store import StoreSource
 from oncefold.watch.watching import Watching
-from tests.questions.stores import MONDAY, TUESDAY, lines
+from tests.queries.stores import MONDAY, TUESDAY, lines
 from tests.serve.running import Running
 from tests.tools.processes import COMMAND
 from tests.watch.looks import Clock

@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from oncefold.aws.ask import StackQuestions
-from oncefold.aws.ask.drain import Drain
-from oncefold.aws.ask.scan import silent
 from oncefold.aws.names import Names
+from oncefold.aws.reader import StackQuestions
+from oncefold.aws.reader.drain import Drain
+from oncefold.aws.reader.scan import silent
 from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.watch.looks import NotYetError, StackMoment, Watched
 from oncefold.watch.stack import StackSource
 from oncefold.watch.watching import Watching
-from tests.aws.ask.stacks import fill
-from tests.questions.stores import MONDAY, SHOP, TUESDAY, events, lines
+from tests.aws.reader.stacks import fill
+from tests.queries.stores import MONDAY, SHOP, TUESDAY, events, lines
 from tests.watch.looks import Clock
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from oncefold.core.errors import OncefoldError, QuestionError, StoreError
-from oncefold.questions import Questions
+from oncefold.queries import Questions
 from oncefold.store.connection import BUSY_MS
 from oncefold.watch.looks import NotYetError, StoreMoment, Watched
 from oncefold.watch.store import StoreSource
-from tests.questions.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, alter, build, lines
+from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, alter, build, lines
 
 ROOM = 24
 

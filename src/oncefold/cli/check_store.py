@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oncefold.cli.screen import Screen
-    from oncefold.questions.answers import CheckedStore
+    from oncefold.queries.answers import CheckedStore
 
 _EPILOG = """\b
 Examples:
@@ -35,7 +35,7 @@ Exit status: 0 nothing is wrong, 1 something is, 2 there is no such file."""
 @click.pass_context
 def check_store(context: click.Context, store: Path, form: str | None, output: Path | None) -> None:
     """Examine a store file for damage, down to every checksum."""
-    from oncefold.questions.questions import check
+    from oncefold.queries.questions import check
 
     if not store.exists():
         raise StoreError(f"{store}: no such store; `oncefold run` makes one")

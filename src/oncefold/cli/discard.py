@@ -72,7 +72,7 @@ def _agreed(question: str) -> bool:
 
 
 def _discarded(store: Path, definition: Pipeline, ids: Sequence[int]) -> int:
-    from oncefold.embedded.session import Session
+    from oncefold.engine.session import Session
 
     with Session.open(store, definition) as session:
         return session.discard(ids)

@@ -15,8 +15,8 @@ from oncefold.cli.screen import Grid, Screen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.questions import Explanation
-    from oncefold.questions.events import CountedKeys
+    from oncefold.queries import Explanation
+    from oncefold.queries.events import CountedKeys
 
 _EPILOG = """\b
 Examples:
@@ -52,7 +52,7 @@ def explain(
     output: Path | None,
 ) -> None:
     """Show the keys that count in NODE: how many, their sum, and each with its version, leaf and values."""
-    from oncefold.questions import documents
+    from oncefold.queries import documents
 
     with ask(store) as questions:
         found = questions.explain(node, rollup=rollup, limit=limit)

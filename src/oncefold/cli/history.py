@@ -15,8 +15,8 @@ from oncefold.cli.screen import Grid, Screen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.questions import History
-    from oncefold.questions.events import Arrival
+    from oncefold.queries import History
+    from oncefold.queries.events import Arrival
 
 _EPILOG = f"""\b
 Examples:
@@ -41,7 +41,7 @@ Examples:
 @format_options(*FORMATS)
 def history(key: str, store: Path, every: bool, form: str | None, output: Path | None) -> None:  # noqa: FBT001
     """Show every version of KEY that was accepted, oldest first, and the one that stands."""
-    from oncefold.questions import documents
+    from oncefold.queries import documents
 
     with ask(store) as questions:
         found = questions.history(key, every=every)

@@ -1,15 +1,24 @@
-"""Groups of commands whose modules are imported when a command is called, so that `--help` is quick."""
+"""Groups of commands whose modules are imported when a command is called, so that `--help` is quick.
+
+Other distributions add commands to a group by an entry point of the group `oncefold.commands` that has the group's name
+and leads to a tuple of `Section`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
+from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+ENTRY_POINTS = "oncefold.commands"
+"""The entry-point group by which other distributions add commands."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +46,70 @@ class Section:
 
 
 class LazyGroup(click.Group):
-    """A group of lazy commands. With a `default`, that one is meant when none is named."""
+    """A group of lazy commands. With a `default`, that one is meant when none is named.
 
-    def __init__(self, *args: Any, sections: Sequence[Section], default: str | None = None, **extra: Any) -> None:
+    With `plugins`, commands of other distributions that name this group are added. `distributions` names, for commands
+    that are not in this one, the distribution that has them.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        sections: Sequence[Section],
+        default: str | None = None,
+        plugins: str | None = None,
+        distributions: Mapping[str, str] | None = None,
+        **extra: Any,
+    ) -> None:
         super().__init__(*args, **extra)
-        self._sections = sections
-        self._lazy = {command.name: command for section in sections for command in section.commands}
+        self._own = sections
         self._default = default
+        self._plugins = plugins
+        self._distributions = distributions or {}
+
+    @cached_property
+    def _sections(self) -> Sequence[Section]:
+        """The sections of this distribution, then those of the others that are installed, by their headings."""
+        if self._plugins is None:
+            return self._own
+        found = entry_points(group=ENTRY_POINTS, name=self._plugins)
+        added: list[Section] = [section for point in found for section in point.load()]
+        return (*self._own, *sorted(added, key=lambda section: section.heading, reverse=True))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default in front of arguments that name no command and ask for no help."""
-        if self._default is not None and not {*args[:1]} & {*self._lazy, *ctx.help_option_names}:
+        if self._default is not None and not {*args[:1]} & {*self.list_commands(ctx), *ctx.help_option_names}:
             misnamed = args and not args[0].startswith("-")
             args = args if misnamed else [self._default, *args]
         return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
         """Names, in the order of the sections."""
-        return list(self._lazy)
+        return [command.name for section in self._sections for command in section.commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """Import a command."""
-        lazy = self._lazy.get(cmd_name)
-        return None if lazy is None else lazy.load()
+        """Import a command. Raises UsageError for one of a distribution that is not installed."""
+        for sections in (self._own, self._sections):
+            for section in sections:
+                for command in section.commands:
+                    if command.name == cmd_name:
+                        return command.load()
+        if cmd_name in self._distributions:
+            distribution = self._distributions[cmd_name]
+            raise click.UsageError(
+                f"{cmd_name} is in the distribution {distribution}, which is not installed: pip install {distribution} "
+                f"(in a clone of the repository: pip install ./packages/{distribution})"
+            )
+        return None
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """The commands in their sections, without importing any."""
-        width = max(map(len, self._lazy), default=0)
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands in their sections, without importing any; then those of distributions that are missing."""
+        names = self.list_commands(ctx)
+        missing = {name: where for name, where in self._distributions.items() if name not in names}
+        width = max(map(len, (*names, *missing)), default=0)
         for section in self._sections:
             with formatter.section(section.heading):
                 formatter.write_dl([(lazy.name.ljust(width), lazy.words) for lazy in section.commands])
+        if missing:
+            with formatter.section("Not installed"):
+                formatter.write_dl([(name.ljust(width), f"pip install {where}") for name, where in missing.items()])

@@ -12,7 +12,7 @@ from oncefold.core.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from oncefold.questions import Questions
+    from oncefold.queries import Questions
 
     Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -114,6 +114,6 @@ def limit_option(default: int, what: str) -> Callable[[Function], Function]:
 
 def ask(store: Path) -> Questions:
     """The questions to a store. Raises StoreError if it cannot be read."""
-    from oncefold.questions import Questions
+    from oncefold.queries import Questions
 
     return Questions.open(store)

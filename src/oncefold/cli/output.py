@@ -19,7 +19,7 @@ from oncefold.core.errors import OncefoldError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from oncefold.questions.answers import Answer
+    from oncefold.queries.answers import Answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Reply:
             file.writelines(self._pieces(form))
 
     def _pieces(self, form: str) -> Iterable[bytes]:
-        from oncefold.questions import forms
+        from oncefold.queries import forms
 
         if form == "json":
             return [forms.pretty_json(self.document())]

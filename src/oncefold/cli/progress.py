@@ -12,7 +12,7 @@ from oncefold.cli.words import size
 from oncefold.core.fold import Outcome
 
 if TYPE_CHECKING:
-    from oncefold.embedded.run import Progress
+    from oncefold.engine.run import Progress
     from oncefold.sources.blocks import Finding
 
 _LINE_SECONDS = 5.0

@@ -14,8 +14,8 @@ from oncefold.cli.screen import Grid, Screen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.questions import Totals
-    from oncefold.questions.answers import Tree
+    from oncefold.queries import Totals
+    from oncefold.queries.answers import Tree
 
 _INDENT = "  "
 
@@ -58,7 +58,7 @@ def query(
     output: Path | None,
 ) -> None:
     """Show the exact totals of NODE and of what lies below it, now or at an earlier commit."""
-    from oncefold.questions import documents
+    from oncefold.queries import documents
 
     with ask(store) as questions:
         totals = questions.query(node, rollup=rollup, depth=depth, as_of=as_of)

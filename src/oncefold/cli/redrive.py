@@ -25,8 +25,8 @@ def redrive(pipeline: str, store_path: str | None) -> None:
     Events that were too long to be kept whole stay, too: run their source again with --reread.
     """
     from oncefold.core.errors import StoreError
-    from oncefold.embedded.session import Session
-    from oncefold.embedded.warmup import warm_up
+    from oncefold.engine.session import Session
+    from oncefold.engine.warmup import warm_up
 
     definition = load_pipeline(pipeline)
     path = Path(store_path or f"{definition.name}.db")

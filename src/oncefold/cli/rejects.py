@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
     from pathlib import Path
 
-    from oncefold.questions import Conflicts, Rejects
-    from oncefold.questions.events import RejectedEvent, Side
+    from oncefold.queries import Conflicts, Rejects
+    from oncefold.queries.events import RejectedEvent, Side
 
 PIECE_CHARS = 60
 """Characters of a rejected event that are shown without --raw."""
@@ -77,7 +77,7 @@ def rejects() -> None:
 @format_options(*FORMATS)
 def list_rejects(store: Path, limit: int | None, raw: bool, form: str | None, output: Path | None) -> None:  # noqa: FBT001
     """Show the events that could not be read: where each stood, why, and what it looks like."""
-    from oncefold.questions import documents
+    from oncefold.queries import documents
 
     with ask(store) as questions:
         found = questions.rejects(limit)
@@ -108,7 +108,7 @@ def _event(row: RejectedEvent, *, raw: bool) -> str:
 @format_options(*FORMATS)
 def conflicts(store: Path, limit: int | None, form: str | None, output: Path | None) -> None:
     """Show events of one key and version that contradict each other: which one counts, and the other."""
-    from oncefold.questions import documents
+    from oncefold.queries import documents
 
     with ask(store) as questions:
         found = questions.conflicts(limit)

@@ -81,8 +81,8 @@ def run(  # noqa: PLR0913
     """
     # Imported here so that `oncefold --help` need not load the engine.
     from oncefold.columnar.plan import fields_of
-    from oncefold.embedded.session import Session
-    from oncefold.embedded.warmup import warm_up
+    from oncefold.engine.session import Session
+    from oncefold.engine.warmup import warm_up
     from oncefold.sources.formats import ReadOptions
     from oncefold.sources.sources import Sources
     from oncefold.sources.waiting import RealWaiting

@@ -15,8 +15,8 @@ from oncefold.cli.screen import Grid, Screen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.questions import Overview
-    from oncefold.questions.progress import SourceProgress
+    from oncefold.queries import Overview
+    from oncefold.queries.progress import SourceProgress
 
 _SEQUENCE_CHARS = 12
 """Of the many digits of a sequence number, the last tell two apart."""
@@ -36,7 +36,7 @@ Examples:
 @format_options("table", "json")
 def status(store: Path, form: str | None, output: Path | None) -> None:
     """Show a store as a whole: positions and lag of its sources, what became of the events, freshness, size."""
-    from oncefold.questions import documents
+    from oncefold.queries import documents
 
     with ask(store) as questions:
         found = questions.status()

@@ -14,8 +14,8 @@ from oncefold.cli.screen import Grid, Screen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.questions import Verification
-    from oncefold.questions.answers import Amounts, WrongNode
+    from oncefold.queries import Verification
+    from oncefold.queries.answers import Amounts, WrongNode
 
 _EPILOG = """\b
 Examples:
@@ -37,7 +37,7 @@ Exit status: 0 every total is exact, 1 some are wrong, 2 the store cannot be rea
 @click.pass_context
 def verify(context: click.Context, store: Path, form: str | None, output: Path | None) -> None:
     """Recompute every total from the keys and compare; name the first wrong node."""
-    from oncefold.questions import documents
+    from oncefold.queries import documents
 
     with ask(store) as questions:
         found = questions.verify()

@@ -12,7 +12,7 @@ from oncefold.watch.looks import StackMoment, StoreMoment
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from oncefold.questions.answers import NodeTotal
+    from oncefold.queries.answers import NodeTotal
     from oncefold.watch.looks import Changed, Look
     from oncefold.watch.watching import Seen
 
@@ -96,7 +96,7 @@ def show_block(seen: Seen, look: Look, screen: Screen) -> None:
 
 def document(seen: Seen, look: Look) -> dict[str, Any]:
     """One look for programs: what `oncefold query --format json` says, and what changed."""
-    from oncefold.questions.forms import plain_rows
+    from oncefold.queries.forms import plain_rows
 
     return {
         **_moment_document(look.moment, seen.rate),

@@ -18,7 +18,7 @@ import uvicorn
 from oncefold.columnar.plan import fields_of
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError, StoreError
-from oncefold.embedded.heap import look_less_for_cycles
+from oncefold.engine.heap import look_less_for_cycles
 from oncefold.pipeline_file import load_pipeline
 from oncefold.serve import answers
 from oncefold.serve.answers.asking import Asking

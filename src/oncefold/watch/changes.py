@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from oncefold.questions.answers import NodeTotal
+from oncefold.queries.answers import NodeTotal
 from oncefold.watch.looks import Changed, Look
 
 COUNT = "count"

@@ -9,9 +9,9 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Node
 from oncefold.core.nodepath import join
-from oncefold.questions.answers import Commit, Tree
-from oncefold.questions.naming import Node as Named
-from oncefold.questions.naming import labels_of_node
+from oncefold.queries.answers import Commit, Tree
+from oncefold.queries.naming import Node as Named
+from oncefold.queries.naming import labels_of_node
 from oncefold.store.nodes import rollup_index
 
 

@@ -9,9 +9,9 @@ from urllib.parse import quote, urlencode
 from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.core.nodepath import join, split
 from oncefold.core.timestamps import parse_timestamp
-from oncefold.questions.answers import Commit, NodeTotal, Tree
-from oncefold.questions.naming import labels_of_node
-from oncefold.questions.values import to_datetime
+from oncefold.queries.answers import Commit, NodeTotal, Tree
+from oncefold.queries.naming import labels_of_node
+from oncefold.queries.values import to_datetime
 from oncefold.watch.client import Client, Reply
 from oncefold.watch.levels import fitting
 from oncefold.watch.looks import Look, StoreMoment, Watched

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 
-from oncefold.aws.ask import StackQuestions
-from oncefold.aws.ask.answers import StackTree
+from oncefold.aws.reader import StackQuestions
+from oncefold.aws.reader.answers import StackTree
 from oncefold.core.errors import OncefoldError, QuestionError
-from oncefold.questions.answers import Tree
+from oncefold.queries.answers import Tree
 from oncefold.watch.levels import fitting
 from oncefold.watch.looks import Look, NotYetError, StackMoment, Watched
 

@@ -8,9 +8,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from oncefold.core.errors import QuestionError, StoreError
-from oncefold.questions import Questions, Totals
-from oncefold.questions.answers import NodeTotal, Tree
-from oncefold.questions.snapshot import Snapshot, snapshot_of
+from oncefold.queries import Questions, Totals
+from oncefold.queries.answers import NodeTotal, Tree
+from oncefold.queries.snapshot import Snapshot, snapshot_of
 from oncefold.store import rows
 from oncefold.store.connection import Connection
 from oncefold.store.damaged import DamagedError

@@ -16,9 +16,9 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncefold.aws.local.emulator import HOST, REGION, Emulator, free_port
-from oncefold.lab.simulator.dynamodb import DynamoDB
-from oncefold.lab.simulator.kinesis import Kinesis
+from oncefold_lab.local.emulator import HOST, REGION, Emulator, free_port
+from oncefold_lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.simulator.kinesis import Kinesis
 from tests.aws.contract.engine import Engine, tables, with_tables
 from tests.tools.waiting import until
 

@@ -22,11 +22,11 @@ from oncefold.aws.deploy.removal import Removal
 from oncefold.aws.deploy.stack import Stack, Standing
 from oncefold.aws.functions.guard import definition_item
 from oncefold.aws.functions.layout import DEFINITION_KEY
-from oncefold.aws.local.emulator import Emulator
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml, to_toml
 from oncefold.core.errors import DefinitionError, OncefoldError
+from oncefold_lab.local.emulator import Emulator
 from tests.aws.deploy.pipelines import RISK
 from tests.aws.tables import make_tables
 from tests.tools.waiting import LOOK_SECONDS

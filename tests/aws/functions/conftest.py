@@ -6,9 +6,9 @@ from itertools import count
 import pytest
 
 from oncefold.aws.connect import client
-from oncefold.aws.local.emulator import Emulator
 from oncefold.aws.names import Names
-from oncefold.lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.local.emulator import Emulator
+from oncefold_lab.simulator.dynamodb import DynamoDB
 from tests.aws.functions.stacks import Stack, Time
 from tests.aws.tables import make_tables
 

@@ -8,9 +8,9 @@ import pytest
 
 from oncefold.aws.functions.reduce import Reduced
 from oncefold.aws.functions.state import Record
-from oncefold.aws.local.emulator import Emulator
 from oncefold.core.decode import Decoder
 from oncefold.generate import Workload, generate
+from oncefold_lab.local.emulator import Emulator
 from tests.aws.functions.conftest import emulated
 from tests.aws.functions.stacks import PIPELINE, WORKSHOP, Stack
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from oncefold.aws.local.runtime import FunctionSettings
+from oncefold_lab.local.runtime import FunctionSettings
 
 _NOTES = """
     import base64, json, os

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from oncefold.aws.connect import client
-from oncefold.aws.local.disturbance import Disturbance
-from oncefold.aws.local.environment import Invocation
-from oncefold.aws.local.filters import Filter
-from oncefold.aws.local.mapping_settings import MappingSettings
-from oncefold.aws.local.mappings import EventSourceMapping
-from oncefold.aws.local.pace import Pace
-from oncefold.aws.local.streams import open_stream
+from oncefold_lab.local.disturbance import Disturbance
+from oncefold_lab.local.environment import Invocation
+from oncefold_lab.local.filters import Filter
+from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.local.mappings import EventSourceMapping
+from oncefold_lab.local.pace import Pace
+from oncefold_lab.local.streams import open_stream
 
 QUICK = Pace(poll=0.02, listing=0.05, first_retry=0.005, longest_retry=0.02)
 

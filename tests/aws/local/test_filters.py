@@ -1,7 +1,7 @@
 import pytest
 
-from oncefold.aws.local.filters import Filter
 from oncefold.core.errors import OncefoldError
+from oncefold_lab.local.filters import Filter
 
 INSERT = {"eventName": "INSERT", "dynamodb": {"NewImage": {"id": {"S": "delta/1"}, "n": {"N": "1"}}}}
 REMOVE = {"eventName": "REMOVE", "dynamodb": {"OldImage": {"id": {"S": "delta/1"}}}}

@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncefold.aws.local.disturbance import Disturbance, Undisturbed
-from oncefold.aws.local.environment import FunctionError, Invocation
-from oncefold.aws.local.lanes import PAYLOAD_BYTES, Batch, Discarded, Lane, Verdict
-from oncefold.aws.local.mapping_settings import MappingSettings
-from oncefold.aws.local.pace import Pace
-from oncefold.aws.local.streams import Entry
-from oncefold.aws.local.verdicts import judge
 from oncefold.core.errors import OncefoldError
+from oncefold_lab.local.disturbance import Disturbance, Undisturbed
+from oncefold_lab.local.environment import FunctionError, Invocation
+from oncefold_lab.local.lanes import PAYLOAD_BYTES, Batch, Discarded, Lane, Verdict
+from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.local.pace import Pace
+from oncefold_lab.local.streams import Entry
+from oncefold_lab.local.verdicts import judge
 from tests.aws.local.disturbing import Disturbing
 
 ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/s"

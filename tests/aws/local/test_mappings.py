@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from oncefold.aws.connect import client
-from oncefold.aws.local.runtime import Function
 from oncefold.aws.names import Names
 from oncefold.core.errors import OncefoldError
+from oncefold_lab.local.runtime import Function
 from tests.aws.local.disturbing import Disturbing
 from tests.aws.local.functions import by_key, noting
 from tests.aws.local.services import failure_queue, mapping, messages, put, stream_arn, table_stream_arn

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from oncefold.aws.local.runtime import Function, FunctionSettings, Invocation
 from oncefold.core.errors import OncefoldError
+from oncefold_lab.local.runtime import Function, FunctionSettings, Invocation
 from tests.aws.local.functions import zipped
 from tests.tools.waiting import until
 
@@ -280,7 +280,7 @@ def test_nothing_outlives_the_process_that_started_it(tmp_path: Path) -> None:
 _PARENT = """
     import sys
     from pathlib import Path
-    from oncefold.aws.local.runtime import Function, FunctionSettings
+    from oncefold_lab.local.runtime import Function, FunctionSettings
     Function(FunctionSettings("function", "handler.handle", Path(sys.argv[1]), timeout_seconds=600)).invoke({})
 """
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from oncefold.aws.local.disturbance import Disturbance
-from oncefold.aws.local.environment import FunctionError, Invocation
-from oncefold.aws.local.mapping_settings import MappingSettings
-from oncefold.aws.local.mappings import EventSourceMapping
-from oncefold.aws.local.streams import Entry, Fetched, Shard
+from oncefold_lab.local.disturbance import Disturbance
+from oncefold_lab.local.environment import FunctionError, Invocation
+from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.local.mappings import EventSourceMapping
+from oncefold_lab.local.streams import Entry, Fetched, Shard
 from tests.aws.local.services import QUICK
 from tests.tools.waiting import until
 

@@ -13,15 +13,15 @@ from botocore.exceptions import EndpointConnectionError
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.deployment import Clients, Deployment
 from oncefold.aws.deploy.events import Pace as DeploymentPace
-from oncefold.aws.local.description import Description, Schedule, describe
-from oncefold.aws.local.emulator import Emulator
-from oncefold.aws.local.environment import Invocation
-from oncefold.aws.local.logs import LINE_BYTES, LogShipper
-from oncefold.aws.local.mapping_settings import MappingSettings
-from oncefold.aws.local.stack import LocalStack
 from oncefold.aws.names import Names
 from oncefold.core.errors import OncefoldError
 from oncefold.pipeline_file import load_pipeline
+from oncefold_lab.local.description import Description, Schedule, describe
+from oncefold_lab.local.emulator import Emulator
+from oncefold_lab.local.environment import Invocation
+from oncefold_lab.local.logs import LINE_BYTES, LogShipper
+from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.local.stack import LocalStack
 from tests.aws.local.functions import noting
 from tests.aws.local.services import QUICK, failure_queue, messages, put, stream_arn, table_stream_arn
 from tests.tools.waiting import until

@@ -7,9 +7,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from oncefold.aws.connect import client
-from oncefold.aws.local.filters import Filter
-from oncefold.aws.local.streams import Entry, Fetched, Shard, ShardReader, Stream, open_stream
 from oncefold.aws.names import Names
+from oncefold_lab.local.filters import Filter
+from oncefold_lab.local.streams import Entry, Fetched, Shard, ShardReader, Stream, open_stream
 
 
 def all_of(stream: Stream) -> list[Entry]:

@@ -16,7 +16,6 @@ import boto3
 import pytest
 
 from oncefold.aws.connect import client
-from oncefold.aws.local.emulator import Emulator
 from oncefold.aws.stream.records import Line, pack
 from oncefold.aws.stream.send import send
 from oncefold.cli.definition import EXAMPLE
@@ -24,6 +23,7 @@ from oncefold.cli.main import main
 from oncefold.core.fold import Outcome
 from oncefold.generate import Workload, generate, truth, write
 from oncefold.store.reader import Reader
+from oncefold_lab.local.emulator import Emulator
 from tests.tools.processes import Command
 from tests.tools.waiting import until
 

@@ -10,15 +10,15 @@ from random import Random
 from click.testing import CliRunner, Result
 
 from oncefold.aws.connect import client
-from oncefold.aws.local.description import describe
-from oncefold.aws.local.disturbance import Disturbance, Undisturbed
-from oncefold.aws.local.emulator import Emulator
-from oncefold.aws.local.pace import Pace
-from oncefold.aws.local.stack import LocalStack
 from oncefold.aws.names import Names
 from oncefold.cli.main import oncefold
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import to_toml
+from oncefold_lab.local.description import describe
+from oncefold_lab.local.disturbance import Disturbance, Undisturbed
+from oncefold_lab.local.emulator import Emulator
+from oncefold_lab.local.pace import Pace
+from oncefold_lab.local.stack import LocalStack
 from tests.aws.local.disturbing import Disturbing
 
 KILLER = Path(__file__).with_name("killer.py")

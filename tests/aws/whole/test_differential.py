@@ -18,7 +18,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.fold import Outcome
 from oncefold.core.nodepath import join, split
-from oncefold.embedded.session import Session
+from oncefold.engine.session import Session
 from oncefold.pipeline_file import load_pipeline
 from tests.aws.functions.conftest import simulated
 from tests.aws.functions.stacks import Stack

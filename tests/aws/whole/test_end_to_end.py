@@ -8,9 +8,9 @@ from pathlib import Path
 from random import Random
 
 from oncefold.aws.connect import client
-from oncefold.aws.local.emulator import Emulator
 from oncefold.aws.names import Names
 from oncefold.generate import Workload, truth, write
+from oncefold_lab.local.emulator import Emulator
 from tests.aws.functions.stacks import WORKSHOP
 from tests.aws.whole.deployed import SECONDS, at_work, command, deploy
 

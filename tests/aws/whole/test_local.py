@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from oncefold.aws.local.emulator import Emulator, free_port
 from oncefold.cli.main import main
 from oncefold.core.errors import OncefoldError
+from oncefold_lab.local.emulator import Emulator, free_port
 from tests.tools.processes import Command
 from tests.tools.waiting import until
 

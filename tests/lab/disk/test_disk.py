@@ -7,9 +7,9 @@ from random import Random
 
 import pytest
 
-from oncefold.lab.disk.disk import Disk, RefusedError
-from oncefold.lab.disk.faults import Fault, Kind, Operation, Survival, Traits
-from oncefold.lab.disk.vfs import Mounted
+from oncefold_lab.disk.disk import Disk, RefusedError
+from oncefold_lab.disk.faults import Fault, Kind, Operation, Survival, Traits
+from oncefold_lab.disk.vfs import Mounted
 
 NAME = "a-wal"
 ALWAYS = 10_000

@@ -8,10 +8,10 @@ import pyarrow as pa
 import pytest
 
 from oncefold.core.errors import StoreError
-from oncefold.lab.embedded.search import Wanted, search
 from oncefold.store import blobs, opening, rows, segments, upkeep, writer
 from oncefold.store.commit import Commit
 from oncefold.store.tiers import Segment
+from oncefold_lab.embedded.search import Wanted, search
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 

@@ -9,15 +9,15 @@ import pytest
 
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.event import Event
-from oncefold.lab.disk.faults import Fault, Kind, Operation, Survival
-from oncefold.lab.embedded.case import Case, Ending, Life, draw
-from oncefold.lab.embedded.inputs import Inputs
-from oncefold.lab.embedded.search import Searched, Wanted, search, try_seed
-from oncefold.lab.embedded.shapes import pipeline_of
-from oncefold.lab.embedded.shrink import shrink
-from oncefold.lab.embedded.trial import Result, attempt
-from oncefold.lab.embedded.truth import totals
 from oncefold.store import opening, writer
+from oncefold_lab.disk.faults import Fault, Kind, Operation, Survival
+from oncefold_lab.embedded.case import Case, Ending, Life, draw
+from oncefold_lab.embedded.inputs import Inputs
+from oncefold_lab.embedded.search import Searched, Wanted, search, try_seed
+from oncefold_lab.embedded.shapes import pipeline_of
+from oncefold_lab.embedded.shrink import shrink
+from oncefold_lab.embedded.trial import Result, attempt
+from oncefold_lab.embedded.truth import totals
 from tests.tools import reference
 
 SEEDS = 60
@@ -69,7 +69,7 @@ def test_the_same_seed_takes_the_same_steps() -> None:
 
 
 def test_the_same_seed_takes_the_same_steps_in_another_process() -> None:
-    script = "from oncefold.lab.embedded.search import try_seed; print(try_seed(3, False).digest)"
+    script = "from oncefold_lab.embedded.search import try_seed; print(try_seed(3, False).digest)"
     run = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "PYTHONHASHSEED": "12345"},

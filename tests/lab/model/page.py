@@ -5,13 +5,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from oncefold.lab.model.check import Checked, attempt, check
-from oncefold.lab.model.claims import TRUE
-from oncefold.lab.model.falsehoods import FALSEHOODS
-from oncefold.lab.model.mutations import MUTATIONS
-from oncefold.lab.model.scenario import Scenario
-from oncefold.lab.model.scenarios import LARGE, SMALL
-from oncefold.lab.model.trial import Trial
+from oncefold_lab.model.check import Checked, attempt, check
+from oncefold_lab.model.claims import TRUE
+from oncefold_lab.model.falsehoods import FALSEHOODS
+from oncefold_lab.model.mutations import MUTATIONS
+from oncefold_lab.model.scenario import Scenario
+from oncefold_lab.model.scenarios import LARGE, SMALL
+from oncefold_lab.model.trial import Trial
 
 PAGE = Path(__file__).parents[3] / "docs" / "MODEL.md"
 

@@ -18,13 +18,13 @@ from oncefold.aws.functions.sweep import sweep
 from oncefold.aws.names import Names
 from oncefold.core.event import Event
 from oncefold.core.fold import Stored
-from oncefold.lab.model.protocol import Protocol
-from oncefold.lab.model.rules import PROTOCOL, Rules
-from oncefold.lab.model.scenario import PIPELINE, Scenario
-from oncefold.lab.model.state import DONE, UNREAD, Folding, Reducing
-from oncefold.lab.model.steps import BEGINNINGS, Op, Run, Step
-from oncefold.lab.simulator.dynamodb import DynamoDB
-from oncefold.lab.simulator.tokens import TOKEN_SECONDS
+from oncefold_lab.model.protocol import Protocol
+from oncefold_lab.model.rules import PROTOCOL, Rules
+from oncefold_lab.model.scenario import PIPELINE, Scenario
+from oncefold_lab.model.state import DONE, UNREAD, Folding, Reducing
+from oncefold_lab.model.steps import BEGINNINGS, Op, Run, Step
+from oncefold_lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.simulator.tokens import TOKEN_SECONDS
 from tests.aws.functions.stacks import Stack, Time
 from tests.aws.tables import make_tables
 from tests.lab.model.puppets import Call, Ended, Puppet

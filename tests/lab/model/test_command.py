@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from oncefold.cli.main import main
-from oncefold.lab.model import check as checking
-from oncefold.lab.model import falsehoods, mutations, scenarios
-from oncefold.lab.model.rules import Rules
+from oncefold_lab.model import check as checking
+from oncefold_lab.model import falsehoods, mutations, scenarios
+from oncefold_lab.model.rules import Rules
 
 Output = pytest.CaptureFixture[str]
 FEW = mutations.MUTATIONS[:2]

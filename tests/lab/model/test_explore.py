@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from oncefold.lab.model.check import examine
-from oncefold.lab.model.claims import SETTLES, Claim
-from oncefold.lab.model.explore import explore
+from oncefold_lab.model.check import examine
+from oncefold_lab.model.claims import SETTLES, Claim
+from oncefold_lab.model.explore import explore
 from tests.lab.model.toys import Toy
 
 

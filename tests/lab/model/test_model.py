@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oncefold.core.fold import Node, Total
-from oncefold.lab.model.check import attempt, check, examine
-from oncefold.lab.model.claims import TRUE
-from oncefold.lab.model.falsehoods import FALSEHOODS
-from oncefold.lab.model.mutations import MUTATIONS
-from oncefold.lab.model.packing import Packing
-from oncefold.lab.model.protocol import Protocol
-from oncefold.lab.model.rules import PROTOCOL, Rules
-from oncefold.lab.model.scenario import PIPELINE, Scenario
-from oncefold.lab.model.scenarios import CONFLICT, CORRECTION, DELETE, LARGE, OUTBOX, PARTIAL, PARTS, REWIND, SMALL
-from oncefold.lab.model.steps import Op
-from oncefold.lab.model.telling import Teller
-from oncefold.lab.model.trial import Trial
+from oncefold_lab.model.check import attempt, check, examine
+from oncefold_lab.model.claims import TRUE
+from oncefold_lab.model.falsehoods import FALSEHOODS
+from oncefold_lab.model.mutations import MUTATIONS
+from oncefold_lab.model.packing import Packing
+from oncefold_lab.model.protocol import Protocol
+from oncefold_lab.model.rules import PROTOCOL, Rules
+from oncefold_lab.model.scenario import PIPELINE, Scenario
+from oncefold_lab.model.scenarios import CONFLICT, CORRECTION, DELETE, LARGE, OUTBOX, PARTIAL, PARTS, REWIND, SMALL
+from oncefold_lab.model.steps import Op
+from oncefold_lab.model.telling import Teller
+from oncefold_lab.model.trial import Trial
 from tests.lab.model import page
 from tests.tools import reference
 

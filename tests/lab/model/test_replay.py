@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from oncefold.aws.functions import plan
-from oncefold.lab.model import scenarios
-from oncefold.lab.model.check import examine
-from oncefold.lab.model.falsehoods import FALSEHOODS
-from oncefold.lab.model.mutations import MUTATIONS
-from oncefold.lab.model.scenario import Scenario
-from oncefold.lab.model.steps import FAULTS, Op
-from oncefold.lab.model.trial import Trial
+from oncefold_lab.model import scenarios
+from oncefold_lab.model.check import examine
+from oncefold_lab.model.falsehoods import FALSEHOODS
+from oncefold_lab.model.mutations import MUTATIONS
+from oncefold_lab.model.scenario import Scenario
+from oncefold_lab.model.steps import FAULTS, Op
+from oncefold_lab.model.trial import Trial
 from tests.lab.model.replay import Replay
 
 STEPS = 40

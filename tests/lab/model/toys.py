@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from oncefold.lab.model.steps import Op, Step
+from oncefold_lab.model.steps import Op, Step
 
 
 class Toy:

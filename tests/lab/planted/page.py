@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from oncefold.lab.planted.catalogue import PLANTED
+from oncefold_lab.planted.catalogue import PLANTED
 
 PAGE = Path(__file__).parents[3] / "docs" / "LAB.md"
 BEGIN, END = "<!-- planted: begin -->\n", "<!-- planted: end -->\n"

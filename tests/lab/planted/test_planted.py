@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from oncefold.lab.planted.catalogue import PLANTED, Planted
-from oncefold.lab.search.scenario import draw
-from oncefold.lab.search.trial import run
+from oncefold_lab.planted.catalogue import PLANTED, Planted
+from oncefold_lab.search.scenario import draw
+from oncefold_lab.search.trial import run
 from tests.lab.planted.page import parts
 
 NAMES = [planted.system.__name__ for planted in PLANTED]

@@ -7,12 +7,12 @@ import pytest
 from oncefold.aws.functions import layout
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Stored, Total
-from oncefold.lab.search.balance import Balance
-from oncefold.lab.search.deployment import NAMES, Deployment
-from oncefold.lab.search.oncefold import Oncefold
-from oncefold.lab.search.workload import line_of
-from oncefold.lab.world.system import Violation
-from oncefold.lab.world.world import Climate, World
+from oncefold_lab.search.balance import Balance
+from oncefold_lab.search.deployment import NAMES, Deployment
+from oncefold_lab.search.oncefold import Oncefold
+from oncefold_lab.search.workload import line_of
+from oncefold_lab.world.system import Violation
+from oncefold_lab.world.world import Climate, World
 from tests.aws.functions.worlds import pipeline_of
 
 PIPELINE = pipeline_of(1)

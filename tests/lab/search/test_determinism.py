@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
-from oncefold.lab.search.oncefold import Oncefold
-from oncefold.lab.search.scenario import draw
-from oncefold.lab.search.trial import run
+from oncefold_lab.search.oncefold import Oncefold
+from oncefold_lab.search.scenario import draw
+from oncefold_lab.search.trial import run
 
 SEEDS = range(8)
 PRINT = """
 import hashlib
-from oncefold.lab.search.oncefold import Oncefold
-from oncefold.lab.search.scenario import draw
-from oncefold.lab.search.trial import run
+from oncefold_lab.search.oncefold import Oncefold
+from oncefold_lab.search.scenario import draw
+from oncefold_lab.search.trial import run
 lines = [line for seed in range(8) for line in run(draw(seed), Oncefold).trace()]
 print(hashlib.sha256("\\n".join(lines).encode()).hexdigest())
 """

@@ -1,13 +1,13 @@
 """Two hundred seeds: none fails, and everything that can happen has happened."""
 
 from oncefold.core.fold import Node, Total
-from oncefold.lab.search.many import play, search
-from oncefold.lab.search.oncefold import Oncefold
-from oncefold.lab.search.scenario import CALLED, INCIDENTS, draw
-from oncefold.lab.search.trial import run
-from oncefold.lab.world.mishaps import MISHAPS
+from oncefold_lab.search.many import play, search
+from oncefold_lab.search.oncefold import Oncefold
+from oncefold_lab.search.scenario import CALLED, INCIDENTS, draw
+from oncefold_lab.search.trial import run
+from oncefold_lab.world.mishaps import MISHAPS
 
-SYSTEM = "oncefold.lab.search.oncefold:Oncefold"
+SYSTEM = "oncefold_lab.search.oncefold:Oncefold"
 OUTCOMES = ["inserted", "corrected", "deleted", "conflict_won", "duplicate", "stale", "conflict_lost", "rejected"]
 MET = {
     *(f"fault: {fault}" for fault in CALLED),

@@ -1,12 +1,12 @@
 """A failure is made small, and what is printed of it brings it back."""
 
-from oncefold.lab.planted.reduces import TokenOnly
-from oncefold.lab.planted.states import StaleAccepted
-from oncefold.lab.search.cuts import Cuts
-from oncefold.lab.search.oncefold import Oncefold
-from oncefold.lab.search.scenario import draw
-from oncefold.lab.search.shrink import Shrinker
-from oncefold.lab.search.trial import run
+from oncefold_lab.planted.reduces import TokenOnly
+from oncefold_lab.planted.states import StaleAccepted
+from oncefold_lab.search.cuts import Cuts
+from oncefold_lab.search.oncefold import Oncefold
+from oncefold_lab.search.scenario import draw
+from oncefold_lab.search.shrink import Shrinker
+from oncefold_lab.search.trial import run
 
 
 def first_failure(build: type[Oncefold]) -> int:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from oncefold.core.event import Event
 from oncefold.core.fold import Node, Total
-from oncefold.lab.search import truth
+from oncefold_lab.search import truth
 from tests.aws.functions.worlds import PIPELINES, events
 from tests.tools import reference
 

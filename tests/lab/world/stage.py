@@ -4,11 +4,11 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from oncefold.aws.local.mapping_settings import MappingSettings
-from oncefold.lab.world.functions import Context
-from oncefold.lab.world.mapping import Mapping as EventSourceMapping
-from oncefold.lab.world.scheduler import START
-from oncefold.lab.world.world import Climate, World
+from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.world.functions import Context
+from oncefold_lab.world.mapping import Mapping as EventSourceMapping
+from oncefold_lab.world.scheduler import START
+from oncefold_lab.world.world import Climate, World
 
 Batch = list[str]
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from oncefold.lab.world.functions import Context
-from oncefold.lab.world.mishaps import CRASH_END, CRASH_START, RECUT, REPEAT
-from oncefold.lab.world.world import Climate
+from oncefold_lab.world.functions import Context
+from oncefold_lab.world.mishaps import CRASH_END, CRASH_START, RECUT, REPEAT
+from oncefold_lab.world.world import Climate
 from tests.lab.world.stage import Batch, Stage
 
 NUMBERS = [str(number) for number in range(20)]

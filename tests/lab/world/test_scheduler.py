@@ -1,6 +1,6 @@
 """Virtual time: order, sources of their own, and ends."""
 
-from oncefold.lab.world.scheduler import START, Scheduler
+from oncefold_lab.world.scheduler import START, Scheduler
 
 
 def test_actions_happen_at_their_moments_in_their_order() -> None:

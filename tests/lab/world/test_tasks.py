@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from oncefold.lab.world.scheduler import START, Scheduler
-from oncefold.lab.world.tasks import Ended, Process, Tasks
+from oncefold_lab.world.scheduler import START, Scheduler
+from oncefold_lab.world.tasks import Ended, Process, Tasks
 
 
 class Bench:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.questions.stores import MONDAY, SHOP, TUESDAY, lines
+from tests.queries.stores import MONDAY, SHOP, TUESDAY, lines
 from tests.serve.answers.server import Server, serving
 
 

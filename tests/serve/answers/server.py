@@ -16,10 +16,10 @@ import uvicorn
 from starlette.applications import Starlette
 
 from oncefold.core.definition import Pipeline
-from oncefold.embedded.session import Ingested, Session
+from oncefold.engine.session import Ingested, Session
 from oncefold.serve.answers import Asking, Clock, routes
 from oncefold.serve.ingest.committed import Committed
-from tests.questions.stores import BEGAN, SECOND, build
+from tests.queries.stores import BEGAN, SECOND, build
 from tests.tools.waiting import until
 
 HOST = "127.0.0.1"

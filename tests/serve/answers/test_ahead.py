@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from oncefold.serve.answers.asking import Lane
-from tests.questions.stores import MONDAY, lines
+from tests.queries.stores import MONDAY, lines
 from tests.serve.answers.server import Server
 from tests.tools.waiting import until
 

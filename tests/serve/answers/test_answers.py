@@ -9,8 +9,8 @@ import pyarrow as pa
 import pytest
 
 from oncefold.core.definition_toml import parse_toml
-from oncefold.questions import Questions, forms
-from tests.questions.stores import MONDAY, SHOP, TWO_TREES, lines
+from oncefold.queries import Questions, forms
+from tests.queries.stores import MONDAY, SHOP, TWO_TREES, lines
 from tests.serve.answers.server import Server, serving
 
 SECOND_COMMIT = "2026-03-02T09:00:01.123456789Z"

@@ -9,7 +9,7 @@ import pytest
 
 from oncefold.serve.answers.changes import hub as hub_module
 from oncefold.serve.answers.changes import telling
-from tests.questions.stores import MONDAY, SHOP, TWO_TREES, lines
+from tests.queries.stores import MONDAY, SHOP, TWO_TREES, lines
 from tests.serve.answers.server import Server, Stream, serving
 
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.questions.stores import MONDAY, SHOP, TUESDAY, lines
+from tests.queries.stores import MONDAY, SHOP, TUESDAY, lines
 from tests.serve.answers.server import HOST, Server, serving
 
 ROUTES = [

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oncefold.questions import search, series
+from oncefold.queries import search, series
 from oncefold.serve.answers import lists, nodes
 from oncefold.serve.answers.changes import endpoint, telling
 from tests.serve.answers.server import Server

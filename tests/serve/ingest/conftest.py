@@ -1,5 +1,5 @@
 """Places for stores."""
 
-from tests.embedded.conftest import memory
+from tests.engine.conftest import memory
 
 __all__ = ["memory"]

@@ -15,7 +15,7 @@ from oncefold.columnar.plan import fields_of
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Total
 from oncefold.core.limits import RECORD_BYTES
-from oncefold.embedded.session import Session
+from oncefold.engine.session import Session
 from oncefold.serve.ingest.beside import Named
 from oncefold.serve.ingest.committed import Committed
 from oncefold.serve.ingest.endpoint import EventsEndpoint

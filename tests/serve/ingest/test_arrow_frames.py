@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from oncefold.serve.ingest.arrow_frames import MESSAGE_BYTES, MESSAGE_ROWS
-from tests.embedded.records import NARROW, Record, table
+from tests.engine.records import NARROW, Record, table
 from tests.serve.ingest.inside import Answer, inside
 from tests.serve.running import Running
 

@@ -15,7 +15,7 @@ import pytest
 from oncefold.core.event import Event
 from oncefold.core.fold import Outcome, Stored, fold
 from oncefold.serve.ingest import reading, small
-from tests.embedded.records import HEADER, NARROW, Record, contents_in_csv, csv_lines, json_lines, table
+from tests.engine.records import HEADER, NARROW, Record, contents_in_csv, csv_lines, json_lines, table
 from tests.serve.ingest.inside import cut, inside, totals
 from tests.tools import reference
 

@@ -9,9 +9,9 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oncefold.embedded.session import Session
-from tests.embedded.conftest import _SHM
-from tests.embedded.records import NARROW, RECORDS, json_lines
+from oncefold.engine.session import Session
+from tests.engine.conftest import _SHM
+from tests.engine.records import NARROW, RECORDS, json_lines
 from tests.serve.ingest.inside import inside, totals
 from tests.tools import reference
 

@@ -13,7 +13,7 @@ import pytest
 
 from oncefold.serve.ingest import small
 from oncefold.serve.ingest.pace import Pace, Patience
-from tests.embedded.records import NARROW, Record, json_lines
+from tests.engine.records import NARROW, Record, json_lines
 from tests.serve.ingest.inside import LIMITS, Answer, Inside, Sending, inside
 from tests.serve.running import Running
 from tests.tools.jumping import JumpingLoop

@@ -14,12 +14,12 @@ import pytest
 
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
-from oncefold.embedded.session import Session
+from oncefold.engine.session import Session
 from oncefold.serve.ingest import loop, small, worker
 from oncefold.serve.ingest.gate import STREAM_BYTES
 from oncefold.serve.ingest.pace import Patience
 from oncefold.store.writer import Store
-from tests.embedded.records import HEADER, NARROW, Record, csv_lines, json_lines
+from tests.engine.records import HEADER, NARROW, Record, csv_lines, json_lines
 from tests.serve.ingest.inside import LIMITS, Answer, Inside, cut, inside
 from tests.serve.ingest.test_bodies import arrow, document
 

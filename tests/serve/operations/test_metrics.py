@@ -18,7 +18,7 @@ from oncefold.serve.operations.opening import Opening
 from oncefold.serve.operations.operations import Operations
 from oncefold.store.answers import Status
 from oncefold.store.reader import Reader
-from tests.questions.stores import MONDAY, SHOP, build, lines
+from tests.queries.stores import MONDAY, SHOP, build, lines
 from tests.serve.operations.asgi import LOCAL, ask, echo, operations, send
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -8,9 +8,9 @@ from oncefold.cli import words
 from oncefold.cli.rejects import left_out
 
 if TYPE_CHECKING:
-    from oncefold.aws.ask import StackQuestions
-    from oncefold.aws.ask.answers import Outbox, StackConflicts, StackRejects
     from oncefold.aws.names import Names
+    from oncefold.aws.reader import StackQuestions
+    from oncefold.aws.reader.answers import Outbox, StackConflicts, StackRejects
     from oncefold.cli.screen import Grid, Screen
 
 STACK_STATUS_WORDS = "Exit status: 0 answered, 2 the question is wrong, or AWS cannot or may not answer it."
@@ -18,7 +18,7 @@ STACK_STATUS_WORDS = "Exit status: 0 answered, 2 the question is wrong, or AWS c
 
 def ask(names: Names) -> StackQuestions:
     """The questions to a stack. Raises OncefoldError if it is not there or AWS does not answer."""
-    from oncefold.aws.ask import StackQuestions
+    from oncefold.aws.reader import StackQuestions
 
     return StackQuestions.open(names)
 

@@ -18,8 +18,8 @@ from oncefold.cli.screen import Grid, Screen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.aws.ask.answers import StackConflicts
     from oncefold.aws.names import Names
+    from oncefold.aws.reader.answers import StackConflicts
 
 _EPILOG = f"""\b
 Examples:
@@ -52,7 +52,7 @@ def _show(found: StackConflicts, screen: Screen) -> None:
 
 
 def _document(found: StackConflicts) -> dict[str, Any]:
-    from oncefold.questions.forms import plain_rows
+    from oncefold.queries.forms import plain_rows
 
     return {
         "stack": found.read.stack,

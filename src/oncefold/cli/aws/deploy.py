@@ -85,7 +85,7 @@ def deploy(
 
 def _deploy(deployment: Deployment, names: Names, given: Mapping[str, str], bucket: str | None, *, yes: bool) -> bool:
     """Plan, show, ask, carry out; whether the stack is now as it should be."""
-    from oncefold.aws.ask.service import explaining
+    from oncefold.aws.reader.service import explaining
     from oncefold.cli.aws.progress import StackProgress, going_on_without_us
 
     with explaining(names.stack):

@@ -45,10 +45,10 @@ def destroy(
     yes: bool,  # noqa: FBT001
 ) -> None:
     """Remove a stack: stream, functions, alarms; the tables only when told so."""
-    from oncefold.aws.ask.service import explaining
     from oncefold.aws.deploy.deployment import Clients
     from oncefold.aws.deploy.events import Pace
     from oncefold.aws.deploy.removal import Removal
+    from oncefold.aws.reader.service import explaining
 
     removal = Removal(names, Clients.connect(), Pace(time.sleep))
     with explaining(names.stack):

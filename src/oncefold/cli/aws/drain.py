@@ -41,7 +41,7 @@ Exit status: 0 nothing is left of what was pending, 1 something is, 2 AWS cannot
 @click.pass_context
 def drain(context: click.Context, names: Names, seconds: float | None) -> None:
     """Apply all pending deltas to the totals now."""
-    from oncefold.aws.ask.drain import Drain
+    from oncefold.aws.reader.drain import Drain
 
     work = Drain.of(ask(names).stack)
     with Counting() as counting:

@@ -17,8 +17,8 @@ from oncefold.cli.output import Reply
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.aws.ask.answers import StackExplanation
     from oncefold.aws.names import Names
+    from oncefold.aws.reader.answers import StackExplanation
     from oncefold.cli.screen import Screen
 
 _EPILOG = """\b
@@ -94,7 +94,7 @@ def _verdict(found: StackExplanation) -> str:
 
 
 def _document(found: StackExplanation) -> dict[str, Any]:
-    from oncefold.questions.forms import plain_rows
+    from oncefold.queries.forms import plain_rows
 
     return {
         "stack": found.read.stack,

@@ -27,7 +27,6 @@ SECTIONS = (
             _command("send", "Send events into a stack's stream."),
             _command("drain", "Apply the deltas that wait in the outbox, now."),
             _command("redrive", "Send rejected events and failed batches again."),
-            _command("local", "The whole stack on this machine, without an account."),
         ),
     ),
     Section(
@@ -56,6 +55,13 @@ Credentials and region are those of the AWS command line (aws configure, AWS_PRO
 AWS_ENDPOINT_URL leads to an emulator. The environment variable ONCEFOLD_STACK names a stack once for all commands."""
 
 
-@click.group(cls=LazyGroup, sections=SECTIONS, epilog=_EPILOG, context_settings={"max_content_width": 110})
+@click.group(
+    cls=LazyGroup,
+    sections=SECTIONS,
+    plugins="aws",
+    distributions={"local": "oncefold-lab"},
+    epilog=_EPILOG,
+    context_settings={"max_content_width": 110},
+)
 def aws() -> None:
     """The same pipeline on AWS: Kinesis, Lambda and DynamoDB, each event counted exactly once."""

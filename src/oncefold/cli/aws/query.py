@@ -15,8 +15,8 @@ from oncefold.cli.query import show_tree
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.aws.ask.answers import StackTree
     from oncefold.aws.names import Names
+    from oncefold.aws.reader.answers import StackTree
 
 _EPILOG = f"""\b
 Examples:
@@ -65,7 +65,7 @@ def _footer(tree: StackTree) -> str:
 
 
 def _document(tree: StackTree) -> dict[str, Any]:
-    from oncefold.questions.forms import plain_rows
+    from oncefold.queries.forms import plain_rows
 
     oldest = tree.outbox.oldest
     return {

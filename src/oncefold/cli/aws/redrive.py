@@ -12,9 +12,9 @@ from oncefold.cli.aws.counting import Counting
 from oncefold.cli.aws.options import stack_option
 
 if TYPE_CHECKING:
-    from oncefold.aws.ask.failures import FailuresSent
-    from oncefold.aws.ask.redrive import RejectsSent
     from oncefold.aws.names import Names
+    from oncefold.aws.reader.failures import FailuresSent
+    from oncefold.aws.reader.redrive import RejectsSent
 
 _SHOWN_REASONS = 10
 
@@ -40,7 +40,7 @@ Exit status: 0 done, 1 failed batches are left in the queue, 2 AWS cannot or may
 @click.pass_context
 def redrive(context: click.Context, names: Names) -> None:
     """Send rejected events that can be read now, and failed batches, into the stream again."""
-    from oncefold.aws.ask.operations import Operations
+    from oncefold.aws.reader.operations import Operations
 
     work = Operations.of(ask(names).stack)
     with Counting() as counting:

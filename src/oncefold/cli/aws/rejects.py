@@ -18,8 +18,8 @@ from oncefold.cli.screen import Grid, Screen
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.aws.ask.answers import StackRejects, StreamReject
     from oncefold.aws.names import Names
+    from oncefold.aws.reader.answers import StackRejects, StreamReject
 
 _EPILOG = f"""\b
 Examples:
@@ -66,7 +66,7 @@ def _event(row: StreamReject, *, raw: bool) -> str:
 
 
 def _document(found: StackRejects) -> dict[str, Any]:
-    from oncefold.questions.forms import plain_rows
+    from oncefold.queries.forms import plain_rows
 
     return {
         "stack": found.read.stack,

@@ -16,8 +16,8 @@ from oncefold.cli.output import Reply
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.aws.ask.overview import Count, FunctionState, StackOverview, StreamState
     from oncefold.aws.names import Names
+    from oncefold.aws.reader.overview import Count, FunctionState, StackOverview, StreamState
     from oncefold.cli.screen import Screen
 
 _FINGERPRINT_CHARS = 8

@@ -18,9 +18,9 @@ from oncefold.cli.verify import cells
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.aws.ask import StackQuestions
-    from oncefold.aws.ask.answers import StackVerification, WrongTotal
     from oncefold.aws.names import Names
+    from oncefold.aws.reader import StackQuestions
+    from oncefold.aws.reader.answers import StackVerification, WrongTotal
 
 _SHOWN_UNDECIDED = 10
 
@@ -77,7 +77,7 @@ def verify(
 
 
 def _drain(questions: StackQuestions, counting: Counting) -> None:
-    from oncefold.aws.ask.drain import Drain
+    from oncefold.aws.reader.drain import Drain
 
     Drain.of(questions.stack).once(counting)
 
@@ -124,7 +124,7 @@ def _show_undecided(found: StackVerification, screen: Screen) -> None:
 
 
 def _document(found: StackVerification) -> dict[str, Any]:
-    from oncefold.questions.documents import amounts
+    from oncefold.queries.documents import amounts
 
     return {
         "stack": found.read.stack,

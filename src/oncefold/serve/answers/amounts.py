@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from oncefold.core.definition import Pipeline
-from oncefold.questions.columns import amount_columns
+from oncefold.queries.columns import amount_columns
 
 _TAKEN = ("commit", "commit_time", "time", "rollup", "path", "depth", "label", "count", "children", "key", "live")
 """The fixed members of all these documents, so that a measure has one name in all of them."""

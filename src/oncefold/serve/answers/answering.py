@@ -8,8 +8,8 @@ from functools import lru_cache, partial
 from typing import Any
 
 from oncefold.core.errors import OncefoldError
-from oncefold.questions import Questions, forms
-from oncefold.questions.snapshot import Snapshot
+from oncefold.queries import Questions, forms
+from oncefold.queries.snapshot import Snapshot
 from oncefold.serve.answers.asking import Asking
 from oncefold.serve.answers.cache import Answered, Cache
 from oncefold.serve.answers.declared import Route, Values

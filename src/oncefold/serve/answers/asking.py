@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from oncefold.core.definition import Pipeline
-from oncefold.questions import Questions
-from oncefold.questions.snapshot import Snapshot, snapshot_of
+from oncefold.queries import Questions
+from oncefold.queries.snapshot import Snapshot, snapshot_of
 from oncefold.serve.answers.fresh import Freshness, freshness_of
 from oncefold.serve.answers.problems import RETRY_SECONDS, Problem
 from oncefold.serve.answers.rate import Rate

@@ -4,9 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from oncefold.questions import Questions
-from oncefold.questions.answers import Answer
-from oncefold.questions.snapshot import Snapshot
+from oncefold.queries import Questions
+from oncefold.queries.answers import Answer
+from oncefold.queries.snapshot import Snapshot
 from oncefold.serve.answers.formats import ONLY_JSON, Form
 from oncefold.serve.answers.fresh import Freshness
 from oncefold.serve.answers.parameters import Parameter

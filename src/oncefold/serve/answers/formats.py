@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from oncefold.questions import forms
-from oncefold.questions.answers import Answer
+from oncefold.queries import forms
+from oncefold.queries.answers import Answer
 from oncefold.serve.answers.problems import Problem, shown
 
 _MOST_RANGES = 64

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from oncefold.core.timestamps import format_timestamp
-from oncefold.questions.snapshot import Snapshot
+from oncefold.queries.snapshot import Snapshot
 from oncefold.store.answers import Moment
 
 _NANOS = 10**9

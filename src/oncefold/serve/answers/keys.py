@@ -4,8 +4,8 @@ from typing import Any
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.limits import KEY_BYTES
-from oncefold.questions import Questions, documents
-from oncefold.questions.snapshot import Snapshot
+from oncefold.queries import Questions, documents
+from oncefold.queries.snapshot import Snapshot
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.declared import Described, Found, Inquiry, Route, Values
 from oncefold.serve.answers.formats import ROWS

@@ -6,10 +6,10 @@ from typing import Any
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import IllFormedQuestionError
 from oncefold.core.limits import LABEL_BYTES
-from oncefold.questions import Questions, documents
-from oncefold.questions.branches import Branch
-from oncefold.questions.series import Series
-from oncefold.questions.snapshot import Snapshot
+from oncefold.queries import Questions, documents
+from oncefold.queries.branches import Branch
+from oncefold.queries.series import Series
+from oncefold.queries.snapshot import Snapshot
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.amounts import member_names, member_scales, plain
 from oncefold.serve.answers.declared import Described, Found, Inquiry, Route, Schema, Values

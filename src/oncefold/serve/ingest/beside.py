@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from oncefold.core.errors import SourceError
-from oncefold.embedded.decoding import BlockDecoder
-from oncefold.embedded.run import DECODED_AHEAD, decoded
+from oncefold.engine.decoding import BlockDecoder
+from oncefold.engine.run import DECODED_AHEAD, decoded
 from oncefold.serve.ingest.messages import Part
 from oncefold.sources.blocks import Finding
 from oncefold.sources.formats import ReadOptions

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Self, TypeVar
 
-from oncefold.embedded.session import Ingested
+from oncefold.engine.session import Ingested
 from oncefold.serve.ingest.budget import Budget
 from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.pace import Patience

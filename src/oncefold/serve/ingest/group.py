@@ -5,7 +5,7 @@ when none is under way and
 
 - as many requests wait for it as the last one answered, since those that were answered tend to come again together;
 - or some wait, and the last commit ended as long ago as it took (LINGER_SECONDS at most);
-- or what is folded belongs to streams that go on, by the pace of `oncefold.embedded.run`.
+- or what is folded belongs to streams that go on, by the pace of `oncefold.engine.run`.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from oncefold.columnar.text import TextDecoder
-from oncefold.embedded.run import (
+from oncefold.engine.run import (
     COMMIT_BYTES,
     COMMIT_ROWS,
     IDLE_SECONDS,
@@ -24,7 +24,7 @@ from oncefold.embedded.run import (
     due,
     fold,
 )
-from oncefold.embedded.session import Session
+from oncefold.engine.session import Session
 from oncefold.serve.ingest.arrivals import Arrivals
 from oncefold.serve.ingest.committed import Committed
 from oncefold.serve.ingest.delivery import Delivery

@@ -14,8 +14,8 @@ from typing import Final, Protocol
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError, StoreError
-from oncefold.embedded.decoding import BlockDecoder
-from oncefold.embedded.session import Ingested, Session
+from oncefold.engine.decoding import BlockDecoder
+from oncefold.engine.session import Ingested, Session
 from oncefold.serve.ingest.arrivals import Arrivals
 from oncefold.serve.ingest.beside import Beside, Named
 from oncefold.serve.ingest.committed import Committed, Listener

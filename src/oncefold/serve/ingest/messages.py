@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from oncefold.embedded.run import Decoded
-from oncefold.embedded.session import Session
+from oncefold.engine.run import Decoded
+from oncefold.engine.session import Session
 from oncefold.serve.ingest.delivery import Delivery
 
 

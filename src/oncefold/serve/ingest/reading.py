@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
-from oncefold.embedded.decoding import BlockDecoder
+from oncefold.engine.decoding import BlockDecoder
 from oncefold.serve.ingest.arrow_frames import ArrowFrames
 from oncefold.serve.ingest.document import Document
 from oncefold.serve.ingest.faults import Malformed

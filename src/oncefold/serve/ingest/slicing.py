@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oncefold.columnar.batch import Int64s
-from oncefold.embedded.decoding import TABLE_ROWS
+from oncefold.engine.decoding import TABLE_ROWS
 from oncefold.serve.ingest.faults import Malformed
 
 SLICE_BYTES: Final = 8 * 2**20

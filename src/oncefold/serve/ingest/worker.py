@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from oncefold.embedded.run import Decoded
-from oncefold.embedded.session import Ingested, Session
+from oncefold.engine.run import Decoded
+from oncefold.engine.session import Ingested, Session
 from oncefold.serve.ingest.budget import Budget
 from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.faults import BrokenOff, Crowded

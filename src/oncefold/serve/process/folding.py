@@ -20,8 +20,8 @@ from typing import Any, Final
 
 from oncefold.columnar.plan import fields_of
 from oncefold.core.errors import OncefoldError
-from oncefold.embedded.session import Session
-from oncefold.embedded.warmup import warm_up
+from oncefold.engine.session import Session
+from oncefold.engine.warmup import warm_up
 from oncefold.serve.ingest.committed import Committed
 from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.document import lines_of

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
-from oncefold.embedded.session import Ingested
+from oncefold.engine.session import Ingested
 from oncefold.serve.ingest.beside import Named
 from oncefold.serve.ingest.committed import Committed
 from oncefold.serve.ingest.delivery import Result

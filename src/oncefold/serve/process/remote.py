@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError, StoreError
-from oncefold.embedded.session import Ingested
+from oncefold.engine.session import Ingested
 from oncefold.serve.ingest import gate
 from oncefold.serve.ingest.beside import Named
 from oncefold.serve.ingest.committed import Committed, Listener

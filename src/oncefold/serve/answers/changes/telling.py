@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from oncefold.core.fold import Outcome
-from oncefold.questions import Questions
-from oncefold.questions.snapshot import Snapshot
+from oncefold.queries import Questions
+from oncefold.queries.snapshot import Snapshot
 from oncefold.serve.answers.amounts import member_names
 from oncefold.serve.answers.changes.wanted import Wanted, Watched, grown, watch
 from oncefold.serve.answers.fresh import Freshness, freshness_of

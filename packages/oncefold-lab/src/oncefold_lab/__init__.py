@@ -1,0 +1,1 @@
+"""What proves Oncefold: a simulated AWS, fault searches, planted bugs, a model, and the stack on one machine."""

@@ -1,0 +1,205 @@
+"""`oncefold lab search`: many seeds, each a stack with everything going wrong, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oncefold.cli import words
+from oncefold.cli.aws.counting import Counting
+from oncefold.core.errors import OncefoldError
+
+if TYPE_CHECKING:
+    from oncefold_lab.search.many import Searched
+    from oncefold_lab.search.shrink import Shrunk
+    from oncefold_lab.search.trial import Result
+
+SYSTEM = "oncefold_lab.search.oncefold:Oncefold"
+_SEEDS = 200
+
+_EPILOG = """\b
+Examples:
+  # two hundred seeds, on all cores
+  oncefold lab search
+\b
+  # as many as half an hour allows, from another beginning
+  oncefold lab search --first 100000 --minutes 30
+\b
+  # one seed again, every step of it
+  oncefold lab search --replay 17
+\b
+  # a known-wrong variant: the search finds it, and makes it small
+  oncefold lab search --system oncefold_lab.planted.reduces:TokenOnly
+
+A seed draws a pipeline, its stack, a few dozen events and what goes wrong. After every write, totals and outbox are
+compared with what the states contribute; when nothing goes wrong any more, all has to be exact within two virtual
+hours. The same seed does the same, to the byte, on every machine; docs/LAB.md has the rest.
+
+\b
+Exit status: 0 no seed failed, 1 one did, 2 the search cannot be made."""
+
+
+@click.command(epilog=_EPILOG)
+@click.option("--seeds", type=click.IntRange(1), help=f"How many seeds.  [default: {_SEEDS}, or no end with --minutes]")
+@click.option("--first", type=click.IntRange(0), default=0, show_default=True, help="The first seed.")
+@click.option(
+    "--minutes", type=click.FloatRange(min=0, min_open=True), help="Begin no other seed after so many minutes."
+)
+@click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one for each core]")
+@click.option("--replay", type=click.IntRange(0), metavar="SEED", help="Run this seed alone and show every step.")
+@click.option("--shrunk", metavar="CUTS", default="", help="With --replay: what the search had left out.")
+@click.option(
+    "--system", metavar="MODULE:CLASS", default=SYSTEM, help="What is tested.  [default: Oncefold's own stack]"
+)
+@click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
+def search(
+    seeds: int | None,
+    first: int,
+    minutes: float | None,
+    jobs: int | None,
+    replay: int | None,
+    shrunk: str,
+    system: str,
+    as_json: bool,  # noqa: FBT001
+) -> None:
+    """Search for a seed under which a total is wrong."""
+    _check_installed()
+    if shrunk and replay is None:
+        raise OncefoldError("--shrunk says what is left of a seed: give the seed with --replay")
+    failed = (
+        _search(seeds, first, minutes, jobs or os.cpu_count() or 1, system, as_json=as_json)
+        if replay is None
+        else _replay(replay, shrunk, system, as_json=as_json)
+    )
+    if failed:
+        click.get_current_context().exit(1)
+
+
+def _check_installed() -> None:
+    try:
+        import botocore  # noqa: F401
+        import greenlet  # noqa: F401
+    except ImportError:
+        raise OncefoldError("the lab needs greenlet and boto3: pip install oncefold-lab") from None
+
+
+def _search(
+    seeds: int | None, first: int, minutes: float | None, jobs: int, system: str, *, as_json: bool
+) -> bool:  # fmt: skip
+    from oncefold_lab.search.many import search as search_many
+
+    began = time.monotonic()
+    most = seeds if seeds or minutes else _SEEDS
+    seconds = None if minutes is None else minutes * 60
+    with Counting() as counting:
+        found = search_many(first, most, seconds, jobs, system, lambda so_far: counting("seeds", so_far.seeds))
+    took = time.monotonic() - began
+    smaller = _shrunk(min(found.failures), system) if found.failures else None
+    if as_json:
+        click.echo(json.dumps(_document(found, first, system, took, smaller)))
+    elif smaller is None:
+        click.echo(f"{words.many(found.seeds, 'seed')} from {first:,} on in {took:,.1f} s, and none failed")
+        _show_coverage(found)
+    else:
+        _show_failure(smaller, found.failures[smaller.result.scenario.seed], system)
+    return bool(found.failures)
+
+
+def _shrunk(seed: int, system: str) -> Shrunk:
+    from oncefold_lab.search.many import load_system
+    from oncefold_lab.search.scenario import draw
+    from oncefold_lab.search.shrink import Shrinker
+
+    with Counting() as counting:
+        return Shrinker(draw(seed), load_system(system), lambda runs: counting("smaller runs tried", runs)).shrink()
+
+
+def _show_coverage(found: Searched) -> None:
+    click.echo("what they met:")
+    for name, number in sorted(found.coverage.items()):
+        click.echo(f"  {number:>12,} {name}")
+
+
+def _show_failure(smaller: Shrunk, failure: str, system: str) -> None:
+    result = smaller.result
+    click.echo(f"seed {result.scenario.seed} FAILED: {words.printable(failure)}")
+    click.echo(f"shrunk in {words.many(smaller.runs, 'run')} to {_size(result)}:")
+    _show_steps(result)
+    click.echo(f"to replay it: {_command(smaller, system)}")
+
+
+def _size(result: Result) -> str:
+    scenario = result.scenario
+    lines = sum(len(send.lines) for send in scenario.sends)
+    parts = [words.many(lines, "line"), words.many(len(result.admitted), "mishap")]
+    return ", ".join([*parts, words.many(len(scenario.incidents), "incident")])
+
+
+def _command(smaller: Shrunk, system: str) -> str:
+    parts = ["oncefold", "lab", "search", "--replay", str(smaller.result.scenario.seed)]
+    parts += ["--shrunk", str(smaller.cuts)] if str(smaller.cuts) else []
+    return shlex.join([*parts, *(["--system", system] if system != SYSTEM else [])])
+
+
+def _replay(seed: int, shrunk: str, system: str, *, as_json: bool) -> bool:
+    from oncefold_lab.search.cuts import Cuts
+    from oncefold_lab.search.many import load_system
+    from oncefold_lab.search.scenario import draw
+    from oncefold_lab.search.trial import run
+
+    result = run(Cuts.parse(shrunk).of(draw(seed)), load_system(system))
+    if as_json:
+        click.echo(
+            json.dumps(
+                {
+                    "seed": seed,
+                    "shrunk": shrunk,
+                    "failure": result.failure,
+                    "virtual_seconds": result.seconds,
+                    "coverage": result.coverage,
+                    "trace": result.trace(),
+                }
+            )
+        )
+        return result.failure is not None
+    _show_steps(result)
+    if result.failure is None:
+        click.echo(f"seed {seed} is exact after {result.seconds:,.0f} virtual seconds: {_size(result)}")
+    else:
+        click.echo(f"seed {seed} FAILED: {words.printable(result.failure)}")
+    return result.failure is not None
+
+
+def _show_steps(result: Result) -> None:
+    for send in result.scenario.sends:
+        for key, lines in send.records:
+            for line in lines:
+                data = line.data.decode(errors="backslashreplace")
+                click.echo(f"{send.at:12.6f} sent under {words.printable(key)!r}: {words.printable(data)}")
+    for step in result.trace():
+        click.echo(words.printable(step))
+
+
+def _document(found: Searched, first: int, system: str, took: float, smaller: Shrunk | None) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "first": first,
+        "seeds": found.seeds,
+        "seconds": round(took, 3),
+        "failures": [{"seed": seed, "failure": words_} for seed, words_ in sorted(found.failures.items())],
+        "coverage": dict(sorted(found.coverage.items())),
+    }
+    if smaller is not None:
+        document["shrunk"] = {
+            "seed": smaller.result.scenario.seed,
+            "cuts": str(smaller.cuts),
+            "failure": smaller.result.failure,
+            "runs": smaller.runs,
+            "replay": _command(smaller, system),
+            "trace": smaller.result.trace(),
+        }
+    return document

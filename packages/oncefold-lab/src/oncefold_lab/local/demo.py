@@ -1,0 +1,103 @@
+"""The demonstration: generated messages are sent, and the totals are watched until each is what it must be."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from oncefold.aws.names import Names
+from oncefold.aws.reader.questions import StackQuestions
+from oncefold.aws.stream.records import Line, pack
+from oncefold.aws.stream.send import Sent, send
+from oncefold.core.errors import OncefoldError
+from oncefold.generate import Workload, generate, truth
+from oncefold_lab.local.stack import LocalStack
+
+LOOK_SECONDS = 0.5
+IDLE_SECONDS = 900.0
+_RECORD_BYTES = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node as it is and as it will be: keys and value."""
+
+    path: str
+    count: int
+    value: Decimal
+    right_count: int
+    right_value: Decimal
+
+    @property
+    def exact(self) -> bool:
+        """Whether it is as it must be."""
+        return (self.count, self.value) == (self.right_count, self.right_value)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One look at the demonstration."""
+
+    seconds: float
+    sent: int
+    events: int
+    """How many will be sent."""
+    nodes: tuple[NodeView, ...]
+
+    @property
+    def exact(self) -> int:
+        """How many nodes are as they must be."""
+        return sum(node.exact for node in self.nodes)
+
+
+class Demo:
+    """Sends a workload into a stack whose functions are at work, and looks at its totals meanwhile."""
+
+    def __init__(self, names: Names, functions: LocalStack, kinesis: Any, workload: Workload) -> None:
+        """The stack's pipeline must have one rollup and one measure named `value`, as the generator's truth has."""
+        self._names = names
+        self._functions = functions
+        self._kinesis = kinesis
+        self._workload = workload
+        self._questions = StackQuestions.open(names)
+        self._truth: Mapping[str, Any] = truth(workload)["nodes"]
+        self._sent = Sent()
+        self._failure: BaseException | None = None
+
+    def views(self, clock: Callable[[], float] = time.monotonic) -> Iterator[View]:
+        """A look every half second, the last one when all that was sent is worked off. Raises OncefoldError."""
+        begun = clock()
+        done = threading.Event()
+        thread = threading.Thread(target=self._work, args=(done,), daemon=True)
+        thread.start()
+        while not done.wait(LOOK_SECONDS):
+            yield self._look(clock() - begun)
+        thread.join()
+        if self._failure is not None:
+            raise OncefoldError(f"the demonstration stopped: {self._failure}") from self._failure
+        yield self._look(clock() - begun)
+
+    def _work(self, done: threading.Event) -> None:
+        try:
+            lines = (Line(line) for chunk in generate(self._workload) for line in chunk.splitlines())
+            records = pack(lines, record_bytes=_RECORD_BYTES)
+            send(self._kinesis, self._names.stream, records, on_progress=self._note)
+            self._functions.wait_until_idle(IDLE_SECONDS)
+        except Exception as error:
+            self._failure = error
+        finally:
+            done.set()
+
+    def _note(self, sent: Sent) -> None:
+        self._sent = sent
+
+    def _look(self, seconds: float) -> View:
+        rows = {row.path: row for row in self._questions.query(depth=None)}
+        nodes = []
+        for path, right in self._truth.items():
+            row = rows.get(path)
+            count, value = (0, Decimal(0)) if row is None else (row.count, row.sums["value"])
+            nodes.append(NodeView(path, count, value, right["count"], Decimal(right["value"])))
+        return View(seconds, self._sent.lines, self._workload.counts.events, tuple(nodes))

@@ -1,0 +1,177 @@
+"""Batches of one lane: records of a shard whose keys fall together, one batch under way at a time.
+
+Rules, from "Using Lambda to process records from Amazon Kinesis Data Streams", "Configuring partial batch response"
+and "Retain discarded batch records" of the Lambda Developer Guide:
+
+- A batch has at most the batch size and 6 MB. It goes when it is full or when the window is over, which begins with
+  the end of the invocation before it, or with the first record after that.
+- A failed batch holds up its lane and is retried, with a growing wait, until it succeeds or a limit is reached.
+- A partial answer finishes the records before the first failed one; the others are retried.
+- With bisecting on, a failed batch is halved, and a partial answer splits it where it says; neither costs a retry.
+  The guide does not say what becomes of a partial answer that finishes nothing: it is halved here.
+- Batches past the limits of retries or age are discarded, and the lane goes on.
+
+Pure: times are handed in.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from oncefold_lab.local.disturbance import Disturbance
+from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.local.pace import Pace
+from oncefold_lab.local.streams import Entry
+
+PAYLOAD_BYTES: Final = 6 * 2**20
+"""Of one invocation, at most."""
+_HEAD, _TAIL = b'{"Records":[', b"]}"
+
+Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Records delivered together, and what became of earlier deliveries."""
+
+    entries: tuple[Entry, ...]
+    retries: int = 0
+    """Failures so far that count against the limit."""
+    invocations: int = 0
+    unhandled: bool = False
+    """Whether the last invocation ended in an error, rather than with a partial answer."""
+
+    def payload(self) -> bytes:
+        """The event for the function."""
+        return _HEAD + b",".join(entry.event for entry in self.entries) + _TAIL
+
+
+@dataclass(frozen=True, slots=True)
+class Discarded:
+    """A batch given up, and why."""
+
+    batch: Batch
+    condition: Condition
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What an invocation made of its batch: how many records it finished, from the front, and whether it failed."""
+
+    finished: int
+    unhandled: bool = False
+
+
+class Lane:
+    """One lane of a shard."""
+
+    def __init__(self, settings: MappingSettings, pace: Pace, disturbance: Disturbance) -> None:
+        self._settings = settings
+        self._pace = pace
+        self._disturbance = disturbance
+        self._fresh: deque[Entry] = deque()
+        self._fresh_bytes = 0
+        self._failed: deque[Batch] = deque()
+        self._under_way: Batch | None = None
+        self._failures = 0
+        self._window_began = -math.inf
+        self._retry_at = -math.inf
+
+    @property
+    def waiting(self) -> int:
+        """Records that are not finished."""
+        under_way = 0 if self._under_way is None else len(self._under_way.entries)
+        return len(self._fresh) + under_way + sum(len(batch.entries) for batch in self._failed)
+
+    @property
+    def empty(self) -> bool:
+        """Whether all its records are finished."""
+        return not (self._fresh or self._failed or self._under_way)
+
+    def add(self, entry: Entry, now: float) -> None:
+        """Take a record of the shard, the next in its order."""
+        if not self._fresh:
+            self._window_began = now
+        self._fresh.append(entry)
+        self._fresh_bytes += _size(entry)
+
+    def due(self) -> float:
+        """From when on there is a batch to be delivered; never while one is under way."""
+        if self._under_way is not None or self.empty:
+            return math.inf
+        if self._failed:
+            return self._retry_at
+        full = len(self._fresh) >= self._settings.batch_size or self._fresh_bytes >= PAYLOAD_BYTES
+        return -math.inf if full else self._window_began + self._settings.window_seconds
+
+    def take(self, wall: float) -> tuple[Batch | None, Discarded | None]:
+        """The batch that is due, under way from now on, and what of it has grown too old, at this time of day."""
+        batch = self._failed.popleft() if self._failed else self._cut()
+        old = self._too_old(batch.entries, wall)
+        rest = batch.entries[old:]
+        self._under_way = replace(batch, entries=rest) if rest else None
+        discarded = Discarded(replace(batch, entries=batch.entries[:old]), "RecordAgeExceeded") if old else None
+        return self._under_way, discarded
+
+    def settle(self, verdict: Verdict, now: float) -> Discarded | None:
+        """Say what came of the batch under way; what is given up for it."""
+        batch, self._under_way = self._under_way, None
+        assert batch is not None
+        self._window_began = now
+        rest = batch.entries[verdict.finished :]
+        self._failures = self._failures + 1 if rest and not verdict.finished else 0
+        self._retry_at = now + self._pace.retry(self._failures)
+        if not rest:
+            return None
+        left = replace(batch, entries=rest, invocations=batch.invocations + 1, unhandled=verdict.unhandled)
+        splits = self._settings.bisect and (verdict.finished > 0 or len(rest) > 1)
+        if not splits:
+            left = replace(left, retries=left.retries + 1)
+            if 0 <= self._settings.max_retries < left.retries:
+                return Discarded(left, "RetryAttemptsExhausted")
+        halves = splits and not verdict.finished
+        self._failed.extendleft(reversed(self._again(left, halves=halves)))
+        return None
+
+    def _cut(self) -> Batch:
+        entries: list[Entry] = []
+        self._fill(entries, self._settings.batch_size)
+        return Batch(tuple(entries))
+
+    def _fill(self, entries: list[Entry], most: int) -> None:
+        """Move fresh records to `entries` until there are as many as a batch may have."""
+        room = PAYLOAD_BYTES - len(_HEAD) - len(_TAIL) - sum(map(_size, entries))
+        while self._fresh and len(entries) < most and (not entries or _size(self._fresh[0]) <= room):
+            entry = self._fresh.popleft()
+            self._fresh_bytes -= _size(entry)
+            room -= _size(entry)
+            entries.append(entry)
+
+    def _again(self, left: Batch, *, halves: bool) -> list[Batch]:
+        """A failed batch as it is to be delivered, in one or two."""
+        size = math.ceil(len(left.entries) / 2) if halves else len(left.entries)
+        size = self._disturbance.retry_size(size, self._settings.batch_size)
+        entries = list(left.entries)
+        if size > len(entries) and not self._failed:
+            self._fill(entries, size)
+        parts = (tuple(entries[:size]), tuple(entries[size:]))
+        return [replace(left, entries=part) for part in parts if part]
+
+    def _too_old(self, entries: Iterable[Entry], wall: float) -> int:
+        """How many records, from the front, are older than the mapping allows."""
+        if self._settings.max_age_seconds < 0:
+            return 0
+        oldest = wall - self._settings.max_age_seconds
+        count = 0
+        for entry in entries:
+            if entry.arrived >= oldest:
+                break
+            count += 1
+        return count
+
+
+def _size(entry: Entry) -> int:
+    """Bytes in a batch, with the comma."""
+    return len(entry.event) + 1

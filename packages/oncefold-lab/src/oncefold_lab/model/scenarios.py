@@ -1,0 +1,130 @@
+"""The scenarios that are explored: each small, and all together with everything that the protocol has to bear."""
+
+from dataclasses import replace
+
+from oncefold_lab.model.scenario import Scenario, gone, live, records
+
+_A1, _A2, _B1 = live("a", 1, "L", 5), live("a", 2, "M", 7), live("b", 1, "M", 3)
+_B2 = live("b", 2, "L", 4)
+
+
+def _folding(scenario: Scenario) -> Scenario:
+    """With one plain reducer, so that all the room is StateLambda's."""
+    return replace(scenario, sweepers_at_once=0, announcements_again=False, announcements_lost=False)
+
+
+CORRECTION = _folding(
+    Scenario(
+        "correction",
+        "a key is corrected and moves to another leaf; its first event comes again, by another shard",
+        (records(_A1, _A2), records(_A1)),
+    )
+)
+DELETE = _folding(
+    Scenario(
+        "delete",
+        "a key is deleted; an older event of it is late",
+        (records(live("a", 2, "L", 5), gone("a", 3)), records(_A1)),
+    )
+)
+CONFLICT = _folding(
+    Scenario(
+        "conflict",
+        "two contents of one version, in two shards",
+        (records(_A1), records(live("a", 1, "M", 7))),
+    )
+)
+REWIND = _folding(
+    Scenario(
+        "rewind",
+        "checkpoints move back; batches are cut anew",
+        (records(_A1, _A2), records(live("a", 2, "M", 7))),
+        rewinds=True,
+    )
+)
+CHUNK = _folding(
+    Scenario(
+        "chunk",
+        "two keys in one transaction, and another invocation that changes one of them",
+        (((_A1, _B1),), records(_B2)),
+    )
+)
+CHUNKS = _folding(
+    Scenario(
+        "chunks",
+        "a record with two keys, a transaction for each; a delete of one of them",
+        (((_A1, _B1),), records(gone("a", 2))),
+        chunk_keys=1,
+    )
+)
+PARTIAL = _folding(
+    Scenario(
+        "partial",
+        "two records, a transaction for each; the time may be up between them",
+        (records(_A1, _B1),),
+        chunk_keys=1,
+    )
+)
+OUTBOX = Scenario(
+    "outbox",
+    "two deltas, two reducers and two sweepers at once; stream records come again or are lost",
+    (records(_A1), records(_B1)),
+    states_at_once=1,
+    zombies=False,
+    reducers_at_once=2,
+    sweepers_at_once=2,
+)
+PARTS = Scenario(
+    "parts",
+    "a chunk with two deltas, the root's and the leaf's, applied one by one",
+    (records(_A1),),
+    delta_items=2,
+    group_deltas=1,
+    states_at_once=1,
+    reducers_at_once=2,
+)
+ALL = Scenario(
+    "all",
+    "two keys, two shards, two StateLambdas, two ReduceLambdas and a sweeper at once, with every fault",
+    (records(_A1), records(_B1)),
+    reducers_at_once=2,
+    rewinds=True,
+)
+
+SMALL = (CORRECTION, DELETE, CONFLICT, REWIND, CHUNK, CHUNKS, PARTIAL, OUTBOX, PARTS, ALL)
+
+LARGE = (
+    _folding(
+        Scenario(
+            "three contents",
+            "three contents of one version, in two shards",
+            (records(_A1, live("a", 1, "M", 7)), records(live("a", 1, "M", 9))),
+        )
+    ),
+    replace(CORRECTION, name="three at once", about=f"{CORRECTION.about}; three StateLambdas", states_at_once=3),
+    replace(
+        PARTIAL,
+        name="longer",
+        about="three records in batches of up to three, two keys, a delete",
+        shards=(records(_A1, _B1, gone("a", 2)),),
+        batch_records=3,
+    ),
+    replace(CHUNK, name="cut chunks", about=f"{CHUNK.about}; cut anew", shards=(records(_A1, _B1), CHUNK.shards[1])),
+    replace(
+        PARTS,
+        name="two parts",
+        about="two chunks with two deltas each, a reducer and a sweeper",
+        shards=(records(_A1, _A2),),
+        zombies=False,
+        reducers_at_once=1,
+        announcements_again=False,
+    ),
+    replace(ALL, name="two sweepers", about=f"{ALL.about}; and another sweeper", sweepers_at_once=2),
+    replace(
+        ALL,
+        name="corrections",
+        about=f"{ALL.about}; with corrections",
+        shards=(ALL.shards[0], ((_B2, _A2),)),
+    ),
+)
+"""Minutes, and half a gigabyte."""

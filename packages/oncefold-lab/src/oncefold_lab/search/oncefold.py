@@ -1,0 +1,193 @@
+"""Oncefold's own stack as a system under test: the functions that run in Lambda, unchanged."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from oncefold.aws.functions import layout
+from oncefold.aws.functions.calls import Dynamo, Meter, Pace
+from oncefold.aws.functions.guard import check_definition
+from oncefold.aws.functions.handlers import kinesis_record
+from oncefold.aws.functions.reduce import Reduced, ReduceFunction
+from oncefold.aws.functions.state import Folded, StateFunction
+from oncefold.aws.functions.sweep import GRACE_SECONDS, Swept, sweep
+from oncefold.core.fold import Node, Total
+from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.search.balance import Balance
+from oncefold_lab.search.deployment import DRAIN_FUNCTION, NAMES, Deployment, Shape
+from oncefold_lab.search.workload import Line
+from oncefold_lab.simulator.datastream import ACCOUNT
+from oncefold_lab.world.functions import Context
+from oncefold_lab.world.system import Violation
+from oncefold_lab.world.world import World
+
+_TABLES = (
+    (NAMES.state_table, ("key",), False),
+    (NAMES.reduce_table, ("id",), True),
+    (NAMES.aggregate_table, ("path", "label"), False),
+    (NAMES.reject_table, ("id",), False),
+)
+_INSERTS = ('{"eventName":["INSERT"]}',)
+_RESERVE_SECONDS = 0.25
+_SWEEP_TIMEOUT_SECONDS = 60.0
+_COLD_CHANCE = 0.1
+
+
+class Oncefold:
+    """A stack of Oncefold. A variant overrides what it does otherwise: the functions, or the way they call DynamoDB."""
+
+    state_function: type[StateFunction] = StateFunction
+    reduce_function: type[ReduceFunction] = ReduceFunction
+    dynamo: type[Dynamo] = Dynamo
+
+    def __init__(self, deployment: Deployment, lines: Iterable[Line]) -> None:
+        """`lines` are all that are ever sent."""
+        self._deployment = deployment
+        self.pipeline = deployment.pipeline
+        self._lines = list(lines)
+
+    def deploy(self, world: World) -> None:
+        """See System."""
+        self._world = world
+        self._client = world.client("dynamodb")
+        for table, keys, stream in _TABLES:
+            world.dynamodb.create_table(
+                TableName=table,
+                BillingMode="PAY_PER_REQUEST",
+                AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
+                KeySchema=[
+                    {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
+                ],
+                StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
+                if stream
+                else {"StreamEnabled": False},
+            )
+        world.kinesis.create_stream(StreamName=NAMES.stream, ShardCount=self._deployment.shards)
+        world.queues.create_queue(NAMES.failure_queue)
+        self._balance = Balance(self.pipeline, world.rows, (line.event for line in self._lines if line.event))
+        self._deploy_functions(world)
+
+    def _deploy_functions(self, world: World) -> None:
+        state, reduce = self._deployment.state, self._deployment.reduce
+        world.add_function(NAMES.state_function, self.state, state.timeout_seconds)
+        world.add_function(NAMES.reduce_function, self.reduce, reduce.timeout_seconds)
+        world.add_function(NAMES.sweep_function, self.sweep, _SWEEP_TIMEOUT_SECONDS)
+        world.add_function(DRAIN_FUNCTION, self.drain, _SWEEP_TIMEOUT_SECONDS)
+        events = world.kinesis.describe_stream_summary(StreamName=NAMES.stream)
+        changes = world.dynamodb.describe_table(TableName=NAMES.reduce_table)
+        arn: str = events["StreamDescriptionSummary"]["StreamARN"]
+        world.add_mapping(_settings(arn, state), NAMES.state_function)
+        arn = changes["Table"]["LatestStreamArn"]
+        world.add_mapping(_settings(arn, reduce, _INSERTS), NAMES.reduce_function)
+        world.add_schedule(NAMES.sweep_function, self._deployment.sweep_seconds)
+
+    def state(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """StateLambda's handler."""
+        dynamo, meter = self._dynamo(context)
+        records = [kinesis_record(item) for item in event["Records"]]
+        spread = context.spread if context.random.random() < 0.5 else map
+        folded = self.state_function(self.pipeline, NAMES, dynamo, context.clock, spread).handle(records)
+        _note_folded(context, folded, meter)
+        return _answer(None if folded.unfinished is None else records[folded.unfinished].sequence)
+
+    def reduce(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
+        """ReduceLambda's handler."""
+        dynamo, meter = self._dynamo(context)
+        changes = [item["dynamodb"] for item in event["Records"] if item["eventName"] == "INSERT"]
+        deltas = {change["SequenceNumber"]: layout.parse_delta(self.pipeline, change["NewImage"]) for change in changes}
+        reduced = self.reduce_function(self.pipeline, NAMES, dynamo).apply(deltas.values())
+        _note_reduced(context, reduced, meter)
+        return _answer(next((sequence for sequence, delta in deltas.items() if delta.id in reduced.left), None))
+
+    def sweep(self, event: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002 - a schedule says nothing
+        """The sweeper's handler."""
+        dynamo, meter = self._dynamo(context)
+        swept = self.swept(dynamo, context, GRACE_SECONDS)
+        context.ledger.note("sweeper applied", swept.reduced.deltas)
+        _note_reduced(context, swept.reduced, meter)
+
+    def drain(self, event: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002
+        """What `oncefold aws drain` does."""
+        dynamo, meter = self._dynamo(context)
+        swept = self.swept(dynamo, context, 0.0)
+        context.ledger.note("drained by hand", swept.reduced.deltas)
+        _note_reduced(context, swept.reduced, meter)
+
+    def swept(self, dynamo: Dynamo, context: Context, grace: float) -> Swept:
+        """One sweep, of deltas that are older than `grace` seconds."""
+        return sweep(self.pipeline, NAMES, dynamo, context.clock, grace)
+
+    def check(self) -> None:
+        """See System."""
+        self._balance.check()
+
+    def totals(self) -> dict[Node, Total]:
+        """See System."""
+        items = self._world.items(NAMES.aggregate_table)
+        return dict(layout.parse_node(self.pipeline, item) for item in items if item["path"]["S"].startswith("/"))
+
+    def settled(self) -> bool:
+        """See System."""
+        return not self._world.rows(NAMES.reduce_table)
+
+    def check_end(self) -> None:
+        """Every line that is no event is in RejectTable, and nothing else is; conflicts are between what was sent."""
+        kept = self._world.items(NAMES.reject_table)
+        rejected = {item["raw"]["B"] for item in kept if item["kind"]["S"] == "reject"}
+        sent = {line.data for line in self._lines if line.event is None}
+        if rejected != sent:
+            raise Violation(f"rejects are {sorted(rejected)} instead of {sorted(sent)}")
+        noted = {
+            (item["event_key"]["S"], int(item["version"]["N"])) for item in kept if item["kind"]["S"] == "conflict"
+        }
+        self._check_conflicts(noted)
+
+    def _check_conflicts(self, noted: set[tuple[str, int]]) -> None:
+        """Contradictions of the version that stands are always met; those of earlier ones perhaps never."""
+        contents: dict[tuple[str, int], set[Any]] = {}
+        last: dict[str, int] = {}
+        for event in (line.event for line in self._lines if line.event):
+            contents.setdefault((event.key, event.version), set()).add(event.content)
+            last[event.key] = max(event.version, last.get(event.key, 0))
+        contradictory = {place for place, found in contents.items() if len(found) > 1}
+        standing = {(key, version) for key, version in contradictory if last[key] == version}
+        if not standing <= noted <= contradictory:
+            raise Violation(f"conflicts noted of {sorted(noted)}, of {sorted(standing)} at least there are some")
+
+    def _dynamo(self, context: Context) -> tuple[Dynamo, Meter]:
+        if context.random.random() < _COLD_CHANCE:
+            check_definition(self.pipeline, NAMES, self._client)
+        meter = Meter()
+        pace = Pace(context.clock, context.sleep, context.random.random, context.deadline - _RESERVE_SECONDS)
+        return self.dynamo(self._client, pace, meter), meter
+
+
+def _settings(arn: str, shape: Shape, filters: tuple[str, ...] = ()) -> MappingSettings:
+    return MappingSettings(
+        arn,
+        f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{NAMES.stack}",
+        batch_size=shape.batch_size,
+        window_seconds=shape.window_seconds,
+        parallelization=shape.parallelization,
+        max_retries=shape.max_retries,
+        max_age_seconds=shape.max_age_seconds,
+        bisect=shape.bisect,
+        report_failures=True,
+        filters=filters,
+        failure_queue_url=NAMES.failure_queue,
+    )
+
+
+def _note_folded(context: Context, folded: Folded, meter: Meter) -> None:
+    for outcome, number in folded.outcomes.items():
+        context.ledger.note(f"outcome: {outcome.name.lower()}", number)
+    context.ledger.note("overtaken state write", meter.conflicts)
+    context.ledger.note("state out of time", folded.unfinished is not None)
+
+
+def _note_reduced(context: Context, reduced: Reduced, meter: Meter) -> None:
+    context.ledger.note("delta gone already", meter.conflicts)
+    context.ledger.note("reduce out of time", bool(reduced.left))
+
+
+def _answer(first_unfinished: str | None) -> dict[str, Any]:
+    return {"batchItemFailures": [] if first_unfinished is None else [{"itemIdentifier": first_unfinished}]}

@@ -1,0 +1,135 @@
+"""A scenario: all that a seed stands for, as values that can be made smaller."""
+
+from dataclasses import dataclass
+from random import Random
+from typing import TypeVar
+
+from oncefold.core.definition import Pipeline
+from oncefold_lab.local.mapping_settings import FOR_EVER
+from oncefold_lab.search.deployment import Deployment, Shape
+from oncefold_lab.search.workload import Send, draw_pipeline, draw_sends
+from oncefold_lab.simulator.faults import POSSIBLE, Fault
+from oncefold_lab.world import chance
+from oncefold_lab.world.mishaps import (
+    CRASH_AFTER,
+    CRASH_BEFORE,
+    CRASH_END,
+    CRASH_START,
+    MISHAPS,
+    RECUT,
+    REPEAT,
+    STALL,
+    ZOMBIE,
+)
+from oncefold_lab.world.world import Climate
+
+Choice = TypeVar("Choice")
+
+SPLIT, MERGE, ROLL, SPLIT_CHANGES = "split", "merge", "roll", "split-changes"
+REPLAY_EVENTS, REPLAY_CHANGES, PAUSE, OUTAGE = "replay-events", "replay-changes", "pause", "outage"
+DRAIN = "drain"
+INCIDENTS = (SPLIT, MERGE, ROLL, SPLIT_CHANGES, REPLAY_EVENTS, REPLAY_CHANGES, PAUSE, OUTAGE, DRAIN)
+"""What happens to a stack at a moment: shards of the events' stream split and merged, shards of a table's stream rolled
+over and split, a mapping begun anew at the oldest record, the events' mapping paused, everything behind the outbox
+down for more than a day, and the whole outbox applied by hand."""
+_CHANCES = dict.fromkeys(INCIDENTS, 0.25) | {OUTAGE: 0.1, DRAIN: 0.4}
+_MOST_DRAINS = 12
+
+CALLED = tuple(sorted({fault for faults in POSSIBLE.values() for fault in faults} - {Fault.STALE}))
+"""Faults that calls of the functions can meet; they read nothing that may be stale."""
+
+_MISHAP_RATES = {
+    CRASH_BEFORE: 0.02,
+    CRASH_AFTER: 0.02,
+    CRASH_START: 0.03,
+    CRASH_END: 0.04,
+    STALL: 0.015,
+    ZOMBIE: 0.7,
+    RECUT: 0.5,
+    REPEAT: 0.1,
+}
+_FAULT_RATE = 0.02
+_SLACK_SECONDS = 20.0
+_LATE_SECONDS = (20.0, 20.0, 200.0, 800.0)
+"""Until so long after the last event incidents happen; the longest is beyond the life of a transaction's token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Something that happens to a stack, so many seconds from the beginning."""
+
+    at: float
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A stack, what is sent to it, and what goes wrong."""
+
+    seed: int
+    deployment: Deployment
+    climate: Climate
+    sends: tuple[Send, ...]
+    incidents: tuple[Incident, ...]
+    luck: int = 0
+    """Another course of events under the same scenario."""
+    only: frozenset[int] | None = None
+    """Numbers of the mishaps that happen; None: all."""
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """What is deployed."""
+        return self.deployment.pipeline
+
+    @property
+    def ends(self) -> float:
+        """Seconds after which nothing goes wrong any more."""
+        moments = [*(send.at for send in self.sends), *(incident.at for incident in self.incidents)]
+        return max(moments, default=0.0) + _SLACK_SECONDS
+
+
+def draw(seed: int, pipeline: Pipeline | None = None) -> Scenario:
+    """The scenario of a seed, for a pipeline of its own or for the one that is given."""
+    random = chance.source(seed, "scenario")
+    drawn = draw_pipeline(random)
+    pipeline = pipeline or drawn
+    sends = draw_sends(chance.source(seed, "workload"), pipeline)
+    deployment = Deployment(
+        pipeline,
+        shards=random.choice([1, 1, 2, 4]),
+        state=_shape(random, (1, 2, 5, 100), (FOR_EVER, FOR_EVER, 1, 3)),
+        reduce=_shape(random, (1, 3, 10, 100), (FOR_EVER, FOR_EVER, 1, 3)),
+    )
+    often = random.choice([0.5, 1.0, 3.0])
+    climate = Climate(
+        faults=dict.fromkeys(_some(random, CALLED), _FAULT_RATE * random.choice([0.3, 1.0, 5.0])),
+        mishaps={name: _MISHAP_RATES[name] * often for name in _some(random, MISHAPS)},
+        stream_shards=random.choice([1, 1, 2, 4]),
+        stream_lag=random.choice([0.0, 0.0, 0.5, 5.0]),
+    )
+    return Scenario(seed, deployment, climate, sends, _incidents(random, sends[-1].at))
+
+
+def _shape(random: Random, batches: tuple[int, ...], retries: tuple[int, ...]) -> Shape:
+    return Shape(
+        batch_size=random.choice(batches),
+        window_seconds=random.choice([0.0, 0.0, 1.0, 5.0]),
+        parallelization=random.choice([1, 1, 2, 5]),
+        max_retries=random.choice(retries),
+        max_age_seconds=random.choice([FOR_EVER, FOR_EVER, FOR_EVER, 60.0]),
+        bisect=random.random() < 0.7,
+        timeout_seconds=random.choice([1.0, 3.0, 10.0, 60.0]),
+    )
+
+
+def _some(random: Random, things: tuple[Choice, ...]) -> tuple[Choice, ...]:
+    """About half of them: a seed with everything would never get far into anything."""
+    return tuple(thing for thing in things if random.random() < 0.5)
+
+
+def _incidents(random: Random, last: float) -> tuple[Incident, ...]:
+    kinds = [kind for kind in INCIDENTS if random.random() < _CHANCES[kind]]
+    kinds += [DRAIN] * random.randrange(_MOST_DRAINS) if DRAIN in kinds else []
+    late = random.choice(_LATE_SECONDS)
+    incidents = (Incident(round(random.uniform(0.0, last + late), 3), kind) for kind in kinds)
+    return tuple(sorted(incidents, key=lambda incident: incident.at))

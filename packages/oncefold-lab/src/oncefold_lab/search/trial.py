@@ -1,0 +1,188 @@
+"""One run of a scenario: it goes wrong as the scenario says, then nothing does, and then all has to be exact."""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from oncefold.aws.reader.failures import Failures
+from oncefold.aws.stream.records import Record
+from oncefold_lab.search import truth
+from oncefold_lab.search.deployment import NAMES, Deployment
+from oncefold_lab.search.incidents import Incidents
+from oncefold_lab.search.scenario import OUTAGE, Scenario
+from oncefold_lab.search.workload import Line, Send
+from oncefold_lab.world.ledger import Ledger
+from oncefold_lab.world.scheduler import START
+from oncefold_lab.world.system import System, Violation
+from oncefold_lab.world.world import World
+
+FINISH_SECONDS = 2 * 3600.0
+"""After the last mishap all has to be done within so long."""
+OUTAGE_SECONDS = 25 * 3600.0
+"""Longer than a stream keeps its records."""
+_RETRY_SECONDS = 0.2
+
+Build = Callable[[Deployment, Iterable[Line]], System]
+"""Makes a system for a deployment and all that is ever sent to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """How a run went."""
+
+    scenario: Scenario
+    failure: str | None
+    """What was wrong, in words."""
+    coverage: dict[str, int]
+    """What was met, and how often."""
+    admitted: tuple[int, ...]
+    """Numbers of the mishaps that happened."""
+    seconds: float
+    """Virtual seconds from the beginning to the end."""
+    lines: tuple[tuple[float, str, str], ...]
+
+    def trace(self) -> list[str]:
+        """What happened: when, who, what."""
+        return [f"{seconds:12.6f} {who}: {what}" for seconds, who, what in self.lines]
+
+
+def run(scenario: Scenario, build: Build) -> Result:
+    """Run a scenario against a system."""
+    ledger = Ledger(scenario.only)
+    world = World(f"{scenario.seed}.{scenario.luck}", scenario.climate, ledger)
+    failure: str | None = None
+    try:
+        _Run(scenario, world, build).go()
+    except Violation as violation:
+        failure = str(violation)
+    except Exception as error:
+        # Outside of every function, so nothing would ever deal with it; the seed has to be known all the same.
+        failure = f"the run broke: {error!r}"
+    finally:
+        world.close()
+    if failure is not None:
+        world.trace("wrong", f"{failure} (last write: {world.last_write})")
+    seconds = world.scheduler.clock() - START
+    return Result(scenario, failure, world.coverage(), tuple(ledger.admitted), seconds, tuple(world.lines))
+
+
+class _Run:
+    """The stages of a run."""
+
+    def __init__(self, scenario: Scenario, world: World, build: Build) -> None:
+        self._scenario = scenario
+        self._world = world
+        lines = [line for send in scenario.sends for line in send.lines]
+        self._system = build(scenario.deployment, lines)
+        self._expected = truth.totals(scenario.pipeline, (line.event for line in lines if line.event is not None))
+        self._unsent = len(scenario.sends)
+        self._operating = False
+
+    def go(self) -> None:
+        """Run to the end. Raises Violation."""
+        world = self._world
+        world.ledger.open = False
+        self._system.deploy(world)
+        world.ledger.open = True
+        world.watch = self._system.check
+        incidents = Incidents(world)
+        for number, send in enumerate(self._scenario.sends):
+            world.scheduler.at(START + send.at, partial(self._send, f"sender {number}", send))
+        for incident in self._scenario.incidents:
+            world.scheduler.at(START + incident.at, partial(incidents.happen, incident.kind))
+        world.scheduler.run(START + self._scenario.ends, lambda: False)
+        world.trace("world", "calm from here on")
+        world.calm()
+        outage = any(incident.kind == OUTAGE for incident in self._scenario.incidents)
+        if outage:
+            self._finish("the stream of events", self._delivered)
+            self._run(OUTAGE_SECONDS)
+            incidents.end_outage()
+        self._finish("the totals", self._settled)
+        self._check()
+
+    def _finish(self, what: str, done: Callable[[], bool]) -> None:
+        end = self._world.scheduler.clock() + FINISH_SECONDS
+        if not self._world.scheduler.run(end, done):
+            raise Violation(f"{what}: not finished {FINISH_SECONDS:,.0f} s after the last mishap; {self._left()}")
+
+    def _run(self, seconds: float) -> None:
+        self._world.scheduler.run(self._world.scheduler.clock() + seconds, lambda: False)
+
+    def _delivered(self) -> bool:
+        """Whether all that was sent is through the first function, also what was given up at first."""
+        world = self._world
+        if self._unsent or self._operating or not world.mappings[0].idle:
+            return False
+        if world.mappings[0].function.under_way:
+            return False
+        if world.queues.length(NAMES.failure_queue):
+            self._operating = True
+            world.tasks.start("operator", self._redrive, self._redriven)
+            return False
+        return True
+
+    def _settled(self) -> bool:
+        if any(function.under_way for function in self._world.functions.values()):
+            return False
+        return self._system.settled() and self._delivered() and all(mapping.idle for mapping in self._world.mappings)
+
+    def _check(self) -> None:
+        self._system.check()
+        totals = self._system.totals()
+        if truth.differences(self._expected, totals):
+            raise Violation(truth.words(self._scenario.pipeline, self._expected, totals))
+        self._system.check_end()
+
+    def _left(self) -> str:
+        busy = [name for name, function in self._world.functions.items() if function.under_way]
+        mappings = [mapping.settings.source_arn for mapping in self._world.mappings if not mapping.idle]
+        words = truth.words(self._scenario.pipeline, self._expected, self._system.totals())
+        return f"under way: {', '.join(busy + mappings) or 'nothing'}; {words}"
+
+    def _send(self, name: str, send: Send) -> None:
+        entries = [
+            {"Data": b"\n".join(line.data for line in lines), "PartitionKey": key} for key, lines in send.records
+        ]
+        self._world.tasks.start(name, partial(self._put, entries), self._sent)
+
+    def _put(self, entries: list[dict[str, Any]]) -> None:
+        """Put records until all of them are in the stream; some may be there more than once then."""
+        client = self._world.client("kinesis")
+        while entries:
+            try:
+                answer = client.put_records(StreamName=NAMES.stream, Records=entries)
+            except (ClientError, BotoCoreError):
+                self._world.tasks.sleep(_RETRY_SECONDS)
+                continue
+            entries = [e for e, told in zip(entries, answer["Records"], strict=True) if "ErrorCode" in told]
+
+    def _sent(self, result: Any) -> None:
+        if isinstance(result, BaseException):
+            raise result
+        self._unsent -= 1
+
+    def _redrive(self) -> int:
+        """What `oncefold aws redrive` does with the failure queue. Deltas are left to the sweeper."""
+        world = self._world
+
+        def send(records: Iterable[Record]) -> None:
+            self._put([{"Data": record.data, "PartitionKey": record.partition_key} for record in records])
+
+        failures = Failures(
+            NAMES, world.client("sqs"), world.client("kinesis"), send, lambda: True, world.tasks.sleep
+        )  # fmt: skip
+        sent = failures.redrive(lambda *_: None)
+        if sent.kept:
+            raise Violation(f"redrive kept {json.dumps(sent.kept)}")
+        world.ledger.note("redriven", sent.batches)
+        return sent.batches
+
+    def _redriven(self, result: Any) -> None:
+        if isinstance(result, BaseException):
+            raise result
+        self._operating = False

@@ -1,0 +1,235 @@
+"""Change streams of tables, and a client for them with the calls of boto3's `dynamodbstreams`.
+
+Sources: "Change data capture for DynamoDB Streams"; the API reference of Amazon DynamoDB Streams.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from oncefold_lab.simulator.calling import Caller
+from oncefold_lab.simulator.errors import INTERNAL, Refusal
+from oncefold_lab.simulator.faults import Fault, Manners
+from oncefold_lab.simulator.shard import Shard
+from oncefold_lab.simulator.shards import ChangeRecord, ChangeShards
+from oncefold_lab.simulator.values import Item, Row, give_item, item_size
+
+RECORDS = 1000
+"""Records of one GetRecords, at most."""
+READ_BYTES = 1 << 20
+ITERATOR_SECONDS = 15 * 60.0
+PAGE = 100
+"""Shards and streams that are listed at a time."""
+
+STREAM_MANNERS = Manners(
+    throttles=(("LimitExceededException", "Rate exceeded for shard."),), failure=("InternalServerError", INTERNAL)
+)
+_VIEWS = {
+    "KEYS_ONLY": (),
+    "NEW_IMAGE": ("NewImage",),
+    "OLD_IMAGE": ("OldImage",),
+    "NEW_AND_OLD_IMAGES": ("NewImage", "OldImage"),
+}
+
+
+@dataclass
+class Stream:
+    """The changes of one table."""
+
+    table: str
+    arn: str
+    label: str
+    view: str
+    key_schema: list[dict[str, str]]
+    shards: ChangeShards
+    images: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        if self.view not in _VIEWS:
+            raise Refusal.invalid(
+                f"1 validation error detected: Value '{self.view}' at 'streamSpecification.streamViewType' failed to "
+                f"satisfy constraint: Member must satisfy enum value set: [{', '.join(_VIEWS)}]"
+            )
+        self.images = _VIEWS[self.view]
+
+    def record(self, point: int, now: float, created: float, keys: Item, old: Row | None, new: Row | None) -> None:
+        """Append a change, as it is seen from outside at `now`."""
+        name = "INSERT" if old is None else "REMOVE" if new is None else "MODIFY"
+        both = {"NewImage": new, "OldImage": old}
+        shown = {image: row for image in self.images if (row := both[image]) is not None}
+        images = {image: row[0] for image, row in shown.items()}
+        size = item_size(keys) + sum(row[1] for row in shown.values())
+        self.shards.append(point, now, created=created, name=name, keys=keys, images=images, bytes=size)
+
+
+@dataclass(frozen=True, slots=True)
+class Bookmark:
+    """What a shard iterator says. Sequence number 0 is the oldest record there is when it is used."""
+
+    arn: str
+    shard: str
+    sequence: int
+    issued: float
+
+    def text(self) -> str:
+        """What the caller gets."""
+        return f"{self.arn}|1|{self.shard}|{self.sequence}|{self.issued!r}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Bookmark":
+        """The inverse of `text`."""
+        try:
+            arn, _, shard, sequence, issued = text.split("|")
+            return cls(arn, shard, int(sequence), float(issued))
+        except ValueError:
+            raise Refusal.invalid("Invalid ShardIterator") from None
+
+
+class Streams:
+    """A client for the change streams of a simulated DynamoDB."""
+
+    def __init__(self, caller: Caller, streams: Callable[[], Mapping[str, Stream]]) -> None:
+        """`streams` tells the streams there are, by ARN."""
+        self._caller = caller
+        self._streams = streams
+        self.exceptions = caller.errors
+
+    def list_streams(self, **request: Any) -> dict[str, Any]:
+        """ListStreams."""
+        return self._caller.call("ListStreams", self._list, request)
+
+    def describe_stream(self, **request: Any) -> dict[str, Any]:
+        """DescribeStream."""
+        return self._caller.call("DescribeStream", self._describe, request)
+
+    def get_shard_iterator(self, **request: Any) -> dict[str, Any]:
+        """GetShardIterator."""
+        return self._caller.call("GetShardIterator", self._iterator, request)
+
+    def get_records(self, **request: Any) -> dict[str, Any]:
+        """GetRecords."""
+        return self._caller.call("GetRecords", self._records, request)
+
+    def _list(self, request: Mapping[str, Any], _: Fault | None) -> dict[str, Any]:
+        table, start = request.get("TableName"), request.get("ExclusiveStartStreamArn")
+        found = [stream for stream in self._streams().values() if table in {None, stream.table}]
+        arns = [stream.arn for stream in found]
+        found = found[arns.index(start) + 1 :] if start in arns else found
+        limit = request.get("Limit", PAGE)
+        reply: dict[str, Any] = {
+            "Streams": [
+                {"StreamArn": stream.arn, "TableName": stream.table, "StreamLabel": stream.label}
+                for stream in found[:limit]
+            ]
+        }
+        if len(found) > limit:
+            reply["LastEvaluatedStreamArn"] = found[limit - 1].arn
+        return reply
+
+    def _describe(self, request: Mapping[str, Any], _: Fault | None) -> dict[str, Any]:
+        stream = self._stream(request["StreamArn"])
+        start, limit = request.get("ExclusiveStartShardId", ""), request.get("Limit", PAGE)
+        shards = sorted((shard for shard in stream.shards.all.values() if shard.id > start), key=lambda s: s.id)
+        description: dict[str, Any] = {
+            "StreamArn": stream.arn,
+            "StreamLabel": stream.label,
+            "StreamStatus": "ENABLED",
+            "StreamViewType": stream.view,
+            "CreationRequestDateTime": _moment(stream.shards.opened),
+            "TableName": stream.table,
+            "KeySchema": stream.key_schema,
+            "Shards": [_described(shard) for shard in shards[:limit]],
+        }
+        if len(shards) > limit:
+            description["LastEvaluatedShardId"] = shards[limit - 1].id
+        return {"StreamDescription": description}
+
+    def _iterator(self, request: Mapping[str, Any], _: Fault | None) -> dict[str, Any]:
+        stream = self._stream(request["StreamArn"])
+        shard = self._shard(stream, request["ShardId"])
+        sequence = self._start(stream, shard, request)
+        return {"ShardIterator": Bookmark(stream.arn, shard.id, sequence, self._caller.now()).text()}
+
+    def _start(self, stream: Stream, shard: Shard[ChangeRecord], request: Mapping[str, Any]) -> int:
+        kind: str = request["ShardIteratorType"]
+        if kind == "TRIM_HORIZON":
+            return 0
+        if kind == "LATEST":
+            return stream.shards.next_sequence
+        if kind not in {"AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"} or "SequenceNumber" not in request:
+            raise Refusal.invalid(f"Invalid ShardIteratorType {kind}, or no SequenceNumber with it")
+        sequence = int(request["SequenceNumber"])
+        if sequence <= shard.trimmed:
+            raise _trimmed()
+        return sequence + 1 if kind == "AFTER_SEQUENCE_NUMBER" else sequence
+
+    def _records(self, request: Mapping[str, Any], fault: Fault | None) -> dict[str, Any]:
+        bookmark = Bookmark.parse(request["ShardIterator"])
+        now = self._caller.now()
+        if now - bookmark.issued > ITERATOR_SECONDS:
+            raise Refusal("ExpiredIteratorException", "The shard iterator is expired.")
+        stream = self._stream(bookmark.arn)
+        shard = self._shard(stream, bookmark.shard)
+        if 0 < bookmark.sequence <= shard.trimmed:
+            raise _trimmed()
+        limit = request.get("Limit", RECORDS)
+        if not 1 <= limit <= RECORDS:
+            raise Refusal("LimitExceededException", f"Limit must be between 1 and {RECORDS}")
+        entries = shard.read(bookmark.sequence, limit, READ_BYTES)
+        if fault is Fault.SHORT and entries:
+            entries = entries[: self._caller.shortened(len(entries))]
+        reply: dict[str, Any] = {"Records": [_record(stream, entry) for entry in entries]}
+        sequence = entries[-1].sequence + 1 if entries else bookmark.sequence
+        if not shard.ends_before(sequence):
+            reply["NextShardIterator"] = Bookmark(stream.arn, shard.id, sequence, now).text()
+        return reply
+
+    def _stream(self, arn: str) -> Stream:
+        stream = self._streams().get(arn)
+        if stream is None:
+            raise Refusal.not_found(f"Requested resource not found: Stream: {arn} not found")
+        self._caller.count("trimmed records", stream.shards.trim(self._caller.now()))
+        return stream
+
+    def _shard(self, stream: Stream, shard_id: str) -> Shard[ChangeRecord]:
+        shard = stream.shards.all.get(shard_id)
+        if shard is None:
+            raise Refusal.not_found(f"Requested resource not found: Shard does not exist: {shard_id}")
+        return shard
+
+
+def _trimmed() -> Refusal:
+    return Refusal(
+        "TrimmedDataAccessException", "The operation attempted to read past the oldest stream record in a shard."
+    )
+
+
+def _described(shard: Shard[ChangeRecord]) -> dict[str, Any]:
+    range_of: dict[str, str] = {"StartingSequenceNumber": str(shard.first)}
+    if shard.last is not None:
+        range_of["EndingSequenceNumber"] = str(shard.last)
+    described: dict[str, Any] = {"ShardId": shard.id, "SequenceNumberRange": range_of}
+    return {**described, "ParentShardId": shard.parents[0]} if shard.parents else described
+
+
+def _record(stream: Stream, entry: ChangeRecord) -> dict[str, Any]:
+    return {
+        "eventID": f"{entry.sequence:032x}",
+        "eventName": entry.name,
+        "eventVersion": "1.1",
+        "eventSource": "aws:dynamodb",
+        "awsRegion": stream.arn.split(":")[3],
+        "dynamodb": {
+            "ApproximateCreationDateTime": _moment(entry.created // 1),
+            "Keys": give_item(entry.keys),
+            **{image: give_item(item) for image, item in entry.images.items()},
+            "SequenceNumber": str(entry.sequence),
+            "SizeBytes": entry.bytes,
+            "StreamViewType": stream.view,
+        },
+    }
+
+
+def _moment(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

@@ -1,0 +1,208 @@
+"""The world: services, functions and mappings on one clock and one seed."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from random import Random
+from typing import Any
+
+from oncefold_lab.local.environment import Invocation
+from oncefold_lab.local.filters import Filter
+from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.local.streams import open_stream
+from oncefold_lab.simulator.calling import Moment
+from oncefold_lab.simulator.dynamodb import DynamoDB
+from oncefold_lab.simulator.faults import Fault
+from oncefold_lab.simulator.kinesis import Kinesis
+from oncefold_lab.simulator.values import Item, give_item
+from oncefold_lab.world import chance
+from oncefold_lab.world.client import TOKEN_SECONDS, Client
+from oncefold_lab.world.functions import Function, Handler
+from oncefold_lab.world.ledger import Ledger, LedgerFaults
+from oncefold_lab.world.mapping import Mapping as EventSourceMapping
+from oncefold_lab.world.mishaps import CRASH_AFTER, CRASH_BEFORE, Crash, Mishaps
+from oncefold_lab.world.queue import Queues
+from oncefold_lab.world.scheduler import START, Scheduler
+from oncefold_lab.world.tasks import Process, Tasks
+
+WRITES = frozenset(["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"])
+PUTS = frozenset(["PutRecord", "PutRecords"])
+
+
+@dataclass(frozen=True, slots=True)
+class Climate:
+    """How the services behave: chances of faults by call, shards of tables' streams, their lag in seconds."""
+
+    faults: Mapping[Fault, float] = field(default_factory=dict)
+    mishaps: Mapping[str, float] = field(default_factory=dict)
+    stream_shards: int = 1
+    stream_lag: float = 0.0
+
+
+class World:
+    """Where a system is deployed. Everything in it follows from its seed, its climate and what is done to it."""
+
+    def __init__(
+        self, seed: int | str, climate: Climate, ledger: Ledger | None = None, mishaps: Mishaps | None = None
+    ) -> None:
+        """`mishaps` are those of the climate, unless others are given."""
+        self.ledger = ledger or Ledger()
+        self.scheduler = Scheduler()
+        self.tasks = Tasks(self.scheduler)
+        self.lines: list[tuple[float, str, str]] = []
+        """The trace: when, who, what."""
+        self.functions: dict[str, Function] = {}
+        self.mappings: list[EventSourceMapping] = []
+        self.watch: Callable[[], None] = lambda: None
+        """Called after every write to a service."""
+        self.last_write = ""
+        """The last write to a table, and whose it was."""
+        self._seed = seed
+        self._faults = [
+            LedgerFaults(self.random(name), climate.faults, self.ledger) for name in ("dynamodb", "kinesis")
+        ]
+        clock = self.scheduler.clock
+        self.dynamodb = DynamoDB(
+            clock,
+            self.random("order"),
+            self._faults[0],
+            climate.stream_shards,
+            stream_lag=climate.stream_lag,
+            calls=self._called,
+        )
+        self.kinesis = Kinesis(clock, self.random("records"), self._faults[1], calls=self._called)
+        self.queues = Queues(clock)
+        self._mishaps = mishaps or Mishaps(self.random("mishaps"), self.ledger, climate.mishaps)
+        self._tokens: dict[str, float] = {}
+        self._disabled: set[str] = set()
+        self.scheduler.watch(self.dynamodb, partial(self._written, "TransactWriteItems"))
+        self.scheduler.watch(self.kinesis, partial(self._written, "PutRecords"))
+
+    def random(self, name: str) -> Random:
+        """A source of its own for a purpose."""
+        return chance.source(self._seed, name)
+
+    def client(self, service: str) -> Any:
+        """A client as a function gets it: its calls take time, and the invocation may end around each."""
+        clients = {"dynamodb": self.dynamodb, "kinesis": self.kinesis, "dynamodbstreams": self.dynamodb.streams()}
+        return Client(clients[service], self) if service in clients else self.queues
+
+    def add_function(self, name: str, handler: Handler, timeout_seconds: float) -> Function:
+        """Deploy a function."""
+        random = self.random(name)
+        self.functions[name] = Function(
+            name, handler, timeout_seconds, random, self.tasks, self.scheduler, self._mishaps
+        )
+        return self.functions[name]
+
+    def add_mapping(self, settings: MappingSettings, function: str) -> EventSourceMapping:
+        """Deploy an event source mapping; its messages go to the queue of `failure_queue_url`."""
+        clients: dict[str, Any] = {"kinesis": self.kinesis, "dynamodbstreams": self.dynamodb.streams()}
+        stream = open_stream(clients.__getitem__, settings.source_arn, Filter.of(settings.filters))
+
+        def discard(message: str) -> None:
+            if settings.failure_queue_url is not None:
+                self.queues.send_message(settings.failure_queue_url, message)
+
+        mapping = EventSourceMapping(
+            settings, stream, self.functions[function], discard, self.scheduler, self._mishaps, self.trace
+        )
+        self.mappings.append(mapping)
+        return mapping
+
+    def add_schedule(self, function: str, seconds: float) -> None:
+        """Have a function run again and again."""
+
+        def run() -> None:
+            if function not in self._disabled:
+                self.functions[function].invoke(b"{}", _ignore)
+            self.scheduler.after(seconds, run)
+
+        self.scheduler.after(seconds, run)
+
+    def disable(self, function: str) -> None:
+        """Let a schedule not run its function."""
+        self._disabled.add(function)
+
+    def enable(self, function: str) -> None:
+        """Let it run again."""
+        self._disabled.discard(function)
+
+    def rows(self, table: str) -> dict[Any, tuple[Item, int]]:
+        """A table's rows as the simulator holds them, without a call; never to be changed."""
+        return self.dynamodb._database.tables[table].rows  # noqa: SLF001 - a look that leaves no trace
+
+    def items(self, table: str) -> list[Item]:
+        """A table's items, without a call."""
+        return [give_item(item) for item, _ in self.rows(table).values()]
+
+    def calm(self) -> None:
+        """No mishap of any kind from now on; what is under way goes its way."""
+        self.ledger.open = False
+        for faults in self._faults:
+            faults.stop()
+
+    def coverage(self) -> dict[str, int]:
+        """Everything that was counted, by name."""
+        counts = self.ledger.counts.copy()
+        for faults in self._faults:
+            counts.update({f"fault: {fault}": number for fault, number in faults.counts.items()})
+        counts.update(self.dynamodb.counts)
+        counts.update(self.kinesis.counts)
+        return {name: number for name, number in sorted(counts.items()) if number}
+
+    def trace(self, who: str, what: str) -> None:
+        """Add a line to the trace."""
+        self.lines.append((self.scheduler.clock() - START, who, what))
+
+    def latency(self, process: Process, operation: str, moment: Moment) -> float:  # noqa: ARG002 - for other worlds
+        """Seconds that a process's call takes on its way there, or back."""
+        return self._mishaps.latency()
+
+    def close(self) -> None:
+        """End everything that runs."""
+        self.tasks.close()
+
+    def called(self, operation: str, outcome: str) -> None:
+        """See Observer of clients."""
+        process = self.tasks.current()
+        self.trace("outside" if process is None else process.name, f"{operation}: {outcome}")
+
+    def token(self, token: str) -> None:
+        """See Observer of clients."""
+        done = self._tokens.get(token)
+        if done is not None and self.scheduler.clock() >= done + TOKEN_SECONDS:
+            self.ledger.note("token sent again after its life")
+
+    def done(self, token: str) -> None:
+        """See Observer of clients."""
+        self._tokens.setdefault(token, self.scheduler.clock())
+        process = self.tasks.current()
+        if process is not None and process.expired:
+            self.ledger.note("zombie's transaction done")
+
+    def _called(self, operation: str, moment: Moment) -> None:
+        """Around every call: a write is looked at, the caller waits, and perhaps is no more."""
+        if moment == "after" and (operation in WRITES or operation in PUTS):
+            self._written(operation)
+        process = self.tasks.current()
+        if process is None:
+            return
+        self.tasks.sleep(self.latency(process, operation, moment))
+        if process.mortal and self._mishaps.strikes(CRASH_BEFORE if moment == "before" else CRASH_AFTER):
+            self.trace(process.name, f"crashes {moment} {operation}")
+            raise Crash
+
+    def _written(self, operation: str) -> None:
+        service = "kinesis" if operation in PUTS else "dynamodb"
+        if service == "dynamodb":
+            process = self.tasks.current()
+            self.last_write = f"{operation} of {process.name if process else 'an earlier call'}"
+            self.watch()
+        for mapping in self.mappings:
+            if mapping.settings.source_arn.split(":")[2] == service:
+                mapping.touch()
+
+
+def _ignore(invocation: Invocation) -> None:
+    """Nobody waits for a scheduled invocation."""

@@ -1,0 +1,126 @@
+"""The screen of a game that is watched: scoreboard, every node of every player, what went wrong last."""
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from oncefold.core.fold import Node
+from oncefold_workshop.game.cast import Entry
+from oncefold_workshop.game.match import Match
+from oncefold_workshop.game.rules import LOOK_SECONDS, Round
+from oncefold_workshop.game.stage import Look
+from oncefold_workshop.game.team import Looks
+from oncefold_workshop.game.told import begun, skipped
+from oncefold_workshop.game.truth import Row, path_of
+
+_OTHER_LINES = 16
+"""Lines of a frame that are no nodes."""
+_RATE_LOOKS = 4
+"""Looks over which messages a second are told."""
+_INCIDENTS = 2
+"""That are shown of each player."""
+
+
+class LiveScreen:
+    """Drawn anew with every look."""
+
+    def __init__(self, match: Match, rounds: int) -> None:
+        self._match = match
+        self._rounds = rounds
+        self._entries: tuple[Entry, ...] = match.game.entries
+        self._console = Console()
+        self._live = Live(console=self._console, screen=False, auto_refresh=False, transient=True)
+        self._seen: list[Looks] = []
+        self._last = ""
+        self._number = 0
+
+    def __enter__(self) -> Self:
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.__exit__(None, None, None)
+
+    def line(self, text: str, style: str) -> None:
+        """Print a line above what is redrawn."""
+        self._console.print(Text(text, style), soft_wrap=True)
+
+    def look(self, played: Round, expected: dict[Node, Row], looks: Looks) -> None:
+        """See Watch."""
+        if played.number != self._number:
+            self._number, self._seen, self._last = played.number, [], ""
+        self._seen = [*self._seen[-_RATE_LOOKS:], looks]
+        passed = next(iter(looks.values())).skipped
+        if passed:
+            self._last = skipped(passed)
+        self._live.update(self._frame(played, expected, looks), refresh=True)
+
+    def _frame(self, played: Round, expected: dict[Node, Row], looks: Looks) -> Group:
+        at = next(iter(looks.values())).at - played.start
+        head = Text(f"{begun(played)} of {self._rounds}, second {at:,.1f}", "bold")
+        room = max(self._console.height - _OTHER_LINES, 3)
+        return Group(
+            head,
+            Text(self._last, "yellow"),
+            self._scores(looks),
+            _nodes(self._entries, expected, looks, room),
+            *_incidents(self._entries, looks),
+            Text("Ctrl-C ends", "dim"),
+        )
+
+    def _scores(self, looks: Looks) -> Table:
+        table = _table(["player", "points", "messages/s", "now"], right=(1, 2))
+        for entry in self._entries:
+            now = Text("right", "green") if looks[entry.name].right else Text("not yet", "yellow")
+            table.add_row(entry.title, f"{self._match.points[entry.name]:,}", f"{self._rate(entry.name):,.0f}", now)
+        return table
+
+    def _rate(self, name: str) -> float:
+        if len(self._seen) < 2:
+            return 0.0
+        first, last = self._seen[0][name], self._seen[-1][name]
+        seconds = last.at - first.at
+        return (last.processed - first.processed) / max(seconds, LOOK_SECONDS)
+
+
+def _nodes(entries: Sequence[Entry], expected: dict[Node, Row], looks: Looks, room: int) -> Table:
+    """The first measure of every node, or its count where there is none."""
+    names = [entry.name for entry in entries]
+    table = _table(["node", "truth of the round", *names], right=range(1, len(names) + 2))
+    for node, row in list(expected.items())[:room]:
+        column = min(1, len(row) - 1)
+        wanted = row[column]
+        cells = [_cell(looks[name], node, column, wanted) for name in names]
+        table.add_row("  " * max(len(node.labels) - 1, 0) + path_of(node), _amount(wanted), *cells)
+    return table
+
+
+def _cell(look: Look, node: Node, column: int, wanted: Decimal | None) -> Text:
+    row = look.rows.get(node)
+    found = None if row is None else row[column]
+    if found is None:
+        return Text("-", "dim")
+    near = wanted is not None and abs(found - wanted) < Decimal("0.00001")
+    return Text(_amount(found), "green" if near else "yellow" if wanted is not None and found < wanted else "red")
+
+
+def _amount(number: Decimal | None) -> str:
+    return "-" if number is None else f"{number:,.2f}"
+
+
+def _incidents(entries: Sequence[Entry], looks: Looks) -> Iterable[Text]:
+    for entry in entries:
+        for incident in looks[entry.name].incidents[-_INCIDENTS:]:
+            yield Text(f"{entry.name}: {incident}", "dim", no_wrap=True, overflow="ellipsis")
+
+
+def _table(headings: Sequence[str], right: Iterable[int]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for number, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if number in {*right} else "left", no_wrap=True)
+    return table

@@ -1,0 +1,194 @@
+"""One player in its world: it gets the messages of a round, troubles happen to it, and it is looked at."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import partial
+from hashlib import sha256
+from typing import Any
+
+from oncefold.core.fold import Node
+from oncefold_lab.search.deployment import NAMES
+from oncefold_lab.search.workload import Send
+from oncefold_lab.world.scheduler import START
+from oncefold_workshop.game.accounts import Account
+from oncefold_workshop.game.arena import Arena
+from oncefold_workshop.game.players import Player
+from oncefold_workshop.game.rules import LOOK_SECONDS, WINDOW_SECONDS, Cut, Mode, Round, Trouble
+from oncefold_workshop.game.truth import Row, Truth, Wrong, first_wrong
+from oncefold_workshop.pipelines.settings import HARD_MODE, Rates
+
+_CALL = 500
+"""Records of one PutRecords, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A player at a moment of a round."""
+
+    at: float
+    """Seconds since the game began."""
+    rows: dict[Node, Row]
+    processed: int
+    """Messages that its first function has finished, in all rounds together."""
+    right: bool
+    incidents: tuple[str, ...]
+    """The last of what went wrong."""
+    skipped: float = 0.0
+    """Seconds that passed unseen before this look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """How a player did in a round."""
+
+    right_after: float | None
+    """Seconds from the round's last message, or the end of an outage, to the first look at which all was right."""
+    wrong: Wrong | None
+    """The first wrong node at the end."""
+    hurt: bool
+    """Whether its totals came off by another amount than they were off before the round."""
+    account: Account | None
+    """Why, of a node that is wrong."""
+    totals: str
+    """A hash of all its totals at the end, to the last digit."""
+
+    @property
+    def taken(self) -> bool:
+        """Whether the round counts: right in time, and right for good."""
+        return self.right_after is not None and self.right_after <= WINDOW_SECONDS and self.wrong is None
+
+
+class Stage:
+    """A player's world through all rounds. Looks have to be taken to the end before the next round."""
+
+    def __init__(self, player: Player, seed: int) -> None:
+        self.player = player
+        self._arena = Arena(seed)
+        player.deploy(self._arena)
+        self._off: dict[tuple[Node, int], Decimal] = {}
+        self.played: Played | None = None
+        """How the last round went, once all its looks are taken."""
+
+    def close(self) -> None:
+        """End everything that runs."""
+        self._arena.close()
+
+    def looks(self, played: Round, sends: Sequence[Send], truth: Truth) -> Iterator[Look]:
+        """Play a round, whose messages `truth` has already, as fast as looks are taken."""
+        self.played = None
+        arena = self._arena
+        arena.clear()
+        self.player.look(played.number)
+        arena.set_rates(Rates() if played.mode is Mode.EASY else HARD_MODE)
+        for number, send in enumerate(sends):
+            arena.scheduler.at(START + send.at, partial(self._send, f"generator {number}", send))
+        self._begin(played)
+        right_at: float | None = None
+        for look in self._course(played, truth):
+            if look.right and right_at is None and look.at >= played.judged_from:
+                right_at = look.at
+            yield look
+        touched = {line.event.key for send in sends for line in send.lines if line.event is not None}
+        self.played = self._result(played, truth, right_at, touched)
+
+    def _begin(self, played: Round) -> None:
+        """Prepare what is going to go wrong."""
+        arena, trouble = self._arena, played.trouble
+        if trouble is Trouble.RECUT and played.cut is not Cut.BACK:
+            arena.weather.cut = played.cut
+            arena.fail_next()
+        elif trouble is Trouble.ZOMBIE:
+            arena.freeze_next()
+        elif trouble is Trouble.TRIM:
+            for mapping in arena.mappings[1:]:
+                mapping.pause()
+
+    def _course(self, played: Round, truth: Truth) -> Iterator[Look]:
+        """The round's minute, the time that passes beside, and the minute after it."""
+        minute = played.start + played.minute
+        if played.cut is Cut.BACK:
+            # While there is something to be cut: some batches are finished, and others follow.
+            yield from self._watch(played.start + played.sending / 2, truth)
+            self._deliver_again(cut=True)
+        yield from self._watch(minute, truth)
+        self.player.look(played.number)
+        if not played.skip:
+            return
+        self._run(minute + played.skip)
+        if played.trouble is Trouble.REPLAY:
+            self._deliver_again(cut=False)
+        elif played.trouble is Trouble.TRIM:
+            for mapping in self._arena.mappings[1:]:
+                mapping.resume()
+        yield self._look(truth, played.skip)
+        yield from self._watch(played.end, truth)
+        self.player.look(played.number)
+
+    def _deliver_again(self, *, cut: bool) -> None:
+        for mapping in self._arena.mappings:
+            mapping.deliver_again(cut=cut)
+
+    def _watch(self, until: float, truth: Truth) -> Iterator[Look]:
+        at = self._arena.seconds
+        while at < until:
+            at = min(at + LOOK_SECONDS, until)
+            self._run(at)
+            yield self._look(truth)
+
+    def _run(self, until: float) -> None:
+        self._arena.scheduler.run(START + until, _never)
+
+    def _look(self, truth: Truth, skipped: float = 0.0) -> Look:
+        rows = self.player.rows()
+        right = self._wrong(truth, rows) is None
+        arena = self._arena
+        return Look(arena.seconds, rows, arena.processed, right, tuple(arena.incidents)[-3:], skipped)
+
+    def _wrong(self, truth: Truth, rows: dict[Node, Row]) -> Wrong | None:
+        return first_wrong(self._kept(truth), rows, self.player.tolerance)
+
+    def _kept(self, truth: Truth) -> dict[Node, Row]:
+        kept = ((node, self.player.kept(node, row)) for node, row in truth.rows().items())
+        return {node: row for node, row in kept if row is not None}
+
+    def _result(self, played: Round, truth: Truth, right_at: float | None, touched: Iterable[str]) -> Played:
+        rows = self.player.rows()
+        wrong = self._wrong(truth, rows)
+        off = self._differences(truth, rows)
+        changed = {place: amount - self._off.get(place, Decimal(0)) for place, amount in off.items()}
+        hurt = any(abs(amount) > max(self.player.tolerance, Decimal(0)) for amount in changed.values())
+        self._off = off
+        account = None if wrong is None else self.player.account(wrong, truth, touched)
+        return Played(None if right_at is None else right_at - played.judged_from, wrong, hurt, account, _hash(rows))
+
+    def _differences(self, truth: Truth, rows: dict[Node, Row]) -> dict[tuple[Node, int], Decimal]:
+        """By how much every number is too much."""
+        found: dict[tuple[Node, int], Decimal] = {}
+        for node, row in self._kept(truth).items():
+            there = rows.get(node)
+            for column, wanted in enumerate(row):
+                if wanted is not None:
+                    number = Decimal(0) if there is None else there[column]
+                    found[node, column] = (number or Decimal(0)) - wanted
+        return found
+
+    def _send(self, name: str, send: Send) -> None:
+        entries = [
+            {"Data": b"\n".join(line.data for line in lines), "PartitionKey": key} for key, lines in send.records
+        ]
+        self._arena.tasks.start(name, partial(self._put, entries))
+
+    def _put(self, entries: list[dict[str, Any]]) -> None:
+        client = self._arena.client("kinesis")
+        for first in range(0, len(entries), _CALL):
+            client.put_records(StreamName=NAMES.stream, Records=entries[first : first + _CALL])
+
+
+def _hash(rows: dict[Node, Row]) -> str:
+    text = "\n".join(f"{node.rollup} {node.labels} {[str(number) for number in rows[node]]}" for node in sorted(rows))
+    return sha256(text.encode()).hexdigest()[:16]
+
+
+def _never() -> bool:
+    return False

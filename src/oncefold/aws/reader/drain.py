@@ -1,0 +1,102 @@
+"""`drain`: apply the deltas of the outbox now, by the same code as ReduceLambda.
+
+It may run beside the functions: a delta is applied on the condition that it is still there, whoever applies it.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Self
+
+from oncefold.aws.functions.calls import Dynamo, Meter, Pace
+from oncefold.aws.functions.layout import Delta
+from oncefold.aws.functions.reduce import ReduceFunction
+from oncefold.aws.reader.scan import Tell, count_items, silent
+from oncefold.aws.reader.service import explaining
+from oncefold.aws.reader.stack import Stack
+from oncefold.aws.reader.tables import read_deltas
+
+AT_ONCE = 500
+"""Deltas that are planned together."""
+BATCH_SECONDS = 60.0
+"""How long these are tried when DynamoDB is busy or does not answer."""
+PAUSE_SECONDS = 0.5
+"""Between two looks at an outbox that fills up again."""
+
+
+@dataclass(slots=True)
+class Drained:
+    """What a drain did."""
+
+    applied: int = 0
+    """Deltas applied by it; others may have applied some meanwhile."""
+    left: int = 0
+    """Deltas met last that are not known to be applied."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """Ids of deltas that DynamoDB refuses to add, with its words; they stay in the outbox."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing was left of what was met."""
+        return not self.left and not self.refused
+
+
+@dataclass(frozen=True)
+class Drain:
+    """Applies the deltas of one stack. Times are in seconds of a monotonic clock."""
+
+    stack: Stack
+    clock: Callable[[], float]
+    sleep: Callable[[float], None]
+    random: Callable[[], float]
+
+    @classmethod
+    def of(cls, stack: Stack) -> Self:
+        """With the clock and chance of this machine."""
+        return cls(stack, time.monotonic, time.sleep, random.random)
+
+    def once(self, tell: Tell) -> Drained:
+        """Apply every delta that is in the outbox when it is read."""
+        drained = Drained()
+        self._pass(drained, tell, float("inf"))
+        return drained
+
+    def until_empty(self, tell: Tell, seconds: float) -> Drained:
+        """Apply deltas until none is there, for so long at most; those that are refused are not waited for."""
+        deadline = self.clock() + seconds
+        drained = Drained()
+        while self._pass(drained, tell, deadline) > len(drained.refused):
+            if self.clock() + PAUSE_SECONDS >= deadline:
+                drained.left = max(0, self._waiting() - len(drained.refused))
+                break
+            self.sleep(PAUSE_SECONDS)
+        return drained
+
+    def _pass(self, drained: Drained, tell: Tell, deadline: float) -> int:
+        """Go through the outbox once; how many deltas were met."""
+        met = drained.left = 0
+        with explaining(self.stack.names.stack):
+            for some in _batches(waiting.delta for waiting in read_deltas(self.stack, silent)):
+                reduced = self._reduce(deadline).apply(some)
+                met += len(some)
+                drained.applied += reduced.deltas
+                drained.left += len(reduced.left)
+                drained.refused |= reduced.refused
+                tell("pending deltas applied", drained.applied)
+        return met
+
+    def _reduce(self, deadline: float) -> ReduceFunction:
+        """The function, with a while to go on when DynamoDB does not answer."""
+        pace = Pace(self.clock, self.sleep, self.random, min(deadline, self.clock() + BATCH_SECONDS))
+        return ReduceFunction(self.stack.pipeline, self.stack.names, Dynamo(self.stack.dynamodb, pace, Meter()))
+
+    def _waiting(self) -> int:
+        with explaining(self.stack.names.stack):
+            return count_items(self.stack.dynamodb, self.stack.names.reduce_table, silent, "pending deltas")
+
+
+def _batches(deltas: Iterator[Delta]) -> Iterator[list[Delta]]:
+    while some := list(islice(deltas, AT_ONCE)):
+        yield some

@@ -1,0 +1,180 @@
+"""`status`: how far a stack is. What is not there, or may not be asked, is left out, and that is said."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from oncefold.aws.reader.answers import Reading
+from oncefold.aws.reader.lists import filtered
+from oncefold.aws.reader.overview import Count, FunctionState, MappingState, StackOverview, StreamState
+from oncefold.aws.reader.query import outbox
+from oncefold.aws.reader.scan import Tell, scan_pages
+from oncefold.aws.reader.service import plain_words
+from oncefold.aws.reader.stack import Stack
+
+Fact = TypeVar("Fact")
+
+LATELY = timedelta(minutes=15)
+"""Metrics come a few minutes late; older ones say little of now."""
+LISTED = 1_000
+"""Rejects and conflicts are counted up to about here."""
+_PERIOD_SECONDS = 60
+
+
+SERVICES = ("kinesis", "lambda", "cloudwatch", "sqs")
+"""Whom `Clients` are of, in their order."""
+
+
+@dataclass(frozen=True)
+class Clients:
+    """Whom to ask beside DynamoDB."""
+
+    kinesis: Any
+    functions: Any
+    metrics: Any
+    queues: Any
+
+
+@dataclass
+class Status:
+    """The questions about one stack's parts."""
+
+    stack: Stack
+    clients: Clients
+    clock: Callable[[], int]
+    """Nanoseconds since 1970."""
+    unknown: dict[str, str] = field(default_factory=dict)
+
+    def overview(self, read: Reading, tell: Tell, *, counting: bool) -> StackOverview:
+        """All of it; `counting` counts keys and nodes, which reads their tables."""
+        names = self.stack.names
+        pipeline = self.stack.pipeline
+        keys, live = self._keys(tell, counting=counting)
+        return StackOverview(
+            read=read,
+            region=self.stack.dynamodb.meta.region_name,
+            pipeline=pipeline.name,
+            fingerprint=pipeline.fingerprint,
+            accepted=len(self.stack.fingerprints),
+            stream=self._learned("stream", self._stream),
+            functions=tuple(
+                self._function(function, read.time, fed=function != names.sweep_function)
+                for function in (names.state_function, names.reduce_function, names.sweep_function)
+            ),
+            lately=LATELY,
+            keys=keys,
+            live=live,
+            nodes=self._nodes(tell, counting=counting),
+            outbox=outbox(self.stack, self.clock),
+            rejects=self._listed("reject"),
+            conflicts=self._listed("conflict"),
+            failures=self._learned("failure queue", self._failures),
+            unknown=self.unknown,
+        )
+
+    def _learned(self, what: str, ask: Callable[[], Fact]) -> Fact | None:
+        """An answer, or None where there is none; then the reason is kept."""
+        try:
+            return ask()
+        except ClientError as error:
+            self.unknown[what] = plain_words(error)
+        except BotoCoreError as error:
+            self.unknown[what] = str(error)
+        return None
+
+    def _stream(self) -> StreamState:
+        name = self.stack.names.stream
+        summary = self.clients.kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
+        closed = ["EndingSequenceNumber" in shard["SequenceNumberRange"] for shard in self._shards(name)]
+        return StreamState(
+            name=name,
+            status=summary["StreamStatus"],
+            mode=summary.get("StreamModeDetails", {}).get("StreamMode", "PROVISIONED"),
+            open_shards=closed.count(False),
+            closed_shards=closed.count(True),
+            retention=timedelta(hours=summary["RetentionPeriodHours"]),
+        )
+
+    def _shards(self, name: str) -> Iterator[Mapping[str, Any]]:
+        which: dict[str, str] = {"StreamName": name}
+        while True:
+            page = self.clients.kinesis.list_shards(**which)
+            yield from page["Shards"]
+            if not page.get("NextToken"):
+                return
+            which = {"NextToken": page["NextToken"]}
+
+    def _function(self, name: str, now: datetime, *, fed: bool) -> FunctionState:
+        mappings = self._learned(f"mappings of {name}", lambda: self._mappings(name)) if fed else ()
+        age = self._metric(name, "IteratorAge", "Maximum", now) if fed else None
+        errors = self._metric(name, "Errors", "Sum", now)
+        return FunctionState(
+            name=name,
+            mappings=mappings,
+            age=timedelta(milliseconds=max(age)) if age else None,
+            errors=None if errors is None else int(sum(errors)),
+        )
+
+    def _mappings(self, function: str) -> tuple[MappingState, ...]:
+        found = self.clients.functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+        return tuple(
+            MappingState(mapping.get("State", "unknown"), mapping.get("LastProcessingResult", "")) for mapping in found
+        )
+
+    def _metric(self, function: str, metric: str, statistic: str, now: datetime) -> Sequence[float] | None:
+        def ask() -> list[float]:
+            points = self.clients.metrics.get_metric_statistics(
+                Namespace="AWS/Lambda",
+                MetricName=metric,
+                Dimensions=[{"Name": "FunctionName", "Value": function}],
+                StartTime=now - LATELY,
+                EndTime=now,
+                Period=_PERIOD_SECONDS,
+                Statistics=[statistic],
+            )["Datapoints"]
+            return [float(point[statistic]) for point in points]
+
+        return self._learned(f"{metric} of {function}", ask)
+
+    def _keys(self, tell: Tell, *, counting: bool) -> tuple[Count, Count | None]:
+        table = self.stack.names.state_table
+        if not counting:
+            return self._described(table), None
+        request = {"FilterExpression": "attribute_exists(#labels)", "ExpressionAttributeNames": {"#labels": "labels"}}
+        keys = live = 0
+        for page in scan_pages(self.stack.dynamodb, table, Select="COUNT", **request):
+            keys += page["ScannedCount"]
+            live += page["Count"]
+            tell("keys", keys)
+        return Count(keys), Count(live)
+
+    def _nodes(self, tell: Tell, *, counting: bool) -> Count:
+        table = self.stack.names.aggregate_table
+        if not counting:
+            held = self._described(table)
+            return Count(max(0, held.number - 1), exact=False)
+        nodes = -1  # the definition is an item of the table, too
+        for page in scan_pages(self.stack.dynamodb, table, Select="COUNT"):
+            nodes += page["Count"]
+            tell("nodes", nodes)
+        return Count(nodes)
+
+    def _described(self, table: str) -> Count:
+        return Count(self.stack.dynamodb.describe_table(TableName=table)["Table"].get("ItemCount", 0), exact=False)
+
+    def _listed(self, kind: str) -> Count:
+        found = 0
+        for page in scan_pages(self.stack.dynamodb, self.stack.names.reject_table, Select="COUNT", **filtered(kind)):
+            found += page["Count"]
+            if found > LISTED:
+                return Count(found, complete=False)
+        return Count(found)
+
+    def _failures(self) -> int:
+        url = self.clients.queues.get_queue_url(QueueName=self.stack.names.failure_queue)["QueueUrl"]
+        wanted = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+        found = self.clients.queues.get_queue_attributes(QueueUrl=url, AttributeNames=wanted)["Attributes"]
+        return sum(int(found[name]) for name in wanted)

@@ -1,0 +1,238 @@
+"""The run loop: read and decode in one thread, fold in another, commit in a third; whole batches all the way.
+
+    sources -> decode ahead -> fold -> commit behind
+
+A commit is taken when enough is folded, when the oldest of it has waited long enough, or when the input falls silent;
+while it is written, folding goes on. At most one commit is under way, so that commits are in order; a store that is
+slower than the input holds the input back.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, TypeVar
+
+from oncefold.columnar.batch import Batch
+from oncefold.core.fold import Outcome
+from oncefold.engine.ahead import Idle, ReadAhead
+from oncefold.engine.decoding import BlockDecoder
+from oncefold.engine.engine import Engine
+from oncefold.sources.blocks import Block, Finding
+from oncefold.store.commit import Commit, Reject, SourcePosition
+from oncefold.store.writer import Store
+
+_Item = TypeVar("_Item")
+
+COMMIT_ROWS = 2**20
+"""Records in a commit while input arrives at full speed."""
+
+COMMIT_BYTES = 2**26
+"""Or bytes of new keys, rejects and conflicts, whichever is reached first."""
+
+COMMIT_SECONDS = 0.15
+"""A folded record waits at most this long for its commit to begin, while commits are cheap."""
+
+COMMIT_PACE = 3
+"""Or this many times as long as the last commit took: when each touches many nodes, more records are gathered."""
+
+IDLE_SECONDS = 0.03
+"""Input that is silent for so long lets what is pending be committed."""
+
+DECODED_AHEAD = 2
+"""Batches that are decoded and wait to be folded."""
+
+assert IDLE_SECONDS < COMMIT_SECONDS < 0.25
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a run has done so far."""
+
+    counts: Counter[Outcome] = field(default_factory=Counter)
+    """Events folded, by outcome."""
+    consumed_bytes: int = 0
+    """Bytes of the sources as stored."""
+    commits: int = 0
+    last_commit: int = 0
+    """Number of the store's last commit, 0 if this run made none."""
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def events(self) -> int:
+        """Events met, rejects included."""
+        return self.counts.total()
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A block that waits to be folded."""
+
+    batch: Batch
+    oversize: list[Reject]
+    """Records that were too long to be in the batch."""
+    position: SourcePosition | None
+    consumed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """A commit that the store made durable."""
+
+    seq: int
+    commit: Commit
+    """Its columns are valid until the next commit is taken."""
+    seconds: float
+    """How long the store took."""
+
+
+class Committer:
+    """Hands commits to the store in the background, one at a time and in order."""
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        progress: Progress,
+        on_end: Callable[[Durable | None], None] = lambda _: None,
+    ) -> None:
+        """`on_end` is called in the committing thread when a commit is durable, or failed, with None then.
+
+        It raises nothing. The store's upkeep follows a commit, and the next one waits for that.
+        """
+        self._store, self._engine, self._progress, self._on_end = store, engine, progress, on_end
+        self._pool = ThreadPoolExecutor(1, "oncefold-commit")
+        self._under_way: Future[int] | None = None
+        self.last_seconds = 0.0
+        """How long the last commit took."""
+
+    def is_free(self) -> bool:
+        """Whether a commit can begin at once. Raises StoreError if the one before it failed."""
+        if self._under_way is not None and self._under_way.done():
+            self.wait()
+        return self._under_way is None
+
+    def begin(self) -> None:
+        """Take everything folded as the next commit, after the one under way. Raises StoreError if that one failed."""
+        self.wait()
+        if self._engine.has_pending:
+            with self._engine.intact():
+                self._under_way = self._pool.submit(self._commit, self._engine.take_commit())
+
+    def _commit(self, commit: Commit) -> int:
+        began = time.monotonic()
+        durable: Durable | None = None
+
+        def on_durable(seq: int) -> None:
+            nonlocal durable
+            durable = Durable(seq, commit, time.monotonic() - began)
+            self._on_end(durable)
+
+        try:
+            return self._store.commit(commit, on_durable)
+        finally:
+            self.last_seconds = time.monotonic() - began
+            if durable is None:
+                self._on_end(None)
+
+    def wait(self) -> None:
+        """Wait for the commit under way. Raises StoreError if it failed."""
+        under_way, self._under_way = self._under_way, None
+        if under_way is not None:
+            with self._engine.intact():
+                self._progress.last_commit = under_way.result()
+            self._progress.commits += 1
+
+    def finish(self) -> None:
+        """Commit all that is folded and wait until it is durable. Raises StoreError if that fails."""
+        self.begin()
+        self.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+        if error is not None:
+            with suppress(Exception):  # the first error is the one to tell
+                self.wait()
+
+
+def run(
+    engine: Engine,
+    store: Store,
+    blocks: Iterable[Block | Finding],
+    on_progress: Callable[[Progress], None] = lambda _: None,
+    *,
+    stop: Callable[[], object] = lambda: None,
+    monotonic: Callable[[], float] = time.monotonic,
+) -> Progress:
+    """Fold all blocks and commit them; what was folded when the blocks end is committed, too.
+
+    `on_progress` is called after every batch, and many times a second without one, in this thread. `stop` is called
+    when the run ends before the blocks do; it makes them end, should they wait for input. An error of the blocks
+    (SourceError) is raised after the commit of all that came before it; any other, StoreError above all, at once: the
+    store then holds whole commits, and a run on from their positions misses nothing.
+    """
+    progress = Progress()
+    decoder = BlockDecoder(engine.pipeline)
+    since: float | None = None
+    with (
+        Committer(store, engine, progress) as committer,
+        closing(ReadAhead(decoded(decoder, blocks), DECODED_AHEAD, IDLE_SECONDS, stop)) as items,
+    ):
+        for item in _finishing(items, committer):
+            if isinstance(item, Finding):
+                progress.findings.append(item)
+            elif not isinstance(item, Idle):
+                progress.counts.update(fold(engine, item))
+                progress.consumed_bytes += item.consumed_bytes
+                since = monotonic() if since is None else since
+            waited = None if since is None else monotonic() - since
+            if due(engine, committer, waited, idle=isinstance(item, Idle)):
+                committer.begin()
+                since = None
+            on_progress(progress)
+        committer.finish()
+    on_progress(progress)
+    return progress
+
+
+def _finishing(items: Iterable[_Item], committer: Committer) -> Iterator[_Item]:
+    """The items; if they end in an error of their own, all that came before it is committed first."""
+    try:
+        yield from items
+    except Exception:
+        committer.finish()
+        raise
+
+
+def due(engine: Engine, committer: Committer, waited: float | None, *, idle: bool) -> bool:
+    """Whether a commit should begin; `waited` is how long the oldest folded record waits, None if there is none."""
+    free = committer.is_free()
+    if waited is None:
+        return False
+    if engine.pending_rows >= COMMIT_ROWS or engine.pending_bytes >= COMMIT_BYTES:
+        return True
+    return free and (idle or waited >= max(COMMIT_SECONDS, COMMIT_PACE * committer.last_seconds))
+
+
+def decoded(decoder: BlockDecoder, blocks: Iterable[Block | Finding]) -> Iterator[Decoded | Finding]:
+    """The blocks, ready to be folded, and the findings among them."""
+    for block in blocks:
+        if isinstance(block, Finding):
+            yield block
+        else:
+            batch, oversize = decoder.decode(block)
+            yield Decoded(batch, oversize, block.position, block.consumed_bytes)
+
+
+def fold(engine: Engine, block: Decoded) -> Counter[Outcome]:
+    """Fold one block into memory; the outcome of its events, rejects included."""
+    with engine.intact():
+        return engine.reject(block.oversize) + engine.fold(block.batch, block.position)

@@ -1,0 +1,186 @@
+"""One open store with its engine: what Python programs and the command line work with."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import QuestionError
+from oncefold.core.fold import Outcome
+from oncefold.engine.decoding import BlockDecoder
+from oncefold.engine.engine import Engine
+from oncefold.engine.run import Committer, Durable, Progress, run
+from oncefold.queries import Questions
+from oncefold.queries.answers import Totals
+from oncefold.sources.blocks import Block, Finding
+from oncefold.store.commit import Reject, SourcePosition
+from oncefold.store.reader import Reader
+from oncefold.store.retention import Retention
+from oncefold.store.rows import absent_rejects
+from oncefold.store.writer import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Ingested:
+    """What became of the events of one `ingest`; they are durable."""
+
+    commit: int
+    counts: Mapping[Outcome, int]
+    rejects: Sequence[Reject] = ()
+
+    @property
+    def events(self) -> int:
+        """Events met, rejects included."""
+        return sum(self.counts.values())
+
+
+class Session:
+    """A store open for writing and asking, by one thread at a time."""
+
+    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
+        """Use `oncefold.open`."""
+        self.path = store.path
+        self.pipeline = store.pipeline
+        self._store = store
+        self._clock = clock
+        self._engine = Engine(store, clock)
+        self._decoder = BlockDecoder(store.pipeline)
+        self._questions: Questions | None = None
+
+    @classmethod
+    def open(
+        cls,
+        path: str | Path,
+        pipeline: Pipeline,
+        *,
+        retention: Retention | None = None,
+        clock: Callable[[], int] = time.time_ns,
+    ) -> Self:
+        """Open or create a store. Raises as `Store.open` does."""
+        store = Store.open(path, pipeline, retention=retention, clock=clock)
+        try:
+            return cls(store, clock)
+        except BaseException:
+            store.close()
+            raise
+
+    @property
+    def positions(self) -> dict[str, str]:
+        """The committed position of every source, as its state."""
+        return dict(self._engine.positions)
+
+    def ingest(self, data: Any, *, source: str = "python", position: str | None = None) -> Ingested:
+        """Fold events and commit them; when it returns they are durable, each counted once.
+
+        `data` is JSON Lines as bytes or text, a mapping or an iterable of mappings, an Arrow table or anything that
+        offers the Arrow PyCapsule interface (pandas and polars frames). What cannot be read goes to the reject list.
+        A `position` (any text) is committed with the events and found again in `positions`.
+        Raises SourceError for data of another kind, StoreError if the commit fails, and whatever an iterable raises,
+        after committing what it gave before; handing everything in again counts nothing twice.
+        """
+        counts: Counter[Outcome] = Counter()
+        rejects: list[Reject] = []
+        try:
+            for batch in self._decoder.batches(data, source):
+                counts += self._engine.fold(batch)
+                rejects.extend(batch.rejects)
+        except Exception:
+            self._commit()
+            raise
+        if position is not None:
+            self._engine.note_position(SourcePosition(source, position))
+        return Ingested(self._commit(), counts, rejects)
+
+    def run(
+        self,
+        blocks: Iterable[Block | Finding],
+        on_progress: Callable[[Progress], None] = lambda _: None,
+        stop: Callable[[], object] = lambda: None,
+    ) -> Progress:
+        """Fold and commit all blocks of sources; see `oncefold.engine.run`."""
+        return run(self._engine, self._store, blocks, on_progress, stop=stop)
+
+    @property
+    def engine(self) -> Engine:
+        """What a run loop of another kind folds into; `committer` makes it durable."""
+        return self._engine
+
+    def committer(self, progress: Progress, on_end: Callable[[Durable | None], None]) -> Committer:
+        """What commits the engine in the background; no other method that commits may run meanwhile."""
+        return Committer(self._store, self._engine, progress, on_end)
+
+    def redrive(self) -> Ingested:
+        """Read every reject again, with the definition as it is now; those that can be read leave the list.
+
+        Those that were too long to be kept whole stay on it. Raises StoreError if the commit fails.
+        """
+        listed = [item for item in self.questions.reader.rejects() if len(item.reject.raw) == item.reject.size]
+        counts: Counter[Outcome] = Counter()
+        again = 0
+        for indexes, batch in self._decoder.again([item.reject for item in listed]):
+            again += len(batch.rejects)
+            counts += self._engine.fold(replace(batch, rejects=[]), redriven=[listed[index].id for index in indexes])
+        counts[Outcome.REJECTED] = again
+        return Ingested(self._commit(), +counts)
+
+    def discard(self, ids: Iterable[int]) -> int:
+        """Take these rejects off the list for good, in one commit; how many those are.
+
+        What became of the events stays counted. Raises QuestionError if one is not on the list, and StoreError if
+        the commit fails; then all of them stay.
+        """
+        unwanted = sorted(set(ids))
+        with self.questions.reader.at_one_commit() as connection:
+            absent = absent_rejects(connection, unwanted)
+        if absent:
+            raise QuestionError(f"not on the reject list: {', '.join(map(str, absent))}; see what `rejects list` shows")
+        if unwanted:
+            self._commit()
+            with self._engine.intact():
+                self._store.commit(replace(self._engine.take_commit(), discarded=unwanted))
+        return len(unwanted)
+
+    @property
+    def questions(self) -> "Questions":
+        """Everything that can be asked; answers are as of the last commit."""
+        if self._questions is None:
+            self._questions = Questions(Reader.open(self.path))
+        return self._questions
+
+    def totals(
+        self,
+        node: str | tuple[str, ...] = "",
+        *,
+        rollup: str | None = None,
+        depth: int | None = 1,
+        as_of: int | str | datetime | None = None,
+    ) -> "Totals":
+        """A node and what lies at most `depth` levels below it; see `Questions.query`."""
+        return self.questions.query(node, rollup=rollup, depth=depth, as_of=as_of)
+
+    def close(self) -> None:
+        """Close the store; without effect when closed."""
+        if self._questions is not None:
+            self._questions.close()
+            self._questions = None
+        self._store.close()
+
+    def _commit(self) -> int:
+        """The number of the commit that holds all that was folded."""
+        if self._engine.has_pending:
+            with self._engine.intact():
+                self._store.commit(self._engine.take_commit())
+        return self._engine.last_commit
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

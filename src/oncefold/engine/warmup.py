@@ -1,0 +1,74 @@
+"""The kernels' first start: numba compiles them once per machine, then they are loaded from its cache."""
+
+import threading
+import time
+from collections.abc import Callable
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+
+from oncefold.columnar.changelog import ChangeLog
+from oncefold.columnar.keyed import KeyedState, nothing_accumulated, with_places
+from oncefold.columnar.table import TableDecoder
+from oncefold.columnar.text import TextDecoder
+from oncefold.columnar.tree import Trees
+from oncefold.core.definition_toml import parse_toml
+from oncefold.engine.heap import keep_freed_memory, look_less_for_cycles
+from oncefold.store.commit import States
+
+_NOTICE_SECONDS = 1.5
+"""Loading from the cache takes less; compiling takes more."""
+
+_SAMPLE = """
+name = "warm-up"
+[event]
+key = ["k", "t"]
+version = "v"
+[rollups]
+r = ["k", { field = "t", window = "1h" }]
+[measures]
+m = { sum = "m", scale = 2 }
+"""
+
+
+def warm_up(say: Callable[[str], None]) -> float:
+    """Load or compile every kernel; the seconds it took. Compiling is announced by `say`, and its end."""
+    keep_freed_memory()
+    look_less_for_cycles()
+    began = time.monotonic()
+    notice = "compiling for this machine, once; it takes about half a minute ..."
+    timer = threading.Timer(_NOTICE_SECONDS, say, [notice])
+    timer.daemon = True
+    timer.start()
+    try:
+        _touch_all()
+    finally:
+        timer.cancel()
+    seconds = time.monotonic() - began
+    if seconds > _NOTICE_SECONDS:
+        say(f"compiled in {seconds:.0f} s; the next start takes a second")
+    return seconds
+
+
+def _touch_all() -> None:
+    pipeline = parse_toml(_SAMPLE)
+    text, table = TextDecoder(pipeline), TableDecoder(pipeline)
+    texts = pa.record_batch({"k": ["a"], "t": ["2020-01-01"], "v": ["1"], "m": ["1.5"]})
+    numbers = pa.record_batch({"k": ["a"], "t": ["2020-01-01"], "v": [1], "m": [Decimal("1.5")]})
+    batches = [
+        text.json(b'{"k":"a","t":"2020-01-01","v":1,"m":1.5}\n{}\n', "", 0),
+        text.csv(b"a,2020-01-01,1,1.5\n", "", 0, ("k", "t", "v", "m")),
+        table.decode(texts, "", 0),
+        table.decode(numbers, "", 0),
+    ]
+    state, trees, log, net = KeyedState(1), Trees(pipeline), ChangeLog(1), nothing_accumulated(0, 1)
+    for batch in batches:
+        codes = trees.intern(batch.places)
+        net = with_places(net, trees.places.count)
+        state.fold(batch, codes, trees.places, net, log)
+        _, nodes = trees.new_places_and_nodes()
+        trees.apply(net, nodes)
+    state.reserve(10_000, 0)
+    state.add_keys(pa.array([b"b"], pa.large_binary()))
+    state.set_states(0, States(np.zeros(1, np.int64), np.zeros(1, np.int32), np.zeros((1, 1), np.int64)))

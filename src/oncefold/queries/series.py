@@ -1,0 +1,118 @@
+"""How a node came to its totals: the totals as of some commits, from the deltas that the store keeps."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from oncefold.queries.answers import Amounts, Commit, RowsOfCommit
+from oncefold.queries.columns import Column, amount_columns
+from oncefold.queries.snapshot import Snapshot, commit_of
+from oncefold.queries.values import Reading
+from oncefold.store import moments
+from oncefold.store.amounts import carried, from_ints, to_ints
+from oncefold.store.answers import Moment
+from oncefold.store.commit import Int64s
+from oncefold.store.connection import Connection, scalar
+from oncefold.store.deltas import NodeDeltas, deltas_of
+from oncefold.store.nodes import find_node
+
+MOST_DELTAS = 2_000_000
+"""Rows of deltas that one series reads, all nodes together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A node's totals as of a commit."""
+
+    commit: Commit
+    amounts: Amounts
+
+
+@dataclass(frozen=True)
+class Series(RowsOfCommit[Point]):
+    """A node's totals as of some commits, oldest first; the last is of the commit of this answer."""
+
+    rollup: str
+    path: str
+    scales: Mapping[str, int] = field(repr=False)
+
+    def _columns(self) -> Iterator[Column]:
+        fixed = [
+            Column("commit", "int", [row.commit.number for row in self.rows]),
+            Column("time", "time", [row.commit.time_text for row in self.rows]),
+            Column("count", "int", [row.amounts.count for row in self.rows]),
+        ]
+        yield from fixed
+        yield from amount_columns([c.name for c in fixed], self.scales, [row.amounts.sums for row in self.rows])
+
+
+def series_of(snapshot: Snapshot, reading: Reading, rollup: str | None, labels: tuple[str, ...], points: int) -> Series:
+    """The node at so many commits, evenly spread over the time they span. Raises QuestionError for an unknown one."""
+    found = snapshot.totals(rollup, labels, depth=0)
+    (now,) = found.rows
+    measures = len(now.sums)
+    with snapshot.at_one_commit() as connection:
+        node, since = find_node(connection, found.rollup, labels), moments.oldest(connection).seq
+        deltas = deltas_of(connection, measures, -1 if node is None else node, since, MOST_DELTAS)
+        chosen = list(_chosen(connection, deltas.since, found.as_of, points))
+    counts, sums = _totals_at(np.array([moment.seq for moment in chosen]), deltas, now.count, now.sums)
+    rows = tuple(
+        Point(commit_of(moment), Amounts(count, reading.amounts(amounts)))
+        for moment, count, amounts in zip(chosen, counts, sums, strict=True)
+    )
+    return Series(commit=commit_of(found.as_of), rows=rows, rollup=found.rollup, path=now.path, scales=reading.scales)
+
+
+def _totals_at(
+    commits: Int64s, deltas: NodeDeltas, count: int, sums: Sequence[int]
+) -> tuple[list[int], list[tuple[int, ...]]]:
+    """The present totals less the deltas after each of these commits."""
+    begin = np.searchsorted(deltas.commit, commits, side="right")
+    counts = count - _sums_from(deltas.count, begin)
+    high, low = from_ints(sums)
+    columns = []
+    for i in range(len(sums)):
+        halves = carried(high[i] - _sums_from(deltas.high[i], begin), low[i] - _sums_from(deltas.low[i], begin))
+        columns.append(to_ints(*halves))
+    return counts.tolist(), list(zip(*columns, strict=True)) if columns else [()] * len(commits)
+
+
+def _sums_from(values: Int64s, begin: Int64s) -> Int64s:
+    """The sum of the values from each of these indexes on."""
+    before = np.concatenate([[0], np.cumsum(values)])
+    rest: Int64s = before[-1] - before[begin]
+    return rest
+
+
+def _chosen(connection: Connection, since: int, last: Moment, points: int) -> Iterator[Moment]:
+    """Commits from `since` to the last, at most so many, evenly spread over their time."""
+    if last.seq - since < points:
+        sql = "SELECT seq, at FROM commits WHERE seq > ? ORDER BY seq"
+        yield moments.moment(connection, since)
+        yield from (Moment(*row) for row in connection.execute(sql, (since,)))
+        return
+    if points > 1:
+        yield moments.moment(connection, since)
+    begin, previous = _time_of(connection, since + 1), since
+    for step in range(1, points - 1):
+        seq = _last_before(connection, begin + (last.at - begin) * step // (points - 1), since, last.seq)
+        if previous < seq < last.seq:
+            previous = seq
+            yield moments.moment(connection, seq)
+    yield last
+
+
+def _time_of(connection: Connection, seq: int) -> int:
+    return int(scalar(connection, "SELECT at FROM commits WHERE seq >= ? ORDER BY seq LIMIT 1", (seq,)) or 0)
+
+
+def _last_before(connection: Connection, time: int, low: int, high: int) -> int:
+    """The last commit at or before a time: times rise with the numbers, and have no index."""
+    while low < high:
+        middle = (low + high + 1) // 2
+        if _time_of(connection, middle) <= time:
+            low = middle
+        else:
+            high = middle - 1
+    return low

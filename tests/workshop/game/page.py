@@ -1,0 +1,52 @@
+"""Writes the tables of the thousand rounds in docs/GAME.md: `python -m tests.workshop.game.page [FILE]`.
+
+FILE is what `oncefold lab tournament --json` wrote; without it the thousand rounds are played, which takes an hour.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from oncefold_workshop.game.cast import ENTRIES
+from oncefold_workshop.game.many import Outcome, Sums, play_many
+from oncefold_workshop.game.rules import Rules
+from oncefold_workshop.game.tables import Table, hurt_table, mode_table
+
+PAGE = Path(__file__).parents[3] / "docs" / "GAME.md"
+BEGIN, END = "<!-- rounds: begin -->\n", "<!-- rounds: end -->\n"
+GAMES, ROUNDS = 50, 20
+
+
+def rows(sums: Sums) -> list[str]:
+    count = f"{sums.games:,} games of {sums.rounds // sums.games} rounds each, seeds 1 to {sums.games}: points"
+    hurt = "rounds after which a player was wrong, or wrong by another amount than before, by what the round had"
+    unexplained = f"Lost rounds whose causes do not add up to the difference: {sums.unexplained:,}."
+    return [f"{count}", "", *_markdown(mode_table(sums)), "", f"And {hurt}:", "", *_markdown(hurt_table(sums)), "",
+            unexplained]  # fmt: skip
+
+
+def _markdown(table: Table) -> list[str]:
+    headings, lines = table
+    rule = ["---", *("---:" for _ in headings[1:])]
+    return [f"| {' | '.join(cells)} |" for cells in (headings, rule, *lines)]
+
+
+def parts() -> tuple[str, str, str]:
+    """The page before, within and after the tables."""
+    before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    table, _, after = rest.partition(END)
+    return before, table, after
+
+
+def played() -> Sums:
+    def tell(outcome: Outcome) -> None:
+        print(f"seed {outcome.seed}: {outcome.digest}", flush=True)
+
+    return play_many(range(1, GAMES + 1), tuple(ENTRIES.values()), Rules(), ROUNDS, os.cpu_count() or 1, tell)
+
+
+if __name__ == "__main__":
+    sums = Sums.of(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))) if sys.argv[1:] else played()
+    before, _, after = parts()
+    PAGE.write_text(before + BEGIN + "\n".join(rows(sums)) + "\n" + END + after, encoding="utf-8")

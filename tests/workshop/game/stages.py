@@ -1,0 +1,50 @@
+"""Single players through rounds that are made for a purpose."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from oncefold_workshop.game.cast import ENTRIES
+from oncefold_workshop.game.messages import WorkshopSource
+from oncefold_workshop.game.players import Player
+from oncefold_workshop.game.rules import Cut, Mode, Round, Trouble
+from oncefold_workshop.game.stage import Look, Played, Stage
+from oncefold_workshop.game.truth import Truth
+
+MESSAGES = 400
+
+
+def rounds(*wanted: Mode | Trouble | Cut, messages: int = MESSAGES) -> list[Round]:
+    """Rounds one after the other, each of a mode, or of expert mode with a trouble."""
+    found: list[Round] = []
+    for number, what in enumerate(wanted, 1):
+        start = found[-1].end if found else 0.0
+        played = Round(number, what if isinstance(what, Mode) else Mode.EXPERT, start, messages)
+        if isinstance(what, Trouble):
+            played = replace(played, trouble=what)
+        elif isinstance(what, Cut):
+            played = replace(played, trouble=Trouble.RECUT, cut=what)
+        found.append(played)
+    return found
+
+
+def made(name: str) -> Player:
+    """A player by its name."""
+    return ENTRIES[name].make(WorkshopSource(0).pipeline)
+
+
+def through(player: Player, played: Sequence[Round], seed: int = 5) -> list[tuple[Played, list[Look]]]:
+    """How a player does in each of the rounds, and all looks at it."""
+    source = WorkshopSource(seed)
+    truth = Truth(source.pipeline)
+    stage = Stage(player, seed)
+    found = []
+    try:
+        for one in played:
+            sends = source.sends(one)
+            truth.add(line.event for send in sends for line in send.lines if line.event is not None)
+            looks = list(stage.looks(one, sends, truth))
+            assert stage.played is not None
+            found.append((stage.played, looks))
+    finally:
+        stage.close()
+    return found

@@ -1,0 +1,120 @@
+"""Each mode and each trouble by itself: who falls, by which causes, and that these add up to the difference."""
+
+import pytest
+
+from oncefold_lab.planted.reduces import NoSweeper, OutboxUnconditioned
+from oncefold_lab.planted.states import OldLeafStays
+from oncefold_lab.search.oncefold import Oncefold
+from oncefold_workshop.game.accounts import What
+from oncefold_workshop.game.messages import WORKSHOP
+from oncefold_workshop.game.oncefold import OncefoldPlayer
+from oncefold_workshop.game.rules import Cut, Mode, Trouble
+from oncefold_workshop.game.stage import Played
+from tests.workshop.game.stages import made, rounds, through
+
+DRIFT = 0.00001
+
+
+def lost(played: Played, what: What, words: str) -> None:
+    """It is wrong, by what is said, and the causes add up to the difference."""
+    assert played.wrong is not None
+    assert played.hurt
+    assert played.account is not None
+    assert abs(played.account.left) < DRIFT
+    assert any(cause.what is what and words in cause.why for cause in played.account.causes)
+    assert all(cause.sample and cause.events for cause in played.account.causes)
+
+
+@pytest.mark.parametrize("name", ["before", "after", "oncefold"])
+def test_everybody_takes_easy_mode(name: str) -> None:
+    for played, _ in through(made(name), rounds(Mode.EASY, Mode.EASY)):
+        assert played.taken
+        assert not played.hurt
+        assert played.account is None
+
+
+@pytest.mark.parametrize("name", ["after", "oncefold"])
+def test_hard_mode_is_taken_with_the_fixes(name: str) -> None:
+    assert all(played.taken for played, _ in through(made(name), rounds(*[Mode.HARD] * 5)))
+
+
+def test_hard_mode_is_lost_without_the_fixes() -> None:
+    found = [played for played, _ in through(made("before"), rounds(Mode.EASY, *[Mode.HARD] * 4))]
+    assert [played.taken for played in found] == [True] + [False] * 4
+    lost(found[-1], What.STATE, "an older version replaced a newer one")
+    lost(found[-1], What.DOUBLED, "nothing tells that it was there")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "what", "words"),
+    [
+        (Cut.HALVES, What.DOUBLED, "MapLambda got them in batches of other boundaries"),
+        (Cut.BACK, What.DOUBLED, "MapLambda got them in batches of other boundaries"),
+        (Trouble.REPLAY, What.DOUBLED, "again after ten minutes"),
+        (Trouble.ZOMBIE, What.DOUBLED, "again after ten minutes"),
+        (Trouble.TRIM, What.LOST, "no invocation of MapLambda ever got them"),
+    ],
+)
+def test_expert_mode_is_lost_with_the_fixes(trouble: Trouble | Cut, what: What, words: str) -> None:
+    first, second, third = through(made("after"), rounds(Mode.HARD, trouble, Mode.HARD))
+    assert first[0].taken
+    assert not second[0].taken
+    lost(second[0], what, words)
+    assert not third[0].hurt, "hard mode does it no harm"
+    assert not third[0].taken, "but what is wrong stays wrong"
+
+
+def test_a_batch_that_grew_is_counted_again() -> None:
+    """The first batch of MapLambda ends after three seconds, so this takes more messages than that."""
+    played, _ = through(made("after"), rounds(Cut.GROWN, messages=4_000))[0]
+    lost(played, What.DOUBLED, "MapLambda got them in batches of other boundaries")
+
+
+@pytest.mark.parametrize("trouble", [*Cut, Trouble.REPLAY, Trouble.ZOMBIE, Trouble.TRIM])
+def test_expert_mode_is_taken_by_oncefold(trouble: Trouble | Cut) -> None:
+    assert all(played.taken for played, _ in through(made("oncefold"), rounds(Mode.HARD, trouble, Mode.HARD)))
+
+
+def test_a_lucky_moment_is_not_enough() -> None:
+    """Right in time, and wrong again when the last batch comes once more: the round is lost."""
+    played, looks = through(made("after"), rounds(Trouble.REPLAY))[0]
+    assert played.right_after is not None
+    assert any(look.right for look in looks)
+    assert not looks[-1].right
+    assert not played.taken
+
+
+def test_what_is_older_than_a_day_does_not_come_again() -> None:
+    found = through(made("after"), rounds(Trouble.REPLAY, Trouble.TRIM, Trouble.REPLAY))
+    account = found[-1][0].account
+    assert account is not None
+    again = [cause for cause in account.causes if cause.what is What.DOUBLED]
+    assert {cause.round for cause in again} == {1, 3}
+    assert all(cause.why.count(" at ") == 2 for cause in again)
+
+
+def test_time_that_passes_is_told() -> None:
+    _, looks = through(made("oncefold"), rounds(Trouble.TRIM))[0]
+    assert [look.skipped for look in looks if look.skipped] == [25 * 3600.0]
+
+
+@pytest.mark.parametrize(
+    ("system", "wanted", "what"),
+    [
+        (NoSweeper, [Trouble.TRIM], What.LOST),
+        (OldLeafStays, [Mode.EASY, *[Mode.HARD] * 4], None),
+        (OutboxUnconditioned, [Trouble.ZOMBIE, Trouble.REPLAY], None),
+    ],
+)
+def test_a_known_wrong_oncefold_falls_too(
+    system: type[Oncefold], wanted: list[Mode | Trouble], what: What | None
+) -> None:
+    player = OncefoldPlayer(WORKSHOP)
+    player.system = system
+    played, _ = through(player, rounds(*wanted))[-1]
+    assert played.wrong is not None
+    assert not played.taken
+    assert played.account is not None
+    if what is not None:
+        assert [cause.what for cause in played.account.causes] == [what]
+        assert played.account.left == 0

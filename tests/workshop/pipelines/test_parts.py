@@ -1,0 +1,96 @@
+"""The parts that both forms share, and the zip that Lambda runs."""
+
+import base64
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from oncefold_workshop.pipelines import tree
+from oncefold_workshop.pipelines.batches import batch_hash, net_changes
+from oncefold_workshop.pipelines.faults import Fault, InducedFailure
+from oncefold_workshop.pipelines.messages import Message, of_kinesis, state_item
+from oncefold_workshop.pipelines.package import package
+from oncefold_workshop.pipelines.settings import HARD_MODE, Settings, Tables
+
+LEAF = ("Delta", "FXSpot", "AMER")
+OTHER = ("PV", "FXSpot", "AMER")
+TEXT = (
+    b'{"TradeID": "t", "Value": 34624.51, "Version": 3, "Timestamp": 1616413258.8997, '
+    b'"Hierarchy": {"RiskType": "Delta", "Region": "AMER", "TradeDesk": "FXSpot"}}'
+)
+MESSAGE = Message("t", 34624.51, 3, 1616413258.8997, LEAF)
+
+
+def change(old: Message | None, new: Message | None) -> dict[str, object]:
+    images = {"OldImage": old, "NewImage": new}
+    return {"dynamodb": {name: state_item(message) for name, message in images.items() if message is not None}}
+
+
+def test_a_record_holds_one_message_a_line() -> None:
+    data = base64.b64encode(TEXT + b"\n\n" + TEXT + b"\n").decode()
+    assert list(of_kinesis({"Records": [{"kinesis": {"data": data}}]})) == [MESSAGE, MESSAGE]
+
+
+def test_a_leaf_has_a_node_on_each_level_and_no_root() -> None:
+    assert tree.nodes(LEAF) == ["Delta", "Delta:FXSpot", "Delta:FXSpot:AMER"]
+
+
+def test_a_new_message_counts_at_each_node_and_a_corrected_one_by_the_difference() -> None:
+    corrected = Message("t", 34625.51, 4, 1616413259.0, LEAF)
+    assert net_changes([change(None, MESSAGE)])["Delta:FXSpot"] == 34624.51
+    assert net_changes([change(MESSAGE, corrected)])["Delta:FXSpot"] == pytest.approx(1.0)
+
+
+def test_a_message_that_moves_leaves_its_old_nodes() -> None:
+    moved = Message("t", 34624.51, 4, 1616413259.0, OTHER)
+    sums = net_changes([change(MESSAGE, moved)])
+    assert (sums["Delta"], sums["PV"], sums[tree.MESSAGE_COUNT]) == (-34624.51, 34624.51, 1.0)
+
+
+def test_the_same_batch_has_the_same_hash_and_any_other_has_another() -> None:
+    one, two = change(None, MESSAGE), change(MESSAGE, None)
+    assert batch_hash([one, two]) == batch_hash(json.loads(json.dumps([one, two])))
+    assert len({batch_hash(batch) for batch in ([one], [two], [one, two], [two, one])}) == 4
+
+
+def test_a_fault_strikes_below_its_rate() -> None:
+    Fault(0.05, lambda: 0.05).strike()
+    with pytest.raises(InducedFailure, match="5%"):
+        Fault(0.05, lambda: 0.0499).strike()
+
+
+def test_settings_survive_the_environment() -> None:
+    settings = Settings(Tables("state", "reduce", "aggregate"), HARD_MODE)
+    assert Settings.of(settings.environment()) == settings
+
+
+def test_the_zip_is_small_reproducible_and_needs_nothing_of_the_product(tmp_path: Path) -> None:
+    data = package()
+    assert data == package()
+    assert len(data) < 50_000
+    zipfile.ZipFile(io.BytesIO(data)).extractall(tmp_path)
+    seen = subprocess.run(
+        [sys.executable, "-c", _IMPORTS], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert {name.partition(".")[0] for name in seen.stdout.split()} <= {
+        "oncefold_workshop",
+        "boto3",
+    } | sys.stdlib_module_names
+    assert not [name for name in seen.stdout.split() if name.partition(".")[0] == "oncefold"]
+
+
+_IMPORTS = """
+import sys
+sys.path.insert(0, "")
+before = set(sys.modules)
+import boto3, botocore.exceptions
+libraries = set(sys.modules) - before
+import oncefold_workshop.pipelines.handlers as handlers
+assert handlers.__file__.startswith(sys.path[0] or __import__("os").getcwd()), handlers.__file__
+print(*(set(sys.modules) - before - libraries))
+"""
