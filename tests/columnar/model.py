@@ -10,11 +10,11 @@ from oncefold.columnar.batch import Batch
 from oncefold.columnar.changelog import ChangeLog
 from oncefold.columnar.keyed import Folded, KeyedState, nothing_accumulated
 from oncefold.columnar.tree import Trees
+from oncefold.commit import NO_PLACE, NewNode, NodeColumns, States
 from oncefold.core import fold as core
 from oncefold.core.definition import Pipeline
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Outcome, Stored, Total
-from oncefold.store.commit import NO_PLACE, NewNode, NodeColumns, States
 from tests.columnar.tools import batch_of
 from tests.tools import reference
 

@@ -13,11 +13,11 @@ from hypothesis import settings
 from oncefold.columnar.batch import DELETE, NO_TIME, NOT_AN_EVENT, Batch, decode_leaf
 from oncefold.columnar.building import Columns
 from oncefold.columnar.text import TextDecoder, decode_csv
+from oncefold.commit import Reject
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import DELETED, Content, Event
-from oncefold.store.commit import Reject
 
 EFFORT = int(os.environ.get("ONCEFOLD_TEST_EFFORT", "1"))
 """How many times the usual number of Hypothesis examples to run."""

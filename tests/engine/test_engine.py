@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from oncefold.columnar.text import TextDecoder
+from oncefold.commit import Conflict, Reject, SourcePosition
 from oncefold.core.decimals import format_decimal, parse_decimal
 from oncefold.core.definition import Time
 from oncefold.core.errors import StoreError
@@ -26,7 +27,6 @@ from oncefold.engine import engine as engine_module
 from oncefold.engine.engine import Engine
 from oncefold.store import check_content, check_segments, keyquestions, load, paging, recompute
 from oncefold.store.check import check_store
-from oncefold.store.commit import Conflict, Reject, SourcePosition
 from oncefold.store.paging import Paging
 from oncefold.store.reader import Reader
 from oncefold.store.writer import Store

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from oncefold.commit import Commit, SourcePosition
 from oncefold.core.errors import SourceError, StoreError
 from oncefold.core.fold import Outcome
 from oncefold.engine import ahead
@@ -19,7 +20,6 @@ from oncefold.engine.ahead import IDLE, ReadAhead
 from oncefold.engine.run import COMMIT_SECONDS, DECODED_AHEAD, IDLE_SECONDS, Progress
 from oncefold.engine.session import Session
 from oncefold.sources.blocks import Block, Finding, Oversize, TextBlock
-from oncefold.store.commit import Commit, SourcePosition
 from oncefold.store.reader import Reader
 from tests.engine.records import NARROW, Record, json_lines
 from tests.engine.small import on_commit

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from oncefold.columnar.plan import fields_of
+from oncefold.commit import Conflict
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import QuestionError, StoreError
 from oncefold.core.event import Content, Event
@@ -33,7 +34,6 @@ from oncefold.sources.formats import ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.store import rows
 from oncefold.store.check import check_store
-from oncefold.store.commit import Conflict
 from oncefold.store.reader import Reader
 from tests.engine.records import (
     BATCHES,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from oncefold.columnar.text import TextDecoder
+from oncefold.commit import SourcePosition
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
@@ -15,7 +16,6 @@ from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
 from oncefold.engine.engine import Engine
 from oncefold.store import Store
-from oncefold.store.commit import SourcePosition
 
 SECOND = 10**9
 BEGAN = 1_772_442_000 * SECOND + 123_456_789

@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from oncefold.commit import SourcePosition
 from oncefold.core.errors import QuestionError
 from oncefold.queries import Questions
 from oncefold.queries.progress import SourceProgress, progress_of
 from oncefold.queries.questions import check
 from oncefold.sources.position import FileState
 from oncefold.store.answers import Position
-from oncefold.store.commit import SourcePosition
 from oncefold.store.reader import Reader
 from tests.queries.stores import BEGAN, MONDAY, SECOND, SHOP, TWO_TREES, alter, build, lines, shop
 

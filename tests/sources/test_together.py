@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from oncefold.commit import SourcePosition
 from oncefold.core.errors import SourceError
 from oncefold.sources import kinesis
 from oncefold.sources.blocks import Block, Finding, TextBlock
@@ -15,7 +16,6 @@ from oncefold.sources.formats import ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.sources.together import together
 from oncefold.sources.waiting import RealWaiting, Waiting
-from oncefold.store.commit import SourcePosition
 
 COUNT = 2_000
 """Records of each source, in blocks so small that all threads wait for each other."""

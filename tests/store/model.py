@@ -12,13 +12,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from oncefold.core.definition import Pipeline
-from oncefold.core.definition_toml import parse_toml
-from oncefold.core.event import DELETED, Content, Event
-from oncefold.core.fold import Node, Outcome, Stored, Total, fold, net, nodes_of
-from oncefold.store import Loaded, Store
-from oncefold.store.amounts import from_ints, to_ints
-from oncefold.store.commit import (
+from oncefold.commit import (
     NO_PLACE,
     Changes,
     Commit,
@@ -30,6 +24,12 @@ from oncefold.store.commit import (
     SourcePosition,
     States,
 )
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_toml import parse_toml
+from oncefold.core.event import DELETED, Content, Event
+from oncefold.core.fold import Node, Outcome, Stored, Total, fold, net, nodes_of
+from oncefold.store import Loaded, Store
+from oncefold.store.amounts import from_ints, to_ints
 
 PIPELINE = parse_toml("""
 name = "test"

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from oncefold.commit import Reject, SourcePosition
 from oncefold.core.errors import StoreError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Total
 from oncefold.store import Reader, Store, rows
 from oncefold.store.check import check_store
-from oncefold.store.commit import Reject, SourcePosition
 from oncefold.store.retention import Retention
 from oncefold.store.tiers import Tiers
 from oncefold.store.writer import Tuning

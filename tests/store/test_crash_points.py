@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from oncefold.commit import Commit
 from oncefold.core.errors import StoreError
 from oncefold.store import Store
 from oncefold.store.check import check_store
-from oncefold.store.commit import Commit
 from oncefold.store.schema import PAGE_SIZE
 from oncefold.store.tiers import Tiers
 from oncefold.store.writer import Tuning

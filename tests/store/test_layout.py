@@ -7,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from oncefold.commit import PAGE_ROWS
 from oncefold.core.fold import Outcome
 from oncefold.store import Store, blobs, connection, paging, schema, segments, tiers, upkeep
-from oncefold.store.commit import PAGE_ROWS
 from oncefold.store.writer import DEFAULT_TUNING
 from tests.store.model import PIPELINE, Folder, random_batch
 

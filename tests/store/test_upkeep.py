@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from oncefold.commit import PAGE_ROWS, Changes, Commit, NewNode, NodeColumns, Page, States
 from oncefold.core.fold import Outcome
 from oncefold.store import Loaded, Reader, Store
 from oncefold.store.check import check_store
-from oncefold.store.commit import PAGE_ROWS, Changes, Commit, NewNode, NodeColumns, Page, States
 from oncefold.store.paging import Paging
 from oncefold.store.tiers import Segment, Tiers
 from oncefold.store.writer import Tuning

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from oncefold.store.commit import Reject
+from oncefold.commit import Reject
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
 UInt8s = npt.NDArray[np.uint8]

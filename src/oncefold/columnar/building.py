@@ -23,9 +23,9 @@ from oncefold.columnar.index import slots_for
 from oncefold.columnar.interning import InternTable
 from oncefold.columnar.native import hash_bytes
 from oncefold.columnar.typed_kernels import newest
+from oncefold.commit import Reject
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
-from oncefold.store.commit import Reject
 
 Scalar = Callable[[int], Event]
 """Decodes row i by the scalar core; raises InvalidEvent."""

@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from oncefold.columnar.batch import Int64s, UInt8s
 from oncefold.columnar.growing import GrowingArray
-from oncefold.store.commit import Changes, States
+from oncefold.commit import Changes, States
 
 
 class ChangeLog:

@@ -16,8 +16,8 @@ from oncefold.columnar.fold_kernel import KEY, META, ROUND, VALUES, fold_batch, 
 from oncefold.columnar.growing import GrowingArray
 from oncefold.columnar.index import grown, slots_for
 from oncefold.columnar.interning import InternTable, with_room
+from oncefold.commit import Changes, States
 from oncefold.core.fold import Outcome
-from oncefold.store.commit import Changes, States
 
 
 @dataclass(frozen=True, slots=True)

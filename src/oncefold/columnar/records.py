@@ -8,11 +8,11 @@ import numpy as np
 
 from oncefold.columnar.batch import Batch
 from oncefold.columnar.building import Columns
+from oncefold.commit import Reject
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
-from oncefold.store.commit import Reject
 
 
 class RecordDecoder:

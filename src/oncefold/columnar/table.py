@@ -15,12 +15,12 @@ from oncefold.columnar.leaves import encode_columns, spans_of
 from oncefold.columnar.plan import fields_of, plan_of
 from oncefold.columnar.typed import Mask, Texts
 from oncefold.columnar.typed_kernels import combine, keep_below, measure_spans, number_by_appearance, window_seconds
+from oncefold.commit import Reject
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Level, Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
 from oncefold.core.timestamps import NANOS, UNIT_PLACES, format_timestamp
-from oncefold.store.commit import Reject
 
 _SPECIAL = r"[\\/\n\r\t]"
 _MOST_LABEL_BYTES = 200

@@ -14,11 +14,11 @@ from oncefold.columnar.csv_scan import csv_scratch, record_ends, scan_csv
 from oncefold.columnar.json_scan import json_scratch, scan_json
 from oncefold.columnar.native import count_newlines
 from oncefold.columnar.plan import columns_of, plan_of, trie_of
+from oncefold.commit import Reject
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
-from oncefold.store.commit import Reject
 
 _LEAF_OVERHEAD = 24
 """Bytes that a label may take beyond those of the record: its length, or a window's text."""

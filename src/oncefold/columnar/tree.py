@@ -10,9 +10,9 @@ from oncefold.columnar.interning import InternTable, with_room
 from oncefold.columnar.keyed import Accumulated
 from oncefold.columnar.leaves import decode_all, encode_all
 from oncefold.columnar.tree_kernels import ROLLUP_BYTES, add_along, add_totals, meet_nodes
+from oncefold.commit import NewNode, NodeColumns
 from oncefold.core.definition import Pipeline
 from oncefold.core.limits import PATH_BYTES
-from oncefold.store.commit import NewNode, NodeColumns
 
 
 class Trees:

@@ -11,10 +11,10 @@ from oncefold.columnar.batch import Batch
 from oncefold.columnar.records import RecordDecoder
 from oncefold.columnar.table import TableDecoder
 from oncefold.columnar.text import TextDecoder, csv_layout
+from oncefold.commit import Reject
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Oversize, Pieces, TableBlock, TextBlock
-from oncefold.store.commit import Reject
 
 TABLE_ROWS = 2**17
 """Rows of a table that are decoded at once."""

@@ -15,10 +15,10 @@ from oncefold.columnar.batch import NO_TIME, Batch, UInt8s
 from oncefold.columnar.changelog import ChangeLog
 from oncefold.columnar.keyed import Clash, KeyedState, nothing_accumulated, with_places
 from oncefold.columnar.tree import Trees
+from oncefold.commit import PAGE_ROWS, Changes, Commit, Conflict, Page, Reject, SourcePosition
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
-from oncefold.store.commit import PAGE_ROWS, Changes, Commit, Conflict, Page, Reject, SourcePosition
 from oncefold.store.writer import Store
 
 

@@ -17,12 +17,12 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from oncefold.columnar.batch import Batch
+from oncefold.commit import Commit, Reject, SourcePosition
 from oncefold.core.fold import Outcome
 from oncefold.engine.ahead import Idle, ReadAhead
 from oncefold.engine.decoding import BlockDecoder
 from oncefold.engine.engine import Engine
 from oncefold.sources.blocks import Block, Finding
-from oncefold.store.commit import Commit, Reject, SourcePosition
 from oncefold.store.writer import Store
 
 _Item = TypeVar("_Item")

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from oncefold.commit import Reject, SourcePosition
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Outcome
@@ -18,7 +19,6 @@ from oncefold.engine.run import Committer, Durable, Progress, run
 from oncefold.queries import Questions
 from oncefold.queries.answers import Totals
 from oncefold.sources.blocks import Block, Finding
-from oncefold.store.commit import Reject, SourcePosition
 from oncefold.store.reader import Reader
 from oncefold.store.retention import Retention
 from oncefold.store.rows import absent_rejects

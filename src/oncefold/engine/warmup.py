@@ -13,9 +13,9 @@ from oncefold.columnar.keyed import KeyedState, nothing_accumulated, with_places
 from oncefold.columnar.table import TableDecoder
 from oncefold.columnar.text import TextDecoder
 from oncefold.columnar.tree import Trees
+from oncefold.commit import States
 from oncefold.core.definition_toml import parse_toml
 from oncefold.engine.heap import keep_freed_memory, look_less_for_cycles
-from oncefold.store.commit import States
 
 _NOTICE_SECONDS = 1.5
 """Loading from the cache takes less; compiling takes more."""

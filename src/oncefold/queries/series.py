@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from oncefold.commit import Int64s
 from oncefold.queries.answers import Amounts, Commit, RowsOfCommit
 from oncefold.queries.columns import Column, amount_columns
 from oncefold.queries.snapshot import Snapshot, commit_of
@@ -12,7 +13,6 @@ from oncefold.queries.values import Reading
 from oncefold.store import moments
 from oncefold.store.amounts import carried, from_ints, to_ints
 from oncefold.store.answers import Moment
-from oncefold.store.commit import Int64s
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.deltas import NodeDeltas, deltas_of
 from oncefold.store.nodes import find_node

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pyarrow as pa
 
-from oncefold.store.commit import SourcePosition
+from oncefold.commit import SourcePosition
 
 TextKind = Literal["json", "csv"]
 TableKind = Literal["parquet", "arrow"]

@@ -4,8 +4,8 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
+from oncefold.commit import SourcePosition
 from oncefold.core.errors import SourceError
-from oncefold.store.commit import SourcePosition
 
 NOTE_SECONDS: Final = 3_600.0
 """A shard in which nothing happens is noted this often, so that a later run knows that nothing was missed."""

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from oncefold.commit import SourcePosition
 from oncefold.sources.blocks import Oversize, Pieces, TextBlock
-from oncefold.store.commit import SourcePosition
 
 AGGREGATED: Final = b"\xf3\x89\x9a\xc2"
 """What a record begins with that the Kinesis Producer Library put together from several."""

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+from oncefold.commit import SourcePosition
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Finding, TextBlock
 from oncefold.sources.fifo import PROMPT_SECONDS, Opening
@@ -12,7 +13,6 @@ from oncefold.sources.formats import Format, ReadOptions
 from oncefold.sources.rawstream import Damaged, Gzip, PlainFetched, RawStream, Zstd, compression_of, is_undecided
 from oncefold.sources.textstream import TextStream
 from oncefold.sources.waiting import Waiting
-from oncefold.store.commit import SourcePosition
 
 STALE_SECONDS: Final = 0.1
 """Records that arrived wait no longer than this for others to share their block."""

@@ -10,9 +10,9 @@ import os
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
+from oncefold.commit import SourcePosition
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Finding
-from oncefold.store.commit import SourcePosition
 
 FINGERPRINT_BYTES: Final = 64 * 2**10
 """Bytes hashed at the front, and at the end, of what a position covers."""

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from typing import Final
 
+from oncefold.commit import SourcePosition
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import TextBlock
 from oncefold.sources.formats import Format, ReadOptions, says_compressed
@@ -11,7 +12,6 @@ from oncefold.sources.position import FileState, Fingerprinter
 from oncefold.sources.rawstream import MAGIC_BYTES, Damaged, Plain, RawStream, compression_of, file_stream, is_undecided
 from oncefold.sources.textstream import TextStream
 from oncefold.sources.waiting import Waiting
-from oncefold.store.commit import SourcePosition
 
 _SKIP_BYTES: Final = 256 * 2**10
 

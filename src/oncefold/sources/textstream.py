@@ -5,12 +5,12 @@ import io
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
+from oncefold.commit import SourcePosition
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.sources.blocks import TextBlock, TextKind
 from oncefold.sources.cut import Piece, RecordCutter
 from oncefold.sources.formats import Format, ReadOptions
-from oncefold.store.commit import SourcePosition
 
 HEADER_BYTES: Final = 2**20
 """Bytes of a CSV header; a longer first record is no header."""

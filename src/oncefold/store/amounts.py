@@ -8,8 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 import pyarrow as pa
 
+from oncefold.commit import Int64s
 from oncefold.core.decimals import format_decimal
-from oncefold.store.commit import Int64s
 from oncefold.store.damaged import DamagedError
 
 LOW_BITS = 32

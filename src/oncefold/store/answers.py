@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from oncefold.commit import Conflict, Reject
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome, Total
-from oncefold.store.commit import Conflict, Reject
 from oncefold.store.retention import Retention
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from oncefold.store.commit import Changes, NodeColumns, States
+from oncefold.commit import Changes, NodeColumns, States
 from oncefold.store.damaged import DamagedError
 
 COMPRESS_BYTES = 16_384

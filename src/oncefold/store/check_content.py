@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from oncefold.commit import NO_PLACE, PAGE_ROWS, Int64s, NodeColumns, States
 from oncefold.core.definition import Pipeline
 from oncefold.store import blobs, rows
 from oncefold.store.amounts import carried
-from oncefold.store.commit import NO_PLACE, PAGE_ROWS, Int64s, NodeColumns, States
 from oncefold.store.connection import Connection
 from oncefold.store.load import Replay, new_states, read_states
 from oncefold.store.paging import Paging

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from oncefold.commit import Int64s
 from oncefold.core.fold import Outcome
 from oncefold.store import blobs, rows
-from oncefold.store.commit import Int64s
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.keyquestions import key_texts
 from oncefold.store.schema import OUTCOMES, read_discarded, read_meta

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oncefold.commit import NO_PLACE, PAGE_ROWS
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
 from oncefold.store import blobs, rows
-from oncefold.store.commit import NO_PLACE, PAGE_ROWS
 from oncefold.store.connection import Connection
 from oncefold.store.damaged import DamagedError
 from oncefold.store.rows import Ends

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oncefold.commit import Int32s, Int64s
 from oncefold.store import blobs
-from oncefold.store.commit import Int32s, Int64s
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.segments import deltas_table
 from oncefold.store.tiers import Segment

@@ -7,11 +7,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from oncefold.commit import PAGE_ROWS, Int64s
 from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Outcome
 from oncefold.store import blobs
 from oncefold.store.answers import Arrival, KeyState, Moment
-from oncefold.store.commit import PAGE_ROWS, Int64s
 from oncefold.store.connection import Connection
 from oncefold.store.segments import changes_table, keys_table
 

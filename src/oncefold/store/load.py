@@ -8,11 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from oncefold.core.definition import Pipeline
-from oncefold.core.fold import Outcome
-from oncefold.core.limits import VERSION_MIN
-from oncefold.store import blobs, rows
-from oncefold.store.commit import (
+from oncefold.commit import (
     PAGE_ROWS,
     Int64s,
     NewNode,
@@ -21,6 +17,10 @@ from oncefold.store.commit import (
     States,
     UInt32s,
 )
+from oncefold.core.definition import Pipeline
+from oncefold.core.fold import Outcome
+from oncefold.core.limits import VERSION_MIN
+from oncefold.store import blobs, rows
 from oncefold.store.connection import Connection
 from oncefold.store.damaged import DamagedError
 from oncefold.store.paging import Paging

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from oncefold.commit import Int64s
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import IllFormedQuestionError, QuestionError
 from oncefold.core.nodepath import escape, join
 from oncefold.store import blobs, deltas
 from oncefold.store.amounts import carried, from_texts, to_ints
 from oncefold.store.answers import TotalRow
-from oncefold.store.commit import Int64s
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.rows import labels_of
 from oncefold.store.segments import deltas_table

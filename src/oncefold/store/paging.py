@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from oncefold.commit import PAGE_ROWS, Changes, Int64s
 from oncefold.core.fold import Outcome
-from oncefold.store.commit import PAGE_ROWS, Changes, Int64s
 
 MIN_WINDOW_ROWS = 2**20
 """A log of this many rows is read in well under a second, whatever the size of the state."""

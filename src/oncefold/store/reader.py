@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from oncefold.commit import Conflict, Reject, States
 from oncefold.core.errors import StoreError
 from oncefold.core.nodepath import join
 from oncefold.store import history, keyquestions, moments, nodes, rows
@@ -21,7 +22,6 @@ from oncefold.store.answers import (
     Totals,
     Verified,
 )
-from oncefold.store.commit import Conflict, Reject, States
 from oncefold.store.connection import BUSY_MS, Connection, explaining, require_sqlite, scalar, transaction, wal_of
 from oncefold.store.filecheck import check_readable
 from oncefold.store.load import new_states, read_states

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from oncefold.commit import PAGE_ROWS, NewNode, NodeColumns, States
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Total
 from oncefold.store.amounts import LOW_BITS, LOW_MASK, carried
-from oncefold.store.commit import PAGE_ROWS, NewNode, NodeColumns, States
 from oncefold.store.damaged import DamagedError
 
 Places = Sequence[tuple[str, ...]]

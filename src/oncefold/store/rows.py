@@ -8,12 +8,12 @@ from json.encoder import encode_basestring
 import numpy as np
 import pyarrow as pa
 
+from oncefold.commit import Commit, Conflict, NewNode, NodeColumns, Page, Reject, SourcePosition
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.core.nodepath import join, split
 from oncefold.store.amounts import from_texts, to_texts
-from oncefold.store.commit import Commit, Conflict, NewNode, NodeColumns, Page, Reject, SourcePosition
 from oncefold.store.connection import Connection, insert, scalar
 from oncefold.store.damaged import DamagedError
 

@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from oncefold.commit import PAGE_ROWS
 from oncefold.core.fold import Outcome
 from oncefold.store import blobs
-from oncefold.store.commit import PAGE_ROWS
 from oncefold.store.connection import Connection
 from oncefold.store.segments import changes_table, keys_table
 

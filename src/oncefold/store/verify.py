@@ -1,5 +1,6 @@
 """`verify`: every total recomputed from the key states and held against the table."""
 
+from oncefold.commit import States
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Total
@@ -7,7 +8,6 @@ from oncefold.core.nodepath import join
 from oncefold.store import rows
 from oncefold.store.amounts import DIGITS, to_ints
 from oncefold.store.answers import Difference
-from oncefold.store.commit import States
 from oncefold.store.connection import Connection
 from oncefold.store.recompute import Tree, along_the_trees, totals_of_places
 

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from oncefold.commit import Int32s
 from oncefold.core.definition import Pipeline
-from oncefold.store.commit import Int32s
 from oncefold.store.connection import Connection, scalar
 
 _BELOW = """

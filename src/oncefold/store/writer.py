@@ -11,10 +11,10 @@ from typing import Self
 
 import pyarrow as pa
 
+from oncefold.commit import Commit
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.store import blobs, rows
-from oncefold.store.commit import Commit
 from oncefold.store.connection import Connection, connect_writer, explaining, require_sqlite, transaction
 from oncefold.store.filecheck import check_writable
 from oncefold.store.files import Files, SystemFiles

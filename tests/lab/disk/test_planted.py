@@ -7,9 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from oncefold.commit import Commit
 from oncefold.core.errors import StoreError
 from oncefold.store import blobs, opening, rows, segments, upkeep, writer
-from oncefold.store.commit import Commit
 from oncefold.store.tiers import Segment
 from oncefold_lab.embedded.search import Wanted, search
 

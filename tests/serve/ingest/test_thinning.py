@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oncefold.commit import SourcePosition
 from oncefold.serve.ingest import thinning
 from oncefold.sources.blocks import Oversize, TextBlock
-from oncefold.store.commit import SourcePosition
 
 LINES = st.lists(st.sampled_from([b"\n", b"a\n", b'"x\ny",b\n', b"abc,d\r\n"]), max_size=60)
 

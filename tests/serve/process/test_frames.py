@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oncefold.commit import Reject
 from oncefold.core.fold import Outcome
 from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.faults import Broken, Crowded, Malformed
@@ -15,7 +16,6 @@ from oncefold.serve.ingest.pipe import Rest
 from oncefold.serve.ingest.refusal import RETRY_SOON, Refusal, Refused
 from oncefold.serve.process.frames import Channel, Frames, frame_of
 from oncefold.serve.process.messages import Bodies, Settled, StreamBegins, StreamEnds
-from oncefold.store.commit import Reject
 
 MESSAGES = [
     Bodies([(1, Form(), b""), (2, Form("csv", "gzip", ";", "till"), b"a;b\n")]),

@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass
 from typing import Any, Final
 
+from oncefold.commit import Reject
 from oncefold.core.fold import Outcome
 from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.faults import Crowded, Malformed
 from oncefold.serve.ingest.refusal import CLOSE, RETRY_SOON, Header, Refusal, Refused
-from oncefold.store.commit import Reject
 
 RAW_CHARACTERS: Final = 200
 """Characters of a rejected event that are shown."""

@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
+from oncefold.commit import Reject
 from oncefold.core.fold import Outcome
 from oncefold.serve.ingest.forms import Form
 from oncefold.serve.ingest.pipe import Rest
-from oncefold.store.commit import Reject
 
 TOLD_REJECTS: Final = 100
 """Rejects that an answer lists; the others are on the reject list all the same."""

@@ -7,6 +7,7 @@ from typing import Final
 
 import pyarrow as pa
 
+from oncefold.commit import SourcePosition
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.engine.decoding import BlockDecoder
@@ -21,7 +22,6 @@ from oncefold.sources.blocks import TableBlock, TextBlock
 from oncefold.sources.formats import Format, ReadOptions
 from oncefold.sources.rawstream import Damaged, Gzip, RawStream, Zstd
 from oncefold.sources.textstream import TextStream
-from oncefold.store.commit import SourcePosition
 
 BLOCK_BYTES: Final = 2**20
 """Bytes of text in one block."""

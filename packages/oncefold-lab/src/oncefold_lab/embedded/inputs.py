@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from oncefold.columnar.plan import fields_of
+from oncefold.commit import SourcePosition
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
@@ -14,7 +15,6 @@ from oncefold.core.event import Event
 from oncefold.sources.blocks import TextBlock
 from oncefold.sources.formats import Format, ReadOptions
 from oncefold.sources.textstream import TextStream
-from oncefold.store.commit import SourcePosition
 from oncefold_lab.embedded.truth import Step
 from oncefold_lab.embedded.workload import (
     HEADER,

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from oncefold.commit import Commit
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
 from oncefold.engine.session import Session
 from oncefold.store import Store
-from oncefold.store.commit import Commit
 from oncefold.store.files import Files
 from oncefold_lab.embedded.case import Case
 from oncefold_lab.embedded.inputs import Inputs

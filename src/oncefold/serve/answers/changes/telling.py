@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from oncefold.commit import Int32s
 from oncefold.core.fold import Outcome
 from oncefold.queries import Questions
 from oncefold.queries.snapshot import Snapshot
@@ -13,7 +14,6 @@ from oncefold.serve.answers.amounts import member_names
 from oncefold.serve.answers.changes.wanted import Wanted, Watched, grown, watch
 from oncefold.serve.answers.fresh import Freshness, freshness_of
 from oncefold.store import moments, rows
-from oncefold.store.commit import Int32s
 from oncefold.store.connection import Connection
 from oncefold.store.deltas import ChangedNodes, changed_since
 from oncefold.store.watching import NodeValues, events_after, values_of
