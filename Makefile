@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo demo-serve test lint check bench bench-small bench-peers clean
+.PHONY: help demo demo-serve test lint check compat bench bench-small bench-peers clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -27,13 +27,17 @@ demo: $(READY)   ## the real COVID-19 series, shuffled, duplicated, killed half-
 demo-serve: $(READY)  ## the same, and then the dashboard on its totals until Ctrl-C
 	$(BIN)/python examples/covid19/demo.py --stay
 
-lint: $(READY)   ## ruff and mypy
+lint: $(READY)   ## ruff, mypy and the layers of the code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 test: lint       ## lint, types and every test
 	$(BIN)/pytest -n auto
+
+compat: $(READY) ## the tests on the lowest and the newest dependencies that pyproject.toml allows, in .venv-compat (minutes)
+	UV=$(BIN)/uv COMPAT_PYTHON=$(PYTHON) .ci/compat $(COMPAT)
 
 bench: $(READY)  ## the engine's benchmark, large (by hand; minutes)
 	$(BIN)/python -m bench
@@ -45,4 +49,4 @@ bench-peers: $(READY)  ## the honest peers on the same input, in an environment 
 	bench/peers/run.sh
 
 clean:           ## remove what was set up and built
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .venv-compat .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist site
