@@ -1,0 +1,1 @@
+"""HTTP as plain values: requests, responses, problem documents, the routing table. Knows no server, no framework."""
