@@ -8,7 +8,7 @@ from oncefold.core.errors import IllFormedQuestionError
 from oncefold.core.timestamps import format_timestamp
 from oncefold.queries import making
 from oncefold.queries.answers import NodeTotal, Totals
-from oncefold.queries.naming import AsOf, Node, labels_of_node
+from oncefold.queries.arguments import AsOf, Node, labels_of_node
 from oncefold.queries.snapshot import Snapshot
 from oncefold.queries.values import Reading, to_datetime
 from oncefold.store import branches

@@ -10,9 +10,9 @@ from oncefold.core.errors import OncefoldError
 from oncefold.core.timestamps import format_timestamp
 from oncefold.queries import branches, making
 from oncefold.queries.answers import CheckedStore, Totals, Verification
+from oncefold.queries.arguments import AsOf, Key, Node, commit_or_time, key_text, labels_of_node
 from oncefold.queries.branches import Branch, Extent
 from oncefold.queries.events import Conflicts, Explanation, History, Rejects
-from oncefold.queries.naming import AsOf, Key, Node, commit_or_time, key_text, labels_of_node
 from oncefold.queries.overview import Overview
 from oncefold.queries.search import Found, found_by
 from oncefold.queries.series import Series, series_of

@@ -10,8 +10,8 @@ from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Node
 from oncefold.core.nodepath import join
 from oncefold.queries.answers import Commit, Tree
-from oncefold.queries.naming import Node as Named
-from oncefold.queries.naming import labels_of_node
+from oncefold.queries.arguments import Node as Named
+from oncefold.queries.arguments import labels_of_node
 from oncefold.store.nodes import rollup_index
 
 

@@ -10,7 +10,7 @@ from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.core.nodepath import join, split
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.queries.answers import Commit, NodeTotal, Tree
-from oncefold.queries.naming import labels_of_node
+from oncefold.queries.arguments import labels_of_node
 from oncefold.queries.values import to_datetime
 from oncefold.watch.client import Client, Reply
 from oncefold.watch.levels import fitting

@@ -25,8 +25,8 @@ from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Node
 from oncefold.core.timestamps import format_timestamp
 from oncefold.queries import making
-from oncefold.queries.naming import Node as Named
-from oncefold.queries.naming import labels_of_node
+from oncefold.queries.arguments import Node as Named
+from oncefold.queries.arguments import labels_of_node
 from oncefold.queries.values import to_datetime
 from oncefold.store.nodes import rollup_index
 

@@ -9,7 +9,7 @@ from oncefold.commit import Int32s
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import IllFormedQuestionError, QuestionError
 from oncefold.core.nodepath import join
-from oncefold.queries.naming import labels_of_node
+from oncefold.queries.arguments import labels_of_node
 from oncefold.store.connection import Connection
 from oncefold.store.nodes import find_node, rollup_index
 from oncefold.store.rows import labels_of
