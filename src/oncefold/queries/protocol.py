@@ -25,13 +25,15 @@ if TYPE_CHECKING:
 
 
 class UnsupportedQueryError(QuestionError):
-    """This backend cannot answer such a query; the message says which one can, or what to do instead."""
+    """A backend cannot answer such a query; the message says which one can, or what to do instead."""
 
 
 class Progress(Protocol):
     """Called while a long query reads: what is being read, and how much of it so far."""
 
-    def __call__(self, what: str, seen: int, /) -> None: ...
+    def __call__(self, what: str, seen: int, /) -> None:
+        """So many of these were read."""
+        ...
 
 
 def no_progress(what: str, seen: int, /) -> None:
