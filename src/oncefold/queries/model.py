@@ -114,9 +114,9 @@ class Answer(Generic[Row]):
     @property
     def commit(self) -> Commit:
         """The commit that the answer is as of. Raises LookupError for the answer of a stack, which has no commits."""
-        if isinstance(self.as_of, AsOfTime):
-            raise LookupError("a stack has no commits; see as_of.time")
-        return self.as_of.commit
+        if isinstance(self.as_of, AsOfCommit):
+            return self.as_of.commit
+        raise LookupError("a stack has no commits; see as_of.time")
 
     @property
     def newest_event(self) -> datetime | None:
