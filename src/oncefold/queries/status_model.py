@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -89,7 +89,6 @@ class StoreStatus(Status):
     format: int
     """Version of the file's format."""
     created: datetime
-    created_text: str
     keys: int
     """Keys ever met."""
     live: int
@@ -195,3 +194,9 @@ class CheckedStore:
     def sound(self) -> bool:
         """Whether nothing is wrong."""
         return not self.findings
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)

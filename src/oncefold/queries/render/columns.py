@@ -1,0 +1,189 @@
+"""Answers as columns: one description from which the rows of all forms are made.
+
+Each measure has a column of its own, `measure_` and its name, behind the prefix of what it belongs to (`kept_measure_amount`).
+No other column begins so, whatever measures are called; in JSON measures are an object of their own (`measures`,
+`kept_measures`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Literal
+
+from oncefold.queries.model import (
+    Answer,
+    AsOfCommit,
+    Cell,
+    Conflicts,
+    Explanation,
+    History,
+    Rejects,
+    Series,
+    Totals,
+    Verification,
+)
+from oncefold.queries.status_model import Status
+
+Kind = Literal["int", "text", "bytes", "time", "decimal"]
+
+MEASURE = "measure_"
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """Values of one kind; times are RFC 3339 texts, exact to the nanosecond, and None is null in every kind."""
+
+    name: str
+    kind: Kind
+    values: Sequence[Any]
+    scale: int = 0
+    group: str = ""
+    """Of a measure: the object that holds it in JSON."""
+    measure: str = ""
+    cut: Sequence[bool] = ()
+    """Of bytes: whether each is only a beginning."""
+
+
+def columns_of(answer: Answer[Any]) -> list[Column]:
+    """The columns of an answer."""
+    for kind, columns in _COLUMNS.items():
+        if isinstance(answer, kind):
+            return list(columns(answer))
+    raise TypeError(f"no rows are defined for {type(answer).__name__}")
+
+
+def to_dicts(columns: Sequence[Column]) -> list[dict[str, Cell]]:
+    """The rows, each a dictionary by column."""
+    names = [column.name for column in columns]
+    rows = zip(*(column.values for column in columns), strict=True)
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _measures(
+    scales: Mapping[str, int], amounts: Sequence[Mapping[str, Decimal]], prefix: str = ""
+) -> Iterator[Column]:
+    for measure, scale in scales.items():
+        values = [row.get(measure) for row in amounts]
+        yield Column(f"{prefix}{MEASURE}{measure}", "decimal", values, scale, f"{prefix}measures", measure)
+
+
+def _commit(answer: Answer[Any]) -> Iterator[Column]:
+    """Which commit all rows are as of."""
+    if isinstance(answer.as_of, AsOfCommit):
+        yield Column("commit", "int", [answer.as_of.commit.number] * len(answer))
+
+
+def _versions(answer: Answer[Any]) -> Column:
+    """The versions: whole numbers, or times where the pipeline's versions are timestamps."""
+    if answer.shape.version_type == "timestamp":
+        return Column("version", "time", [row.version_text or None for row in answer])
+    return Column("version", "int", [row.version for row in answer])
+
+
+def _totals(answer: Totals) -> Iterator[Column]:
+    rows = answer.rows
+    yield from _commit(answer)
+    yield Column("rollup", "text", [answer.rollup] * len(rows))
+    yield Column("path", "text", [row.path for row in rows])
+    yield Column("depth", "int", [row.depth for row in rows])
+    yield Column("label", "text", [row.label for row in rows])
+    yield Column("count", "int", [row.count for row in rows])
+    yield Column("children", "int", [row.children for row in rows])
+    yield from _measures(answer.shape.scales, [row.sums for row in rows])
+
+
+def _series(answer: Series) -> Iterator[Column]:
+    yield Column("commit", "int", [row.commit.number for row in answer])
+    yield Column("time", "time", [row.commit.time_text for row in answer])
+    yield Column("count", "int", [row.amounts.count for row in answer])
+    yield from _measures(answer.shape.scales, [row.amounts.sums for row in answer])
+
+
+def _explanation(answer: Explanation) -> Iterator[Column]:
+    yield from _commit(answer)
+    yield Column("key", "text", [row.key for row in answer])
+    yield _versions(answer)
+    yield Column("leaf", "text", [row.leaf for row in answer])
+    yield from _measures(answer.shape.scales, [row.values for row in answer])
+
+
+def _history(answer: History) -> Iterator[Column]:
+    yield Column("key", "text", [answer.key] * len(answer))
+    yield Column("commit", "int", [row.commit.number for row in answer])
+    yield Column("time", "time", [row.commit.time_text for row in answer])
+    yield Column("outcome", "text", [row.outcome for row in answer])
+    yield _versions(answer)
+    yield Column("leaf", "text", [row.leaf for row in answer])
+    yield from _measures(answer.shape.scales, [row.values for row in answer])
+
+
+def _rejects(answer: Rejects) -> Iterator[Column]:
+    rows, of_store = answer.rows, isinstance(answer.as_of, AsOfCommit)
+    yield Column("id", "int" if of_store else "text", [row.id for row in rows])
+    if of_store:
+        yield Column("commit", "int", [row.commit.number if row.commit else None for row in rows])
+    yield Column("time", "time", [row.time_text for row in rows])
+    yield Column("source", "text", [row.source for row in rows])
+    if not of_store:
+        yield Column("sequence", "text", [row.sequence for row in rows])
+    yield Column("position", "int", [row.position for row in rows])
+    yield Column("unit", "text", [row.unit for row in rows])
+    yield Column("reason", "text", [row.reason for row in rows])
+    yield Column("raw", "bytes", [row.raw for row in rows], cut=[row.cut for row in rows])
+    yield Column("size", "int", [row.size for row in rows])
+    yield Column("format", "text", [row.format for row in rows])
+    yield Column("context", "text", [row.context for row in rows])
+
+
+def _conflicts(answer: Conflicts) -> Iterator[Column]:
+    rows = answer.rows
+    if isinstance(answer.as_of, AsOfCommit):
+        yield Column("commit", "int", [row.commit.number if row.commit else None for row in rows])
+        yield Column("time", "time", [row.commit.time_text if row.commit else None for row in rows])
+    yield Column("key", "text", [row.key for row in rows])
+    yield _versions(answer)
+    yield Column("kept_leaf", "text", [row.kept.leaf for row in rows])
+    yield Column("dropped_leaf", "text", [row.dropped.leaf for row in rows])
+    yield from _measures(answer.shape.scales, [row.kept.values for row in rows], "kept_")
+    yield from _measures(answer.shape.scales, [row.dropped.values for row in rows], "dropped_")
+
+
+def _verification(answer: Verification) -> Iterator[Column]:
+    rows, scales = answer.rows, answer.shape.scales
+    pending = not isinstance(answer.as_of, AsOfCommit)
+    yield from _commit(answer)
+    yield Column("rollup", "text", [row.rollup for row in rows])
+    yield Column("path", "text", [row.path for row in rows])
+    yield Column("fault", "text", [row.fault for row in rows])
+    yield Column("stored_count", "int", [None if row.stored is None else row.stored.count for row in rows])
+    if pending:
+        yield Column("pending_count", "int", [row.pending.count if row.pending else 0 for row in rows])
+    yield Column("recomputed_count", "int", [row.recomputed.count for row in rows])
+    yield from _measures(scales, [{} if row.stored is None else row.stored.sums for row in rows], "stored_")
+    if pending:
+        yield from _measures(scales, [{} if row.pending is None else row.pending.sums for row in rows], "pending_")
+    yield from _measures(scales, [row.recomputed.sums for row in rows], "recomputed_")
+
+
+def _status(answer: Status) -> Iterator[Column]:
+    yield Column("source", "text", [row.source for row in answer])
+    yield Column("kind", "text", [row.kind for row in answer])
+    yield Column("commit", "int", [row.commit for row in answer])
+    yield Column("offset", "int", [row.offset for row in answer])
+    yield Column("file_bytes", "int", [row.file_bytes for row in answer])
+    yield Column("read_bytes", "int", [row.read_bytes for row in answer])
+    yield Column("lag_bytes", "int", [row.lag_bytes for row in answer])
+
+
+_COLUMNS: Mapping[type[Answer[Any]], Callable[[Any], Iterator[Column]]] = {
+    Totals: _totals,
+    Series: _series,
+    Explanation: _explanation,
+    History: _history,
+    Rejects: _rejects,
+    Conflicts: _conflicts,
+    Verification: _verification,
+    Status: _status,
+}
