@@ -1,8 +1,8 @@
 """Answers as columns: one description from which the rows of all forms are made.
 
-Each measure has a column of its own, `measure_` and its name, behind the prefix of what it belongs to (`kept_measure_amount`).
-No other column begins so, whatever measures are called; in JSON measures are an object of their own (`measures`,
-`kept_measures`).
+Each measure has a column of its own: `measure_` and its name, behind the prefix of what it belongs to, as in
+`kept_measure_amount`. No other column begins so, whatever measures are called; in JSON measures are an object of their
+own (`measures`, `kept_measures`).
 """
 
 from __future__ import annotations

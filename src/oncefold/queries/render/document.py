@@ -1,8 +1,8 @@
 """Every answer as one JSON document, the same on the command line and over HTTP; sums are `Decimal`, see `text`.
 
-A document begins with what it is as of: for a store or a server `commit`, `commit_time`, `newest_event` and `lag_seconds`, for
-a stack `stack`, `time` and `pending`. The rest is the same whichever backend answered, apart from what names a place in it
-(the source of a reject) and from `status`.
+A document begins with what it is as of: for a store or a server `commit`, `commit_time`, `newest_event` and
+`lag_seconds`, for a stack `stack`, `time` and `pending`. The rest is the same whichever backend answered, apart from
+what names a place in it (the source of a reject) and from `status`.
 """
 
 from __future__ import annotations
