@@ -18,8 +18,8 @@ Int32s = npt.NDArray[np.int32]
 UInt32s = npt.NDArray[np.uint32]
 UInt8s = npt.NDArray[np.uint8]
 
-NO_PLACE = -1
-"""The place of a key whose last event is a delete."""
+NO_LEAF = -1
+"""The leaf of a key whose last event is a delete."""
 
 PAGE_ROWS = 2**18
 """Rows of the keyed state in one snapshot page."""
@@ -37,11 +37,11 @@ class NewNode(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """Key states in columns of n rows: which version, at which place, with which mantissas."""
+    """Key states in columns of n rows: which version, at which leaf, with which mantissas."""
 
     version: Int64s
-    place: Int32s
-    """Id of the leaf's labels, or NO_PLACE."""
+    leaf: Int32s
+    """Id of the leaf's labels, or NO_LEAF."""
     measures: Int64s
     """Shape (measures, n)."""
 
@@ -125,8 +125,8 @@ class Commit:
     changes: Changes
     new_keys: pa.Array
     """large_binary: the UTF-8 texts of the rows first met, in row order."""
-    new_places: Sequence[tuple[str, ...]]
-    """Labels of the places first met, in order of their ids."""
+    new_leaves: Sequence[tuple[str, ...]]
+    """Labels of the leaves first met, in order of their ids."""
     new_nodes: Sequence[NewNode]
     deltas: NodeColumns
     """Net change of every node that changed."""

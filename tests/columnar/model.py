@@ -10,7 +10,7 @@ from oncefold.columnar.batch import Batch
 from oncefold.columnar.changelog import ChangeLog
 from oncefold.columnar.keyed import Folded, KeyedState, nothing_accumulated
 from oncefold.columnar.tree import Trees
-from oncefold.commit import NO_PLACE, NewNode, NodeColumns, States
+from oncefold.commit import NO_LEAF, NewNode, NodeColumns, States
 from oncefold.core import fold as core
 from oncefold.core.definition import Pipeline
 from oncefold.core.event import Content, Event
@@ -160,25 +160,25 @@ class ColumnarForm:
         )
 
     def _stored(self, states: States, keys: Sequence[str]) -> dict[str, Stored]:
-        contents = self._contents(states.place, states.measures)
+        contents = self._contents(states.leaf, states.measures)
         return {key: Stored(int(v), c) for key, v, c in zip(keys, states.version, contents, strict=True)}
 
     def _contents(
         self, places: Iterable[int], measures: "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
     ) -> list[Content]:
         return [
-            Content(None) if place == NO_PLACE else Content(self.trees.labels(place), tuple(values))
+            Content(None) if place == NO_LEAF else Content(self.trees.labels(place), tuple(values))
             for place, values in zip(places, measures.T.tolist(), strict=True)
         ]
 
     def _changes(self, folded: Folded) -> list[Change]:
         changes, states = folded.changes, folded.changes.states
-        contents = self._contents(states.place, states.measures) if len(self.trees.places.offsets) else []
+        contents = self._contents(states.leaf, states.measures) if len(self.trees.places.offsets) else []
         found = []
         for at, (row, number) in enumerate(zip(changes.row.tolist(), changes.outcome.tolist(), strict=True)):
             outcome = Outcome(number)
             if outcome is Outcome.DUPLICATE:
-                assert states.version[at] == states.place[at] == 0
+                assert states.version[at] == states.leaf[at] == 0
                 assert not states.measures[:, at].any()
                 found.append(Change(self.state.key(row), outcome))
             else:
@@ -193,7 +193,7 @@ class ColumnarForm:
                 self.state.key(clash.row),
                 clash.outcome,
                 Content(None)
-                if clash.place_before == NO_PLACE
+                if clash.place_before == NO_LEAF
                 else Content(self.trees.labels(clash.place_before), clash.measures_before),
             )
             for clash in folded.clashes

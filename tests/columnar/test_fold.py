@@ -288,9 +288,9 @@ def test_states_are_copies(rows: int) -> None:
     stream = [Event(str(n), 1, Content(("a", "b", "c"), (n, -n))) for n in range(rows)]
     columnar.step(stream)
     states = columnar.state.states(0, 10)
-    before = (states.version.tolist(), states.place.tolist(), states.measures.tolist())
+    before = (states.version.tolist(), states.leaf.tolist(), states.measures.tolist())
     columnar.step([replace(event, version=2, content=Content(("d", "e", "f"), (99, 99))) for event in stream])
-    assert (states.version.tolist(), states.place.tolist(), states.measures.tolist()) == before
+    assert (states.version.tolist(), states.leaf.tolist(), states.measures.tolist()) == before
     assert states.measures.flags.c_contiguous
 
 

@@ -24,7 +24,7 @@ WINDOW_ROWS = 6
 BLOCK_BYTES = 400
 
 _PAGED = ("store.paging", "store.load", "store.recompute", "store.keyquestions", "store.check_segments")
-_PAGED += ("store.check_content", "embedded.engine")
+_PAGED += ("store.check_content", "engine.engine")
 
 
 @contextmanager

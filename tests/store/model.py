@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.commit import (
-    NO_PLACE,
+    NO_LEAF,
     Changes,
     Commit,
     Conflict,
@@ -90,7 +90,7 @@ class Folder:
         self.pipeline = pipeline
         self.rows: dict[str, int] = {}
         self.states: dict[str, Stored] = {}
-        self.places: dict[tuple[str, ...], int] = {}
+        self.leaves: dict[tuple[str, ...], int] = {}
         self.nodes: dict[Node, int] = {}
         self.totals: dict[Node, Total] = {}
         self.positions: dict[str, str] = {}
@@ -105,7 +105,7 @@ class Folder:
 
     def commit(self, batch: Batch) -> Commit:
         """Fold a batch; the commit that says so."""
-        keys, places, nodes = len(self.rows), len(self.places), len(self.nodes)
+        keys, leaves, nodes = len(self.rows), len(self.leaves), len(self.nodes)
         before: dict[str, Stored | None] = {}
         arrived: list[tuple[int, Outcome, Stored | None]] = []
         conflicts: list[Conflict] = []
@@ -119,7 +119,7 @@ class Folder:
                 dropped = was.content if outcome is Outcome.CONFLICT_WON else event.content
                 conflicts.append(Conflict(event.key, event.version, _words(after.content), _words(dropped)))
             self.states[event.key] = after
-        self._place_all(event.content for event in batch.events)
+        self._number_leaves(event.content for event in batch.events)
         deltas = net(self.pipeline, [(was, self.states[key]) for key, was in before.items()])
         for node, delta in deltas.items():
             self.totals[node] += delta
@@ -129,7 +129,7 @@ class Folder:
             at=batch.at,
             changes=self._changes(arrived),
             new_keys=pa.array([key.encode() for key in list(self.rows)[keys:]], pa.large_binary()),
-            new_places=list(self.places)[places:],
+            new_leaves=list(self.leaves)[leaves:],
             new_nodes=[self._new_node(node) for node in list(self.nodes)[nodes:]],
             deltas=self._amounts(deltas),
             totals=self._amounts({node: self.totals[node] for node in touched}),
@@ -142,10 +142,10 @@ class Folder:
             pages=[Page(0, self._states([self.states[key] for key in self.rows]))] if batch.page else [],
         )
 
-    def _place_all(self, contents: Iterable[Content]) -> None:
+    def _number_leaves(self, contents: Iterable[Content]) -> None:
         for content in contents:
             if content.labels is not None:
-                self.places.setdefault(content.labels, len(self.places))
+                self.leaves.setdefault(content.labels, len(self.leaves))
                 for node in nodes_of(self.pipeline, content.labels):
                     self.nodes.setdefault(node, len(self.nodes))
                     self.totals.setdefault(node, Total(0, (0,) * len(self.pipeline.measures)))
@@ -172,12 +172,12 @@ class Folder:
     def _states(self, states: Sequence[Stored | None]) -> States:
         width = len(self.pipeline.measures)
         version = [0 if state is None else state.version for state in states]
-        place = [
-            0 if s is None else NO_PLACE if s.content.labels is None else self.places[s.content.labels] for s in states
+        leaf = [
+            0 if s is None else NO_LEAF if s.content.labels is None else self.leaves[s.content.labels] for s in states
         ]
         sums = [(0,) * width if s is None or s.content.labels is None else s.content.measures for s in states]
         columns = np.array(sums, np.int64).reshape(len(states), width).T
-        return States(np.array(version, np.int64), np.array(place, np.int32), np.ascontiguousarray(columns))
+        return States(np.array(version, np.int64), np.array(leaf, np.int32), np.ascontiguousarray(columns))
 
     def _amounts(self, totals: dict[Node, Total]) -> NodeColumns:
         halves = [from_ints([total.sums[i] for total in totals.values()]) for i in range(len(self.pipeline.measures))]
@@ -198,10 +198,10 @@ def facts(loaded: Loaded) -> Facts:
     """What a loaded store says."""
     keys = [key.decode() for piece in loaded.keys for key in piece.to_pylist()]
     states = loaded.states
-    contents = zip(states.version.tolist(), states.place.tolist(), states.measures.T.tolist(), strict=True)
+    contents = zip(states.version.tolist(), states.leaf.tolist(), states.measures.T.tolist(), strict=True)
     stored = [
-        Stored(version, DELETED if place < 0 else Content(loaded.places[place], tuple(sums)))
-        for version, place, sums in contents
+        Stored(version, DELETED if leaf < 0 else Content(loaded.leaves[leaf], tuple(sums)))
+        for version, leaf, sums in contents
     ]
     totals = loaded.totals
     sums = [to_ints(high, low) for high, low in zip(totals.high, totals.low, strict=True)]

@@ -55,7 +55,7 @@ ALTERED = {
     "DELETE FROM node WHERE path = 'pv/emea'": "node: ids are missing",
     "DELETE FROM place WHERE id = 1": "place: ids are missing",
     "UPDATE place SET labels = '[]' WHERE id = 1": "has 0 labels instead of 2",
-    "UPDATE place SET labels = '[' WHERE id = 1": "labels of a place were altered",
+    "UPDATE place SET labels = '[' WHERE id = 1": "labels of a leaf were altered",
     "DELETE FROM commits WHERE seq = 7": "1 rows are missing between 1 and 25",
     "DELETE FROM commits WHERE seq < 7": "older changes or deltas are kept",
     "DELETE FROM commits WHERE seq > 20": "commit 20",

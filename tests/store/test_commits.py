@@ -167,6 +167,6 @@ def test_a_commit_that_does_not_go_on_from_the_last_is_refused(path: Path) -> No
     skipped = folder.commit(first)
     with Store.open(path, PIPELINE) as store:
         store.load()
-        with pytest.raises(StoreError, match=r"does not fit the store \(row, place, node, total, new node\)"):
+        with pytest.raises(StoreError, match=r"does not fit the store \(row, leaf, node, total, new node\)"):
             store.commit(folder.commit(second))
         store.commit(skipped)

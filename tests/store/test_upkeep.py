@@ -179,7 +179,7 @@ def test_pages_and_later_changes_make_the_state(path: Path) -> None:
 
 
 def _part(states: States, start: int, end: int) -> States:
-    return States(states.version[start:end], states.place[start:end], states.measures[:, start:end])
+    return States(states.version[start:end], states.leaf[start:end], states.measures[:, start:end])
 
 
 def _nothing(width: int) -> NodeColumns:
@@ -191,7 +191,7 @@ def _nothing(width: int) -> NodeColumns:
 def _assert_states(loaded: Loaded, model: States, rows: int) -> None:
     assert loaded.rows == rows == sum(len(piece) for piece in loaded.keys)
     assert (loaded.states.version == model.version[:rows]).all()
-    assert (loaded.states.place == 0).all()
+    assert (loaded.states.leaf == 0).all()
     assert (loaded.states.measures == model.measures[:, :rows]).all()
 
 

@@ -60,7 +60,7 @@ class Engine:
         self._paging = loaded.paging
         if len(loaded.totals.node):
             try:
-                self._trees.restore(loaded.places, loaded.totals)
+                self._trees.restore(loaded.leaves, loaded.totals)
             except ValueError as error:
                 raise StoreError(
                     f"{store.path}: it is damaged: {error}; see what `oncefold check-store` says"
@@ -180,7 +180,7 @@ class Engine:
             at=self._clock(),
             changes=changes,
             new_keys=self._state.keys(pending.keys, pending.log),
-            new_places=new_places,
+            new_leaves=new_places,
             new_nodes=new_nodes,
             deltas=deltas,
             totals=totals,
@@ -195,7 +195,7 @@ class Engine:
 
     def _conflict(self, clash: Clash, changes: Changes) -> Conflict:
         at = clash.kept
-        arrived = self._content(int(changes.states.place[at]), changes.states.measures[:, at].tolist())
+        arrived = self._content(int(changes.states.leaf[at]), changes.states.measures[:, at].tolist())
         stood = self._content(clash.place_before, clash.measures_before)
         won = clash.outcome is Outcome.CONFLICT_WON
         version = int(changes.states.version[at])

@@ -58,14 +58,14 @@ def keys_batch(keys: pa.Array) -> pa.RecordBatch:
 
 def states_batch(states: States) -> pa.RecordBatch:
     """Key states as a batch."""
-    return _batch(state_schema(len(states.measures)), [states.version, states.place, *states.measures])
+    return _batch(state_schema(len(states.measures)), [states.version, states.leaf, *states.measures])
 
 
 def changes_batch(changes: Changes) -> pa.RecordBatch:
     """The changes of one commit as a batch."""
     states = changes.states
     commit = np.zeros(len(changes), np.uint32)
-    columns = (commit, changes.row, changes.outcome, states.version, states.place, *states.measures)
+    columns = (commit, changes.row, changes.outcome, states.version, states.leaf, *states.measures)
     return _batch(change_schema(len(states.measures)), columns)
 
 

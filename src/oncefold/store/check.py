@@ -93,7 +93,7 @@ def _counter_findings(connection: Connection) -> Iterator[str]:
 
 def _node_findings(connection: Connection) -> Iterator[str]:
     ends = rows.read_ends(connection)
-    for table, end in (("node", ends.nodes), ("place", ends.places)):
+    for table, end in (("node", ends.nodes), ("place", ends.leaves)):
         if scalar(connection, f"SELECT count(*) FROM {table}") != end:  # noqa: S608 - names only
             yield f"{table}: ids are missing below {end}"
     for sql, wrong in _ORPHANS.items():

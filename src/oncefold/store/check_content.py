@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from oncefold.commit import NO_PLACE, PAGE_ROWS, Int64s, NodeColumns, States
+from oncefold.commit import NO_LEAF, PAGE_ROWS, Int64s, NodeColumns, States
 from oncefold.core.definition import Pipeline
 from oncefold.store import blobs, rows
 from oncefold.store.amounts import carried
@@ -36,8 +36,8 @@ def _state_findings(connection: Connection, states: States) -> Iterator[str]:
     replay = Replay(alone, np.zeros(-(-len(alone.version) // PAGE_ROWS), np.int64), Paging())
     for segment in table.stored():
         replay.apply(segment.first, blobs.columns(table.read(segment)))
-    differs = (alone.version != states.version) | (alone.place != states.place)
-    differs |= (alone.measures != states.measures).any(axis=0) & (states.place != NO_PLACE)
+    differs = (alone.version != states.version) | (alone.leaf != states.leaf)
+    differs |= (alone.measures != states.measures).any(axis=0) & (states.leaf != NO_LEAF)
     if differs.any():
         first = int(np.flatnonzero(differs)[0])
         yield f"pages: {int(differs.sum())} states are not those of the changes, first row {first}"

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oncefold.commit import NO_PLACE, PAGE_ROWS
+from oncefold.commit import NO_LEAF, PAGE_ROWS
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
 from oncefold.store import blobs, rows
@@ -68,11 +68,11 @@ def _commits(segment: Segment, commit: npt.NDArray[Any]) -> Iterator[str]:
 
 
 def _changes(columns: Columns, ends: Ends) -> Iterator[str]:
-    _, row, outcome, _, place, *_ = columns
+    _, row, outcome, _, leaf, *_ = columns
     if (row >= ends.rows).any():
         yield f"a row beyond the last key, {ends.rows - 1}"
-    if (((place < NO_PLACE) | (place >= ends.places)) & (outcome != Outcome.DUPLICATE)).any():
-        yield "a place that does not exist"
+    if (((leaf < NO_LEAF) | (leaf >= ends.leaves)) & (outcome != Outcome.DUPLICATE)).any():
+        yield "a leaf that does not exist"
     if (outcome >= Outcome.REJECTED).any():
         yield "an outcome that changes cannot have"
 
@@ -89,9 +89,9 @@ def _page_findings(connection: Connection, measures: int, ends: Ends) -> Iterato
         if not 0 < n <= min(PAGE_ROWS, ends.rows - number * PAGE_ROWS):
             yield f"page {number}: holds rows beyond its end or the last key"
         try:
-            _, place, *_ = blobs.columns(blobs.decode(schema, n, crc32, blob, f"page {number}"))
+            _, leaf, *_ = blobs.columns(blobs.decode(schema, n, crc32, blob, f"page {number}"))
         except DamagedError as error:
             yield str(error)
         else:
-            if ((place < NO_PLACE) | (place >= ends.places)).any():
-                yield f"page {number}: a place that does not exist"
+            if ((leaf < NO_LEAF) | (leaf >= ends.leaves)).any():
+                yield f"page {number}: a leaf that does not exist"

@@ -14,10 +14,10 @@ from oncefold.store.schema import read_meta
 
 def of_row(connection: Connection, key: str, row: int, pipeline: Pipeline, *, every: bool) -> KeyHistory:
     """The history of the key in this row. Raises DamagedError if its state is nowhere."""
-    places, measures = rows.read_places(connection, len(pipeline.levels)), len(pipeline.measures)
+    leaves, measures = rows.read_leaves(connection, len(pipeline.levels)), len(pipeline.measures)
     forgotten = int(read_meta(connection)["changes_from"])
-    paged, state = keyquestions.page_state(connection, row, key, places, measures)
-    stored = list(keyquestions.arrivals(connection, row, places, measures))
+    paged, state = keyquestions.page_state(connection, row, key, leaves, measures)
+    stored = list(keyquestions.arrivals(connection, row, leaves, measures))
     for arrival in stored:
         if arrival.outcome.taken and arrival.version is not None and arrival.commit.seq > paged:
             state = KeyState(key, arrival.version, arrival.labels, arrival.measures)

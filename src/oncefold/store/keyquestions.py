@@ -15,7 +15,7 @@ from oncefold.store.answers import Arrival, KeyState, Moment
 from oncefold.store.connection import Connection
 from oncefold.store.segments import changes_table, keys_table
 
-Places = Sequence[tuple[str, ...]]
+Leaves = Sequence[tuple[str, ...]]
 
 
 def find_row(connection: Connection, key: str) -> int:
@@ -40,13 +40,13 @@ def key_texts(connection: Connection, wanted: Int64s) -> list[str]:
     return texts
 
 
-def content_of(places: Places, place: int, sums: Iterable[int]) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
+def content_of(leaves: Leaves, leaf: int, sums: Iterable[int]) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
     """The labels and measures of a state; None and nothing for a delete."""
-    return (None, ()) if place < 0 else (places[place], tuple(map(int, sums)))
+    return (None, ()) if leaf < 0 else (leaves[leaf], tuple(map(int, sums)))
 
 
 def page_state(
-    connection: Connection, row: int, key: str, places: Places, measures: int
+    connection: Connection, row: int, key: str, leaves: Leaves, measures: int
 ) -> tuple[int, KeyState | None]:
     """The commit of the snapshot page that holds a row, and the row's state there; 0 and None without."""
     number, index = divmod(row, PAGE_ROWS)
@@ -56,25 +56,25 @@ def page_state(
         return 0, None
     commit, n, crc32, blob = found
     batch = blobs.decode(blobs.state_schema(measures), n, crc32, blob, f"page {number}")
-    version, place, *sums = (column[index] for column in blobs.columns(batch))
-    return commit, KeyState(key, int(version), *content_of(places, int(place), sums))
+    version, leaf, *sums = (column[index] for column in blobs.columns(batch))
+    return commit, KeyState(key, int(version), *content_of(leaves, int(leaf), sums))
 
 
-def arrivals(connection: Connection, row: int, places: Places, measures: int) -> Iterator[Arrival]:
+def arrivals(connection: Connection, row: int, leaves: Leaves, measures: int) -> Iterator[Arrival]:
     """Every event of a row that is kept, oldest first; a duplicate without content; the times of commits are 0."""
     table = changes_table(connection, measures)
     for segment in table.stored():
-        commit, rows, outcome, version, place, *sums = blobs.columns(table.read(segment))
+        commit, rows, outcome, version, leaf, *sums = blobs.columns(table.read(segment))
         for i in np.flatnonzero(rows == row).tolist():
             moment, became = Moment(segment.first + int(commit[i]), 0), Outcome(int(outcome[i]))
             if became is Outcome.DUPLICATE:
                 yield Arrival(moment, became, None, None, ())
             else:
-                content = content_of(places, int(place[i]), (column[i] for column in sums))
+                content = content_of(leaves, int(leaf[i]), (column[i] for column in sums))
                 yield Arrival(moment, became, int(version[i]), *content)
 
 
-def below(place: npt.NDArray[np.int32], counted: npt.NDArray[np.bool_]) -> Int64s:
-    """The rows whose place counts, in order."""
-    live = np.flatnonzero(place >= 0)
-    return live[counted[place[live]]]
+def below(leaf: npt.NDArray[np.int32], counted: npt.NDArray[np.bool_]) -> Int64s:
+    """The rows whose leaf counts, in order."""
+    live = np.flatnonzero(leaf >= 0)
+    return live[counted[leaf[live]]]

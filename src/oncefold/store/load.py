@@ -46,9 +46,9 @@ class Loaded:
     states: States
     keys: Iterator[pa.LargeBinaryArray]
     """The key texts in row order, piece by piece; to be used up before the next commit."""
-    places: list[tuple[str, ...]]
+    leaves: list[tuple[str, ...]]
     nodes: Iterator[NewNode]
-    """In order of their ids, read when used; they follow from the places, so the engine does not ask."""
+    """In order of their ids, read when used; they follow from the leaves, so the engine does not ask."""
     totals: NodeColumns
     """Of all nodes, in order of their ids."""
     positions: Mapping[str, SourcePosition]
@@ -79,7 +79,7 @@ def load(
         rows=ends.rows,
         states=states,
         keys=read_keys(tables.keys.table),
-        places=rows.read_places(connection, len(pipeline.levels)),
+        leaves=rows.read_leaves(connection, len(pipeline.levels)),
         nodes=rows.read_nodes(connection, pipeline),
         totals=rows.read_totals(connection, pipeline),
         positions={position.source: position for position in rows.read_positions(connection)},
@@ -118,13 +118,13 @@ def read_pages(connection: Connection, states: States) -> Int64s:
     schema = blobs.state_schema(measures)
     commits = np.zeros(-(-rows // PAGE_ROWS), np.int64)
     for number, commit, n, crc32, blob in connection.execute('SELECT number, "commit", n, crc32, blob FROM pages'):
-        version, place, *sums = blobs.columns(blobs.decode(schema, n, crc32, blob, f"page {number}"))
+        version, leaf, *sums = blobs.columns(blobs.decode(schema, n, crc32, blob, f"page {number}"))
         start = number * PAGE_ROWS
         if n > PAGE_ROWS or start + n > rows:
             raise DamagedError(f"page {number} holds rows beyond the last key")
         commits[number] = commit
         states.version[start : start + n] = version
-        states.place[start : start + n] = place
+        states.leaf[start : start + n] = leaf
         for i, column in enumerate(sums):
             states.measures[i, start : start + n] = column
     return commits
@@ -139,7 +139,7 @@ class Replay:
 
     def apply(self, first: int, columns: list[npt.NDArray[Any]]) -> None:
         """The changes of one segment, which begins with the commit `first`. Raises DamagedError for unknown rows."""
-        commit, row, outcome, version, place, *sums = columns
+        commit, row, outcome, version, leaf, *sums = columns
         if len(row) and int(row.max()) >= len(self._last):
             raise DamagedError(f"the changes from commit {first} name a row beyond the last key")
         page = row // PAGE_ROWS
@@ -149,7 +149,7 @@ class Replay:
         kept = news[self._last_of_each(row[news])]
         target = row[kept]
         self._states.version[target] = version[kept]
-        self._states.place[target] = place[kept]
+        self._states.leaf[target] = leaf[kept]
         for into, column in zip(self._states.measures, sums, strict=True):
             into[target] = column[kept]
 

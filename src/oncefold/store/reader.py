@@ -26,7 +26,7 @@ from oncefold.store.connection import BUSY_MS, Connection, explaining, require_s
 from oncefold.store.filecheck import check_readable
 from oncefold.store.load import new_states, read_states
 from oncefold.store.paging import Paging
-from oncefold.store.recompute import places_below
+from oncefold.store.recompute import leaves_below
 from oncefold.store.schema import read_definition, read_meta, refuse_others
 from oncefold.store.segments import changes_table
 from oncefold.store.status import read_status
@@ -153,18 +153,18 @@ class Reader:
         index = nodes.rollup_index(self.pipeline, rollup)
         with self.at_one_commit() as connection:
             nodes.find_node(connection, self.pipeline.rollups[index].name, labels)
-            as_of, states, places = (
+            as_of, states, leaves = (
                 moments.last(connection),
                 self._states(connection),
-                rows.read_places(connection, len(self.pipeline.levels)),
+                rows.read_leaves(connection, len(self.pipeline.levels)),
             )
-            counted = keyquestions.below(states.place, places_below(self.pipeline, places, index, labels))
+            counted = keyquestions.below(states.leaf, leaves_below(self.pipeline, leaves, index, labels))
             shown = counted[after : after + limit]
             keys = keyquestions.key_texts(connection, shown)
         content = zip(
             keys,
             states.version[shown].tolist(),
-            [places[place] for place in states.place[shown].tolist()],
+            [leaves[leaf] for leaf in states.leaf[shown].tolist()],
             map(tuple, states.measures[:, shown].T.tolist()),
             strict=True,
         )

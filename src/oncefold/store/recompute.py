@@ -11,29 +11,29 @@ from oncefold.core.fold import Node, Total
 from oncefold.store.amounts import LOW_BITS, LOW_MASK, carried
 from oncefold.store.damaged import DamagedError
 
-Places = Sequence[tuple[str, ...]]
+Leaves = Sequence[tuple[str, ...]]
 Bools = npt.NDArray[np.bool_]
 
 
-def totals_of_places(states: States, places: int) -> NodeColumns:
-    """Per place, the live keys there and their exact sums. Raises DamagedError for a state at no known place.
+def totals_of_leaves(states: States, leaves: int) -> NodeColumns:
+    """Per leaf, the live keys there and their exact sums. Raises DamagedError for a state at no known leaf.
 
     High and low halves are summed apart: 2**31 keys cannot overflow either.
     """
-    count = np.zeros(places, np.int64)
-    high, low = (np.zeros((len(states.measures), places), np.int64) for _ in range(2))
-    for start in range(0, len(states.place), PAGE_ROWS):
+    count = np.zeros(leaves, np.int64)
+    high, low = (np.zeros((len(states.measures), leaves), np.int64) for _ in range(2))
+    for start in range(0, len(states.leaf), PAGE_ROWS):
         part = slice(start, start + PAGE_ROWS)
-        live = states.place[part] >= 0
-        place = states.place[part][live]
-        if len(place) and int(place.max()) >= places:
-            raise DamagedError(f"a key from row {start} on is at a place that does not exist")
-        count += np.bincount(place, minlength=places)
+        live = states.leaf[part] >= 0
+        leaf = states.leaf[part][live]
+        if len(leaf) and int(leaf.max()) >= leaves:
+            raise DamagedError(f"a key from row {start} on is at a leaf that does not exist")
+        count += np.bincount(leaf, minlength=leaves)
         for i, column in enumerate(states.measures):
             values = column[part][live]
-            np.add.at(high[i], place, values >> LOW_BITS)
-            np.add.at(low[i], place, values & LOW_MASK)
-    return NodeColumns(np.arange(places, dtype=np.int32), count, high, low)
+            np.add.at(high[i], leaf, values >> LOW_BITS)
+            np.add.at(low[i], leaf, values & LOW_MASK)
+    return NodeColumns(np.arange(leaves, dtype=np.int32), count, high, low)
 
 
 class Tree:
@@ -56,26 +56,26 @@ class Tree:
 
 
 def along_the_trees(
-    pipeline: Pipeline, tree: Tree, nodes: int, places: Places, by_place: NodeColumns
+    pipeline: Pipeline, tree: Tree, nodes: int, leaves: Leaves, by_leaf: NodeColumns
 ) -> tuple[NodeColumns, dict[Node, Total]]:
-    """Totals of the nodes with ids below `nodes` from those of the places; and of nodes that should be there too."""
+    """Totals of the nodes with ids below `nodes` from those of the leaves; and of nodes that should be there too."""
     pairs: list[tuple[int, int]] = []
     missing: dict[Node, Total] = {}
-    for place in np.flatnonzero(by_place.count).tolist():
+    for leaf in np.flatnonzero(by_leaf.count).tolist():
         for rollup, levels in enumerate(pipeline.rollup_levels):
-            labels = tuple(places[place][level] for level in levels)
+            labels = tuple(leaves[leaf][level] for level in levels)
             ids = tree.path_ids(rollup, labels)
-            pairs.extend((place, id_) for id_ in ids)
+            pairs.extend((leaf, id_) for id_ in ids)
             for depth in range(len(ids), len(labels) + 1):
-                node, total = Node(rollup, labels[:depth]), _total(by_place, place)
+                node, total = Node(rollup, labels[:depth]), _total(by_leaf, leaf)
                 missing[node] = missing[node] + total if node in missing else total
-    place_of, node_of = np.array(pairs, np.int64).reshape(-1, 2).T
+    leaf_of, node_of = np.array(pairs, np.int64).reshape(-1, 2).T
     count = np.zeros(nodes, np.int64)
-    np.add.at(count, node_of, by_place.count[place_of])
+    np.add.at(count, node_of, by_leaf.count[leaf_of])
     high, low = (np.zeros((len(pipeline.measures), nodes), np.int64) for _ in range(2))
     for i in range(len(pipeline.measures)):
-        np.add.at(high[i], node_of, by_place.high[i][place_of])
-        np.add.at(low[i], node_of, by_place.low[i][place_of])
+        np.add.at(high[i], node_of, by_leaf.high[i][leaf_of])
+        np.add.at(low[i], node_of, by_leaf.low[i][leaf_of])
     high, low = carried(high, low)
     return NodeColumns(np.arange(nodes, dtype=np.int32), count, high, low), missing
 
@@ -87,8 +87,8 @@ def _total(amounts: NodeColumns, index: int) -> Total:
     return Total(int(amounts.count[index]), tuple(sums))
 
 
-def places_below(pipeline: Pipeline, places: Places, rollup: int, labels: tuple[str, ...]) -> Bools:
-    """Which places count in this node."""
+def leaves_below(pipeline: Pipeline, leaves: Leaves, rollup: int, labels: tuple[str, ...]) -> Bools:
+    """Which leaves count in this node."""
     levels = pipeline.rollup_levels[rollup][: len(labels)]
-    below = (tuple(place[level] for level in levels) == labels for place in places)
-    return np.fromiter(below, np.bool_, len(places))
+    below = (tuple(leaf[level] for level in levels) == labels for leaf in leaves)
+    return np.fromiter(below, np.bool_, len(leaves))

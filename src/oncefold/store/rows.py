@@ -18,24 +18,24 @@ from oncefold.store.connection import Connection, insert, scalar
 from oncefold.store.damaged import DamagedError
 
 
-def write_places(connection: Connection, first: int, places: Sequence[tuple[str, ...]]) -> None:
-    """Labels of new places, with ids that go on from `first`."""
-    if places:
-        labels = ["[" + ",".join(map(encode_basestring, place)) + "]" for place in places]
-        insert(connection, "place", (range(first, first + len(places)), labels))
+def write_leaves(connection: Connection, first: int, leaves: Sequence[tuple[str, ...]]) -> None:
+    """Labels of new leaves, with ids that go on from `first`."""
+    if leaves:
+        labels = ["[" + ",".join(map(encode_basestring, leaf)) + "]" for leaf in leaves]
+        insert(connection, "place", (range(first, first + len(leaves)), labels))
 
 
-def read_places(connection: Connection, levels: int) -> list[tuple[str, ...]]:
-    """The labels of all places in order of their ids. Raises DamagedError unless each has so many."""
+def read_leaves(connection: Connection, levels: int) -> list[tuple[str, ...]]:
+    """The labels of all leaves in order of their ids. Raises DamagedError unless each has so many."""
     rows = connection.execute("SELECT labels FROM place ORDER BY id").fetchall()
     try:
-        places = list(map(tuple, json.loads(f"[{','.join([labels for (labels,) in rows])}]")))
+        leaves = list(map(tuple, json.loads(f"[{','.join([labels for (labels,) in rows])}]")))
     except ValueError as error:
-        raise DamagedError(f"the labels of a place were altered, or are damaged: {error}") from None
-    for id_, labels in enumerate(places):
+        raise DamagedError(f"the labels of a leaf were altered, or are damaged: {error}") from None
+    for id_, labels in enumerate(leaves):
         if len(labels) != levels:
-            raise DamagedError(f"place {id_} has {len(labels)} labels instead of {levels}")
-    return places
+            raise DamagedError(f"leaf {id_} has {len(labels)} labels instead of {levels}")
+    return leaves
 
 
 def write_nodes(connection: Connection, pipeline: Pipeline, nodes: Sequence[NewNode]) -> None:
@@ -209,17 +209,17 @@ def write_head(connection: Connection, head: Head, commit: Commit) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Ends:
-    """How many rows, places and nodes there are: the next commit's go on from here."""
+    """How many rows, leaves and nodes there are: the next commit's go on from here."""
 
     rows: int = 0
-    places: int = 0
+    leaves: int = 0
     nodes: int = 0
 
     def after(self, commit: Commit) -> "Ends":
         """The ends that this commit makes."""
         return Ends(
             self.rows + len(commit.new_keys),
-            self.places + len(commit.new_places),
+            self.leaves + len(commit.new_leaves),
             self.nodes + len(commit.new_nodes),
         )
 
@@ -243,7 +243,7 @@ def require_fit(commit: Commit, before: Ends, after: Ends) -> None:
     ids = [node.id for node in commit.new_nodes]
     named = {
         "row": (commit.changes.row, after.rows),
-        "place": (commit.changes.states.place, max(after.places, 1)),
+        "leaf": (commit.changes.states.leaf, max(after.leaves, 1)),
         "node": (commit.deltas.node, after.nodes),
         "total": (commit.totals.node, after.nodes),
     }

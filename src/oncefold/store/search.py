@@ -91,21 +91,21 @@ def _rows_of_keys(connection: Connection, text: bytes, limit: int, newest_rows: 
 
 def _live(connection: Connection, measures: int, rows: Sequence[int]) -> list[bool]:
     """Whether the keys of these rows count: by their pages, then by every later change of them."""
-    commits, places = np.zeros(len(rows), np.int64), np.full(len(rows), -1, np.int64)
+    commits, leaves = np.zeros(len(rows), np.int64), np.full(len(rows), -1, np.int64)
     for i, row in enumerate(rows):
-        commits[i], places[i] = _paged(connection, measures, row)
+        commits[i], leaves[i] = _paged(connection, measures, row)
     order = np.argsort(rows)
     sorted_rows = np.array(rows, np.int64)[order]
     table = changes_table(connection, measures)
     for segment in table.stored() if rows else []:
         if segment.last <= commits.min():
             continue
-        commit, changed, outcome, _, place, *_ = blobs.columns(table.read(segment))
+        commit, changed, outcome, _, leaf, *_ = blobs.columns(table.read(segment))
         for i in np.flatnonzero(np.isin(changed, sorted_rows) & (outcome <= Outcome.CONFLICT_WON)).tolist():
             at = order[np.searchsorted(sorted_rows, changed[i])]
             if segment.first + int(commit[i]) > commits[at]:
-                places[at] = place[i]
-    return [bool(place >= 0) for place in places]
+                leaves[at] = leaf[i]
+    return [bool(leaf >= 0) for leaf in leaves]
 
 
 def _paged(connection: Connection, measures: int, row: int) -> tuple[int, Any]:

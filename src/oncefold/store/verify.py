@@ -9,7 +9,7 @@ from oncefold.store import rows
 from oncefold.store.amounts import DIGITS, to_ints
 from oncefold.store.answers import Difference
 from oncefold.store.connection import Connection
-from oncefold.store.recompute import Tree, along_the_trees, totals_of_places
+from oncefold.store.recompute import Tree, along_the_trees, totals_of_leaves
 
 Stored = Total | str | None
 
@@ -17,12 +17,12 @@ Stored = Total | str | None
 def differences(connection: Connection, pipeline: Pipeline, states: States) -> tuple[int, list[Difference]]:
     """How many nodes there are, and those whose stored totals differ from the keys', in tree order.
 
-    Raises DamagedError for a state at a place that does not exist.
+    Raises DamagedError for a state at a leaf that does not exist.
     """
-    places, nodes = rows.read_places(connection, len(pipeline.levels)), list(rows.read_nodes(connection, pipeline))
-    by_place = totals_of_places(states, len(places))
+    leaves, nodes = rows.read_leaves(connection, len(pipeline.levels)), list(rows.read_nodes(connection, pipeline))
+    by_leaf = totals_of_leaves(states, len(leaves))
     ids = 1 + max((node.id for node in nodes), default=-1)
-    amounts, missing = along_the_trees(pipeline, Tree(nodes), ids, places, by_place)
+    amounts, missing = along_the_trees(pipeline, Tree(nodes), ids, leaves, by_leaf)
     sums = [to_ints(high, low) for high, low in zip(amounts.high, amounts.low, strict=True)]
     counts = amounts.count.tolist()
     stored = _stored(connection, pipeline)

@@ -148,7 +148,7 @@ class Store:
     def commit(self, commit: Commit, on_durable: Callable[[int], None] = lambda _: None) -> int:
         """Make one micro-batch durable, whole or not at all; the number of the commit.
 
-        One transaction, in this order: the places, nodes, keys, changes, deltas, totals, rejects, conflicts,
+        One transaction, in this order: the leaves, nodes, keys, changes, deltas, totals, rejects, conflicts,
         source positions, pages, and last the commit's own row with the counters. When this returns, all of it has
         been synced to the disk. Raises StoreError if not; the last commit is intact then.
 
@@ -176,7 +176,7 @@ class Store:
         return head.seq
 
     def _write_content(self, connection: Connection, seq: int, commit: Commit, made: _Blobs) -> None:
-        rows.write_places(connection, self._ends.places, commit.new_places)
+        rows.write_leaves(connection, self._ends.leaves, commit.new_leaves)
         rows.write_nodes(connection, self.pipeline, commit.new_nodes)
         first = self._ends.rows
         self._tables.keys.append(first, first + len(commit.new_keys) - 1, *made.keys)
