@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
-.PHONY: help demo demo-serve test lint check compat bench bench-small bench-peers clean
+.PHONY: help demo demo-serve test lint check docs compat bench bench-small bench-peers clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -35,6 +35,14 @@ lint: $(READY)   ## ruff, mypy and the layers of the code
 
 test: lint       ## lint, types and every test
 	$(BIN)/pytest -n auto
+
+$(VENV)/.docs: pyproject.toml $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@touch $@
+
+docs: $(VENV)/.docs  ## the guides and the reference of the Python interface as one site, in site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
+	@echo "site/index.html is the documentation"
 
 compat: $(READY) ## the tests on the lowest and the newest dependencies that pyproject.toml allows, in .venv-compat (minutes)
 	UV=$(BIN)/uv COMPAT_PYTHON=$(PYTHON) .ci/compat $(COMPAT)
