@@ -7,9 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from oncefold.columnar.batch import Batch
-from oncefold.columnar.changelog import ChangeLog
-from oncefold.columnar.keyed import Folded, KeyedState, nothing_accumulated
-from oncefold.columnar.tree import Trees
+from oncefold.columnar.state import ChangeLog, Folded, KeyedState, nothing_accumulated
+from oncefold.columnar.trees import Trees
 from oncefold.commit import NO_LEAF, NewNode, NodeColumns, States
 from oncefold.core import fold as core
 from oncefold.core.definition import Pipeline

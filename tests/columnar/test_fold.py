@@ -12,10 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncefold.columnar.batch import NOT_AN_EVENT, Places, encode_leaf, read_only
-from oncefold.columnar.interning import InternTable
-from oncefold.columnar.keyed import KeyedState
-from oncefold.columnar.native import hash_bytes
+from oncefold.columnar.arrays import read_only
+from oncefold.columnar.batch import NOT_AN_EVENT
+from oncefold.columnar.leaves import InternTable, Places, encode_leaf
+from oncefold.columnar.primitives import hash_bytes
+from oncefold.columnar.state import KeyedState
 from oncefold.core import fold as core
 from oncefold.core.definition import Level, Measure, Pipeline, Rollup
 from oncefold.core.event import DELETED, Content, Event

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from oncefold.columnar import building
+from oncefold.columnar import batch as batch_module
 from oncefold.columnar.plan import fields_of
 from oncefold.columnar.table import TableDecoder, plain_value
 from oncefold.columnar.typed import column_of
@@ -200,7 +200,7 @@ def test_plain_columns_need_no_row_by_row(monkeypatch: pytest.MonkeyPatch) -> No
     def refuse(*_: Any) -> None:
         raise AssertionError("a plain row went to the scalar decoder")
 
-    monkeypatch.setattr(building.Columns, "_settle", refuse)
+    monkeypatch.setattr(batch_module.Columns, "_settle", refuse)
     table = _plain_table(1_000)
     read = of_batch(TableDecoder(PIPELINES[0]).decode(table, SOURCE, 0))
     assert not read.rejects

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from hypothesis import settings
 
-from oncefold.columnar.batch import DELETE, NO_TIME, NOT_AN_EVENT, Batch, decode_leaf
-from oncefold.columnar.building import Columns
+from oncefold.columnar.batch import DELETE, NO_TIME, NOT_AN_EVENT, Batch, Columns
+from oncefold.columnar.leaves import decode_leaf
 from oncefold.columnar.text import TextDecoder, decode_csv
 from oncefold.commit import Reject
 from oncefold.core.decode import Decoder

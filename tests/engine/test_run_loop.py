@@ -356,8 +356,8 @@ def test_an_error_while_showing_progress_leaves_whole_commits(recorded: Recorded
 @pytest.mark.parametrize(
     "where",
     [
-        "oncefold.columnar.changelog.ChangeLog.changes",
-        "oncefold.columnar.tree.Trees.apply",
+        "oncefold.columnar.state.ChangeLog.changes",
+        "oncefold.columnar.trees.Trees.apply",
         "oncefold.store.writer._made",
     ],
 )

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from oncefold.columnar.batch import DELETE, UNDECODED
-from oncefold.columnar.interning import intern_bytes
-from oncefold.columnar.native import MINUS, ONE, ZERO, equal_bytes, hash_bytes, inlined, kernel
+from oncefold.columnar.leaves import intern_bytes
+from oncefold.columnar.parse_kernels import civil_from_days, days_from_civil, is_digit, parse_scaled, parse_time
 from oncefold.columnar.plan import AS_DAY, AS_MONTH, AS_TIME, AS_YEAR, BY_STEP, BY_YEAR, DELETE_EQUALS
-from oncefold.columnar.text_kernels import civil_from_days, days_from_civil, is_digit, parse_scaled, parse_time
+from oncefold.columnar.primitives import MINUS, ONE, ZERO, equal_bytes, hash_bytes, inlined, kernel
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
 
 MISSING, STRING, NUMBER, TRUE, FALSE, OTHER, EMPTY = 0, 1, 2, 3, 4, 5, 6

@@ -1,18 +1,17 @@
-"""A decoded micro-batch in columns: what every decoder gives and the fold takes."""
+"""A decoded micro-batch in columns, what every decoder gives and the fold takes; and the builder of one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, UInt32s, read_only
+from oncefold.columnar.leaves import InternTable, Places, encode_leaf, places_of
+from oncefold.columnar.primitives import hash_bytes, kernel, slots_for
 from oncefold.commit import Reject
-
-_Array = TypeVar("_Array", bound=npt.NDArray[Any])
-UInt8s = npt.NDArray[np.uint8]
-Int32s = npt.NDArray[np.int32]
-UInt32s = npt.NDArray[np.uint32]
-Int64s = npt.NDArray[np.int64]
+from oncefold.core.errors import InvalidEvent
+from oncefold.core.event import Event
 
 DELETE = -1
 """The place code of a delete."""
@@ -25,21 +24,6 @@ UNDECODED = -3
 
 NO_TIME = -(2**63)
 """The event time of an event without one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Places:
-    """Distinct leaves of one batch: entry i is data[offsets[i] : offsets[i + 1]].
-
-    A leaf is written as its labels in the order of the pipeline's levels, each as its length in two bytes,
-    little-endian, and its UTF-8 bytes.
-    """
-
-    data: UInt8s
-    offsets: Int64s
-
-    def __len__(self) -> int:
-        return len(self.offsets) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +49,93 @@ class Batch:
         return len(self.version)
 
 
-def read_only(array: _Array) -> _Array:
-    """A view that cannot be written; numba compiles once for such arrays, whatever they were made of."""
-    view: _Array = array.view()
-    view.flags.writeable = False
-    return view
+Scalar = Callable[[int], Event]
+"""Decodes row i by the scalar core; raises InvalidEvent."""
+
+Refusal = Callable[[int, str], Reject]
+"""The reject of row i for a reason."""
 
 
-def encode_leaf(labels: tuple[str, ...]) -> bytes:
-    """A leaf as `Places` holds it."""
-    parts = [label.encode() for label in labels]
-    return b"".join(len(part).to_bytes(2, "little") + part for part in parts)
+class Columns:
+    """n rows to fill. Keys are spans of `data`, which the scalar rows extend."""
+
+    def __init__(self, rows: int, measures: int, data: UInt8s) -> None:
+        self.data = data
+        self.key_start: Int64s = np.empty(rows, np.int64)
+        self.key_length: Int32s = np.zeros(rows, np.int32)
+        self.key_hash: UInt32s = np.zeros(rows, np.uint32)
+        self.version: Int64s = np.empty(rows, np.int64)
+        self.place: Int32s = np.full(rows, UNDECODED, np.int32)
+        self.measures: Int64s = np.empty((measures, rows), np.int64)
+        self.time: Int64s = np.empty(rows, np.int64)
+        self.where: Int64s | range = range(rows)
+        self.leaves = InternTable()
+
+    def reserve_leaves(self, size: int) -> None:
+        """Room for a distinct leaf per row, of `size` bytes in all; untouched memory costs nothing."""
+        rows = len(self.version)
+        slots = slots_for(min(rows, 1 << 31))
+        assert slots is not None
+        self.leaves.slots = slots
+        self.leaves.offsets = np.empty(rows + 2, np.int64)
+        self.leaves.offsets[0] = 0
+        self.leaves.data = np.empty(size + 4_096, np.uint8)
+
+    def finish(self, scalar: Scalar, refusal: Refusal) -> Batch:
+        """Decode what is left with the scalar decoder, and close the batch."""
+        rejects: list[Reject] = []
+        events: list[tuple[int, Event]] = []
+        for row in np.flatnonzero(self.place == UNDECODED).tolist():
+            try:
+                events.append((row, scalar(row)))
+            except InvalidEvent as error:
+                self.place[row] = NOT_AN_EVENT
+                rejects.append(refusal(row, str(error)))
+        if events:
+            self._settle(events)
+        return Batch(
+            read_only(self.data),
+            self.key_start,
+            self.key_length,
+            self.key_hash,
+            self.version,
+            self.place,
+            self.measures,
+            self.where,
+            Places(self.leaves.data, self.leaves.offsets[: self.leaves.count + 1]),
+            int(newest(self.time, self.place, NO_TIME)),
+            rejects,
+        )
+
+    def _settle(self, events: list[tuple[int, Event]]) -> None:
+        keys = [event.key.encode() for _, event in events]
+        text = np.frombuffer(b"".join(keys), np.uint8)
+        at = len(self.data)
+        self.data = np.concatenate([self.data, text, np.zeros(8, np.uint8)])
+        for (row, event), key in zip(events, keys, strict=True):
+            self.key_start[row], self.key_length[row] = at, len(key)
+            self.key_hash[row] = hash_bytes(read_only(self.data), at, len(key))
+            at += len(key)
+            self.version[row] = event.version
+            self.time[row] = NO_TIME if event.time is None else event.time
+            self.measures[:, row] = event.content.measures or 0
+        self._place(events)
+
+    def _place(self, events: list[tuple[int, Event]]) -> None:
+        live = [(row, event.content.labels) for row, event in events if event.content.labels is not None]
+        for row, event in events:
+            if event.content.deleted:
+                self.place[row] = DELETE
+        if live:
+            codes = self.leaves.intern(places_of([encode_leaf(labels) for _, labels in live]))
+            self.place[[row for row, _ in live]] = codes
 
 
-def places_of(leaves: list[bytes]) -> Places:
-    """Encoded leaves as a column."""
-    offsets = np.cumsum([0, *map(len, leaves)]).astype(np.int64)
-    return Places(np.frombuffer(b"".join(leaves) + b"\0", np.uint8), offsets)
-
-
-def decode_leaf(data: bytes) -> tuple[str, ...]:
-    """The labels of an encoded leaf."""
-    labels: list[str] = []
-    at = 0
-    while at < len(data):
-        end = at + 2 + int.from_bytes(data[at : at + 2], "little")
-        labels.append(data[at + 2 : end].decode())
-        at = end
-    return tuple(labels)
+@kernel
+def newest(time: Any, place: Any, least: int) -> int:
+    """The greatest time of the rows that have a place, or `least`."""
+    found = least
+    for i in range(len(time)):
+        if place[i] >= -1 and time[i] > found:
+            found = time[i]
+    return found

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from oncefold.columnar.arrays import Int64s, UInt8s
 from oncefold.columnar.assemble import EMPTY, MISSING, STRING, assemble
-from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED, Int64s, UInt8s
-from oncefold.columnar.index import shift_of
-from oncefold.columnar.native import NEWLINE, QUOTE, count_newlines, inlined, kernel
+from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
+from oncefold.columnar.primitives import NEWLINE, QUOTE, count_newlines, inlined, kernel, shift_of
 
 _RETURN = 13
 

@@ -4,8 +4,18 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.index import entry, home_of, row_of, shift_of
-from oncefold.columnar.native import copy_bytes, equal_bytes, hash_bytes, inlined, kernel, prefetch
+from oncefold.columnar._numba_private import prefetch
+from oncefold.columnar.primitives import (
+    copy_bytes,
+    entry,
+    equal_bytes,
+    hash_bytes,
+    home_of,
+    inlined,
+    kernel,
+    row_of,
+    shift_of,
+)
 from oncefold.core.fold import Outcome
 
 KEY, VERSION, META, VALUES = 0, 1, 2, 3
@@ -18,7 +28,6 @@ _WON = int(Outcome.CONFLICT_WON)
 _DUPLICATE = int(Outcome.DUPLICATE)
 _STALE = int(Outcome.STALE)
 _LOST = int(Outcome.CONFLICT_LOST)
-
 _SLOT_AHEAD, _ROW_AHEAD, _TEXT_AHEAD = 24, 16, 8
 ROUND = 16
 """How many rows the fold remembers between asking for a row and for its key; a power of two."""

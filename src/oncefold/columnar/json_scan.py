@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from oncefold.columnar._numba_private import load64, trailing_zeros
 from oncefold.columnar.assemble import FALSE, MISSING, NUMBER, OTHER, STRING, TRUE, assemble
 from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
-from oncefold.columnar.index import shift_of
-from oncefold.columnar.native import (
+from oncefold.columnar.parse_kernels import is_digit
+from oncefold.columnar.plan import Trie
+from oncefold.columnar.primitives import (
     BACKSLASH,
     MINUS,
     NEWLINE,
@@ -22,11 +24,8 @@ from oncefold.columnar.native import (
     equal_bytes,
     inlined,
     kernel,
-    load64,
-    trailing_zeros,
+    shift_of,
 )
-from oncefold.columnar.plan import Trie
-from oncefold.columnar.text_kernels import is_digit
 
 DEPTH = 32
 """Levels of nesting that are followed here; deeper records go to the scalar decoder."""

@@ -1,13 +1,65 @@
-"""Leaves between their encoded form and a column of labels per level, many at once."""
+"""Leaves: their encoded form, one column of labels per level, and a table that numbers the distinct ones."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from oncefold.columnar.batch import Int64s, Places, UInt8s
-from oncefold.columnar.tree_kernels import split_leaves
+from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, read_only, with_room
+from oncefold.columnar.primitives import (
+    copy_bytes,
+    entry,
+    equal_bytes,
+    grown,
+    hash_bytes,
+    home_of,
+    inlined,
+    kernel,
+    row_of,
+    shift_of,
+    slots_for,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Distinct leaves of one batch: entry i is data[offsets[i] : offsets[i + 1]].
+
+    A leaf is written as its labels in the order of the pipeline's levels, each as its length in two bytes,
+    little-endian, and its UTF-8 bytes.
+    """
+
+    data: UInt8s
+    offsets: Int64s
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+def encode_leaf(labels: tuple[str, ...]) -> bytes:
+    """A leaf as `Places` holds it."""
+    parts = [label.encode() for label in labels]
+    return b"".join(len(part).to_bytes(2, "little") + part for part in parts)
+
+
+def places_of(leaves: list[bytes]) -> Places:
+    """Encoded leaves as a column."""
+    offsets = np.cumsum([0, *map(len, leaves)]).astype(np.int64)
+    return Places(np.frombuffer(b"".join(leaves) + b"\0", np.uint8), offsets)
+
+
+def decode_leaf(data: bytes) -> tuple[str, ...]:
+    """The labels of an encoded leaf."""
+    labels: list[str] = []
+    at = 0
+    while at < len(data):
+        end = at + 2 + int.from_bytes(data[at : at + 2], "little")
+        labels.append(data[at + 2 : end].decode())
+        at = end
+    return tuple(labels)
 
 
 def encode_columns(levels: Sequence[pa.Array], leaves: int) -> pa.Array:
@@ -51,3 +103,84 @@ def decode_all(places: Places, first: int, levels: int) -> list[tuple[str, ...]]
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
         columns.append(pa.Array.from_buffers(pa.large_string(), count, buffers).to_pylist())
     return list(zip(*columns, strict=True))
+
+
+class InternTable:
+    """A growing table of distinct byte strings."""
+
+    def __init__(self) -> None:
+        slots = slots_for(1)
+        assert slots is not None
+        self.slots = slots
+        self.data: UInt8s = np.empty(1 << 12, np.uint8)
+        self.offsets: Int64s = np.zeros(1 << 8, np.int64)
+        self.count = 0
+
+    def intern(self, places: Places) -> Int32s:
+        """The number of each entry, new ones appended."""
+        self.reserve(len(places), int(places.offsets[-1] - places.offsets[0]))
+        codes = np.empty(len(places), np.int32)
+        table = (self.slots, self.data, self.offsets)
+        self.count = _intern_all(read_only(places.data), read_only(places.offsets), table, self.count, codes)
+        return codes
+
+    def text(self, number: int) -> bytes:
+        """The bytes of one entry."""
+        return self.data[self.offsets[number] : self.offsets[number + 1]].tobytes()
+
+    def reserve(self, entries: int, size: int) -> None:
+        """Room for so many more entries, of so many bytes in all."""
+        self.slots = grown(self.slots, self.count + entries)
+        self.offsets = with_room(self.offsets, self.count + entries + 1)
+        self.data = with_room(self.data, int(self.offsets[self.count]) + size)
+
+
+@inlined
+def intern_bytes(source: Any, start: int, length: int, table: Any, count: int, shift: Any) -> int:
+    """The number of source[start : start + length] in the table; equal to `count` if it was appended just now.
+
+    `table` is (slots, data, offsets), `shift` that of its slots.
+    """
+    slots, data, offsets = table
+    hash32 = hash_bytes(source, start, length)
+    mask = len(slots) - 1
+    at = home_of(hash32, shift)
+    while slots[at] != 0:
+        slot = slots[at]
+        if np.uint32(slot >> np.uint64(32)) == hash32:
+            row = row_of(slot)
+            begin = offsets[row]
+            if offsets[row + 1] - begin == length and equal_bytes(data, begin, source, start, length):
+                return row
+        at = (at + 1) & mask
+    slots[at] = entry(hash32, count)
+    begin = offsets[count]
+    copy_bytes(source, start, data, begin, length)
+    offsets[count + 1] = begin + length
+    return count
+
+
+@kernel
+def _intern_all(source: Any, starts: Any, table: Any, count: int, codes: Any) -> int:
+    shift = shift_of(table[0])
+    for i in range(len(codes)):
+        number = intern_bytes(source, starts[i], starts[i + 1] - starts[i], table, count, shift)
+        if number == count:
+            count += 1
+        codes[i] = number
+    return count
+
+
+@kernel
+def split_leaves(data: Any, offsets: Any, first: int, level: int, out_offsets: Any, out: Any) -> None:
+    """The label at one level of the leaves from `first` on, one after the other in `out`."""
+    used = np.int64(0)
+    for i in range(len(out_offsets) - 1):
+        at = offsets[first + i]
+        size = np.int64(data[at]) | np.int64(data[at + 1]) << 8
+        for _ in range(level):
+            at += 2 + size
+            size = np.int64(data[at]) | np.int64(data[at + 1]) << 8
+        copy_bytes(data, at + 2, out, used, size)
+        used += size
+        out_offsets[i + 1] = used

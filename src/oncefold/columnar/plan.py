@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from oncefold.columnar.batch import Int32s, Int64s, UInt8s
+from oncefold.columnar.arrays import Int32s, Int64s, UInt8s
 from oncefold.core.definition import Level, Pipeline
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.timestamps import NANOS, UNIT_PLACES

@@ -8,13 +8,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oncefold.columnar import typed
+from oncefold.columnar.arrays import Int32s, Int64s, read_only
 from oncefold.columnar.assemble import MOST_LEAF_BYTES
-from oncefold.columnar.batch import DELETE, NO_TIME, Batch, Int32s, Int64s, Places, read_only
-from oncefold.columnar.building import Columns
-from oncefold.columnar.leaves import encode_columns, spans_of
+from oncefold.columnar.batch import DELETE, NO_TIME, Batch, Columns
+from oncefold.columnar.leaves import Places, encode_columns, spans_of
 from oncefold.columnar.plan import fields_of, plan_of
-from oncefold.columnar.typed import Mask, Texts
-from oncefold.columnar.typed_kernels import combine, keep_below, measure_spans, number_by_appearance, window_seconds
+from oncefold.columnar.typed import (
+    Mask,
+    Texts,
+    combine,
+    keep_below,
+    measure_spans,
+    number_by_appearance,
+    window_seconds,
+)
 from oncefold.commit import Reject
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Level, Pipeline

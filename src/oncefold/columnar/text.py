@@ -1,19 +1,20 @@
-"""Blocks of text to batches: the scanner for the plain records, the scalar decoder for the rest."""
+"""Text blocks and single records to batches: the scanner for the plain records, the scalar decoder for the rest."""
 
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from oncefold.columnar.batch import Batch, Int64s, UInt8s, read_only
-from oncefold.columnar.building import Columns
+from oncefold.columnar.arrays import Int64s, UInt8s, read_only
+from oncefold.columnar.batch import Batch, Columns
 from oncefold.columnar.csv_scan import csv_scratch, record_ends, scan_csv
 from oncefold.columnar.json_scan import json_scratch, scan_json
-from oncefold.columnar.native import count_newlines
 from oncefold.columnar.plan import columns_of, plan_of, trie_of
+from oncefold.columnar.primitives import count_newlines
 from oncefold.commit import Reject
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
@@ -167,3 +168,40 @@ def _is_utf8(data: UInt8s) -> bool:
     except pa.ArrowInvalid:
         return False
     return True
+
+
+class RecordDecoder:
+    """Decodes records one by one."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._scalar = Decoder(pipeline)
+        self._measures = len(pipeline.measures)
+
+    def mappings(self, records: Sequence[Mapping[str, Any]], source: str) -> Batch:
+        """Python mappings, nested as the paths are; whatever else stands among them is rejected."""
+
+        def event(row: int) -> Event:
+            if not isinstance(records[row], Mapping):
+                raise InvalidEvent(f"{type(records[row]).__name__} is not a mapping of names to values")
+            return self._scalar.record(records[row])
+
+        def refusal(row: int, reason: str) -> Reject:
+            raw = json.dumps(records[row], default=str, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            return Reject(source, row, reason, raw, "json", size=len(raw))
+
+        return self._batch(len(records), 0, event, refusal)
+
+    def row(self, raw: bytes, source: str, position: int) -> Batch:
+        """A rejected row of a table, kept as JSON with its columns' names."""
+
+        def refusal(_: int, reason: str) -> Reject:
+            return Reject(source, position, reason, raw, "table", size=len(raw))
+
+        return self._batch(1, position, lambda _: self._scalar.flat(json.loads(raw)), refusal)
+
+    def _batch(
+        self, rows: int, first: int, event: Callable[[int], Event], refusal: Callable[[int, str], Reject]
+    ) -> Batch:
+        columns = Columns(rows, self._measures, np.zeros(8, np.uint8))
+        columns.where = range(first, first + rows)
+        return columns.finish(event, refusal)

@@ -11,16 +11,18 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from oncefold.columnar.batch import Int64s, read_only
+from oncefold.columnar.arrays import Int64s, read_only
+from oncefold.columnar.assemble import window_second
 from oncefold.columnar.leaves import spans_of
-from oncefold.columnar.typed_kernels import multiply, multiply_halves, parse_spans
+from oncefold.columnar.parse_kernels import parse_scaled, parse_time
+from oncefold.columnar.primitives import hash_bytes, kernel
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import VERSION_MAX
 
 Mask = npt.NDArray[np.bool_]
-
 _EXACT_FLOAT = 10**15
 """Decimals of up to 15 digits survive the way through a binary double (IEEE 754; DBL_DIG)."""
+
 UNIT_NANOS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAY = 86_400 * 10**9
 _SAFE_DAYS = 90_000
@@ -209,3 +211,80 @@ def _parsed(column: pa.Array, missing: Mask, places: int, *, rounds: bool, timed
     good = ~missing
     parse_spans(read_only(data), offsets, places, int(rounds), timed, values, good)
     return Integers(values, good, missing)
+
+
+@kernel
+def measure_spans(data: Any, offsets: Any, starts: Any, lengths: Any, hashes: Any) -> None:
+    """Start, length and hash of every span."""
+    for i in range(len(hashes)):
+        length = offsets[i + 1] - offsets[i]
+        starts[i] = offsets[i]
+        lengths[i] = length
+        hashes[i] = hash_bytes(data, offsets[i], length)
+
+
+@kernel
+def multiply(values: Any, factor: int, most: int, products: Any, good: Any) -> None:
+    """The product of each value by `factor`; 0, and not good, for values beyond `most`."""
+    for i in range(len(values)):
+        good[i] = -most <= values[i] <= most
+        products[i] = values[i] * factor if good[i] else 0
+
+
+@kernel
+def multiply_halves(halves: Any, factor: int, most: int, products: Any, good: Any) -> None:
+    """The same for numbers of 128 bits, each as its low and its high half."""
+    for i in range(len(products)):
+        low = halves[2 * i]
+        good[i] = halves[2 * i + 1] == low >> 63 and -most <= low <= most
+        products[i] = low * factor if good[i] else 0
+
+
+@kernel
+def keep_below(values: Any, limit: int, kept: Any, good: Any) -> None:
+    """Copy what is good; it stays good only within the limit. The others are 0."""
+    for i in range(len(values)):
+        kept[i] = values[i] if good[i] else 0
+        good[i] = good[i] and -limit < values[i] < limit
+
+
+@kernel
+def combine(codes: Any, size: int, combined: Any) -> None:
+    """Append one more digit, below `size`, to every number."""
+    for i in range(len(combined)):
+        combined[i] = combined[i] * size + codes[i]
+
+
+@kernel
+def number_by_appearance(values: Any, good: Any, numbers: Any, distinct: Any, place: Any) -> int:
+    """Number the values of good rows as they come up; how many there are.
+
+    `numbers` holds -1 for each value that may come up, `place` 0 for each row.
+    """
+    count = 0
+    for i in range(len(values)):
+        if good[i]:
+            if numbers[values[i]] < 0:
+                numbers[values[i]] = count
+                distinct[count] = values[i]
+                count += 1
+            place[i] = numbers[values[i]]
+    return count
+
+
+@kernel
+def parse_spans(data: Any, offsets: Any, places: int, rounds: int, timed: bool, values: Any, good: Any) -> None:
+    """Numbers or times out of text spans; good[i] is cleared where the common forms do not fit."""
+    for i in range(len(values)):
+        if good[i]:
+            if timed:
+                good[i], values[i] = parse_time(data, offsets[i], offsets[i + 1], places)
+            else:
+                good[i], values[i] = parse_scaled(data, offsets[i], offsets[i + 1], places, rounds)
+
+
+@kernel
+def window_seconds(times: Any, levels: Any, v: int) -> None:
+    """Replace times in nanoseconds by the starts of their windows at level v of a plan, in seconds."""
+    for i in range(len(times)):
+        times[i] = window_second(times[i], levels, v)

@@ -8,9 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from oncefold.columnar.batch import Batch
-from oncefold.columnar.records import RecordDecoder
 from oncefold.columnar.table import TableDecoder
-from oncefold.columnar.text import TextDecoder, csv_layout
+from oncefold.columnar.text import RecordDecoder, TextDecoder, csv_layout
 from oncefold.commit import Reject
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import SourceError

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from oncefold.columnar.batch import NO_TIME, Batch, UInt8s
-from oncefold.columnar.changelog import ChangeLog
-from oncefold.columnar.keyed import Clash, KeyedState, nothing_accumulated, with_places
-from oncefold.columnar.tree import Trees
+from oncefold.columnar.arrays import UInt8s
+from oncefold.columnar.batch import NO_TIME, Batch
+from oncefold.columnar.state import ChangeLog, Clash, KeyedState, nothing_accumulated, with_places
+from oncefold.columnar.trees import Trees
 from oncefold.commit import PAGE_ROWS, Changes, Commit, Conflict, Page, Reject, SourcePosition
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import StoreError

@@ -8,11 +8,10 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 
-from oncefold.columnar.changelog import ChangeLog
-from oncefold.columnar.keyed import KeyedState, nothing_accumulated, with_places
+from oncefold.columnar.state import ChangeLog, KeyedState, nothing_accumulated, with_places
 from oncefold.columnar.table import TableDecoder
 from oncefold.columnar.text import TextDecoder
-from oncefold.columnar.tree import Trees
+from oncefold.columnar.trees import Trees
 from oncefold.commit import States
 from oncefold.core.definition_toml import parse_toml
 from oncefold.engine.heap import keep_freed_memory, look_less_for_cycles

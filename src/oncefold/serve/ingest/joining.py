@@ -6,7 +6,8 @@ from itertools import accumulate
 
 import numpy as np
 
-from oncefold.columnar.batch import NOT_AN_EVENT, Batch, Int64s, UInt8s
+from oncefold.columnar.arrays import Int64s, UInt8s
+from oncefold.columnar.batch import NOT_AN_EVENT, Batch
 from oncefold.columnar.text import TextDecoder
 from oncefold.core.fold import Outcome
 from oncefold.serve.ingest.delivery import Delivery

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from oncefold.columnar.batch import Int64s
+from oncefold.columnar.arrays import Int64s
 from oncefold.engine.decoding import TABLE_ROWS
 from oncefold.serve.ingest.faults import Malformed
 

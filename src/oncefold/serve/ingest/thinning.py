@@ -7,9 +7,9 @@ from typing import Final
 
 import numpy as np
 
-from oncefold.columnar.batch import read_only
+from oncefold.columnar.arrays import read_only
 from oncefold.columnar.csv_scan import record_ends
-from oncefold.columnar.native import count_newlines
+from oncefold.columnar.primitives import count_newlines
 from oncefold.sources.blocks import TextBlock
 
 MOST_ROWS: Final = 2**16

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from oncefold.columnar.arrays import read_only
 from oncefold.columnar.assemble import window_second, write_window
-from oncefold.columnar.batch import read_only
-from oncefold.columnar.native import kernel
+from oncefold.columnar.parse_kernels import civil_from_days, days_from_civil, parse_scaled, parse_time
 from oncefold.columnar.plan import plan_of
-from oncefold.columnar.text_kernels import civil_from_days, days_from_civil, parse_scaled, parse_time
+from oncefold.columnar.primitives import kernel
 from oncefold.core.decimals import format_decimal, parse_decimal
 from oncefold.core.definition import Level, Pipeline, Rollup
 from oncefold.core.fieldpath import FieldPath

@@ -1,23 +1,68 @@
-"""The keyed state in memory: one row per key ever seen, and the fold over whole batches.
+"""The keyed state in memory, one row per key ever seen; the fold over whole batches, and the log of what they did.
 
-A row is one record of int64: where its key's text begins, its version, its place and key length packed into one
+A row is one record of int64: where its key's text begins, its version, its leaf and key length packed into one
 word, then one mantissa per measure. A probe touches a slot, a row and the key's text; all three are fetched ahead
 of their use, because at millions of keys each would be a cache miss.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from oncefold.columnar.batch import Batch, Int32s, Int64s, read_only
-from oncefold.columnar.changelog import ChangeLog
+from oncefold.columnar.arrays import GrowingArray, Int32s, Int64s, UInt8s, read_only, with_room
+from oncefold.columnar.batch import Batch
 from oncefold.columnar.fold_kernel import KEY, META, ROUND, VALUES, fold_batch, index_keys, set_states
-from oncefold.columnar.growing import GrowingArray
-from oncefold.columnar.index import grown, slots_for
-from oncefold.columnar.interning import InternTable, with_room
+from oncefold.columnar.leaves import InternTable
+from oncefold.columnar.primitives import grown, slots_for
 from oncefold.commit import Changes, States
 from oncefold.core.fold import Outcome
+
+
+class ChangeLog:
+    """Changes in order of arrival, and room for the texts of new keys. What it gives is valid until `clear`."""
+
+    def __init__(self, measures: int) -> None:
+        self._row = GrowingArray(np.uint32)
+        self._outcome = GrowingArray(np.uint8)
+        self._version = GrowingArray(np.int64)
+        self._place = GrowingArray(np.int32)
+        self._values = GrowingArray(np.int64, max(1, measures))
+        self._key_ends = GrowingArray(np.int64)
+        self._key_text = GrowingArray(np.uint8)
+        self._measures = measures
+        self.count = 0
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.count = 0
+
+    def columns(self, more: int) -> tuple[Any, ...]:
+        """(row, outcome, version, place, measures by row) with room for so many more changes."""
+        arrays = (self._row, self._outcome, self._version, self._place, self._values)
+        for array in arrays:
+            array.reserve(self.count + more)
+        return tuple(array.rows for array in arrays)
+
+    def changes(self, first: int = 0) -> Changes:
+        """The changes from this one on."""
+        part = slice(first, self.count)
+        measures = self._values.rows[part, : self._measures].T
+        states = States(self._version.rows[part], self._place.rows[part], measures)
+        return Changes(self._row.rows[part], self._outcome.rows[part], states)
+
+    def keys(self, starts: Int64s, text: UInt8s) -> pa.Array:
+        """Texts as large_binary: one ends where the next one starts, relative to the first."""
+        count, size = len(starts), len(text)
+        self._key_ends.reserve(count + 1)
+        self._key_text.reserve(size)
+        offsets, copy = self._key_ends.rows[: count + 1], self._key_text.rows[:size]
+        if count:
+            np.subtract(starts, starts[0], out=offsets[:-1])
+        offsets[-1] = size
+        copy[:] = text
+        return pa.Array.from_buffers(pa.large_binary(), count, [None, pa.py_buffer(offsets), pa.py_buffer(copy)])
 
 
 @dataclass(frozen=True, slots=True)

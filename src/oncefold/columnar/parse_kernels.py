@@ -1,20 +1,22 @@
 """Numbers and times out of bytes: the common forms only.
 
 Each gives (understood, value). What is not understood is left to the scalar decoder, which either reads it or
-says in words what is wrong; so these kernels never decide that an event is bad.
+says what is wrong; so these kernels never decide that an event is bad.
 """
 
 from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.native import MINUS, NINE, PLUS, POINT, ZERO, inlined, kernel
+from oncefold.columnar.primitives import MINUS, NINE, PLUS, POINT, ZERO, inlined, kernel
 
 _POWERS = np.array([10**n for n in range(19)], np.int64)
 _MOST_WHOLE = np.array([9_000_000_000_000_000_000 // 10**n - 1 for n in range(19)], np.int64)
 """Whole parts up to this can take n more digits and stay within 64 bits."""
+
 _MOST_DIGITS = 19
 """Of a whole part, so that nanoseconds of today fit; what exceeds 64 bits among these wraps below zero."""
+
 _NANOS = 1_000_000_000
 _DAY = 86_400 * _NANOS
 _FIRST_YEAR, _LAST_YEAR = 1700, 2250

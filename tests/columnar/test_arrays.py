@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from oncefold.columnar.growing import GrowingArray
+from oncefold.columnar.arrays import GrowingArray
 from oncefold.engine.heap import keep_freed_memory
 
 

@@ -1,10 +1,37 @@
-"""Arrays that grow in place: memory of their own, moved by remapping its pages and never copied or cleared."""
+"""The array types of columns, and arrays that grow."""
 
 import mmap
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+_Array = TypeVar("_Array", bound=npt.NDArray[Any])
+UInt8s = npt.NDArray[np.uint8]
+Int32s = npt.NDArray[np.int32]
+UInt32s = npt.NDArray[np.uint32]
+Int64s = npt.NDArray[np.int64]
+
+
+def read_only(array: _Array) -> _Array:
+    """A view that cannot be written; numba compiles once for such arrays, whatever they were made of."""
+    view: _Array = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def with_room(array: Any, length: int) -> Any:
+    """The array, or one longer in its first axis with the same beginning.
+
+    It is at least a quarter longer, so that growth is rare.
+    """
+    if length <= len(array):
+        return array
+    longer = max(length, len(array) + len(array) // 4)
+    larger = np.zeros((longer, *array.shape[1:]), array.dtype)
+    larger[: len(array)] = array
+    return larger
+
 
 _LEAST_BYTES = 1 << 16
 _HUGE_PAGE = 1 << 21
