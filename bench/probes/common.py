@@ -10,7 +10,7 @@ from oncefold.columnar.plan import fields_of
 from oncefold.core.fold import Outcome
 from oncefold.engine.run import Progress
 from oncefold.engine.session import Session
-from oncefold.sources.formats import ReadOptions
+from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 
 _CHUNK: Final = 2**22

@@ -21,7 +21,7 @@ from oncefold.core.errors import StoreError
 from oncefold.core.event import Event
 from oncefold.core.fold import Node, Outcome, Total
 from oncefold.sources.blocks import Finding, TextBlock
-from oncefold.sources.formats import ReadOptions
+from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.store import Store, rows
 from oncefold.store.check import check_store

@@ -30,7 +30,7 @@ from oncefold.core.errors import QuestionError, StoreError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Outcome, Stored, Total, fold
 from oncefold.sources.blocks import Finding
-from oncefold.sources.formats import ReadOptions
+from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.store import rows
 from oncefold.store.check import check_store

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncefold.sources.kinesis_calls import StreamCalls
+from oncefold.aws.stream.shards import StreamCalls
 from oncefold_lab.simulator.datastream import HASH_KEYS
 from oncefold_lab.simulator.faults import LATE_SECONDS, Fault, Faults, rates
 from oncefold_lab.simulator.kinesis import Kinesis

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from oncefold.core.errors import SourceError
-from oncefold.sources.discover import discover
-from oncefold.sources.formats import EXTENSIONS, Format, ReadOptions, extension_format, format_of
+from oncefold.sources.inputs import EXTENSIONS, Format, ReadOptions, discover, extension_format, format_of
 
 
 def touch(root: Path, *names: str) -> None:

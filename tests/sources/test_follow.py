@@ -11,9 +11,8 @@ import pytest
 from oncefold.core.errors import SourceError
 from oncefold.sources import follow as follow_module
 from oncefold.sources.blocks import Finding, TableBlock
-from oncefold.sources.follow import DISCOVER_SECONDS, POLL_SECONDS
-from oncefold.sources.followed import SETTLE_SECONDS
-from oncefold.sources.formats import ReadOptions
+from oncefold.sources.follow import DISCOVER_SECONDS, POLL_SECONDS, SETTLE_SECONDS
+from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from tests.sources.tools import ScriptedWaiting, append, nothing, positions_of, read, records_of, rows_of
 

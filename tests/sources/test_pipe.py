@@ -13,8 +13,8 @@ import pytest
 
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Block, Finding, TextBlock
-from oncefold.sources.formats import ReadOptions
-from oncefold.sources.pipe import STALE_SECONDS
+from oncefold.sources.inputs import ReadOptions
+from oncefold.sources.pipes import STALE_SECONDS
 from oncefold.sources.sources import Sources
 from oncefold.sources.waiting import RealWaiting
 from tests.sources.tools import ScriptedWaiting, nothing, read_until_error, records_of, reference

@@ -10,12 +10,10 @@ import pytest
 
 from oncefold.commit import SourcePosition
 from oncefold.core.errors import SourceError
-from oncefold.sources import kinesis
 from oncefold.sources.blocks import Block, Finding, TextBlock
-from oncefold.sources.formats import ReadOptions
-from oncefold.sources.sources import Sources
-from oncefold.sources.together import together
-from oncefold.sources.waiting import RealWaiting, Waiting
+from oncefold.sources.inputs import ReadOptions
+from oncefold.sources.sources import OpenStream, Sources
+from oncefold.sources.waiting import RealWaiting, Waiting, together
 
 COUNT = 2_000
 """Records of each source, in blocks so small that all threads wait for each other."""
@@ -28,12 +26,14 @@ def lines(name: str, start: int = 0) -> bytes:
 class Followed:
     """Sources that are followed by a thread, until told to stop; what they have given so far."""
 
-    def __init__(self, *arguments: str | Path) -> None:
+    def __init__(self, *arguments: str | Path, open_stream: OpenStream | None = None) -> None:
         self.stop = threading.Event()
         self.given: list[Block | Finding] = []
         self.error: BaseException | None = None
         options = ReadOptions(follow=True, format="jsonl", block_bytes=2_000)
-        self._sources = Sources(list(map(str, arguments)), options, None, RealWaiting(self.stop))
+        self._sources = Sources(
+            list(map(str, arguments)), options, None, RealWaiting(self.stop), open_stream=open_stream
+        )
         self._thread = threading.Thread(target=self._read)
 
     def _read(self) -> None:
@@ -121,11 +121,10 @@ class EndlessStream:
             number += 1
 
 
-def test_streams_are_followed_beside_each_other_and_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kinesis, "open_stream", lambda name, positions, follow: EndlessStream(name))
+def test_streams_are_followed_beside_each_other_and_files(tmp_path: Path) -> None:
     (file := tmp_path / "a.jsonl").write_bytes(lines("a"))
     streams = ("kinesis://x", "kinesis://y")
-    with Followed(*streams, file) as followed:
+    with Followed(*streams, file, open_stream=lambda name, positions, follow: EndlessStream(name)) as followed:
         until(lambda: followed.of(file) == lines("a") and all(len(followed.of(name)) > 100 for name in streams))
     for name in streams:
         numbers = list(map(int, followed.of(name).split()))

@@ -10,7 +10,7 @@ import pytest
 
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Block, Finding, Oversize, TableBlock, TextBlock
-from oncefold.sources.formats import ReadOptions
+from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 
 BOM = b"\xef\xbb\xbf"

@@ -80,10 +80,11 @@ def run(  # noqa: PLR0913
     and its commit.
     """
     # Imported here so that `oncefold --help` need not load the engine.
+    from oncefold.aws.stream import open_stream
     from oncefold.columnar.plan import fields_of
     from oncefold.engine.session import Session
     from oncefold.engine.warmup import warm_up
-    from oncefold.sources.formats import ReadOptions
+    from oncefold.sources.inputs import ReadOptions
     from oncefold.sources.sources import Sources
     from oncefold.sources.waiting import RealWaiting
 
@@ -94,10 +95,10 @@ def run(  # noqa: PLR0913
         format=form, delimiter=delimiter, fields=fields_of(definition), follow=follow, reread=reread
     )  # fmt: skip
     if not path.exists():
-        Sources(sources, options)  # a mistyped source leaves no empty store behind
+        Sources(sources, options, open_stream=open_stream)  # a mistyped source leaves no empty store behind
     stop = Stop()
     with Session.open(path, definition, retention=retention_of(retention)) as session:
-        found = Sources(sources, options, session.positions, RealWaiting(stop.event))
+        found = Sources(sources, options, session.positions, RealWaiting(stop.event), open_stream=open_stream)
         warm_up(reporter.say)
         with stop.on_signals(), reporter.running(found.total_bytes, stop.event.is_set):
             progress = session.run(_told(found.blocks()), reporter.update, stop.event.set)

@@ -62,7 +62,7 @@ def _decoded(decoder: Decoder, record: Record) -> Event:
 
 def first_records(name: str, rows: int, form: str | None = None, delimiter: str | None = None) -> Generator[Record]:
     """At most so many records of a file, `-` for stdin; gzip and zstd are found out. Raises SourceError."""
-    from oncefold.sources.formats import ReadOptions, format_of
+    from oncefold.sources.inputs import ReadOptions, format_of
 
     found = format_of(name, ReadOptions(format=form, delimiter=delimiter))
     if not found.is_text:
@@ -140,7 +140,7 @@ def _json(lines: _Lines) -> Iterator[Record]:
 
 
 def _csv(name: str, lines: _Lines, delimiter: str) -> Iterator[Record]:
-    from oncefold.sources.textstream import parse_header
+    from oncefold.sources.text import parse_header
 
     texts = (line.decode("utf-8", "surrogateescape") for line in lines)
     rows = csv.reader(texts, delimiter=delimiter)

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import uvicorn
 
+from oncefold.aws.stream import open_stream
 from oncefold.columnar.plan import fields_of
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError, StoreError
@@ -39,7 +40,7 @@ from oncefold.serve.operations.operations import Operations
 from oncefold.serve.operations.request import RequestIds
 from oncefold.serve.process.remote import FoldingProcess
 from oncefold.serve.settings import Settings
-from oncefold.sources.formats import ReadOptions
+from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.store.answers import Status
 from oncefold.store.reader import Reader
@@ -59,7 +60,8 @@ def serve(settings: Settings) -> None:
     pipeline = load_pipeline(settings.pipeline)
     named = _named(settings, pipeline)
     if named is not None and not settings.store.exists():
-        Sources(named.arguments, named.options)  # a mistyped source leaves no empty store behind
+        # A mistyped source leaves no empty store behind.
+        Sources(named.arguments, named.options, open_stream=open_stream)
     sys.setswitchinterval(_SWITCH_SECONDS)
     with (
         logging_to(sys.stderr, settings.log) as logger,

@@ -230,7 +230,7 @@ class RecordCutter:
         return bool((self._buffer[low : self._scanned] == _QUOTE).any())
 
     def _scan_quoted(self, low: int, high: int, *, first: bool) -> int:
-        from oncefold.sources.csvscan import scan  # noqa: PLC0415 - numba is loaded when a quote is met, not before
+        from oncefold.sources.csv_quotes import scan  # noqa: PLC0415 - numba is loaded when a quote is met, not before
 
         state = _OUTSIDE if first else self._state
         end, state = scan(self._buffer, self._start, low, high, state, self._delimiter, int(first))

@@ -1,20 +1,170 @@
 """Follows files that grow, and directories and patterns in which files appear; by polling, as every file system allows.
 
 A file that is replaced under its name (log rotation) is read to its end once the new one has content, then the new one
-is read from its start; a file that is truncated in place is read from its start again. Both are told as findings, and
-both are safe, because an event counts once however often it is read. A file that is no longer what an earlier run read
-is left alone, as in a run that does not follow.
+is read from its start; a file that is truncated in place is read from its start again. Both are reported as findings,
+and both are safe, because an event counts once however often it is read. A file that is no longer what an earlier run
+read is left alone, as in a run that does not follow.
 """
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Block, Finding
-from oncefold.sources.discover import Input, discover
-from oncefold.sources.followed import Followed
-from oncefold.sources.formats import ReadOptions
+from oncefold.sources.inputs import Input, ReadOptions, discover
+from oncefold.sources.position import FileState, changed, parse_state
+from oncefold.sources.tables import ends_whole, read_table
+from oncefold.sources.text import TextFile
 from oncefold.sources.waiting import Waiting
+
+SETTLE_SECONDS: Final = 5.0
+"""A table that lacks its end is tried all the same when it did not change for so long."""
+
+_Signature = tuple[int, int, int, int]
+"""Device, inode, size and time of change: if these are the same, so is the file."""
+
+
+class Followed:
+    """Reads one file whenever `poll` finds it changed. Between looks it stays open until told to `close`."""
+
+    def __init__(self, item: Input, stored_state: str | None, options: ReadOptions, waiting: Waiting) -> None:
+        """`stored_state` is where an earlier run stopped."""
+        self._item, self._options, self._waiting = item, options, waiting
+        self._state = stored_state
+        self._seen: _Signature | None = None
+        """The file as it was when last read."""
+        self._glimpsed: _Signature | None = None
+        self._since = 0.0
+        """A table as it was at the last look, and since when: it may be in the course of being written."""
+        self._given_up = False
+        """Until another file takes the name."""
+        self._descriptor: int | None = None
+        self._reader: TextFile | None = None
+        self.grew = 0.0
+        """When it was last read, on the clock of `waiting`."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it holds a descriptor."""
+        return self._descriptor is not None
+
+    def close(self) -> None:
+        """Let go of the file; when it grows it is read on from its last position."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+        self._descriptor = self._reader = None
+
+    def poll(self) -> Iterator[Block | Finding]:
+        """All that came since the last look. Errors are handed on as findings, and the file is left alone then."""
+        try:
+            for block in self._poll():
+                if not isinstance(block, Finding):
+                    self._state = block.position.state
+                yield block
+        except (SourceError, OSError) as error:
+            self._given_up = True
+            self.close()
+            source = self._item.source
+            words = str(error) if isinstance(error, SourceError) else f"{source}: it cannot be read: {error.strerror}"
+            yield Finding(source, "unreadable", words)
+
+    def _poll(self) -> Iterator[Block | Finding]:
+        now = _signature(self._item.path)
+        if now is None or now == self._seen:
+            if now is None and self._reader is not None:
+                yield from self._reader.available()
+            return
+        if self._seen is not None and now[:2] != self._seen[:2]:
+            if self._reader is not None and not now[2]:
+                yield from self._reader.available()
+                return
+            yield from self._rotate()
+        if not self._is_settled(now) or self._given_up or self._waiting.stopped():
+            return
+        self.grew = self._waiting.now()
+        first, self._seen = self._seen is None, now
+        yield from self._check(first=first)
+        if not self._given_up:
+            yield from self._read()
+
+    def _is_settled(self, now: _Signature) -> bool:
+        """Whether it can be read: text always, a table when it looks the same twice and has an end, or for long."""
+        if self._item.form.is_text:
+            return True
+        if self._glimpsed != now:
+            self._glimpsed, self._since = now, self._waiting.now()
+            self._given_up = False
+            return False
+        return ends_whole(self._item.path) or self._waiting.now() - self._since >= SETTLE_SECONDS
+
+    def _rotate(self) -> Iterator[Block | Finding]:
+        """Another file has the name and has content, so the old one is complete: read its rest, then start over."""
+        rest = "the old one had been read to where it stood when it was last looked at"
+        if self._reader is not None:
+            yield from self._reader.available()
+            if self._waiting.stopped():
+                return
+            yield from self._reader.finish()
+            rest = "the old one was read to its end"
+        source = self._item.source
+        yield Finding(source, "rotated", f"{source} is another file now: {rest}, the new one is read from its start")
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self.close()
+        self._state, self._seen, self._given_up = None, None, False
+
+    def _check(self, *, first: bool) -> Iterator[Finding]:
+        """Tell if the file is not what it was: then it is left alone at the first look, and later on read anew."""
+        finding = self._changed()
+        if finding is None:
+            return
+        if first:
+            self._given_up = True
+            yield finding
+            return
+        source, seen = finding.source, self._seen
+        words = f"{source} was {finding.kind} while it was followed; it is read from its start again"
+        yield Finding(source, finding.kind, words)
+        self._start_over()
+        self._seen = seen
+
+    def _changed(self) -> Finding | None:
+        state = self._parsed_state()
+        if state is None:
+            return None
+        kind = "text" if self._item.form.is_text else self._item.form.kind
+        return changed(self._item.source, self._opened(), state, kind)
+
+    def _parsed_state(self) -> FileState | None:
+        return None if self._state is None else parse_state(self._item.source, self._state)
+
+    def _opened(self) -> int:
+        if self._descriptor is None:
+            self._descriptor = os.open(self._item.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+        return self._descriptor
+
+    def _read(self) -> Iterator[Block]:
+        item, state = self._item, self._parsed_state()
+        if item.form.is_text:
+            if self._reader is None:
+                descriptor = self._opened()
+                self._reader = TextFile(item.source, descriptor, item.form, self._options, self._waiting, state)
+            yield from self._reader.available()
+            return
+        self.close()
+        if state is None or not state.done:
+            yield from read_table(item.source, item.path, item.form, self._options, self._waiting, state)
+
+
+def _signature(path: str) -> _Signature | None:
+    try:
+        now = os.stat(path)  # noqa: PTH116 - a path of the operating system's, as text
+    except OSError:
+        return None
+    return now.st_dev, now.st_ino, now.st_size, now.st_mtime_ns
+
 
 POLL_SECONDS: Final = 0.1
 """Between two looks at the files; what was appended is handed on by the next look."""

@@ -1,4 +1,4 @@
-"""How far a file was read, and whether it still is the file that was read.
+"""How far a file was read, whether it still is the file that was read, and what of it is left to read.
 
 A position holds a fingerprint of the stored bytes it covers: of the first 64 KiB and of the last 64 KiB before its end.
 So a file that only grew is told from one that was cut short or replaced, at the cost of two small reads.
@@ -7,12 +7,15 @@ So a file that only grew is told from one that was cut short or replaced, at the
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Final, Literal
 
 from oncefold.commit import SourcePosition
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Finding
+from oncefold.sources.inputs import Input
 
 FINGERPRINT_BYTES: Final = 64 * 2**10
 """Bytes hashed at the front, and at the end, of what a position covers."""
@@ -90,3 +93,40 @@ REREAD: Final = (
     "what was read of it stays counted, nothing new was read; "
     "--reread reads it from its start, which never counts an event twice"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A file that is to be read, from `state` on."""
+
+    input: Input
+    state: FileState | None
+    left_bytes: int
+
+
+def plan(item: Input, stored_state: str | None) -> Task | Finding | None:
+    """How to read a file on; None if there is nothing new in it, a finding if it is not what was read before.
+
+    Raises OSError if it cannot be opened, SourceError if `stored_state` cannot be understood.
+    """
+    with opened(item.path) as descriptor:
+        size = os.fstat(descriptor).st_size
+        if stored_state is None:
+            return Task(item, None, size)
+        state = parse_state(item.source, stored_state)
+        finding = changed(item.source, descriptor, state, "text" if item.form.is_text else item.form.kind)
+        if finding is not None:
+            return finding
+        if state.done and state.stored == size:
+            return None
+        return Task(item, state, size - (state.stored if item.form.is_text else 0))
+
+
+@contextmanager
+def opened(path: str) -> Iterator[int]:
+    """A descriptor for reading, closed at the end. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -2,25 +2,36 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Block, Finding
-from oncefold.sources.discover import STDIN, Input, discover
 from oncefold.sources.follow import follow
-from oncefold.sources.formats import ReadOptions
-from oncefold.sources.pipe import read_named_pipe, read_pipe
-from oncefold.sources.plan import Task, opened, plan
+from oncefold.sources.inputs import STDIN, Input, ReadOptions, discover
+from oncefold.sources.pipes import read_named_pipe, read_pipe
+from oncefold.sources.position import Task, opened, plan
 from oncefold.sources.tables import read_table
-from oncefold.sources.textfile import TextFile
-from oncefold.sources.together import Reading, together
-from oncefold.sources.waiting import RealWaiting, Waiting
-
-if TYPE_CHECKING:
-    from oncefold.sources.kinesis_stream import Stream
+from oncefold.sources.text import TextFile
+from oncefold.sources.waiting import Reading, RealWaiting, Waiting, together
 
 _TOLD: Final = 3
 """Unreadable sources named in the error that ends a run."""
+
+
+class Stream(Protocol):
+    """A stream without an end, opened."""
+
+    def blocks(self, waiting: Waiting) -> Iterator[Block | Finding]:
+        """Everything up to now, or as it comes until told to stop. Raises SourceError if it cannot be read on."""
+        ...
+
+
+class OpenStream(Protocol):
+    """Opens the stream that a `kinesis://` argument names; `oncefold.aws.stream.open_stream` is the one of AWS."""
+
+    def __call__(self, name: str, positions: Mapping[str, str], *, follow: bool) -> Stream:
+        """Raises SourceError if there is none or it cannot be reached."""
+        ...
 
 
 class Sources:
@@ -33,6 +44,8 @@ class Sources:
         positions: Mapping[str, str] | None = None,
         waiting: Waiting | None = None,
         stdin: int = 0,
+        *,
+        open_stream: OpenStream | None = None,
     ) -> None:
         """`positions` are the states in the store by source; `stdin` is the descriptor that `-` means.
 
@@ -44,6 +57,7 @@ class Sources:
         self._positions = {} if positions is None or self._options.reread else dict(positions)
         self._waiting = waiting or RealWaiting()
         self._stdin = stdin
+        self._open_stream = open_stream
         self.inputs: Sequence[Input] = discover(arguments, self._options)
         self._findings: list[Finding] = []
         self._tasks: list[Task] = []
@@ -144,9 +158,9 @@ class Sources:
 
     def _add_endless(self, item: Input) -> None:
         if item.is_stream:
-            from oncefold.sources.kinesis import open_stream  # noqa: PLC0415 - AWS is for those who name a stream
-
-            self._streams[item.source] = open_stream(item.path, self._positions, follow=self._options.follow)
+            if self._open_stream is None:
+                raise SourceError(f"{item.source}: streams are not read here; name files, or - for standard input")
+            self._streams[item.source] = self._open_stream(item.path, self._positions, follow=self._options.follow)
         self._tasks.append(Task(item, None, 0))
 
 

@@ -13,9 +13,8 @@ import pyarrow.parquet as pq
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.sources.blocks import TableBlock, TableKind
-from oncefold.sources.formats import Format, ReadOptions
-from oncefold.sources.plan import opened
-from oncefold.sources.position import FileState, Fingerprinter
+from oncefold.sources.inputs import Format, ReadOptions
+from oncefold.sources.position import FileState, Fingerprinter, opened
 from oncefold.sources.waiting import Waiting
 
 _ARROW_FILE_MAGIC: Final = b"ARROW1"

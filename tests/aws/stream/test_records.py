@@ -12,7 +12,7 @@ from oncefold.aws.stream.lines import open_lines, read_lines
 from oncefold.aws.stream.records import FLUSH, Flush, Line, Record, Refused, by_fields, hashed, pack
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
-from oncefold.sources.formats import ReadOptions
+from oncefold.sources.inputs import ReadOptions
 
 LIMIT = 1_000
 

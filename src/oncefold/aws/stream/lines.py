@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from oncefold.aws.stream.records import FLUSH, Flush, Line, Refused
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Finding, TextBlock
-from oncefold.sources.discover import STREAM
-from oncefold.sources.formats import ReadOptions
+from oncefold.sources.inputs import STREAM, ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.sources.waiting import Waiting
 

@@ -90,7 +90,7 @@ def send(
     from oncefold.aws.stream.records import by_fields, pack
     from oncefold.aws.stream.send import Pace
     from oncefold.aws.stream.send import send as send_records
-    from oncefold.sources.formats import ReadOptions
+    from oncefold.sources.inputs import ReadOptions
     from oncefold.sources.waiting import RealWaiting
 
     stop = Stop()

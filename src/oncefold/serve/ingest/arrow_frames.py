@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from oncefold.serve.ingest.faults import Malformed
-from oncefold.sources.rawstream import RawStream
+from oncefold.sources.compression import RawStream
 
 MESSAGE_BYTES: Final = 24 * 2**20
 """Bytes of one record batch, or of one dictionary, as sent and also as expanded."""

@@ -6,12 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from oncefold.aws.stream import open_stream
 from oncefold.core.errors import SourceError
 from oncefold.engine.decoding import BlockDecoder
 from oncefold.engine.run import DECODED_AHEAD, decoded
 from oncefold.serve.ingest.messages import Part
 from oncefold.sources.blocks import Finding
-from oncefold.sources.formats import ReadOptions
+from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.sources.waiting import RealWaiting
 
@@ -42,7 +43,9 @@ class Beside:
         self._post, self._decoder, self._logger = post, decoder, logger
         self._closed = threading.Event()
         self._room = threading.Semaphore(DECODED_AHEAD)
-        self._sources = Sources(named.arguments, named.options, positions, RealWaiting(self._closed))
+        self._sources = Sources(
+            named.arguments, named.options, positions, RealWaiting(self._closed), open_stream=open_stream
+        )
         self._thread = threading.Thread(target=self._work, name="oncefold-sources", daemon=True)
         self._thread.start()
 

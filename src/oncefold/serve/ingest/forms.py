@@ -8,8 +8,8 @@ from urllib.parse import parse_qsl
 
 from oncefold.core.errors import SourceError
 from oncefold.serve.ingest.refusal import Refusal, Refused
-from oncefold.sources.formats import ReadOptions
-from oncefold.sources.rawstream import Compression
+from oncefold.sources.compression import Compression
+from oncefold.sources.inputs import ReadOptions
 
 Kind = Literal["lines", "document", "csv", "arrow"]
 

@@ -19,9 +19,9 @@ from oncefold.serve.ingest.pipe import Pipe
 from oncefold.serve.ingest.slicing import sliced
 from oncefold.serve.ingest.thinning import thinned
 from oncefold.sources.blocks import TableBlock, TextBlock
-from oncefold.sources.formats import Format, ReadOptions
-from oncefold.sources.rawstream import Damaged, Gzip, RawStream, Zstd
-from oncefold.sources.textstream import TextStream
+from oncefold.sources.compression import Damaged, Gzip, RawStream, Zstd
+from oncefold.sources.inputs import Format, ReadOptions
+from oncefold.sources.text import TextStream
 
 BLOCK_BYTES: Final = 2**20
 """Bytes of text in one block."""

@@ -13,8 +13,8 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
 from oncefold.sources.blocks import TextBlock
-from oncefold.sources.formats import Format, ReadOptions
-from oncefold.sources.textstream import TextStream
+from oncefold.sources.inputs import Format, ReadOptions
+from oncefold.sources.text import TextStream
 from oncefold_lab.embedded.truth import Step
 from oncefold_lab.embedded.workload import (
     HEADER,

@@ -1,4 +1,4 @@
-"""Reads a Kinesis stream: all its shards at once, children after their parents, through splits and merges.
+"""Reads a Kinesis stream as a source: all its shards at once, children after their parents, through splits and merges.
 
 Each answer of a shard is a block, and its position, the shard's last sequence number, is committed with it. Calls are
 made in threads, so that many shards are fetched while blocks are folded; everything is decided in one. At most THREADS
@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from oncefold.aws.stream.calls import describe
+from oncefold.aws.stream.shards import Answer, CallFailed, Shard, ShardInfo, StreamCalls, Times, parse_shard_state
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Block, Finding
-from oncefold.sources.discover import STREAM
-from oncefold.sources.kinesis_calls import Answer, CallFailed, ShardInfo, StreamCalls
-from oncefold.sources.kinesis_position import parse_shard_state
-from oncefold.sources.kinesis_shard import Shard, Times
+from oncefold.sources.inputs import STREAM
 from oncefold.sources.waiting import Waiting
 
 THREADS: Final = 10
@@ -37,7 +35,7 @@ _DELAYS: Final = {
 }
 
 
-class Stream:
+class KinesisStream:
     """A stream that is there. `blocks` is pulled by one thread."""
 
     def __init__(

@@ -1,7 +1,7 @@
 """Finds where CSV records end, over raw bytes. The only module of this package that needs numba.
 
 The rule is RFC 4180 as csv.reader reads it: a quote opens a quoted field only as the first byte of a field; inside, a
-doubled quote is a quote and everything else, newlines too, is text; after the closing quote whatever stands before the
+doubled quote is a quote and everything else, newlines too, is text; after the closing quote whatever comes before the
 next delimiter is text. A record ends at a line feed outside quotes; a carriage return ends nothing by itself.
 """
 

@@ -10,16 +10,15 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
+from oncefold.aws.stream import open_stream
+from oncefold.aws.stream.reading import SHARDS_SECONDS, KinesisStream
+from oncefold.aws.stream.shards import BYTES_PER_SECOND, CALL_SECONDS, FULL, NOTE_SECONDS, PATIENCE
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError, SourceError
 from oncefold.engine.decoding import BlockDecoder
-from oncefold.sources import kinesis_calls, kinesis_shard
 from oncefold.sources.blocks import Block, Finding, TextBlock
-from oncefold.sources.formats import ReadOptions
-from oncefold.sources.kinesis_position import NOTE_SECONDS
-from oncefold.sources.kinesis_shard import BYTES_PER_SECOND, CALL_SECONDS, PATIENCE
-from oncefold.sources.kinesis_stream import SHARDS_SECONDS, Stream
+from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from tests.aws.stream.scripted import HOUR, Kinesis, refusal
 from tests.sources.tools import ScriptedWaiting, nothing, positions_of
@@ -46,7 +45,9 @@ class Reader:
     ) -> Iterator[Block | Finding]:
         """A run that may pause so many times, then does these steps in further pauses, and is stopped in the next."""
         self.waiting.steps, self.waiting.stop = [nothing] * steps + list(more), False
-        stream = Stream(self.kinesis, "orders", self.positions, follow=follow, wall_clock=self.wall, chance=lambda: 0.5)
+        stream = KinesisStream(
+            self.kinesis, "orders", self.positions, follow=follow, wall_clock=self.wall, chance=lambda: 0.5
+        )
         yield from stream.blocks(self.waiting)
 
     def run(self, *steps: Callable[[], object], follow: bool = False) -> list[bytes]:
@@ -459,16 +460,22 @@ def test_what_makes_no_sense_is_refused(arguments: list[str], options: dict[str,
         Sources(arguments, ReadOptions(**options))
 
 
+def test_without_a_way_to_open_streams_they_are_refused() -> None:
+    with pytest.raises(SourceError, match="kinesis://orders: streams are not read here"):
+        Sources(["kinesis://orders"])
+
+
 def test_without_boto3_the_way_on_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(OncefoldError, match=r"pip install 'oncefold\[aws\]'"):
-        Sources(["kinesis://orders"])
+        Sources(["kinesis://orders"], open_stream=open_stream)
 
 
 def test_nothing_of_aws_is_imported_before_a_stream_is_named() -> None:
     program = (
-        "import sys\nfrom oncefold.sources.sources import Sources\n"
-        f"Sources([{__file__!r}], __import__('oncefold.sources.formats').sources.formats.ReadOptions(format='jsonl'))\n"
+        "import sys\nfrom oncefold.aws.stream import open_stream\nfrom oncefold.sources.inputs import ReadOptions\n"
+        "from oncefold.sources.sources import Sources\n"
+        f"Sources([{__file__!r}], ReadOptions(format='jsonl'), open_stream=open_stream)\n"
         "print([name for name in ('boto3', 'botocore') if name in sys.modules])"
     )
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -477,5 +484,5 @@ def test_nothing_of_aws_is_imported_before_a_stream_is_named() -> None:
 
 def test_pauses_and_sizes_stay_within_the_limits_of_kinesis() -> None:
     assert 1 / CALL_SECONDS < 5
-    assert kinesis_calls.FULL <= 10_000
-    assert kinesis_shard.BYTES_PER_SECOND <= 2 * 2**20
+    assert FULL <= 10_000
+    assert BYTES_PER_SECOND <= 2 * 2**20
