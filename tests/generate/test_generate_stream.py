@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from oncefold.generate import Workload, WorkloadError, generate, open_sink, plan, schema, truth, write
-from oncefold.generate.leaves import leaves
+from oncefold.generate.workload import leaves
 
 MIXED = Workload(count=3_000, modifications=0.2, duplicates=0.1, out_of_order=0.1, deletes=0.05, leaves=30, seed=3)
 NAMES = ["TradeID", "Value", "Version", "Timestamp", "Hierarchy.RiskType", "Hierarchy.Region", "Hierarchy.TradeDesk"]

@@ -10,12 +10,9 @@
 Nothing here reads a clock or a global random source.
 """
 
-from oncefold.generate.events import Events, Kind, Outcome
-from oncefold.generate.output import FORMATS, Format, Sink, generate, guess_format, open_sink, write
-from oncefold.generate.planner import plan
-from oncefold.generate.table import arrow_table, schema
-from oncefold.generate.tally import Tally, truth
-from oncefold.generate.text import csv_lines, json_lines
+from oncefold.generate.formats import arrow_table, csv_lines, json_lines, schema
+from oncefold.generate.output import FORMATS, Format, Sink, Tally, generate, guess_format, open_sink, truth, write
+from oncefold.generate.planner import Events, Kind, Outcome, plan
 from oncefold.generate.workload import Counts, Workload, WorkloadError
 
 __all__ = [
