@@ -1,40 +1,79 @@
-# Everything a person can do here. `make demo` and `make test` set up what they need first.
+# Everything a person can do here. Each target sets up first what it needs, in .venv.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+BASE   := $(VENV)/.base
 READY  := $(VENV)/.ready
+TYPES  := $(VENV)/types.txt
+PYTEST := $(BIN)/pytest -n auto --dist worksteal
+# What some tests need besides Python, by the names of Debian and Ubuntu.
+PROGRAMS ?= chromium fonts-liberation nginx-light npm
 
-.PHONY: help demo demo-serve test lint check docs compat bench bench-small bench-peers clean
+.PHONY: help setup programs demo demo-serve lint style types test test-all docs compat bench bench-small bench-peers clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
 
-$(READY): pyproject.toml packages/oncefold-lab/pyproject.toml packages/oncefold-workshop/pyproject.toml Makefile
+$(BASE): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here: install Python 3.11 or newer, or say make PYTHON=/path/to/python3"; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: say make PYTHON=/path/to/a/newer/python3"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' -e packages/oncefold-lab -e packages/oncefold-workshop
-	@$(BIN)/python -c 'from oncefold.engine.warmup import warm_up; warm_up(lambda words: print("kernels:", words, flush=True))'
+	@echo "set-up: a Python environment in $(VENV) (some seconds)"
+	@$(PYTHON) -m venv $(VENV)
+	@echo "set-up: oncefold and the packages it runs on, by pip (about 150 MB to download; half a minute)"
+	@$(PIP) -e '.[serve]'
+	@echo "set-up: the kernels, compiled once for this machine (half a minute to a minute)"
+	@$(BIN)/python -c 'from oncefold.engine.warmup import warm_up; warm_up(lambda message: None)'
+	@touch $(BASE)
+
+$(READY): $(BASE) packages/oncefold-lab/pyproject.toml packages/oncefold-workshop/pyproject.toml
+	@echo "set-up: what the tests, linters and type checks need, by pip (about 250 MB to download; a minute)"
+	@$(PIP) -e '.[dev]' -e packages/oncefold-lab -e packages/oncefold-workshop
 	@if command -v npm >/dev/null && [ "$$(uname -sm)" = "Linux x86_64" ]; then \
+	    echo "set-up: dynoxide, one more DynamoDB to test with, by npm (some seconds)"; \
 	    mkdir -p $(VENV)/node; \
 	    npm install --prefix $(VENV)/node --no-save --no-fund --no-audit --loglevel=error @dynoxide/linux-x64@1.2.1; \
-	else echo "no dynoxide here (it needs npm, and Linux on x86-64): the AWS contract is tested without it"; fi
+	fi
 	@touch $(READY)
 
-demo: $(READY)   ## the real COVID-19 series, shuffled, duplicated, killed half-way: totals equal the publisher's, and a dashboard shows them
+setup: $(READY)  ## set up everything for work on this repository
+
+programs:        ## install the programs that some tests need: a browser, nginx, npm for dynoxide (apt-get, as root)
+	@command -v apt-get >/dev/null || { echo "no apt-get here: install $(PROGRAMS) in this system's own way"; exit 1; }
+	$(if $(filter-out 0,$(shell id -u)),sudo )apt-get update -qq
+	$(if $(filter-out 0,$(shell id -u)),sudo )env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PROGRAMS)
+	@rm -f $(READY)
+
+demo: $(BASE)    ## the real COVID-19 series, shuffled, duplicated, killed half-way: totals equal the publisher's, and a dashboard shows them
 	$(BIN)/python examples/covid19/demo.py
 
-demo-serve: $(READY)  ## the same, and then the dashboard on its totals until Ctrl-C
+demo-serve: $(BASE)  ## the same, and then the dashboard on its totals until Ctrl-C
 	$(BIN)/python examples/covid19/demo.py --stay
 
-lint: $(READY)   ## ruff, mypy and the layers of the code
+lint: style types  ## ruff, mypy and the layers of the code
+
+style: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 
-test: lint       ## lint, types and every test
-	$(BIN)/pytest -n auto
+types: $(READY)
+	$(BIN)/mypy
+
+# Types are checked while the tests run; their result is shown below that of the tests.
+define check
+	@$(BIN)/mypy >$(TYPES) 2>&1 & types=$$!; \
+	echo "$(1)"; $(1); tests=$$?; \
+	wait $$types; types=$$?; \
+	echo "$(BIN)/mypy"; cat $(TYPES); \
+	exit $$((tests ? tests : types))
+endef
+
+test: style      ## lint, types and all tests; what is long by nature in its short form (minutes)
+	$(call check,$(PYTEST))
+
+test-all: style  ## the same with every test in its full form (a quarter of an hour)
+	$(call check,$(PYTEST) --full)
 
 $(VENV)/.docs: pyproject.toml $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'

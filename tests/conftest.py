@@ -1,12 +1,53 @@
-"""What holds for all tests: neither a busy machine nor a shell that ignores Ctrl-C for its jobs lets them fail."""
+"""What holds for all tests.
 
+Neither a busy machine nor a shell that ignores Ctrl-C for its jobs lets them fail; `--full` runs the full form of each
+(tests/tools/sizes.py), and the end of a run names what did not run for want of a program (tests/tools/programs.py).
+"""
+
+import os
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("oncefold", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("oncefold")
+from tests.tools import programs, sizes
+
+_COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Programs that tests start would inherit it, and could not be interrupted.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("oncefold")
+    group.addoption("--full", action="store_true", help="the full form of every test, as in `make test-all`")
+    group.addoption("--require", metavar="NAMES", help="fail, and do not skip, tests that lack one of these programs")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Options become variables of the environment before any test module is imported; workers inherit them."""
+    config.addinivalue_line("markers", "full(reason): runs in the full form only")
+    if config.getoption("--full"):
+        os.environ[sizes.VARIABLE] = "full"
+    if config.getoption("--require"):
+        os.environ[programs.REQUIRED] = config.getoption("--require")
+    settings.register_profile("oncefold", _COMMON, max_examples=sizes.examples(settings.default.max_examples))
+    settings.load_profile("oncefold")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what only the full form runs."""
+    if not sizes.is_full():
+        left_out = [item for item in items if item.get_closest_marker("full")]
+        items[:] = [item for item in items if not item.get_closest_marker("full")]
+        config.hook.pytest_deselected(items=left_out)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if isinstance(report.longrepr, tuple)]
+    lines = programs.summary(report.longrepr[2].removeprefix("Skipped: ") for report in skipped)
+    if lines:
+        terminalreporter.section("programs that are not installed")
+        for line in lines:
+            terminalreporter.write_line(line, yellow=True)

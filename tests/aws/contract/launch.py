@@ -1,7 +1,7 @@
 """Starting and stopping the engines."""
 
 import os
-import shutil
+import platform
 import subprocess
 import tempfile
 import time
@@ -20,13 +20,11 @@ from oncefold_lab.local.emulator import HOST, REGION, Emulator, free_port
 from oncefold_lab.simulator.dynamodb import DynamoDB
 from oncefold_lab.simulator.kinesis import Kinesis
 from tests.aws.contract.engine import Engine, tables, with_tables
+from tests.tools.programs import DYNOXIDE, need
 from tests.tools.waiting import until
 
 ENDPOINT = "ONCEFOLD_CONTRACT_ENDPOINT"
 """The environment variable that names one more engine: the URL of an endpoint, or `aws` for the service itself."""
-
-_ROOT = Path(__file__).parents[3]
-_DYNOXIDE = _ROOT / ".venv" / "node" / "node_modules" / "@dynoxide" / "linux-x64" / "dynoxide"
 
 _WITH_PARENT = '"$0" "$@" & read -r _; kill -9 $!'
 """A shell command that runs another until its standard input ends, as it does when who started it is gone."""
@@ -66,20 +64,15 @@ def ministack(emulator: Emulator) -> Iterator[Engine]:
 
 @contextmanager
 def dynoxide() -> Iterator[Engine]:
-    if shutil.which("npm") is None:
-        pytest.skip("dynoxide is installed by npm, which is not here")
-    if os.uname().sysname != "Linux" or os.uname().machine != "x86_64":
+    if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
         pytest.skip("npm has dynoxide's program for Linux on x86-64 only")
-    if not _DYNOXIDE.exists():
-        pytest.fail(
-            f"dynoxide is not installed: remove {_ROOT / '.venv' / '.ready'} and run `make test`", pytrace=False
-        )
+    program = need(DYNOXIDE)
     port = free_port()
     with (
         tempfile.TemporaryDirectory(prefix="oncefold-dynoxide-") as folder,
         _clients(f"http://{HOST}:{port}", "dynamodb", "dynamodbstreams") as clients,
     ):
-        command = [_DYNOXIDE, "serve", "--host", HOST, "--port", str(port), "--db-path", Path(folder) / "db"]
+        command = [program, "serve", "--host", HOST, "--port", str(port), "--db-path", Path(folder) / "db"]
         with (Path(folder) / "log").open("wb") as log:
             process = subprocess.Popen(
                 ["/bin/sh", "-c", _WITH_PARENT, *map(str, command)], stdin=subprocess.PIPE, stdout=log, stderr=log

@@ -5,15 +5,16 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.serve.dashboard.browsing import SHOP, Visit, visiting
-from tests.serve.dashboard.chromium import chromium
 from tests.serve.running import Running
+from tests.tools.programs import CHROMIUM, need
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Closed with its module: while it is open, this thread has an event loop, which other tests must not find."""
+    path = need(CHROMIUM)
     with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         yield launched
         launched.close()
 

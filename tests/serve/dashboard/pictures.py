@@ -10,8 +10,8 @@ from playwright.sync_api import expect, sync_playwright
 import oncefold
 from oncefold.pipeline_file import load_pipeline
 from tests.serve.dashboard.browsing import PHONE, visiting
-from tests.serve.dashboard.chromium import chromium
 from tests.serve.running import Running
+from tests.tools.programs import CHROMIUM, need
 
 IMAGES = Path(__file__).parents[3] / "docs" / "images"
 MOST_BYTES = 150_000
@@ -26,7 +26,7 @@ def make() -> None:
         store = Path(folder) / "covid19.db"
         _fold(store, definition)
         with Running(Path(folder), pipeline=definition.read_text(), store=store) as server, sync_playwright() as tool:
-            browser = tool.chromium.launch(executable_path=chromium(), args=["--no-sandbox", "--hide-scrollbars"])
+            browser = tool.chromium.launch(executable_path=need(CHROMIUM), args=["--no-sandbox", "--hide-scrollbars"])
             for name, scheme, size in (("desktop-light", "light", DESKTOP), ("phone-dark", "dark", PHONE)):
                 with visiting(browser, server, color_scheme=scheme, viewport=size) as visit:
                     visit.open("#/totals/world?sort=confirmed")

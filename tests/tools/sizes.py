@@ -1,0 +1,47 @@
+"""How much a test does: `make test` runs the short form, which a person can wait for, `make test-all` the full form.
+
+    KILLS = sized(short=8, full=50)
+
+    @settings(max_examples=examples(400))
+
+    @full_only("an hour's clock, 40 s")
+    def test_...
+
+The full form asserts all that the short form asserts, of more. `pytest --full` selects it.
+"""
+
+import os
+from typing import TypeVar
+
+import pytest
+
+VARIABLE = "ONCEFOLD_TESTS"
+"""The variable of the environment that says `full`; the workers of a run inherit it."""
+
+EFFORT = int(os.environ.get("ONCEFOLD_TEST_EFFORT", "1"))
+"""How many times the usual number of Hypothesis examples to run, for a search by hand."""
+
+SHORT_SHARE, FEWEST_EXAMPLES = 0.2, 10
+"""The short form runs this share of the examples, and at least so many."""
+
+_Size = TypeVar("_Size")
+
+
+def is_full() -> bool:
+    """Whether the full form runs."""
+    return os.environ.get(VARIABLE) == "full"
+
+
+def sized(short: _Size, full: _Size) -> _Size:
+    """The size of the form that runs."""
+    return full if is_full() else short
+
+
+def examples(full: int) -> int:
+    """How many Hypothesis examples to run where the full form runs so many."""
+    return sized(min(full, max(FEWEST_EXAMPLES, round(full * SHORT_SHARE))), full) * EFFORT
+
+
+def full_only(reason: str) -> pytest.MarkDecorator:
+    """Leave a test, or one set of its parameters, to the full form."""
+    return pytest.mark.full(reason)
