@@ -10,7 +10,7 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # What some tests need besides Python, by the names of Debian and Ubuntu.
 PROGRAMS ?= chromium fonts-liberation nginx-light npm
 
-.PHONY: help setup programs demo demo-serve lint style types test test-all docs compat bench bench-small bench-peers clean
+.PHONY: help setup programs demo demo-serve lint style types test test-all docs docs-version compat bench bench-small bench-peers clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -72,16 +72,21 @@ endef
 test: style      ## lint, types and all tests; what is long by nature in its short form (minutes)
 	$(call check,$(PYTEST))
 
-test-all: style  ## the same with every test in its full form (a quarter of an hour)
+test-all: style docs  ## the same with every test in its full form, and the documentation (a quarter of an hour)
 	$(call check,$(PYTEST) --full)
 
 $(VENV)/.docs: pyproject.toml $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
+	@echo "set-up: what the documentation needs, by pip (about 20 MB to download; some seconds)"
+	@$(PIP) -e '.[docs]'
 	@touch $@
 
 docs: $(VENV)/.docs  ## the guides and the reference of the Python interface as one site, in site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict --clean
 	@echo "site/index.html is the documentation"
+
+docs-version: $(VENV)/.docs  ## commit the site to the branch gh-pages as the one of VERSION=..., and as the latest
+	@test -n "$(VERSION)" || { echo "say which: make docs-version VERSION=0.1"; exit 1; }
+	NO_MKDOCS_2_WARNING=1 PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/mike deploy --update-aliases $(VERSION) latest
 
 compat: $(READY) ## the tests on the lowest and the newest dependencies that pyproject.toml allows, in .venv-compat (minutes)
 	UV=$(BIN)/uv COMPAT_PYTHON=$(PYTHON) .ci/compat $(COMPAT)

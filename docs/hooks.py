@@ -54,6 +54,7 @@ def _link(found: re.Match[str], here: str, page: str, files: Files) -> str:
     if not (ROOT / file).exists():
         return found[0]  # mkdocs says that it is not there
     site = PAGES.get(file, file.removeprefix("docs/"))
-    if files.get_file_from_path(site) is None or (file not in PAGES and not file.startswith("docs/")):
+    there = files.get_file_from_path(site)
+    if there is None or there.inclusion.is_excluded() or (file not in PAGES and not file.startswith("docs/")):
         return text
     return f"{image}[{text}]({posixpath.relpath(site, posixpath.dirname(page) or '.')}{hash_}{anchor})"

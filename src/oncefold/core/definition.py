@@ -31,16 +31,21 @@ class Version:
     """Which field orders the events of a key: an integer, or a timestamp read to the nanosecond."""
 
     field: FieldPath
+    """Where the version is in an event."""
     type: Literal["integer", "timestamp"] = "integer"
+    """How it is compared."""
     unit: Unit = "s"
+    """Of a timestamp that is a number: what one is, since 1970-01-01T00:00:00Z."""
 
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """The event's own time; it feeds freshness, never the totals."""
+    """The event's own time. It says how fresh the totals are and never changes them."""
 
     field: FieldPath
+    """Where the time is in an event: RFC 3339 text, a date, or a number."""
     unit: Unit = "s"
+    """Of a number: what one is, since 1970-01-01T00:00:00Z."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,9 @@ class Delete:
     """When an event is a delete: the field is true, or has the text `equals`."""
 
     field: FieldPath
+    """Where it is in an event."""
     equals: str | None = None
+    """The text that makes a delete; None for the value true."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +63,13 @@ class Level:
     """One level of a rollup: a field's text, or the window that a time field falls in."""
 
     field: FieldPath
+    """Where the label, or the time, is in an event."""
     window: Window | None = None
+    """The length of the window; None for the field's own text."""
     unit: Unit = "s"
+    """Of a time that is a number: what one is, since 1970-01-01T00:00:00Z."""
     missing: str | None = None
+    """The label of an event without the field; None rejects such an event."""
 
     @property
     def name(self) -> str:
@@ -71,7 +82,9 @@ class Rollup:
     """A tree: its name and its levels from the root down; no levels means a root alone."""
 
     name: str
+    """A letter, then letters, digits, - or _."""
     levels: tuple[Level, ...]
+    """From the root down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,23 +92,51 @@ class Measure:
     """A sum that every node keeps, exact at `scale` decimal places."""
 
     name: str
+    """Names a column of the answers: a letter, then letters, digits, - or _."""
     field: FieldPath
+    """Where the number is in an event."""
     scale: int
+    """Decimal places, from 0 to 18. A number with more is rejected."""
     round: Literal["half-even"] | None = None
+    """How a number with more decimal places is rounded instead of rejected."""
     missing: Literal["reject", "zero"] = "reject"
+    """What an event without the field means."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """The whole definition; equal definitions give equal totals from equal events."""
+    """The whole definition; equal definitions give equal totals from equal events.
+
+    Raises:
+        DefinitionError: No definition can mean this: two measures share a name, for example.
+
+    Example:
+        >>> from oncefold import FieldPath, Level, Measure, Pipeline, Rollup, Version
+        >>> orders = Pipeline(
+        ...     name="orders",
+        ...     key=(FieldPath.parse("order"),),
+        ...     version=Version(FieldPath.parse("version")),
+        ...     rollups=(Rollup("tree", (Level(FieldPath.parse("country")), Level(FieldPath.parse("channel")))),),
+        ...     measures=(Measure("amount", FieldPath.parse("amount"), scale=2),),
+        ... )
+        >>> [level.name for level in orders.levels]
+        ['country', 'channel']
+    """
 
     name: str
+    """A letter, then letters, digits, - or _."""
     key: tuple[FieldPath, ...]
+    """The fields that together are the key, at least one."""
     rollups: tuple[Rollup, ...]
+    """The trees in which each key counts, at least one."""
     measures: tuple[Measure, ...] = ()
+    """What is summed besides the number of keys."""
     version: Version | None = None
+    """What orders the events of a key; None means that events are only inserted."""
     time: Time | None = None
+    """The event's own time; None for events without one."""
     delete: Delete | None = None
+    """When an event is a delete; None means never."""
 
     def __post_init__(self) -> None:
         """Raises DefinitionError for what no definition can mean; the TOML form says the same with its place."""
@@ -119,7 +160,7 @@ class Pipeline:
         return hashlib.sha256(json.dumps(_meaning(self), sort_keys=True).encode()).hexdigest()
 
     def rollup_index(self, name: str) -> int:
-        """The index of the rollup with this name. Raises KeyError."""
+        """The index of the rollup with this name. Raises KeyError if there is none."""
         for index, rollup in enumerate(self.rollups):
             if rollup.name == name:
                 return index

@@ -6,11 +6,11 @@ class OncefoldError(Exception):
 
 
 class DefinitionError(OncefoldError):
-    """A pipeline definition is wrong, or does not fit the store; mend the definition."""
+    """A pipeline definition is wrong, or does not fit the store; correct the definition."""
 
 
 class InvalidEvent(OncefoldError):  # noqa: N818 - it is a verdict on data, the stream goes on
-    """One event cannot be read; it goes to the reject list with these words as its reason."""
+    """One event cannot be read; it goes to the reject list with this message as its reason."""
 
 
 class SourceError(OncefoldError):

@@ -8,15 +8,21 @@ _SEGMENT = re.compile(r'"((?:[^"\\]|\\.)*)"|([^."]+)')
 
 @dataclass(frozen=True, slots=True)
 class FieldPath:
-    """Where a field stands in a record: one segment per level of nesting, never empty."""
+    """Where a field is in a record: one segment per level of nesting, never empty."""
 
     segments: tuple[str, ...]
+    """Names from the record inwards."""
 
     @classmethod
     def parse(cls, text: str) -> "FieldPath":
-        r"""Read `Hierarchy.Region` or `"a.b".c`; inside quotes `\"` and `\\` stand for themselves.
+        r"""Read `Hierarchy.Region` or `"a.b".c`; inside quotes `\"` means a quote and `\\` a backslash.
 
-        Raises ValueError with the reason in words.
+        Raises:
+            ValueError: The text is no path; the message says why and at which character.
+
+        Example:
+            >>> FieldPath.parse('order."line.item".price').segments
+            ('order', 'line.item', 'price')
         """
         segments: list[str] = []
         at = 0
