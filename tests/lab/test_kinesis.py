@@ -8,7 +8,7 @@ import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.aws.stream.shards import StreamCalls
-from oncefold_lab.simulator.datastream import HASH_KEYS
+from oncefold_lab.simulator.data_stream import HASH_KEYS
 from oncefold_lab.simulator.faults import LATE_SECONDS, Fault, Faults, rates
 from oncefold_lab.simulator.kinesis import Kinesis
 from tests.lab.tools import START, ManualClock, ScriptedFaults, code

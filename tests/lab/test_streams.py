@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from oncefold_lab.simulator.change_streams import RETENTION_SECONDS, SHARD_SECONDS
 from oncefold_lab.simulator.dynamodb import DynamoDB
-from oncefold_lab.simulator.shards import RETENTION_SECONDS, SHARD_SECONDS
 from tests.lab.tools import (
     START,
     ManualClock,

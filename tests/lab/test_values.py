@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from oncefold_lab.simulator import values
-from oncefold_lab.simulator.errors import Refusal
+from oncefold_lab.simulator.errors import ServiceError
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_an_item_counts_its_names() -> None:
     ],
 )
 def test_what_is_no_value(value: Any, words: str) -> None:
-    with pytest.raises(Refusal, match=words):
+    with pytest.raises(ServiceError, match=words):
         values.take(value)
 
 
@@ -61,7 +61,7 @@ def test_lists_nest_32_levels_deep() -> None:
     for _ in range(32):
         value = {"L": [value]}
     values.take(value)
-    with pytest.raises(Refusal, match="Nesting Levels"):
+    with pytest.raises(ServiceError, match="Nesting Levels"):
         values.take({"L": [value]})
 
 

@@ -24,7 +24,7 @@ from oncefold_lab.model.scenario import PIPELINE, Scenario
 from oncefold_lab.model.state import DONE, UNREAD, Folding, Reducing
 from oncefold_lab.model.steps import BEGINNINGS, Op, Run, Step
 from oncefold_lab.simulator.dynamodb import DynamoDB
-from oncefold_lab.simulator.tokens import TOKEN_SECONDS
+from oncefold_lab.simulator.transactions import TOKEN_SECONDS
 from tests.aws.functions.stacks import Stack, Time
 from tests.aws.tables import make_tables
 from tests.lab.model.puppets import Call, Ended, Puppet

@@ -15,7 +15,7 @@ from oncefold_lab.local.mapping_settings import MappingSettings
 from oncefold_lab.search.balance import Balance
 from oncefold_lab.search.deployment import DRAIN_FUNCTION, NAMES, Deployment, Shape
 from oncefold_lab.search.workload import Line
-from oncefold_lab.simulator.datastream import ACCOUNT
+from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.world.functions import Context
 from oncefold_lab.world.system import Violation
 from oncefold_lab.world.world import World

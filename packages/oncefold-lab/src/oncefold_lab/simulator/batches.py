@@ -4,13 +4,20 @@ from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
-from oncefold_lab.simulator.actions import Action, delete_action, put_action
-from oncefold_lab.simulator.capacity import read_units, told_of_batch, write_units
 from oncefold_lab.simulator.database import Database
-from oncefold_lab.simulator.errors import Refusal
+from oncefold_lab.simulator.errors import ServiceError
 from oncefold_lab.simulator.expressions import bind, projected
 from oncefold_lab.simulator.faults import Fault
-from oncefold_lab.simulator.items import is_consistent, row_for
+from oncefold_lab.simulator.items import (
+    ItemWrite,
+    delete_action,
+    is_consistent,
+    put_action,
+    read_units,
+    row_for,
+    told_of_batch,
+    write_units,
+)
 from oncefold_lab.simulator.values import ITEM_BYTES, give_item
 
 Request = Mapping[str, Any]
@@ -52,12 +59,12 @@ def batch_get_item(database: Database, request: Request, fault: Fault | None) ->
 def _wanted(database: Database, request: Request) -> list[tuple[str, Any, Any, Any]]:
     """Table, key as given, key and projection of everything that is to be read."""
     if not request["RequestItems"]:
-        raise Refusal.invalid("The requestItems parameter is required for BatchGetItem")
+        raise ServiceError.invalid("The requestItems parameter is required for BatchGetItem")
     wanted = []
     for name, block in request["RequestItems"].items():
         table = database.table({"TableName": name})
         if len(block["Keys"]) > READ_KEYS:
-            raise Refusal.invalid(
+            raise ServiceError.invalid(
                 f"1 validation error detected: Value at 'RequestItems.{name}.member.Keys' failed to satisfy "
                 f"constraint: Member must have length less than or equal to {READ_KEYS}"
             )
@@ -67,7 +74,7 @@ def _wanted(database: Database, request: Request) -> list[tuple[str, Any, Any, A
         _check_distinct(keys)
         wanted += [(name, given, key, projection) for given, key in zip(block["Keys"], keys, strict=True)]
     if len(wanted) > READ_KEYS:
-        raise Refusal.invalid("Too many items requested for the BatchGetItem call")
+        raise ServiceError.invalid("Too many items requested for the BatchGetItem call")
     return wanted
 
 
@@ -88,7 +95,7 @@ def batch_write_item(database: Database, request: Request, fault: Fault | None) 
     return {"UnprocessedItems": dict(unprocessed), **told_of_batch(request, units)}
 
 
-def _write(database: Database, action: Action) -> float | None:
+def _write(database: Database, action: ItemWrite) -> float | None:
     """Do one write, and tell its units; None if a transaction that is under way has taken the item."""
     if (action.table.name, action.key) in database.locks:
         return None
@@ -98,14 +105,14 @@ def _write(database: Database, action: Action) -> float | None:
     return write_units(max(0 if row is None else row[1] for row in (before, after)))
 
 
-def _actions(database: Database, request: Request) -> list[tuple[Any, Action]]:
+def _actions(database: Database, request: Request) -> list[tuple[Any, ItemWrite]]:
     blocks = request["RequestItems"]
     if not blocks:
-        raise Refusal.invalid("The requestItems parameter is required for BatchWriteItem")
+        raise ServiceError.invalid("The requestItems parameter is required for BatchWriteItem")
     actions = []
     for name, writes in blocks.items():
         if not 1 <= len(writes) <= WRITES:
-            raise Refusal.invalid(
+            raise ServiceError.invalid(
                 f"1 validation error detected: Value '{{{name}=[{len(writes)} requests]}}' at 'requestItems' failed "
                 "to satisfy constraint: Map value must satisfy constraint: "
                 f"[Member must have length less than or equal to {WRITES}, "
@@ -115,15 +122,15 @@ def _actions(database: Database, request: Request) -> list[tuple[Any, Action]]:
         _check_distinct([action.key for _, action in some])
         actions += some
     if len(actions) > WRITES:
-        raise Refusal.invalid("Too many items requested for the BatchWriteItem call")
+        raise ServiceError.invalid("Too many items requested for the BatchWriteItem call")
     if sum(action.size for _, action in actions) > REPLY_BYTES:
-        raise Refusal.invalid(f"Batch of more than {REPLY_BYTES} bytes, in items of up to {ITEM_BYTES}")
+        raise ServiceError.invalid(f"Batch of more than {REPLY_BYTES} bytes, in items of up to {ITEM_BYTES}")
     return actions
 
 
-def _action(database: Database, table: str, given: Mapping[str, Any]) -> Action:
+def _action(database: Database, table: str, given: Mapping[str, Any]) -> ItemWrite:
     if len(given) != 1:
-        raise Refusal.invalid("Supplied AttributeValue has more than one of PutRequest and DeleteRequest, or none")
+        raise ServiceError.invalid("Supplied AttributeValue has more than one of PutRequest and DeleteRequest, or none")
     if "PutRequest" in given:
         return put_action(database, {"TableName": table, **given["PutRequest"]})
     return delete_action(database, {"TableName": table, **given["DeleteRequest"]})
@@ -131,7 +138,7 @@ def _action(database: Database, table: str, given: Mapping[str, Any]) -> Action:
 
 def _check_distinct(keys: Sequence[Hashable]) -> None:
     if len(set(keys)) < len(keys):
-        raise Refusal.invalid(_DUPLICATES)
+        raise ServiceError.invalid(_DUPLICATES)
 
 
 def _left(database: Database, count: int, fault: Fault | None) -> frozenset[int]:

@@ -1,22 +1,28 @@
-"""Conditions: of writes, filters and keys, from their text to plain values.
+"""Conditions of writes, filters and keys, from their text to plain values.
 
 Source: "Condition and filter expressions, operators, and functions in DynamoDB".
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from oncefold_lab.simulator.lexer import Tokens
+from oncefold_lab.simulator.errors import ServiceError
 from oncefold_lab.simulator.syntax import (
-    Call,
+    ExpressionScope,
+    FunctionCall,
     Operand,
     Path,
-    Scope,
+    TokenReader,
+    Values,
     check_count,
     check_path,
     parse_call,
     parse_operand,
+    placeholder,
 )
+from oncefold_lab.simulator.tables import Table
+from oncefold_lab.simulator.values import kind_of
 
 COMPARATORS = frozenset(["=", "<>", "<", "<=", ">", ">="])
 CHOICES = 100
@@ -56,7 +62,7 @@ class In:
 class Test:
     """A function that is true or false."""
 
-    call: Call
+    call: FunctionCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ class Some:
 Condition = Compare | Between | In | Test | Not | Every | Some
 
 
-def parse_condition(tokens: Tokens, scope: Scope) -> Condition:
+def parse_condition(tokens: TokenReader, scope: ExpressionScope) -> Condition:
     """Read a whole expression. Raises Refusal."""
     condition, _ = _Parser(tokens, scope).some()
     tokens.finish()
@@ -93,7 +99,7 @@ def parse_condition(tokens: Tokens, scope: Scope) -> Condition:
 class _Parser:
     """OR binds least, then AND, then NOT. Each method also says whether what it read stood in parentheses."""
 
-    def __init__(self, tokens: Tokens, scope: Scope) -> None:
+    def __init__(self, tokens: TokenReader, scope: ExpressionScope) -> None:
         self._tokens = tokens
         self._scope = scope
 
@@ -130,7 +136,7 @@ class _Parser:
             return self._relation(call), False
         return self._relation(parse_operand(self._tokens, self._scope)), False
 
-    def _test(self, call: Call) -> Condition:
+    def _test(self, call: FunctionCall) -> Condition:
         check_count(self._tokens, call, _TESTS[call.function])
         for operand in call.operands:
             self._check_operand(operand)
@@ -155,7 +161,7 @@ class _Parser:
             return self._choice(left)
         token = self._tokens.peek()
         if token.text not in COMPARATORS:
-            if isinstance(left, Call):
+            if isinstance(left, FunctionCall):
                 self._not_allowed(left)
             self._tokens.syntax_error()
         self._tokens.take()
@@ -184,14 +190,14 @@ class _Parser:
 
     def _check_operand(self, operand: Operand) -> None:
         """`size` is the one function whose result can be an operand."""
-        if not isinstance(operand, Call):
+        if not isinstance(operand, FunctionCall):
             return
         if operand.function != "size":
             self._not_allowed(operand)
         check_count(self._tokens, operand, 1)
         self._check_operand(operand.operands[0])
 
-    def _not_allowed(self, call: Call) -> None:
+    def _not_allowed(self, call: FunctionCall) -> None:
         if call.function not in _TESTS and call.function not in _OTHER_FUNCTIONS:
             self._tokens.refuse(f"Invalid function name; function: {call.function}")
         self._tokens.refuse(
@@ -228,5 +234,92 @@ def _paths(*operands: Operand) -> Iterator[Path]:
     for operand in operands:
         if isinstance(operand, Path):
             yield operand
-        elif isinstance(operand, Call):
+        elif isinstance(operand, FunctionCall):
             yield from _paths(*operand.operands)
+
+
+_INVALID = "Invalid KeyConditionExpression"
+
+
+def hash_value_of(table: Table, condition: Condition, values: Values) -> Any:
+    """The hash value that a key condition asks for. Raises Refusal for conditions that keys can not have."""
+    found: dict[str, Condition] = {}
+    for part in _parts(condition):
+        name = _name(part)
+        if name in found:
+            raise ServiceError.invalid(f"{_INVALID}: KeyConditionExpressions must only contain one condition per key")
+        found[name] = part
+        _check_types(table, name, part, values)
+    if table.hash.name not in found:
+        raise ServiceError.invalid(f"Query condition missed key schema element: {table.hash.name}")
+    others = found.keys() - {table.hash.name}
+    if others and (table.range is None or others != {table.range.name}):
+        raise ServiceError.invalid(
+            "Query key condition not supported"
+            if table.range is None
+            else f"Query condition missed key schema element: {table.range.name}"
+        )
+    asked = found[table.hash.name]
+    if not isinstance(asked, Compare) or asked.comparator != "=":
+        raise ServiceError.invalid("Query key condition not supported")
+    return values[_reference(asked)][table.hash.kind]
+
+
+def _parts(condition: Condition) -> Iterator[Condition]:
+    match condition:
+        case Every():
+            for part in condition.parts:
+                yield from _parts(part)
+        case Compare() | Between():
+            if isinstance(condition, Compare) and condition.comparator == "<>":
+                raise ServiceError.invalid("Unsupported operator on KeyCondition: <>")
+            yield condition
+        case Test() if condition.call.function == "begins_with":
+            yield condition
+        case Test():
+            raise ServiceError.invalid(
+                f"{_INVALID}: Invalid operator used in KeyConditionExpression: {condition.call.function}"
+            )
+        case Some() | Not() | In():
+            words = {Some: "OR", Not: "NOT", In: "IN"}
+            raise ServiceError.invalid(
+                f"{_INVALID}: Invalid operator used in KeyConditionExpression: {words[type(condition)]}"
+            )
+
+
+def _operands(condition: Condition) -> tuple[Operand, ...]:
+    match condition:
+        case Compare():
+            return condition.left, condition.right
+        case Between():
+            return condition.operand, condition.low, condition.high
+        case Test():
+            return condition.call.operands
+        case _:
+            return ()
+
+
+def _name(condition: Condition) -> str:
+    """The one attribute that a condition is about."""
+    paths = [operand for operand in _operands(condition) if isinstance(operand, Path)]
+    if len(paths) != 1:
+        raise ServiceError.invalid(f"{_INVALID}: Invalid operand in KeyConditionExpression")
+    if len(paths[0].elements) > 1:
+        raise ServiceError.invalid(f"{_INVALID}: KeyConditionExpressions cannot have conditions on nested attributes")
+    return str(paths[0].elements[0])
+
+
+def _check_types(table: Table, name: str, condition: Condition, values: Values) -> None:
+    for part in (table.hash, table.range):
+        if part is not None and part.name == name:
+            for operand in _operands(condition):
+                reference = placeholder(operand)
+                if reference is not None and kind_of(values[reference]) != part.kind:
+                    raise ServiceError.invalid(
+                        "One or more parameter values were invalid: Condition parameter type does not match schema type"
+                    )
+
+
+def _reference(condition: Compare) -> str:
+    """The placeholder of a comparison, on whichever side it is."""
+    return next(name for name in map(placeholder, (condition.left, condition.right)) if name is not None)

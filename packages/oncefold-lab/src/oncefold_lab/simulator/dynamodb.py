@@ -6,16 +6,13 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from oncefold_lab.simulator import batches, definitions, items, reads, transactions
-from oncefold_lab.simulator.agenda import Agenda
-from oncefold_lab.simulator.calling import Caller, CallHook, Handler
+from oncefold_lab.simulator import batches, database, items, reads, transactions
+from oncefold_lab.simulator.calls import DYNAMODB, STREAMS, Agenda, Caller, CallHook, Handler
+from oncefold_lab.simulator.change_streams import STREAM_MANNERS, ChangeShards, DynamoDBStreams
 from oncefold_lab.simulator.database import Database
 from oncefold_lab.simulator.errors import INTERNAL, REQUEST_LIMIT, THROTTLED, THROUGHPUT
 from oncefold_lab.simulator.faults import Faults, Manners, no_faults
-from oncefold_lab.simulator.parameters import DYNAMODB, STREAMS
-from oncefold_lab.simulator.shards import ChangeShards
-from oncefold_lab.simulator.streams import STREAM_MANNERS, Streams
-from oncefold_lab.simulator.tokens import Tokens
+from oncefold_lab.simulator.transactions import TransactionTokens
 
 MANNERS = Manners(
     throttles=(
@@ -54,10 +51,10 @@ class DynamoDB:
         self._agenda = Agenda()
         self._caller = Caller(clock, faults, MANNERS, DYNAMODB, self._agenda, self.counts, calls)
         self._database = Database(self._caller, random, stream_shards, stream_lag)
-        self._streams = Streams(
+        self._streams = DynamoDBStreams(
             Caller(clock, faults, STREAM_MANNERS, STREAMS, self._agenda, self.counts, calls), self._database.streams
         )
-        tokens = Tokens()
+        tokens = TransactionTokens()
         self.exceptions = self._caller.errors
         self._put_item = self._handler(items.put_item)
         self._update_item = self._handler(items.update_item)
@@ -75,19 +72,19 @@ class DynamoDB:
 
     def create_table(self, **request: Any) -> dict[str, Any]:
         """CreateTable."""
-        return self._caller.call("CreateTable", self._handler(definitions.create_table), request)
+        return self._caller.call("CreateTable", self._handler(database.create_table), request)
 
     def describe_table(self, **request: Any) -> dict[str, Any]:
         """DescribeTable."""
-        return self._caller.call("DescribeTable", self._handler(definitions.describe_table), request)
+        return self._caller.call("DescribeTable", self._handler(database.describe_table), request)
 
     def delete_table(self, **request: Any) -> dict[str, Any]:
         """DeleteTable."""
-        return self._caller.call("DeleteTable", self._handler(definitions.delete_table), request)
+        return self._caller.call("DeleteTable", self._handler(database.delete_table), request)
 
     def list_tables(self, **request: Any) -> dict[str, Any]:
         """ListTables."""
-        return self._caller.call("ListTables", self._handler(definitions.list_tables), request)
+        return self._caller.call("ListTables", self._handler(database.list_tables), request)
 
     def put_item(self, **request: Any) -> dict[str, Any]:
         """PutItem."""
@@ -129,11 +126,11 @@ class DynamoDB:
         """TransactGetItems."""
         return self._caller.call("TransactGetItems", self._transact_get_items, request)
 
-    def get_waiter(self, name: str) -> "Waiter":
+    def get_waiter(self, name: str) -> "TableWaiter":
         """The waiters for tables, which have nothing to wait for."""
-        return Waiter(self, name)
+        return TableWaiter(self, name)
 
-    def streams(self) -> Streams:
+    def streams(self) -> DynamoDBStreams:
         """The change streams of this DynamoDB's tables, as a client of their own."""
         return self._streams
 
@@ -159,7 +156,7 @@ class DynamoDB:
         self._agenda.run(self._caller.now())
 
 
-class Waiter:
+class TableWaiter:
     """Waits for a table to be there, or gone: which it is at once, by the call that asked for it."""
 
     def __init__(self, dynamodb: DynamoDB, name: str) -> None:

@@ -31,7 +31,7 @@ _CAPITAL_MESSAGE = frozenset(
 ENDPOINT = "https://simulated.invalid/"
 
 
-class Refusal(Exception):  # noqa: N818 - it becomes a ClientError when the operation is known
+class ServiceError(Exception):
     """A service's answer that is an error, before it is known to which operation."""
 
     def __init__(self, code: str, message: str, **members: Any) -> None:
@@ -41,12 +41,12 @@ class Refusal(Exception):  # noqa: N818 - it becomes a ClientError when the oper
         self.members = members
 
     @classmethod
-    def invalid(cls, message: str) -> "Refusal":
+    def invalid(cls, message: str) -> "ServiceError":
         """The request is invalid."""
         return cls("ValidationException", message)
 
     @classmethod
-    def not_found(cls, message: str = "Requested resource not found") -> "Refusal":
+    def not_found(cls, message: str = "Requested resource not found") -> "ServiceError":
         """What the request names does not exist."""
         return cls("ResourceNotFoundException", message)
 
@@ -66,7 +66,7 @@ class Errors:
             self._classes[code] = type(code, (exceptions.ClientError,), {})
         return self._classes[code]
 
-    def made(self, refusal: Refusal, operation: str, request: str) -> Exception:
+    def made(self, refusal: ServiceError, operation: str, request: str) -> Exception:
         """The refusal as boto3 raises it."""
         members = {"Message" if refusal.code in _CAPITAL_MESSAGE else "message": refusal.message, **refusal.members}
         response: Mapping[str, Any] = {

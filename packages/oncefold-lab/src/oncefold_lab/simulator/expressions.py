@@ -1,22 +1,71 @@
 """Expressions as requests use them: parsed once per text and names, bound to the values of each request.
 
+Source: "Using projection expressions in DynamoDB".
+
 Sources: "Using expressions in DynamoDB"; "Expression attribute names (aliases) in DynamoDB".
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NoReturn, TypeVar
 
-from oncefold_lab.simulator.changing import Change, Draft, change_of, checks_of_action
 from oncefold_lab.simulator.conditions import Condition, parse_condition, paths_of
-from oncefold_lab.simulator.errors import Refusal
-from oncefold_lab.simulator.judging import Check, Judge, checks_of, judge_of
-from oncefold_lab.simulator.lexer import Tokens
-from oncefold_lab.simulator.projections import parse_projection, project
-from oncefold_lab.simulator.syntax import Path, Scope, Values
-from oncefold_lab.simulator.updates import Add, Set, parse_update
-from oncefold_lab.simulator.values import Item, Value, take
+from oncefold_lab.simulator.errors import ServiceError
+from oncefold_lab.simulator.evaluation import Check, Evaluate, checks_of, evaluator_of
+from oncefold_lab.simulator.syntax import ExpressionScope, Path, TokenReader, Values, parse_path, step
+from oncefold_lab.simulator.updates import (
+    AddAction,
+    Change,
+    Draft,
+    SetAction,
+    change_of,
+    check_distinct_paths,
+    checks_of_action,
+    parse_update,
+)
+from oncefold_lab.simulator.values import Item, Value, give, take
+
+Tree = dict[Any, Any]
+"""Paths by their elements; the end of a path is an empty tree."""
+
+
+def parse_projection(tokens: TokenReader, scope: ExpressionScope) -> tuple[Path, ...]:
+    """Read a whole expression. Raises Refusal."""
+    paths = [parse_path(tokens, scope)]
+    while tokens.skip_sign(","):
+        paths.append(parse_path(tokens, scope))
+    tokens.finish()
+    check_distinct_paths(tokens, tuple(paths))
+    return tuple(paths)
+
+
+def project(item: Item, paths: Sequence[Path]) -> Item:
+    """Copies of the parts of an item at some paths, within the maps and lists that they are in; lists close up."""
+    tree: Tree = {}
+    for path in paths:
+        branch = tree
+        for element in path.elements:
+            branch = branch.setdefault(element, {})
+    return _entries(item, tree)
+
+
+def _entries(entries: dict[str, Value], tree: Tree) -> dict[str, Value]:
+    parts = {name: _part(entries[name], branch) for name, branch in tree.items() if name in entries}
+    return {name: part for name, part in parts.items() if part is not None}
+
+
+def _part(value: Value, tree: Tree) -> Value | None:
+    if not tree:
+        return give(value)
+    if any(isinstance(element, int) for element in tree):
+        found = [(step(value, index), branch) for index, branch in sorted(tree.items())]
+        parts = [_part(element, branch) for element, branch in found if element is not None]
+        elements = [part for part in parts if part is not None]
+        return {"L": elements} if elements else None
+    entries = _entries(value["M"], tree) if "M" in value else {}
+    return {"M": entries} if entries else None
+
 
 _KEPT = 4096
 """Parsed expressions of a table of expressions; code that writes values into its texts would fill it."""
@@ -24,7 +73,7 @@ _PLACEHOLDER = re.compile(r"[#:][A-Za-z0-9_]+", re.ASCII)
 Body = TypeVar("Body")
 Written = tuple[str, str, tuple[tuple[str, str], ...]]
 """Parameter, text and names: all that an expression is parsed from."""
-Parse = Callable[[Tokens, Scope], tuple[Body, Iterable[Check]]]
+Parse = Callable[[TokenReader, ExpressionScope], tuple[Body, Iterable[Check]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +94,10 @@ class Update:
 
 
 @dataclass(frozen=True, slots=True)
-class Filter:
+class Predicate:
     """A condition, ready to be evaluated, and as it was written."""
 
-    judge: Judge
+    judge: Evaluate
     condition: Condition
     paths: tuple[Path, ...]
     """Every path in it."""
@@ -72,7 +121,9 @@ class Expressions:
     def __init__(self) -> None:
         self._programs: dict[Written, Program[Any]] = {}
 
-    def condition(self, request: Mapping[str, Any], parameter: str = "ConditionExpression") -> Program[Filter] | None:
+    def condition(
+        self, request: Mapping[str, Any], parameter: str = "ConditionExpression"
+    ) -> Program[Predicate] | None:
         """The condition of a request, under one of the names that conditions have."""
         return self._program(request, parameter, _condition)
 
@@ -101,28 +152,28 @@ class Expressions:
 def _parsed(written: Written, names: Mapping[str, str], parse: Parse[Body]) -> Program[Body]:
     parameter, text, _ = written
     _check_placeholders("ExpressionAttributeNames", names, "#")
-    tokens, scope = Tokens(parameter, text), Scope(names)
+    tokens, scope = TokenReader(parameter, text), ExpressionScope(names)
     body, checks = parse(tokens, scope)
     return Program(parameter, written, body, frozenset(scope.used_names), frozenset(scope.used_values), tuple(checks))
 
 
-def _condition(tokens: Tokens, scope: Scope) -> tuple[Filter, Iterable[Check]]:
+def _condition(tokens: TokenReader, scope: ExpressionScope) -> tuple[Predicate, Iterable[Check]]:
     condition = parse_condition(tokens, scope)
     paths = tuple(paths_of(condition))
-    return Filter(judge_of(condition), condition, paths), checks_of(tokens.parameter, condition)
+    return Predicate(evaluator_of(condition), condition, paths), checks_of(tokens.parameter, condition)
 
 
-def _update(tokens: Tokens, scope: Scope) -> tuple[Update, Iterable[Check]]:
+def _update(tokens: TokenReader, scope: ExpressionScope) -> tuple[Update, Iterable[Check]]:
     actions = parse_update(tokens, scope)
     update = Update(
         tuple(map(change_of, actions)),
         tuple(action.path for action in actions),
-        any(isinstance(action, (Set, Add)) for action in actions),
+        any(isinstance(action, (SetAction, AddAction)) for action in actions),
     )
     return update, [check for action in actions for check in checks_of_action(tokens.parameter, action)]
 
 
-def _projection(tokens: Tokens, scope: Scope) -> tuple[tuple[Path, ...], Iterable[Check]]:
+def _projection(tokens: TokenReader, scope: ExpressionScope) -> tuple[tuple[Path, ...], Iterable[Check]]:
     return parse_projection(tokens, scope), ()
 
 
@@ -163,8 +214,8 @@ def _taken(given: Mapping[str, Any]) -> dict[str, Value]:
     for name, value in given.items():
         try:
             values[name], _ = take(value)
-        except Refusal as refusal:
-            raise Refusal(
+        except ServiceError as refusal:
+            raise ServiceError(
                 refusal.code,
                 f"ExpressionAttributeValues contains invalid value: {refusal.message} for key {name}",
             ) from None
@@ -173,28 +224,28 @@ def _taken(given: Mapping[str, Any]) -> dict[str, Value]:
 
 def _check_none(parameter: str, given: Mapping[str, Any] | None) -> None:
     if given is not None:
-        raise Refusal.invalid(f"{parameter} can only be specified when using expressions")
+        raise ServiceError.invalid(f"{parameter} can only be specified when using expressions")
 
 
 def _refuse_undefined(used: Iterable[Program[Any]], values: Values) -> NoReturn:
     parameter, name = next((p.parameter, name) for p in used for name in sorted(p.values - values.keys()))
-    raise Refusal.invalid(
+    raise ServiceError.invalid(
         f"Invalid {parameter}: An expression attribute value used in expression is not defined; attribute value: {name}"
     )
 
 
 def _refuse_unused(parameter: str, mark: str, given: Mapping[str, Any], needed: frozenset[str]) -> NoReturn:
     if not given:
-        raise Refusal.invalid(f"{parameter} must not be empty")
+        raise ServiceError.invalid(f"{parameter} must not be empty")
     _check_placeholders(parameter, given, mark)
     unused = ", ".join(sorted(given.keys() - needed))
-    raise Refusal.invalid(f"Value provided in {parameter} unused in expressions: keys: {{{unused}}}")
+    raise ServiceError.invalid(f"Value provided in {parameter} unused in expressions: keys: {{{unused}}}")
 
 
 def _check_placeholders(parameter: str, given: Mapping[str, Any], mark: str) -> None:
     for name in given:
         if not name.startswith(mark) or not _PLACEHOLDER.fullmatch(name):
-            raise Refusal.invalid(f'{parameter} contains invalid key: Syntax error; key: "{name}"')
+            raise ServiceError.invalid(f'{parameter} contains invalid key: Syntax error; key: "{name}"')
 
 
 def projected(item: Item, program: Program[tuple[Path, ...]]) -> Item:

@@ -8,7 +8,7 @@ from random import Random
 
 from botocore import exceptions
 
-from oncefold_lab.simulator.errors import ENDPOINT, Refusal
+from oncefold_lab.simulator.errors import ENDPOINT, ServiceError
 
 
 class Fault(StrEnum):
@@ -110,8 +110,8 @@ class Faults:
             return None
         self.happened(fault)
         if fault is Fault.THROTTLED:
-            return Refusal(*self.random.choice(manners.throttles))
-        return Refusal(*manners.failure) if fault is Fault.FAILED else self._silence()
+            return ServiceError(*self.random.choice(manners.throttles))
+        return ServiceError(*manners.failure) if fault is Fault.FAILED else self._silence()
 
     def after(self, fault: Fault | None, manners: Manners) -> Exception | None:
         """What takes the place of a call's reply, if anything does.
@@ -121,7 +121,7 @@ class Faults:
         if fault is not Fault.LOST_REPLY:
             return None
         self.happened(fault)
-        return Refusal(*manners.failure) if self.random.random() < 1 / 3 else self._silence()
+        return ServiceError(*manners.failure) if self.random.random() < 1 / 3 else self._silence()
 
     def late(self) -> tuple[float, Exception]:
         """By how many seconds an effect comes late, and what its caller gets meanwhile."""

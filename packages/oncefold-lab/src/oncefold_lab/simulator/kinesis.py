@@ -6,15 +6,12 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
-from oncefold_lab.simulator import consuming, producing
-from oncefold_lab.simulator.agenda import Agenda
-from oncefold_lab.simulator.calling import Caller, CallHook, Reply, Request
-from oncefold_lab.simulator.consuming import Bookmark, hash_key_range
-from oncefold_lab.simulator.datastream import ACCOUNT, DataRecord, DataStream
-from oncefold_lab.simulator.errors import INTERNAL, Refusal
+from oncefold_lab.simulator import data_stream
+from oncefold_lab.simulator.calls import KINESIS, Agenda, Caller, CallHook, Reply, Request
+from oncefold_lab.simulator.data_stream import ACCOUNT, DataRecord, DataStream, ShardIterator, hash_key_range
+from oncefold_lab.simulator.errors import INTERNAL, ServiceError
 from oncefold_lab.simulator.faults import Fault, Faults, Manners, no_faults
-from oncefold_lab.simulator.parameters import KINESIS
-from oncefold_lab.simulator.shard import Shard
+from oncefold_lab.simulator.shard import ShardLog
 
 MANNERS = Manners(
     throttles=(("ProvisionedThroughputExceededException", f"Rate exceeded for shard under account {ACCOUNT}."),),
@@ -98,9 +95,9 @@ class Kinesis:
         """MergeShards."""
         return self._caller.call("MergeShards", self._merge, request)
 
-    def get_waiter(self, name: str) -> "Waiter":
+    def get_waiter(self, name: str) -> "StreamWaiter":
         """The waiters for streams, which have nothing to wait for."""
-        return Waiter(self, name)
+        return StreamWaiter(self, name)
 
     def due(self) -> float | None:
         """When a late effect is going to happen next."""
@@ -113,7 +110,7 @@ class Kinesis:
     def _create(self, request: Request, _: Fault | None) -> Reply:
         name = request["StreamName"]
         if name in self._streams:
-            raise Refusal("ResourceInUseException", f"Stream {name} under account {ACCOUNT} already exists.")
+            raise ServiceError("ResourceInUseException", f"Stream {name} under account {ACCOUNT} already exists.")
         shards = request.get("ShardCount", 1)
         self._streams[name] = DataStream(name, shards, self._retention_hours, self._caller.now())
         return {}
@@ -153,18 +150,18 @@ class Kinesis:
         return {**reply, "NextToken": f"{stream.name}|{shards[limit - 1].id}"} if len(shards) > limit else reply
 
     def _put_record(self, request: Request, fault: Fault | None) -> Reply:
-        return producing.put_record(self._caller, self._stream(request), request, fault)
+        return data_stream.put_record(self._caller, self._stream(request), request, fault)
 
     def _put_records(self, request: Request, fault: Fault | None) -> Reply:
-        return producing.put_records(self._caller, self._stream(request), self._random, request, fault)
+        return data_stream.put_records(self._caller, self._stream(request), self._random, request, fault)
 
     def _iterator(self, request: Request, _: Fault | None) -> Reply:
-        return consuming.get_shard_iterator(self._caller, self._stream(request), request)
+        return data_stream.get_shard_iterator(self._caller, self._stream(request), request)
 
     def _records(self, request: Request, fault: Fault | None) -> Reply:
-        bookmark = Bookmark.parse(request["ShardIterator"])
+        bookmark = ShardIterator.parse(request["ShardIterator"])
         stream = self._stream({"StreamName": bookmark.stream})
-        return consuming.get_records(self._caller, stream, bookmark, request, fault)
+        return data_stream.get_records(self._caller, stream, bookmark, request, fault)
 
     def _split(self, request: Request, _: Fault | None) -> Reply:
         stream = self._stream(request)
@@ -181,12 +178,12 @@ class Kinesis:
         name = request.get("StreamName") or request.get("StreamARN", "").rpartition("/")[2]
         stream = self._streams.get(name)
         if stream is None:
-            raise Refusal.not_found(f"Stream {name} under account {ACCOUNT} not found.")
+            raise ServiceError.not_found(f"Stream {name} under account {ACCOUNT} not found.")
         self._caller.count("trimmed records", stream.trim(self._caller.now()))
         return stream
 
 
-def _described(shard: Shard[DataRecord]) -> Reply:
+def _described(shard: ShardLog[DataRecord]) -> Reply:
     sequences = {"StartingSequenceNumber": str(shard.first)}
     if shard.last is not None:
         sequences["EndingSequenceNumber"] = str(shard.last)
@@ -198,7 +195,7 @@ def _described(shard: Shard[DataRecord]) -> Reply:
     return {**described, **dict(zip(("ParentShardId", "AdjacentParentShardId"), shard.parents, strict=False))}
 
 
-class Waiter:
+class StreamWaiter:
     """Waits for a stream to be there, or gone: which it is at once, by the call that asked for it."""
 
     def __init__(self, kinesis: Kinesis, name: str) -> None:

@@ -7,7 +7,7 @@ Sources: "Supported data types and naming rules in Amazon DynamoDB" (digits, ran
 import re
 from decimal import Decimal
 
-from oncefold_lab.simulator.errors import Refusal
+from oncefold_lab.simulator.errors import ServiceError
 
 DIGITS = 38
 LARGEST_EXPONENT = 125
@@ -30,8 +30,8 @@ def canonical(text: str) -> str:
     match = _ANY.fullmatch(text)
     if match is None:
         if not text:
-            raise Refusal.invalid("The parameter cannot be converted to a numeric value")
-        raise Refusal.invalid(f"The parameter cannot be converted to a numeric value: {text}")
+            raise ServiceError.invalid("The parameter cannot be converted to a numeric value")
+        raise ServiceError.invalid(f"The parameter cannot be converted to a numeric value: {text}")
     sign, whole, fraction, bare_fraction, exponent = match.groups()
     fraction = fraction or bare_fraction or ""
     digits = ((whole or "") + fraction).lstrip("0")
@@ -52,12 +52,12 @@ def _exponent(text: str | None) -> int:
 def _plain(sign: str, digits: str, exponent: int) -> str:
     """The text of digits x 10**exponent, neither end of digits being zero."""
     if len(digits) > DIGITS:
-        raise Refusal.invalid(_IMPRECISE)
+        raise ServiceError.invalid(_IMPRECISE)
     leading = exponent + len(digits) - 1
     if leading > LARGEST_EXPONENT:
-        raise Refusal.invalid(_OVERFLOW)
+        raise ServiceError.invalid(_OVERFLOW)
     if leading < SMALLEST_EXPONENT:
-        raise Refusal.invalid(_UNDERFLOW)
+        raise ServiceError.invalid(_UNDERFLOW)
     if exponent >= 0:
         text = digits + "0" * exponent
     elif leading >= 0:
@@ -112,7 +112,7 @@ def _fitting(text: str) -> str:
     """A result in canonical form. DynamoDB calls also a result of too many digits an overflow."""
     try:
         return canonical(text)
-    except Refusal as refusal:
+    except ServiceError as refusal:
         if refusal.message == _IMPRECISE:
-            raise Refusal.invalid(_OVERFLOW) from None
+            raise ServiceError.invalid(_OVERFLOW) from None
         raise

@@ -7,15 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oncefold_lab.simulator.capacity import read_units, told
+from oncefold_lab.simulator.conditions import hash_value_of
 from oncefold_lab.simulator.database import Database
-from oncefold_lab.simulator.errors import Refusal
-from oncefold_lab.simulator.expressions import Filter, Program, bind, projected
+from oncefold_lab.simulator.errors import ServiceError
+from oncefold_lab.simulator.expressions import Predicate, Program, bind, projected
 from oncefold_lab.simulator.faults import Fault
-from oncefold_lab.simulator.items import is_consistent, row_for
-from oncefold_lab.simulator.keyconditions import hash_value_of
+from oncefold_lab.simulator.items import is_consistent, read_units, row_for, told
 from oncefold_lab.simulator.syntax import Path, Values
-from oncefold_lab.simulator.tables import KeyMismatch, Place, Table
+from oncefold_lab.simulator.tables import KeyMismatchError, Place, Table
 from oncefold_lab.simulator.values import Row, give_item
 
 Request = Mapping[str, Any]
@@ -42,7 +41,7 @@ def query(database: Database, request: Request, fault: Fault | None) -> Reply:
     table = database.table(request)
     key_condition = database.expressions.condition(request, "KeyConditionExpression")
     if key_condition is None:
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             "Either the KeyConditions or KeyConditionExpression parameter must be specified in the request."
         )
     rest, projection = _filter(database, request), database.expressions.projection(request)
@@ -51,7 +50,7 @@ def query(database: Database, request: Request, fault: Fault | None) -> Reply:
     _check_no_keys(table, rest)
     after = _start(table, request)
     if after is not None and after[1] != hash_value:
-        raise Refusal.invalid("The provided starting key is outside query boundaries based on provided conditions")
+        raise ServiceError.invalid("The provided starting key is outside query boundaries based on provided conditions")
     rows = table.partition(hash_value, after, forward=request.get("ScanIndexForward", True))
     matching = (row for row in rows if key_condition.body.judge(row[0], values))
     page = _page(database, table, matching, request, fault)
@@ -69,17 +68,17 @@ def scan(database: Database, request: Request, fault: Fault | None) -> Reply:
     return _reply(table, page, request, rest, projection, values)
 
 
-def _filter(database: Database, request: Request) -> Program[Filter] | None:
+def _filter(database: Database, request: Request) -> Program[Predicate] | None:
     return database.expressions.condition(request, "FilterExpression")
 
 
-def _check_no_keys(table: Table, rest: Program[Filter] | None) -> None:
+def _check_no_keys(table: Table, rest: Program[Predicate] | None) -> None:
     """A query's filter is for attributes that are no keys; the others have their own condition."""
     if rest is None:
         return
     for path in rest.body.paths:
         if path.elements[0] in table.key_names:
-            raise Refusal.invalid(
+            raise ServiceError.invalid(
                 "Filter Expression can only contain non-primary key attributes: "
                 f"Primary key attribute: {path.elements[0]}"
             )
@@ -91,8 +90,8 @@ def _start(table: Table, request: Request) -> Place | None:
         return None
     try:
         return table.place(table.key_of(start)[0])
-    except KeyMismatch:
-        raise Refusal.invalid("The provided starting key is invalid") from None
+    except KeyMismatchError:
+        raise ServiceError.invalid("The provided starting key is invalid") from None
 
 
 def _segment(request: Request) -> tuple[int, int]:
@@ -100,22 +99,22 @@ def _segment(request: Request) -> tuple[int, int]:
     if segment is None and total is None:
         return 0, 1
     if total is None:
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             "The TotalSegments parameter is required but was not present in the request when Segment parameter is "
             "present"
         )
     if segment is None:
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             "The Segment parameter is required but was not present in the request when parameter TotalSegments is "
             "present"
         )
     if not 1 <= total <= SEGMENTS:
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             f"1 validation error detected: Value '{total}' at 'totalSegments' failed to satisfy constraint: "
             f"Member must have value between 1 and {SEGMENTS}"
         )
     if segment >= total:
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             "The Segment parameter is zero-based and must be less than parameter TotalSegments: "
             f"Segment: {segment} is not less than TotalSegments: {total}"
         )
@@ -126,7 +125,7 @@ def _page(database: Database, table: Table, rows: Iterable[Row], request: Reques
     """Read rows up to the limit or 1 MB, whichever comes first."""
     limit = request.get("Limit")
     if limit is not None and limit < 1:
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             f"1 validation error detected: Value '{limit}' at 'limit' failed to satisfy constraint: "
             "Member must have value greater than or equal to 1"
         )
@@ -159,13 +158,13 @@ def _reply(
     table: Table,
     page: _Page,
     request: Request,
-    rest: Program[Filter] | None,
+    rest: Program[Predicate] | None,
     projection: Program[tuple[Path, ...]] | None,
     values: Values,
 ) -> Reply:
     select = request.get("Select", "ALL_ATTRIBUTES")
     if select not in _SELECTS:
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             f"1 validation error detected: Value '{select}' at 'select' failed to satisfy constraint: "
             f"Member must satisfy enum value set: [{', '.join(_SELECTS)}]"
         )

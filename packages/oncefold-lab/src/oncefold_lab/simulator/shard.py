@@ -25,7 +25,7 @@ Entry = TypeVar("Entry", bound=Kept)
 
 
 @dataclass
-class Shard(Generic[Entry]):
+class ShardLog(Generic[Entry]):
     """A part of a stream. It has a range of the points that keys lie at."""
 
     id: str
@@ -73,7 +73,7 @@ class Shard(Generic[Entry]):
 
 
 @dataclass
-class Shards(Generic[Entry]):
+class ShardLogs(Generic[Entry]):
     """All shards of a stream that are still listed, and its sequence numbers."""
 
     points: int
@@ -82,7 +82,7 @@ class Shards(Generic[Entry]):
     """A number of as many digits as all that follow, so that their texts are ordered like the numbers."""
     retention: float
     """Seconds that records are kept."""
-    all: dict[str, Shard[Entry]] = field(default_factory=dict)
+    all: dict[str, ShardLog[Entry]] = field(default_factory=dict)
     _numbers: int = 0
     _sequence: int = field(init=False)
 
@@ -99,18 +99,18 @@ class Shards(Generic[Entry]):
         self._sequence += 1
         return self._sequence
 
-    def open(self, name: str, parents: tuple[str, ...], low: int, high: int, now: float) -> Shard[Entry]:
+    def open(self, name: str, parents: tuple[str, ...], low: int, high: int, now: float) -> ShardLog[Entry]:
         """Open a shard; `{number}` in its name becomes its number."""
         shard_id = name.format(number=self._numbers)
         self._numbers += 1
-        self.all[shard_id] = shard = Shard[Entry](shard_id, parents, low, high, now, self.next_sequence)
+        self.all[shard_id] = shard = ShardLog[Entry](shard_id, parents, low, high, now, self.next_sequence)
         return shard
 
-    def close(self, shard: Shard[Entry], now: float) -> None:
+    def close(self, shard: ShardLog[Entry], now: float) -> None:
         """Close a shard: whatever opens from now on has later sequence numbers."""
         shard.closed, shard.last = now, self.take_sequence()
 
-    def of(self, point: int) -> Shard[Entry]:
+    def of(self, point: int) -> ShardLog[Entry]:
         """The shard that takes records at a point."""
         return next(shard for shard in self.all.values() if shard.takes(point))
 

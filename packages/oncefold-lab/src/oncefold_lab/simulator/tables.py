@@ -11,8 +11,8 @@ from itertools import islice
 from typing import Any
 
 from oncefold_lab.simulator import number
-from oncefold_lab.simulator.errors import Refusal
-from oncefold_lab.simulator.streams import Stream
+from oncefold_lab.simulator.change_streams import ChangeStream
+from oncefold_lab.simulator.errors import ServiceError
 from oncefold_lab.simulator.values import Item, Row, Value, kind_of, take, text_bytes
 
 HASH_BYTES = 2048
@@ -29,16 +29,16 @@ _EMPTY = "One or more parameter values are not valid. The AttributeValue for a k
 _INVALID = "One or more parameter values were invalid"
 
 
-class KeyMismatch(Refusal):
+class KeyMismatchError(ServiceError):
     """A key that does not fit the table; within a transaction it is a reason to cancel."""
 
     @classmethod
-    def schema(cls) -> "KeyMismatch":
+    def schema(cls) -> "KeyMismatchError":
         """A lookup key of other attributes or types."""
         return cls("ValidationException", "The provided key element does not match the schema")
 
     @classmethod
-    def of_item(cls, words: str) -> "KeyMismatch":
+    def of_item(cls, words: str) -> "KeyMismatchError":
         """An item without a key, or with one of another type."""
         return cls("ValidationException", f"{_INVALID}: {words}")
 
@@ -55,10 +55,10 @@ class KeyPart:
         """The key's value in an item."""
         value = item.get(self.name)
         if value is None:
-            raise KeyMismatch.of_item(f"Missing the key {self.name} in the item")
+            raise KeyMismatchError.of_item(f"Missing the key {self.name} in the item")
         payload = value.get(self.kind)
         if payload is None:
-            raise KeyMismatch.of_item(
+            raise KeyMismatchError.of_item(
                 f"Type mismatch for key {self.name} expected: {self.kind} actual: {kind_of(value)}"
             )
         self._check(payload)
@@ -68,21 +68,21 @@ class KeyPart:
         """The key's value in a lookup key, and the attribute."""
         given = key.get(self.name)
         if given is None:
-            raise KeyMismatch.schema()
+            raise KeyMismatchError.schema()
         value, _ = take(given)
         payload = value.get(self.kind)
         if payload is None:
-            raise KeyMismatch.schema()
+            raise KeyMismatchError.schema()
         self._check(payload)
         return payload, value
 
     def _check(self, payload: Any) -> None:
         if not payload:
-            raise Refusal.invalid(f"{_EMPTY} {'string' if self.kind == 'S' else 'binary'} value. Key: {self.name}")
+            raise ServiceError.invalid(f"{_EMPTY} {'string' if self.kind == 'S' else 'binary'} value. Key: {self.name}")
         if len(payload) > self.bytes // 4:
             size = text_bytes(payload) if isinstance(payload, str) else len(payload)
             if self.kind != "N" and size > self.bytes:
-                raise Refusal.invalid(f"{_INVALID}: {self._too_long()}")
+                raise ServiceError.invalid(f"{_INVALID}: {self._too_long()}")
 
     def _too_long(self) -> str:
         if self.bytes == HASH_BYTES:
@@ -104,7 +104,7 @@ class Table:
     hash: KeyPart
     range: KeyPart | None
     description: Mapping[str, Any]
-    stream: Stream | None = None
+    stream: ChangeStream | None = None
     rows: dict[Key, Row] = field(default_factory=dict)
     before: dict[Key, Row | None] = field(default_factory=dict)
     """The row before the last change of some keys: what an eventually consistent read may still see."""
@@ -122,10 +122,10 @@ class Table:
         hash_value, attribute = self.hash.of_key(key)
         if self.range is None:
             if len(key) != 1:
-                raise KeyMismatch.schema()
+                raise KeyMismatchError.schema()
             return hash_value, {self.hash.name: attribute}
         if len(key) != 2:
-            raise KeyMismatch.schema()
+            raise KeyMismatchError.schema()
         range_value, range_attribute = self.range.of_key(key)
         return (hash_value, range_value), {self.hash.name: attribute, self.range.name: range_attribute}
 

@@ -1,22 +1,89 @@
 """TransactWriteItems and TransactGetItems: all or nothing, serializable, once per token.
 
+Source: "Amazon DynamoDB Transactions: How it works" (idempotency). A cancelled transaction leaves nothing remembered.
+
 Sources: their API reference; "Amazon DynamoDB Transactions: How it works".
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
-from oncefold_lab.simulator.actions import Action, check_action, delete_action, put_action, update_action
-from oncefold_lab.simulator.capacity import TRANSACTION, read_units, told_of_transaction, write_units
 from oncefold_lab.simulator.database import Database, Target
-from oncefold_lab.simulator.errors import CONDITION_FAILED, CONFLICT, THROTTLED, THROUGHPUT, Refusal
+from oncefold_lab.simulator.errors import CONDITION_FAILED, CONFLICT, THROTTLED, THROUGHPUT, ServiceError
 from oncefold_lab.simulator.expressions import bind, projected
 from oncefold_lab.simulator.faults import Fault
-from oncefold_lab.simulator.tables import KeyMismatch
-from oncefold_lab.simulator.tokens import TOKEN_CHARS, Tokens
+from oncefold_lab.simulator.items import (
+    TRANSACTION,
+    ItemWrite,
+    check_action,
+    delete_action,
+    put_action,
+    read_units,
+    told_of_transaction,
+    update_action,
+    write_units,
+)
+from oncefold_lab.simulator.tables import KeyMismatchError
 from oncefold_lab.simulator.values import Row, give_item
+
+TOKEN_SECONDS = 600.0
+TOKEN_CHARS = 36
+
+
+@dataclass(slots=True)
+class _Remembered:
+    actions: Sequence[ItemWrite]
+    done: float | None
+    """When it was done; None while it is under way."""
+
+
+@dataclass
+class TransactionTokens:
+    """Transactions by their token, in the order they were done."""
+
+    _remembered: dict[str, _Remembered] = field(default_factory=dict)
+
+    def replayed(self, token: str, actions: Sequence[ItemWrite], now: float) -> bool:
+        """Whether the very same transaction was done under the token. Raises Refusal for another one, or one under way.
+
+        After 10 minutes nobody knows.
+        """
+        known = self._remembered.get(token)
+        if known is None:
+            return False
+        if known.done is not None and now >= known.done + TOKEN_SECONDS:
+            del self._remembered[token]
+            return False
+        if known.actions != actions:
+            raise ServiceError(
+                "IdempotentParameterMismatchException",
+                "The client request token was used before with other parameters",
+            )
+        if known.done is None:
+            raise ServiceError(
+                "TransactionInProgressException", "Transaction from previous request is still in progress"
+            )
+        return True
+
+    def begin(self, token: str, actions: Sequence[ItemWrite]) -> None:
+        """Remember a transaction as under way."""
+        self._remembered[token] = _Remembered(actions, None)
+
+    def done(self, token: str, actions: Sequence[ItemWrite], now: float) -> None:
+        """Remember a transaction as done, and forget those that were done too long ago."""
+        self._remembered.pop(token, None)
+        self._remembered[token] = _Remembered(actions, now)
+        for known, remembered in list(islice(self._remembered.items(), 2)):
+            if remembered.done is not None and now >= remembered.done + TOKEN_SECONDS:
+                del self._remembered[known]
+
+    def cancelled(self, token: str) -> None:
+        """Forget a transaction that came to nothing."""
+        self._remembered.pop(token, None)
+
 
 Request = Mapping[str, Any]
 Reply = dict[str, Any]
@@ -24,7 +91,7 @@ Reason = dict[str, Any]
 
 ACTIONS = 100
 BYTES = 4 << 20
-_MAKERS: Mapping[str, Callable[[Database, Request], Action]] = {
+_MAKERS: Mapping[str, Callable[[Database, Request], ItemWrite]] = {
     "Put": put_action,
     "Update": update_action,
     "Delete": delete_action,
@@ -42,7 +109,7 @@ _ITEM_FAULTS: Mapping[Fault | None, tuple[Reason, ...]] = {
 _TWICE = "Transaction request cannot include multiple operations on one item"
 
 
-def transact_write_items(database: Database, tokens: Tokens, request: Request, fault: Fault | None) -> Reply:
+def transact_write_items(database: Database, tokens: TransactionTokens, request: Request, fault: Fault | None) -> Reply:
     """TransactWriteItems."""
     actions = _actions(database, request["TransactItems"])
     token = _token(request)
@@ -65,31 +132,31 @@ def transact_write_items(database: Database, tokens: Tokens, request: Request, f
 def _token(request: Request) -> str | None:
     token: str | None = request.get("ClientRequestToken")
     if token is not None and not 1 <= len(token) <= TOKEN_CHARS:
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             f"1 validation error detected: Value '{token}' at 'clientRequestToken' failed to satisfy constraint: "
             f"Member must have length less than or equal to {TOKEN_CHARS}"
         )
     return token
 
 
-def _actions(database: Database, given: Sequence[Mapping[str, Any]]) -> list[Action]:
+def _actions(database: Database, given: Sequence[Mapping[str, Any]]) -> list[ItemWrite]:
     """The actions of a transaction, each on an item of its own."""
     _check_count(given)
-    actions: list[Action] = []
+    actions: list[ItemWrite] = []
     reasons: list[Reason] = []
     for entry in given:
         if len(entry) != 1:
-            raise Refusal.invalid("TransactItems can only contain one of Check, Put, Update or Delete")
+            raise ServiceError.invalid("TransactItems can only contain one of Check, Put, Update or Delete")
         ((kind, request),) = entry.items()
         try:
             actions.append(_MAKERS[kind](database, request))
             reasons.append(_NONE)
-        except KeyMismatch as mismatch:
+        except KeyMismatchError as mismatch:
             reasons.append({"Code": "ValidationError", "Message": mismatch.message})
     if len(actions) < len(given):
         raise cancelled(reasons)
     if len({(action.table.name, action.key) for action in actions}) < len(actions):
-        raise Refusal.invalid(_TWICE)
+        raise ServiceError.invalid(_TWICE)
     _check_bytes(action.size for action in actions)
     return actions
 
@@ -99,7 +166,7 @@ def _check_count(given: Sequence[Any]) -> None:
         shown, bound = f"{len(given)} items", f"less than or equal to {ACTIONS}"
         if not given:
             shown, bound = "", "greater than or equal to 1"
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             f"1 validation error detected: Value '[{shown}]' at 'transactItems' failed to satisfy constraint: "
             f"Member must have length {bound}"
         )
@@ -107,20 +174,20 @@ def _check_count(given: Sequence[Any]) -> None:
 
 def _check_bytes(sizes: Any) -> None:
     if sum(sizes) > BYTES:
-        raise Refusal.invalid("Transaction request is too large: its items exceed 4 MB together")
+        raise ServiceError.invalid("Transaction request is too large: its items exceed 4 MB together")
 
 
-def cancelled(reasons: Sequence[Reason]) -> Refusal:
+def cancelled(reasons: Sequence[Reason]) -> ServiceError:
     """What a transaction ends with that was not done, the reasons in the order of its actions."""
     codes = ", ".join(reason["Code"] for reason in reasons)
-    return Refusal(
+    return ServiceError(
         "TransactionCanceledException",
         f"Transaction cancelled, please refer cancellation reasons for specific reasons [{codes}]",
         CancellationReasons=[dict(reason) for reason in reasons],
     )
 
 
-def _item_fault(database: Database, fault: Fault | None, count: int) -> Refusal:
+def _item_fault(database: Database, fault: Fault | None, count: int) -> ServiceError:
     """A fault of one item: a conflict with a transaction that nobody else sees, or throttling."""
     assert fault is not None
     faults = database.caller.faults
@@ -130,7 +197,7 @@ def _item_fault(database: Database, fault: Fault | None, count: int) -> Refusal:
     return cancelled(reasons)
 
 
-def _apply(database: Database, actions: Sequence[Action]) -> list[int]:
+def _apply(database: Database, actions: Sequence[ItemWrite]) -> list[int]:
     """Do all of it, or raise Refusal and do nothing; the larger size of each item, before and after."""
     results: list[tuple[Row | None, Row | None]] = []
     reasons: list[Reason] = []
@@ -153,7 +220,7 @@ def _apply(database: Database, actions: Sequence[Action]) -> list[int]:
     return sizes
 
 
-def _judged(database: Database, action: Action, row: Row | None) -> tuple[Reason, Row | None]:
+def _judged(database: Database, action: ItemWrite, row: Row | None) -> tuple[Reason, Row | None]:
     """Why an action cancels its transaction, or the row after it."""
     if database.locks and (action.table.name, action.key) in database.locks:
         return _CONFLICT, None
@@ -162,24 +229,24 @@ def _judged(database: Database, action: Action, row: Row | None) -> tuple[Reason
         return {"Code": "ConditionalCheckFailed", "Message": CONDITION_FAILED, **shown}, None
     try:
         return _NONE, action.result(row)
-    except Refusal as refusal:
+    except ServiceError as refusal:
         return {"Code": "ValidationError", "Message": refusal.message}, None
 
 
-def _targets(actions: Sequence[Action]) -> set[Target]:
+def _targets(actions: Sequence[ItemWrite]) -> set[Target]:
     return {(action.table.name, action.key) for action in actions}
 
 
-def _arrive(database: Database, tokens: Tokens, token: str | None, actions: Sequence[Action]) -> None:
+def _arrive(database: Database, tokens: TransactionTokens, token: str | None, actions: Sequence[ItemWrite]) -> None:
     """Do what arrives late, unless it was done under its token meanwhile."""
-    with suppress(Refusal):
+    with suppress(ServiceError):
         if token is None or not tokens.replayed(token, actions, database.caller.now()):
             _apply(database, actions)
             if token is not None:
                 tokens.done(token, actions, database.caller.now())
 
 
-def _begin(database: Database, tokens: Tokens, token: str | None, actions: Sequence[Action]) -> None:
+def _begin(database: Database, tokens: TransactionTokens, token: str | None, actions: Sequence[ItemWrite]) -> None:
     """Prepare a transaction that is going to end later: until then its items are taken. Raises Refusal."""
     reasons = [_judged(database, action, action.table.rows.get(action.key))[0] for action in actions]
     if any(reason is not _NONE for reason in reasons):
@@ -189,7 +256,7 @@ def _begin(database: Database, tokens: Tokens, token: str | None, actions: Seque
         tokens.begin(token, actions)
 
 
-def _end(database: Database, tokens: Tokens, token: str | None, actions: Sequence[Action]) -> None:
+def _end(database: Database, tokens: TransactionTokens, token: str | None, actions: Sequence[ItemWrite]) -> None:
     """Do what was prepared; nobody could touch its items meanwhile."""
     database.locks -= _targets(actions)
     if token is not None:
@@ -197,7 +264,7 @@ def _end(database: Database, tokens: Tokens, token: str | None, actions: Sequenc
     _arrive(database, tokens, token, actions)
 
 
-def _replay(actions: Sequence[Action], request: Request) -> Reply:
+def _replay(actions: Sequence[ItemWrite], request: Request) -> Reply:
     """The reply to a transaction that was done before: it costs reading its items."""
     units = []
     for action in actions:
@@ -206,7 +273,7 @@ def _replay(actions: Sequence[Action], request: Request) -> Reply:
     return told_of_transaction(request, "Read", _units(actions, units))
 
 
-def _units(actions: Sequence[Action], units: Sequence[float]) -> dict[str, float]:
+def _units(actions: Sequence[ItemWrite], units: Sequence[float]) -> dict[str, float]:
     totals: dict[str, float] = {}
     for action, amount in zip(actions, units, strict=True):
         totals[action.table.name] = totals.get(action.table.name, 0.0) + TRANSACTION * amount
@@ -219,7 +286,7 @@ def transact_get_items(database: Database, request: Request, fault: Fault | None
     gets = [_get(database, entry["Get"]) for entry in request["TransactItems"]]
     found = [get.target for get in gets if get.target is not None]
     if len(set(found)) < len(found):
-        raise Refusal.invalid(_TWICE)
+        raise ServiceError.invalid(_TWICE)
     if fault in _ITEM_FAULTS:
         raise _item_fault(database, fault, len(gets))
     if any(get.reason is not _NONE for get in gets):
@@ -249,7 +316,7 @@ def _get(database: Database, request: Request) -> _Get:
     bind(request, projection)
     try:
         key, _ = table.key_of(request["Key"])
-    except KeyMismatch as mismatch:
+    except KeyMismatchError as mismatch:
         return _Get(table.name, {"Code": "ValidationError", "Message": mismatch.message})
     row, target = table.rows.get(key), (table.name, key)
     response: Reply = {}

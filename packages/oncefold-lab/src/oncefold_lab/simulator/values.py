@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from oncefold_lab.simulator import number
-from oncefold_lab.simulator.errors import Refusal
+from oncefold_lab.simulator.errors import ServiceError
 
 Value = dict[str, Any]
 Item = dict[str, Value]
@@ -70,20 +70,22 @@ def take_item(item: Mapping[str, Mapping[str, Any]]) -> tuple[Item, int]:
 def check_item_size(size: int) -> None:
     """Raise Refusal for an item that is too large to be put."""
     if size > ITEM_BYTES:
-        raise Refusal.invalid("Item size has exceeded the maximum allowed size")
+        raise ServiceError.invalid("Item size has exceeded the maximum allowed size")
 
 
 def take(value: Mapping[str, Any], depth: int = 0) -> tuple[Value, int]:
     """A value in canonical form, and its bytes."""
     if len(value) != 1:
         found = "is empty" if not value else "has more than one datatypes set"
-        raise Refusal.invalid(f"Supplied AttributeValue {found}, must contain exactly one of the supported datatypes")
+        raise ServiceError.invalid(
+            f"Supplied AttributeValue {found}, must contain exactly one of the supported datatypes"
+        )
     ((kind, payload),) = value.items()
     if kind == "S" and payload.__class__ is str:
         return {"S": payload}, len(payload) if payload.isascii() else len(payload.encode())
     taker = _TAKERS.get(kind)
     if taker is None:
-        raise Refusal.invalid(f"Supplied AttributeValue has the unknown type {kind}; the types are {_TYPES}")
+        raise ServiceError.invalid(f"Supplied AttributeValue has the unknown type {kind}; the types are {_TYPES}")
     return taker(payload, depth)
 
 
@@ -158,24 +160,26 @@ def _binary_set(payload: Any, _: int) -> tuple[Value, int]:
 
 def _check_class(payload: Any, wanted: Any, kind: str) -> None:
     if not isinstance(payload, wanted):
-        raise Refusal("SerializationException", f"{type(payload).__name__} can not be converted to type {kind}")
+        raise ServiceError("SerializationException", f"{type(payload).__name__} can not be converted to type {kind}")
 
 
 def _check_set(payload: Any, kind: str, name: str) -> None:
     _check_class(payload, (list, tuple), kind)
     if not payload:
-        raise Refusal.invalid(f"One or more parameter values were invalid: An {name} set  may not be empty")
+        raise ServiceError.invalid(f"One or more parameter values were invalid: An {name} set  may not be empty")
 
 
 def _check_depth(depth: int) -> None:
     if depth >= DEPTH:
-        raise Refusal.invalid("Nesting Levels have exceeded supported limits: Attributes of the item has nested levels")
+        raise ServiceError.invalid(
+            "Nesting Levels have exceeded supported limits: Attributes of the item has nested levels"
+        )
 
 
 def _distinct(elements: Sequence[Any], key: Callable[[Any], Any] | None = None) -> list[Any]:
     if len(set(elements)) < len(elements):
         shown = ", ".join(map(str, elements))
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             f"One or more parameter values were invalid: Input collection [{shown}] contains duplicates."
         )
     return sorted(elements, key=key)

@@ -15,7 +15,7 @@ from oncefold_lab.local.pace import Pace
 from oncefold_lab.local.shards import Repeat, Shards, ShardState
 from oncefold_lab.local.streams import Stream
 from oncefold_lab.local.verdicts import judge
-from oncefold_lab.simulator.shards import RETENTION_SECONDS
+from oncefold_lab.simulator.change_streams import RETENTION_SECONDS
 from oncefold_lab.world.functions import Function
 from oncefold_lab.world.mishaps import Mishaps
 from oncefold_lab.world.scheduler import Scheduler

@@ -10,7 +10,7 @@ from oncefold_lab.local.environment import Invocation
 from oncefold_lab.local.filters import Filter
 from oncefold_lab.local.mapping_settings import MappingSettings
 from oncefold_lab.local.streams import open_stream
-from oncefold_lab.simulator.calling import Moment
+from oncefold_lab.simulator.calls import Moment
 from oncefold_lab.simulator.dynamodb import DynamoDB
 from oncefold_lab.simulator.faults import Fault
 from oncefold_lab.simulator.kinesis import Kinesis

@@ -11,7 +11,7 @@ from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Node
 from oncefold_lab.local.mapping_settings import MappingSettings
 from oncefold_lab.search.deployment import NAMES
-from oncefold_lab.simulator.datastream import ACCOUNT
+from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_workshop.course.functions import Functions, parse
 from oncefold_workshop.course.hints import Hint, hints
 from oncefold_workshop.course.observing import MAP, REDUCE, STATE, SWEEP, Observation

@@ -8,7 +8,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from oncefold.core.errors import OncefoldError
-from oncefold_lab.simulator.datastream import ACCOUNT
+from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.world.functions import Context, Handler
 from oncefold_lab.world.tasks import Ended, Process
 from oncefold_workshop.course import telling

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from oncefold_lab.simulator.calling import Moment
-from oncefold_lab.simulator.shards import ChangeRecord
+from oncefold_lab.simulator.calls import Moment
+from oncefold_lab.simulator.change_streams import ChangeRecord
 from oncefold_lab.world import chance
 from oncefold_lab.world.functions import Context, Function, Handler
 from oncefold_lab.world.ledger import Ledger

@@ -7,7 +7,7 @@ from typing import Any
 from oncefold.core.fold import Node
 from oncefold_lab.local.mapping_settings import MappingSettings
 from oncefold_lab.search.deployment import NAMES
-from oncefold_lab.simulator.datastream import ACCOUNT
+from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.world.functions import Context, Handler
 from oncefold_workshop.game.accounts import Account
 from oncefold_workshop.game.arena import TIMEOUT_SECONDS, Arena

@@ -1,4 +1,7 @@
-"""Change streams of tables, and a client for them with the calls of boto3's `dynamodbstreams`.
+"""Change streams of tables: their shards, and a client with the calls of boto3's `dynamodbstreams`.
+
+A shard is closed when it is rolled over or split; its children take its range on. So the changes of an item are in
+order along its shards, parents first. Source: "Change data capture for DynamoDB Streams".
 
 Sources: "Change data capture for DynamoDB Streams"; the API reference of Amazon DynamoDB Streams.
 """
@@ -6,14 +9,85 @@ Sources: "Change data capture for DynamoDB Streams"; the API reference of Amazon
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
-from oncefold_lab.simulator.calling import Caller
-from oncefold_lab.simulator.errors import INTERNAL, Refusal
+from oncefold_lab.simulator.calls import Caller
+from oncefold_lab.simulator.errors import INTERNAL, ServiceError
 from oncefold_lab.simulator.faults import Fault, Manners
-from oncefold_lab.simulator.shard import Shard
-from oncefold_lab.simulator.shards import ChangeRecord, ChangeShards
+from oncefold_lab.simulator.shard import ShardLog, ShardLogs
 from oncefold_lab.simulator.values import Item, Row, give_item, item_size
+
+RETENTION_SECONDS = 24 * 3600.0
+SHARD_SECONDS = 4 * 3600.0
+"""A shard takes records for as long, then a new one takes its place."""
+POINTS = 1 << 64
+_FIRST_SEQUENCE = 10**20
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """A change of an item, as a stream keeps it."""
+
+    sequence: int
+    created: float
+    bytes: int
+    name: str
+    keys: Item
+    images: Mapping[str, Item]
+
+
+class ChangeShards:
+    """All shards of a change stream that are still listed."""
+
+    def __init__(self, opened: float, count: int) -> None:
+        self.opened = opened
+        self._shards = ShardLogs[ChangeRecord](POINTS, _FIRST_SEQUENCE, RETENTION_SECONDS)
+        edges = [POINTS * index // count for index in range(count + 1)]
+        for low, high in pairwise(edges):
+            self._open((), low, high, opened)
+
+    @property
+    def all(self) -> Mapping[str, ShardLog[ChangeRecord]]:
+        """The shards by their id."""
+        return self._shards.all
+
+    @property
+    def next_sequence(self) -> int:
+        """The sequence number of the next record."""
+        return self._shards.next_sequence
+
+    def append(self, point: int, now: float, **change: Any) -> None:
+        """Append a change to the open shard of its point."""
+        shard = self._shards.of(point)
+        if now - shard.opened >= SHARD_SECONDS:
+            shard = self.roll(shard.id, now)
+        shard.entries.append(ChangeRecord(self._shards.take_sequence(), **change))
+
+    def roll(self, shard_id: str, now: float) -> ShardLog[ChangeRecord]:
+        """Close a shard and let a new one take its place."""
+        shard = self._close(shard_id, now)
+        return self._open((shard.id,), shard.low, shard.high, now)
+
+    def split(self, shard_id: str, now: float) -> tuple[ShardLog[ChangeRecord], ShardLog[ChangeRecord]]:
+        """Close a shard and let two new ones take its place."""
+        shard = self._close(shard_id, now)
+        middle = (shard.low + shard.high) // 2
+        return self._open((shard.id,), shard.low, middle, now), self._open((shard.id,), middle, shard.high, now)
+
+    def trim(self, now: float) -> int:
+        """Drop records and shards that are too old; how many records."""
+        return self._shards.trim(now)
+
+    def _open(self, parents: tuple[str, ...], low: int, high: int, now: float) -> ShardLog[ChangeRecord]:
+        return self._shards.open(f"shardId-{{number:020d}}-{low >> 32:08x}", parents, low, high, now)
+
+    def _close(self, shard_id: str, now: float) -> ShardLog[ChangeRecord]:
+        assert self._shards.is_open(shard_id), f"{shard_id} is no open shard"
+        shard = self._shards.all[shard_id]
+        self._shards.close(shard, now)
+        return shard
+
 
 RECORDS = 1000
 """Records of one GetRecords, at most."""
@@ -34,7 +108,7 @@ _VIEWS = {
 
 
 @dataclass
-class Stream:
+class ChangeStream:
     """The changes of one table."""
 
     table: str
@@ -47,7 +121,7 @@ class Stream:
 
     def __post_init__(self) -> None:
         if self.view not in _VIEWS:
-            raise Refusal.invalid(
+            raise ServiceError.invalid(
                 f"1 validation error detected: Value '{self.view}' at 'streamSpecification.streamViewType' failed to "
                 f"satisfy constraint: Member must satisfy enum value set: [{', '.join(_VIEWS)}]"
             )
@@ -64,7 +138,7 @@ class Stream:
 
 
 @dataclass(frozen=True, slots=True)
-class Bookmark:
+class StreamIterator:
     """What a shard iterator says. Sequence number 0 is the oldest record there is when it is used."""
 
     arn: str
@@ -77,19 +151,19 @@ class Bookmark:
         return f"{self.arn}|1|{self.shard}|{self.sequence}|{self.issued!r}"
 
     @classmethod
-    def parse(cls, text: str) -> "Bookmark":
+    def parse(cls, text: str) -> "StreamIterator":
         """The inverse of `text`."""
         try:
             arn, _, shard, sequence, issued = text.split("|")
             return cls(arn, shard, int(sequence), float(issued))
         except ValueError:
-            raise Refusal.invalid("Invalid ShardIterator") from None
+            raise ServiceError.invalid("Invalid ShardIterator") from None
 
 
-class Streams:
+class DynamoDBStreams:
     """A client for the change streams of a simulated DynamoDB."""
 
-    def __init__(self, caller: Caller, streams: Callable[[], Mapping[str, Stream]]) -> None:
+    def __init__(self, caller: Caller, streams: Callable[[], Mapping[str, ChangeStream]]) -> None:
         """`streams` tells the streams there are, by ARN."""
         self._caller = caller
         self._streams = streams
@@ -149,63 +223,63 @@ class Streams:
         stream = self._stream(request["StreamArn"])
         shard = self._shard(stream, request["ShardId"])
         sequence = self._start(stream, shard, request)
-        return {"ShardIterator": Bookmark(stream.arn, shard.id, sequence, self._caller.now()).text()}
+        return {"ShardIterator": StreamIterator(stream.arn, shard.id, sequence, self._caller.now()).text()}
 
-    def _start(self, stream: Stream, shard: Shard[ChangeRecord], request: Mapping[str, Any]) -> int:
+    def _start(self, stream: ChangeStream, shard: ShardLog[ChangeRecord], request: Mapping[str, Any]) -> int:
         kind: str = request["ShardIteratorType"]
         if kind == "TRIM_HORIZON":
             return 0
         if kind == "LATEST":
             return stream.shards.next_sequence
         if kind not in {"AT_SEQUENCE_NUMBER", "AFTER_SEQUENCE_NUMBER"} or "SequenceNumber" not in request:
-            raise Refusal.invalid(f"Invalid ShardIteratorType {kind}, or no SequenceNumber with it")
+            raise ServiceError.invalid(f"Invalid ShardIteratorType {kind}, or no SequenceNumber with it")
         sequence = int(request["SequenceNumber"])
         if sequence <= shard.trimmed:
             raise _trimmed()
         return sequence + 1 if kind == "AFTER_SEQUENCE_NUMBER" else sequence
 
     def _records(self, request: Mapping[str, Any], fault: Fault | None) -> dict[str, Any]:
-        bookmark = Bookmark.parse(request["ShardIterator"])
+        bookmark = StreamIterator.parse(request["ShardIterator"])
         now = self._caller.now()
         if now - bookmark.issued > ITERATOR_SECONDS:
-            raise Refusal("ExpiredIteratorException", "The shard iterator is expired.")
+            raise ServiceError("ExpiredIteratorException", "The shard iterator is expired.")
         stream = self._stream(bookmark.arn)
         shard = self._shard(stream, bookmark.shard)
         if 0 < bookmark.sequence <= shard.trimmed:
             raise _trimmed()
         limit = request.get("Limit", RECORDS)
         if not 1 <= limit <= RECORDS:
-            raise Refusal("LimitExceededException", f"Limit must be between 1 and {RECORDS}")
+            raise ServiceError("LimitExceededException", f"Limit must be between 1 and {RECORDS}")
         entries = shard.read(bookmark.sequence, limit, READ_BYTES)
         if fault is Fault.SHORT and entries:
             entries = entries[: self._caller.shortened(len(entries))]
         reply: dict[str, Any] = {"Records": [_record(stream, entry) for entry in entries]}
         sequence = entries[-1].sequence + 1 if entries else bookmark.sequence
         if not shard.ends_before(sequence):
-            reply["NextShardIterator"] = Bookmark(stream.arn, shard.id, sequence, now).text()
+            reply["NextShardIterator"] = StreamIterator(stream.arn, shard.id, sequence, now).text()
         return reply
 
-    def _stream(self, arn: str) -> Stream:
+    def _stream(self, arn: str) -> ChangeStream:
         stream = self._streams().get(arn)
         if stream is None:
-            raise Refusal.not_found(f"Requested resource not found: Stream: {arn} not found")
+            raise ServiceError.not_found(f"Requested resource not found: Stream: {arn} not found")
         self._caller.count("trimmed records", stream.shards.trim(self._caller.now()))
         return stream
 
-    def _shard(self, stream: Stream, shard_id: str) -> Shard[ChangeRecord]:
+    def _shard(self, stream: ChangeStream, shard_id: str) -> ShardLog[ChangeRecord]:
         shard = stream.shards.all.get(shard_id)
         if shard is None:
-            raise Refusal.not_found(f"Requested resource not found: Shard does not exist: {shard_id}")
+            raise ServiceError.not_found(f"Requested resource not found: Shard does not exist: {shard_id}")
         return shard
 
 
-def _trimmed() -> Refusal:
-    return Refusal(
+def _trimmed() -> ServiceError:
+    return ServiceError(
         "TrimmedDataAccessException", "The operation attempted to read past the oldest stream record in a shard."
     )
 
 
-def _described(shard: Shard[ChangeRecord]) -> dict[str, Any]:
+def _described(shard: ShardLog[ChangeRecord]) -> dict[str, Any]:
     range_of: dict[str, str] = {"StartingSequenceNumber": str(shard.first)}
     if shard.last is not None:
         range_of["EndingSequenceNumber"] = str(shard.last)
@@ -213,7 +287,7 @@ def _described(shard: Shard[ChangeRecord]) -> dict[str, Any]:
     return {**described, "ParentShardId": shard.parents[0]} if shard.parents else described
 
 
-def _record(stream: Stream, entry: ChangeRecord) -> dict[str, Any]:
+def _record(stream: ChangeStream, entry: ChangeRecord) -> dict[str, Any]:
     return {
         "eventID": f"{entry.sequence:032x}",
         "eventName": entry.name,

@@ -8,19 +8,10 @@ import operator
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from oncefold_lab.simulator.conditions import (
-    Between,
-    Compare,
-    Condition,
-    Every,
-    In,
-    Not,
-    Some,
-    Test,
-)
-from oncefold_lab.simulator.errors import Refusal
+from oncefold_lab.simulator.conditions import Between, Compare, Condition, Every, In, Not, Some, Test
+from oncefold_lab.simulator.errors import ServiceError
 from oncefold_lab.simulator.syntax import (
-    Call,
+    FunctionCall,
     Operand,
     Path,
     Read,
@@ -32,7 +23,7 @@ from oncefold_lab.simulator.syntax import (
 )
 from oncefold_lab.simulator.values import TYPE_NAMES, Item, Value, comparable, kind_of
 
-Judge = Callable[[Item, Values], bool]
+Evaluate = Callable[[Item, Values], bool]
 Check = Callable[[Values], None]
 
 _ORDERED = frozenset(["S", "N", "B"])
@@ -45,7 +36,7 @@ _ORDERS: dict[str, Callable[[Any, Any], bool]] = {
 _ELEMENTS = {"SS": "S", "NS": "N", "BS": "B"}
 
 
-def judge_of(condition: Condition) -> Judge:
+def evaluator_of(condition: Condition) -> Evaluate:
     """The condition as a function."""
     match condition:
         case Compare():
@@ -57,14 +48,14 @@ def judge_of(condition: Condition) -> Judge:
         case Test():
             return _test(condition.call)
         case Not():
-            part = judge_of(condition.part)
+            part = evaluator_of(condition.part)
             return lambda item, values: not part(item, values)
         case Every() | Some():
             return _joined(condition)
 
 
-def _joined(condition: Every | Some) -> Judge:
-    parts = [judge_of(part) for part in condition.parts]
+def _joined(condition: Every | Some) -> Evaluate:
+    parts = [evaluator_of(part) for part in condition.parts]
     if len(parts) == 2:
         one, other = parts
         if isinstance(condition, Every):
@@ -82,7 +73,7 @@ def reader_of(operand: Operand) -> Read:
             return read_path(operand)
         case Reference():
             return read_reference(operand)
-        case Call():
+        case FunctionCall():
             inner = reader_of(operand.operands[0])
             return lambda item, values: _size(inner(item, values))
 
@@ -94,7 +85,7 @@ def _size(value: Value | None) -> Value | None:
     return None if kind in {"N", "BOOL", "NULL"} else {"N": str(len(payload))}
 
 
-def _comparison(condition: Compare) -> Judge:
+def _comparison(condition: Compare) -> Evaluate:
     left, right = reader_of(condition.left), reader_of(condition.right)
     if condition.comparator == "=":
         return _equality(condition, left, right)
@@ -110,7 +101,7 @@ def _comparison(condition: Compare) -> Judge:
     return ordered
 
 
-def _equality(condition: Compare, left: Read, right: Read) -> Judge:
+def _equality(condition: Compare, left: Read, right: Read) -> Evaluate:
     """Nothing equals what is not there, itself included."""
     if isinstance(condition.left, Path) and len(condition.left.elements) == 1:
         name = str(condition.left.elements[0])
@@ -125,7 +116,7 @@ def _equality(condition: Compare, left: Read, right: Read) -> Judge:
     return equal
 
 
-def _between(condition: Between) -> Judge:
+def _between(condition: Between) -> Evaluate:
     operand, low, high = map(reader_of, (condition.operand, condition.low, condition.high))
 
     def between(item: Item, values: Values) -> bool:
@@ -136,7 +127,7 @@ def _between(condition: Between) -> Judge:
     return between
 
 
-def _choice(condition: In) -> Judge:
+def _choice(condition: In) -> Evaluate:
     operand = reader_of(condition.operand)
     choices = [reader_of(choice) for choice in condition.choices]
 
@@ -147,7 +138,7 @@ def _choice(condition: In) -> Judge:
     return among
 
 
-def _test(call: Call) -> Judge:
+def _test(call: FunctionCall) -> Evaluate:
     first = reader_of(call.operands[0])
     if call.function == "attribute_exists":
         return lambda item, values: first(item, values) is not None
@@ -215,7 +206,7 @@ def _type_check(parameter: str, function: str, operand: Operand, kinds: frozense
     def check(values: Values) -> None:
         kind = kind_of(values[name])
         if kind not in kinds:
-            raise Refusal.invalid(
+            raise ServiceError.invalid(
                 f"Invalid {parameter}: Incorrect operand type for operator or function; "
                 f"{function}, operand type: {kind}"
             )
@@ -226,7 +217,7 @@ def _type_check(parameter: str, function: str, operand: Operand, kinds: frozense
 def _operand_checks(parameter: str, *operands: Operand) -> Iterator[Check]:
     sized = frozenset(TYPE_NAMES) - {"N", "BOOL", "NULL"}
     for operand in operands:
-        if isinstance(operand, Call):
+        if isinstance(operand, FunctionCall):
             yield from _type_check(parameter, "operator or function: size", operand.operands[0], sized)
 
 
@@ -242,7 +233,7 @@ def _bounds_check(parameter: str, condition: Between) -> Iterator[Check]:
         wrong = "same data type for lower and upper bounds"
         if pair is not None:
             wrong = "upper bound to be greater than or equal to lower bound"
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             f"Invalid {parameter}: The BETWEEN operator requires {wrong}; lower bound operand: AttributeValue: "
             f"{_shown(values[low])}, upper bound operand: AttributeValue: {_shown(values[high])}"
         )
@@ -250,7 +241,7 @@ def _bounds_check(parameter: str, condition: Between) -> Iterator[Check]:
     yield check
 
 
-def _test_checks(parameter: str, call: Call) -> Iterator[Check]:
+def _test_checks(parameter: str, call: FunctionCall) -> Iterator[Check]:
     yield from _operand_checks(parameter, *call.operands)
     if call.function == "begins_with":
         for operand in call.operands:
@@ -258,7 +249,7 @@ def _test_checks(parameter: str, call: Call) -> Iterator[Check]:
     if call.function == "attribute_type":
         kind = placeholder(call.operands[1])
         if kind is None:
-            raise Refusal.invalid(
+            raise ServiceError.invalid(
                 f"Invalid {parameter}: Operator or function requires an expression attribute value as its second "
                 "operand; operator or function: attribute_type"
             )
@@ -268,7 +259,7 @@ def _test_checks(parameter: str, call: Call) -> Iterator[Check]:
 
 def _check_type_name(parameter: str, name: str) -> None:
     if name not in TYPE_NAMES:
-        raise Refusal.invalid(
+        raise ServiceError.invalid(
             f"Invalid {parameter}: Invalid attribute type name found; type: {name}, "
             f"valid types: {{{','.join(TYPE_NAMES)}}}"
         )
