@@ -1,7 +1,6 @@
 """What the tests of the columnar form share: batches as plain events, and the scalar core's view of a block."""
 
 import json
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -18,16 +17,14 @@ from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import DELETED, Content, Event
-
-EFFORT = int(os.environ.get("ONCEFOLD_TEST_EFFORT", "1"))
-"""How many times the usual number of Hypothesis examples to run."""
+from tests.tools import sizes
 
 SOURCE = "a source"
 
 
 def effort(examples: int) -> settings:
-    """So many examples, times EFFORT; without a deadline, because a kernel may have to compile."""
-    return settings(max_examples=examples * EFFORT, deadline=None)
+    """So many examples in the full form; without a deadline, because a kernel may have to compile."""
+    return settings(max_examples=sizes.examples(examples), deadline=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from oncefold.core.errors import DefinitionError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.timestamps import Window
 from tests.core.strategies import pipelines
+from tests.tools.sizes import examples
 
 WORKSHOP = """
 name = "risk"
@@ -86,7 +87,7 @@ def test_equals_is_a_text_however_it_is_written(written: str, meant: str) -> Non
 
 
 @given(pipelines())
-@settings(max_examples=200)
+@settings(max_examples=examples(200))
 def test_written_and_read_back(pipeline: Pipeline) -> None:
     text = to_toml(pipeline)
     again = parse_toml(text)

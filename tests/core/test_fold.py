@@ -16,6 +16,7 @@ from oncefold.core.fieldpath import FieldPath
 from oncefold.core.fold import Node, Outcome, Stored, Total, fold, net, nodes_of
 from tests.core.strategies import events
 from tests.tools import reference
+from tests.tools.sizes import examples
 
 A, B, C = (Level(FieldPath((name,))) for name in "abc")
 PIPELINE = Pipeline(
@@ -57,7 +58,7 @@ def test_equal_to_the_reference(batch: list[Event]) -> None:
 
 
 @given(st.lists(events(PIPELINE, keys=2), max_size=4), st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_every_permutation_and_duplication_gives_the_same(batch: list[Event], data: st.DataObject) -> None:
     expected = reference.totals(PIPELINE, batch)
     twice = data.draw(st.lists(st.sampled_from(batch), max_size=1)) if batch else []

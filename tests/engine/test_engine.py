@@ -30,10 +30,10 @@ from oncefold.store.check import check_store
 from oncefold.store.paging import Paging
 from oncefold.store.reader import Reader
 from oncefold.store.writer import Store
-from tests.columnar.tools import EFFORT
 from tests.store.model import PIPELINE as UNTIMED
 from tests.store.model import Batch, Facts, Folder, ManualClock, random_batch, stored_facts
 from tests.tools import reference
+from tests.tools.sizes import examples
 
 PIPELINE = replace(UNTIMED, time=Time(FieldPath(("seen",)), "ns"))
 PAGE_ROWS, WINDOW_ROWS = 8, 24
@@ -303,7 +303,7 @@ def test_a_page_of_one_row_is_that_of_its_commit(tmp_path: Path, small_pages: No
 
 @given(st.integers(0, 2**32 - 1))
 @settings(
-    max_examples=8 * EFFORT,
+    max_examples=examples(8, short=3),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

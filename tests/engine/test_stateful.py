@@ -7,7 +7,6 @@ every step every total equals the plain definition, and nothing is lost from the
 """
 
 import json
-import os
 import random
 import shutil
 import tempfile
@@ -51,9 +50,7 @@ from tests.engine.records import (
 from tests.engine.small import BLOCK_BYTES, on_commit, open_small, small_limits, tick
 from tests.store.model import SECOND, ManualClock
 from tests.tools import reference
-
-EFFORT = int(os.environ.get("ONCEFOLD_TEST_EFFORT", "1"))
-"""How many times the usual number of examples to run."""
+from tests.tools.sizes import examples
 
 GARBAGE = [
     b"not an event",
@@ -388,4 +385,4 @@ def _record(event: Event) -> Record:
 
 
 TestEngine = Engine.TestCase
-TestEngine.settings = settings(max_examples=20 * EFFORT, stateful_step_count=25, deadline=None)
+TestEngine.settings = settings(max_examples=examples(20, short=4), stateful_step_count=25, deadline=None)

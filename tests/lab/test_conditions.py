@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from oncefold_lab.simulator.dynamodb import DynamoDB
 from tests.lab.plain import CONDITIONS, ITEMS, Plain, PlainItem, wire
 from tests.lab.tools import code, put, simulated
+from tests.tools.sizes import examples
 
 
 def _request(text: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -27,7 +28,7 @@ def _holds(dynamodb: DynamoDB, name: str, text: str, values: dict[str, Any], nam
     return True
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(250), deadline=None)
 @given(CONDITIONS, ITEMS)
 def test_a_condition_holds_when_plain_python_says_so(condition: Plain, item: PlainItem) -> None:
     dynamodb = simulated()
@@ -36,7 +37,7 @@ def test_a_condition_holds_when_plain_python_says_so(condition: Plain, item: Pla
     assert _holds(dynamodb, "k", condition.text, values) is condition.holds(item)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(CONDITIONS)
 def test_an_item_that_is_not_there_has_no_attributes(condition: Plain) -> None:
     values = {name: wire(value) for name, value in condition.values.items()}

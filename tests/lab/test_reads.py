@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from oncefold_lab.simulator.dynamodb import DynamoDB
 from oncefold_lab.simulator.faults import Fault
 from tests.lab.tools import ManualClock, code, make_table, put, simulated
+from tests.tools.sizes import examples
 
 RANGES: dict[str, st.SearchStrategy[Any]] = {
     "S": st.text(min_size=1, max_size=3),
@@ -33,7 +34,7 @@ def pages(call: Any, **request: Any) -> list[dict[str, Any]]:
         request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.data(), st.sampled_from("SBN"), st.integers(1, 4), st.booleans())
 def test_a_partition_comes_in_order_page_by_page(data: st.DataObject, kind: str, limit: int, forward: bool) -> None:
     dynamodb = DynamoDB(ManualClock())
@@ -65,7 +66,7 @@ def test_a_partition_comes_in_order_page_by_page(data: st.DataObject, kind: str,
     assert [sort_key(kind, item["range"][kind]) for item in found] == expected
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(st.sets(st.text(min_size=1, max_size=3), max_size=20), st.integers(1, 7), st.integers(1, 5))
 def test_segments_give_every_item_once(names: set[str], total: int, limit: int) -> None:
     dynamodb = simulated()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from oncefold_lab.simulator.dynamodb import DynamoDB
 from tests.lab.tools import code, get, put, simulated
+from tests.tools.sizes import examples
 
 KEY = {"id": {"S": "k"}}
 
@@ -26,7 +27,7 @@ def numbers(item: dict[str, Any] | None) -> dict[str, int]:
 ACTIONS = st.sampled_from(["set", "copy", "plus", "minus", "default", "add", "remove"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     st.none() | st.dictionaries(st.sampled_from("abcd"), st.integers(-5, 5)),
     st.dictionaries(

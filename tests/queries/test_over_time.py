@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from oncefold.core.errors import IllFormedQuestionError, QuestionError
 from oncefold.queries import Questions, series
 from tests.queries.stores import SHOP, build, lines, shop
+from tests.tools.sizes import examples
 
 EVENTS = st.lists(
     st.fixed_dictionaries(
@@ -32,7 +33,7 @@ def store(folder: str, commits: list[list[dict[str, Any]]]) -> Path:
     return build(Path(folder) / "s.db", SHOP, *map(lines, commits))
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(commits=st.lists(EVENTS, min_size=1, max_size=12), points=st.integers(1, 15))
 def test_each_point_is_what_query_says_of_its_commit(commits: list[list[dict[str, Any]]], points: int) -> None:
     with tempfile.TemporaryDirectory() as folder, Questions.open(store(folder, commits)) as ask:
@@ -50,7 +51,7 @@ def test_each_point_is_what_query_says_of_its_commit(commits: list[list[dict[str
                 )
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(
     commits=st.lists(EVENTS, min_size=1, max_size=6),
     depth=st.one_of(st.none(), st.integers(0, 3)),
@@ -114,7 +115,7 @@ def test_search_finds_live_nodes(tmp_path: Path, text: str, paths: list[str]) ->
         assert [node.path for node in ask.search(text).nodes] == paths
 
 
-@settings(max_examples=30)
+@settings(max_examples=examples(30))
 @given(commits=st.lists(EVENTS, min_size=1, max_size=8), text=st.sampled_from(["1", "2", "3", "9", ""]))
 def test_search_knows_which_keys_count(commits: list[list[dict[str, Any]]], text: str) -> None:
     with tempfile.TemporaryDirectory() as folder, Questions.open(store(folder, commits)) as ask:

@@ -22,6 +22,7 @@ from oncefold.queries import Questions, Totals
 from tests.core.strategies import LABELS
 from tests.queries.stores import BEGAN, MONDAY, SHOP, TUESDAY, TWO_TREES, alter, build, events, lines, shop
 from tests.tools import reference
+from tests.tools.sizes import examples
 
 BIGGEST = 2**95 - 1
 """39614081257132168796771975167: 29 digits, the greatest sum that a store keeps."""
@@ -205,7 +206,7 @@ RECORDS = st.builds(
 )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.lists(RECORDS, max_size=6), max_size=3))
 def test_any_stream_gives_the_totals_of_the_reference_at_every_commit(batches: list[list[dict[str, Any]]]) -> None:
     commits = [lines(batch) for batch in batches]

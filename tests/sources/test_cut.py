@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from oncefold.sources.cut import HEAD_BYTES, Piece, RecordCutter
 from tests.sources.tools import BOM, Record, chunks, reference, split
+from tests.tools.sizes import examples
 
 tokens = [*b'a|bc| |"|""| "|,"|",|"\n|,|\n|\r\n|\r|\xc3\xa9|\xff|'.split(b"|"), BOM]
 texts = st.lists(st.sampled_from(tokens), max_size=40).map(b"".join)
@@ -45,7 +46,7 @@ def cut(
     return pieces + cutter.finish()
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(
     data=texts,
     delimiter=delimiters,
@@ -67,7 +68,7 @@ def test_however_the_bytes_arrive(
     assert flat(cut([data[i : i + 1] for i in range(len(data))], delimiter, 1, limit), delimiter) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(
     rows=st.lists(st.lists(st.text('ab ",\n\r', max_size=6), min_size=2, max_size=3), max_size=8),
     form=st.sampled_from([("\n", csv.QUOTE_ALL), ("\r\n", csv.QUOTE_ALL), ("\r\n", csv.QUOTE_MINIMAL)]),
@@ -83,7 +84,7 @@ def test_what_csv_writes_is_cut_where_csv_reads(rows: list[list[str]], form: tup
     assert read == rows
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(data=texts, delimiter=delimiters, limit=st.integers(1, 30), block=st.integers(1, 30))
 def test_reading_goes_on_from_every_piece(data: bytes, delimiter: str | None, limit: int, block: int) -> None:
     block = min(block, limit)

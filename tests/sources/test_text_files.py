@@ -17,6 +17,7 @@ from oncefold.sources.blocks import Finding, TextBlock
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from tests.sources.tools import BOM, ScriptedWaiting, positions_of, read, read_until_error, records_of, reference
+from tests.tools.sizes import examples
 
 LINES = b"".join(b'{"n": %d}\n' % n for n in range(40))
 CSV = b"k,v\r\n" + b"".join(b'%d,"a ""%d""\r\nb"\r\n' % (n, n) for n in range(20))
@@ -65,7 +66,7 @@ def test_resume_at_every_position(tmp_path: Path, name: str, data: bytes, header
             assert rest[0].header == block_.header  # type: ignore[union-attr]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     lines=st.lists(st.sampled_from([b"1\n", b"22\n", b'"3\n4"\n', b'"un\n', b"5"]), max_size=12),
     at=st.integers(0, 40),

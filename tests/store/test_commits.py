@@ -20,6 +20,7 @@ from oncefold.store.writer import Tuning
 from tests.core.strategies import events
 from tests.store.model import PIPELINE, SECOND, Batch, Facts, Folder, ManualClock, facts, stored_facts
 from tests.tools import reference
+from tests.tools.sizes import examples
 
 BATCHES = st.lists(st.tuples(st.lists(events(PIPELINE), max_size=8), st.booleans(), st.booleans()), max_size=12)
 """Events of each batch, whether to snapshot, and whether to close and open afterwards."""
@@ -31,7 +32,7 @@ BATCHES = st.lists(st.tuples(st.lists(events(PIPELINE), max_size=8), st.booleans
     full_bytes=st.sampled_from([1, 2_000, 2**20]),
     retention=st.sampled_from(["forever", timedelta(seconds=2), timedelta()]),
 )
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_store_says_what_was_committed(
     memory: Path, batches: list[tuple[list[Event], bool, bool]], fan_out: int, full_bytes: int, retention: Retention
 ) -> None:

@@ -37,9 +37,11 @@ def sized(short: _Size, full: _Size) -> _Size:
     return full if is_full() else short
 
 
-def examples(full: int) -> int:
+def examples(full: int, short: int | None = None) -> int:
     """How many Hypothesis examples to run where the full form runs so many."""
-    return sized(min(full, max(FEWEST_EXAMPLES, round(full * SHORT_SHARE))), full) * EFFORT
+    if short is None:
+        short = min(full, max(FEWEST_EXAMPLES, round(full * SHORT_SHARE)))
+    return sized(short, full) * EFFORT
 
 
 def full_only(reason: str) -> pytest.MarkDecorator:

@@ -17,6 +17,7 @@ from oncefold.core.event import DELETED, Content
 from oncefold.core.fold import Node, Stored, Total, net
 from oncefold.core.limits import LABEL_BYTES, PATH_BYTES
 from tests.aws.functions.worlds import PIPELINES, contents, pipeline_of
+from tests.tools.sizes import examples
 
 WIDE = st.integers(0, 400).map(lambda number: f"label {number}")
 
@@ -46,7 +47,7 @@ def added(deltas: Sequence[Delta]) -> dict[Node, Total]:
     return group(deltas).nodes
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.data(), st.sampled_from([*PIPELINES, pipeline_of(1), pipeline_of(*[4] * 30)]))
 def test_chunks_hold_every_change_once_and_exactly_its_net(data: st.DataObject, pipeline: Pipeline) -> None:
     changes = data.draw(changes_of(pipeline))
@@ -59,7 +60,7 @@ def test_chunks_hold_every_change_once_and_exactly_its_net(data: st.DataObject, 
     assert len(set(ids)) == len(ids)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.data(), st.sampled_from([PIPELINES[0], pipeline_of(1), pipeline_of(*[4] * 30)]))
 def test_groups_apply_every_delta_once(data: st.DataObject, pipeline: Pipeline) -> None:
     deltas = [delta for chunk in chunks(pipeline, data.draw(changes_of(pipeline))) for delta in chunk.deltas]

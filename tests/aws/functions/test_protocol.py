@@ -22,6 +22,7 @@ from tests.aws.functions.conftest import simulated
 from tests.aws.functions.stacks import PIPELINE, Interposed, Stack, lines, written
 from tests.aws.functions.worlds import AMOUNTS, contents, events
 from tests.tools import reference
+from tests.tools.sizes import examples
 
 SOME = [
     '{"id": "a", "v": 1, "type": "Delta", "desk": "FX", "value": 10.5}',
@@ -55,7 +56,7 @@ def _cut(run: Sequence[Event], sizes: Sequence[int]) -> list[list[Event]]:
     return batches
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(st.lists(events(PIPELINE), max_size=14).flatmap(lambda es: st.tuples(st.just(es), deliveries(es))), st.randoms())
 def test_any_delivery_gives_the_totals_of_the_set(world: Any, chance: random.Random) -> None:
     sent, batches = world
@@ -329,7 +330,7 @@ def test_a_huge_record_is_kept_as_far_as_an_item_goes(sim: Stack) -> None:
     assert item["cut"] == {"BOOL": True}
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.lists(st.builds(Event, st.just("k"), st.just(1), contents(PIPELINE)), min_size=2, max_size=5), st.randoms())
 def test_a_contradiction_is_noted_once_and_settled_by_content(said: list[Event], chance: random.Random) -> None:
     stack = simulated()

@@ -23,6 +23,7 @@ from oncefold.pipeline_file import load_pipeline
 from tests.aws.functions.conftest import simulated
 from tests.aws.functions.stacks import Stack
 from tests.oracle.test_covid19 import as_json_lines, assert_equal_to_publisher
+from tests.tools.sizes import examples
 
 Rows = dict[tuple[str, str], tuple[int, dict[str, str]]]
 """Count and sums, as texts, by rollup and path; nodes without live keys are left out."""
@@ -150,7 +151,10 @@ LINES = st.fixed_dictionaries(
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES, ids=lambda pipeline: str(pipeline.name))
-@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(25, short=3),
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
 @given(lines=st.lists(LINES | st.just(b"{") | st.just(b"[1]"), max_size=60), size=st.integers(1, 30))
 def test_random_events(pipeline: Pipeline, lines: list[bytes], size: int, tmp_path_factory: Any) -> None:
     stack, rejected = on_aws(pipeline, lines, size)

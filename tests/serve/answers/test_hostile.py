@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, lines
 from tests.serve.answers.server import HOST, Server, serving
+from tests.tools.sizes import examples
 
 ROUTES = [
     "totals/place",
@@ -92,7 +93,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         yield running
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(target=TARGET, headers=HEADERS, method=st.sampled_from(["GET", "GET", "GET", "HEAD", "POST", "DELETE", "PATCH"]))
 def test_no_question_fails_the_server(server: Server, target: str, headers: dict[str, str], method: str) -> None:
     with socket.create_connection((HOST, server.port), timeout=30) as connection:

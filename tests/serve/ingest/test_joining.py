@@ -14,6 +14,7 @@ from tests.engine.conftest import _SHM
 from tests.engine.records import NARROW, RECORDS, json_lines
 from tests.serve.ingest.inside import inside, totals
 from tests.tools import reference
+from tests.tools.sizes import examples
 
 GARBAGE = st.sampled_from([b"not an event\n", b"\n", b" \r\n", b'{"id": "a", "v": 1\n', b"\xff\n", b"[]\n"])
 LINES = st.lists(RECORDS.map(lambda record: json_lines([record])) | GARBAGE, max_size=6)
@@ -68,7 +69,7 @@ def together(path: Path, groups: Sequence[Sequence[bytes]]) -> tuple[list[list[T
     return asyncio.run(send())
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(GROUPS)
 def test_each_is_told_what_it_would_be_told_alone(groups: list[list[bytes]]) -> None:
     with TemporaryDirectory(dir=_SHM if _SHM.is_dir() else None) as folder:
