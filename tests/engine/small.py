@@ -11,20 +11,20 @@ from unittest.mock import patch
 
 from oncefold.core.definition import Pipeline
 from oncefold.engine.session import Session
-from oncefold.store.paging import Paging
+from oncefold.store.compaction import Levels
 from oncefold.store.schema import PAGE_SIZE
-from oncefold.store.tiers import Tiers
+from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.writer import Store, Tuning
 from tests.store.model import SECOND, ManualClock
 
 RETENTION = timedelta(seconds=30)
-TUNING = Tuning(Tiers(fan_out=2, full_bytes=1_000), wal_bytes=12 * PAGE_SIZE)
+TUNING = Tuning(Levels(fan_out=2, full_bytes=1_000), wal_bytes=12 * PAGE_SIZE)
 PAGE_ROWS = 4
 WINDOW_ROWS = 6
 BLOCK_BYTES = 400
 
-_PAGED = ("store.paging", "store.load", "store.recompute", "store.keyquestions", "store.check_segments")
-_PAGED += ("store.check_content", "engine.engine")
+_PAGED = ("store.snapshots", "store.load", "store.verify", "store.keyquestions", "store.check_blobs", "store.check")
+_PAGED += ("engine.engine",)
 
 
 @contextmanager
@@ -33,13 +33,15 @@ def small_limits() -> Iterator[None]:
     with ExitStack() as stack:
         for name in _PAGED:
             stack.enter_context(patch.object(import_module(f"oncefold.{name}"), "PAGE_ROWS", PAGE_ROWS))
-        stack.enter_context(patch("oncefold.store.load.Paging", partial(Paging, min_window=WINDOW_ROWS)))
+        stack.enter_context(
+            patch("oncefold.store.load.SnapshotSchedule", partial(SnapshotSchedule, min_window=WINDOW_ROWS))
+        )
         stack.enter_context(patch("oncefold.engine.run.COMMIT_ROWS", 0))
         yield
 
 
 def open_small(path: Path, pipeline: Pipeline, clock: ManualClock, **options: Any) -> Session:
-    """A session with small tiers, a short retention and a clock of its own."""
+    """A session with small levels, a short retention and a clock of its own."""
     store = Store.open(path, pipeline, retention=RETENTION, clock=clock, tuning=TUNING, **options)
     try:
         return Session(store, clock)

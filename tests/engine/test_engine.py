@@ -25,10 +25,10 @@ from oncefold.core.fold import Outcome
 from oncefold.core.limits import MEASURE_LIMIT
 from oncefold.engine import engine as engine_module
 from oncefold.engine.engine import Engine
-from oncefold.store import check_content, check_segments, keyquestions, load, paging, recompute
+from oncefold.store import check, check_blobs, keyquestions, load, snapshots, verify
 from oncefold.store.check import check_store
-from oncefold.store.paging import Paging
 from oncefold.store.reader import Reader
+from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.writer import Store
 from tests.store.model import PIPELINE as UNTIMED
 from tests.store.model import Batch, Facts, Folder, ManualClock, random_batch, stored_facts
@@ -135,9 +135,9 @@ def in_mantissas(conflict: Conflict) -> Conflict:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of a few rows and a short window, so that a small store has many of them."""
-    for module in (engine_module, paging, load, keyquestions, recompute, check_segments, check_content):
+    for module in (engine_module, snapshots, load, keyquestions, verify, check_blobs, check):
         monkeypatch.setattr(module, "PAGE_ROWS", PAGE_ROWS)
-    monkeypatch.setitem(Paging.__init__.__kwdefaults__, "min_window", WINDOW_ROWS)
+    monkeypatch.setitem(SnapshotSchedule.__init__.__kwdefaults__, "min_window", WINDOW_ROWS)
 
 
 @pytest.fixture

@@ -358,7 +358,7 @@ def test_an_error_while_showing_progress_leaves_whole_commits(recorded: Recorded
     [
         "oncefold.columnar.state.ChangeLog.changes",
         "oncefold.columnar.trees.Trees.apply",
-        "oncefold.store.writer._made",
+        "oncefold.store.writer._encode",
     ],
 )
 @pytest.mark.parametrize("running", [True, False])

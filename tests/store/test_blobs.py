@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oncefold.store import Reader, Store, blobs
-from oncefold.store.damaged import DamagedError
+from oncefold.store.errors import DamagedError
 from oncefold.store.schema import FORMAT
 from tests.store.model import PIPELINE, Folder, random_batch
 

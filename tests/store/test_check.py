@@ -10,9 +10,9 @@ import pytest
 
 from oncefold.store import Store, blobs
 from oncefold.store.check import check_store
+from oncefold.store.compaction import Levels
 from oncefold.store.connection import connect_writer
 from oncefold.store.segments import deltas_table
-from oncefold.store.tiers import Tiers
 from oncefold.store.writer import Tuning
 from tests.store.model import PIPELINE, SECOND, Folder, ManualClock, random_batch
 
@@ -23,7 +23,7 @@ FLIPPED = "CAST(substr(blob, 1, length(blob) - 9) || x'55' || substr(blob, lengt
 def store(path: Path) -> Path:
     """A sound store with everything in it; pages, but nothing forgotten."""
     folder, clock = Folder(), ManualClock()
-    with Store.open(path, PIPELINE, retention="forever", clock=clock, tuning=Tuning(Tiers(4, 2_000))) as store:
+    with Store.open(path, PIPELINE, retention="forever", clock=clock, tuning=Tuning(Levels(4, 2_000))) as store:
         store.load()
         for number in range(1, 26):
             store.commit(folder.commit(random_batch(number, number * SECOND)))
@@ -36,7 +36,7 @@ def pruned(path: Path) -> None:
     folder, clock = Folder(), ManualClock()
     for number in range(1, 26):
         folder.commit(random_batch(number, number * SECOND))
-    with Store.open(path, PIPELINE, retention=timedelta(seconds=8), clock=clock, tuning=Tuning(Tiers(4, 1))) as store:
+    with Store.open(path, PIPELINE, retention=timedelta(seconds=8), clock=clock, tuning=Tuning(Levels(4, 1))) as store:
         store.load()
         for number in range(26, 41):
             clock.now = number * SECOND

@@ -14,8 +14,8 @@ from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Total
 from oncefold.store import Reader, Store, rows
 from oncefold.store.check import check_store
+from oncefold.store.compaction import Levels
 from oncefold.store.retention import Retention
-from oncefold.store.tiers import Tiers
 from oncefold.store.writer import Tuning
 from tests.core.strategies import events
 from tests.store.model import PIPELINE, SECOND, Batch, Facts, Folder, ManualClock, facts, stored_facts
@@ -39,7 +39,7 @@ def test_a_store_says_what_was_committed(
     path, clock, folder = memory / "store.db", ManualClock(), Folder()
     for file in memory.iterdir():
         file.unlink()
-    tuning = Tuning(Tiers(fan_out, full_bytes))
+    tuning = Tuning(Levels(fan_out, full_bytes))
     store = Store.open(path, PIPELINE, retention=retention, clock=clock, tuning=tuning)
     store.load()
     said = [folder.facts()]

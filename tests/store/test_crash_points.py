@@ -12,8 +12,8 @@ from oncefold.commit import Commit
 from oncefold.core.errors import StoreError
 from oncefold.store import Store
 from oncefold.store.check import check_store
+from oncefold.store.compaction import Levels
 from oncefold.store.schema import PAGE_SIZE
-from oncefold.store.tiers import Tiers
 from oncefold.store.writer import Tuning
 from tests.store.model import PIPELINE, SECOND, Facts, Folder, ManualClock, random_batch, stored_facts
 from tests.tools.faulty_vfs import Failure, FaultyDisk, Survival, replay
@@ -21,7 +21,7 @@ from tests.tools.faulty_vfs import Failure, FaultyDisk, Survival, replay
 COMMITS = 6
 REOPENED_AFTER = 3
 RETENTION = timedelta(seconds=2)
-TUNING = Tuning(Tiers(fan_out=2, full_bytes=1_000), wal_bytes=12 * PAGE_SIZE)
+TUNING = Tuning(Levels(fan_out=2, full_bytes=1_000), wal_bytes=12 * PAGE_SIZE)
 """Small limits: merging, forgetting and checkpoints all happen within the few commits."""
 
 PLAIN = (Survival.NOTHING, Survival.ALL, Survival.LAST_TORN)

@@ -9,7 +9,7 @@ import pytest
 
 from oncefold.commit import PAGE_ROWS
 from oncefold.core.fold import Outcome
-from oncefold.store import Store, blobs, connection, paging, schema, segments, tiers, upkeep
+from oncefold.store import Store, blobs, compaction, errors, schema, snapshots
 from oncefold.store.writer import DEFAULT_TUNING
 from tests.store.model import PIPELINE, Folder, random_batch
 
@@ -89,17 +89,17 @@ def test_the_limits_are_as_described() -> None:
     assert f"`{schema.APPLICATION_ID:#X}`".replace("X", "x") in PAGE
     assert f"The format number is {schema.FORMAT}." in PAGE
     assert f"page size\nof {schema.PAGE_SIZE:,} bytes" in PAGE
-    assert f"It needs SQLite {connection.LEAST_SQLITE[0]}.{connection.LEAST_SQLITE[1]}." in PAGE
+    assert f"It needs SQLite {errors.LEAST_SQLITE[0]}.{errors.LEAST_SQLITE[1]}." in PAGE
     assert f"Batches above\n{blobs.COMPRESS_BYTES:,} bytes" in PAGE
     assert f"{PAGE_ROWS:,} consecutive rows" in PAGE
-    full = tiers.DEFAULT_TIERS.full_bytes // mib
-    assert f"A segment of {full} MiB or {tiers.FULL_ROWS:,} rows is full" in PAGE
-    assert f"the logarithm of their rows to the base {tiers.DEFAULT_TIERS.fan_out};" in PAGE
-    assert f"are merged when they are {tiers.DEFAULT_TIERS.fan_out} (c + 1)" in PAGE
-    assert f"in memory ({segments.KEPT_BYTES // 1024} KiB each)" in PAGE
-    assert f"the greater of {paging.MIN_WINDOW_ROWS:,} rows" in PAGE
-    assert f"at most {paging.PAGES_PER_COMMIT} per commit" in PAGE
-    assert f"at most {upkeep.SEGMENTS_PER_STEP} of each and {upkeep.COMMITS_PER_STEP:,} rows" in PAGE
+    full = compaction.DEFAULT_LEVELS.full_bytes // mib
+    assert f"A segment of {full} MiB or {compaction.FULL_ROWS:,} rows is full" in PAGE
+    assert f"the logarithm of their rows to the base {compaction.DEFAULT_LEVELS.fan_out};" in PAGE
+    assert f"are merged when they are {compaction.DEFAULT_LEVELS.fan_out} (c + 1)" in PAGE
+    assert f"in memory ({compaction.KEPT_BYTES // 1024} KiB each)" in PAGE
+    assert f"the greater of {snapshots.MIN_WINDOW_ROWS:,} rows" in PAGE
+    assert f"at most {snapshots.PAGES_PER_COMMIT} per commit" in PAGE
+    assert f"at most {compaction.SEGMENTS_PER_STEP} of each and {compaction.COMMITS_PER_STEP:,} rows" in PAGE
     assert f"into the file at {DEFAULT_TUNING.wal_bytes // mib} MiB" in PAGE
     assert f"Above\n{DEFAULT_TUNING.wal_limit_bytes // mib} MiB" in PAGE
     assert tuple(outcome.name.lower() for outcome in Outcome) == schema.OUTCOMES

@@ -10,7 +10,7 @@ import pytest
 
 from oncefold.core.definition_toml import parse_toml, to_toml
 from oncefold.core.errors import DefinitionError, StoreError, StoreLockedError
-from oncefold.store import Reader, Store, filecheck, lock
+from oncefold.store import Reader, Store, errors, opening
 from oncefold.store.connection import connect_writer
 from oncefold.store.schema import FORMAT
 from tests.store.model import PIPELINE, Batch, Folder, random_batch, stored_facts
@@ -82,7 +82,7 @@ def test_reading_needs_a_store(path: Path) -> None:
 
 def test_permissions_are_told_before_anything_is_tried(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(path)
-    monkeypatch.setattr(filecheck.os, "access", lambda *_: False)
+    monkeypatch.setattr(errors.os, "access", lambda *_: False)
     with pytest.raises(StoreError, match="no permission to write this file"):
         Store.open(path, PIPELINE)
     with pytest.raises(StoreError, match="no permission to read this file"):
@@ -102,7 +102,7 @@ def test_a_folder_that_cannot_be_written(
     def refuse(self: object) -> None:
         raise error
 
-    monkeypatch.setattr(lock.filelock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(opening.filelock.FileLock, "acquire", refuse)
     with pytest.raises(StoreError, match=words):
         Store.open(path, PIPELINE)
 

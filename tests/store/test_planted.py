@@ -8,11 +8,11 @@ import pyarrow as pa
 import pytest
 
 from oncefold.core.errors import StoreError
-from oncefold.store import blobs, opening, rows, segments, upkeep, writer
-from oncefold.store.tiers import Segment
+from oncefold.store import blobs, compaction, opening, rows, segments, writer
+from oncefold.store.segments import Segment
 from tests.store import test_crash_points as crash_points
 from tests.store.model import SECOND
-from tests.store.test_upkeep import test_what_is_older_than_the_retention_goes_when_pages_hold_it as forgetting
+from tests.store.test_compaction import test_what_is_older_than_the_retention_goes_when_pages_hold_it as forgetting
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -50,13 +50,13 @@ def merging_takes_two_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def needed_changes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    careful = upkeep.Forgetting.step
-    monkeypatch.setattr(upkeep.Forgetting, "step", lambda self, now, needed_from: careful(self, now, now // SECOND))
+    careful = compaction.Expiry.step
+    monkeypatch.setattr(compaction.Expiry, "step", lambda self, now, needed_from: careful(self, now, now // SECOND))
 
 
 def what_a_failed_sync_left_is_built_upon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(opening, "empty_wal", lambda connection: True)
-    monkeypatch.setattr(writer, "renew_log", lambda *rest: None)
+    monkeypatch.setattr(writer, "recover_wal", lambda *rest: None)
 
 
 PLANTED: list[tuple[Plant, Callable[[Path], None]]] = [

@@ -22,12 +22,12 @@ KILLS = 4
 WRITER = """
 import sys
 from oncefold.store import Store
-from oncefold.store.tiers import Tiers
+from oncefold.store.compaction import Levels
 from oncefold.store.writer import Tuning
 from tests.store.model import PIPELINE, Folder, random_batch
 
 folder = Folder()
-with Store.open(sys.argv[1], PIPELINE, tuning=Tuning(Tiers(fan_out=3, full_bytes=20_000), wal_bytes=2**18)) as store:
+with Store.open(sys.argv[1], PIPELINE, tuning=Tuning(Levels(fan_out=3, full_bytes=20_000), wal_bytes=2**18)) as store:
     last = store.load().seq
     print(last, flush=True)
     for number in range(1, int(sys.argv[2]) + 1):

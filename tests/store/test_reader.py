@@ -12,9 +12,9 @@ from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.fold import Outcome, Stored, Total, fold
 from oncefold.store import Reader, Store
 from oncefold.store.answers import Arrival, Moment
+from oncefold.store.compaction import Levels
 from oncefold.store.connection import connect_writer
 from oncefold.store.reader import connect_reader
-from oncefold.store.tiers import Tiers
 from oncefold.store.writer import Tuning
 from tests.store.model import PIPELINE, SECOND, Batch, Folder, ManualClock, random_batch
 
@@ -25,7 +25,7 @@ COMMITS = 30
 def folder(path: Path) -> Folder:
     """A store of some commits, and the model of it."""
     folder = Folder()
-    with Store.open(path, PIPELINE, retention="forever", tuning=Tuning(Tiers(4, 3_000))) as store:
+    with Store.open(path, PIPELINE, retention="forever", tuning=Tuning(Levels(4, 3_000))) as store:
         store.load()
         for number in range(1, COMMITS + 1):
             store.commit(folder.commit(random_batch(number, number * SECOND)))
@@ -243,7 +243,7 @@ def test_a_closed_reader_says_so(path: Path, folder: Folder) -> None:
 
 def test_totals_beyond_the_retention_are_refused(path: Path) -> None:
     clock, folder = ManualClock(), Folder()
-    with Store.open(path, PIPELINE, retention=timedelta(seconds=10), clock=clock, tuning=Tuning(Tiers(2, 1))) as store:
+    with Store.open(path, PIPELINE, retention=timedelta(seconds=10), clock=clock, tuning=Tuning(Levels(2, 1))) as store:
         store.load()
         for number in range(1, COMMITS + 1):
             clock.now = number * SECOND

@@ -57,7 +57,7 @@ class Engine:
             self._state.add_keys(keys)
         self._state.set_states(0, loaded.states)
         self._trees = Trees(self.pipeline)
-        self._paging = loaded.paging
+        self._schedule = loaded.schedule
         if len(loaded.totals.node):
             try:
                 self._trees.restore(loaded.leaves, loaded.totals)
@@ -173,9 +173,9 @@ class Engine:
         deltas, totals = self._trees.apply(self._net, new_nodes)
         for amounts in (self._net.count, self._net.high, self._net.low):
             amounts.fill(0)
-        self._paging.add(self._seq, changes)
-        due = self._paging.due(self._state.count)
-        self._paging.snapshotted(due)
+        self._schedule.add(self._seq, changes)
+        due = self._schedule.due(self._state.count)
+        self._schedule.snapshotted(due)
         return Commit(
             at=self._clock(),
             changes=changes,

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from oncefold.commit import Int64s
 from oncefold.core.decimals import format_decimal
-from oncefold.store.damaged import DamagedError
+from oncefold.store.errors import DamagedError
 
 LOW_BITS = 32
 LOW_MASK = 2**LOW_BITS - 1

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from oncefold.commit import Changes, NodeColumns, States
-from oncefold.store.damaged import DamagedError
+from oncefold.store.errors import DamagedError
 
 COMPRESS_BYTES = 16_384
 """Smaller batches are kept as they are: setting up the compression would cost more than it saves."""

@@ -8,7 +8,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.store.amounts import from_texts, to_ints
 from oncefold.store.answers import TotalRow
 from oncefold.store.connection import Connection
-from oncefold.store.damaged import DamagedError
+from oncefold.store.errors import DamagedError
 
 _PAGE = """
 SELECT n.path, n.depth, n.label, t.count{sums} FROM node AS n JOIN total AS t ON t.node = n.id

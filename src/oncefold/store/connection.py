@@ -1,21 +1,14 @@
 """The connection to SQLite: what the store needs of one, how it is set up, and its failures in words."""
 
-import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
-from oncefold.core.errors import StoreError
-from oncefold.store.damaged import DamagedError
-
 BUSY_MS = 5_000
 """How long to wait for another connection's short lock, milliseconds."""
-
-LEAST_SQLITE = (3, 37, 0)
-"""The first with STRICT tables."""
 
 CACHED_STATEMENTS = 256
 BULK_ROWS = 512
@@ -50,16 +43,6 @@ class Connection(Protocol):
 
     def close(self) -> None:
         """Close it."""
-
-
-def require_sqlite() -> None:
-    """Raises StoreError if this Python's SQLite is too old to know the store's tables."""
-    if sqlite3.sqlite_version_info < LEAST_SQLITE:
-        least = ".".join(map(str, LEAST_SQLITE))
-        raise StoreError(
-            f"a store needs SQLite {least} or newer, and this Python has {sqlite3.sqlite_version}; "
-            "use a Python with a newer one, such as those of python.org, uv or conda"
-        )
 
 
 def connect_writer(path: Path) -> Connection:
@@ -113,46 +96,3 @@ def insert(connection: Connection, into: str, columns: Sequence[Sequence[Any]], 
         sql = f"INSERT INTO {into} VALUES {','.join([one] * size)} {then}"  # noqa: S608 - names only
         connection.execute(sql, values[start * width : (start + size) * width])
         start += size
-
-
-@contextmanager
-def explaining(path: Path, doing: str) -> Iterator[None]:
-    """Turn failures of SQLite, and damage found, inside the block into a StoreError that says what to do."""
-    try:
-        yield
-    except DamagedError as error:
-        raise StoreError(f"{path}: {doing}: {error}; {_DAMAGED}") from error
-    except sqlite3.Error as error:
-        raise StoreError(f"{path}: {doing}: {_meaning(path, error)}") from error
-
-
-_INTACT = "nothing is half-committed, and the last commit is intact"
-_DAMAGED = "see what `oncefold check-store` says, then restore the file, or run the sources into a new one"
-
-_MEANINGS = {
-    sqlite3.SQLITE_FULL: f"the disk is full ({{free}} free); {_INTACT}; make room and run again",
-    sqlite3.SQLITE_IOERR: f"the disk reports an error ({{error}}); {_INTACT}; see to the disk and run again",
-    sqlite3.SQLITE_BUSY: f"another program holds the file ({{error}}); {_INTACT}; close that program and run again",
-    sqlite3.SQLITE_READONLY: "it may not be written ({error}); change its permissions, or those of its folder",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened ({error}); see to the permissions of the file and its folder",
-    sqlite3.SQLITE_NOTADB: "this is not a store, nor any SQLite database; name another file",
-    sqlite3.SQLITE_CORRUPT: f"the file is damaged ({{error}}); {_DAMAGED}",
-}
-
-
-def _meaning(path: Path, error: sqlite3.Error) -> str:
-    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    return _MEANINGS.get(code, f"{{error}}; {_INTACT}").format(error=error, free=_free(path))
-
-
-def _free(path: Path) -> str:
-    try:
-        free = shutil.disk_usage(path.parent).free
-    except OSError:
-        return "an unknown amount"
-    return f"{free / 2**20:,.1f} MiB"
-
-
-def names(items: Iterable[str]) -> str:
-    """A list for a message."""
-    return ", ".join(items) or "none"

@@ -9,8 +9,7 @@ import numpy.typing as npt
 from oncefold.commit import Int32s, Int64s
 from oncefold.store import blobs
 from oncefold.store.connection import Connection, scalar
-from oncefold.store.segments import deltas_table
-from oncefold.store.tiers import Segment
+from oncefold.store.segments import Segment, deltas_table
 
 _NEWEST_FIRST = "SELECT first_commit, last_commit, n, length(blob) FROM deltas ORDER BY first_commit DESC"
 

@@ -8,7 +8,7 @@ from oncefold.core.fold import Outcome
 from oncefold.store import keyquestions, moments, rows
 from oncefold.store.answers import Arrival, KeyHistory, KeyState
 from oncefold.store.connection import Connection
-from oncefold.store.damaged import DamagedError
+from oncefold.store.errors import DamagedError
 from oncefold.store.schema import read_meta
 
 

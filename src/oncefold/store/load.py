@@ -21,12 +21,13 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
 from oncefold.core.limits import VERSION_MIN
 from oncefold.store import blobs, rows
+from oncefold.store.compaction import Tables
 from oncefold.store.connection import Connection
-from oncefold.store.damaged import DamagedError
-from oncefold.store.paging import Paging
+from oncefold.store.errors import DamagedError
 from oncefold.store.rows import Ends, Head
 from oncefold.store.schema import read_meta
-from oncefold.store.segments import SegmentTable, Tables
+from oncefold.store.segments import SegmentTable
+from oncefold.store.snapshots import SnapshotSchedule
 
 _NO_VERSION = VERSION_MIN - 1
 
@@ -55,7 +56,7 @@ class Loaded:
     counts: Mapping[Outcome, int]
     """Events ever, by outcome."""
     newest_time: int | None
-    paging: Paging
+    schedule: SnapshotSchedule
     """To choose snapshot pages with; the caller's own."""
 
 
@@ -70,9 +71,9 @@ def load(
     """Everything as of the last commit. Raises DamagedError for damaged blobs."""
     measures = len(pipeline.measures)
     states = new_states(ends.rows, measures) if allocate is None else allocate(ends.rows)
-    paging = Paging()
+    schedule = SnapshotSchedule()
     state_from = int(read_meta(connection)["state_from"])
-    read_states(connection, tables.changes.table, states, state_from, paging)
+    read_states(connection, tables.changes.table, states, state_from, schedule)
     return Loaded(
         pipeline=pipeline,
         seq=head.seq,
@@ -85,7 +86,7 @@ def load(
         positions={position.source: position for position in rows.read_positions(connection)},
         counts=rows.read_counts(connection),
         newest_time=head.newest_time,
-        paging=paging,
+        schedule=schedule,
     )
 
 
@@ -95,15 +96,17 @@ def read_keys(keys: SegmentTable) -> Iterator[pa.LargeBinaryArray]:
         yield keys.read(segment).column(0)
 
 
-def read_states(connection: Connection, changes: SegmentTable, states: States, state_from: int, paging: Paging) -> None:
+def read_states(
+    connection: Connection, changes: SegmentTable, states: States, state_from: int, schedule: SnapshotSchedule
+) -> None:
     """Fill in every row's state: its page, then the later changes in order.
 
-    `paging` is told of every change that no page holds. Raises DamagedError for damaged blobs, and for rows whose
+    `schedule` is told of every change that no page holds. Raises DamagedError for damaged blobs, and for rows whose
     state is nowhere.
     """
     states.version.fill(_NO_VERSION)
     page_commits = read_pages(connection, states)
-    replay = Replay(states, page_commits, paging)
+    replay = Replay(states, page_commits, schedule)
     for segment in changes.stored():
         if segment.last > state_from:
             replay.apply(segment.first, blobs.columns(changes.read(segment)))
@@ -133,8 +136,8 @@ def read_pages(connection: Connection, states: States) -> Int64s:
 class Replay:
     """Applies change segments in order to states; of a row's changes the last stands."""
 
-    def __init__(self, states: States, page_commits: Int64s, paging: Paging) -> None:
-        self._states, self._page_commits, self._paging = states, page_commits, paging
+    def __init__(self, states: States, page_commits: Int64s, schedule: SnapshotSchedule) -> None:
+        self._states, self._page_commits, self._schedule = states, page_commits, schedule
         self._last = np.full(len(states.version), -1, np.int32)
 
     def apply(self, first: int, columns: list[npt.NDArray[Any]]) -> None:
@@ -164,5 +167,5 @@ class Replay:
     def _note(self, page: UInt32s, seq: Int64s, rows: int) -> None:
         first = np.full(len(self._page_commits), np.iinfo(np.int64).max)
         np.minimum.at(first, page, seq)
-        self._paging.note(np.bincount(page, minlength=len(first)), first)
-        self._paging.log += rows
+        self._schedule.note(np.bincount(page, minlength=len(first)), first)
+        self._schedule.log += rows

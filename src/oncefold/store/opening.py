@@ -1,26 +1,27 @@
 """Opening a store to write: make it or recognise it, and hold the pipeline against the definition it keeps."""
 
+import errno
+import os
+from contextlib import suppress
 from pathlib import Path
+
+import filelock
 
 from oncefold.core.definition import Pipeline, changes_of_meaning
 from oncefold.core.definition_toml import to_toml
-from oncefold.core.errors import DefinitionError, StoreError
+from oncefold.core.errors import DefinitionError, StoreError, StoreLockedError
 from oncefold.store.connection import BUSY_MS, CACHE_KIB, Connection, scalar, transaction
-from oncefold.store.retention import Retention, from_text, to_text
+from oncefold.store.retention import DEFAULT_RETENTION, to_text
 from oncefold.store.schema import (
     PAGE_SIZE,
     create,
     is_fresh,
     mark_format,
     read_definition,
-    read_meta,
     refuse_others,
     write_definition,
-    write_meta,
 )
-
-_CHECKPOINT_WAIT_MS = 250
-"""How long emptying the write-ahead log may wait for readers, milliseconds."""
+from oncefold.store.wal import empty_wal
 
 
 def prepare(connection: Connection, path: Path, pipeline: Pipeline, created: int, wal_bytes: int) -> None:
@@ -45,19 +46,11 @@ def prepare(connection: Connection, path: Path, pipeline: Pipeline, created: int
     connection.execute(f"PRAGMA journal_size_limit = {2 * wal_bytes}")
     if fresh:
         with transaction(connection):
-            create(connection, pipeline, created)
+            create(connection, pipeline, created, to_text(DEFAULT_RETENTION))
     else:
         empty_wal(connection)  # or what an earlier run left would be written again at every opening
         _match(connection, path, pipeline)
         mark_format(connection)  # what an older one holds is right in this one too
-
-
-def empty_wal(connection: Connection) -> bool:
-    """Copy the write-ahead log into the file and empty it; False if readers stood in the way."""
-    connection.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_WAIT_MS}")
-    busy = scalar(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
-    connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
-    return not busy
 
 
 def _match(connection: Connection, path: Path, pipeline: Pipeline) -> None:
@@ -75,11 +68,43 @@ def _match(connection: Connection, path: Path, pipeline: Pipeline) -> None:
             write_definition(connection, pipeline)
 
 
-def settle_retention(connection: Connection, wanted: Retention | None) -> Retention:
-    """The retention from now on: the wanted one, which is kept, or else the one that was kept."""
-    kept = from_text(read_meta(connection)["retention"])
-    if wanted is None or to_text(wanted) == to_text(kept):
-        return kept
-    with transaction(connection):
-        write_meta(connection, retention=to_text(wanted))
-    return wanted
+class WriterLock:
+    """Held from `acquire` until `release`, in any threads; the lock file holds the process id, for the message."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self._file = store.with_name(store.name + "-lock")
+        self._lock = filelock.FileLock(self._file, timeout=0, thread_local=False)
+
+    def acquire(self) -> None:
+        """Take the lock. Raises StoreLockedError naming its holder, or StoreError if it cannot be taken at all."""
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise StoreLockedError(
+                f"{self._store}: {self._holder()} is writing this store, and one at a time may; stop it first, "
+                "or wait. Reading (query, status, verify ...) works meanwhile."
+            ) from None
+        except OSError as error:
+            raise StoreError(f"{self._store}: {_lock_failure(self._store, error)}") from error
+        with suppress(OSError):  # the number only helps a message
+            self._file.write_text(f"{os.getpid()}\n", encoding="ascii")
+
+    def release(self) -> None:
+        """Give the lock up; without effect if it is not held."""
+        self._lock.release()
+
+    def _holder(self) -> str:
+        try:
+            pid = int(self._file.read_text(encoding="ascii"))
+        except (OSError, ValueError):
+            return "another process"
+        return "this very process" if pid == os.getpid() else f"process {pid}"
+
+
+def _lock_failure(store: Path, error: OSError) -> str:
+    if error.errno == errno.EROFS:
+        return "its file system is read-only; a store that is written needs another place"
+    if isinstance(error, PermissionError):
+        return f"no permission to write in the folder {store.parent}; change it, or name another place"
+    return f"cannot lock it: {error.strerror or error}"

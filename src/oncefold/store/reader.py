@@ -22,15 +22,14 @@ from oncefold.store.answers import (
     Totals,
     Verified,
 )
-from oncefold.store.connection import BUSY_MS, Connection, explaining, require_sqlite, scalar, transaction, wal_of
-from oncefold.store.filecheck import check_readable
+from oncefold.store.connection import BUSY_MS, Connection, scalar, transaction, wal_of
+from oncefold.store.errors import check_readable, require_sqlite, translate_errors
 from oncefold.store.load import new_states, read_states
-from oncefold.store.paging import Paging
-from oncefold.store.recompute import leaves_below
 from oncefold.store.schema import read_definition, read_meta, refuse_others
 from oncefold.store.segments import changes_table
+from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.status import read_status
-from oncefold.store.verify import differences
+from oncefold.store.verify import differences, leaves_below
 
 _BEYOND_IDS = 2**63 - 1
 """No id of a reject is so great."""
@@ -97,7 +96,7 @@ class Reader:
         """The connection, within one read transaction: all that is read inside is of one commit."""
         if self._closed:
             raise StoreError(f"{self.path}: the store is closed; open it again")
-        with explaining(self.path, "reading the store"):
+        with translate_errors(self.path, "reading the store"):
             connection, unchanging = self._connected()
             with transaction(connection, "BEGIN"):
                 yield connection
@@ -205,7 +204,7 @@ class Reader:
     def _states(self, connection: Connection) -> States:
         states = new_states(rows.read_ends(connection).rows, self._measures)
         state_from = int(read_meta(connection)["state_from"])
-        read_states(connection, changes_table(connection, self._measures), states, state_from, Paging())
+        read_states(connection, changes_table(connection, self._measures), states, state_from, SnapshotSchedule())
         return states
 
     def close(self) -> None:

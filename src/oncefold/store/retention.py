@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Literal
 
 from oncefold.core.errors import StoreError
+from oncefold.store.connection import Connection, transaction
+from oncefold.store.schema import read_meta, write_meta
 
 Retention = timedelta | Literal["forever"]
 DEFAULT_RETENTION = timedelta(days=30)
@@ -28,3 +30,13 @@ def from_text(text: str) -> Retention:
 def horizon(retention: Retention, now: int) -> int | None:
     """The time in nanoseconds before which nothing need be kept, or None if all must be."""
     return None if isinstance(retention, str) else now - (retention // _SECOND) * 10**9
+
+
+def apply_retention(connection: Connection, wanted: Retention | None) -> Retention:
+    """The retention from now on: the wanted one, which is kept, or else the one that was kept."""
+    kept = from_text(read_meta(connection)["retention"])
+    if wanted is None or to_text(wanted) == to_text(kept):
+        return kept
+    with transaction(connection):
+        write_meta(connection, retention=to_text(wanted))
+    return wanted

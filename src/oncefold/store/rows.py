@@ -15,7 +15,7 @@ from oncefold.core.fold import Outcome
 from oncefold.core.nodepath import join, split
 from oncefold.store.amounts import from_texts, to_texts
 from oncefold.store.connection import Connection, insert, scalar
-from oncefold.store.damaged import DamagedError
+from oncefold.store.errors import DamagedError
 
 
 def write_leaves(connection: Connection, first: int, leaves: Sequence[tuple[str, ...]]) -> None:

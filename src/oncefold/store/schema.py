@@ -7,7 +7,6 @@ from oncefold.core.definition_toml import parse_toml, to_toml
 from oncefold.core.errors import DefinitionError, StoreError
 from oncefold.core.fold import Outcome
 from oncefold.store.connection import Connection, insert, scalar
-from oncefold.store.retention import DEFAULT_RETENTION, to_text
 
 APPLICATION_ID = 0x4F46_4C44
 """`OFLD`: the mark of a store in the header of the SQLite file."""
@@ -82,7 +81,7 @@ def _mark(connection: Connection) -> int:
     return int(scalar(connection, "PRAGMA application_id"))
 
 
-def create(connection: Connection, pipeline: Pipeline, created: int) -> None:
+def create(connection: Connection, pipeline: Pipeline, created: int, retention: str) -> None:
     """Make all tables, inside the caller's transaction."""
     measures = [measure.name for measure in pipeline.measures]
     script = _TABLES.format(
@@ -95,7 +94,7 @@ def create(connection: Connection, pipeline: Pipeline, created: int) -> None:
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     mark_format(connection)
     write_definition(connection, pipeline)
-    write_meta(connection, created=str(created), retention=to_text(DEFAULT_RETENTION))
+    write_meta(connection, created=str(created), retention=retention)
     write_meta(connection, changes_from="0", deltas_from="0", state_from="0")
     insert(connection, "counters", (OUTCOMES, [0] * len(OUTCOMES)))
 

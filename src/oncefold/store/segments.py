@@ -1,17 +1,24 @@
-"""The tables `keys`, `changes` and `deltas`: blobs of consecutive rows or commits, appended, merged and dropped."""
+"""The tables `keys`, `changes` and `deltas`: blobs of consecutive rows or commits, written, read and merged."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from oncefold.store import blobs
 from oncefold.store.connection import Connection, transaction
-from oncefold.store.damaged import DamagedError
-from oncefold.store.tiers import Segment, Tiers
+from oncefold.store.errors import DamagedError
 
-KEPT_BYTES = 64 * 2**10
-"""The rows of a segment up to this size are kept in memory until it is merged."""
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A blob of consecutive rows or commits: their first and last number, its rows and its size in bytes."""
+
+    first: int
+    last: int
+    rows: int
+    size: int
 
 
 class SegmentTable:
@@ -68,81 +75,6 @@ class SegmentTable:
             return batch
         moved = blobs.array(batch.column(0).to_numpy() + np.uint32(offset))
         return pa.record_batch([moved, *batch.columns[1:]], schema=self.schema)
-
-
-class Segments:
-    """A table of segments as its one writer knows it: the list is kept in memory.
-
-    So are the rows of the small segments that were written since it was opened. They are merged soon, and to read each
-    again would cost more than all else of a small commit.
-    """
-
-    def __init__(self, table: SegmentTable, tiers: Tiers) -> None:
-        self.table = table
-        self.list = table.stored()
-        self._tiers = tiers
-        self._kept: dict[int, pa.RecordBatch] = {}
-        """By the first number of their segments; fewer than two classes of them at a time."""
-
-    def append(self, first: int, last: int, batch: pa.RecordBatch, encoded: tuple[int, pa.Buffer]) -> None:
-        """Add a segment unless it is empty, inside the caller's transaction."""
-        if batch.num_rows:
-            self.list.append(self.table.write(first, last, batch, encoded))
-            if batch.nbytes <= KEPT_BYTES:
-                self._kept[first] = blobs.copied(batch)
-
-    def merge(self) -> bool:
-        """Do a merge that is due, in a transaction of its own; whether there was one."""
-        due = self._tiers.due(self.list)
-        if due is None:
-            return False
-        parts = self.list[due]
-        merged, whole = self.table.merge(parts, map(self._taken, parts))
-        self.list[due] = [merged]
-        if whole.nbytes <= KEPT_BYTES:
-            self._kept[merged.first] = whole
-        return True
-
-    def _taken(self, segment: Segment) -> pa.RecordBatch:
-        """The rows of a segment, which are kept no longer."""
-        kept = self._kept.pop(segment.first, None)
-        return self.table.read(segment) if kept is None else kept
-
-    def before(self, last: int) -> int:
-        """How many of the oldest segments lie wholly at or before `last`."""
-        for index, segment in enumerate(self.list):
-            if segment.last > last:
-                return index
-        return len(self.list)
-
-    def reach(self, last: int, most: int) -> int:
-        """How far dropping can get: up to `last`, but by so many segments only, and by none in part."""
-        reached = self.before(last)
-        if reached > most:
-            return self.list[most - 1].last
-        return last if reached == len(self.list) else min(last, self.list[reached].first - 1)
-
-    def drop(self, last: int) -> None:
-        """Remove the segments that lie wholly at or before `last`, inside the caller's transaction."""
-        gone = self.before(last)
-        if gone:
-            self.table.delete(self.list[0].first, self.list[gone - 1].first)
-            for segment in self.list[:gone]:
-                self._kept.pop(segment.first, None)
-            del self.list[:gone]
-
-
-class Tables:
-    """The segments of a store."""
-
-    def __init__(self, connection: Connection, measures: int, tiers: Tiers) -> None:
-        self.keys = Segments(keys_table(connection), tiers)
-        self.changes = Segments(changes_table(connection, measures), tiers)
-        self.deltas = Segments(deltas_table(connection, measures), tiers)
-
-    def all(self) -> Sequence[Segments]:
-        """Every table of segments."""
-        return (self.keys, self.changes, self.deltas)
 
 
 def keys_table(connection: Connection) -> SegmentTable:

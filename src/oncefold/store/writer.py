@@ -15,26 +15,22 @@ from oncefold.commit import Commit
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.store import blobs, rows
-from oncefold.store.connection import Connection, connect_writer, explaining, require_sqlite, transaction
-from oncefold.store.filecheck import check_writable
-from oncefold.store.files import Files, SystemFiles
+from oncefold.store.compaction import DEFAULT_LEVELS, Expiry, Levels, Tables
+from oncefold.store.connection import Connection, connect_writer, transaction
+from oncefold.store.errors import check_writable, require_sqlite, translate_errors
 from oncefold.store.load import Allocate, Loaded, load
-from oncefold.store.lock import WriterLock
-from oncefold.store.opening import empty_wal, prepare, settle_retention
-from oncefold.store.paging import Paging
-from oncefold.store.renewal import renew_log
-from oncefold.store.retention import Retention
+from oncefold.store.opening import WriterLock, prepare
+from oncefold.store.retention import Retention, apply_retention
 from oncefold.store.schema import add_discarded, write_meta
-from oncefold.store.segments import Tables
-from oncefold.store.tiers import DEFAULT_TIERS, Tiers
-from oncefold.store.upkeep import Forgetting, Upkeep, WalGuard
+from oncefold.store.snapshots import SnapshotSchedule
+from oncefold.store.wal import Files, SystemFiles, WalGuard, empty_wal, recover_wal
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """Limits that trade speed for size; the defaults were measured."""
 
-    tiers: Tiers = DEFAULT_TIERS
+    levels: Levels = DEFAULT_LEVELS
     wal_bytes: int = 64 * 2**20
     """Write-ahead log after which SQLite copies it into the file."""
     wal_limit_bytes: int = 256 * 2**20
@@ -55,7 +51,7 @@ class _Blobs:
     pages: list[tuple[int, pa.Buffer]]
 
 
-def _made(commit: Commit) -> _Blobs:
+def _encode(commit: Commit) -> _Blobs:
     batches = (
         blobs.keys_batch(commit.new_keys),
         blobs.changes_batch(commit.changes),
@@ -78,7 +74,7 @@ class Store:
         self._connection: Connection | None = connection
         self._release = release
         self._failed = False
-        self._paging: Paging | None = None
+        self._schedule: SnapshotSchedule | None = None
 
     @classmethod
     def open(
@@ -104,8 +100,8 @@ class Store:
         lock = WriterLock(path)
         lock.acquire()
         try:
-            with explaining(path, "opening the store"):
-                renew_log(path, connect, files)
+            with translate_errors(path, "opening the store"):
+                recover_wal(path, connect, files)
                 connection = connect(path)
                 store = cls(path, pipeline, connection, lock.release)
                 try:
@@ -122,13 +118,12 @@ class Store:
         self, connection: Connection, retention: Retention | None, clock: Callable[[], int], tuning: Tuning
     ) -> None:
         prepare(connection, self.path, self.pipeline, clock(), tuning.wal_bytes)
-        kept = settle_retention(connection, retention)
+        kept = apply_retention(connection, retention)
         self._clock = clock
         self._head, self._ends = rows.read_head(connection), rows.read_ends(connection)
-        self._tables = Tables(connection, len(self.pipeline.measures), tuning.tiers)
-        forgetting = Forgetting(connection, self._tables, kept)
-        guard = WalGuard(connection, self.path, tuning.wal_limit_bytes)
-        self._upkeep = Upkeep(self._tables, forgetting, guard)
+        self._tables = Tables(connection, len(self.pipeline.measures), tuning.levels)
+        self._expiry = Expiry(connection, self._tables, kept)
+        self._wal_guard = WalGuard(connection, self.path, tuning.wal_limit_bytes)
 
     def load(self, allocate: Allocate | None = None) -> Loaded:
         """Everything as of the last commit; `allocate` makes the columns of the key states.
@@ -136,13 +131,13 @@ class Store:
         Raises StoreError if anything is damaged.
         """
         connection = self._usable()
-        with explaining(self.path, "reading the store"):
+        with translate_errors(self.path, "reading the store"):
             loaded = load(connection, self.pipeline, self._tables, self._head, self._ends, allocate)
-        self._paging = loaded.paging.copy()
+        self._schedule = loaded.schedule.copy()
         return replace(loaded, keys=self._explained(loaded.keys))
 
     def _explained(self, keys: Iterator[pa.LargeBinaryArray]) -> Iterator[pa.LargeBinaryArray]:
-        with explaining(self.path, "reading the keys"):
+        with translate_errors(self.path, "reading the keys"):
             yield from keys
 
     def commit(self, commit: Commit, on_durable: Callable[[int], None] = lambda _: None) -> int:
@@ -155,33 +150,33 @@ class Store:
         `on_durable` is called with the number as soon as that is so, before the upkeep that follows. If the upkeep
         fails, StoreError is raised all the same, and the store has to be opened again; the commit is in it.
         """
-        connection, paging = self._usable(), self._paging
-        if paging is None:
+        connection, schedule = self._usable(), self._schedule
+        if schedule is None:
             raise StoreError(f"{self.path}: a store is loaded before the first commit")
         head, ends = self._head.after(commit), self._ends.after(commit)
         rows.require_fit(commit, self._ends, ends)
         self._failed = True
-        made = _made(commit)
-        with explaining(self.path, f"commit {head.seq}"):
-            paging.add(head.seq, commit.changes)
-            paging.snapshotted(page.number for page in commit.pages)
+        encoded = _encode(commit)
+        with translate_errors(self.path, f"commit {head.seq}"):
+            schedule.add(head.seq, commit.changes)
+            schedule.snapshotted(page.number for page in commit.pages)
             with transaction(connection):
-                self._write_content(connection, head.seq, commit, made)
-                self._write_pages(connection, head.seq, commit, made, paging)
+                self._write_content(connection, head.seq, commit, encoded)
+                self._write_pages(connection, head.seq, commit, encoded, schedule)
                 rows.write_head(connection, head, commit)
             self._head, self._ends = head, ends
             on_durable(head.seq)
-            self._upkeep.step(self._clock(), paging, head.seq + 1)
+            self._compact(schedule, head.seq + 1)
         self._failed = False
         return head.seq
 
-    def _write_content(self, connection: Connection, seq: int, commit: Commit, made: _Blobs) -> None:
+    def _write_content(self, connection: Connection, seq: int, commit: Commit, encoded: _Blobs) -> None:
         rows.write_leaves(connection, self._ends.leaves, commit.new_leaves)
         rows.write_nodes(connection, self.pipeline, commit.new_nodes)
         first = self._ends.rows
-        self._tables.keys.append(first, first + len(commit.new_keys) - 1, *made.keys)
-        self._tables.changes.append(seq, seq, *made.changes)
-        self._tables.deltas.append(seq, seq, *made.deltas)
+        self._tables.keys.append(first, first + len(commit.new_keys) - 1, *encoded.keys)
+        self._tables.changes.append(seq, seq, *encoded.changes)
+        self._tables.deltas.append(seq, seq, *encoded.deltas)
         rows.write_totals(connection, self.pipeline, commit.totals)
         rows.write_rejects(connection, seq, commit.rejects, [*commit.redriven, *commit.discarded])
         if commit.discarded:
@@ -189,10 +184,21 @@ class Store:
         rows.write_conflicts(connection, seq, commit.conflicts)
         rows.write_positions(connection, seq, commit.positions)
 
-    def _write_pages(self, connection: Connection, seq: int, commit: Commit, made: _Blobs, paging: Paging) -> None:
+    def _write_pages(
+        self, connection: Connection, seq: int, commit: Commit, encoded: _Blobs, schedule: SnapshotSchedule
+    ) -> None:
         if commit.pages:
-            rows.write_pages(connection, seq, commit.pages, made.pages)
-            write_meta(connection, state_from=str(paging.needed_from(seq + 1) - 1))
+            rows.write_pages(connection, seq, commit.pages, encoded.pages)
+            write_meta(connection, state_from=str(schedule.needed_from(seq + 1) - 1))
+
+    def _compact(self, schedule: SnapshotSchedule, following: int) -> None:
+        """Compact after a commit; `following` is the number of the next.
+
+        One merge at most: those of several tables are due at once, and the next commit waits for them.
+        """
+        any(table.merge() for table in self._tables.all())
+        self._expiry.step(self._clock(), schedule.needed_from(following))
+        self._wal_guard.step()
 
     def close(self) -> None:
         """Put everything into the one file and give up the lock; without effect when closed."""

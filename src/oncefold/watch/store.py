@@ -13,7 +13,7 @@ from oncefold.queries.answers import NodeTotal, Tree
 from oncefold.queries.snapshot import Snapshot, snapshot_of
 from oncefold.store import rows
 from oncefold.store.connection import Connection
-from oncefold.store.damaged import DamagedError
+from oncefold.store.errors import DamagedError
 from oncefold.store.nodes import find_node
 from oncefold.store.reader import connect_reader
 from oncefold.store.schema import is_fresh

@@ -9,8 +9,8 @@ import pytest
 
 from oncefold.commit import Commit
 from oncefold.core.errors import StoreError
-from oncefold.store import blobs, opening, rows, segments, upkeep, writer
-from oncefold.store.tiers import Segment
+from oncefold.store import blobs, compaction, opening, rows, segments, writer
+from oncefold.store.segments import Segment
 from oncefold_lab.embedded.search import Wanted, search
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -116,13 +116,13 @@ def merging_takes_two_transactions(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def needed_changes_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    careful = upkeep.Forgetting.step
-    monkeypatch.setattr(upkeep.Forgetting, "step", lambda self, now, needed_from: careful(self, now, 10**9))
+    careful = compaction.Expiry.step
+    monkeypatch.setattr(compaction.Expiry, "step", lambda self, now, needed_from: careful(self, now, 10**9))
 
 
 def what_a_failed_sync_left_is_built_upon(monkeypatch: pytest.MonkeyPatch) -> None:
     """The log is copied into the file as it looks."""
-    monkeypatch.setattr(writer, "renew_log", lambda *rest: None)
+    monkeypatch.setattr(writer, "recover_wal", lambda *rest: None)
 
 
 PLANTED: list[tuple[Plant, int]] = [

@@ -10,9 +10,9 @@ from typing import Any
 
 from oncefold.engine import run
 from oncefold.store import load
-from oncefold.store.paging import Paging
+from oncefold.store.compaction import Levels
 from oncefold.store.schema import PAGE_SIZE
-from oncefold.store.tiers import Tiers
+from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.writer import Tuning
 
 _PACKAGES = ("oncefold.store.", "oncefold.engine.")
@@ -31,7 +31,7 @@ class Limits:
     @property
     def tuning(self) -> Tuning:
         """Those that a store is opened with."""
-        return Tuning(Tiers(self.fan_out, self.full_bytes), wal_bytes=self.wal_pages * PAGE_SIZE)
+        return Tuning(Levels(self.fan_out, self.full_bytes), wal_bytes=self.wal_pages * PAGE_SIZE)
 
     @contextmanager
     def in_force(self) -> Iterator[None]:
@@ -41,7 +41,10 @@ class Limits:
             for name, module in sorted(sys.modules.items())
             if name.startswith(_PACKAGES) and hasattr(module, "PAGE_ROWS")
         ]
-        changes += [(load, "Paging", partial(Paging, min_window=self.window_rows)), (run, "COMMIT_ROWS", 0)]
+        changes += [
+            (load, "SnapshotSchedule", partial(SnapshotSchedule, min_window=self.window_rows)),
+            (run, "COMMIT_ROWS", 0),
+        ]
         before = [(module, name, getattr(module, name)) for module, name, _ in changes]
         try:
             for module, name, value in changes:

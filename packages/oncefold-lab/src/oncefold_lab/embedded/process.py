@@ -10,7 +10,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
 from oncefold.engine.session import Session
 from oncefold.store import Store
-from oncefold.store.files import Files
+from oncefold.store.wal import Files
 from oncefold_lab.embedded.case import Case
 from oncefold_lab.embedded.inputs import Inputs
 from oncefold_lab.embedded.workload import SESSION

@@ -12,22 +12,23 @@ from oncefold.commit import PAGE_ROWS, Changes, Commit, NewNode, NodeColumns, Pa
 from oncefold.core.fold import Outcome
 from oncefold.store import Loaded, Reader, Store
 from oncefold.store.check import check_store
-from oncefold.store.paging import Paging
-from oncefold.store.tiers import Segment, Tiers
+from oncefold.store.compaction import Levels
+from oncefold.store.segments import Segment
+from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.writer import Tuning
 from tests.store.model import PIPELINE, SECOND, Batch, Folder, ManualClock, random_batch, stored_facts
 
 
 @pytest.mark.parametrize("sizes", [[1], [1, 1, 1, 40], [1, 500, 3, 70, 70], [2_000, 1], [900, 901]])
 def test_few_segments_are_left_and_little_is_rewritten(sizes: list[int]) -> None:
-    tiers = Tiers(fan_out=8, full_bytes=1_000)
+    levels = Levels(fan_out=8, full_bytes=1_000)
     segments: list[Segment] = []
     rewritten = largest = appended = 0
     for number in range(20_000):
         size = sizes[number % len(sizes)]
         appended += size
         segments.append(Segment(number, number, size, size))
-        while (due := tiers.due(segments)) is not None:
+        while (due := levels.due(segments)) is not None:
             merged = segments[due]
             size = sum(segment.size for segment in merged)
             largest, rewritten = max(largest, size), rewritten + size
@@ -40,7 +41,7 @@ def test_few_segments_are_left_and_little_is_rewritten(sizes: list[int]) -> None
 
 def test_many_small_commits_leave_few_segments(path: Path) -> None:
     clock, folder, commits = ManualClock(), Folder(), 300
-    with Store.open(path, PIPELINE, retention="forever", clock=clock, tuning=Tuning(Tiers(fan_out=4))) as store:
+    with Store.open(path, PIPELINE, retention="forever", clock=clock, tuning=Tuning(Levels(fan_out=4))) as store:
         store.load()
         for number in range(1, commits + 1):
             clock.now = number * SECOND
@@ -55,7 +56,7 @@ def test_many_small_commits_leave_few_segments(path: Path) -> None:
 
 def test_what_is_older_than_the_retention_goes_when_pages_hold_it(path: Path) -> None:
     clock, folder = ManualClock(), Folder()
-    tuning = Tuning(Tiers(fan_out=4, full_bytes=1))
+    tuning = Tuning(Levels(fan_out=4, full_bytes=1))
 
     def commit(numbers: range, page_at: int) -> None:
         with Store.open(path, PIPELINE, retention=timedelta(seconds=20), clock=clock, tuning=tuning) as store:
@@ -88,7 +89,7 @@ def test_what_is_older_than_the_retention_goes_when_pages_hold_it(path: Path) ->
 
 def test_a_shorter_retention_takes_hold_step_by_step(path: Path) -> None:
     clock, folder = ManualClock(), Folder()
-    tuning = Tuning(Tiers(fan_out=4, full_bytes=1))
+    tuning = Tuning(Levels(fan_out=4, full_bytes=1))
     with Store.open(path, PIPELINE, retention="forever", clock=clock, tuning=tuning) as store:
         store.load()
         for number in range(1, 61):
@@ -135,7 +136,7 @@ def test_pages_and_later_changes_make_the_state(path: Path) -> None:
     width = len(PIPELINE.measures)
     model = States(np.zeros(ROWS, np.int64), np.zeros(ROWS, np.int32), np.zeros((width, ROWS), np.int64))
     store = Store.open(path, PIPELINE, retention=timedelta(), clock=lambda: 10**18)
-    paging = store.load().paging
+    schedule = store.load().schedule
     rows = 0
     for number in range(1, 9):
         new = min(ROWS - rows, 100_000)
@@ -152,8 +153,8 @@ def test_pages_and_later_changes_make_the_state(path: Path) -> None:
         pages = {2: [0], 4: [0, 1], 6: [2]}.get(number, [])
         snapshots = [Page(page, _part(model, page * PAGE_ROWS, min(rows, (page + 1) * PAGE_ROWS))) for page in pages]
         changes = Changes(row, np.full(len(row), Outcome.INSERTED, np.uint8), states)
-        paging.add(number, changes)
-        paging.snapshotted(pages)
+        schedule.add(number, changes)
+        schedule.snapshotted(pages)
         first = number == 1
         store.commit(
             Commit(
@@ -172,8 +173,8 @@ def test_pages_and_later_changes_make_the_state(path: Path) -> None:
     with Store.open(path, PIPELINE) as store:
         loaded = store.load()
         _assert_states(loaded, model, rows)
-        assert loaded.paging.dirty.tolist() == paging.dirty.tolist()
-        assert loaded.paging.needed_from(9) == paging.needed_from(9) == 5
+        assert loaded.schedule.dirty.tolist() == schedule.dirty.tolist()
+        assert loaded.schedule.needed_from(9) == schedule.needed_from(9) == 5
         first = store._tables.changes.list[0].first
         assert 1 < first <= 5, "pruned up to what the pages hold"
 
@@ -198,31 +199,31 @@ def _assert_states(loaded: Loaded, model: States, rows: int) -> None:
 def test_pages_fall_due_so_that_the_log_stays_in_its_window() -> None:
     rng = np.random.default_rng(2)
     window, rows = 50_000, 8 * PAGE_ROWS
-    paging = Paging(min_window=window)
+    schedule = SnapshotSchedule(min_window=window)
     paging_rows = written = 0
     since: dict[int, int] = {}
     for number in range(1, 700):
         row = rng.integers(0, rows, 20_000).astype(np.uint32)
         changes = Changes(row, np.zeros(len(row), np.uint8), States(row, row, row[None]))  # type: ignore[arg-type]
-        paging.add(number, changes)
+        schedule.add(number, changes)
         for page in np.unique(row // PAGE_ROWS).tolist():
             since.setdefault(page, number)
-        due = paging.due(rows)
+        due = schedule.due(rows)
         assert len(due) <= 1, "small commits snapshot one page at a time"
-        paging.snapshotted(due)
+        schedule.snapshotted(due)
         for page in due:
             del since[page]
         written += len(due) * PAGE_ROWS
         paging_rows += len(row)
-        assert paging.needed_from(number + 1) == min(since.values(), default=number + 1)
-        assert (number - paging.needed_from(number + 1)) * 20_000 <= rows + 8 * 20_000
+        assert schedule.needed_from(number + 1) == min(since.values(), default=number + 1)
+        assert (number - schedule.needed_from(number + 1)) * 20_000 <= rows + 8 * 20_000
     assert rows < written <= paging_rows, "at most one row of snapshots per row of changes"
 
 
 def test_arrivals_that_change_nothing_do_not_dirty_pages() -> None:
-    paging = Paging(min_window=10)
+    schedule = SnapshotSchedule(min_window=10)
     row = np.zeros(100, np.uint32)
     changes = Changes(row, np.full(100, Outcome.DUPLICATE, np.uint8), States(row, row, row[None]))  # type: ignore[arg-type]
-    paging.add(1, changes)
-    assert paging.due(1) == []
-    assert paging.needed_from(2) == 2
+    schedule.add(1, changes)
+    assert schedule.due(1) == []
+    assert schedule.needed_from(2) == 2

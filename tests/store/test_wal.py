@@ -10,10 +10,10 @@ from random import Random
 import pytest
 
 from oncefold.core.errors import StoreError
-from oncefold.store import Reader, Store, renewal, writer
+from oncefold.store import Reader, Store, wal, writer
 from oncefold.store.connection import wal_of
-from oncefold.store.files import File, SystemFiles
 from oncefold.store.schema import PAGE_SIZE
+from oncefold.store.wal import File, SystemFiles
 from oncefold.store.writer import Tuning
 from oncefold_lab.disk.connection import ApswConnection
 from oncefold_lab.disk.disk import Disk
@@ -117,12 +117,12 @@ def test_so_it_is_when_writing_again_fails_first(memory: Path, fault: Fault) -> 
 
 
 def _not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(writer, "renew_log", lambda *rest: None)
+    monkeypatch.setattr(writer, "recover_wal", lambda *rest: None)
 
 
 def _over_itself(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewal, "_replaced", lambda *rest: False)
-    monkeypatch.setattr(renewal, "BLOCK_BYTES", 512)
+    monkeypatch.setattr(wal, "_replaced", lambda *rest: False)
+    monkeypatch.setattr(wal, "BLOCK_BYTES", 512)
 
 
 def _not_synced(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -192,7 +192,7 @@ def test_nothing_is_done_without_a_log(path: Path) -> None:
 
 
 def test_a_log_is_replaced_when_no_one_reads(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(renewal, "BLOCK_BYTES", 1_000)
+    monkeypatch.setattr(wal, "BLOCK_BYTES", 1_000)
     facts, _ = left_open(path)
     path.with_name("store.db-wal-new").write_bytes(b"what an earlier attempt left")
     files = WatchedFiles()
@@ -256,8 +256,8 @@ def test_a_large_log_keeps_its_bytes(path: Path) -> None:
         for number in range(1, 60):
             store.commit(folder.commit(random_batch(number, number)))
         log = wal_of(path).read_bytes()
-        assert len(log) > 2 * renewal.BLOCK_BYTES
+        assert len(log) > 2 * wal.BLOCK_BYTES
         copy = path.with_name("copy")
         with closing(SystemFiles().open(wal_of(path))) as old, closing(SystemFiles().create_like(copy, path)) as new:
-            renewal._copy(old, new)
+            wal._copy(old, new)
         assert copy.read_bytes() == log

@@ -25,7 +25,7 @@ _AT_ONCE = 2**16
 """Changes that are counted at once, so that what is reckoned with stays in the processor's cache."""
 
 
-class Paging:
+class SnapshotSchedule:
     """Which changes every page still needs. The engine keeps one to choose pages, the store one to prune by."""
 
     def __init__(self, *, log: int = 0, min_window: int = MIN_WINDOW_ROWS) -> None:
@@ -38,9 +38,9 @@ class Paging:
         self._last = 0
         self._min_window = min_window
 
-    def copy(self) -> "Paging":
+    def copy(self) -> "SnapshotSchedule":
         """An independent copy."""
-        twin = Paging(log=self.log, min_window=self._min_window)
+        twin = SnapshotSchedule(log=self.log, min_window=self._min_window)
         twin.dirty, twin._last = self.dirty.copy(), self._last
         twin._since_commit, twin._since_log = self._since_commit.copy(), self._since_log.copy()
         return twin

@@ -1,0 +1,214 @@
+"""Compaction: small segments are merged, and segments older than the retention are dropped.
+
+Each step is a transaction of its own after a commit. None changes what the store says, save that `history` and
+totals of the past reach back less far, and each is bounded, so that no commit takes long.
+
+A segment is full at `full_bytes` or FULL_ROWS and is never touched again. The others form runs between full ones.
+Their class is log(rows) to the base `fan_out`. Of the segments at the end of a run of which none is above class c
+there are fewer than (c + 1) times `fan_out`, or they are merged. So n commits leave O(log n) segments beside the full
+ones, whatever their sizes, and of commits that are alike every row is rewritten O(log n) times; no merge reads
+much more than `full_bytes` times two.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from oncefold.store import blobs
+from oncefold.store.connection import Connection, scalar, transaction
+from oncefold.store.retention import Retention, horizon
+from oncefold.store.schema import read_meta, write_meta
+from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table
+
+KEPT_BYTES = 64 * 2**10
+"""The rows of a segment up to this size are kept in memory until it is merged."""
+
+SEGMENTS_PER_STEP = 8
+"""At most this many segments of a table are dropped after one commit."""
+
+COMMITS_PER_STEP = 10_000
+"""At most this many rows of `commits` are examined, and dropped, after one commit."""
+
+LOOK_NANOSECONDS = 10**9
+"""Between two looks at what has expired, as long as nothing has."""
+
+COMMITS_WORTH_A_STEP = 1_000
+"""Fewer expired rows of `commits` are left for later."""
+
+FULL_ROWS = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """The limits of merging; commits of 100,000 events and more make segments that are full from the start."""
+
+    fan_out: int = 32
+    full_bytes: int = 2**20
+
+    def due(self, segments: Sequence[Segment]) -> slice | None:
+        """The next neighbours to merge, given that the last segment is the only new one; None if all is well."""
+        end = len(segments)
+        if end and self._full(segments[-1]):
+            end -= 1
+            start = self._run_start(segments, end)
+            return slice(start, end) if end - start > 1 else None
+        start = self._run_start(segments, end)
+        if end - start < 2:
+            return None
+        if sum(s.size for s in segments[start:end]) >= self.full_bytes:
+            return slice(start, end)
+        return self._too_many(segments, start, end)
+
+    def _too_many(self, segments: Sequence[Segment], start: int, end: int) -> slice | None:
+        """The segments at the end that are of some class at most, if they are too many for it."""
+        first, above = end, 0
+        while first > start:
+            above = max(above, self._class(segments[first - 1]))
+            while first > start and self._class(segments[first - 1]) <= above:
+                first -= 1
+            if end - first >= (above + 1) * self.fan_out:
+                return slice(first, end)
+        return None
+
+    def _run_start(self, segments: Sequence[Segment], end: int) -> int:
+        while end > 0 and not self._full(segments[end - 1]):
+            end -= 1
+        return end
+
+    def _full(self, segment: Segment) -> bool:
+        return segment.size >= self.full_bytes or segment.rows >= FULL_ROWS
+
+    def _class(self, segment: Segment) -> int:
+        level, rows = 0, segment.rows
+        while rows >= self.fan_out:
+            rows //= self.fan_out
+            level += 1
+        return level
+
+
+DEFAULT_LEVELS = Levels()
+
+
+class CompactedTable:
+    """A table of segments as its one writer knows it: the list is kept in memory.
+
+    So are the rows of the small segments that were written since it was opened. They are merged soon, and to read each
+    again would cost more than all else of a small commit.
+    """
+
+    def __init__(self, table: SegmentTable, levels: Levels) -> None:
+        self.table = table
+        self.list = table.stored()
+        self._levels = levels
+        self._kept: dict[int, pa.RecordBatch] = {}
+        """By the first number of their segments; fewer than two classes of them at a time."""
+
+    def append(self, first: int, last: int, batch: pa.RecordBatch, encoded: tuple[int, pa.Buffer]) -> None:
+        """Add a segment unless it is empty, inside the caller's transaction."""
+        if batch.num_rows:
+            self.list.append(self.table.write(first, last, batch, encoded))
+            if batch.nbytes <= KEPT_BYTES:
+                self._kept[first] = blobs.copied(batch)
+
+    def merge(self) -> bool:
+        """Do a merge that is due, in a transaction of its own; whether there was one."""
+        due = self._levels.due(self.list)
+        if due is None:
+            return False
+        parts = self.list[due]
+        merged, whole = self.table.merge(parts, map(self._taken, parts))
+        self.list[due] = [merged]
+        if whole.nbytes <= KEPT_BYTES:
+            self._kept[merged.first] = whole
+        return True
+
+    def _taken(self, segment: Segment) -> pa.RecordBatch:
+        """The rows of a segment, which are kept no longer."""
+        kept = self._kept.pop(segment.first, None)
+        return self.table.read(segment) if kept is None else kept
+
+    def before(self, last: int) -> int:
+        """How many of the oldest segments lie wholly at or before `last`."""
+        for index, segment in enumerate(self.list):
+            if segment.last > last:
+                return index
+        return len(self.list)
+
+    def reach(self, last: int, most: int) -> int:
+        """How far dropping can get: up to `last`, but by so many segments only, and by none in part."""
+        reached = self.before(last)
+        if reached > most:
+            return self.list[most - 1].last
+        return last if reached == len(self.list) else min(last, self.list[reached].first - 1)
+
+    def drop(self, last: int) -> None:
+        """Remove the segments that lie wholly at or before `last`, inside the caller's transaction."""
+        gone = self.before(last)
+        if gone:
+            self.table.delete(self.list[0].first, self.list[gone - 1].first)
+            for segment in self.list[:gone]:
+                self._kept.pop(segment.first, None)
+            del self.list[:gone]
+
+
+class Tables:
+    """The segments of a store."""
+
+    def __init__(self, connection: Connection, measures: int, levels: Levels) -> None:
+        self.keys = CompactedTable(keys_table(connection), levels)
+        self.changes = CompactedTable(changes_table(connection, measures), levels)
+        self.deltas = CompactedTable(deltas_table(connection, measures), levels)
+
+    def all(self) -> Sequence[CompactedTable]:
+        """Every table of segments."""
+        return (self.keys, self.changes, self.deltas)
+
+
+class Expiry:
+    """Drops what lies before the retention's horizon and is not needed for the state.
+
+    `changes_from` and `deltas_from` in `meta` say what is left: all of the commits after them.
+    """
+
+    def __init__(self, connection: Connection, tables: Tables, retention: Retention) -> None:
+        self._connection, self._tables, self._retention = connection, tables, retention
+        meta = read_meta(connection)
+        self._changes_from, self._deltas_from = int(meta["changes_from"]), int(meta["deltas_from"])
+        self._first: int = scalar(connection, "SELECT ifnull(min(seq), 1) FROM commits")
+        self._expired: int = self._first - 1
+        self._looked: int | None = None
+        """When nothing was found to drop; None if there may be more."""
+
+    def step(self, now: int, needed_from: int) -> None:
+        """Drop some, if there is enough to drop; changes from the commit `needed_from` on are needed."""
+        before = horizon(self._retention, now)
+        if before is None or (self._looked is not None and 0 <= now - self._looked < LOOK_NANOSECONDS):
+            return
+        self._looked = None if self._forget(before, needed_from) else now
+
+    def _forget(self, before: int, needed_from: int) -> bool:
+        """Drop some of what is older; whether there was anything."""
+        expired = self._expired
+        self._advance(before)
+        changes, deltas = self._tables.changes, self._tables.deltas
+        changes_from = max(self._changes_from, changes.reach(min(self._expired, needed_from - 1), SEGMENTS_PER_STEP))
+        deltas_from = max(self._deltas_from, deltas.reach(self._expired, SEGMENTS_PER_STEP))
+        first = min(changes_from + 1, deltas_from, self._first + COMMITS_PER_STEP)
+        if changes.before(changes_from) or deltas.before(deltas_from) or first - self._first >= COMMITS_WORTH_A_STEP:
+            with transaction(self._connection):
+                changes.drop(changes_from)
+                deltas.drop(deltas_from)
+                self._connection.execute("DELETE FROM commits WHERE seq < ?", (first,))
+                names = {"changes_from": changes_from, "deltas_from": deltas_from, "state_from": needed_from - 1}
+                write_meta(self._connection, **{name: str(value) for name, value in names.items()})
+            self._changes_from, self._deltas_from = changes_from, deltas_from
+            self._first = max(self._first, first)
+            return True
+        return self._expired > expired
+
+    def _advance(self, before: int) -> None:
+        sql = """
+            SELECT max(seq) FROM (SELECT seq, at FROM commits WHERE seq > ? ORDER BY seq LIMIT ?) WHERE at < ?"""
+        found = scalar(self._connection, sql, (self._expired, COMMITS_PER_STEP, before))
+        self._expired = self._expired if found is None else found
