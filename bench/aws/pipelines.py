@@ -13,7 +13,7 @@ from bench.definition import PIPELINE, SCALE
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.parameters import PARAMETERS
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import Dynamo, Meter, Pace
+from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.handlers import CALLS_AT_ONCE, kinesis_record
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.state import StateFunction
@@ -85,8 +85,8 @@ def run_oncefold(stream: str, events: int, batch: int, make: Callable[[Names], N
     names = Names(f"bench-{batch}")
     make(names)
     meter = Meter()
-    pace = Pace(time.monotonic, time.sleep, random.Random(1).random, time.monotonic() + _FAR)
-    calls = Dynamo(dynamodb, pace, meter)
+    backoff = Backoff(time.monotonic, time.sleep, random.Random(1).random, time.monotonic() + _FAR)
+    calls = Dynamo(dynamodb, backoff, meter)
     result = Result("Oncefold", f"batches of {batch}", events)
     deltas = PARAMETERS["ReduceBatchSize"].default
     assert isinstance(deltas, int)

@@ -10,7 +10,7 @@ from typing import Any
 
 from bench.definition import PIPELINE
 from oncefold.aws.connect import client
-from oncefold.aws.functions.calls import Dynamo, Meter, Pace
+from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.layout import Delta, delta_item, parse_node
 from oncefold.aws.functions.plan import Change, chunks, groups
 from oncefold.aws.functions.reduce import ReduceFunction
@@ -69,8 +69,8 @@ def run_root(tree: str, events: int, leaves: int, reducers: int, make: Callable[
 
 
 def _reducer(names: Names, meter: Meter) -> ReduceFunction:
-    pace = Pace(time.monotonic, time.sleep, random.random, time.monotonic() + _FAR)
-    return ReduceFunction(PIPELINE, names, Dynamo(client("dynamodb"), pace, meter))
+    backoff = Backoff(time.monotonic, time.sleep, random.random, time.monotonic() + _FAR)
+    return ReduceFunction(PIPELINE, names, Dynamo(client("dynamodb"), backoff, meter))
 
 
 def _fill(names: Names, deltas: Sequence[Delta]) -> None:

@@ -1,15 +1,20 @@
-"""One emulator per test process, and a fresh stack's tables on it for each test."""
+"""One emulator per test process, a fresh stack's tables on it for each test, a reader and a shell for that stack."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import pytest
 
 from oncefold.aws.connect import client
 from oncefold.aws.names import Names
+from oncefold.aws.reader import StackQuestions
+from oncefold.cli.main import main
 from oncefold_lab.local.emulator import Emulator
+from tests.aws.reader.stacks import NOW, Filled, fill
 from tests.aws.tables import make_stream, make_tables
+from tests.queries.stores import MONDAY, SHOP, TUESDAY, events, lines
 
+Run = Callable[..., tuple[int, str, str]]
 _NUMBERS = count(1)
 
 
@@ -35,3 +40,31 @@ def stack(aws: Emulator) -> Names:
     make_tables(names, client("dynamodb"))
     make_stream(names.stream, client("kinesis"), shards=2)
     return names
+
+
+@pytest.fixture
+def shop_stack(stack: Names) -> Filled:
+    """The shop of the guides after Monday and Tuesday."""
+    return fill(stack, SHOP, events(SHOP, lines(MONDAY), lines(TUESDAY)))
+
+
+@pytest.fixture
+def ask(stack: Names) -> Callable[..., StackQuestions]:
+    """Open the stack, perhaps with another client."""
+
+    def opened(dynamodb: object = None) -> StackQuestions:
+        return StackQuestions(StackQuestions.open(stack, dynamodb).stack, clock=lambda: NOW)
+
+    return opened
+
+
+@pytest.fixture
+def run(stack: Names, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run `oncefold aws ...` on the stack: its exit status, output and errors."""
+
+    def call(*arguments: object) -> tuple[int, str, str]:
+        status = main(["aws", str(arguments[0]), *map(str, arguments[1:]), "--stack", stack.stack])
+        shown = capsys.readouterr()
+        return status, shown.out, shown.err
+
+    return call

@@ -12,12 +12,12 @@ import pytest
 
 from oncefold.aws.connect import client
 from oncefold.aws.deploy import deployment
-from oncefold.aws.deploy.events import Event, Trail
+from oncefold.aws.deploy.cloudformation import EventTail, StackEvent
 from oncefold.aws.deploy.package import build
 from oncefold.aws.deploy.template import template
 from oncefold.aws.names import Names
 from oncefold.cli import main
-from oncefold.cli.aws.progress import StackProgress, going_on_without_us
+from oncefold.cli.aws.deploy import StackProgress, interrupt_explained
 from oncefold.cli.definition import EXAMPLE
 from oncefold.core.definition_toml import parse_toml
 from oncefold_lab.local.emulator import Emulator
@@ -217,8 +217,8 @@ def test_destroy_shows_asks_for_the_name_and_removes_everything(pipeline: Path, 
     assert stacks()[stack] == "CREATE_COMPLETE"
     assert shell("destroy", "--stack", stack, "--delete-data", stdin=f"{stack}\n") == 0
     assert re.search(rf"^goes +Kinesis::Stream +{stack}-events$", shell.out, re.MULTILINE)
-    assert re.search(rf"^GOES, with all data +DynamoDB::Table +{stack}-state$", shell.out, re.MULTILINE)
-    assert re.search(r"^stays +S3 object +s3://", shell.out, re.MULTILINE)
+    assert re.search(rf"^DELETED, with all data +DynamoDB::Table +{stack}-state$", shell.out, re.MULTILINE)
+    assert re.search(r"^kept +S3 object +s3://", shell.out, re.MULTILINE)
     assert shell.out.endswith("removed, with its tables\n")
     # The first line follows the question on its own line: the answer came from a file, not from a terminal.
     assert re.search(r"^(Type .*: )?oncefold: +\d+ of \d+  Stream deleted$", shell.err, re.MULTILINE)
@@ -232,11 +232,11 @@ def test_destroy_keeps_the_tables_or_says_that_they_are_lost(pipeline: Path, sta
     """The emulator knows no DeletionPolicy, so that here they are."""
     assert shell.deploy(pipeline, "--stack", stack, "--yes") == 0
     assert shell("destroy", "--stack", stack, "--yes") == 1
-    assert re.search(rf"^stays +DynamoDB::Table +{stack}-aggregate$", shell.out, re.MULTILINE)
+    assert re.search(rf"^kept +DynamoDB::Table +{stack}-aggregate$", shell.out, re.MULTILINE)
     assert f"these tables should have stayed, but are gone: {stack}-state" in shell.err
 
 
-def test_tables_without_a_stack_go_only_when_told(stack: str, pipeline: Path, shell: Shell) -> None:
+def test_tables_without_a_stack_are_deleted_only_on_request(stack: str, pipeline: Path, shell: Shell) -> None:
     make_tables(Names(stack), client("dynamodb"))
     assert shell("destroy", "--stack", stack, "--yes") == 0
     assert f"there is no stack {stack} any more; its tables are there: {stack}-state" in shell.out
@@ -253,33 +253,33 @@ def test_which_stack_has_to_be_said(shell: Shell, pipeline: Path) -> None:
 # progress
 
 
-def test_whoever_interrupts_is_told_that_cloudformation_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(KeyboardInterrupt), going_on_without_us():
+def test_an_interrupt_says_that_cloudformation_continues(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), interrupt_explained():
         raise KeyboardInterrupt
-    assert "CloudFormation goes on" in capsys.readouterr().err
+    assert "CloudFormation continues" in capsys.readouterr().err
 
 
 def test_an_interrupted_change_ends_with_130(
     pipeline: Path, stack: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(self: Trail, say: object) -> str:
+    def interrupted(self: EventTail, on_event: object) -> str:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Trail, "follow", interrupted)
+    monkeypatch.setattr(EventTail, "follow", interrupted)
     assert shell.deploy(pipeline, "--stack", stack, "--yes") == 130
-    assert "CloudFormation goes on; the same command again says how the stack stands" in shell.err
+    assert "CloudFormation continues; the same command shows the state of the stack" in shell.err
 
 
 def test_progress_tells_ends_failures_and_what_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
     progress = StackProgress(["A", "B"])
     for event in (
-        Event("A", "AWS::SQS::Queue", "DELETE_IN_PROGRESS", ""),
-        Event("A", "AWS::SQS::Queue", "DELETE_COMPLETE", ""),
-        Event("B", "AWS::DynamoDB::Table", "DELETE_SKIPPED", ""),
-        Event("C", "AWS::DynamoDB::Table", "UPDATE_COMPLETE", ""),
-        Event("C", "AWS::DynamoDB::Table", "CREATE_FAILED", "Resource creation cancelled"),
-        Event("C", "AWS::DynamoDB::Table", "CREATE_FAILED", "no\x1b[31m reason"),
-        Event("s", "AWS::CloudFormation::Stack", "CREATE_IN_PROGRESS", ""),
+        StackEvent("A", "AWS::SQS::Queue", "DELETE_IN_PROGRESS", ""),
+        StackEvent("A", "AWS::SQS::Queue", "DELETE_COMPLETE", ""),
+        StackEvent("B", "AWS::DynamoDB::Table", "DELETE_SKIPPED", ""),
+        StackEvent("C", "AWS::DynamoDB::Table", "UPDATE_COMPLETE", ""),
+        StackEvent("C", "AWS::DynamoDB::Table", "CREATE_FAILED", "Resource creation cancelled"),
+        StackEvent("C", "AWS::DynamoDB::Table", "CREATE_FAILED", "no\x1b[31m reason"),
+        StackEvent("s", "AWS::CloudFormation::Stack", "CREATE_IN_PROGRESS", ""),
     ):
         progress(event)
     assert capsys.readouterr().err.splitlines() == [

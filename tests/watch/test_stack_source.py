@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from oncefold.aws.names import Names
+from oncefold.aws.operations.drain import Drain
 from oncefold.aws.reader import StackQuestions
-from oncefold.aws.reader.drain import Drain
-from oncefold.aws.reader.scan import silent
+from oncefold.aws.reader.tables import no_progress
 from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.watch.looks import NotYetError, StackMoment, Watched
 from oncefold.watch.stack import StackSource
@@ -54,7 +54,7 @@ def test_totals_and_what_is_pending_are_seen_and_what_is_applied_changes_them(
     assert (seen.look.events, seen.rate) == (None, None)
     assert not watching.look().moved
 
-    Drain.of(opener().stack).once(silent)
+    Drain.of(opener().stack).once(no_progress)
     seen = watching.look()
     assert seen.look is not None
     assert isinstance(seen.look.moment, StackMoment)

@@ -18,11 +18,11 @@ DEVIATIONS: dict[str, dict[str, str]] = {
         "test_indexes_adds_what_the_table_itself_took": "leaves the table's own part out",
         "test_lists_are_compared_by_their_elements": "takes any two lists for equal",
         "test_sums_of_transactions_come_back_in_their_shortest_plain_form": "keeps the zeros at the end: 10.50",
-        "test_what_changes_nothing_leaves_no_record": "writes a record for every put, also of the item that stands",
+        "test_what_changes_nothing_leaves_no_record": "writes a record for every put, also of an item that is the same",
         "test_what_is_too_much_is_left_for_the_next_call": "gives everything at once, whatever its size",
     },
     "dynoxide": {
-        "test_what_changes_nothing_leaves_no_record": "writes a record for every put, also of the item that stands",
+        "test_what_changes_nothing_leaves_no_record": "writes a record for every put, also of an item that is the same",
     },
 }
 """Per engine, the tests that it fails, with what it does instead."""

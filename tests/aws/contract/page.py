@@ -146,7 +146,7 @@ _UNTESTED = "## What is not tested where"
 
 _FOOT = """\
 
-- in a table stands for an engine that has no Kinesis.
+- in a table is for an engine that has no Kinesis.
 """
 
 if __name__ == "__main__":

@@ -51,7 +51,7 @@ def test_indexes_adds_what_the_table_itself_took(engine: Engine, name: str) -> N
 
 
 def test_nothing_is_told_unasked(engine: Engine, name: str) -> None:
-    """Without ReturnConsumedCapacity no capacity is told.
+    """Without ReturnConsumedCapacity no capacity is returned.
 
     AWS: TransactWriteItems (API Reference)
     """

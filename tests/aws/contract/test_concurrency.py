@@ -81,7 +81,7 @@ def test_every_delta_is_added_once(engine: Engine, name: str) -> None:
 
 
 def test_of_those_who_read_the_same_version_one_wins(engine: Engine, name: str) -> None:
-    """Of eight that read a version and write the next one on the condition that it still stands, exactly one succeeds.
+    """Of eight that read a version and write the next one on the condition that it is unchanged, exactly one succeeds.
 
     AWS: Amazon DynamoDB Transactions: How it works (Developer Guide)
     """

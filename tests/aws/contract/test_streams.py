@@ -153,7 +153,7 @@ def test_a_repeated_token_leaves_no_second_record(engine: Engine, name: str, rea
 
 
 def test_what_changes_nothing_leaves_no_record(engine: Engine, name: str, reader: Reader) -> None:
-    """A put of the item that stands, and a delete of what does not exist, give no record.
+    """A put of an item that is the same, and a delete of what does not exist, give no record.
 
     AWS: Change data capture for DynamoDB Streams (Developer Guide)
     """

@@ -38,7 +38,7 @@ What the person or pipeline needs who runs `oncefold aws deploy` and `destroy` i
 def page() -> str:
     rows = (
         f"| {_NAMES[permission.function]} | {'<br>'.join(f'`{action}`' for action in permission.actions)} "
-        f"| {permission.words} | {permission.call} |\n"
+        f"| {permission.name} | {permission.call} |\n"
         for permission in PERMISSIONS
     )
     return _HEAD + "".join(rows) + _TAIL

@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 
 from oncefold.aws.connect import client
-from oncefold.aws.deploy import definition, deployment
-from oncefold.aws.deploy.bucket import Bucket
-from oncefold.aws.deploy.definition import InForce
-from oncefold.aws.deploy.deployment import Clients, Deployment, ParameterChange, Plan
-from oncefold.aws.deploy.events import Event, Pace
-from oncefold.aws.deploy.package import build
+from oncefold.aws.deploy import deployment
+from oncefold.aws.deploy.cloudformation import CloudFormationStack, Polling, StackEvent, StackState
+from oncefold.aws.deploy.deployment import (
+    DeployClients,
+    DeployedDefinition,
+    Deployment,
+    DeploymentPlan,
+    ParameterChange,
+)
+from oncefold.aws.deploy.package import Bucket, build
 from oncefold.aws.deploy.removal import Removal
-from oncefold.aws.deploy.stack import Stack, Standing
 from oncefold.aws.functions.guard import definition_item
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
@@ -41,17 +44,17 @@ _TICKETS = count(1)
 
 
 @cache
-def clients_of(endpoint: str) -> Clients:
-    return Clients.connect()
+def clients_of(endpoint: str) -> DeployClients:
+    return DeployClients.connect()
 
 
-def clients() -> Clients:
+def clients() -> DeployClients:
     """Made once for all tests of this process: that takes longer than most of them."""
     return clients_of(os.environ["AWS_ENDPOINT_URL"])
 
 
-def pace() -> Pace:
-    return Pace(lambda seconds: time.sleep(min(seconds, LOOK_SECONDS)))
+def polling() -> Polling:
+    return Polling(lambda seconds: time.sleep(min(seconds, LOOK_SECONDS)))
 
 
 @pytest.fixture
@@ -59,37 +62,37 @@ def names(aws: Emulator) -> Names:
     return Names(f"deployed-{next(_NUMBERS)}")
 
 
-def plan(names: Names, pipeline: Pipeline = RISK, bucket: str | None = None, **settings: str) -> Plan:
-    one = Deployment(pipeline, names, clients(), pace())
+def plan(names: Names, pipeline: Pipeline = RISK, bucket: str | None = None, **settings: str) -> DeploymentPlan:
+    one = Deployment(pipeline, names, clients(), polling())
     return one.plan({**UNMAPPED, **settings}, bucket, f"t{next(_TICKETS)}")
 
 
 def deploy(
     names: Names,
     pipeline: Pipeline = RISK,
-    say: Callable[[Event], None] = lambda _: None,
+    on_event: Callable[[StackEvent], None] = lambda _: None,
     bucket: str | None = None,
     **settings: str,
-) -> Standing:
+) -> StackState:
     found = plan(names, pipeline, bucket, **settings)
-    return Deployment(pipeline, names, clients(), pace()).carry_out(found, say)
+    return Deployment(pipeline, names, clients(), polling()).apply(found, on_event)
 
 
-def discard(names: Names, found: Plan) -> None:
-    Deployment(RISK, names, clients(), pace()).discard(found)
+def discard(names: Names, found: DeploymentPlan) -> None:
+    Deployment(RISK, names, clients(), polling()).discard(found)
 
 
-def in_force(names: Names) -> InForce:
-    return definition.read(names, clients().dynamodb)
+def deployed(names: Names) -> DeployedDefinition:
+    return deployment.read_definition(names, clients().dynamodb)
 
 
-def standing(names: Names) -> Standing | None:
-    return Stack(names.stack, clients().cloudformation, pace()).standing()
+def current(names: Names) -> StackState | None:
+    return CloudFormationStack(names.stack, clients().cloudformation, polling()).state()
 
 
 def remove(names: Names) -> None:
-    removal = Removal(names, clients(), pace())
-    removal.delete_stack(removal.remains(), lambda _: None)
+    removal = Removal(names, clients(), polling())
+    removal.delete_stack(removal.inventory(), lambda _: None)
     removal.delete_tables()
 
 
@@ -97,10 +100,16 @@ def remove(names: Names) -> None:
 
 
 def test_a_stack_comes_to_be_with_all_its_parts(names: Names) -> None:
-    told: list[Event] = []
-    made = deploy(names, say=told.append, ShardCount="3", StateBatchSize="123", RetentionHours="72")
+    events: list[StackEvent] = []
+    made = deploy(names, on_event=events.append, ShardCount="3", StateBatchSize="123", RetentionHours="72")
     assert made.status == "CREATE_COMPLETE"
-    assert {event.resource for event in told} >= {"Stream", "StateTable", "StateFunction", "StateMapping", names.stack}
+    assert {event.resource for event in events} >= {
+        "Stream",
+        "StateTable",
+        "StateFunction",
+        "StateMapping",
+        names.stack,
+    }
     summary = client("kinesis").describe_stream_summary(StreamName=names.stream)["StreamDescriptionSummary"]
     assert (summary["OpenShardCount"], summary["RetentionPeriodHours"]) == (3, 72)
     reduce_table = clients().dynamodb.describe_table(TableName=names.reduce_table)["Table"]
@@ -113,7 +122,7 @@ def test_a_stack_comes_to_be_with_all_its_parts(names: Names) -> None:
     assert mappings[names.state_function]["BatchSize"] == 123
     assert mappings[names.state_function]["EventSourceArn"] == made.outputs["StreamArn"]
     assert mappings[names.reduce_function]["EventSourceArn"] == reduce_table["LatestStreamArn"]
-    assert in_force(names).accepts(RISK)
+    assert deployed(names).accepts(RISK)
 
 
 def test_the_functions_code_is_the_package(names: Names) -> None:
@@ -150,8 +159,8 @@ def test_a_plan_that_is_discarded_leaves_nothing(names: Names) -> None:
     assert found.change_set.new
     assert {change.action for change in found.change_set.changes} == {"Add"}
     discard(names, found)
-    assert standing(names) is None
-    assert not in_force(names).table
+    assert current(names) is None
+    assert not deployed(names).table
     assert names.stream not in client("kinesis").list_streams()["StreamNames"]
 
 
@@ -162,7 +171,7 @@ def test_a_plan_that_cannot_be_carried_out_leaves_nothing(names: Names, monkeypa
     monkeypatch.setattr(Bucket, "put", full)
     with pytest.raises(OncefoldError, match="no room"):
         deploy(names)
-    assert standing(names) is None
+    assert current(names) is None
 
 
 # changing a stack
@@ -173,7 +182,7 @@ def test_nothing_to_change_is_said_and_done(names: Names) -> None:
     again = plan(names)
     assert again.change_set is None
     assert again.parameters == []
-    assert Deployment(RISK, names, clients(), pace()).carry_out(again, lambda _: None) == first
+    assert Deployment(RISK, names, clients(), polling()).apply(again, lambda _: None) == first
 
 
 def test_parameters_that_are_not_named_stay(names: Names) -> None:
@@ -190,7 +199,7 @@ def test_parameters_that_are_not_named_stay(names: Names) -> None:
 
 
 def parameters(names: Names) -> Mapping[str, str]:
-    found = standing(names)
+    found = current(names)
     assert found is not None
     return found.parameters
 
@@ -205,7 +214,7 @@ def test_a_wider_definition_goes_on_with_the_tables(names: Names) -> None:
     assert found.definition[1].startswith("+ value = ")
     assert found.definition[1].endswith('missing = "zero" }')
     deploy(names, WIDER)
-    now = in_force(names)
+    now = deployed(names)
     assert now.accepts(WIDER)
     assert now.fingerprints == {RISK.fingerprint, WIDER.fingerprint}
 
@@ -215,25 +224,25 @@ def test_the_tables_accept_a_definition_before_any_function_has_it(
 ) -> None:
     deploy(names)
 
-    def look(*_: Any) -> Standing:
-        assert in_force(names).accepts(WIDER)
-        assert RISK.fingerprint in in_force(names).fingerprints
+    def look(*_: Any) -> StackState:
+        assert deployed(names).accepts(WIDER)
+        assert RISK.fingerprint in deployed(names).fingerprints
         raise OncefoldError("as far as it goes")
 
-    monkeypatch.setattr(Stack, "execute", look)
+    monkeypatch.setattr(CloudFormationStack, "execute", look)
     with pytest.raises(OncefoldError, match="as far as it goes"):
         deploy(names, WIDER)
 
 
 def test_a_definition_that_means_something_else_is_refused_before_anything_happens(names: Names) -> None:
     deploy(names)
-    before = standing(names)
+    before = current(names)
     with pytest.raises(
         DefinitionError, match=r"would change what its totals mean: .*value: scale was 2 and is now 3\. D"
     ):
         plan(names, OTHER)
-    assert standing(names) == before
-    assert in_force(names) == InForce(True, to_toml(RISK), frozenset({RISK.fingerprint}))
+    assert current(names) == before
+    assert deployed(names) == DeployedDefinition(True, to_toml(RISK), frozenset({RISK.fingerprint}))
 
 
 def test_what_was_widened_is_not_narrowed_again(names: Names) -> None:
@@ -248,16 +257,16 @@ def test_two_deployments_at_once_do_not_both_change_the_definition(names: Names)
     theirs = parse_toml(to_toml(WIDER).replace("scale = 2", 'scale = 2, round = "half-even"'))
     deploy(names, theirs)
     with pytest.raises(OncefoldError, match="changed by another deployment meanwhile; deploy again"):
-        Deployment(WIDER, names, clients(), pace()).carry_out(mine, lambda _: None)
-    assert in_force(names).accepts(theirs)
+        Deployment(WIDER, names, clients(), polling()).apply(mine, lambda _: None)
+    assert deployed(names).accepts(theirs)
 
 
-def test_tables_that_mean_nothing_yet_are_told_before_the_functions_change(names: Names) -> None:
+def test_tables_without_a_definition_get_it_before_the_functions_change(names: Names) -> None:
     deploy(names)
     clients().dynamodb.delete_item(TableName=names.aggregate_table, Key=DEFINITION_KEY)
     assert plan(names).change_set is None
     deploy(names)
-    assert in_force(names).accepts(RISK)
+    assert deployed(names).accepts(RISK)
 
 
 def test_tables_that_an_earlier_stack_left_keep_their_meaning(names: Names) -> None:
@@ -266,7 +275,7 @@ def test_tables_that_an_earlier_stack_left_keep_their_meaning(names: Names) -> N
     with pytest.raises(DefinitionError, match="would change what its totals mean"):
         plan(names, OTHER)
     found = plan(names, WIDER)
-    assert found.in_force.table
+    assert found.deployed.table
     discard(names, found)
 
 
@@ -300,26 +309,26 @@ def test_what_failed_first_is_named_and_the_stack_can_be_made_after_all(
 
 def test_a_stack_and_its_protected_tables_are_removed(names: Names) -> None:
     deploy(names)
-    removal = Removal(names, clients(), pace())
-    remains = removal.remains()
-    assert len(remains.tables) == 4
-    assert {part.physical_name for part in remains.parts} >= {names.stream, names.state_function, *remains.tables}
-    assert remains.code is not None
-    assert build(RISK).sha256 in remains.code
+    removal = Removal(names, clients(), polling())
+    inventory = removal.inventory()
+    assert len(inventory.tables) == 4
+    assert {part.physical_name for part in inventory.parts} >= {names.stream, names.state_function, *inventory.tables}
+    assert inventory.code is not None
+    assert build(RISK).sha256 in inventory.code
     remove(names)
-    assert standing(names) is None
+    assert current(names) is None
     assert removal.tables() == []
     with pytest.raises(OncefoldError, match="there is none in account 000000000000, region us-east-1"):
-        removal.remains()
+        removal.inventory()
 
 
 def test_tables_without_a_stack_can_be_removed(names: Names) -> None:
     make_tables(names, clients().dynamodb)
     clients().dynamodb.update_table(TableName=names.state_table, DeletionProtectionEnabled=True)
-    removal = Removal(names, clients(), pace())
-    remains = removal.remains()
-    assert remains.standing is None
-    assert remains.parts == []
+    removal = Removal(names, clients(), polling())
+    inventory = removal.inventory()
+    assert inventory.current is None
+    assert inventory.parts == []
     remove(names)
     assert removal.tables() == []
 
@@ -328,4 +337,4 @@ def test_the_account_is_reached_by_the_standard_chain(aws: Emulator, monkeypatch
     monkeypatch.delenv("AWS_REGION")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(OncefoldError, match="You must specify a region"):
-        Clients.connect()
+        DeployClients.connect()

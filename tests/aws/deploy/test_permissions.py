@@ -94,7 +94,7 @@ def allowed(function: str, names: Names) -> set[Call]:
     for permission in PERMISSIONS:
         if permission.function == function:
             key = "" if permission.only_key is None else f"/{permission.only_key}"
-            table = tables.get(permission.words.partition(",")[0], permission.words)
+            table = tables.get(permission.name.partition(",")[0], permission.name)
             dynamodb = {action for action in permission.actions if action.startswith("dynamodb:")} - STREAMS
             found |= {(action, table + key) for action in dynamodb}
     return found
@@ -112,10 +112,10 @@ def test_a_role_allows_what_its_function_calls_and_no_more(
 
 def test_words_and_arns_name_the_same_thing() -> None:
     for permission in PERMISSIONS:
-        table = permission.words.partition(",")[0]
+        table = permission.name.partition(",")[0]
         if " " not in table:
             assert permission.resource == {"Fn::GetAtt": [table, "Arn"]}
-        assert ("item" in permission.words) == (permission.only_key is not None)
+        assert ("item" in permission.name) == (permission.only_key is not None)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS)
@@ -127,7 +127,7 @@ def test_no_statement_is_about_everything(function: str) -> None:
 
 
 def test_the_definition_item_is_the_only_one_that_may_be_put_among_the_totals() -> None:
-    on_totals = [permission for permission in PERMISSIONS if permission.words.startswith("AggregateTable")]
+    on_totals = [permission for permission in PERMISSIONS if permission.name.startswith("AggregateTable")]
     for permission in on_totals:
         if permission.actions != ("dynamodb:UpdateItem",):
             assert permission.only_key == DEFINITION_KEY["path"]["S"]

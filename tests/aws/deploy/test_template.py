@@ -136,7 +136,7 @@ def test_every_parameter_has_an_effect_and_is_in_the_guide(document: dict[str, A
     guide = GUIDE.read_text(encoding="utf-8")
     for name, parameter in PARAMETERS.items():
         default = "" if parameter.default in {None, ""} else f"`{parameter.default}`"
-        assert f"| `{name}` | {default} | {parameter.words} |".replace("|  |", "| |") in guide, name
+        assert f"| `{name}` | {default} | {parameter.description} |".replace("|  |", "| |") in guide, name
 
 
 def test_defaults_are_within_their_own_bounds() -> None:
@@ -145,7 +145,7 @@ def test_defaults_are_within_their_own_bounds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "words"),
+    ("setting", "message"),
     [
         ("ShardCount", "write it as Name=Value"),
         ("Shards=4", "--parameter Shards: no such parameter; did you mean ShardCount?"),
@@ -158,8 +158,8 @@ def test_defaults_are_within_their_own_bounds() -> None:
         ("LogRetentionDays=2", "'2' is not one of 1, 3, 5"),
     ],
 )
-def test_settings_that_no_parameter_has_are_refused(setting: str, words: str) -> None:
-    with pytest.raises(OncefoldError, match=words.replace("?", r"\?")):
+def test_settings_that_no_parameter_has_are_refused(setting: str, message: str) -> None:
+    with pytest.raises(OncefoldError, match=message.replace("?", r"\?")):
         parse([setting])
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import Dynamo, Meter, Pace
+from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.layout import Delta, Item
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
-from oncefold.aws.functions.state import Folded, Record, StateFunction
+from oncefold.aws.functions.state import FoldedBatch, StateFunction, StreamRecord
 from oncefold.aws.functions.sweep import Swept, sweep
 from oncefold.aws.names import Names
 from oncefold.core.decimals import format_decimal
@@ -75,10 +75,10 @@ class Stack:
 
     def dynamo(self, client: Any = None, seconds: float = 3600.0) -> Dynamo:
         """Calls by `client`, or the stack's own, with so many seconds to the deadline."""
-        pace = Pace(self.time.read, self.time.sleep, lambda: 0.5, self.time.now + seconds)
-        return Dynamo(client or self.client, pace, Meter())
+        backoff = Backoff(self.time.read, self.time.sleep, lambda: 0.5, self.time.now + seconds)
+        return Dynamo(client or self.client, backoff, Meter())
 
-    def fold(self, records: Sequence[Record], client: Any = None, seconds: float = 3600.0) -> Folded:
+    def fold(self, records: Sequence[StreamRecord], client: Any = None, seconds: float = 3600.0) -> FoldedBatch:
         dynamo = self.dynamo(client, seconds)
         return StateFunction(self.pipeline, self.names, dynamo, self.time.read).handle(records)
 
@@ -145,9 +145,9 @@ class Interposed:
         return call
 
 
-def lines(events: Iterable[str]) -> list[Record]:
+def lines(events: Iterable[str]) -> list[StreamRecord]:
     """A record of each line."""
-    return [Record("shardId-0", str(number), 0.0, line.encode()) for number, line in enumerate(events)]
+    return [StreamRecord("shardId-0", str(number), 0.0, line.encode()) for number, line in enumerate(events)]
 
 
 def written(event: Event) -> str:

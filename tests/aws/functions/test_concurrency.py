@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from oncefold.aws.functions.reduce import Reduced
-from oncefold.aws.functions.state import Record
+from oncefold.aws.functions.state import StreamRecord
 from oncefold.core.decode import Decoder
 from oncefold.generate import Workload, generate
 from oncefold_lab.local.emulator import Emulator
@@ -24,7 +24,7 @@ def real(aws: Emulator) -> Stack:
     return emulated()
 
 
-def batches(chance: random.Random) -> list[list[Record]]:
+def batches(chance: random.Random) -> list[list[StreamRecord]]:
     """Few keys with many versions, each event three times, shuffled."""
     lines = [
         f'{{"id": "k{chance.randrange(KEYS)}", "v": {chance.randrange(50)}, "type": "t",'
@@ -33,7 +33,7 @@ def batches(chance: random.Random) -> list[list[Record]]:
         for _ in range(600)
     ] * 3
     chance.shuffle(lines)
-    records = [Record("s", str(number), 0.0, line.encode()) for number, line in enumerate(lines)]
+    records = [StreamRecord("s", str(number), 0.0, line.encode()) for number, line in enumerate(lines)]
     return [records[start : start + 100] for start in range(0, len(records), 100)]
 
 
@@ -73,7 +73,7 @@ def test_functions_that_race_for_keys_and_nodes_lose_nothing(real: Stack) -> Non
 def test_one_delta_for_many_reducers_counts_once(real: Stack) -> None:
     lines = b"".join(generate(Workload(count=300, seed=5))).splitlines()
     workshop = Stack(real.client, real.names, WORKSHOP, real.time)
-    workshop.fold([Record("s", str(n), 0.0, line) for n, line in enumerate(lines)])
+    workshop.fold([StreamRecord("s", str(n), 0.0, line) for n, line in enumerate(lines)])
     deltas = workshop.outbox()
     at_once([lambda: _applied(workshop.reduce(deltas=deltas))] * 8)
     workshop.check_exact(Decoder(WORKSHOP).json(line) for line in lines)

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import Refused
-from oncefold.aws.functions.state import Record
+from oncefold.aws.functions.calls import RequestRefused
+from oncefold.aws.functions.state import StreamRecord
 from oncefold.core.decode import Decoder
 from oncefold.core.event import Event
 from oncefold.core.fold import Node, Outcome, Total
@@ -246,7 +246,7 @@ def test_a_refused_token_is_no_success(sim: Stack) -> None:
 def test_what_does_not_pass_ends_the_invocation_and_loses_nothing(sim: Stack) -> None:
     with pytest.raises(ClientError):
         sim.fold(lines(SOME), failing(sim, "AccessDeniedException", 1))
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         sim.fold(lines(SOME), failing(sim, "ValidationException", 1))
     sim.fold(lines(SOME))
     sim.reduce()
@@ -312,7 +312,7 @@ def test_a_total_beyond_38_digits_holds_up_nothing_else(sim: Stack) -> None:
 
 
 def test_rejects_keep_position_reason_and_bytes(tables: Stack) -> None:
-    packed = Record("shardId-7", "42", 1.5, "\n".join([SOME[0], "", *BAD]).encode())
+    packed = StreamRecord("shardId-7", "42", 1.5, "\n".join([SOME[0], "", *BAD]).encode())
     folded = tables.fold([packed])
     assert (folded.events, folded.outcomes[Outcome.REJECTED]) == (4, 3)
     items = {item["id"]["S"]: item for item in tables.rejects("reject")}
@@ -324,7 +324,7 @@ def test_rejects_keep_position_reason_and_bytes(tables: Stack) -> None:
 
 
 def test_a_huge_record_is_kept_as_far_as_an_item_goes(sim: Stack) -> None:
-    sim.fold([Record("s", "1", 0.0, b"x" * 900_000)])
+    sim.fold([StreamRecord("s", "1", 0.0, b"x" * 900_000)])
     (item,) = sim.rejects("reject")
     assert len(item["raw"]["B"]) == 350_000
     assert item["cut"] == {"BOOL": True}

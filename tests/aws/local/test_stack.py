@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from oncefold.aws.connect import client
+from oncefold.aws.deploy.cloudformation import Pace as DeploymentPace
 from oncefold.aws.deploy.deployment import Clients, Deployment
-from oncefold.aws.deploy.events import Pace as DeploymentPace
 from oncefold.aws.names import Names
 from oncefold.core.errors import OncefoldError
 from oncefold.pipeline_file import load_pipeline

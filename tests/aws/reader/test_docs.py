@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from oncefold.aws.connect import client
-from oncefold.aws.reader.prices import LIST_PRICES
+from oncefold.aws.operations.cost import LIST_PRICES
 from oncefold.cli.aws.group import aws as group
 from oncefold.cli.main import main
 from tests.aws.reader.docs_stack import make

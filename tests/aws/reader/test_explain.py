@@ -15,8 +15,8 @@ from oncefold.core.errors import QuestionError
 from oncefold.core.event import Content
 from oncefold.core.fold import Node, Stored, Total
 from oncefold.queries import Questions
+from tests.aws.conftest import Run
 from tests.aws.reader.clients import Paged, Restless
-from tests.aws.reader.conftest import Run
 from tests.aws.reader.records import random_records
 from tests.aws.reader.stacks import Filled, fill, node_item, put, state_item
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, build, events, lines

@@ -15,8 +15,8 @@ from oncefold.aws.names import Names
 from oncefold.aws.reader import StackQuestions
 from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.core.event import DELETED, Content
+from tests.aws.conftest import Run
 from tests.aws.reader.clients import Paged
-from tests.aws.reader.conftest import Run
 from tests.aws.reader.stacks import Filled, fill, put, put_conflict, put_reject
 from tests.queries.stores import SHOP, TWO_TREES
 

@@ -21,8 +21,8 @@ from oncefold.cli.main import main
 from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.core.event import Content, Event
 from oncefold.queries import Questions
+from tests.aws.conftest import Run
 from tests.aws.reader.clients import Paged, Restless
-from tests.aws.reader.conftest import Run
 from tests.aws.reader.records import ODD, random_records
 from tests.aws.reader.stacks import NOW_TEXT, Filled, count, fill, put
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, build, events, lines, shop
@@ -197,7 +197,7 @@ def test_a_total_that_is_no_number_is_not_shown(shop_stack: Filled, ask: Ask) ->
 
 
 def test_a_stack_that_is_not_there(aws: object) -> None:
-    with pytest.raises(OncefoldError, match=r"stack nobody: a part of it is not there\. GetItem: .* Is its name right"):
+    with pytest.raises(OncefoldError, match=r"nobody: a part of it does not exist\. GetItem: .* Is its name right"):
         StackQuestions.open("nobody")
 
 

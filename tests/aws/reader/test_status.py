@@ -14,10 +14,10 @@ from oncefold.aws.names import Names
 from oncefold.aws.reader import StackQuestions, status
 from oncefold.aws.reader.answers import Outbox
 from oncefold.aws.reader.overview import Count, FunctionState, MappingState, StreamState
-from oncefold.aws.reader.status import SERVICES, Clients
+from oncefold.aws.reader.status import SERVICES, StatusClients
 from oncefold.core.event import Content
 from oncefold.core.fold import Stored
-from tests.aws.reader.conftest import Run
+from tests.aws.conftest import Run
 from tests.aws.reader.stacks import Filled, fill, put, put_conflict, put_reject, state_item
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, events, lines
 
@@ -53,8 +53,10 @@ class Refusing:
         return refuse
 
 
-def clients(**others: Any) -> Clients:
-    return dataclasses.replace(Clients(*map(client, SERVICES)), functions=Functions(), metrics=Metrics(), **others)
+def clients(**others: Any) -> StatusClients:
+    return dataclasses.replace(
+        StatusClients(*map(client, SERVICES)), functions=Functions(), metrics=Metrics(), **others
+    )
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_keys_and_nodes_counted_now(filled: Filled, ask: Ask) -> None:
 
 def test_what_may_not_be_asked_is_said(filled: Filled, ask: Ask) -> None:
     refusing = Refusing()
-    found = ask().status(clients=Clients(refusing, refusing, refusing, refusing))
+    found = ask().status(clients=StatusClients(refusing, refusing, refusing, refusing))
     assert (found.stream, found.failures) == (None, None)
     assert {(function.mappings, function.age, function.errors) for function in found.functions} == {
         (None, None, None),

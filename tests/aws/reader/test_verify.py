@@ -14,12 +14,12 @@ from oncefold.aws.functions import layout
 from oncefold.aws.functions.layout import Delta
 from oncefold.aws.names import Names
 from oncefold.aws.reader import StackQuestions
-from oncefold.aws.reader.scan import SEGMENTS
+from oncefold.aws.reader.tables import SEGMENTS
 from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Stored, Total, net
+from tests.aws.conftest import Run
 from tests.aws.reader.clients import Paged, Restless
-from tests.aws.reader.conftest import Run
 from tests.aws.reader.records import random_records
 from tests.aws.reader.stacks import NOW_TEXT, OLD, Filled, fill, node_item, put, state_item
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, events, lines

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from oncefold.aws.stream.lines import open_lines, read_lines
-from oncefold.aws.stream.records import FLUSH, Flush, Line, Record, Refused, by_fields, hashed, pack
+from oncefold.aws.stream.records import FLUSH, Flush, Line, OversizeRecord, Record, by_fields, hashed, pack
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.sources.inputs import ReadOptions
@@ -36,7 +36,7 @@ def test_one_line_a_record_by_default() -> None:
     records = packed([b"a", b"b", b" \r", b"", b"a"], 1)
     assert [record.data for record in records] == [b"a", b"b", b"a"]
     assert records[0] == Record(b"a", hashed(b"a"), 1, "f, line 1")
-    assert records[2].place == "f, line 5"
+    assert records[2].location == "f, line 5"
     assert records[0].partition_key == records[2].partition_key != records[1].partition_key
 
 
@@ -56,8 +56,8 @@ def test_packing_keeps_every_line_and_the_limits(fields: tuple[str, ...]) -> Non
 
 
 def test_a_flush_lets_nothing_wait() -> None:
-    found = list(pack([Line(b"a"), FLUSH, Line(b"b"), Refused("x", 9)], per_record=10, record_bytes=LIMIT))
-    assert [getattr(item, "data", item) for item in found] == [b"a", FLUSH, Refused("x", 9), b"b"]
+    found = list(pack([Line(b"a"), FLUSH, Line(b"b"), OversizeRecord("x", 9)], per_record=10, record_bytes=LIMIT))
+    assert [getattr(item, "data", item) for item in found] == [b"a", FLUSH, OversizeRecord("x", 9), b"b"]
 
 
 @pytest.mark.parametrize("per_record", [1, 7])
@@ -89,7 +89,7 @@ def test_a_line_without_its_key_is_sent_all_the_same(line: bytes) -> None:
 # Lines of files
 
 
-def read(*paths: Path, **options: object) -> tuple[list[Line | Refused | Flush], list[str], int]:
+def read(*paths: Path, **options: object) -> tuple[list[Line | OversizeRecord | Flush], list[str], int]:
     sources = open_lines([str(path) for path in paths], ReadOptions(**options))  # type: ignore[arg-type]
     findings: list[str] = []
     size = [0]
@@ -112,21 +112,21 @@ def test_lines_have_their_numbers_in_each_file(tmp_path: Path) -> None:
         (one, 3, b"b"),
         (two, 1, b"c"),
     ]
-    assert lines[0].place == f"{one}, line 1"
+    assert lines[0].location == f"{one}, line 1"
     assert isinstance(items[-1], Flush)
     assert findings == []
     assert size == one.stat().st_size + two.stat().st_size
 
 
-def test_a_line_too_long_to_hold_is_refused_with_its_number(tmp_path: Path) -> None:
+def test_a_line_too_long_to_hold_is_left_out_with_its_number(tmp_path: Path) -> None:
     path = tmp_path / "1.jsonl"
     path.write_bytes(b"a\n" + b"x" * 500 + b"\nb\n")
     items, _, _ = read(path, record_bytes=100, block_bytes=50)
-    assert [item for item in items if isinstance(item, Refused)] == [Refused(f"{path}, line 2", 500)]
+    assert [item for item in items if isinstance(item, OversizeRecord)] == [OversizeRecord(f"{path}, line 2", 500)]
     assert [item.number for item in items if isinstance(item, Line)] == [1, 3]
 
 
-def test_a_damaged_file_is_told_and_the_others_are_read(tmp_path: Path) -> None:
+def test_a_damaged_file_is_reported_and_the_others_are_read(tmp_path: Path) -> None:
     damaged, whole = tmp_path / "1.jsonl.gz", tmp_path / "2.jsonl"
     damaged.write_bytes(gzip.compress(b"a\n" * 1_000)[:-10])
     whole.write_bytes(b"b\n")
@@ -137,7 +137,7 @@ def test_a_damaged_file_is_told_and_the_others_are_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
-def test_what_is_not_json_lines_is_refused_with_the_way_on(tmp_path: Path, name: str) -> None:
+def test_what_is_not_json_lines_is_refused_with_advice(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"id\n1\n")
     with pytest.raises(SourceError, match=r"is not sent.*JSON Lines.*oncefold run"):
         read(tmp_path / name)

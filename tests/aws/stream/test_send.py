@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ConnectionClosedError
 
-from oncefold.aws.stream.records import FLUSH, Flush, Record, Refused, hashed
-from oncefold.aws.stream.send import PATIENCE, REQUEST_BYTES, REQUEST_RECORDS, Pace, Sent, send
+from oncefold.aws.stream.records import FLUSH, Flush, OversizeRecord, Record, hashed
+from oncefold.aws.stream.send import MAX_FAILED_REQUESTS, REQUEST_BYTES, REQUEST_RECORDS, SendBackoff, Sent, send
 from oncefold.core.errors import OncefoldError, SourceError
 from tests.aws.stream.scripted import refusal
 
@@ -66,8 +66,8 @@ class Waits:
         self.seconds: list[float] = []
         self.stop = False
 
-    def pace(self) -> Pace:
-        return Pace(sleep=self.seconds.append, random=lambda: 1.0, stopped=lambda: self.stop)
+    def backoff(self) -> SendBackoff:
+        return SendBackoff(sleep=self.seconds.append, random=lambda: 1.0, stopped=lambda: self.stop)
 
 
 def numbered(count: int, key: str | None = None) -> list[Record]:
@@ -78,7 +78,7 @@ def numbered(count: int, key: str | None = None) -> list[Record]:
 def test_the_exact_set_arrives_each_record_once(seed: int) -> None:
     stream, waits = Stream(seed, throttled=0.2, failed=0.1), Waits()
     records = numbered(5_000)
-    sent = send(stream, "orders", records, pace=waits.pace())
+    sent = send(stream, "orders", records, backoff=waits.backoff())
     assert Counter(stream.taken) == Counter(record.data for record in records)
     again = sum(map(len, stream.requests)) - 5_000
     assert sent == Sent(records=5_000, lines=5_000, size=sum(len(r.data) for r in records), retried=again,
@@ -89,7 +89,7 @@ def test_the_exact_set_arrives_each_record_once(seed: int) -> None:
 
 def test_only_what_was_left_out_is_sent_again() -> None:
     stream = Stream(3, failed=0.3)
-    send(stream, "orders", numbered(400, "one key"), pace=Waits().pace())
+    send(stream, "orders", numbered(400, "one key"), backoff=Waits().backoff())
     for earlier, later in zip(stream.requests, stream.requests[1:], strict=False):
         assert set(later) < set(earlier)
         assert later == [data for data in earlier if data in later]
@@ -98,7 +98,7 @@ def test_only_what_was_left_out_is_sent_again() -> None:
 def test_a_lost_answer_doubles_but_never_loses() -> None:
     stream = Stream(1, unanswered=0.3, failed=0.1)
     records = numbered(3_000)
-    sent = send(stream, "orders", [*records[:1_000], FLUSH, *records[1_000:]], pace=Waits().pace())
+    sent = send(stream, "orders", [*records[:1_000], FLUSH, *records[1_000:]], backoff=Waits().backoff())
     assert set(stream.taken) == {record.data for record in records}
     assert len(stream.taken) > 3_000
     assert sent.lines == 3_000
@@ -106,11 +106,11 @@ def test_a_lost_answer_doubles_but_never_loses() -> None:
 
 def test_requests_are_as_large_as_they_may_be() -> None:
     stream = Stream()
-    send(stream, "orders", numbered(1_201, "one key"), pace=Waits().pace())
+    send(stream, "orders", numbered(1_201, "one key"), backoff=Waits().backoff())
     assert [len(request) for request in stream.requests] == [500, 500, 201]
     stream = Stream()
     large = [Record(bytes(MEBIBYTE - 100), "one key") for _ in range(11)]
-    send(stream, "orders", large, pace=Waits().pace())
+    send(stream, "orders", large, backoff=Waits().backoff())
     assert [len(request) for request in stream.requests] == [5, 5, 1]
     assert (REQUEST_RECORDS, REQUEST_BYTES) == (500, 5 * MEBIBYTE)
 
@@ -119,24 +119,24 @@ def test_records_under_one_key_reach_the_stream_in_order() -> None:
     stream = Stream(unanswered=0.1)
     keys = [f"key {n}" for n in range(9)]
     records = [Record(f"{key}/{n:04d}".encode(), key) for n in range(700) for key in keys]
-    send(stream, "orders", records, pace=Waits().pace())
+    send(stream, "orders", records, backoff=Waits().backoff())
     for key in keys:
         found = [data for data in stream.taken if data.startswith(f"{key}/".encode())]
         assert list(dict.fromkeys(found)) == sorted(set(found))
 
 
-def test_what_is_too_large_is_refused_and_the_rest_is_sent() -> None:
+def test_what_is_too_large_is_left_out_and_the_rest_is_sent() -> None:
     stream = Stream()
-    told: list[Refused] = []
-    records: list[Record | Refused | Flush] = [
-        Record(bytes(MEBIBYTE - 3), "key", place="line 1"),
-        Record(bytes(MEBIBYTE - 2), "key", place="line 2"),
-        Refused("line 3", 10**9),
-        Record(b"x", "key", place="line 4"),
+    reported: list[OversizeRecord] = []
+    records: list[Record | OversizeRecord | Flush] = [
+        Record(bytes(MEBIBYTE - 3), "key", location="line 1"),
+        Record(bytes(MEBIBYTE - 2), "key", location="line 2"),
+        OversizeRecord("line 3", 10**9),
+        Record(b"x", "key", location="line 4"),
     ]
-    sent = send(stream, "orders", records, pace=Waits().pace(), on_refused=told.append)
-    assert told == [Refused("line 2", MEBIBYTE + 1), Refused("line 3", 10**9)]
-    assert (sent.records, sent.refused) == (2, 2)
+    sent = send(stream, "orders", records, backoff=Waits().backoff(), on_oversize=reported.append)
+    assert reported == [OversizeRecord("line 2", MEBIBYTE + 1), OversizeRecord("line 3", 10**9)]
+    assert (sent.records, sent.oversize) == (2, 2)
     stream = Stream()
     send(stream, "orders", [Record(bytes(9 * MEBIBYTE), "key"), *numbered(3)], record_bytes=10 * MEBIBYTE)
     assert len(stream.taken) == 4
@@ -145,8 +145,8 @@ def test_what_is_too_large_is_refused_and_the_rest_is_sent() -> None:
 def test_pauses_grow_while_nothing_is_taken_and_then_it_is_given_up() -> None:
     stream, waits = Stream(throttled=1.0), Waits()
     with pytest.raises(OncefoldError, match=r"kinesis://orders: it takes nothing more: Rate exceeded.*0 lines are in"):
-        send(stream, "orders", numbered(10, "one key"), pace=waits.pace())
-    assert len(stream.requests) == PATIENCE
+        send(stream, "orders", numbered(10, "one key"), backoff=waits.backoff())
+    assert len(stream.requests) == MAX_FAILED_REQUESTS
     assert waits.seconds[:7] == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5.0]
     assert set(waits.seconds[7:]) == {5.0}
 
@@ -163,7 +163,7 @@ def test_what_is_not_allowed_ends_it_at_once_and_says_what_is_in() -> None:
 
     stream.put_records = refuse_later  # type: ignore[method-assign]
     with pytest.raises(OncefoldError, match=r"AWS refused PutRecords: not authorized.*1,000 lines are in the stream"):
-        send(stream, "orders", numbered(5_000, "one key"), pace=Waits().pace())
+        send(stream, "orders", numbered(5_000, "one key"), backoff=Waits().backoff())
     assert len(stream.taken) == 1_000
 
 
@@ -175,7 +175,7 @@ def test_when_stopped_it_says_exactly_what_is_in_the_stream() -> None:
             waits.stop = number > 20_000
             yield record
 
-    sent = send(stream, "orders", until_stopped(), pace=waits.pace())
+    sent = send(stream, "orders", until_stopped(), backoff=waits.backoff())
     assert sent.stopped
     assert 10_000 < sent.lines < 21_000
     assert sent.lines == len(stream.taken) == len(set(stream.taken))
@@ -188,7 +188,7 @@ def test_an_error_of_the_input_comes_after_all_that_came_before_it() -> None:
 
     stream = Stream(failed=0.1)
     with pytest.raises(SourceError, match="gone"):
-        send(stream, "orders", broken(), pace=Waits().pace())
+        send(stream, "orders", broken(), backoff=Waits().backoff())
     assert len(stream.taken) == 700
 
 
@@ -199,7 +199,7 @@ def test_an_interrupt_sends_nothing_more() -> None:
 
     stream = Stream()
     with pytest.raises(KeyboardInterrupt):
-        send(stream, "orders", interrupted(), pace=Waits().pace())
+        send(stream, "orders", interrupted(), backoff=Waits().backoff())
     assert stream.taken == []
 
 
@@ -221,7 +221,7 @@ def test_a_flush_sends_what_is_there_before_more_comes() -> None:
         assert arrived.wait(30)
         yield Record(b"second", "key")
 
-    send(stream, "orders", trickle(), pace=Waits().pace())
+    send(stream, "orders", trickle(), backoff=Waits().backoff())
     assert stream.taken == [b"first", b"second"]
 
 
@@ -235,6 +235,6 @@ def test_several_requests_are_in_flight_but_not_more_than_asked_for() -> None:
         return take(**request)
 
     stream.put_records = together  # type: ignore[method-assign]
-    lanes = {zlib.crc32(b"%d" % number) % 3: str(number) for number in range(100)}
-    send(stream, "orders", [Record(b"x", key) for key in lanes.values()], threads=3, pace=Waits().pace())
+    workers = {zlib.crc32(b"%d" % number) % 3: str(number) for number in range(100)}
+    send(stream, "orders", [Record(b"x", key) for key in workers.values()], threads=3, backoff=Waits().backoff())
     assert len(stream.requests) == 3

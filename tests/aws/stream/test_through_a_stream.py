@@ -285,13 +285,13 @@ def test_ctrl_c_says_how_much_is_in_the_stream(user: User, tmp_path: Path) -> No
         until(lambda: len(user.first_records()) == FEW, "some of it is sent")
         process.send(signal.SIGINT)
         assert process.wait() == 130, process.words
-    told = re.search(r"stopped: ([0-9,]+) lines are surely in", process.words)
-    assert told is not None
-    assert int(told[1].replace(",", "")) == len(user.records()) < 300_000
+    reported = re.search(r"stopped: ([0-9,]+) lines are surely in", process.words)
+    assert reported is not None
+    assert int(reported[1].replace(",", "")) == len(user.records()) < 300_000
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["aws", "send", "a.jsonl"], "which stream? Name a stack with --stack"),
         (["aws", "send", "a.jsonl", "--stack", "s", "--stream", "t"], "not both"),
@@ -301,6 +301,6 @@ def test_ctrl_c_says_how_much_is_in_the_stream(user: User, tmp_path: Path) -> No
         (["aws", "send", "kinesis://other", "--stream", "t"], "a stream is not sent on"),
     ],
 )
-def test_what_makes_no_sense_is_refused(user: User, arguments: list[str], words: str) -> None:
+def test_what_makes_no_sense_is_refused(user: User, arguments: list[str], message: str) -> None:
     Path("a.jsonl").write_text(event(1))
-    assert words in " ".join(user.types(*arguments, status=2))
+    assert message in " ".join(user.types(*arguments, status=2))

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import oncefold
-from oncefold.aws.functions.state import Record
+from oncefold.aws.functions.state import StreamRecord
 from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
@@ -29,9 +29,9 @@ Rows = dict[tuple[str, str], tuple[int, dict[str, str]]]
 """Count and sums, as texts, by rollup and path; nodes without live keys are left out."""
 
 
-def batches(lines: Sequence[bytes], size: int) -> Iterator[list[Record]]:
+def batches(lines: Sequence[bytes], size: int) -> Iterator[list[StreamRecord]]:
     for start in range(0, len(lines), size):
-        yield [Record("s", str(start + n), 0.0, line) for n, line in enumerate(lines[start : start + size])]
+        yield [StreamRecord("s", str(start + n), 0.0, line) for n, line in enumerate(lines[start : start + size])]
 
 
 def on_aws(pipeline: Pipeline, lines: Sequence[bytes], size: int) -> tuple[Stack, int]:

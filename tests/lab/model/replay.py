@@ -11,9 +11,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from oncefold.aws.functions.calls import Dynamo, Meter, Pace
+from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.reduce import ReduceFunction
-from oncefold.aws.functions.state import Record, StateFunction
+from oncefold.aws.functions.state import StateFunction, StreamRecord
 from oncefold.aws.functions.sweep import sweep
 from oncefold.aws.names import Names
 from oncefold.core.event import Event
@@ -137,7 +137,7 @@ class Replay:
         return running
 
     def _dynamo(self, client: Any, clock: Time) -> Dynamo:
-        return Dynamo(client, Pace(clock.read, clock.sleep, lambda: 0.5, _DEADLINE), Meter())
+        return Dynamo(client, Backoff(clock.read, clock.sleep, lambda: 0.5, _DEADLINE), Meter())
 
     def _function(self, run: Run) -> Callable[[Dynamo], Any]:
         names, world = self.stack.names, self.protocol.world
@@ -148,7 +148,7 @@ class Replay:
             return lambda dynamo: ReduceFunction(PIPELINE, names, dynamo).apply(deltas)
         batch = world.batches.known[run.batch]
         shard = world.scenario.shards[batch.shard]
-        records = [Record(f"shard-{batch.shard}", str(place), 0.0, _data(shard[place])) for place in batch.places]
+        records = [StreamRecord(f"shard-{batch.shard}", str(place), 0.0, _data(shard[place])) for place in batch.places]
         return lambda dynamo: StateFunction(PIPELINE, names, dynamo, lambda: _CREATED).handle(records)
 
     def _read(self, step: Step, running: Running) -> None:

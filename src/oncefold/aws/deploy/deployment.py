@@ -1,30 +1,102 @@
 """Bringing a pipeline to its stack: what would change, and changing it.
 
-Nothing is changed by a plan but the change set in CloudFormation, which `discard` forgets. Carrying it out goes in an
+Nothing is changed by a plan but the change set in CloudFormation, which `discard` deletes. Applying it goes in an
 order that leaves whole tables at every step: the zip is there before a function refers to it, and the tables accept
 the new definition before a function has it.
 """
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from oncefold.aws.connect import client
-from oncefold.aws.deploy import definition
-from oncefold.aws.deploy.bucket import Bucket, key_of
-from oncefold.aws.deploy.definition import InForce
-from oncefold.aws.deploy.events import Pace
-from oncefold.aws.deploy.package import Package, build
+from oncefold.aws.deploy.cloudformation import ChangeSet, CloudFormationStack, OnEvent, Polling, StackState
+from oncefold.aws.deploy.package import Bucket, Package, build, key_of
 from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS
-from oncefold.aws.deploy.stack import ChangeSet, Say, Stack, Standing
 from oncefold.aws.deploy.template import template, text
+from oncefold.aws.functions.guard import definition_item
+from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
-from oncefold.core.definition import Pipeline
+from oncefold.core.definition import Pipeline, changes_of_meaning
+from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.errors import DefinitionError, OncefoldError
 
 
 @dataclass(frozen=True, slots=True)
-class Clients:
-    """Those of AWS's services that a deployment calls."""
+class DeployedDefinition:
+    """The definition that a stack's tables were made under, as AggregateTable holds it."""
+
+    table: bool = False
+    """Whether there is such a table."""
+    toml: str | None = None
+    """The definition's text; None if the tables mean nothing yet."""
+    fingerprints: frozenset[str] = frozenset()
+    """Of the definitions that may go on with the tables."""
+
+    def accepts(self, pipeline: Pipeline) -> bool:
+        """Whether this very definition is the deployed one."""
+        return self.toml == to_toml(pipeline) and pipeline.fingerprint in self.fingerprints
+
+    def difference(self, pipeline: Pipeline) -> Sequence[str]:
+        """The lines in which a definition differs: with `-` the old ones, with `+` the new ones."""
+        if self.toml is None:
+            return ()
+        lines = difflib.ndiff(self.toml.splitlines(), to_toml(pipeline).splitlines())
+        return [line for line in lines if line.startswith(("- ", "+ "))]
+
+
+def read_definition(names: Names, dynamodb: Any) -> DeployedDefinition:
+    """The definition that is deployed now."""
+    try:
+        answer = dynamodb.get_item(TableName=names.aggregate_table, Key=DEFINITION_KEY, ConsistentRead=True)
+    except dynamodb.exceptions.ResourceNotFoundException:
+        return DeployedDefinition()
+    item = answer.get("Item")
+    if item is None:
+        return DeployedDefinition(table=True)
+    return DeployedDefinition(table=True, toml=item["toml"]["S"], fingerprints=frozenset(item["fingerprints"]["SS"]))
+
+
+def check_definition_change(deployed: DeployedDefinition, pipeline: Pipeline, names: Names) -> None:
+    """Raises DefinitionError for a pipeline under which the tables would mean something else."""
+    if deployed.toml is None:
+        return
+    changes = changes_of_meaning(parse_toml(deployed.toml, f"stack {names.stack}"), pipeline)
+    if changes:
+        raise DefinitionError(
+            f"stack {names.stack}: this definition would change what its totals mean: {'; '.join(changes)}. "
+            "Deploy it as a stack of its own with --stack NAME, send the events there, then destroy this one"
+        )
+
+
+def write_definition(deployed: DeployedDefinition, pipeline: Pipeline, names: Names, dynamodb: Any) -> None:
+    """Store a definition beside the earlier ones, on the condition that nobody changed it since it was read.
+
+    Functions with an earlier definition go on until they are replaced: it means the same. Raises OncefoldError.
+    """
+    request: dict[str, Any] = {
+        "TableName": names.aggregate_table,
+        "Item": definition_item(pipeline, deployed.fingerprints),
+    }
+    if deployed.toml is None:
+        request["ConditionExpression"] = "attribute_not_exists(#path)"
+        request["ExpressionAttributeNames"] = {"#path": "path"}
+    else:
+        request["ConditionExpression"] = "#toml = :toml"
+        request["ExpressionAttributeNames"] = {"#toml": "toml"}
+        request["ExpressionAttributeValues"] = {":toml": {"S": deployed.toml}}
+    try:
+        dynamodb.put_item(**request)
+    except dynamodb.exceptions.ConditionalCheckFailedException:
+        raise OncefoldError(
+            f"stack {names.stack}: its definition was changed by another deployment meanwhile; deploy again"
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class DeployClients:
+    """Clients of the AWS services that a deployment calls."""
 
     cloudformation: Any
     dynamodb: Any
@@ -32,25 +104,25 @@ class Clients:
     sts: Any
 
     @classmethod
-    def connect(cls) -> "Clients":
+    def connect(cls) -> "DeployClients":
         """By the standard chain. Raises OncefoldError."""
         return cls(client("cloudformation"), client("dynamodb"), client("s3"), client("sts"))
 
     @property
     def region(self) -> str:
-        """Where all of it happens."""
+        """The region of all of them."""
         region: str = self.cloudformation.meta.region_name
         return region
 
     def account(self) -> str:
-        """Whose it is."""
+        """The account of the credentials."""
         account: str = self.sts.get_caller_identity()["Account"]
         return account
 
 
 @dataclass(frozen=True, slots=True)
 class ParameterChange:
-    """A parameter before and after; before is None for a stack that is new."""
+    """A template parameter before and after; before is None for a stack that is new."""
 
     name: str
     before: str | None
@@ -58,7 +130,7 @@ class ParameterChange:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class DeploymentPlan:
     """What deploying would do."""
 
     account: str
@@ -67,8 +139,8 @@ class Plan:
     bucket: Bucket
     bucket_is_new: bool
     code_key: str
-    standing: Standing | None
-    in_force: InForce
+    current: StackState | None
+    deployed: DeployedDefinition
     definition: Sequence[str]
     """Lines of the definition that differ."""
     parameters: Sequence[ParameterChange]
@@ -79,87 +151,87 @@ class Plan:
 class Deployment:
     """One pipeline and the stack it is deployed as."""
 
-    def __init__(self, pipeline: Pipeline, names: Names, clients: Clients, pace: Pace) -> None:
+    def __init__(self, pipeline: Pipeline, names: Names, clients: DeployClients, polling: Polling) -> None:
         self._pipeline = pipeline
         self._names = names
         self._clients = clients
-        self._stack = Stack(names.stack, clients.cloudformation, pace)
+        self._stack = CloudFormationStack(names.stack, clients.cloudformation, polling)
 
-    def plan(self, settings: Mapping[str, str], bucket: str | None, ticket: str) -> Plan:
+    def plan(self, settings: Mapping[str, str], bucket: str | None, change_set_name: str) -> DeploymentPlan:
         """What would change. `settings` are parameters by name; those left out stay as they are.
 
-        `ticket` names the change set, once for ever. Raises DefinitionError for a definition that does not fit the
-        tables or DynamoDB, OncefoldError for a stack that cannot be changed as it stands.
+        `change_set_name` must not have been used before. Raises DefinitionError for a definition that does not fit the
+        tables or DynamoDB, OncefoldError for a stack that cannot be changed in its state.
         """
         names = self._names
         document = text(template(self._pipeline, names))
-        standing = self._stack.standing()
-        self._stack.check_ready(standing)
-        in_force = definition.read(names, self._clients.dynamodb)
-        definition.check(in_force, self._pipeline, names)
+        current = self._stack.state()
+        self._stack.check_ready(current)
+        deployed = read_definition(names, self._clients.dynamodb)
+        check_definition_change(deployed, self._pipeline, names)
         account = self._clients.account()
         package = build(self._pipeline)
-        place = self._bucket(bucket, account, standing)
-        wanted = {**settings, CODE_BUCKET: place.name, CODE_KEY: key_of(package, names)}
-        before = standing.parameters if standing is not None and standing.exists else None
-        bucket_is_new = not place.exists(self._clients.s3)
-        return Plan(
+        code_bucket = self._bucket(bucket, account, current)
+        wanted = {**settings, CODE_BUCKET: code_bucket.name, CODE_KEY: key_of(package, names)}
+        before = current.parameters if current is not None and current.exists else None
+        bucket_is_new = not code_bucket.exists(self._clients.s3)
+        return DeploymentPlan(
             account=account,
             region=self._clients.region,
             package=package,
-            bucket=place,
+            bucket=code_bucket,
             bucket_is_new=bucket_is_new,
             code_key=wanted[CODE_KEY],
-            standing=standing,
-            in_force=in_force,
-            definition=in_force.difference(self._pipeline),
+            current=current,
+            deployed=deployed,
+            definition=deployed.difference(self._pipeline),
             parameters=_changes(before, wanted),
-            change_set=self._stack.prepare(standing, document, _given(before, wanted), ticket),
+            change_set=self._stack.prepare(current, document, _submitted(before, wanted), change_set_name),
         )
 
-    def _bucket(self, named: str | None, account: str, standing: Standing | None) -> Bucket:
+    def _bucket(self, named: str | None, account: str, current: StackState | None) -> Bucket:
         region = self._clients.region
         own = Bucket.of_account(account, region)
-        before = None if standing is None else standing.parameters.get(CODE_BUCKET)
+        before = None if current is None else current.parameters.get(CODE_BUCKET)
         name = named or before or own.name
         return own if name == own.name else Bucket(name, region)
 
-    def discard(self, plan: Plan) -> None:
-        """Forget a plan."""
+    def discard(self, plan: DeploymentPlan) -> None:
+        """Delete a plan's change set."""
         if plan.change_set is not None:
             self._stack.discard(plan.change_set)
 
-    def carry_out(self, plan: Plan, say: Say) -> Standing:
-        """Do what a plan says, and tell CloudFormation's events; the stack as it is then. Raises OncefoldError."""
+    def apply(self, plan: DeploymentPlan, on_event: OnEvent) -> StackState:
+        """Do what a plan says; CloudFormation's events go to `on_event`. The state after it. Raises OncefoldError."""
         try:
-            self._make_ready(plan)
+            self._prepare(plan)
         except BaseException:
             self.discard(plan)
             raise
         if plan.change_set is None:
-            assert plan.standing is not None, "a stack that is new has changes"
-            return plan.standing
-        standing = self._stack.execute(plan.change_set, say)
-        if not plan.in_force.table:
-            # A function may have been quicker; then it says the same.
-            self._put_in_force(definition.read(self._names, self._clients.dynamodb))
-        return standing
+            assert plan.current is not None, "a stack that is new has changes"
+            return plan.current
+        current = self._stack.execute(plan.change_set, on_event)
+        if not plan.deployed.table:
+            # A function may have stored it first; then it is the same.
+            self._store_definition(read_definition(self._names, self._clients.dynamodb))
+        return current
 
-    def _make_ready(self, plan: Plan) -> None:
+    def _prepare(self, plan: DeploymentPlan) -> None:
         """All that has to be there before a function changes."""
         if plan.change_set is not None:
             if plan.bucket_is_new:
                 plan.bucket.make(self._clients.s3)
             plan.bucket.put(plan.code_key, plan.package, self._clients.s3)
-        if plan.in_force.table:
-            self._put_in_force(plan.in_force)
+        if plan.deployed.table:
+            self._store_definition(plan.deployed)
 
-    def _put_in_force(self, standing: InForce) -> None:
-        if not standing.accepts(self._pipeline):
-            definition.write(standing, self._pipeline, self._names, self._clients.dynamodb)
+    def _store_definition(self, deployed: DeployedDefinition) -> None:
+        if not deployed.accepts(self._pipeline):
+            write_definition(deployed, self._pipeline, self._names, self._clients.dynamodb)
 
 
-def _given(before: Mapping[str, str] | None, wanted: Mapping[str, str]) -> dict[str, str | None]:
+def _submitted(before: Mapping[str, str] | None, wanted: Mapping[str, str]) -> dict[str, str | None]:
     """Every parameter that is not left to its default; None for one that stays as it is."""
     stays = PARAMETERS.keys() & (before or {}).keys()
     return {**dict.fromkeys(sorted(stays)), **wanted}

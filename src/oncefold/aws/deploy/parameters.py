@@ -19,10 +19,10 @@ _DAY = 86_400
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
-    """One parameter: its default, what it means, and what it may be."""
+class Setting:
+    """One parameter of the template: its default, what it means, and what it may be."""
 
-    words: str
+    description: str
     default: str | int | None = None
     bounds: tuple[int, int] | None = None
     choices: tuple[str | int, ...] = ()
@@ -30,7 +30,7 @@ class Parameter:
     @property
     def declaration(self) -> dict[str, Any]:
         """As the template has it."""
-        declared: dict[str, Any] = {"Type": "Number" if self.bounds else "String", "Description": self.words}
+        declared: dict[str, Any] = {"Type": "Number" if self.bounds else "String", "Description": self.description}
         if self.default is not None:
             declared["Default"] = self.default
         if self.bounds:
@@ -40,50 +40,52 @@ class Parameter:
         return declared
 
 
-def _function(name: str, words: str, memory: int, timeout: int, longest: int) -> dict[str, Parameter]:
+def _function(name: str, what: str, memory: int, timeout: int, longest: int) -> dict[str, Setting]:
     return {
-        f"{name}MemoryMB": Parameter(f"Memory of {words}; 1,769 MB are one CPU", memory, _MEMORY_MB),
-        f"{name}TimeoutSeconds": Parameter(f"Longest invocation of {words}", timeout, (_TIMEOUT_SECONDS[0], longest)),
-        f"{name}Concurrency": Parameter(f"Concurrency reserved for {words}, 0 for none", 0, (0, 10_000)),
+        f"{name}MemoryMB": Setting(f"Memory of {what}; 1,769 MB are one CPU", memory, _MEMORY_MB),
+        f"{name}TimeoutSeconds": Setting(f"Longest invocation of {what}", timeout, (_TIMEOUT_SECONDS[0], longest)),
+        f"{name}Concurrency": Setting(f"Concurrency reserved for {what}, 0 for none", 0, (0, 10_000)),
     }
 
 
-def _mapping(name: str, words: str, batch: int, retries: int, age: int) -> dict[str, Parameter]:
+def _mapping(name: str, what: str, batch: int, retries: int, age: int) -> dict[str, Setting]:
     return {
-        f"{name}BatchSize": Parameter(f"{words} of one invocation, at most", batch, (1, 10_000)),
-        f"{name}WindowSeconds": Parameter("Longest wait for a batch to fill", 1, (0, 300)),
-        f"{name}Parallelization": Parameter("Batches of one shard under way at a time", 1, (1, 10)),
-        f"{name}Retries": Parameter("Retries of a batch until it goes to the failure queue, -1 for no end", retries,
-                                    (-1, 10_000)),
-        f"{name}MaxAgeSeconds": Parameter("Age of a record that goes to the failure queue, -1 for none, else 60 up",
-                                          age, (-1, 604_800)),
-    }  # fmt: skip
+        f"{name}BatchSize": Setting(f"{what} of one invocation, at most", batch, (1, 10_000)),
+        f"{name}WindowSeconds": Setting("Longest wait for a batch to fill", 1, (0, 300)),
+        f"{name}Parallelization": Setting("Batches of one shard under way at a time", 1, (1, 10)),
+        f"{name}Retries": Setting(
+            "Retries of a batch until it goes to the failure queue, -1 for no end", retries, (-1, 10_000)
+        ),
+        f"{name}MaxAgeSeconds": Setting(
+            "Age of a record that goes to the failure queue, -1 for none, else 60 up", age, (-1, 604_800)
+        ),
+    }
 
 
-PARAMETERS: Mapping[str, Parameter] = {
-    CODE_BUCKET: Parameter("S3 bucket of the functions' zip"),
-    CODE_KEY: Parameter("S3 key of the functions' zip"),
-    "StreamMode": Parameter("Kinesis capacity: by shards, or on demand", "PROVISIONED",
-                            choices=("PROVISIONED", "ON_DEMAND")),
-    "ShardCount": Parameter("Shards of the stream, unless it is on demand", 1, (1, 10_000)),
-    "RetentionHours": Parameter("How long the stream keeps events", 48, (24, 8_760)),
-    "DeletionProtection": Parameter("Whether DynamoDB refuses to delete the tables", "true", choices=YES_NO),
+PARAMETERS: Mapping[str, Setting] = {
+    CODE_BUCKET: Setting("S3 bucket of the functions' zip"),
+    CODE_KEY: Setting("S3 key of the functions' zip"),
+    "StreamMode": Setting(
+        "Kinesis capacity: by shards, or on demand", "PROVISIONED", choices=("PROVISIONED", "ON_DEMAND")
+    ),
+    "ShardCount": Setting("Shards of the stream, unless it is on demand", 1, (1, 10_000)),
+    "RetentionHours": Setting("How long the stream keeps events", 48, (24, 8_760)),
+    "DeletionProtection": Setting("Whether DynamoDB refuses to delete the tables", "true", choices=YES_NO),
     **_function("State", "StateLambda", 1_024, 60, _TIMEOUT_SECONDS[1]),
     **_function("Reduce", "ReduceLambda", 1_024, 60, _TIMEOUT_SECONDS[1]),
     # One sweep ends before the next begins.
     **_function("Sweep", "the sweeper", 512, 240, 300),
-    "LogRetentionDays": Parameter("How long logs are kept", 30, choices=_LOG_DAYS),
-    MAPPINGS_ENABLED: Parameter("Whether events and the schedule start the functions", "true", choices=YES_NO),
+    "LogRetentionDays": Setting("How long logs are kept", 30, choices=_LOG_DAYS),
+    MAPPINGS_ENABLED: Setting("Whether events and the schedule start the functions", "true", choices=YES_NO),
     **_mapping("State", "Records", 500, 100, _DAY),
     # What ReduceLambda gives up, the sweeper does.
     **_mapping("Reduce", "Deltas", 300, 20, 3_600),
-    "AlarmEmail": Parameter("Address that alarms are sent to, empty for none", ""),
-    "AlarmTopicArn": Parameter("SNS topic that alarms are sent to, if AlarmEmail is empty", ""),
-    "AlarmIteratorAgeMs": Parameter("Alarm when a function is this far behind its stream", 300_000,
-                                    (1_000, 604_800_000)),
-    "AlarmOutboxItems": Parameter("Alarm when so many deltas are not in the totals", 10_000, (1, 1_000_000_000)),
-    "AlarmOutboxAgeSeconds": Parameter("Alarm when a delta is this old and not in the totals", 900, (300, 604_800)),
-}  # fmt: skip
+    "AlarmEmail": Setting("Address that alarms are sent to, empty for none", ""),
+    "AlarmTopicArn": Setting("SNS topic that alarms are sent to, if AlarmEmail is empty", ""),
+    "AlarmIteratorAgeMs": Setting("Alarm when a function is this far behind its stream", 300_000, (1_000, 604_800_000)),
+    "AlarmOutboxItems": Setting("Alarm when so many deltas are not in the totals", 10_000, (1, 1_000_000_000)),
+    "AlarmOutboxAgeSeconds": Setting("Alarm when a delta is this old and not in the totals", 900, (300, 604_800)),
+}
 
 OWN = frozenset({CODE_BUCKET, CODE_KEY})
 """Those that only `deploy` sets."""
@@ -106,8 +108,8 @@ def _check(name: str, value: str) -> None:
     if parameter is None or name in OWN:
         near = difflib.get_close_matches(name, PARAMETERS.keys() - OWN, 1, 0.5)
         known = ", ".join(sorted(PARAMETERS.keys() - OWN))
-        mend = f"did you mean {near[0]}?" if near else f"known are {known}"
-        raise OncefoldError(f"--parameter {name}: no such parameter; {mend}")
+        advice = f"did you mean {near[0]}?" if near else f"known are {known}"
+        raise OncefoldError(f"--parameter {name}: no such parameter; {advice}")
     if parameter.choices and value not in map(str, parameter.choices):
         raise OncefoldError(f"--parameter {name}: {value!r} is not one of {', '.join(map(str, parameter.choices))}")
     if parameter.bounds is not None:

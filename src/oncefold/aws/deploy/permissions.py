@@ -18,7 +18,7 @@ class Permission:
     actions: tuple[str, ...]
     resource: Any
     """Its ARN, as the template has it."""
-    words: str
+    name: str
     """What the thing is called."""
     call: str
     """What is called, by whom and what for."""
@@ -137,7 +137,7 @@ PERMISSIONS: tuple[Permission, ...] = (
         ("dynamodb:PutItem",),
         _arn("StateTable"),
         "StateTable",
-        "TransactWriteItems, Put: a key's new state, if the one that was read still stands",
+        "TransactWriteItems, Put: a key's new state, if the one that was read is still the current one",
     ),
     Permission(
         "State",

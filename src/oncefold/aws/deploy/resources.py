@@ -13,7 +13,7 @@ QUEUE_SECONDS = 14 * 86_400
 """How long the failure queue keeps a message: SQS's most."""
 HANDLERS = "oncefold.aws.functions.handlers"
 
-Resource = dict[str, Any]
+Declaration = dict[str, Any]
 
 
 def ref(name: str) -> Mapping[str, str]:
@@ -48,7 +48,7 @@ CONDITIONS: Mapping[str, Any] = {
 }
 
 
-def stream(names: Names) -> dict[str, Resource]:
+def stream(names: Names) -> dict[str, Declaration]:
     """The stream of events. It goes with the stack: an event that was sent again counts once all the same."""
     return {
         "Stream": {
@@ -66,7 +66,7 @@ def stream(names: Names) -> dict[str, Resource]:
     }
 
 
-def tables(names: Names) -> dict[str, Resource]:
+def tables(names: Names) -> dict[str, Declaration]:
     """The four tables. They outlive the stack; a later stack of the same name takes them up again."""
     return {
         "StateTable": _table(names.state_table, ("key",)),
@@ -76,11 +76,11 @@ def tables(names: Names) -> dict[str, Resource]:
     }
 
 
-def _table(name: str, keys: Sequence[str], **more: Any) -> Resource:
+def _table(name: str, keys: Sequence[str], **more: Any) -> Declaration:
     kinds = ("HASH", "RANGE")
     return {
         "Type": "AWS::DynamoDB::Table",
-        # CloudFormation adopts an existing table only if its name stands in the template and it is retained.
+        # CloudFormation adopts an existing table only if its name is in the template and it is retained.
         "DeletionPolicy": "Retain",
         "UpdateReplacePolicy": "Retain",
         "Properties": {
@@ -98,22 +98,22 @@ def _table(name: str, keys: Sequence[str], **more: Any) -> Resource:
     }  # fmt: skip
 
 
-def functions(names: Names) -> dict[str, Resource]:
+def functions(names: Names) -> dict[str, Declaration]:
     """The three functions, each with a role and a log group of its own."""
     named = {
         "State": (names.state_function, "Folds events into states and deltas"),
         "Reduce": (names.reduce_function, "Adds deltas to the totals"),
         "Sweep": (names.sweep_function, "Adds the deltas that no stream record announced"),
     }
-    resources: dict[str, Resource] = {}
-    for name, (function, words) in named.items():
+    resources: dict[str, Declaration] = {}
+    for name, (function, description) in named.items():
         resources[f"{name}Log"] = _log(function)
         resources[f"{name}Role"] = _role(name)
-        resources[f"{name}Function"] = _function(name, function, words, names.stack)
+        resources[f"{name}Function"] = _function(name, function, description, names.stack)
     return resources
 
 
-def _log(function: str) -> Resource:
+def _log(function: str) -> Declaration:
     return {
         "Type": "AWS::Logs::LogGroup",
         "DeletionPolicy": "Delete",
@@ -122,7 +122,7 @@ def _log(function: str) -> Resource:
     }
 
 
-def _role(name: str) -> Resource:
+def _role(name: str) -> Declaration:
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     return {
         "Type": "AWS::IAM::Role",
@@ -133,13 +133,13 @@ def _role(name: str) -> Resource:
     }
 
 
-def _function(name: str, function: str, words: str, stack: str) -> Resource:
+def _function(name: str, function: str, description: str, stack: str) -> Declaration:
     return {
         "Type": "AWS::Lambda::Function",
         "DependsOn": [f"{name}Log"],
         "Properties": {
             "FunctionName": function,
-            "Description": words,
+            "Description": description,
             "Runtime": RUNTIME,
             "Architectures": [ARCHITECTURE],
             "Handler": f"{HANDLERS}.{name.lower()}",
@@ -153,8 +153,8 @@ def _function(name: str, function: str, words: str, stack: str) -> Resource:
     }
 
 
-def triggers(names: Names) -> dict[str, Resource]:
-    """What starts the functions, and where batches are described that failed for good."""
+def triggers(names: Names) -> dict[str, Declaration]:
+    """What starts the functions, and where batches that failed for good are described."""
     only_new = {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]}
     return {
         "FailureQueue": {
@@ -190,7 +190,7 @@ def triggers(names: Names) -> dict[str, Resource]:
     }
 
 
-def _mapping(name: str, source: Mapping[str, Any], **more: Any) -> Resource:
+def _mapping(name: str, source: Mapping[str, Any], **more: Any) -> Declaration:
     return {
         "Type": "AWS::Lambda::EventSourceMapping",
         "Properties": {

@@ -1,19 +1,31 @@
 """The CloudFormation template of a pipeline's stack: one plain document, without transforms or code of its own.
 
-All names stand in it as texts, so that CloudFormation can adopt tables that an earlier stack of that name left.
+All names in it are texts, so that CloudFormation can adopt tables that an earlier stack of that name left. Its alarms
+are about functions that are behind, fail or are throttled, an outbox that grows, and failed batches.
 """
 
 import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from oncefold.aws.deploy import alarms, resources
+from oncefold.aws.deploy import resources
 from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS
+from oncefold.aws.deploy.permissions import FUNCTIONS
+from oncefold.aws.deploy.resources import NO_VALUE, SWEEP_MINUTES, Declaration, arn, either, ref
 from oncefold.aws.functions.fits import check_fits
+from oncefold.aws.functions.report import NAMESPACE
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
 
 MOST_BYTES = 51_200
 """A template in a request to CloudFormation, at most."""
+
+_PERIOD_SECONDS = 300
+_SWEPT_SECONDS = 3 * SWEEP_MINUTES * 60
+"""A period that has sweeps in it, also when one was late."""
+
+_ACTIONS = either("HasEmail", [ref("AlarmTopic")], either("HasTopic", [ref("AlarmTopicArn")], NO_VALUE))
 
 
 def template(pipeline: Pipeline, names: Names) -> dict[str, Any]:
@@ -30,7 +42,7 @@ def template(pipeline: Pipeline, names: Names) -> dict[str, Any]:
             **resources.tables(names),
             **resources.functions(names),
             **resources.triggers(names),
-            **alarms.alarms(names),
+            **alarms(names),
         },
         "Outputs": _outputs(),
     }
@@ -56,3 +68,88 @@ def _outputs() -> dict[str, Any]:
     for function in ("StateFunction", "ReduceFunction", "SweepFunction"):
         outputs |= {f"{function}Name": resources.ref(function), f"{function}Arn": resources.arn(function)}
     return {name: {"Value": value} for name, value in outputs.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class _Metric:
+    """A metric of CloudWatch, and the period that one value of it is taken over."""
+
+    namespace: str
+    name: str
+    statistic: str
+    dimensions: Mapping[str, Any]
+    seconds: int = _PERIOD_SECONDS
+
+
+def alarms(names: Names) -> dict[str, Declaration]:
+    """All alarms, and the topic if they go to an address."""
+    return dict([*_topic(), *_function_alarms(names), *_outbox_alarms(names), _failure_alarm()])
+
+
+def _topic() -> Iterator[tuple[str, Declaration]]:
+    # Not encrypted: CloudWatch may not use the key that AWS manages for SNS, and alarms hold no events.
+    yield "AlarmTopic", {"Type": "AWS::SNS::Topic", "Condition": "HasEmail"}
+    yield (
+        "AlarmSubscription",
+        {
+            "Type": "AWS::SNS::Subscription",
+            "Condition": "HasEmail",
+            "Properties": {"TopicArn": ref("AlarmTopic"), "Protocol": "email", "Endpoint": ref("AlarmEmail")},
+        },
+    )
+
+
+def _function_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
+    named = dict(zip(FUNCTIONS, (names.state_function, names.reduce_function, names.sweep_function), strict=True))
+    for name, function in named.items():
+        dimensions = {"FunctionName": function}
+        if name != "Sweep":
+            lag = _Metric("AWS/Lambda", "IteratorAge", "Maximum", dimensions)
+            description = f"{function} is behind its stream; look at its log and at the failure queue"
+            yield f"{name}Lag", _alarm(description, lag, ref("AlarmIteratorAgeMs"))
+        errors = _Metric("AWS/Lambda", "Errors", "Sum", dimensions)
+        yield f"{name}Errors", _alarm(f"invocations of {function} fail; its log says why", errors, 1)
+        throttles = _Metric("AWS/Lambda", "Throttles", "Sum", dimensions)
+        description = f"invocations of {function} are throttled; raise the account's or the function's concurrency"
+        yield f"{name}Throttles", _alarm(description, throttles, 1, periods=3)
+
+
+def _outbox_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
+    dimensions = {"stack": names.stack}
+    depth = _Metric(NAMESPACE, "OutboxItems", "Maximum", dimensions, _SWEPT_SECONDS)
+    description = "many deltas are not in the totals; look at the log of the reducer"
+    yield "OutboxDepth", _alarm(description, depth, ref("AlarmOutboxItems"))
+    age = _Metric(NAMESPACE, "OutboxAgeSeconds", "Maximum", dimensions, _SWEPT_SECONDS)
+    description = "a delta has long not been in the totals, or the sweeper does not run; its log says why"
+    # Without sweeps there are no values, which is what this alarm is for.
+    silence = either("Mapped", "breaching", "notBreaching")
+    yield "OutboxAge", _alarm(description, age, ref("AlarmOutboxAgeSeconds"), missing=silence)
+
+
+def _failure_alarm() -> tuple[str, Declaration]:
+    dimensions = {"QueueName": arn("FailureQueue", "QueueName")}
+    messages = _Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", dimensions)
+    description = "batches failed for good; see `oncefold aws status` and send them again with `oncefold aws redrive`"
+    return "FailedBatches", _alarm(description, messages, 1)
+
+
+def _alarm(
+    description: str, metric: _Metric, threshold: Any, *, periods: int = 1, missing: Any = "notBreaching"
+) -> Declaration:
+    return {
+        "Type": "AWS::CloudWatch::Alarm",
+        "Properties": {
+            "AlarmDescription": description,
+            "Namespace": metric.namespace,
+            "MetricName": metric.name,
+            "Dimensions": [{"Name": name, "Value": value} for name, value in metric.dimensions.items()],
+            "Statistic": metric.statistic,
+            "Period": metric.seconds,
+            "EvaluationPeriods": periods,
+            "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+            "Threshold": threshold,
+            "TreatMissingData": missing,
+            "AlarmActions": _ACTIONS,
+            "OKActions": _ACTIONS,
+        },
+    }

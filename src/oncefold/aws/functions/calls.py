@@ -3,7 +3,7 @@
 What may come back from a transaction (TransactWriteItems, "API Reference"; "Error handling with DynamoDB"):
 
 - done;
-- cancelled because a condition failed: what was read is no longer so, read again and plan anew;
+- cancelled because a condition failed: what was read has changed, read again and plan anew;
 - cancelled by a conflict with another transaction, or throttled: the same again, after a pause with jitter;
 - no answer: done or not. The same again with the same token gives the answer while the token is remembered, and
   after that the conditions do.
@@ -53,13 +53,13 @@ class OutOfTime(Exception):  # noqa: N818 - it is a fact, and the rest is done b
     """The deadline is too near to begin, or to begin again."""
 
 
-class Refused(Exception):  # noqa: N818 - DynamoDB's verdict
-    """DynamoDB takes the request for invalid, however often it comes; the message has its words."""
+class RequestRefused(Exception):  # noqa: N818 - DynamoDB's verdict
+    """DynamoDB takes the request for invalid, however often it comes; the text is its message."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """Time and chance, as a function gets them: seconds, a pause, a number from 0 to 1, the moment to end."""
+class Backoff:
+    """Backoff until a deadline: a clock in seconds, a pause, random numbers from 0 to 1."""
 
     clock: Callable[[], float]
     sleep: Callable[[float], None]
@@ -112,12 +112,12 @@ class Written:
 
 
 class Dynamo:
-    """A DynamoDB client with the manners above. Its calls may come from several threads."""
+    """A DynamoDB client that retries as described above. Its calls may come from several threads."""
 
-    def __init__(self, client: Any, pace: Pace, meter: Meter) -> None:
+    def __init__(self, client: Any, backoff: Backoff, meter: Meter) -> None:
         """`client` is a boto3 client, or anything that takes the same calls."""
         self._client = client
-        self._pace = pace
+        self._backoff = backoff
         self._meter = meter
 
     def read(self, table: str, keys: Sequence[Item]) -> list[Item]:
@@ -161,7 +161,7 @@ class Dynamo:
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
     def transact(self, writes: Sequence[Item]) -> Written:
-        """One TransactWriteItems. Raises Refused, and OutOfTime when it is not known to be done."""
+        """One TransactWriteItems. Raises RequestRefused, and OutOfTime when it is not known to be done."""
         request = {
             "TransactItems": list(writes),
             "ClientRequestToken": digest(writes)[:TOKEN_CHARS],
@@ -181,7 +181,7 @@ class Dynamo:
     def _call(self, call: Callable[..., dict[str, Any]], **request: Any) -> dict[str, Any]:
         attempt = 0
         while True:
-            self._pace.check()
+            self._backoff.check()
             try:
                 return call(**request)
             except _NO_ANSWER:
@@ -195,7 +195,7 @@ class Dynamo:
     def again(self, attempt: int) -> None:
         """Count one more attempt at something, and wait before it. Raises OutOfTime."""
         self._meter.add(retries=1)
-        self._pace.pause(attempt)
+        self._backoff.pause(attempt)
 
 
 def slices(things: Sequence[Thing], length: int) -> Iterator[Sequence[Thing]]:
@@ -221,7 +221,7 @@ def _unwritten(error: ClientError) -> Written:
     if code == "IdempotentParameterMismatchException":
         return Written(done=False)
     if code == "ValidationException" or "ValidationError" in reasons:
-        raise Refused(_words(error)) from error
+        raise RequestRefused(_message(error)) from error
     raise error
 
 
@@ -229,9 +229,9 @@ def _reasons(error: ClientError) -> list[str]:
     return [reason.get("Code", "None") for reason in error.response.get("CancellationReasons") or ()]
 
 
-def _words(error: ClientError) -> str:
-    told = [reason.get("Message") for reason in error.response.get("CancellationReasons") or ()]
-    return "; ".join(filter(None, [error.response["Error"].get("Message"), *told]))
+def _message(error: ClientError) -> str:
+    reasons = [reason.get("Message") for reason in error.response.get("CancellationReasons") or ()]
+    return "; ".join(filter(None, [error.response["Error"].get("Message"), *reasons]))
 
 
 def _units(answer: Mapping[str, Any], kind: str = "CapacityUnits") -> float:

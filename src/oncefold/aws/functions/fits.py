@@ -29,9 +29,9 @@ def check_fits(pipeline: Pipeline) -> None:
             f"{MEASURES}. Make several pipelines of it"
         )
     nodes = sum(len(rollup.levels) + 1 for rollup in pipeline.rollups)
-    words = _smallest_refused(pipeline)
-    if nodes > EVENT_NODES or words is not None:
-        reason = words or f"its {nodes:,} nodes do not fit one transaction, which takes up to {EVENT_NODES:,}"
+    refused = _smallest_refused(pipeline)
+    if nodes > EVENT_NODES or refused is not None:
+        reason = refused or f"its {nodes:,} nodes do not fit one transaction, which takes up to {EVENT_NODES:,}"
         raise DefinitionError(
             f"pipeline {pipeline.name}: DynamoDB could not hold a single event: {reason}. "
             "Make several pipelines of its rollups"

@@ -22,7 +22,7 @@ def definition_item(pipeline: Pipeline, fingerprints: frozenset[str] = frozenset
 
 
 def check_definition(pipeline: Pipeline, names: Names, client: Any) -> None:
-    """Make sure that the tables mean what the pipeline does; tables that mean nothing yet are told.
+    """Make sure that the tables mean what the pipeline does; tables without a definition get this one.
 
     Raises DefinitionError if they mean something else.
     """

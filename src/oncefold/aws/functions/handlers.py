@@ -21,11 +21,11 @@ import botocore.session
 from botocore.config import Config
 
 from oncefold.aws.functions import layout, report
-from oncefold.aws.functions.calls import Dynamo, Meter, Pace
+from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.guard import check_definition
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.report import Invocation
-from oncefold.aws.functions.state import Record, StateFunction
+from oncefold.aws.functions.state import StateFunction, StreamRecord
 from oncefold.aws.functions.sweep import sweep as sweep_outbox
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
@@ -65,7 +65,7 @@ class _Work:
     request: str
     begun: float
 
-    def say(self, function: str, counts: Mapping[str, Any]) -> None:
+    def log(self, function: str, counts: Mapping[str, Any]) -> None:
         """Log the invocation's line."""
         memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0"))
         duration = time.monotonic() - self.begun
@@ -92,7 +92,7 @@ def _work(context: Any) -> _Work:
     begun = time.monotonic()
     deadline = begun + left - min(max(left * _RESERVE_SHARE, least), most)
     meter = Meter()
-    dynamo = Dynamo(warm.client, Pace(time.monotonic, time.sleep, random.random, deadline), meter)
+    dynamo = Dynamo(warm.client, Backoff(time.monotonic, time.sleep, random.random, deadline), meter)
     return _Work(warm, dynamo, meter, context.aws_request_id, begun)
 
 
@@ -103,7 +103,7 @@ def state(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     function = StateFunction(work.warm.pipeline, work.warm.names, work.dynamo, time.time, work.warm.workers.map)
     folded = function.handle(records)
     first = folded.unfinished
-    work.say("state", report.state_counts(folded, 0 if first is None else len(records) - first))
+    work.log("state", report.state_counts(folded, 0 if first is None else len(records) - first))
     return _answer(None if first is None else records[first].sequence)
 
 
@@ -113,15 +113,15 @@ def reduce(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     images = [_image(item) for item in event["Records"] if item["eventName"] == "INSERT"]
     deltas = {sequence: layout.parse_delta(work.warm.pipeline, image) for sequence, image in images}
     reduced = ReduceFunction(work.warm.pipeline, work.warm.names, work.dynamo).apply(deltas.values())
-    work.say("reduce", report.reduce_counts(reduced))
+    work.log("reduce", report.reduce_counts(reduced))
     return _answer(_first_left(deltas, reduced.left))
 
 
-def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - a schedule says nothing
+def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - a schedule sends nothing of use
     """The sweeper, by a schedule."""
     work = _work(context)
     swept = sweep_outbox(work.warm.pipeline, work.warm.names, work.dynamo, time.time)
-    work.say("sweep", report.sweep_counts(swept))
+    work.log("sweep", report.sweep_counts(swept))
     return {
         "found": swept.found,
         "applied": swept.reduced.deltas,
@@ -130,12 +130,12 @@ def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: AR
     }
 
 
-def kinesis_record(item: Mapping[str, Any]) -> Record:
+def kinesis_record(item: Mapping[str, Any]) -> StreamRecord:
     """A record of a Kinesis event."""
     kinesis = item["kinesis"]
     shard, _, sequence = item["eventID"].partition(":")
     data = base64.b64decode(kinesis["data"])
-    return Record(shard, sequence, float(kinesis["approximateArrivalTimestamp"]), data)
+    return StreamRecord(shard, sequence, float(kinesis["approximateArrivalTimestamp"]), data)
 
 
 def _image(item: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

@@ -76,7 +76,7 @@ def state_content(pipeline: Pipeline, stored: Stored) -> Item:
 
 
 def content_hash(content: Content) -> str:
-    """What stands for a content in conditions: 32 hexadecimal digits of a hash."""
+    """What identifies a content in conditions: 32 hexadecimal digits of a hash."""
     return digest([content.labels, content.measures])[:32]
 
 

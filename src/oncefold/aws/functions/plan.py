@@ -56,7 +56,7 @@ class Chunk:
 
 
 def refusal(pipeline: Pipeline, key: str, after: Stored) -> str | None:
-    """Why an event cannot be held in DynamoDB, in words; None for one that can.
+    """Why an event cannot be held in DynamoDB, as a message; None for one that can.
 
     A change retracts one content and adds another. Each may take half a transaction, so that the answer
     depends on the event alone.

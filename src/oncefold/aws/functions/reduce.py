@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import READ_KEYS, Dynamo, OutOfTime, Refused, slices
+from oncefold.aws.functions.calls import READ_KEYS, Dynamo, OutOfTime, RequestRefused, slices
 from oncefold.aws.functions.layout import Delta, Item
 from oncefold.aws.functions.plan import Group, group, groups
 from oncefold.aws.names import Names
@@ -22,12 +22,12 @@ class Reduced:
     """What became of some deltas."""
 
     deltas: int = 0
-    """Applied by these calls, also those that the token of a repeated call vouched for."""
+    """Applied by these calls, also those that the token of a repeated call shows to be applied."""
     nodes: int = 0
     left: set[str] = field(default_factory=set)
     """Ids of deltas that are not known to be applied."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Ids of deltas that DynamoDB refuses to add, with its words; they stay in the outbox."""
+    """Ids of deltas that DynamoDB refuses to add, with its message; they stay in the outbox."""
 
 
 class ReduceFunction:
@@ -55,7 +55,7 @@ class ReduceFunction:
         """Apply a group as a whole, or else what is to be tried in its place."""
         try:
             written = self._dynamo.transact([*map(self._delete, tried.deltas), *map(self._add, tried.nodes.items())])
-        except Refused as error:
+        except RequestRefused as error:
             yield from self._halves(tried, str(error), reduced)
             return
         if written.done:
@@ -69,12 +69,12 @@ class ReduceFunction:
         if there:
             yield group(there)
 
-    def _halves(self, tried: Group, words: str, reduced: Reduced) -> Iterator[Group]:
+    def _halves(self, tried: Group, message: str, reduced: Reduced) -> Iterator[Group]:
         """Find the delta that DynamoDB refuses, so that the others are not held up."""
         if len(tried.deltas) == 1:
             (delta,) = tried.deltas
             reduced.refused[delta.id] = (
-                f"{words} A total of more than {layout.NUMBER_DIGITS} digits needs a measure of a smaller scale."
+                f"{message} A total of more than {layout.NUMBER_DIGITS} digits needs a measure of a smaller scale."
             )
             return
         middle = len(tried.deltas) // 2

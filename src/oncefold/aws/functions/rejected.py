@@ -15,7 +15,7 @@ RAW_BYTES = 350_000
 
 
 def reject_item(shard: str, sequence: str, line: int, arrived: float, raw: bytes, error: InvalidEvent) -> Item:
-    """A line that is no event, with the reason in words; `arrived` in seconds since 1970."""
+    """A line that is no event, with the reason; `arrived` in seconds since 1970."""
     item: Item = {
         "id": {"S": f"reject/{shard}/{sequence}/{line}"},
         "kind": {"S": "reject"},
@@ -28,20 +28,20 @@ def reject_item(shard: str, sequence: str, line: int, arrived: float, raw: bytes
     return item
 
 
-def conflict_item(pipeline: Pipeline, key: str, version: int, standing: Content, other: Content) -> Item:
+def conflict_item(pipeline: Pipeline, key: str, version: int, first: Content, second: Content) -> Item:
     """Two contents of one key and version. Their order does not matter to the item's key."""
-    contents = sorted([standing, other], key=lambda content: content.rank, reverse=True)
+    contents = sorted([first, second], key=lambda content: content.rank, reverse=True)
     return {
         "id": {"S": "conflict/" + digest([key, version, *map(content_hash, contents)])},
         "kind": {"S": "conflict"},
         "event_key": {"S": key},
         "version": {"N": str(version)},
-        "standing": {"S": _words(pipeline, contents[0])},
-        "other": {"S": _words(pipeline, contents[1])},
+        "standing": {"S": _content_text(pipeline, contents[0])},
+        "other": {"S": _content_text(pipeline, contents[1])},
     }
 
 
-def _words(pipeline: Pipeline, content: Content) -> str:
+def _content_text(pipeline: Pipeline, content: Content) -> str:
     scales = [measure.scale for measure in pipeline.measures]
     document = {
         "deleted": content.deleted,

@@ -30,8 +30,8 @@ Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A record of the stream: where it stands, when it arrived (seconds since 1970), and its bytes."""
+class StreamRecord:
+    """A record of the stream: its position, when it arrived (seconds since 1970), and its bytes."""
 
     shard: str
     sequence: str
@@ -40,7 +40,7 @@ class Record:
 
 
 @dataclass(slots=True)
-class Folded:
+class FoldedBatch:
     """What became of a batch: deliveries by outcome, what was written, and where to go on if it is not finished."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -48,7 +48,7 @@ class Folded:
     deltas: int = 0
     nodes: int = 0
     unfinished: int | None = None
-    """The index of the first record with an event whose fate is open; None if there is none."""
+    """The index of the first record with an event that is not finished; None if there is none."""
 
     def leave(self, records: Iterable[int]) -> None:
         """Say that these records are not finished."""
@@ -79,7 +79,7 @@ class StateFunction:
     def __init__(
         self, pipeline: Pipeline, names: Names, dynamo: Dynamo, wall_clock: Callable[[], float], spread: Spread = map
     ) -> None:
-        """`wall_clock` gives seconds since 1970; `spread` runs independent calls, several at a time if it likes."""
+        """`wall_clock` gives seconds since 1970; `spread` runs independent calls, several at a time if it can."""
         self._pipeline = pipeline
         self._names = names
         self._dynamo = dynamo
@@ -87,9 +87,9 @@ class StateFunction:
         self._spread = spread
         self._decoder = Decoder(pipeline)
 
-    def handle(self, records: Sequence[Record]) -> Folded:
+    def handle(self, records: Sequence[StreamRecord]) -> FoldedBatch:
         """Fold a batch. Events are finished in the order of their records as far as the time suffices."""
-        folded = Folded()
+        folded = FoldedBatch()
         rejects: list[tuple[int, Item]] = []
         arrivals: dict[str, list[_Arrival]] = {}
         for index, record in enumerate(records):
@@ -110,12 +110,12 @@ class StateFunction:
     def _decode(self, raw: bytes) -> Event:
         event = self._decoder.json(raw)
         if may_be_refused(self._pipeline, len(raw)):
-            words = refusal(self._pipeline, event.key, Stored(event.version, event.content))
-            if words is not None:
-                raise InvalidEvent(words)
+            reason = refusal(self._pipeline, event.key, Stored(event.version, event.content))
+            if reason is not None:
+                raise InvalidEvent(reason)
         return event
 
-    def _reject(self, rejects: Sequence[tuple[int, Item]], folded: Folded) -> None:
+    def _reject(self, rejects: Sequence[tuple[int, Item]], folded: FoldedBatch) -> None:
         for some in slices(rejects, PUT_ITEMS):
             try:
                 self._dynamo.put(self._names.reject_table, [item for _, item in some])
@@ -124,7 +124,7 @@ class StateFunction:
             else:
                 folded.outcomes[Outcome.REJECTED] += len(some)
 
-    def _fold(self, arrivals: dict[str, list[_Arrival]], folded: Folded) -> None:
+    def _fold(self, arrivals: dict[str, list[_Arrival]], folded: FoldedBatch) -> None:
         """Rounds of reading, folding and writing, each with the keys that others changed meanwhile."""
         open_keys = list(arrivals)
         rounds = 0
@@ -149,17 +149,17 @@ class StateFunction:
 
     def _turn(self, key: str, before: Stored | None, arrivals: Sequence[_Arrival]) -> _Turn:
         turn = _Turn(None)
-        stands = before
+        current = before
         for arrival in arrivals:
-            outcome, after = fold(stands, arrival.event)
-            if stands is not None and outcome in {Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST}:
+            outcome, after = fold(current, arrival.event)
+            if current is not None and outcome in {Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST}:
                 turn.conflicts.append(
-                    conflict_item(self._pipeline, key, after.version, stands.content, arrival.event.content)
+                    conflict_item(self._pipeline, key, after.version, current.content, arrival.event.content)
                 )
             turn.outcomes.append(outcome)
-            stands = after
-        if stands is not None and stands != before:
-            turn.change = Change(key, before, stands)
+            current = after
+        if current is not None and current != before:
+            turn.change = Change(key, before, current)
         return turn
 
     def _note_conflicts(self, turns: Iterable[_Turn]) -> None:
@@ -168,7 +168,7 @@ class StateFunction:
         for some in slices(list(items.values()), PUT_ITEMS):
             self._dynamo.put(self._names.reject_table, some)
 
-    def _write(self, turns: dict[str, _Turn], arrivals: dict[str, list[_Arrival]], folded: Folded) -> list[str]:
+    def _write(self, turns: dict[str, _Turn], arrivals: dict[str, list[_Arrival]], folded: FoldedBatch) -> list[str]:
         """Write the changes; the keys that have to be read again."""
         changes = [turn.change for turn in turns.values() if turn.change is not None]
         done = [key for key, turn in turns.items() if turn.change is None]
@@ -200,7 +200,7 @@ class StateFunction:
             return None
 
     def _state_write(self, change: Change) -> Item:
-        """Put the new state, on the condition that the one it was folded from still stands."""
+        """Put the new state, on the condition that the one it was folded from is still there."""
         item = {**layout.state_key(change.key), **layout.state_content(self._pipeline, change.after)}
         put: Item = {"TableName": self._names.state_table, "Item": item}
         if change.before is None:
@@ -216,7 +216,7 @@ class StateFunction:
         return {"Put": put}
 
     def _delta_write(self, item: Item) -> Item:
-        """Put a delta; its id comes once for ever, and the condition holds that promise to account."""
+        """Put a delta; its id comes once for ever, and the condition makes sure of it."""
         return {
             "Put": {
                 "TableName": self._names.reduce_table,

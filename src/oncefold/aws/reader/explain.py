@@ -8,9 +8,7 @@ from typing import Any
 from oncefold.aws.reader.answers import Reading, StackExplanation
 from oncefold.aws.reader.looks import Look, compare, nothing
 from oncefold.aws.reader.query import missing_node, node_total
-from oncefold.aws.reader.scan import Tell
-from oncefold.aws.reader.stack import Stack
-from oncefold.aws.reader.tables import read_deltas, read_states
+from oncefold.aws.reader.tables import Progress, Stack, read_deltas, read_states
 from oncefold.aws.reader.tree import read_node
 from oncefold.core.fold import Node, Stored, Total
 from oncefold.core.nodepath import join
@@ -33,27 +31,27 @@ class _Sum:
             yield key, stored
 
 
-def explain(stack: Stack, node: Node, limit: int, read: Reading, tell: Tell) -> StackExplanation:
+def explain(stack: Stack, node: Node, limit: int, read: Reading, progress: Progress) -> StackExplanation:
     """The first `limit` keys that count in a node, and whether all of them make up its totals.
 
     Raises QuestionError for a node that does not exist.
     """
     none = nothing(stack.pipeline)
-    before = _look(stack, node, tell)
+    before = _look(stack, node, progress)
     added = _Sum(none)
-    counted = added.of(read_states(stack, tell, below=node))
+    counted = added.of(read_states(stack, progress, below=node))
     keys = heapq.nsmallest(max(limit, 1), counted, key=lambda item: item[0])[:limit]
     look, moved = before, False
     if before.with_deltas(node, none) != added.total:
-        look = _look(stack, node, tell)
+        look = _look(stack, node, progress)
         moved = node in compare({node: added.total}, before, look, none).moving
     if not look.totals and node not in look.waiting and not added.total and node.labels:
         raise missing_node(stack, node)
     return _answer(stack, node, added.total, keys, look, read=read, moved=moved)
 
 
-def _look(stack: Stack, node: Node, tell: Tell) -> Look:
-    deltas = {waiting.delta.id: waiting.delta for waiting in read_deltas(stack, tell)}
+def _look(stack: Stack, node: Node, progress: Progress) -> Look:
+    deltas = {waiting.delta.id: waiting.delta for waiting in read_deltas(stack, progress)}
     total = read_node(stack, node)
     return Look({} if total is None else {node: total}, deltas)
 

@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 from oncefold.aws.functions.layout import NUMBER_LIMIT
 from oncefold.aws.reader.answers import Reading, StackConflicts, StackRejects, StreamConflict, StreamReject
-from oncefold.aws.reader.scan import Tell, scan
-from oncefold.aws.reader.stack import Stack
+from oncefold.aws.reader.tables import Progress, Stack, scan
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.errors import OncefoldError
 from oncefold.core.timestamps import format_timestamp
@@ -20,18 +19,18 @@ Row = TypeVar("Row")
 _NANOS_PLACES = 9
 
 
-def read_rejects(stack: Stack, tell: Tell) -> Iterator[StreamReject]:
+def read_rejects(stack: Stack, progress: Progress) -> Iterator[StreamReject]:
     """The reject list, in no order."""
-    return map(_reader(stack, reject_of), _listed(stack, tell, "reject"))
+    return map(_reader(stack, reject_of), _listed(stack, progress, "reject"))
 
 
-def rejects(stack: Stack, limit: int | None, read: Reading, tell: Tell) -> StackRejects:
+def rejects(stack: Stack, limit: int | None, read: Reading, progress: Progress) -> StackRejects:
     """The first of the rejects, in order of their arrival."""
-    found, total = _first(read_rejects(stack, tell), limit, _arrival)
+    found, total = _first(read_rejects(stack, progress), limit, _arrival)
     return StackRejects(rows=tuple(found), read=read, total=total)
 
 
-def conflicts(stack: Stack, limit: int | None, read: Reading, tell: Tell) -> StackConflicts:
+def conflicts(stack: Stack, limit: int | None, read: Reading, progress: Progress) -> StackConflicts:
     """The first of the conflicts, by key and version."""
     reading = values.Reading(stack.pipeline)
 
@@ -46,7 +45,7 @@ def conflicts(stack: Stack, limit: int | None, read: Reading, tell: Tell) -> Sta
         )
         return (key, version, item["id"]["S"]), conflict
 
-    listed = map(_reader(stack, conflict_of), _listed(stack, tell, "conflict"))
+    listed = map(_reader(stack, conflict_of), _listed(stack, progress, "conflict"))
     found, total = _first(listed, limit, lambda pair: pair[0])
     return StackConflicts(
         rows=tuple(conflict for _, conflict in found),
@@ -85,8 +84,8 @@ def reject_of(item: Mapping[str, Any]) -> StreamReject:
     )
 
 
-def _listed(stack: Stack, tell: Tell, kind: str) -> Iterator[Mapping[str, Any]]:
-    return scan(stack.dynamodb, stack.names.reject_table, tell, f"{kind}s", **filtered(kind))
+def _listed(stack: Stack, progress: Progress, kind: str) -> Iterator[Mapping[str, Any]]:
+    return scan(stack.dynamodb, stack.names.reject_table, progress, f"{kind}s", **filtered(kind))
 
 
 def _reader(stack: Stack, parse: Callable[[Mapping[str, Any]], Row]) -> Callable[[Mapping[str, Any]], Row]:

@@ -7,9 +7,7 @@ from oncefold.aws.functions.layout import Delta, plain_text
 from oncefold.aws.reader.answers import Outbox, Reading, StackTree
 from oncefold.aws.reader.looks import nothing, summed
 from oncefold.aws.reader.naming import no_such_node
-from oncefold.aws.reader.scan import scan_pages, silent
-from oncefold.aws.reader.stack import Stack
-from oncefold.aws.reader.tables import read_deltas
+from oncefold.aws.reader.tables import Stack, no_progress, read_deltas, scan_pages
 from oncefold.aws.reader.tree import Branch, query_children
 from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.core.fold import Node, Total
@@ -50,7 +48,7 @@ def query_exact(stack: Stack, branch: Branch, read: Reading, clock: Callable[[],
 
 
 def _waiting(stack: Stack) -> dict[str, tuple[Delta, int]]:
-    return {waiting.delta.id: (waiting.delta, waiting.created) for waiting in read_deltas(stack, silent)}
+    return {waiting.delta.id: (waiting.delta, waiting.created) for waiting in read_deltas(stack, no_progress)}
 
 
 def _added(branch: Branch, totals: Mapping[Node, Total], deltas: Iterable[Delta]) -> dict[Node, Total]:

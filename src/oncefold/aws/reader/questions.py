@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
-from oncefold.aws.connect import client
+from oncefold.aws.connect import aws_errors_explained, client
 from oncefold.aws.names import Names
 from oncefold.aws.reader import explain, lists, query, verify
 from oncefold.aws.reader.answers import (
@@ -16,10 +16,8 @@ from oncefold.aws.reader.answers import (
     StackVerification,
 )
 from oncefold.aws.reader.overview import StackOverview
-from oncefold.aws.reader.scan import Tell, silent
-from oncefold.aws.reader.service import explaining
-from oncefold.aws.reader.stack import Stack, open_stack
-from oncefold.aws.reader.status import SERVICES, Clients, Status
+from oncefold.aws.reader.status import SERVICES, StatusClients, StatusReader
+from oncefold.aws.reader.tables import Progress, Stack, no_progress, open_stack
 from oncefold.aws.reader.tree import Branch
 from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Node
@@ -53,7 +51,7 @@ class StackQuestions:
     def open(cls, stack: str | Names, dynamodb: Any = None) -> Self:
         """Open a stack, with a boto3 client or the standard one. Raises OncefoldError if it is not there."""
         names = stack if isinstance(stack, Names) else Names(stack)
-        with explaining(names.stack):
+        with aws_errors_explained(names.stack):
             return cls(open_stack(names, client("dynamodb") if dynamodb is None else dynamodb))
 
     def query(
@@ -65,38 +63,42 @@ class StackQuestions:
         """
         branch = Branch(self.stack, self._node(node, rollup), making.checked(depth, "depth"))
         answer = query.query_exact if exact else query.query
-        with explaining(self.stack.names.stack):
+        with aws_errors_explained(self.stack.names.stack):
             return answer(self.stack, branch, self._reading(), self._clock)
 
-    def verify(self, *, tries: int = verify.TRIES, tell: Tell = silent) -> StackVerification:
+    def verify(self, *, tries: int = verify.TRIES, progress: Progress = no_progress) -> StackVerification:
         """Recompute every total of every rollup from the state of every key, and compare with what is stored."""
         if tries < 1:
             raise QuestionError(f"tries is {tries}; give 1 or more")
-        with explaining(self.stack.names.stack):
-            return verify.verify(self.stack, self._reading(), tell, tries)
+        with aws_errors_explained(self.stack.names.stack):
+            return verify.verify(self.stack, self._reading(), progress, tries)
 
     def explain(
-        self, node: Named, *, rollup: str | None = None, limit: int | None = 20, tell: Tell = silent
+        self, node: Named, *, rollup: str | None = None, limit: int | None = 20, progress: Progress = no_progress
     ) -> StackExplanation:
         """The keys that count in a node, the first `limit` (None: all) by their texts."""
-        with explaining(self.stack.names.stack):
-            return explain.explain(self.stack, self._node(node, rollup), making.limited(limit), self._reading(), tell)
+        with aws_errors_explained(self.stack.names.stack):
+            return explain.explain(
+                self.stack, self._node(node, rollup), making.limited(limit), self._reading(), progress
+            )
 
-    def rejects(self, limit: int | None = None, *, tell: Tell = silent) -> StackRejects:
+    def rejects(self, limit: int | None = None, *, progress: Progress = no_progress) -> StackRejects:
         """Events that could not be read, in order of their arrival, at most `limit`."""
-        with explaining(self.stack.names.stack):
-            return lists.rejects(self.stack, making.checked(limit, "limit"), self._reading(), tell)
+        with aws_errors_explained(self.stack.names.stack):
+            return lists.rejects(self.stack, making.checked(limit, "limit"), self._reading(), progress)
 
-    def conflicts(self, limit: int | None = None, *, tell: Tell = silent) -> StackConflicts:
+    def conflicts(self, limit: int | None = None, *, progress: Progress = no_progress) -> StackConflicts:
         """Events of one key and version with different content, by key and version, at most `limit`."""
-        with explaining(self.stack.names.stack):
-            return lists.conflicts(self.stack, making.checked(limit, "limit"), self._reading(), tell)
+        with aws_errors_explained(self.stack.names.stack):
+            return lists.conflicts(self.stack, making.checked(limit, "limit"), self._reading(), progress)
 
-    def status(self, *, count: bool = False, clients: Clients | None = None, tell: Tell = silent) -> StackOverview:
+    def status(
+        self, *, count: bool = False, clients: StatusClients | None = None, progress: Progress = no_progress
+    ) -> StackOverview:
         """The stack as a whole. `count` counts keys and nodes now; else they are as DynamoDB last counted them."""
-        with explaining(self.stack.names.stack):
-            asked = Clients(*map(client, SERVICES)) if clients is None else clients
-            return Status(self.stack, asked, self._clock).overview(self._reading(), tell, counting=count)
+        with aws_errors_explained(self.stack.names.stack):
+            asked = StatusClients(*map(client, SERVICES)) if clients is None else clients
+            return StatusReader(self.stack, asked, self._clock).overview(self._reading(), progress, counting=count)
 
     def _node(self, node: Named, rollup: str | None) -> Node:
         return Node(rollup_index(self.pipeline, rollup), labels_of_node(node))

@@ -7,13 +7,12 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from oncefold.aws.connect import plain_message
 from oncefold.aws.reader.answers import Reading
 from oncefold.aws.reader.lists import filtered
 from oncefold.aws.reader.overview import Count, FunctionState, MappingState, StackOverview, StreamState
 from oncefold.aws.reader.query import outbox
-from oncefold.aws.reader.scan import Tell, scan_pages
-from oncefold.aws.reader.service import plain_words
-from oncefold.aws.reader.stack import Stack
+from oncefold.aws.reader.tables import Progress, Stack, scan_pages
 
 Fact = TypeVar("Fact")
 
@@ -25,11 +24,11 @@ _PERIOD_SECONDS = 60
 
 
 SERVICES = ("kinesis", "lambda", "cloudwatch", "sqs")
-"""Whom `Clients` are of, in their order."""
+"""Whom `StatusClients` are of, in their order."""
 
 
 @dataclass(frozen=True)
-class Clients:
+class StatusClients:
     """Whom to ask beside DynamoDB."""
 
     kinesis: Any
@@ -39,20 +38,20 @@ class Clients:
 
 
 @dataclass
-class Status:
+class StatusReader:
     """The questions about one stack's parts."""
 
     stack: Stack
-    clients: Clients
+    clients: StatusClients
     clock: Callable[[], int]
     """Nanoseconds since 1970."""
     unknown: dict[str, str] = field(default_factory=dict)
 
-    def overview(self, read: Reading, tell: Tell, *, counting: bool) -> StackOverview:
+    def overview(self, read: Reading, progress: Progress, *, counting: bool) -> StackOverview:
         """All of it; `counting` counts keys and nodes, which reads their tables."""
         names = self.stack.names
         pipeline = self.stack.pipeline
-        keys, live = self._keys(tell, counting=counting)
+        keys, live = self._keys(progress, counting=counting)
         return StackOverview(
             read=read,
             region=self.stack.dynamodb.meta.region_name,
@@ -67,7 +66,7 @@ class Status:
             lately=LATELY,
             keys=keys,
             live=live,
-            nodes=self._nodes(tell, counting=counting),
+            nodes=self._nodes(progress, counting=counting),
             outbox=outbox(self.stack, self.clock),
             rejects=self._listed("reject"),
             conflicts=self._listed("conflict"),
@@ -80,7 +79,7 @@ class Status:
         try:
             return ask()
         except ClientError as error:
-            self.unknown[what] = plain_words(error)
+            self.unknown[what] = plain_message(error)
         except BotoCoreError as error:
             self.unknown[what] = str(error)
         return None
@@ -139,7 +138,7 @@ class Status:
 
         return self._learned(f"{metric} of {function}", ask)
 
-    def _keys(self, tell: Tell, *, counting: bool) -> tuple[Count, Count | None]:
+    def _keys(self, progress: Progress, *, counting: bool) -> tuple[Count, Count | None]:
         table = self.stack.names.state_table
         if not counting:
             return self._described(table), None
@@ -148,10 +147,10 @@ class Status:
         for page in scan_pages(self.stack.dynamodb, table, Select="COUNT", **request):
             keys += page["ScannedCount"]
             live += page["Count"]
-            tell("keys", keys)
+            progress("keys", keys)
         return Count(keys), Count(live)
 
-    def _nodes(self, tell: Tell, *, counting: bool) -> Count:
+    def _nodes(self, progress: Progress, *, counting: bool) -> Count:
         table = self.stack.names.aggregate_table
         if not counting:
             held = self._described(table)
@@ -159,7 +158,7 @@ class Status:
         nodes = -1  # the definition is an item of the table, too
         for page in scan_pages(self.stack.dynamodb, table, Select="COUNT"):
             nodes += page["Count"]
-            tell("nodes", nodes)
+            progress("nodes", nodes)
         return Count(nodes)
 
     def _described(self, table: str) -> Count:

@@ -1,20 +1,106 @@
-"""The items of a stack's tables as values of the core. Raises OncefoldError for what Oncefold cannot have written."""
+"""A stack's tables, read whole and in parallel, and their items as values of the core.
 
-from collections.abc import Iterator, Mapping
+Raises OncefoldError for items that Oncefold cannot have written.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.layout import Delta, Item
-from oncefold.aws.reader.scan import Tell, scan
-from oncefold.aws.reader.stack import Stack
+from oncefold.aws.names import Names
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Node, Stored, Total
+
+SEGMENTS = 8
+"""Segments of a scan, each read by a thread of its own; clients keep ten connections."""
+
+Progress = Callable[[str, int], None]
+"""Told what is being read, and how much of it was so far."""
+
+Page = dict[str, Any]
 
 Held = Total | str
 """A node's totals, or what is wrong with them in words."""
 
 _UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, IndexError)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One stack, and what its tables mean."""
+
+    names: Names
+    pipeline: Pipeline
+    fingerprints: frozenset[str]
+    """Of all definitions that its functions may run with."""
+    dynamodb: Any
+
+
+def open_stack(names: Names, dynamodb: Any) -> Stack:
+    """Read the definition that the tables were made under. Raises OncefoldError if there is none."""
+    answer = dynamodb.get_item(TableName=names.aggregate_table, Key=layout.DEFINITION_KEY, ConsistentRead=True)
+    if "Item" not in answer:
+        raise OncefoldError(
+            f"stack {names.stack}: its tables are there, but hold no definition yet; "
+            "`oncefold aws deploy` writes it, and so does the first event"
+        )
+    item = answer["Item"]
+    origin = f"the definition in {names.aggregate_table}"
+    try:
+        return Stack(names, parse_toml(item["toml"]["S"], origin), frozenset(item["fingerprints"]["SS"]), dynamodb)
+    except KeyError as error:
+        raise OncefoldError(f"{origin} lacks its {error}; deploy again: oncefold aws deploy") from None
+
+
+def scan(dynamodb: Any, table: str, progress: Progress, what: str, **request: Any) -> Iterator[Item]:
+    """Every item of a table, in no order. Each page is read consistently, so what was there all along is there once."""
+    seen = 0
+    for page in scan_pages(dynamodb, table, **request):
+        seen += page["ScannedCount"]
+        progress(what, seen)
+        yield from page["Items"]
+
+
+def count_items(dynamodb: Any, table: str, progress: Progress, what: str, **request: Any) -> int:
+    """How many items a table has, or how many of them a filter lets through."""
+    counted = seen = 0
+    for page in scan_pages(dynamodb, table, Select="COUNT", **request):
+        counted += page["Count"]
+        seen += page["ScannedCount"]
+        progress(what, seen)
+    return counted
+
+
+def scan_pages(dynamodb: Any, table: str, **request: Any) -> Iterator[Page]:
+    """The pages of a whole scan, as they come."""
+
+    def read(segment: int, start: Page) -> tuple[int, Page]:
+        return segment, dynamodb.scan(
+            TableName=table, Segment=segment, TotalSegments=SEGMENTS, ConsistentRead=True, **start, **request
+        )
+
+    with ThreadPoolExecutor(SEGMENTS) as workers:
+        waiting: set[Future[tuple[int, Page]]] = {workers.submit(read, segment, {}) for segment in range(SEGMENTS)}
+        try:
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                for future in done:
+                    segment, page = future.result()
+                    if "LastEvaluatedKey" in page:
+                        start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+                        waiting.add(workers.submit(read, segment, start))
+                    yield page
+        finally:
+            workers.shutdown(wait=False, cancel_futures=True)
+
+
+def no_progress(what: str, seen: int) -> None:
+    """Report to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +111,10 @@ class WaitingDelta:
     created: int
 
 
-def read_states(stack: Stack, tell: Tell, below: Node | None = None) -> Iterator[tuple[str, Stored]]:
+def read_states(stack: Stack, progress: Progress, below: Node | None = None) -> Iterator[tuple[str, Stored]]:
     """Every key with its state, deleted ones too; or only the live keys that count in a node."""
     request = {} if below is None else _counting_in(stack, below)
-    for item in scan(stack.dynamodb, stack.names.state_table, tell, "keys", **request):
+    for item in scan(stack.dynamodb, stack.names.state_table, progress, "keys", **request):
         try:
             yield layout.parse_state(stack.pipeline, item)
         except _UNREADABLE as error:
@@ -50,9 +136,9 @@ def _counting_in(stack: Stack, node: Node) -> dict[str, Any]:
     return {**request, "ExpressionAttributeValues": values} if values else request
 
 
-def read_totals(stack: Stack, tell: Tell, **request: Any) -> Iterator[tuple[Node, Held]]:
+def read_totals(stack: Stack, progress: Progress, **request: Any) -> Iterator[tuple[Node, Held]]:
     """Every node with its totals."""
-    for item in scan(stack.dynamodb, stack.names.aggregate_table, tell, "nodes", **request):
+    for item in scan(stack.dynamodb, stack.names.aggregate_table, progress, "nodes", **request):
         if item["path"] != layout.DEFINITION_KEY["path"]:
             yield parse_total(stack, item)
 
@@ -72,9 +158,9 @@ def parse_total(stack: Stack, item: Mapping[str, Any]) -> tuple[Node, Held]:
         return node, str(error)
 
 
-def read_deltas(stack: Stack, tell: Tell) -> Iterator[WaitingDelta]:
+def read_deltas(stack: Stack, progress: Progress) -> Iterator[WaitingDelta]:
     """Every delta of the outbox."""
-    for item in scan(stack.dynamodb, stack.names.reduce_table, tell, "pending deltas"):
+    for item in scan(stack.dynamodb, stack.names.reduce_table, progress, "pending deltas"):
         yield parse_waiting(stack, item)
 
 

@@ -7,9 +7,7 @@ from typing import Any
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.layout import Item
-from oncefold.aws.reader.scan import SEGMENTS, silent
-from oncefold.aws.reader.stack import Stack
-from oncefold.aws.reader.tables import parse_total, read_totals
+from oncefold.aws.reader.tables import SEGMENTS, Stack, no_progress, parse_total, read_totals
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Node, Total
 
@@ -77,7 +75,7 @@ class Branch:
             "ExpressionAttributeNames": {"#path": "path"},
             "ExpressionAttributeValues": {":path": {"S": path}, ":below": {"S": f"{path}/"}},
         }
-        nodes = (_numbers(self.stack, *held) for held in read_totals(self.stack, silent, **request))
+        nodes = (_numbers(self.stack, *held) for held in read_totals(self.stack, no_progress, **request))
         return {node: total for node, total in nodes if (total.count or node in also) and self.covers(node)}
 
     def _children(self, nodes: Collection[Node]) -> Iterator[tuple[Node, Total]]:

@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from oncefold.aws.reader.answers import Reading, StackVerification, WrongTotal
 from oncefold.aws.reader.looks import Comparison, Difference, Look, compare, differing, nothing
-from oncefold.aws.reader.scan import Tell
-from oncefold.aws.reader.stack import Stack
-from oncefold.aws.reader.tables import read_deltas, read_states, read_totals
+from oncefold.aws.reader.tables import Progress, Stack, read_deltas, read_states, read_totals
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Stored, Total, net
 from oncefold.core.nodepath import join
@@ -38,9 +36,9 @@ class _Verdict:
     moved: bool
 
 
-def verify(stack: Stack, read: Reading, tell: Tell, tries: int = TRIES) -> StackVerification:
+def verify(stack: Stack, read: Reading, progress: Progress, tries: int = TRIES) -> StackVerification:
     """Recompute every total and compare, again and again up to `tries` times while the pipeline moves."""
-    verdict = _verdict(stack, tell, tries)
+    verdict = _verdict(stack, progress, tries)
     reading = values.Reading(stack.pipeline)
     look, recomputed = verdict.look, verdict.recomputed
     return StackVerification(
@@ -56,17 +54,17 @@ def verify(stack: Stack, read: Reading, tell: Tell, tries: int = TRIES) -> Stack
     )
 
 
-def _verdict(stack: Stack, tell: Tell, tries: int) -> _Verdict:
+def _verdict(stack: Stack, progress: Progress, tries: int) -> _Verdict:
     none = nothing(stack.pipeline)
-    before = _look(stack, tell)
+    before = _look(stack, progress)
     suspects: Mapping[Node, Difference] = {}
     number = 0
     while True:
         number += 1
-        recomputed = _recomputed(stack, tell)
+        recomputed = _recomputed(stack, progress)
         if not differing(recomputed.totals, before, none):
             return _Verdict(recomputed, before, {}, (), number, moved=False)
-        after = _look(stack, tell)
+        after = _look(stack, progress)
         found = compare(recomputed.totals, before, after, none)
         wrong = _proven(found, suspects)
         unproven = (found.still.keys() - wrong.keys()) | found.moving
@@ -86,17 +84,17 @@ def _proven(found: Comparison, suspects: Mapping[Node, Difference]) -> Mapping[N
     }
 
 
-def _look(stack: Stack, tell: Tell) -> Look:
-    deltas = {waiting.delta.id: waiting.delta for waiting in read_deltas(stack, tell)}
-    return Look(dict(read_totals(stack, tell)), deltas)
+def _look(stack: Stack, progress: Progress) -> Look:
+    deltas = {waiting.delta.id: waiting.delta for waiting in read_deltas(stack, progress)}
+    return Look(dict(read_totals(stack, progress)), deltas)
 
 
-def _recomputed(stack: Stack, tell: Tell) -> _Recomputed:
+def _recomputed(stack: Stack, progress: Progress) -> _Recomputed:
     keys = 0
 
     def counted() -> Iterator[tuple[None, Stored]]:
         nonlocal keys
-        for _, stored in read_states(stack, tell):
+        for _, stored in read_states(stack, progress):
             keys += 1
             yield None, stored
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from oncefold.aws.stream.records import FLUSH, Flush, Line, Refused
+from oncefold.aws.stream.records import FLUSH, Flush, Line, OversizeRecord
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Finding, TextBlock
 from oncefold.sources.inputs import STREAM, ReadOptions
@@ -27,18 +27,18 @@ def open_lines(arguments: Sequence[str], options: ReadOptions | None = None, wai
 
 def read_lines(
     sources: Sources, on_read: Callable[[int], object], on_finding: Callable[[Finding], object]
-) -> Iterator[Line | Refused | Flush]:
+) -> Iterator[Line | OversizeRecord | Flush]:
     """Every line of every source; a pause in a pipe, and the end of a block, is a flush.
 
-    `on_read` is told the stored bytes that were read. Sources that cannot be read are findings, the others go on. A
-    line too long to be held is refused here.
+    `on_read` is called with the stored bytes that were read. Sources that cannot be read are findings, the others are
+    read all the same. A line too long to be held is an `OversizeRecord`.
     """
     number, source = 0, ""
-    told = False
+    reported = False
     try:
         for block in sources.blocks():
             if isinstance(block, Finding):
-                told = True
+                reported = True
                 on_finding(block)
                 continue
             assert isinstance(block, TextBlock)
@@ -46,14 +46,14 @@ def read_lines(
                 number, source = 0, block.source
             for record in block.oversize:
                 number += 1
-                yield Refused(Line(b"", source, number).place, record.length)
+                yield OversizeRecord(Line(b"", source, number).location, record.length)
             for line in _split(bytes(block.data)):
                 number += 1
                 yield Line(line, source, number)
             on_read(block.consumed_bytes)
             yield FLUSH
     except SourceError:
-        if not told:  # otherwise it repeats the findings
+        if not reported:  # otherwise it repeats the findings
             raise
 
 

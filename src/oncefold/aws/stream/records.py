@@ -17,7 +17,7 @@ _KEY_BYTES: Final = 16
 
 
 class Flush:
-    """Stands among lines or records: what came before is not to wait for what comes after."""
+    """A mark among lines or records: what came before it is sent without waiting for more."""
 
 
 FLUSH: Final = Flush()
@@ -33,7 +33,7 @@ class Line:
     """Counted from 1."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where a person finds it."""
         where = "standard input" if self.source == "-" else self.source
         return f"{where}, line {self.number:,}" if where else f"line {self.number:,}"
@@ -47,7 +47,7 @@ class Record:
     partition_key: str
     """Of 1 to 256 characters; records under one key go to one shard."""
     lines: int = 1
-    place: str = ""
+    location: str = ""
     """Where a person finds its first line."""
 
     @property
@@ -57,10 +57,10 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
-    """A record that no stream like this takes."""
+class OversizeRecord:
+    """A record, or a line, that is too large for the stream."""
 
-    place: str
+    location: str
     size: int
     """Bytes."""
 
@@ -96,12 +96,12 @@ def _value(record: Any, path: FieldPath) -> Any:
 
 
 def pack(
-    lines: Iterable[Line | Refused | Flush],
+    lines: Iterable[Line | OversizeRecord | Flush],
     *,
     key: Callable[[bytes], str] | None = None,
     per_record: int = 1,
     record_bytes: int,
-) -> Iterator[Record | Refused | Flush]:
+) -> Iterator[Record | OversizeRecord | Flush]:
     """The lines as records of at most `per_record` lines and, if each line allows it, `record_bytes`.
 
     `key` gives the partition key of a line, so that lines of one key reach one shard; without it records go by all
@@ -119,7 +119,7 @@ def pack(
             continue
         name = "" if key is None else key(line.data)
         if per_record == 1:
-            yield Record(line.data, name or hashed(line.data), 1, line.place)
+            yield Record(line.data, name or hashed(line.data), 1, line.location)
             continue
         if name:
             name = f"group-{int(name, 16) % GROUPS}"
@@ -149,4 +149,4 @@ class _Pack:
 
     def record(self, name: str) -> Record:
         data = b"\n".join(line.data for line in self.lines)
-        return Record(data, name or hashed(data), len(self.lines), self.lines[0].place)
+        return Record(data, name or hashed(data), len(self.lines), self.lines[0].location)

@@ -1,8 +1,8 @@
 """Sends records into a Kinesis stream: full requests, several at a time, and again exactly what a request left out.
 
-Records are dealt out to lanes by their partition keys. A lane sends one request after the other and goes on when all
+Records are assigned to workers by their partition keys. A worker sends one request after the other, the next when all
 records of one are in, so that two records under one key reach their shard in order, but for those of one request.
-Sending again is harmless, as an event counts once: so what became of a request without an answer need not be known.
+Sending again is harmless, as an event counts once: so a request without an answer is simply sent again.
 """
 
 import queue
@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.aws.stream import calls
-from oncefold.aws.stream.records import Flush, Record, Refused
+from oncefold.aws.stream.records import Flush, OversizeRecord, Record
 from oncefold.core.errors import OncefoldError
 
 REQUEST_RECORDS: Final = 500
@@ -33,11 +33,11 @@ THREADS: Final = 4
 BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.1, 5.0
 """Before the first repetition: up to this long; twice that before the next, up to the longest."""
 
-PATIENCE: Final = 40
+MAX_FAILED_REQUESTS: Final = 40
 """Requests in a row of which nothing was taken, after which the stream is given up: some two minutes."""
 
-_LOOK_SECONDS: Final = 0.1
-"""A wait for a lane looks this often whether it should stop."""
+_POLL_SECONDS: Final = 0.1
+"""A wait for a worker checks this often whether it should stop."""
 
 _THROTTLED: Final = "ProvisionedThroughputExceededException"
 
@@ -56,15 +56,15 @@ class Sent:
     """Records that had to be sent again, counted each time."""
     throttled: int = 0
     """Those of them that were more than a shard takes."""
-    refused: int = 0
+    oversize: int = 0
     """Records too large for the stream; they are not in it."""
     stopped: bool = False
     """Whether sending was stopped before everything was sent."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """Time and chance, as sending needs them: a pause of so many seconds, a number from 0 to 1, the wish to stop."""
+class SendBackoff:
+    """The pauses between attempts: how to sleep, random numbers from 0 to 1, and whether to stop."""
 
     sleep: Callable[[float], object] = time.sleep
     random: Callable[[], float] = random.random
@@ -74,49 +74,51 @@ class Pace:
 def send(
     client: Any,
     stream: str,
-    records: Iterable[Record | Refused | Flush],
+    records: Iterable[Record | OversizeRecord | Flush],
     *,
     record_bytes: int = calls.RECORD_BYTES,
     threads: int = THREADS,
-    pace: Pace | None = None,
+    backoff: SendBackoff | None = None,
     on_progress: Callable[[Sent], object] = lambda _: None,
-    on_refused: Callable[[Refused], object] = lambda _: None,
+    on_oversize: Callable[[OversizeRecord], object] = lambda _: None,
 ) -> Sent:
-    """Send all records; when it returns they are in the stream, apart from those refused.
+    """Send all records; when it returns they are in the stream, apart from those too large.
 
     `client` is a boto3 client of Kinesis, or anything with its `put_records`. What is larger than `record_bytes` is
-    refused and told to `on_refused`. `on_progress` is called many times, in this thread. When stopped, requests in
+    not sent and passed to `on_oversize`. `on_progress` is called many times, in this thread. When stopped, requests in
     flight end first. Raises OncefoldError if the stream cannot be sent to, with the lines that are in it; an error of
     `records` is raised when all that came before it is sent.
     """
-    pace = pace or Pace()
+    backoff = backoff or SendBackoff()
     tally = _Tally()
-    with _Lanes(_Sender(client, stream, tally, pace), threads, lambda: on_progress(tally.sent())) as lanes:
+    with _WorkerPool(_Sender(client, stream, tally, backoff), threads, lambda: on_progress(tally.sent())) as workers:
         for record in records:
-            if pace.stopped() or lanes.failure is not None:
+            if backoff.stopped() or workers.failure is not None:
                 break
             if isinstance(record, Flush):
-                lanes.flush()
-            elif isinstance(record, Refused) or record.size > record_bytes:
-                refused = record if isinstance(record, Refused) else Refused(record.place, record.size)
-                tally.add(refused=1)
-                on_refused(refused)
+                workers.flush()
+            elif isinstance(record, OversizeRecord) or record.size > record_bytes:
+                oversize = (
+                    record if isinstance(record, OversizeRecord) else OversizeRecord(record.location, record.size)
+                )
+                tally.add(oversize=1)
+                on_oversize(oversize)
             else:
-                lanes.add(record)
-    if lanes.failure is not None:
+                workers.add(record)
+    if workers.failure is not None:
         sent = tally.sent()
         raise OncefoldError(
-            f"kinesis://{stream}: {lanes.failure}; {sent.lines:,} lines are in the stream. "
-            "Send everything again when that is mended: what is sent twice counts once"
+            f"kinesis://{stream}: {workers.failure}; {sent.lines:,} lines are in the stream. "
+            "Send everything again when that is fixed: what is sent twice counts once"
         )
-    sent = tally.sent(stopped=pace.stopped())
+    sent = tally.sent(stopped=backoff.stopped())
     on_progress(sent)
     return sent
 
 
 @dataclass(slots=True)
 class _Tally:
-    """What is sent so far; the lanes add to it."""
+    """What is sent so far; the workers add to it."""
 
     _counts: dict[str, int] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -134,22 +136,22 @@ class _Tally:
 class _Sender:
     """Sends one request after another, each until all its records are in."""
 
-    def __init__(self, client: Any, stream: str, tally: _Tally, pace: Pace) -> None:
-        self._client, self._stream, self._tally, self._pace = client, stream, tally, pace
+    def __init__(self, client: Any, stream: str, tally: _Tally, backoff: SendBackoff) -> None:
+        self._client, self._stream, self._tally, self._backoff = client, stream, tally, backoff
 
     def put(self, batch: Sequence[Record]) -> None:
         """Send a batch, repeating what was left out. Less is sent if stopped. Raises OncefoldError to give up."""
         failures = 0
-        while batch and not self._pace.stopped():
+        while batch and not self._backoff.stopped():
             left, why, throttled = self._request(batch)
             if not left:
                 return
             failures = failures + 1 if len(left) == len(batch) else 1
-            if failures >= PATIENCE:
+            if failures >= MAX_FAILED_REQUESTS:
                 raise OncefoldError(f"it takes nothing more: {why}")
             self._tally.add(retried=len(left), throttled=throttled)
             longest = min(LONGEST_BACKOFF_SECONDS, BACKOFF_SECONDS * 2.0 ** min(failures - 1, 16))
-            self._pace.sleep(self._pace.random() * longest)
+            self._backoff.sleep(self._backoff.random() * longest)
             batch = left
 
     def _request(self, batch: Sequence[Record]) -> tuple[list[Record], str, int]:
@@ -173,10 +175,10 @@ class _Sender:
         return [record for record, _ in left], why, sum(entry["ErrorCode"] == _THROTTLED for _, entry in left)
 
 
-class _Lane:
+class _Worker:
     """A thread that sends batches in order, and the batch that is being filled for it."""
 
-    def __init__(self, number: int, work: Callable[["_Lane"], None]) -> None:
+    def __init__(self, number: int, work: Callable[["_Worker"], None]) -> None:
         self.batch: list[Record] = []
         self.size = 0
         self.waiting: queue.Queue[list[Record] | None] = queue.Queue(1)
@@ -187,52 +189,52 @@ class _Lane:
         return not self.batch or (len(self.batch) < REQUEST_RECORDS and self.size + record.size <= REQUEST_BYTES)
 
 
-class _Lanes:
-    """Deals records out to lanes. At the end of a `with` block everything that was added is sent."""
+class _WorkerPool:
+    """Assigns records to workers. At the end of a `with` block everything that was added is sent."""
 
     def __init__(self, sender: _Sender, count: int, on_wait: Callable[[], object]) -> None:
         self._sender, self._on_wait = sender, on_wait
-        self._lanes = [_Lane(number, self._work) for number in range(count)]
+        self._workers = [_Worker(number, self._work) for number in range(count)]
         self.failure: BaseException | None = None
-        """What made a lane give up; nothing more is sent then."""
+        """What made a worker give up; nothing more is sent then."""
 
     def add(self, record: Record) -> None:
-        """Put a record into its lane's batch, sending that first if it is full."""
-        lane = self._lanes[zlib.crc32(record.partition_key.encode()) % len(self._lanes)]
-        if not lane.has_room(record):
-            self._hand_over(lane)
-        lane.batch.append(record)
-        lane.size += record.size
+        """Put a record into its worker's batch, sending that first if it is full."""
+        worker = self._workers[zlib.crc32(record.partition_key.encode()) % len(self._workers)]
+        if not worker.has_room(record):
+            self._hand_over(worker)
+        worker.batch.append(record)
+        worker.size += record.size
 
     def flush(self) -> None:
         """Send all that was added, without waiting for more."""
-        for lane in self._lanes:
-            self._hand_over(lane)
+        for worker in self._workers:
+            self._hand_over(worker)
 
-    def _hand_over(self, lane: _Lane) -> None:
-        batch, lane.batch, lane.size = lane.batch, [], 0
+    def _hand_over(self, worker: _Worker) -> None:
+        batch, worker.batch, worker.size = worker.batch, [], 0
         if batch:
-            self._put(lane, batch)
+            self._put(worker, batch)
 
-    def _put(self, lane: _Lane, batch: list[Record] | None) -> None:
+    def _put(self, worker: _Worker, batch: list[Record] | None) -> None:
         self._on_wait()
         while True:
             try:
-                return lane.waiting.put(batch, timeout=_LOOK_SECONDS)
+                return worker.waiting.put(batch, timeout=_POLL_SECONDS)
             except queue.Full:
                 self._on_wait()
 
-    def _work(self, lane: _Lane) -> None:
-        while (batch := lane.waiting.get()) is not None:
+    def _work(self, worker: _Worker) -> None:
+        while (batch := worker.waiting.get()) is not None:
             if self.failure is None:
                 try:
                     self._sender.put(batch)
-                except Exception as error:  # told by `send`
+                except Exception as error:  # raised by `send`
                     self.failure = error
 
     def __enter__(self) -> Self:
-        for lane in self._lanes:
-            lane.thread.start()
+        for worker in self._workers:
+            worker.thread.start()
         return self
 
     def __exit__(
@@ -242,9 +244,9 @@ class _Lanes:
             self.flush()
         else:
             self.failure = self.failure or error  # an interrupt: what waits is not sent
-        for lane in self._lanes:
-            self._put(lane, None)
-        for lane in self._lanes:
-            while lane.thread.is_alive():
-                lane.thread.join(_LOOK_SECONDS)
+        for worker in self._workers:
+            self._put(worker, None)
+        for worker in self._workers:
+            while worker.thread.is_alive():
+                worker.thread.join(_POLL_SECONDS)
                 self._on_wait()

@@ -39,7 +39,7 @@ delete above a live event, then the greater labels, then the greater values. The
 def conflicts(names: Names, limit: int | None, form: str | None, output: Path | None) -> None:
     """Show events of one key and version that contradict each other: which one counts, and the other."""
     with Counting() as counting:
-        found = ask(names).conflicts(limit, tell=counting)
+        found = ask(names).conflicts(limit, progress=counting)
     rest = left_out(found, "conflict")
     Reply(lambda screen: _show(found, screen), lambda: _document(found), found, rest).write(form, output)
 

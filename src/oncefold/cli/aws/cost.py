@@ -19,8 +19,7 @@ from oncefold.cli.screen import Grid, Screen
 from oncefold.core.errors import OncefoldError
 
 if TYPE_CHECKING:
-    from oncefold.aws.reader.cost import Cost
-    from oncefold.aws.reader.prices import Prices
+    from oncefold.aws.operations.cost import Cost, Prices
 
 _SPAN = re.compile(r"([0-9]+)(s|m|h|d)", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
@@ -99,7 +98,7 @@ def cost(  # noqa: PLR0913, PLR0917 - each is an option
     output: Path | None,
 ) -> None:
     """Show what a run consumed and, at a price table, what a million events cost."""
-    from oncefold.aws.reader.prices import LIST_PRICES, read_prices
+    from oncefold.aws.operations.cost import LIST_PRICES, read_prices
 
     prices = LIST_PRICES if price_file is None else read_prices(price_file)
     with Counting() as counting:
@@ -114,8 +113,8 @@ def cost(  # noqa: PLR0913, PLR0917 - each is an option
 
 
 def _of_file(path: Path, shards: int | None, prices: Prices, counting: Counting) -> Cost:
-    from oncefold.aws.reader.cost import Cost, assumed_stream, events_of, hours_between
-    from oncefold.aws.reader.logs import read_lines
+    from oncefold.aws.operations.cost import Cost, assumed_stream, events_of, hours_between
+    from oncefold.aws.operations.logs import read_lines
 
     try:
         with click.open_file(str(path), encoding="utf-8", errors="replace") as lines:
@@ -129,7 +128,7 @@ def _of_file(path: Path, shards: int | None, prices: Prices, counting: Counting)
 
 def _of_stack(stack: str | None, span: _Span, prices: Prices, counting: Counting) -> Cost:
     from oncefold.aws.names import Names
-    from oncefold.aws.reader.operations import cost_of
+    from oncefold.aws.operations.redrive import cost_of
 
     if stack is None:
         raise OncefoldError(f"which stack? Name one with --stack, or in {STACK_VARIABLE}; or give --logs FILE")
@@ -166,7 +165,7 @@ def _bill(found: Cost) -> Grid:
 
 
 def _remarks(found: Cost) -> list[str]:
-    from oncefold.aws.reader.prices import LEFT_OUT
+    from oncefold.aws.operations.cost import LEFT_OUT
 
     remarks = [f"prices: {found.prices.region}, as of {found.prices.date}; --prices gives others"]
     if not found.billed:

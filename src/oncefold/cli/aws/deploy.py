@@ -1,31 +1,34 @@
-"""`oncefold aws deploy`: make a pipeline's stack, or change it."""
+"""`oncefold aws deploy` and `oncefold aws destroy`: make, change or remove a stack, and report the progress."""
 
 from __future__ import annotations
 
 import secrets
 import shlex
+import sys
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
 from oncefold.cli import words
-from oncefold.cli.aws.options import names_of, new_stack_option, pipeline_argument
+from oncefold.cli.aws.options import names_of, new_stack_option, pipeline_argument, stack_option
 from oncefold.cli.screen import Grid, Screen
 from oncefold.pipeline_file import load_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from oncefold.aws.deploy.deployment import Deployment, Plan
-    from oncefold.aws.deploy.stack import ChangeSet, ResourceChange
+    from oncefold.aws.deploy.cloudformation import ChangeSet, ResourceChange, StackEvent
+    from oncefold.aws.deploy.deployment import Deployment, DeploymentPlan
+    from oncefold.aws.deploy.removal import Inventory, Removal
     from oncefold.aws.names import Names
 
 _DECLINED = 1
 _SHOWN_OUTPUTS = ("StreamName", "StateTableName", "AggregateTableName", "FailureQueueUrl")
 
-_EPILOG = """\b
+_DEPLOY_EPILOG = """\b
 Examples:
   oncefold aws deploy pipeline.toml
 \b
@@ -42,8 +45,35 @@ left are taken up again. All parameters: docs/AWS_DEPLOY.md.
 \b
 Exit status: 0 the stack is as the file says, 1 you said no, 2 it cannot be done."""
 
+_UNDONE = 1
+_TABLE = "AWS::DynamoDB::Table"
 
-@click.command(epilog=_EPILOG)
+_DESTROY_EPILOG = """\b
+Examples:
+  # the tables stay, and a later `oncefold aws deploy` takes them up again
+  oncefold aws destroy --stack oncefold-risk
+\b
+  # everything
+  oncefold aws destroy --stack oncefold-risk --delete-data
+
+The stream goes in either case, and with it the events that are not folded yet: run `oncefold aws drain` before. Events
+that were folded may be sent again to a later stack; each counts once.
+
+\b
+Exit status: 0 it is removed, 1 you said no, or tables that should stay are gone, 2 it cannot be done."""
+
+_STACK = "AWS::CloudFormation::Stack"
+_DONE = {
+    "CREATE_COMPLETE": "created",
+    "UPDATE_COMPLETE": "changed",
+    "DELETE_COMPLETE": "deleted",
+    "DELETE_SKIPPED": "kept",
+    "IMPORT_COMPLETE": "taken up again",
+}
+"""Events that are reported; the beginnings of changes are not."""
+
+
+@click.command(epilog=_DEPLOY_EPILOG)
 @pipeline_argument
 @new_stack_option
 @click.option(
@@ -70,28 +100,27 @@ def deploy(
     yes: bool,  # noqa: FBT001 - click passes it by name
 ) -> None:  # fmt: skip
     """Make the stack that PIPELINE runs in, or bring it to what the file says."""
-    from oncefold.aws.deploy.deployment import Clients, Deployment
-    from oncefold.aws.deploy.events import Pace
+    from oncefold.aws.deploy.cloudformation import Polling
+    from oncefold.aws.deploy.deployment import DeployClients, Deployment
     from oncefold.aws.deploy.parameters import parse
 
     definition = load_pipeline(pipeline)
     names = names_of(stack, definition)
     given = parse(settings)
-    deployment = Deployment(definition, names, Clients.connect(), Pace(time.sleep))
+    deployment = Deployment(definition, names, DeployClients.connect(), Polling(time.sleep))
     if not _deploy(deployment, names, given, bucket, yes=yes):
         click.echo("oncefold: nothing was changed", err=True)
         context.exit(_DECLINED)
 
 
 def _deploy(deployment: Deployment, names: Names, given: Mapping[str, str], bucket: str | None, *, yes: bool) -> bool:
-    """Plan, show, ask, carry out; whether the stack is now as it should be."""
-    from oncefold.aws.reader.service import explaining
-    from oncefold.cli.aws.progress import StackProgress, going_on_without_us
+    """Plan, show, ask, apply; whether the stack is now as it should be."""
+    from oncefold.aws.connect import aws_errors_explained
 
-    with explaining(names.stack):
-        plan = deployment.plan(given, bucket, ticket=f"oncefold-{secrets.token_hex(8)}")
+    with aws_errors_explained(names.stack):
+        plan = deployment.plan(given, bucket, change_set_name=f"oncefold-{secrets.token_hex(8)}")
         try:
-            _show(names, plan)
+            _show_plan(names, plan)
             agreed = plan.change_set is None or yes or click.confirm("Go on?", err=True)
         except BaseException:
             deployment.discard(plan)
@@ -100,18 +129,18 @@ def _deploy(deployment: Deployment, names: Names, given: Mapping[str, str], buck
             deployment.discard(plan)
             return False
         changes = () if plan.change_set is None else plan.change_set.changes
-        with going_on_without_us():
-            standing = deployment.carry_out(plan, StackProgress(change.name for change in changes))
+        with interrupt_explained():
+            current = deployment.apply(plan, StackProgress(change.name for change in changes))
     screen = Screen()
     screen.line()
     screen.line(f"stack {names.stack} is {'ready' if plan.change_set else 'as the file says; nothing to change'}")
     for name in _SHOWN_OUTPUTS:
-        screen.line(f"  {name:<20} {standing.outputs.get(name, '')}")
+        screen.line(f"  {name:<20} {current.outputs.get(name, '')}")
     screen.line(f"to send events: oncefold aws send EVENTS --stack {shlex.quote(names.stack)}")
     return True
 
 
-def _show(names: Names, plan: Plan) -> None:
+def _show_plan(names: Names, plan: DeploymentPlan) -> None:
     """What a plan would do."""
     screen = Screen()
     change_set = plan.change_set
@@ -125,7 +154,7 @@ def _show(names: Names, plan: Plan) -> None:
         return
     new_bucket = ", a bucket that would be made" if plan.bucket_is_new else ""
     screen.line(f"code: {words.size(len(plan.package.data))} in s3://{plan.bucket.name}{new_bucket}")
-    if change_set.new and plan.in_force.table:
+    if change_set.new and plan.deployed.table:
         screen.line("tables: those of an earlier stack are there, and would be taken up again")
     for change in plan.parameters:
         before = "" if change.before is None else f"{change.before or '(empty)'} → "
@@ -146,3 +175,113 @@ def _action(change: ResourceChange) -> str:
     if change.action == "Modify":
         return {"True": "REPLACE", "Conditional": "change (or replace)"}.get(change.replacement, "change")
     return {"Add": "add", "Remove": "REMOVE", "Import": "take up again"}.get(change.action, change.action.lower())
+
+
+@click.command(epilog=_DESTROY_EPILOG)
+@stack_option
+@click.option("--delete-data/--keep-data", default=False, show_default=True, help="Whether the tables go, too.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+@click.pass_context
+def destroy(
+    context: click.Context,
+    names: Names,
+    delete_data: bool,  # noqa: FBT001 - click passes them by name
+    yes: bool,  # noqa: FBT001
+) -> None:
+    """Remove a stack: stream, functions, alarms; the tables only with --delete-data."""
+    from oncefold.aws.connect import aws_errors_explained
+    from oncefold.aws.deploy.cloudformation import Polling
+    from oncefold.aws.deploy.deployment import DeployClients
+    from oncefold.aws.deploy.removal import Removal
+
+    removal = Removal(names, DeployClients.connect(), Polling(time.sleep))
+    with aws_errors_explained(names.stack):
+        inventory = removal.inventory()
+        if inventory.current is None and not delete_data:
+            _show_tables_alone(names, inventory)
+            return
+        _show_inventory(names, inventory, keep_data=not delete_data)
+        if not yes and not _agreed(names):
+            click.echo("oncefold: nothing was changed", err=True)
+            context.exit(_UNDONE)
+        if not _remove(removal, inventory, keep_data=not delete_data):
+            context.exit(_UNDONE)
+
+
+def _agreed(names: Names) -> bool:
+    typed: str = click.prompt("Type the stack's name to go on", default="", show_default=False, err=True)
+    return typed.strip() == names.stack
+
+
+def _remove(removal: Removal, inventory: Inventory, *, keep_data: bool) -> bool:
+    """Do it; whether the outcome is as it should be."""
+    with interrupt_explained():
+        removal.delete_stack(inventory, StackProgress(part.name for part in inventory.parts))
+        if not keep_data:
+            removal.delete_tables()
+    left = removal.tables()
+    lost = [table for table in inventory.tables if keep_data and table not in left]
+    if lost:
+        # Emulators know no DeletionPolicy.
+        click.echo(f"oncefold: these tables should have stayed, but are gone: {', '.join(lost)}", err=True)
+    else:
+        click.echo("removed" + (f"; the tables stay: {', '.join(left)}" if left else ", with its tables"))
+    return not lost
+
+
+def _show_tables_alone(names: Names, inventory: Inventory) -> None:
+    click.echo(f"there is no stack {names.stack} any more; its tables are there: {', '.join(inventory.tables)}")
+    click.echo("to delete them: add --delete-data; to go on with them: oncefold aws deploy")
+
+
+def _show_inventory(names: Names, inventory: Inventory, *, keep_data: bool) -> None:
+    """What is deleted, and what is kept."""
+    screen = Screen()
+    screen.line(f"stack {names.stack} in account {inventory.account}, region {inventory.region}", "bold")
+    grid = Grid(["", "type", "name"])
+    for part in inventory.parts:
+        if part.type != _TABLE:
+            grid.add("deleted", part.type.removeprefix("AWS::"), words.printable(part.physical_name or part.name))
+    for table in inventory.tables:
+        grid.add("kept" if keep_data else "DELETED, with all data", "DynamoDB::Table", table)
+    if inventory.code is not None:
+        grid.add("kept", "S3 object", inventory.code)
+    screen.grid(grid)
+    screen.line()
+    if inventory.current is not None:
+        screen.line("Events in the stream that are not folded yet go with it; see: oncefold aws status")
+
+
+class StackProgress:
+    """Reports events of CloudFormation on stderr, as they come."""
+
+    def __init__(self, resources: Iterable[str]) -> None:
+        """`resources` are those that change; others are reported only if they fail."""
+        self._resources = frozenset(resources)
+        self._done: set[str] = set()
+
+    def __call__(self, event: StackEvent) -> None:
+        """Report an event, unless it is a beginning."""
+        if event.type == _STACK:
+            if "ROLLBACK" in event.status:
+                self._print(f"the stack: {event.status}: {event.reason or 'no reason is given'}")
+            return
+        if event.failed:
+            self._print(f"{event.resource}: FAILED: {event.reason}")
+        elif event.status in _DONE and event.resource in self._resources:
+            self._done.add(event.resource)
+            self._print(f"{len(self._done):>3} of {len(self._resources)}  {event.resource} {_DONE[event.status]}")
+
+    def _print(self, line: str) -> None:
+        click.echo(f"oncefold: {words.printable(line)}", err=True)
+
+
+@contextmanager
+def interrupt_explained() -> Iterator[None]:
+    """Says on an interrupt that CloudFormation continues the change."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("oncefold: CloudFormation continues; the same command shows the state of the stack", err=True)
+        sys.stderr.flush()
+        raise

@@ -59,7 +59,7 @@ def explain(
     """Show the keys that count in NODE: how many, their sum, and each with its version, leaf and values."""
     questions = ask(names)
     with Counting() as counting:
-        found = questions.explain(node, rollup=rollup, limit=limit, tell=counting)
+        found = questions.explain(node, rollup=rollup, limit=limit, progress=counting)
     versions = questions.pipeline.version is not None
     rest = "" if found.complete else left_out(found)
     reply = Reply(lambda screen: _show(found, screen, versions=versions), lambda: _document(found), found, rest)

@@ -7,30 +7,30 @@ import click
 from oncefold.cli.lazy import Lazy, LazyGroup, Section
 
 
-def _command(name: str, words: str) -> Lazy:
-    return Lazy(name, f"oncefold.cli.aws.{name}:{name}", words)
+def _command(name: str, summary: str, module: str = "") -> Lazy:
+    return Lazy(name, f"oncefold.cli.aws.{module or name}:{name}", summary)
 
 
 SECTIONS = (
     Section(
         "Deploy",
         (
-            _command("package", "Write the functions' code as a zip, the same bytes every time."),
-            _command("template", "Print the CloudFormation template of a pipeline."),
+            _command("package", "Write the functions' code as a zip, the same bytes every time.", "build"),
+            _command("template", "Print the CloudFormation template of a pipeline.", "build"),
             _command("deploy", "Make or change a stack, after showing what would change."),
-            _command("destroy", "Remove a stack; what it keeps is said first."),
+            _command("destroy", "Remove a stack, after showing what is kept.", "deploy"),
         ),
     ),
     Section(
         "Run",
         (
             _command("send", "Send events into a stack's stream."),
-            _command("drain", "Apply the deltas that wait in the outbox, now."),
-            _command("redrive", "Send rejected events and failed batches again."),
+            _command("drain", "Apply the deltas that wait in the outbox, now.", "operate"),
+            _command("redrive", "Send rejected events and failed batches again.", "operate"),
         ),
     ),
     Section(
-        "Ask",
+        "Query",
         (
             _command("query", "Totals of a node and what lies below it."),
             _command("explain", "The keys behind a total."),
@@ -52,7 +52,7 @@ Examples:
   oncefold aws verify --stack oncefold-risk
 \b
 Credentials and region are those of the AWS command line (aws configure, AWS_PROFILE, AWS_REGION);
-AWS_ENDPOINT_URL leads to an emulator. The environment variable ONCEFOLD_STACK names a stack once for all commands."""
+AWS_ENDPOINT_URL directs them to an emulator. The environment variable ONCEFOLD_STACK names a stack for all commands."""
 
 
 @click.group(

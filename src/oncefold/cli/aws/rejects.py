@@ -45,7 +45,7 @@ definition: oncefold aws redrive.
 def rejects(names: Names, limit: int | None, raw: bool, form: str | None, output: Path | None) -> None:  # noqa: FBT001
     """Show the events that could not be read, in order of their arrival: where each stood, why, what it looks like."""
     with Counting() as counting:
-        found = ask(names).rejects(limit, tell=counting)
+        found = ask(names).rejects(limit, progress=counting)
     rest = left_out(found, "rejected event")
     Reply(lambda screen: _show(found, screen, raw=raw), lambda: _document(found), found, rest).write(form, output)
 

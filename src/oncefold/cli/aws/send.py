@@ -20,15 +20,15 @@ from oncefold.pipeline_file import load_pipeline
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from oncefold.aws.stream.records import Refused
+    from oncefold.aws.stream.records import OversizeRecord
     from oncefold.aws.stream.send import Sent
     from oncefold.sources.blocks import Finding
 
 _LINE_SECONDS = 5.0
 """Time between two plain lines."""
 _REFRESH_SECONDS = 0.1
-_TOLD = 20
-"""Records that are refused and told one by one; of more, only the number is told."""
+_SHOWN_OVERSIZE = 20
+"""Records too large that are reported one by one; of more, only the number is."""
 
 _EPILOG = """\b
 Examples:
@@ -88,7 +88,7 @@ def send(
     from oncefold.aws.stream.calls import describe
     from oncefold.aws.stream.lines import open_lines, read_lines
     from oncefold.aws.stream.records import by_fields, pack
-    from oncefold.aws.stream.send import Pace
+    from oncefold.aws.stream.send import SendBackoff
     from oncefold.aws.stream.send import send as send_records
     from oncefold.sources.inputs import ReadOptions
     from oncefold.sources.waiting import RealWaiting
@@ -109,14 +109,14 @@ def send(
             name,
             records,
             record_bytes=record_bytes,
-            pace=Pace(sleep=stop.event.wait, stopped=stop.event.is_set),
+            backoff=SendBackoff(sleep=stop.event.wait, stopped=stop.event.is_set),
             on_progress=reporter.update,
-            on_refused=reporter.refused,
+            on_oversize=reporter.oversize,
         )
     reporter.finish(sent)
     if stop.signal is not None:
         raise SystemExit(128 + stop.signal)
-    if sent.refused or reporter.unreadable:
+    if sent.oversize or reporter.unreadable:
         raise SystemExit(1)
 
 
@@ -146,7 +146,7 @@ def _key_fields(pipeline: str | None, fields: tuple[str, ...]) -> Sequence[Field
 
 
 class _Reporter:
-    """Says how sending goes, line by line, on a text stream."""
+    """Reports the progress of sending, line by line, on a text stream."""
 
     def __init__(
         self,
@@ -160,8 +160,8 @@ class _Reporter:
         self._out, self._stream, self._record_bytes, self._quiet = out, stream, record_bytes, quiet
         self._monotonic = monotonic
         self._began = self._last = monotonic()
-        self._refused = 0
-        self._told_throttling = self._told_stop = False
+        self._oversize = 0
+        self._reported_throttling = self._reported_stop = False
         self._stopping: Callable[[], bool] = lambda: False
         self._read = 0
         self.unreadable = False
@@ -169,7 +169,7 @@ class _Reporter:
 
     @contextlib.contextmanager
     def running(self, stopping: Callable[[], bool]) -> Iterator[None]:
-        """While events are sent; `stopping` tells whether that is to end."""
+        """While events are sent; `stopping` says whether to stop."""
         self._began = self._last = self._monotonic()
         self._stopping = stopping
         yield
@@ -183,25 +183,25 @@ class _Reporter:
         self.unreadable = True
         self._print(f"oncefold: {finding.words}")
 
-    def refused(self, refused: Refused) -> None:
+    def oversize(self, record: OversizeRecord) -> None:
         """A record that is too large."""
-        self._refused += 1
-        if self._refused <= _TOLD:
+        self._oversize += 1
+        if self._oversize <= _SHOWN_OVERSIZE:
             self._print(
-                f"oncefold: {printable(refused.place)}: not sent: {refused.size:,} bytes, and a record of "
+                f"oncefold: {printable(record.location)}: not sent: {record.size:,} bytes, and a record of "
                 f"{self._stream} has at most {self._record_bytes:,}"
             )
 
     def update(self, sent: Sent) -> None:
         """Called many times a second."""
-        if sent.throttled and not self._told_throttling:
-            self._told_throttling = True
+        if sent.throttled and not self._reported_throttling:
+            self._reported_throttling = True
             self._say(
                 f"{self._stream} takes less than is sent; the rest is sent again, more slowly. More shards take more, "
                 "and so does --lines-per-record"
             )
-        if self._stopping() and not self._told_stop:
-            self._told_stop = True
+        if self._stopping() and not self._reported_stop:
+            self._reported_stop = True
             self._say("stopping: requests in flight end first (once more ends at once)")
         self._show(sent, self._monotonic())
 
@@ -211,9 +211,9 @@ class _Reporter:
             self._say(self._facts(sent, now))
 
     def finish(self, sent: Sent) -> None:
-        """The closing words."""
-        if self._refused > _TOLD:
-            self._print(f"oncefold: {self._refused:,} records in all were too large and are not sent")
+        """The last lines."""
+        if self._oversize > _SHOWN_OVERSIZE:
+            self._print(f"oncefold: {self._oversize:,} records in all were too large and are not sent")
         self._say(self._facts(sent, self._monotonic()))
         if sent.stopped:
             self._say(
@@ -224,15 +224,15 @@ class _Reporter:
     def _facts(self, sent: Sent, now: float) -> str:
         seconds = max(now - self._began, 1e-3)
         again = f", {sent.retried:,} sent again" if sent.retried else ""
-        refused = f", {sent.refused:,} too large" if sent.refused else ""
+        oversize = f", {sent.oversize:,} too large" if sent.oversize else ""
         return (
             f"{many(sent.lines, 'line')} sent to {self._stream} in {many(sent.records, 'record')}, {size(sent.size)}"
-            f"{again}{refused}; {seconds:.1f} s, {sent.records / seconds:,.0f} records/s"
+            f"{again}{oversize}; {seconds:.1f} s, {sent.records / seconds:,.0f} records/s"
         )
 
-    def _say(self, words: str) -> None:
+    def _say(self, message: str) -> None:
         if not self._quiet:
-            self._print(f"oncefold: {words}")
+            self._print(f"oncefold: {message}")
 
     def _print(self, line: str) -> None:
         self._out.write(line + "\n")

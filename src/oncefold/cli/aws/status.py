@@ -45,7 +45,7 @@ of an hour, and comes some minutes late. What may not be asked is left out and s
 def status(names: Names, count: bool, form: str | None, output: Path | None) -> None:  # noqa: FBT001
     """Show a stack as a whole: stream, functions, keys and nodes, what is pending, rejected or failed."""
     with Counting() as counting:
-        found = ask(names).status(count=count, tell=counting)
+        found = ask(names).status(count=count, progress=counting)
     Reply(lambda screen: _show(found, screen), lambda: _document(found)).write(form, output)
 
 

@@ -70,14 +70,14 @@ def verify(
     with Counting() as counting:
         if draining:
             _drain(questions, counting)
-        found = questions.verify(tries=tries, tell=counting)
+        found = questions.verify(tries=tries, progress=counting)
     Reply(lambda screen: _show(found, screen), lambda: _document(found)).write(form, output)
     if not found.exact:
         context.exit(1 if found.rows else 2)
 
 
 def _drain(questions: StackQuestions, counting: Counting) -> None:
-    from oncefold.aws.reader.drain import Drain
+    from oncefold.aws.operations.drain import Drain
 
     Drain.of(questions.stack).once(counting)
 

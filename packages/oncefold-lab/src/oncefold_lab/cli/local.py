@@ -71,7 +71,7 @@ def local(
     port: int | None,
 ) -> None:
     """Run the whole stack of PIPELINE on this machine, without an account; --demo needs no file."""
-    from oncefold.cli.aws.progress import StackProgress
+    from oncefold.cli.aws.deploy import StackProgress
     from oncefold.cli.definition import EXAMPLE
     from oncefold_lab.local.emulator import Emulator
     from oncefold_lab.local.pipeline import LocalPipeline

@@ -7,10 +7,9 @@ from types import TracebackType
 from typing import Self
 
 from oncefold.aws.connect import client
-from oncefold.aws.deploy.deployment import Clients, Deployment
-from oncefold.aws.deploy.events import Pace
+from oncefold.aws.deploy.cloudformation import OnEvent, Polling
+from oncefold.aws.deploy.deployment import DeployClients, Deployment
 from oncefold.aws.deploy.parameters import MAPPINGS_ENABLED
-from oncefold.aws.deploy.stack import Say
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
 from oncefold_lab.local.emulator import Emulator
@@ -31,22 +30,22 @@ class LocalPipeline:
         names: Names,
         emulator: Emulator,
         settings: Mapping[str, str],
-        say: Say,
+        on_event: OnEvent,
     ) -> None:
-        """`settings` are parameters of the template; `say` gets the events of its deployment."""
+        """`settings` are parameters of the template; `on_event` gets the events of its deployment."""
         self._pipeline = pipeline
         self._names = names
         self._emulator = emulator
         # The emulator's own mappings lose records (docs/AWS.md), and the driver here does their work.
         self._settings = {**settings, MAPPINGS_ENABLED: "false"}
-        self._say = say
+        self._say = on_event
         self._opened = ExitStack()
         self.functions: LocalStack
         """The functions at work."""
 
     def __enter__(self) -> Self:
-        deployment = Deployment(self._pipeline, self._names, Clients.connect(), Pace(time.sleep))
-        deployment.carry_out(deployment.plan(self._settings, None, _TICKET), self._say)
+        deployment = Deployment(self._pipeline, self._names, DeployClients.connect(), Polling(time.sleep))
+        deployment.apply(deployment.plan(self._settings, None, _TICKET), self._say)
         stack = LocalStack.deployed(self._names, client, self._emulator.environment)
         self.functions = self._opened.enter_context(stack)
         return self

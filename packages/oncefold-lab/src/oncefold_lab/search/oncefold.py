@@ -4,11 +4,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import Dynamo, Meter, Pace
+from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.guard import check_definition
 from oncefold.aws.functions.handlers import kinesis_record
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
-from oncefold.aws.functions.state import Folded, StateFunction
+from oncefold.aws.functions.state import FoldedBatch, StateFunction
 from oncefold.aws.functions.sweep import GRACE_SECONDS, Swept, sweep
 from oncefold.core.fold import Node, Total
 from oncefold_lab.local.mapping_settings import MappingSettings
@@ -157,8 +157,8 @@ class Oncefold:
         if context.random.random() < _COLD_CHANCE:
             check_definition(self.pipeline, NAMES, self._client)
         meter = Meter()
-        pace = Pace(context.clock, context.sleep, context.random.random, context.deadline - _RESERVE_SECONDS)
-        return self.dynamo(self._client, pace, meter), meter
+        backoff = Backoff(context.clock, context.sleep, context.random.random, context.deadline - _RESERVE_SECONDS)
+        return self.dynamo(self._client, backoff, meter), meter
 
 
 def _settings(arn: str, shape: Shape, filters: tuple[str, ...] = ()) -> MappingSettings:
@@ -177,7 +177,7 @@ def _settings(arn: str, shape: Shape, filters: tuple[str, ...] = ()) -> MappingS
     )
 
 
-def _note_folded(context: Context, folded: Folded, meter: Meter) -> None:
+def _note_folded(context: Context, folded: FoldedBatch, meter: Meter) -> None:
     for outcome, number in folded.outcomes.items():
         context.ledger.note(f"outcome: {outcome.name.lower()}", number)
     context.ledger.note("overtaken state write", meter.conflicts)

@@ -8,7 +8,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncefold.aws.reader.failures import Failures
+from oncefold.aws.operations.failures import FailureQueue
 from oncefold.aws.stream.records import Record
 from oncefold_lab.search import truth
 from oncefold_lab.search.deployment import NAMES, Deployment
@@ -173,7 +173,7 @@ class _Run:
         def send(records: Iterable[Record]) -> None:
             self._put([{"Data": record.data, "PartitionKey": record.partition_key} for record in records])
 
-        failures = Failures(
+        failures = FailureQueue(
             NAMES, world.client("sqs"), world.client("kinesis"), send, lambda: True, world.tasks.sleep
         )  # fmt: skip
         sent = failures.redrive(lambda *_: None)

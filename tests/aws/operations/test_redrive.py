@@ -10,14 +10,14 @@ import pytest
 from oncefold.aws.connect import client
 from oncefold.aws.functions.rejected import RAW_BYTES
 from oncefold.aws.names import Names
+from oncefold.aws.operations.failures import FailureQueue, FailuresSent
+from oncefold.aws.operations.redrive import RejectsSent, redrive_rejects
 from oncefold.aws.reader import StackQuestions
-from oncefold.aws.reader.failures import Failures, FailuresSent
-from oncefold.aws.reader.redrive import RejectsSent, redrive_rejects
-from oncefold.aws.reader.scan import silent
+from oncefold.aws.reader.tables import no_progress
 from oncefold.aws.stream.records import Record
 from oncefold.core.errors import OncefoldError
 from oncefold.core.event import Content
-from tests.aws.reader.conftest import Run
+from tests.aws.conftest import Run
 from tests.aws.reader.stacks import NOW, Filled, count, fill, put_conflict, put_reject
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, events, lines
 
@@ -53,7 +53,7 @@ def rejected(shop_stack: Filled) -> Names:
 
 def test_what_can_be_read_now_is_sent_and_off_the_list(rejected: Names, ask: Ask) -> None:
     sent: list[Record] = []
-    result = redrive_rejects(ask().stack, sent.extend, silent, NOW)
+    result = redrive_rejects(ask().stack, sent.extend, no_progress, NOW)
     assert result == RejectsSent(1, Counter({WHY: 2}), 1)
     assert [record.data for record in sent] == [GOOD]
     assert [row.sequence for row in ask().rejects()] == ["2", "3", "4", "5"]
@@ -65,7 +65,7 @@ def test_nothing_leaves_the_list_unless_it_is_in_the_stream(rejected: Names, ask
         raise OncefoldError("the stream is full")
 
     with pytest.raises(OncefoldError, match="the stream is full"):
-        redrive_rejects(ask().stack, fail, silent, NOW)
+        redrive_rejects(ask().stack, fail, no_progress, NOW)
     assert ask().rejects().total == 5
 
 
@@ -73,8 +73,8 @@ def test_what_dynamodb_could_not_hold_is_not_sent(
     shop_stack: Filled, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_reject(shop_stack.names, GOOD, "too large")
-    monkeypatch.setattr("oncefold.aws.reader.redrive.refusal", lambda *_: "its state would be too large")
-    result = redrive_rejects(ask().stack, lambda records: None, silent, NOW)
+    monkeypatch.setattr("oncefold.aws.operations.redrive.refusal", lambda *_: "its state would be too large")
+    result = redrive_rejects(ask().stack, lambda records: None, no_progress, NOW)
     assert (result.sent, result.still) == (0, Counter({"its state would be too large": 1}))
 
 
@@ -97,7 +97,7 @@ def tell_failure(queue: str, kind: str, shard: str, first: str, last: str) -> No
     client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps({"version": "1.0", kind: info}))
 
 
-def failures_of(names: Names, *, drained: bool = True) -> tuple[Failures, list[bytes], list[int]]:
+def failures_of(names: Names, *, drained: bool = True) -> tuple[FailureQueue, list[bytes], list[int]]:
     sent: list[bytes] = []
     drains: list[int] = []
 
@@ -106,7 +106,7 @@ def failures_of(names: Names, *, drained: bool = True) -> tuple[Failures, list[b
         return drained
 
     send = lambda records: sent.extend(record.data for record in records)  # noqa: E731
-    return Failures(names, client("sqs"), client("kinesis"), send, drain, lambda seconds: None), sent, drains
+    return FailureQueue(names, client("sqs"), client("kinesis"), send, drain, lambda seconds: None), sent, drains
 
 
 def messages(queue: str) -> int:
@@ -119,7 +119,7 @@ def test_a_failed_batch_is_sent_again(stack: Names, queue: str) -> None:
     put = put_records(stack, b"0", b"1", b"2", b"3", b"4")
     tell_failure(queue, "KinesisBatchInfo", put[1]["ShardId"], put[1]["SequenceNumber"], put[3]["SequenceNumber"])
     failures, sent, drains = failures_of(stack)
-    assert failures.redrive(silent) == FailuresSent(batches=1, records=3)
+    assert failures.redrive(no_progress) == FailuresSent(batches=1, records=3)
     assert sent == [b"1", b"2", b"3"]
     assert not drains
     assert messages(queue) == 0
@@ -134,7 +134,7 @@ def test_a_message_stays_until_its_records_are_sent(stack: Names, queue: str) ->
         raise OncefoldError("the stream is full")
 
     with pytest.raises(OncefoldError, match="full"):
-        Failures(stack, failures.sqs, failures.kinesis, fail, failures.drain, failures.sleep).redrive(silent)
+        FailureQueue(stack, failures.sqs, failures.kinesis, fail, failures.drain, failures.sleep).redrive(no_progress)
     assert messages(queue) == 1
 
 
@@ -144,7 +144,7 @@ def test_a_batch_that_the_stream_has_in_part_stays_and_is_told(stack: Names, que
     tell_failure(queue, "KinesisBatchInfo", one["ShardId"], one["SequenceNumber"], beyond)
     tell_failure(queue, "KinesisBatchInfo", "shardId-000000000099", one["SequenceNumber"], beyond)
     failures, sent, _ = failures_of(stack)
-    result = failures.redrive(silent)
+    result = failures.redrive(no_progress)
     assert (result.batches, result.records, sent) == (0, 2, [b"0", b"1"])
     assert len(result.kept) == 2
     assert any("the 2 records it still has were sent again" in words for words in result.kept)
@@ -157,7 +157,7 @@ def test_deltas_need_a_drain(stack: Names, queue: str, *, drained: bool) -> None
     for number in range(2):
         tell_failure(queue, "DDBStreamBatchInfo", "shardId-1", str(number), str(number))
     failures, _, drains = failures_of(stack, drained=drained)
-    result = failures.redrive(silent)
+    result = failures.redrive(no_progress)
     assert drains == [1]
     assert (result.reduced, len(result.kept)) == ((2, 0) if drained else (0, 2))
     assert messages(queue) == (0 if drained else 2)
@@ -166,14 +166,14 @@ def test_deltas_need_a_drain(stack: Names, queue: str, *, drained: bool) -> None
 @pytest.mark.parametrize("body", ["not JSON", "[]", '{"x": 1}'])
 def test_other_messages_stay(stack: Names, queue: str, body: str) -> None:
     client("sqs").send_message(QueueUrl=queue, MessageBody=body)
-    result = failures_of(stack)[0].redrive(silent)
+    result = failures_of(stack)[0].redrive(no_progress)
     assert result.kept[0].startswith("a message of another kind")
     assert messages(queue) == 1
-    assert failures_of(stack)[0].redrive(silent) == result, "it is there for the next time"
+    assert failures_of(stack)[0].redrive(no_progress) == result, "it is there for the next time"
 
 
 def test_without_a_queue(stack: Names) -> None:
-    assert failures_of(stack)[0].redrive(silent).kept == [f"there is no queue {stack.failure_queue}"]
+    assert failures_of(stack)[0].redrive(no_progress).kept == [f"there is no queue {stack.failure_queue}"]
 
 
 # the command

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Self
 
-from oncefold.aws.functions.calls import Dynamo, Meter, Pace
+from oncefold.aws.connect import aws_errors_explained
+from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.layout import Delta
 from oncefold.aws.functions.reduce import ReduceFunction
-from oncefold.aws.reader.scan import Tell, count_items, silent
-from oncefold.aws.reader.service import explaining
-from oncefold.aws.reader.stack import Stack
-from oncefold.aws.reader.tables import read_deltas
+from oncefold.aws.reader.tables import Progress, Stack, count_items, no_progress, read_deltas
 
 AT_ONCE = 500
 """Deltas that are planned together."""
@@ -57,44 +55,44 @@ class Drain:
         """With the clock and chance of this machine."""
         return cls(stack, time.monotonic, time.sleep, random.random)
 
-    def once(self, tell: Tell) -> Drained:
+    def once(self, progress: Progress) -> Drained:
         """Apply every delta that is in the outbox when it is read."""
         drained = Drained()
-        self._pass(drained, tell, float("inf"))
+        self._pass(drained, progress, float("inf"))
         return drained
 
-    def until_empty(self, tell: Tell, seconds: float) -> Drained:
+    def until_empty(self, progress: Progress, seconds: float) -> Drained:
         """Apply deltas until none is there, for so long at most; those that are refused are not waited for."""
         deadline = self.clock() + seconds
         drained = Drained()
-        while self._pass(drained, tell, deadline) > len(drained.refused):
+        while self._pass(drained, progress, deadline) > len(drained.refused):
             if self.clock() + PAUSE_SECONDS >= deadline:
                 drained.left = max(0, self._waiting() - len(drained.refused))
                 break
             self.sleep(PAUSE_SECONDS)
         return drained
 
-    def _pass(self, drained: Drained, tell: Tell, deadline: float) -> int:
+    def _pass(self, drained: Drained, progress: Progress, deadline: float) -> int:
         """Go through the outbox once; how many deltas were met."""
         met = drained.left = 0
-        with explaining(self.stack.names.stack):
-            for some in _batches(waiting.delta for waiting in read_deltas(self.stack, silent)):
+        with aws_errors_explained(self.stack.names.stack):
+            for some in _batches(waiting.delta for waiting in read_deltas(self.stack, no_progress)):
                 reduced = self._reduce(deadline).apply(some)
                 met += len(some)
                 drained.applied += reduced.deltas
                 drained.left += len(reduced.left)
                 drained.refused |= reduced.refused
-                tell("pending deltas applied", drained.applied)
+                progress("pending deltas applied", drained.applied)
         return met
 
     def _reduce(self, deadline: float) -> ReduceFunction:
         """The function, with a while to go on when DynamoDB does not answer."""
-        pace = Pace(self.clock, self.sleep, self.random, min(deadline, self.clock() + BATCH_SECONDS))
-        return ReduceFunction(self.stack.pipeline, self.stack.names, Dynamo(self.stack.dynamodb, pace, Meter()))
+        backoff = Backoff(self.clock, self.sleep, self.random, min(deadline, self.clock() + BATCH_SECONDS))
+        return ReduceFunction(self.stack.pipeline, self.stack.names, Dynamo(self.stack.dynamodb, backoff, Meter()))
 
     def _waiting(self) -> int:
-        with explaining(self.stack.names.stack):
-            return count_items(self.stack.dynamodb, self.stack.names.reduce_table, silent, "pending deltas")
+        with aws_errors_explained(self.stack.names.stack):
+            return count_items(self.stack.dynamodb, self.stack.names.reduce_table, no_progress, "pending deltas")
 
 
 def _batches(deltas: Iterator[Delta]) -> Iterator[list[Delta]]:

@@ -1,16 +1,20 @@
-"""`oncefold aws package`: the functions' code as a zip."""
+"""`oncefold aws package` and `oncefold aws template`: what a stack is made of, for those who deploy by other means."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli.aws.options import pipeline_argument
+from oncefold.cli.aws.options import names_of, new_stack_option, pipeline_argument
 from oncefold.core.errors import OncefoldError
 from oncefold.pipeline_file import load_pipeline
 
-_EPILOG = """\b
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PACKAGE_EPILOG = """\b
 Examples:
   oncefold aws package pipeline.toml
   oncefold aws package pipeline.toml --output build/functions.zip
@@ -19,8 +23,17 @@ The zip holds the pipeline and the code that runs in Lambda, and nothing else: n
 pipeline gives the same bytes every time. `oncefold aws deploy` packages by itself; this is for those who deploy by
 other means."""
 
+_TEMPLATE_EPILOG = """\b
+Examples:
+  oncefold aws template pipeline.toml > template.json
+  oncefold aws template pipeline.toml --stack risk-test > template.json
 
-@click.command(epilog=_EPILOG)
+All names in it follow from the stack's name: deploy it under that one. It needs the zip of `oncefold aws package` in an
+S3 bucket (parameters CodeBucket and CodeKey) and the capability CAPABILITY_IAM. `oncefold aws deploy` does all of that,
+and keeps a changed definition away from tables that mean something else."""
+
+
+@click.command(epilog=_PACKAGE_EPILOG)
 @pipeline_argument
 @click.option(
     "--output",
@@ -42,3 +55,15 @@ def package(pipeline: Path, output: Path | None) -> None:
     except OSError as error:
         raise OncefoldError(f"{path}: cannot be written: {error.strerror}; name another file with --output") from None
     click.echo(f"{path}: {len(built.data):,} bytes, SHA-256 {built.sha256}")
+
+
+@click.command(epilog=_TEMPLATE_EPILOG)
+@pipeline_argument
+@new_stack_option
+def template(pipeline: Path, stack: str | None) -> None:
+    """Print the CloudFormation template of the stack that PIPELINE runs in, as JSON."""
+    from oncefold.aws.deploy import template as templates
+
+    definition = load_pipeline(pipeline)
+    document = templates.template(definition, names_of(stack, definition))
+    click.echo(templates.text(document, indent=2))

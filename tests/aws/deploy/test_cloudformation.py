@@ -4,8 +4,7 @@ from typing import Any
 
 import pytest
 
-from oncefold.aws.deploy.events import Event, Pace
-from oncefold.aws.deploy.stack import ChangeSet, ResourceChange, Stack
+from oncefold.aws.deploy.cloudformation import ChangeSet, CloudFormationStack, Polling, ResourceChange, StackEvent
 from oncefold.core.errors import OncefoldError
 from tests.aws.deploy.scripted import CHANGE_SET_ID, NAME, STACK, STACK_ID, Line, Scripted
 
@@ -21,8 +20,8 @@ class Pauses:
         self.seconds.append(seconds)
 
 
-def stack(cloudformation: Scripted, pauses: Pauses | None = None) -> Stack:
-    return Stack(NAME, cloudformation, Pace(pauses or Pauses()))
+def stack(cloudformation: Scripted, pauses: Pauses | None = None) -> CloudFormationStack:
+    return CloudFormationStack(NAME, cloudformation, Polling(pauses or Pauses()))
 
 
 def described(status: str, reason: str = "", *changes: dict[str, Any], token: str = "") -> dict[str, Any]:
@@ -79,7 +78,7 @@ def test_no_change_is_no_failure(reason: str) -> None:
     cloudformation = Scripted("UPDATE_COMPLETE")
     cloudformation.change_sets = [described("FAILED", reason)]
     one = stack(cloudformation)
-    assert one.prepare(one.standing(), "{}", {}, "t") is None
+    assert one.prepare(one.state(), "{}", {}, "t") is None
     assert cloudformation.requests[0]["ChangeSetType"] == "UPDATE"
     assert cloudformation.calls == ["create", "discard"]
 
@@ -96,9 +95,9 @@ def test_a_stack_that_was_only_reviewed_is_made_anew() -> None:
     cloudformation = Scripted("REVIEW_IN_PROGRESS")
     cloudformation.change_sets = [described("CREATE_COMPLETE")]
     one = stack(cloudformation)
-    standing = one.standing()
-    one.check_ready(standing)
-    found = one.prepare(standing, "{}", {}, "t")
+    current = one.state()
+    one.check_ready(current)
+    found = one.prepare(current, "{}", {}, "t")
     assert found is not None
     assert found.new
 
@@ -118,13 +117,13 @@ def test_a_stack_that_was_only_reviewed_is_made_anew() -> None:
 def test_a_stack_that_cannot_be_changed_as_it_stands_has_a_way_on(status: str, way_on: str) -> None:
     one = stack(Scripted(status))
     with pytest.raises(OncefoldError, match=f"stack risk is in {status}: .*{way_on}"):
-        one.check_ready(one.standing())
+        one.check_ready(one.state())
 
 
 @pytest.mark.parametrize("status", ["CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", None])
 def test_a_stack_that_can_be_changed(status: str | None) -> None:
     one = stack(Scripted(status))
-    one.check_ready(one.standing())
+    one.check_ready(one.state())
 
 
 # what happens
@@ -137,7 +136,7 @@ BEFORE: tuple[Line, ...] = (
 )
 
 
-def test_every_event_is_told_once_in_its_order_until_the_stack_is_done() -> None:
+def test_every_event_is_reported_once_in_its_order_until_the_stack_is_done() -> None:
     script: list[Line] = [
         (NAME, STACK, "CREATE_IN_PROGRESS", ""),
         ("A", TABLE, "CREATE_IN_PROGRESS", ""),
@@ -148,11 +147,11 @@ def test_every_event_is_told_once_in_its_order_until_the_stack_is_done() -> None
     ]
     cloudformation = Scripted("REVIEW_IN_PROGRESS", script)
     cloudformation.past(*BEFORE)
-    told: list[Event] = []
+    events: list[StackEvent] = []
     pauses = Pauses()
-    standing = stack(cloudformation, pauses).execute(CHANGE_SET, told.append)
-    assert told == [Event(*line) for line in script]
-    assert standing.status == "CREATE_COMPLETE"
+    current = stack(cloudformation, pauses).execute(CHANGE_SET, events.append)
+    assert events == [StackEvent(*line) for line in script]
+    assert current.status == "CREATE_COMPLETE"
     assert pauses.seconds == sorted(pauses.seconds)
     assert max(pauses.seconds) <= 3.0
 
@@ -170,11 +169,11 @@ def test_the_first_failure_is_named_with_its_reason_and_the_way_on() -> None:
     ]
     cloudformation = Scripted("REVIEW_IN_PROGRESS", script)
     cloudformation.past(*BEFORE)
-    words = (
+    name = (
         r"stack risk: A \(AWS::DynamoDB::Table\) failed: limit of tables reached\. "
         r"The stack is in ROLLBACK_COMPLETE: .* oncefold aws destroy --stack risk"
     )
-    with pytest.raises(OncefoldError, match=words):
+    with pytest.raises(OncefoldError, match=name):
         stack(cloudformation).execute(CHANGE_SET, lambda _: None)
 
 
@@ -189,14 +188,14 @@ def test_a_change_that_was_rolled_back_leaves_the_stack_as_it_was() -> None:
         stack(Scripted("UPDATE_COMPLETE", script)).execute(CHANGE_SET, lambda _: None)
 
 
-def test_a_deletion_that_fails_is_told() -> None:
+def test_a_deletion_that_fails_is_reported() -> None:
     script: list[Line] = [
         (NAME, STACK, "DELETE_IN_PROGRESS", ""),
         ("A", TABLE, "DELETE_FAILED", "in use"),
         (NAME, STACK, "DELETE_FAILED", ""),
     ]
     one = stack(Scripted("CREATE_COMPLETE", script))
-    standing = one.standing()
-    assert standing is not None
+    current = one.state()
+    assert current is not None
     with pytest.raises(OncefoldError, match=r"A .* failed: in use\. .* once more: oncefold aws destroy"):
-        one.delete(standing, lambda _: None)
+        one.delete(current, lambda _: None)

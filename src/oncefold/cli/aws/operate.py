@@ -1,4 +1,4 @@
-"""`oncefold aws redrive`: rejected events and failed batches once more."""
+"""`oncefold aws drain` and `redrive`: apply the deltas in the outbox; send rejects and failed batches again."""
 
 from __future__ import annotations
 
@@ -13,12 +13,26 @@ from oncefold.cli.aws.options import stack_option
 
 if TYPE_CHECKING:
     from oncefold.aws.names import Names
-    from oncefold.aws.reader.failures import FailuresSent
-    from oncefold.aws.reader.redrive import RejectsSent
+    from oncefold.aws.operations.failures import FailuresSent
+    from oncefold.aws.operations.redrive import RejectsSent
+
+_DRAIN_EPILOG = """\b
+Examples:
+  # apply what is pending now
+  oncefold aws drain --stack oncefold-risk
+\b
+  # and what comes meanwhile, until nothing is pending, for five minutes at most
+  oncefold aws drain --wait 300 --stack oncefold-risk
+
+Deltas are applied by the same code as in the functions, which may run meanwhile: none is ever applied twice. Events
+that are still in the stream are not waited for; `oncefold aws status` tells how far the functions have read it.
+
+\b
+Exit status: 0 nothing is left of what was pending, 1 something is, 2 AWS cannot or may not answer."""
 
 _SHOWN_REASONS = 10
 
-_EPILOG = """\b
+_REDRIVE_EPILOG = """\b
 Examples:
   # the measure now says missing = "zero", and that is deployed: read what was rejected for its lack
   oncefold aws deploy pipeline.toml
@@ -35,14 +49,40 @@ are sent into the stream again as long as it keeps them; deltas are in the outbo
 Exit status: 0 done, 1 failed batches are left in the queue, 2 AWS cannot or may not answer."""
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_DRAIN_EPILOG)
+@stack_option
+@click.option(
+    "--wait",
+    "seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="SECONDS",
+    help="Go on until nothing is pending, for so long at most.",
+)
+@click.pass_context
+def drain(context: click.Context, names: Names, seconds: float | None) -> None:
+    """Apply all pending deltas to the totals now."""
+    from oncefold.aws.operations.drain import Drain
+
+    work = Drain.of(ask(names).stack)
+    with Counting() as counting:
+        drained = work.once(counting) if seconds is None else work.until_empty(counting, seconds)
+    click.echo(f"{words.many(drained.applied, 'delta')} applied")
+    for name, reason in drained.refused.items():
+        click.echo(f"delta {name} is refused and stays pending: {words.printable(reason)}")
+    if drained.left:
+        click.echo(f"{words.many(drained.left, 'delta')} met last may still be pending; run it again")
+    if not drained.empty:
+        context.exit(1)
+
+
+@click.command(epilog=_REDRIVE_EPILOG)
 @stack_option
 @click.pass_context
 def redrive(context: click.Context, names: Names) -> None:
     """Send rejected events that can be read now, and failed batches, into the stream again."""
-    from oncefold.aws.reader.operations import Operations
+    from oncefold.aws.operations.redrive import Redrive
 
-    work = Operations.of(ask(names).stack)
+    work = Redrive.of(ask(names).stack)
     with Counting() as counting:
         rejects = work.redrive_rejects(counting)
         failures = work.redrive_failures(counting)

@@ -8,18 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from oncefold.aws.functions.progress import Invocation, line
 
 from oncefold.aws.connect import client
 from oncefold.aws.functions.calls import Meter
-from oncefold.aws.functions.report import Invocation, line
 from oncefold.aws.names import Names
-from oncefold.aws.reader.cost import Cost, assumed_stream, measured_stream
-from oncefold.aws.reader.logs import read_lines
-from oncefold.aws.reader.prices import LIST_PRICES, Prices, read_prices
-from oncefold.aws.reader.scan import silent
+from oncefold.aws.operations.cost import LIST_PRICES, Cost, Prices, assumed_stream, measured_stream, read_prices
+from oncefold.aws.operations.logs import read_lines
+from oncefold.aws.reader.tables import no_progress
 from oncefold.cli.main import main
 from oncefold.core.errors import OncefoldError
-from tests.aws.reader.conftest import Run
+from tests.aws.conftest import Run
 
 ROUND = Prices("here", "today", 1.0, 0.5, 10.0, 2.0, 0.25, 4.0, 0.125, 3.0, 1.5)
 """Prices that can be reckoned with in one's head."""
@@ -32,7 +31,7 @@ def logged(function: str, request: str, seconds: float = 0.5, ended: float = NOO
     return line(Invocation(function, "s", request, ended, seconds, 512), counts, Meter(**units))
 
 
-def report(request: str, billed: int) -> str:
+def progress(request: str, billed: int) -> str:
     return (
         f"REPORT RequestId: {request}\tDuration: {billed - 0.4} ms\tBilled Duration: {billed} ms\t"
         "Memory Size: 512 MB\tMax Memory Used: 90 MB\tInit Duration: 133.05 ms\t\n"
@@ -50,7 +49,7 @@ def lines_of_a_run() -> Iterator[str]:
 
 
 def test_lines_are_added_up() -> None:
-    usage = read_lines(lines_of_a_run(), silent)
+    usage = read_lines(lines_of_a_run(), no_progress)
     functions = usage.functions()
     assert list(functions) == ["state", "reduce", "sweep"]
     state = functions["state"]
@@ -62,19 +61,19 @@ def test_lines_are_added_up() -> None:
 
 
 def test_a_line_that_comes_twice_counts_once() -> None:
-    usage = read_lines([*lines_of_a_run(), *lines_of_a_run()], silent)
-    assert usage.functions() == read_lines(lines_of_a_run(), silent).functions()
+    usage = read_lines([*lines_of_a_run(), *lines_of_a_run()], no_progress)
+    assert usage.functions() == read_lines(lines_of_a_run(), no_progress).functions()
 
 
 def test_what_tools_write_before_a_line_is_passed_over() -> None:
     tailed = (f"2026-03-02T12:00:00 2026/03/02/[$LATEST]1a2b {text}" for text in lines_of_a_run())
-    assert read_lines(tailed, silent).functions() == read_lines(lines_of_a_run(), silent).functions()
+    assert read_lines(tailed, no_progress).functions() == read_lines(lines_of_a_run(), no_progress).functions()
 
 
 def test_durations_are_those_that_lambda_bills_where_it_says_so() -> None:
-    reports = [report("a", 1000), report("b", 1000), report("c", 2000), report("d", 1)]
-    killed = report("killed", 4000)
-    usage = read_lines([*lines_of_a_run(), *reports, killed], silent)
+    reports = [progress("a", 1000), progress("b", 1000), progress("c", 2000), progress("d", 1)]
+    killed = progress("killed", 4000)
+    usage = read_lines([*lines_of_a_run(), *reports, killed], no_progress)
     functions = usage.functions()
     assert functions["state"].gb_seconds == 1.0
     assert functions["reduce"].gb_seconds == 1.0
@@ -82,11 +81,11 @@ def test_durations_are_those_that_lambda_bills_where_it_says_so() -> None:
     assert usage.billed
     record = {"requestId": "a", "metrics": {"billedDurationMs": 3000, "memorySizeMB": 512}}
     as_json = json.dumps({"type": "platform.report", "record": record})
-    assert read_lines([*lines_of_a_run(), as_json], silent).functions()["state"].gb_seconds == 1.75
+    assert read_lines([*lines_of_a_run(), as_json], no_progress).functions()["state"].gb_seconds == 1.75
 
 
 def cost_of(prices: Prices = ROUND, **settings: Any) -> Cost:
-    usage = read_lines(lines_of_a_run(), silent)
+    usage = read_lines(lines_of_a_run(), no_progress)
     return Cost(usage.functions(), 2.0, settings.get("stream"), billed=False, prices=prices)
 
 

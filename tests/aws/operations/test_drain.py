@@ -12,12 +12,12 @@ from oncefold.aws.connect import client
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.layout import Delta
 from oncefold.aws.names import Names
+from oncefold.aws.operations.drain import Drain
 from oncefold.aws.reader import StackQuestions
-from oncefold.aws.reader.drain import Drain
-from oncefold.aws.reader.scan import silent
+from oncefold.aws.reader.tables import no_progress
 from oncefold.core.fold import Node, Total
+from tests.aws.conftest import Run
 from tests.aws.reader.clients import Paged, Restless
-from tests.aws.reader.conftest import Run
 from tests.aws.reader.records import random_records
 from tests.aws.reader.stacks import OLD, Filled, count, fill, node_item, put
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, events, lines
@@ -52,12 +52,12 @@ def test_everything_pending_is_applied(stack: Names, ask: Ask, seed: int) -> Non
     assert told[-1] == ("pending deltas applied", len(filled.deltas))
     assert count(stack.reduce_table) == 0
     assert ask().verify().exact
-    assert drain_of(ask).once(silent).applied == 0
+    assert drain_of(ask).once(no_progress).applied == 0
 
 
 def test_two_at_once_apply_each_delta_once(stack: Names, ask: Ask) -> None:
     fill(stack, SHOP, events(SHOP, lines(MONDAY), lines(TUESDAY)), pending=3, chunk=2)
-    both = [threading.Thread(target=drain_of(ask).once, args=(silent,)) for _ in range(2)]
+    both = [threading.Thread(target=drain_of(ask).once, args=(no_progress,)) for _ in range(2)]
     for one in both:
         one.start()
     for one in both:
@@ -77,7 +77,7 @@ def test_waiting_goes_on_until_nothing_comes(stack: Names, ask: Ask) -> None:
         late.clear()
 
     drain = Drain(drain.stack, drain.clock, lambda s: arrives(s) if late else None, drain.random)
-    drained = drain.until_empty(silent, 60)
+    drained = drain.until_empty(no_progress, 60)
     assert (drained.applied, drained.empty) == (2, True)
     assert ask().verify().exact
 
@@ -94,7 +94,7 @@ def test_waiting_has_an_end(shop_stack: Filled, ask: Ask) -> None:
         shop_stack.names.reduce_table,
         [layout.delta_item(SHOP, Delta("d-0", ((Node(0), Total(1, (1,))),)), keys=1, created=OLD)],
     )
-    drained = drain_of(ask, Restless(client("dynamodb"), go_on)).until_empty(silent, 10)
+    drained = drain_of(ask, Restless(client("dynamodb"), go_on)).until_empty(no_progress, 10)
     assert not drained.empty
     assert drained.left == 1
     assert 5 < drained.applied < 30
@@ -110,7 +110,7 @@ def test_a_delta_that_dynamodb_refuses_is_told_and_stays(shop_stack: Filled, ask
         if name == "transact_write_items":
             raise too_many_digits()
 
-    drained = drain_of(ask, Restless(client("dynamodb"), refuse)).until_empty(silent, 10)
+    drained = drain_of(ask, Restless(client("dynamodb"), refuse)).until_empty(no_progress, 10)
     assert not drained.empty
     assert (drained.applied, drained.left) == (0, 0)
     assert list(drained.refused) == ["huge-0"]

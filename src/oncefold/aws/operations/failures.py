@@ -1,7 +1,7 @@
 """Batches that failed for good: what Lambda wrote of them into the failure queue, and their records once more.
 
 Shape of the messages: "Retain discarded batch records for a Kinesis Data Streams event source in Lambda", and its like
-for DynamoDB. They tell where the records are, not what they are; they are there as long as the stream keeps them.
+for DynamoDB. They say where the records are, not what they are; the stream has them until its retention ends.
 """
 
 import json
@@ -11,10 +11,10 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from oncefold.aws.connect import is_missing, plain_message
 from oncefold.aws.names import Names
-from oncefold.aws.reader.redrive import Send
-from oncefold.aws.reader.scan import Tell
-from oncefold.aws.reader.service import is_missing, plain_words
+from oncefold.aws.operations.redrive import Send
+from oncefold.aws.reader.tables import Progress
 from oncefold.aws.stream import calls
 from oncefold.aws.stream.records import Record
 
@@ -31,7 +31,7 @@ _EMPTY_READS = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class FailedBatch:
     """Where the records of a failed batch are."""
 
     shard: str
@@ -55,7 +55,7 @@ class FailuresSent:
 
 
 @dataclass(frozen=True)
-class Failures:
+class FailureQueue:
     """The failure queue of a stack."""
 
     names: Names
@@ -66,7 +66,7 @@ class Failures:
     """Applies the deltas of the outbox; whether none is left of them."""
     sleep: Callable[[float], object]
 
-    def redrive(self, tell: Tell) -> FailuresSent:
+    def redrive(self, progress: Progress) -> FailuresSent:
         """Deal with every message that is there."""
         result = FailuresSent()
         try:
@@ -89,7 +89,7 @@ class Failures:
                 self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
             else:
                 kept.append(message["ReceiptHandle"])
-            tell("failed batches", number)
+            progress("failed batches", number)
         for receipt in kept:  # at the end, or they would come again at once
             self.sqs.change_message_visibility(QueueUrl=queue, ReceiptHandle=receipt, VisibilityTimeout=0)
         return result
@@ -113,11 +113,11 @@ class Failures:
         except ClientError as error:
             if calls.trouble(error) not in {"gone", "argument"}:
                 raise
-            result.kept.append(f"{_name(batch)}: the stream does not have it any more: {plain_words(error)}")
+            result.kept.append(f"{_name(batch)}: the stream does not have it any more: {plain_message(error)}")
             return False
         self.send(records)
         result.records += len(records)
-        if not records or (records[0].place, records[-1].place) != (batch.first, batch.last):
+        if not records or (records[0].location, records[-1].location) != (batch.first, batch.last):
             result.kept.append(
                 f"{_name(batch)}: the stream does not keep all of it any more; the {len(records):,} records it still "
                 "has were sent again, the others have to come from their source"
@@ -126,7 +126,7 @@ class Failures:
         result.batches += 1
         return True
 
-    def _records(self, batch: Batch) -> Iterator[Record]:
+    def _records(self, batch: FailedBatch) -> Iterator[Record]:
         """The records of a shard from the batch's first to its last; their places are their sequence numbers.
 
         Where several batches of a shard are under way at once, those of others are between them.
@@ -144,7 +144,7 @@ class Failures:
                 sequence = record["SequenceNumber"]
                 if int(sequence) > int(batch.last):
                     return
-                yield Record(record["Data"], record["PartitionKey"], place=sequence)
+                yield Record(record["Data"], record["PartitionKey"], location=sequence)
                 if sequence == batch.last:
                     return
             if not page["Records"] and not page.get("MillisBehindLatest"):
@@ -180,9 +180,9 @@ def _read(body: str) -> Mapping[str, Any]:
     return about if isinstance(about, dict) else {}
 
 
-def _batch(about: Mapping[str, Any]) -> Batch:
-    return Batch(about["shardId"], about["startSequenceNumber"], about["endSequenceNumber"])
+def _batch(about: Mapping[str, Any]) -> FailedBatch:
+    return FailedBatch(about["shardId"], about["startSequenceNumber"], about["endSequenceNumber"])
 
 
-def _name(batch: Batch) -> str:
+def _name(batch: FailedBatch) -> str:
     return f"{batch.shard} from {batch.first} to {batch.last}"

@@ -14,9 +14,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from oncefold.aws.connect import is_missing
 from oncefold.aws.names import Names
-from oncefold.aws.reader.scan import Tell
-from oncefold.aws.reader.service import is_missing
+from oncefold.aws.reader.tables import Progress
 
 FUNCTIONS = ("state", "reduce", "sweep")
 NO_LINE = "killed"
@@ -53,9 +53,9 @@ class Usage:
 
     def add(self, line: str) -> None:
         """Take account of a line; most are about something else."""
-        report = _REPORT.search(line)
-        if report is not None:
-            self._billed[report[1]] = float(report[2]) / _MILLIS * int(report[3]) / _MB_PER_GB
+        progress = _REPORT.search(line)
+        if progress is not None:
+            self._billed[progress[1]] = float(progress[2]) / _MILLIS * int(progress[3]) / _MB_PER_GB
             return
         document = _document(line)
         if document.get("type") == "platform.report":
@@ -105,12 +105,12 @@ class Usage:
         return self._measured.keys() <= self._billed.keys()
 
 
-def read_lines(lines: Iterable[str], tell: Tell) -> Usage:
+def read_lines(lines: Iterable[str], progress: Progress) -> Usage:
     """What the lines of a log say."""
     usage = Usage()
     for number, line in enumerate(lines, 1):
         usage.add(line)
-        tell("lines of logs", number)
+        progress("lines of logs", number)
     return usage
 
 

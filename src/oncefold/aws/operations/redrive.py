@@ -1,0 +1,150 @@
+"""`redrive`: rejects that can be read by now, and batches that failed for good, go through the stream once more.
+
+Sending something again is harmless, since an event counts once. So everything is sent first, and taken off its list
+only when it is in the stream.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Self
+
+from oncefold.aws.connect import aws_errors_explained, client
+from oncefold.aws.functions.plan import refusal
+from oncefold.aws.names import Names
+from oncefold.aws.operations.cost import Cost, Prices, events_of, hours_between, measured_stream
+from oncefold.aws.operations.drain import Drain
+from oncefold.aws.operations.failures import FailureQueue, FailuresSent
+from oncefold.aws.operations.logs import log_lines, read_lines
+from oncefold.aws.reader.answers import StreamReject
+from oncefold.aws.reader.lists import read_rejects
+from oncefold.aws.reader.tables import Progress, Stack, no_progress
+from oncefold.aws.stream import calls
+from oncefold.aws.stream.records import Record, by_fields
+from oncefold.aws.stream.send import send
+from oncefold.core.decode import Decoder
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import InvalidEvent, OncefoldError
+from oncefold.core.fold import Stored
+
+Send = Callable[[Iterable[Record]], object]
+"""Puts records into the stack's stream; when it returns they are all in it. Raises OncefoldError if not."""
+
+_AT_ONCE = 500
+"""Rejects that are sent together."""
+_DELETE_ITEMS = 25
+"""Items of one BatchWriteItem."""
+
+
+@dataclass(slots=True)
+class RejectsSent:
+    """What became of the reject list."""
+
+    sent: int = 0
+    """Events that can be read now; they are in the stream again and off the list."""
+    still: Counter[str] = field(default_factory=Counter)
+    """Why the others cannot, and how many of them; they stay."""
+    cut: int = 0
+    """Events that stay because they were too long to be kept whole."""
+
+
+def redrive_rejects(stack: Stack, send: Send, progress: Progress, began: int) -> RejectsSent:
+    """Send what can be read under the present definition; `began` is now in nanoseconds: later rejects are left."""
+    result = RejectsSent()
+    readable = _readable(stack.pipeline, read_rejects(stack, progress), result, began)
+    key = by_fields(stack.pipeline.key)
+    while some := list(islice(readable, _AT_ONCE)):
+        send(Record(reject.raw, key(reject.raw), location=reject.id) for reject in some)
+        _delete(stack, [reject.id for reject in some])
+        result.sent += len(some)
+    return result
+
+
+def _readable(
+    pipeline: Pipeline, rejects: Iterable[StreamReject], result: RejectsSent, began: int
+) -> Iterator[StreamReject]:
+    decoder = Decoder(pipeline)
+    for reject in rejects:
+        if reject.arrived > began:
+            continue  # what was sent just now and is refused again
+        if reject.cut:
+            result.cut += 1
+            continue
+        try:
+            _check(pipeline, decoder, reject.raw)
+        except InvalidEvent as error:
+            result.still[str(error)] += 1
+        else:
+            yield reject
+
+
+def _check(pipeline: Pipeline, decoder: Decoder, raw: bytes) -> None:
+    """Raises InvalidEvent for what StateLambda rejects."""
+    event = decoder.json(raw)
+    words = refusal(pipeline, event.key, Stored(event.version, event.content))
+    if words is not None:
+        raise InvalidEvent(words)
+
+
+def _delete(stack: Stack, ids: Sequence[str]) -> None:
+    table = stack.names.reject_table
+    for start in range(0, len(ids), _DELETE_ITEMS):
+        some = ids[start : start + _DELETE_ITEMS]
+        wanted: Any = {table: [{"DeleteRequest": {"Key": {"id": {"S": name}}}} for name in some]}
+        while wanted:
+            wanted = stack.dynamodb.batch_write_item(RequestItems=wanted).get("UnprocessedItems")
+
+
+@dataclass(frozen=True)
+class Redrive:
+    """Redrive on one stack."""
+
+    stack: Stack
+    kinesis: Any
+    sqs: Any
+    drain: Drain
+    clock: Callable[[], int]
+    """Nanoseconds since 1970."""
+
+    @classmethod
+    def of(cls, stack: Stack) -> Self:
+        """With the standard clients."""
+        return cls(stack, client("kinesis"), client("sqs"), Drain.of(stack), time.time_ns)
+
+    def redrive_rejects(self, progress: Progress) -> RejectsSent:
+        """Send the rejects that can be read by now into the stream again."""
+        with aws_errors_explained(self.stack.names.stack):
+            return redrive_rejects(self.stack, self._send, progress, self.clock())
+
+    def redrive_failures(self, progress: Progress) -> FailuresSent:
+        """Send the batches that failed for good into the stream again, and apply the deltas that did."""
+        failures = FailureQueue(
+            names=self.stack.names,
+            sqs=self.sqs,
+            kinesis=self.kinesis,
+            send=self._send,
+            drain=lambda: self.drain.once(no_progress).empty,
+            sleep=self.drain.sleep,
+        )
+        with aws_errors_explained(self.stack.names.stack):
+            return failures.redrive(progress)
+
+    def _send(self, records: Iterable[Record]) -> None:
+        stream = self.stack.names.stream
+        most = calls.describe(self.kinesis, stream).record_bytes
+        sent = send(self.kinesis, stream, records, record_bytes=most)
+        if sent.oversize:
+            raise OncefoldError(f"kinesis://{stream}: it takes records of {most:,} bytes, and some have more")
+
+
+def cost_of(names: Names, start: float, end: float, prices: Prices, progress: Progress) -> Cost:
+    """What a stack used in a time, in seconds since 1970, and what that costs."""
+    with aws_errors_explained(names.stack):
+        usage = read_lines(log_lines(client("logs"), names, start, end), progress)
+        functions = usage.functions()
+        between = (datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
+        stream = measured_stream(client("kinesis"), client("cloudwatch"), names.stream, *between, events_of(functions))
+    return Cost(functions, hours_between(start, end), stream, usage.billed, prices)
