@@ -14,7 +14,7 @@ from oncefold.aws.connect import client
 from oncefold.aws.deploy import deployment
 from oncefold.aws.deploy.cloudformation import EventTail, StackEvent
 from oncefold.aws.deploy.package import build
-from oncefold.aws.deploy.template import template
+from oncefold.aws.deploy.template import MOST_BYTES, template
 from oncefold.aws.names import Names
 from oncefold.cli import main
 from oncefold.cli.aws.deploy import StackProgress, interrupt_explained
@@ -94,6 +94,11 @@ def test_package_writes_the_zip_and_names_it(pipeline: Path, shell: Shell) -> No
 def test_template_prints_the_template(pipeline: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     assert shell("template", pipeline) == 0
     assert json.loads(shell.out) == template(RISK, Names("oncefold-risk"))
+    assert len(shell.out.encode()) < MOST_BYTES
+    document = json.loads(shell.out)
+    assert shell("template", pipeline, "--pretty") == 0
+    assert json.loads(shell.out) == document
+    assert len(shell.out.splitlines()) > 100
     assert shell("template", pipeline, "--stack", "other") == 0
     assert json.loads(shell.out) == template(RISK, Names("other"))
     monkeypatch.setenv("ONCEFOLD_STACK", "third")

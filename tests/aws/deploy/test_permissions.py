@@ -132,7 +132,8 @@ def test_the_definition_item_is_the_only_one_that_may_be_put_among_the_totals() 
         if permission.actions != ("dynamodb:UpdateItem",):
             assert permission.only_key == DEFINITION_KEY["path"]["S"]
             assert permission.statement["Condition"] == {
-                "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["definition"]}
+                "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["definition"]},
+                "Null": {"dynamodb:LeadingKeys": "false"},
             }
 
 

@@ -1,6 +1,7 @@
 """The template: valid, whole, within CloudFormation's limits, and one with the code that it deploys."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from oncefold.aws.deploy.parameters import PARAMETERS, parse
+from oncefold.aws.deploy.parameters import PARAMETERS, parse, whole_numbers
 from oncefold.aws.deploy.template import MOST_BYTES, template, text
 from oncefold.aws.functions import handlers, report
 from oncefold.aws.functions.fits import EVENT_NODES
@@ -155,6 +156,9 @@ def test_defaults_are_within_their_own_bounds() -> None:
         ("ShardCount=four", "'four' is no whole number"),
         ("StateRetries=-2", "'-2' is no whole number from -1"),
         ("StreamMode=fast", "'fast' is not one of PROVISIONED, ON_DEMAND"),
+        ("StateMaxAgeSeconds=0", "'0' is no whole number from 60 to 604,800, nor -1"),
+        ("ReduceMaxAgeSeconds=59", "'59' is no whole number from 60"),
+        ("StateMaxAgeSeconds=604801", "'604801' is no whole number"),
         ("LogRetentionDays=2", "'2' is not one of 1, 3, 5"),
     ],
 )
@@ -166,3 +170,21 @@ def test_settings_that_no_parameter_has_are_refused(setting: str, message: str) 
 def test_a_pipeline_that_dynamodb_cannot_hold_gets_no_template() -> None:
     with pytest.raises(DefinitionError, match="could not hold a single event"):
         template(tree(EVENT_NODES, 1), NAMES)
+
+
+def test_the_age_of_a_record_is_checked_as_lambda_does(document: dict[str, Any]) -> None:
+    assert parse(["StateMaxAgeSeconds=-1", "ReduceMaxAgeSeconds=60"]).keys() == {
+        "StateMaxAgeSeconds",
+        "ReduceMaxAgeSeconds",
+    }
+    for name in ("StateMaxAgeSeconds", "ReduceMaxAgeSeconds"):
+        allowed = re.compile(document["Parameters"][name]["AllowedPattern"])
+        assert allowed.fullmatch(str(PARAMETERS[name].default))
+        for number in [-2, -1, *range(200), *range(1, 604_900, 997), 604_800, 604_801, 999_999]:
+            assert bool(allowed.fullmatch(str(number))) == (number == -1 or 60 <= number <= 604_800), number
+
+
+@pytest.mark.parametrize(("least", "most"), [(0, 0), (0, 9), (1, 10), (7, 1234), (60, 999), (100, 100), (99, 1000)])
+def test_patterns_match_exactly_the_numbers_of_a_range(least: int, most: int) -> None:
+    allowed = re.compile("|".join(whole_numbers(least, most)))
+    assert [number for number in range(1500) if allowed.fullmatch(str(number))] == [*range(least, most + 1)]

@@ -1,4 +1,4 @@
-"""`cost` adds up what the functions logged, and reckons it at a price table."""
+"""`cost` adds up what the functions logged, and applies a price table."""
 
 import json
 import time
@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from oncefold.aws.functions.progress import Invocation, line
 
 from oncefold.aws.connect import client
 from oncefold.aws.functions.calls import Meter
+from oncefold.aws.functions.report import Invocation, line
 from oncefold.aws.names import Names
 from oncefold.aws.operations.cost import LIST_PRICES, Cost, Prices, assumed_stream, measured_stream, read_prices
 from oncefold.aws.operations.logs import read_lines
@@ -21,7 +21,7 @@ from oncefold.core.errors import OncefoldError
 from tests.aws.conftest import Run
 
 ROUND = Prices("here", "today", 1.0, 0.5, 10.0, 2.0, 0.25, 4.0, 0.125, 3.0, 1.5)
-"""Prices that can be reckoned with in one's head."""
+"""Round prices."""
 NOON = 1_772_452_800.0
 
 
@@ -145,9 +145,9 @@ def test_the_price_table_says_when_and_where(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
-        ("", "say of where and when the prices are"),
+        ("", "give the region and date of the prices"),
         ('region = "x"\ndate = "y"\nnonsense = 1', "nonsense is no price; there are region, date, lambda_million"),
         ('region = "x"\ndate = "y"\nlambda_gb_second = "free"', "lambda_gb_second is 'free'; give US dollars"),
         ('region = "x"\ndate = "y"\nlambda_gb_second = -1', "lambda_gb_second is -1"),
@@ -155,10 +155,10 @@ def test_the_price_table_says_when_and_where(tmp_path: Path) -> None:
         ("region =", "not valid TOML"),
     ],
 )
-def test_a_price_file_that_means_nothing(tmp_path: Path, text: str, words: str) -> None:
+def test_a_price_file_that_means_nothing(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "prices.toml"
     file.write_text(text)
-    with pytest.raises(OncefoldError, match=words):
+    with pytest.raises(OncefoldError, match=message):
         read_prices(file)
     with pytest.raises(OncefoldError, match="cannot be read: No such file"):
         read_prices(tmp_path / "none.toml")
@@ -183,7 +183,7 @@ def test_the_command_reads_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[
     document = json.loads(capsys.readouterr().out)
     assert document["events"] == 500_000
     assert document["usd_per_million_events"] == pytest.approx(2 * document["usd"])
-    assert "left out: the stream; --shards reckons with one" in document["remarks"]
+    assert "left out: the stream; --shards estimates one" in document["remarks"]
 
 
 def test_the_command_reads_the_logs_of_a_stack(stack: Names, run: Run) -> None:
@@ -204,7 +204,7 @@ def test_the_command_reads_the_logs_of_a_stack(stack: Names, run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--since", "soon"], "'soon' is no length of time; write 90s, 30m, 6h or 2d"),
         (["--from", "yesterday"], "Invalid value for '--from'"),
@@ -213,10 +213,10 @@ def test_the_command_reads_the_logs_of_a_stack(stack: Names, run: Run) -> None:
         (["--prices", "/nowhere"], "/nowhere: cannot be read"),
     ],
 )
-def test_what_cannot_be_reckoned(run: Run, arguments: list[str], words: str) -> None:
+def test_what_cannot_be_calculated(run: Run, arguments: list[str], message: str) -> None:
     status, out, err = run("cost", *arguments)
     assert (status, out) == (2, "")
-    assert words in err
+    assert message in err
 
 
 def test_a_stack_or_a_file_is_needed(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -46,10 +46,10 @@ def drain_of(ask: Ask, dynamodb: Any = None) -> Drain:
 @pytest.mark.parametrize("seed", range(2))
 def test_everything_pending_is_applied(stack: Names, ask: Ask, seed: int) -> None:
     filled = fill(stack, TWO_TREES, events(TWO_TREES, lines(random_records(seed))), pending=9)
-    told: list[tuple[str, int]] = []
-    drained = drain_of(ask, Paged(client("dynamodb"), 1)).once(lambda *words: told.append(words))
+    reported: list[tuple[str, int]] = []
+    drained = drain_of(ask, Paged(client("dynamodb"), 1)).once(lambda *seen: reported.append(seen))
     assert (drained.applied, drained.empty) == (len(filled.deltas), True)
-    assert told[-1] == ("pending deltas applied", len(filled.deltas))
+    assert reported[-1] == ("pending deltas applied", len(filled.deltas))
     assert count(stack.reduce_table) == 0
     assert ask().verify().exact
     assert drain_of(ask).once(no_progress).applied == 0
@@ -100,7 +100,7 @@ def test_waiting_has_an_end(shop_stack: Filled, ask: Ask) -> None:
     assert 5 < drained.applied < 30
 
 
-def test_a_delta_that_dynamodb_refuses_is_told_and_stays(shop_stack: Filled, ask: Ask, run: Run) -> None:
+def test_a_delta_that_dynamodb_refuses_is_reported_and_stays(shop_stack: Filled, ask: Ask, run: Run) -> None:
     names = shop_stack.names
     put(names.aggregate_table, [node_item(SHOP, Node(0), Total(4, (10**38 - 1,)))])
     delta = Delta("huge-0", ((Node(0), Total(1, (1,))),))

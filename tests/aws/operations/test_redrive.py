@@ -92,7 +92,7 @@ def put_records(names: Names, *data: bytes) -> list[dict[str, Any]]:
     return [kinesis.put_record(StreamName=names.stream, Data=one, PartitionKey="k") for one in data]
 
 
-def tell_failure(queue: str, kind: str, shard: str, first: str, last: str) -> None:
+def report_failure(queue: str, kind: str, shard: str, first: str, last: str) -> None:
     info = {"shardId": shard, "startSequenceNumber": first, "endSequenceNumber": last, "batchSize": 2}
     client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps({"version": "1.0", kind: info}))
 
@@ -117,7 +117,7 @@ def messages(queue: str) -> int:
 
 def test_a_failed_batch_is_sent_again(stack: Names, queue: str) -> None:
     put = put_records(stack, b"0", b"1", b"2", b"3", b"4")
-    tell_failure(queue, "KinesisBatchInfo", put[1]["ShardId"], put[1]["SequenceNumber"], put[3]["SequenceNumber"])
+    report_failure(queue, "KinesisBatchInfo", put[1]["ShardId"], put[1]["SequenceNumber"], put[3]["SequenceNumber"])
     failures, sent, drains = failures_of(stack)
     assert failures.redrive(no_progress) == FailuresSent(batches=1, records=3)
     assert sent == [b"1", b"2", b"3"]
@@ -127,7 +127,7 @@ def test_a_failed_batch_is_sent_again(stack: Names, queue: str) -> None:
 
 def test_a_message_stays_until_its_records_are_sent(stack: Names, queue: str) -> None:
     (one,) = put_records(stack, b"0")
-    tell_failure(queue, "KinesisBatchInfo", one["ShardId"], one["SequenceNumber"], one["SequenceNumber"])
+    report_failure(queue, "KinesisBatchInfo", one["ShardId"], one["SequenceNumber"], one["SequenceNumber"])
     failures, *_ = failures_of(stack)
 
     def fail(records: Iterable[Record]) -> None:
@@ -138,24 +138,24 @@ def test_a_message_stays_until_its_records_are_sent(stack: Names, queue: str) ->
     assert messages(queue) == 1
 
 
-def test_a_batch_that_the_stream_has_in_part_stays_and_is_told(stack: Names, queue: str) -> None:
+def test_a_batch_that_the_stream_has_in_part_stays_and_is_reported(stack: Names, queue: str) -> None:
     one, two = put_records(stack, b"0", b"1")
     beyond = str(int(two["SequenceNumber"]) + 1).rjust(len(two["SequenceNumber"]), "0")
-    tell_failure(queue, "KinesisBatchInfo", one["ShardId"], one["SequenceNumber"], beyond)
-    tell_failure(queue, "KinesisBatchInfo", "shardId-000000000099", one["SequenceNumber"], beyond)
+    report_failure(queue, "KinesisBatchInfo", one["ShardId"], one["SequenceNumber"], beyond)
+    report_failure(queue, "KinesisBatchInfo", "shardId-000000000099", one["SequenceNumber"], beyond)
     failures, sent, _ = failures_of(stack)
     result = failures.redrive(no_progress)
     assert (result.batches, result.records, sent) == (0, 2, [b"0", b"1"])
     assert len(result.kept) == 2
-    assert any("the 2 records it still has were sent again" in words for words in result.kept)
-    assert any("the stream does not have it any more" in words for words in result.kept)
+    assert any("the 2 records it still has were sent again" in reason for reason in result.kept)
+    assert any("the stream does not have it any more" in reason for reason in result.kept)
     assert messages(queue) == 2
 
 
 @pytest.mark.parametrize("drained", [True, False])
 def test_deltas_need_a_drain(stack: Names, queue: str, *, drained: bool) -> None:
     for number in range(2):
-        tell_failure(queue, "DDBStreamBatchInfo", "shardId-1", str(number), str(number))
+        report_failure(queue, "DDBStreamBatchInfo", "shardId-1", str(number), str(number))
     failures, _, drains = failures_of(stack, drained=drained)
     result = failures.redrive(no_progress)
     assert drains == [1]
@@ -185,8 +185,8 @@ def test_the_command_does_all_of_it(stack: Names, queue: str, run: Run) -> None:
     put_reject(stack, BAD, "then", sequence=2)
     put_reject(stack, GOOD + b" " * RAW_BYTES, "too long", sequence=4)
     put = put_records(stack, b"failed 1", b"failed 2")
-    tell_failure(queue, "KinesisBatchInfo", put[0]["ShardId"], put[0]["SequenceNumber"], put[1]["SequenceNumber"])
-    tell_failure(queue, "DDBStreamBatchInfo", "shardId-1", "1", "1")
+    report_failure(queue, "KinesisBatchInfo", put[0]["ShardId"], put[0]["SequenceNumber"], put[1]["SequenceNumber"])
+    report_failure(queue, "DDBStreamBatchInfo", "shardId-1", "1", "1")
     status, out, err = run("redrive")
     assert (status, err) == (0, "")
     assert out.splitlines() == [
@@ -194,7 +194,7 @@ def test_the_command_does_all_of_it(stack: Names, queue: str, run: Run) -> None:
         f"  1 cannot be read still: {WHY}",
         "  1 were not kept whole; send their source again",
         "1 failed batch sent again, 2 records",
-        "1 message about deltas settled; they are applied",
+        "1 message about deltas deleted; those deltas are applied",
     ]
     assert Counter(in_stream(stack)) == Counter([GOOD, *2 * [b"failed 1", b"failed 2"]])
     assert count(stack.reduce_table) == 0
@@ -205,4 +205,4 @@ def test_the_command_says_what_is_left(shop_stack: Filled, queue: str, run: Run)
     client("sqs").send_message(QueueUrl=queue, MessageBody="{}")
     status, out, _ = run("redrive")
     assert status == 1
-    assert out.splitlines()[-1] == "not settled: a message of another kind, with nothing"
+    assert out.splitlines()[-1] == "left in the queue: a message of another kind, with nothing"

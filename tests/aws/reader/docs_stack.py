@@ -3,10 +3,9 @@
 import json
 from pathlib import Path
 
-from oncefold.aws.functions.progress import Invocation, line
-
 from oncefold.aws.connect import client
 from oncefold.aws.functions.calls import Meter
+from oncefold.aws.functions.report import Invocation, line
 from oncefold.aws.names import Names
 from oncefold.core.event import Content
 from tests.aws.reader.stacks import fill, put_conflict, put_reject

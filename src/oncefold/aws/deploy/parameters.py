@@ -26,18 +26,48 @@ class Setting:
     default: str | int | None = None
     bounds: tuple[int, int] | None = None
     choices: tuple[str | int, ...] = ()
+    also: int | None = None
+    """A value outside the bounds that is allowed, too."""
 
     @property
     def declaration(self) -> dict[str, Any]:
         """As the template has it."""
-        declared: dict[str, Any] = {"Type": "Number" if self.bounds else "String", "Description": self.description}
+        numeric = self.bounds is not None and self.also is None
+        declared: dict[str, Any] = {"Type": "Number" if numeric else "String", "Description": self.description}
         if self.default is not None:
             declared["Default"] = self.default
-        if self.bounds:
-            declared["MinValue"], declared["MaxValue"] = self.bounds
+        if self.bounds is not None:
+            least, most = self.bounds
+            if self.also is None:
+                declared["MinValue"], declared["MaxValue"] = least, most
+            else:
+                # CloudFormation knows no gap between numbers.
+                declared["AllowedPattern"] = rf"^({self.also}|{'|'.join(whole_numbers(least, most))})$"
+                declared["ConstraintDescription"] = f"{self.also}, or a whole number from {least:,} to {most:,}"
         if self.choices:
             declared["AllowedValues"] = list(self.choices)
         return declared
+
+
+def whole_numbers(least: int, most: int) -> list[str]:
+    """Regular expressions that match exactly the whole numbers in a range, 0 or more, each as its digits."""
+    patterns = []
+    start = least
+    while start <= most:
+        # The largest block that begins here and has free digits at its end.
+        free = 0
+        while start % 10 ** (free + 1) == 0 and start + 10 ** (free + 1) - 1 <= most and start:
+            free += 1
+        step = 10**free
+        digit = start // step % 10
+        last = digit
+        while last < 9 and start + (last - digit + 2) * step - 1 <= most:
+            last += 1
+        head = str(start // step)[:-1]
+        shown = str(digit) if last == digit else f"[{digit}-{last}]"
+        patterns.append(head + shown + ("" if not free else "[0-9]" * free))
+        start += (last - digit + 1) * step
+    return patterns
 
 
 def _function(name: str, what: str, memory: int, timeout: int, longest: int) -> dict[str, Setting]:
@@ -57,7 +87,7 @@ def _mapping(name: str, what: str, batch: int, retries: int, age: int) -> dict[s
             "Retries of a batch until it goes to the failure queue, -1 for no end", retries, (-1, 10_000)
         ),
         f"{name}MaxAgeSeconds": Setting(
-            "Age of a record that goes to the failure queue, -1 for none, else 60 up", age, (-1, 604_800)
+            "Age of a record that goes to the failure queue, -1 for none, else 60 up", age, (60, 604_800), also=-1
         ),
     }
 
@@ -114,5 +144,7 @@ def _check(name: str, value: str) -> None:
         raise OncefoldError(f"--parameter {name}: {value!r} is not one of {', '.join(map(str, parameter.choices))}")
     if parameter.bounds is not None:
         least, most = parameter.bounds
-        if not value.removeprefix("-").isdecimal() or not value.isascii() or not least <= int(value) <= most:
-            raise OncefoldError(f"--parameter {name}: {value!r} is no whole number from {least:,} to {most:,}")
+        number = int(value) if value.isascii() and value.removeprefix("-").isdecimal() else None
+        if number is None or (number != parameter.also and not least <= number <= most):
+            also = "" if parameter.also is None else f", nor {parameter.also}"
+            raise OncefoldError(f"--parameter {name}: {value!r} is no whole number from {least:,} to {most:,}{also}")

@@ -30,7 +30,11 @@ class Permission:
         """The statement of a policy."""
         statement: dict[str, Any] = {"Effect": "Allow", "Action": list(self.actions), "Resource": self.resource}
         if self.only_key is not None:
-            statement["Condition"] = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [self.only_key]}}
+            statement["Condition"] = {
+                "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [self.only_key]},
+                # ForAllValues is also true of a request without the key.
+                "Null": {"dynamodb:LeadingKeys": "false"},
+            }
         return statement
 
 

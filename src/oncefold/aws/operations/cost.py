@@ -7,12 +7,15 @@ of the pages named in SOURCES, and not at AWS, on the days named; a file can giv
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from math import ceil
 from pathlib import Path
 from typing import Any, Literal
 
-from oncefold.aws.operations.logs import FunctionUsage
+from oncefold.aws.connect import aws_errors_explained, client
+from oncefold.aws.names import Names
+from oncefold.aws.operations.logs import FunctionUsage, log_lines, read_lines
+from oncefold.aws.reader.tables import Progress
 from oncefold.core.errors import OncefoldError
 
 MILLION = 1_000_000
@@ -35,7 +38,7 @@ class Prices:
 
     region: str
     date: str
-    """When these prices were looked up, in words."""
+    """When these prices were looked up."""
     lambda_million_requests: float
     lambda_gb_second: float
     """On arm64."""
@@ -93,7 +96,9 @@ def read_prices(path: Path) -> Prices:
     except ValueError as error:
         raise OncefoldError(f"{path}: not valid TOML: {error}") from None
     if not document.keys() >= _TEXTS:
-        raise OncefoldError(f'{path}: say of where and when the prices are: region = "eu-west-1", date = "2026-01-31"')
+        raise OncefoldError(
+            f'{path}: give the region and date of the prices: region = "eu-west-1", date = "2026-01-31"'
+        )
     return replace(LIST_PRICES, **{name: _value(path, name, value) for name, value in document.items()})
 
 
@@ -196,6 +201,16 @@ class Cost:
 def events_of(functions: Mapping[str, FunctionUsage]) -> float:
     """Deliveries of events to the state function."""
     return functions["state"].counts.get("events", 0.0) if "state" in functions else 0.0
+
+
+def cost_of(names: Names, start: float, end: float, prices: Prices, progress: Progress) -> Cost:
+    """What a stack used in a time, in seconds since 1970, and what that costs."""
+    with aws_errors_explained(names.stack):
+        usage = read_lines(log_lines(client("logs"), names, start, end), progress)
+        functions = usage.functions()
+        between = (datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
+        stream = measured_stream(client("kinesis"), client("cloudwatch"), names.stream, *between, events_of(functions))
+    return Cost(functions, hours_between(start, end), stream, usage.billed, prices)
 
 
 def assumed_stream(mode: Mode, shards: int, events: float) -> StreamUsage:

@@ -16,12 +16,12 @@ from oncefold.aws.functions.layout import Delta
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.reader.tables import Progress, Stack, count_items, no_progress, read_deltas
 
-AT_ONCE = 500
+BATCH_DELTAS = 500
 """Deltas that are planned together."""
 BATCH_SECONDS = 60.0
 """How long these are tried when DynamoDB is busy or does not answer."""
 PAUSE_SECONDS = 0.5
-"""Between two looks at an outbox that fills up again."""
+"""Between two passes over an outbox that fills up again."""
 
 
 @dataclass(slots=True)
@@ -31,13 +31,13 @@ class Drained:
     applied: int = 0
     """Deltas applied by it; others may have applied some meanwhile."""
     left: int = 0
-    """Deltas met last that are not known to be applied."""
+    """Deltas of the last pass that are not known to be applied."""
     refused: dict[str, str] = field(default_factory=dict)
-    """Ids of deltas that DynamoDB refuses to add, with its words; they stay in the outbox."""
+    """Ids of deltas that DynamoDB refuses to add, with its message; they stay in the outbox."""
 
     @property
     def empty(self) -> bool:
-        """Whether nothing was left of what was met."""
+        """Whether nothing was left of what was found."""
         return not self.left and not self.refused
 
 
@@ -52,7 +52,7 @@ class Drain:
 
     @classmethod
     def of(cls, stack: Stack) -> Self:
-        """With the clock and chance of this machine."""
+        """With the clock and random numbers of this machine."""
         return cls(stack, time.monotonic, time.sleep, random.random)
 
     def once(self, progress: Progress) -> Drained:
@@ -73,7 +73,7 @@ class Drain:
         return drained
 
     def _pass(self, drained: Drained, progress: Progress, deadline: float) -> int:
-        """Go through the outbox once; how many deltas were met."""
+        """Go through the outbox once; how many deltas were found."""
         met = drained.left = 0
         with aws_errors_explained(self.stack.names.stack):
             for some in _batches(waiting.delta for waiting in read_deltas(self.stack, no_progress)):
@@ -96,5 +96,5 @@ class Drain:
 
 
 def _batches(deltas: Iterator[Delta]) -> Iterator[list[Delta]]:
-    while some := list(islice(deltas, AT_ONCE)):
+    while some := list(islice(deltas, BATCH_DELTAS)):
         yield some

@@ -5,7 +5,7 @@ for DynamoDB. They say where the records are, not what they are; the stream has 
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,10 +13,12 @@ from botocore.exceptions import ClientError
 
 from oncefold.aws.connect import is_missing, plain_message
 from oncefold.aws.names import Names
-from oncefold.aws.operations.redrive import Send
 from oncefold.aws.reader.tables import Progress
 from oncefold.aws.stream import calls
 from oncefold.aws.stream.records import Record
+
+Send = Callable[[Iterable[Record]], object]
+"""Puts records into the stack's stream; when it returns they are all in it. Raises OncefoldError if not."""
 
 _MESSAGES = 10
 """Messages of one ReceiveMessage."""

@@ -8,17 +8,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Self
 
 from oncefold.aws.connect import aws_errors_explained, client
 from oncefold.aws.functions.plan import refusal
-from oncefold.aws.names import Names
-from oncefold.aws.operations.cost import Cost, Prices, events_of, hours_between, measured_stream
 from oncefold.aws.operations.drain import Drain
-from oncefold.aws.operations.failures import FailureQueue, FailuresSent
-from oncefold.aws.operations.logs import log_lines, read_lines
+from oncefold.aws.operations.failures import FailureQueue, FailuresSent, Send
 from oncefold.aws.reader.answers import StreamReject
 from oncefold.aws.reader.lists import read_rejects
 from oncefold.aws.reader.tables import Progress, Stack, no_progress
@@ -29,9 +25,6 @@ from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent, OncefoldError
 from oncefold.core.fold import Stored
-
-Send = Callable[[Iterable[Record]], object]
-"""Puts records into the stack's stream; when it returns they are all in it. Raises OncefoldError if not."""
 
 _AT_ONCE = 500
 """Rejects that are sent together."""
@@ -84,9 +77,9 @@ def _readable(
 def _check(pipeline: Pipeline, decoder: Decoder, raw: bytes) -> None:
     """Raises InvalidEvent for what StateLambda rejects."""
     event = decoder.json(raw)
-    words = refusal(pipeline, event.key, Stored(event.version, event.content))
-    if words is not None:
-        raise InvalidEvent(words)
+    reason = refusal(pipeline, event.key, Stored(event.version, event.content))
+    if reason is not None:
+        raise InvalidEvent(reason)
 
 
 def _delete(stack: Stack, ids: Sequence[str]) -> None:
@@ -100,7 +93,7 @@ def _delete(stack: Stack, ids: Sequence[str]) -> None:
 
 @dataclass(frozen=True)
 class Redrive:
-    """Redrive on one stack."""
+    """Sends the rejects and the failed batches of one stack again."""
 
     stack: Stack
     kinesis: Any
@@ -138,13 +131,3 @@ class Redrive:
         sent = send(self.kinesis, stream, records, record_bytes=most)
         if sent.oversize:
             raise OncefoldError(f"kinesis://{stream}: it takes records of {most:,} bytes, and some have more")
-
-
-def cost_of(names: Names, start: float, end: float, prices: Prices, progress: Progress) -> Cost:
-    """What a stack used in a time, in seconds since 1970, and what that costs."""
-    with aws_errors_explained(names.stack):
-        usage = read_lines(log_lines(client("logs"), names, start, end), progress)
-        functions = usage.functions()
-        between = (datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
-        stream = measured_stream(client("kinesis"), client("cloudwatch"), names.stream, *between, events_of(functions))
-    return Cost(functions, hours_between(start, end), stream, usage.billed, prices)

@@ -27,6 +27,9 @@ _TEMPLATE_EPILOG = """\b
 Examples:
   oncefold aws template pipeline.toml > template.json
   oncefold aws template pipeline.toml --stack risk-test > template.json
+\b
+  # to read it
+  oncefold aws template pipeline.toml --pretty | less
 
 All names in it follow from the stack's name: deploy it under that one. It needs the zip of `oncefold aws package` in an
 S3 bucket (parameters CodeBucket and CodeKey) and the capability CAPABILITY_IAM. `oncefold aws deploy` does all of that,
@@ -60,10 +63,11 @@ def package(pipeline: Path, output: Path | None) -> None:
 @click.command(epilog=_TEMPLATE_EPILOG)
 @pipeline_argument
 @new_stack_option
-def template(pipeline: Path, stack: str | None) -> None:
-    """Print the CloudFormation template of the stack that PIPELINE runs in, as JSON."""
+@click.option("--pretty", is_flag=True, help="Indent it for people; it may be too large for a request then.")
+def template(pipeline: Path, stack: str | None, pretty: bool) -> None:  # noqa: FBT001 - click passes it by name
+    """Print the CloudFormation template of the stack that PIPELINE runs in, as JSON that fits a request."""
     from oncefold.aws.deploy import template as templates
 
     definition = load_pipeline(pipeline)
     document = templates.template(definition, names_of(stack, definition))
-    click.echo(templates.text(document, indent=2))
+    click.echo(templates.text(document, indent=2 if pretty else None))

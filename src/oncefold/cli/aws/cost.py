@@ -39,12 +39,12 @@ Examples:
   # at your own prices: a TOML file with region, date and the prices that differ
   oncefold aws cost --prices eu-west-1.toml --stack oncefold-risk
 
-Units are those that DynamoDB told the functions, summed up from the line that each invocation logs. Durations are
-those that Lambda bills, where its REPORT lines are among the logs, else as the functions measured them. An event
+Units are those that DynamoDB reported to the functions, added up from the line that each invocation logs. Durations
+are those that Lambda bills, where its REPORT lines are among the logs, else as the functions measured them. An event
 counts as often as it was delivered.
 
 \b
-Exit status: 0 answered, 2 there is nothing to reckon with, or AWS cannot or may not answer."""
+Exit status: 0 answered, 2 there are no events to calculate with, or AWS cannot or may not answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _moment(context: click.Context, parameter: click.Parameter, value: str | Non
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     help="Read the functions' logs from this file (- is standard input) instead of asking a stack.",
 )
-@click.option("--shards", type=click.IntRange(1), help="With --logs: reckon with a stream of so many shards.")
+@click.option("--shards", type=click.IntRange(1), help="With --logs: estimate a stream of so many shards.")
 @click.option("--prices", "price_file", type=click.Path(dir_okay=False, path_type=Path), help="Other prices, as TOML.")
 @format_options("table", "json")
 def cost(  # noqa: PLR0913, PLR0917 - each is an option
@@ -128,7 +128,7 @@ def _of_file(path: Path, shards: int | None, prices: Prices, counting: Counting)
 
 def _of_stack(stack: str | None, span: _Span, prices: Prices, counting: Counting) -> Cost:
     from oncefold.aws.names import Names
-    from oncefold.aws.operations.redrive import cost_of
+    from oncefold.aws.operations.cost import cost_of
 
     if stack is None:
         raise OncefoldError(f"which stack? Name one with --stack, or in {STACK_VARIABLE}; or give --logs FILE")
@@ -171,9 +171,9 @@ def _remarks(found: Cost) -> list[str]:
     if not found.billed:
         remarks.append("durations are as the functions measured them, without cold starts: there were no REPORT lines")
     if found.stream is None:
-        remarks.append("left out: the stream; --shards reckons with one")
+        remarks.append("left out: the stream; --shards estimates one")
     elif not found.stream.measured:
-        remarks.append("the stream is reckoned with one record of at most 1 KB for each event; CloudWatch knew none")
+        remarks.append("the stream is estimated at one record of up to 1 KB for each event; CloudWatch counted none")
     return [*remarks, f"left out: {LEFT_OUT}"]
 
 

@@ -25,7 +25,7 @@ Examples:
   oncefold aws drain --wait 300 --stack oncefold-risk
 
 Deltas are applied by the same code as in the functions, which may run meanwhile: none is ever applied twice. Events
-that are still in the stream are not waited for; `oncefold aws status` tells how far the functions have read it.
+that are still in the stream are not waited for; `oncefold aws status` shows how far the functions have read it.
 
 \b
 Exit status: 0 nothing is left of what was pending, 1 something is, 2 AWS cannot or may not answer."""
@@ -70,7 +70,7 @@ def drain(context: click.Context, names: Names, seconds: float | None) -> None:
     for name, reason in drained.refused.items():
         click.echo(f"delta {name} is refused and stays pending: {words.printable(reason)}")
     if drained.left:
-        click.echo(f"{words.many(drained.left, 'delta')} met last may still be pending; run it again")
+        click.echo(f"{words.many(drained.left, 'delta')} of the last pass may still be pending; run it again")
     if not drained.empty:
         context.exit(1)
 
@@ -86,13 +86,13 @@ def redrive(context: click.Context, names: Names) -> None:
     with Counting() as counting:
         rejects = work.redrive_rejects(counting)
         failures = work.redrive_failures(counting)
-    _tell_rejects(rejects)
-    _tell_failures(failures)
+    _report_rejects(rejects)
+    _report_failures(failures)
     if failures.kept:
         context.exit(1)
 
 
-def _tell_rejects(found: RejectsSent) -> None:
+def _report_rejects(found: RejectsSent) -> None:
     click.echo(f"{words.many(found.sent, 'rejected event')} sent again")
     for reason, count in found.still.most_common(_SHOWN_REASONS):
         click.echo(f"  {count:,} cannot be read still: {words.printable(reason)}")
@@ -103,10 +103,10 @@ def _tell_rejects(found: RejectsSent) -> None:
         click.echo(f"  {found.cut:,} were not kept whole; send their source again")
 
 
-def _tell_failures(found: FailuresSent) -> None:
+def _report_failures(found: FailuresSent) -> None:
     batches = f"{found.batches:,} failed {'batch' if found.batches == 1 else 'batches'} sent again"
     click.echo(f"{batches}, {words.many(found.records, 'record')}")
     if found.reduced:
-        click.echo(f"{words.many(found.reduced, 'message')} about deltas settled; they are applied")
+        click.echo(f"{words.many(found.reduced, 'message')} about deltas deleted; those deltas are applied")
     for reason in found.kept:
-        click.echo(f"not settled: {words.printable(reason)}")
+        click.echo(f"left in the queue: {words.printable(reason)}")
