@@ -221,7 +221,7 @@ def test_destroy_shows_asks_for_the_name_and_removes_everything(pipeline: Path, 
     assert "nothing was changed" in shell.err
     assert stacks()[stack] == "CREATE_COMPLETE"
     assert shell("destroy", "--stack", stack, "--delete-data", stdin=f"{stack}\n") == 0
-    assert re.search(rf"^goes +Kinesis::Stream +{stack}-events$", shell.out, re.MULTILINE)
+    assert re.search(rf"^deleted +Kinesis::Stream +{stack}-events$", shell.out, re.MULTILINE)
     assert re.search(rf"^DELETED, with all data +DynamoDB::Table +{stack}-state$", shell.out, re.MULTILINE)
     assert re.search(r"^kept +S3 object +s3://", shell.out, re.MULTILINE)
     assert shell.out.endswith("removed, with its tables\n")

@@ -1,5 +1,6 @@
 """What a deployed pipeline's parts are called: everything follows from the name of its stack."""
 
+import hashlib
 import re
 from dataclasses import dataclass
 
@@ -7,6 +8,9 @@ from oncefold.core.errors import OncefoldError
 
 STACK_CHARS = 48
 """Characters of a stack's name; the longest name made of it stays within the 64 that a Lambda function may have."""
+_PREFIX = "oncefold-"
+_HASH_CHARS = 8
+"""Hexadecimal digits that keep pipelines apart whose names a stack cannot have as they are."""
 _STACK = re.compile(rf"[A-Za-z][A-Za-z0-9-]{{0,{STACK_CHARS - 1}}}", re.ASCII)
 
 
@@ -26,8 +30,16 @@ class Names:
 
     @classmethod
     def of_pipeline(cls, name: str) -> "Names":
-        """The names where none was chosen: `oncefold-` and the pipeline's name."""
-        return cls(f"oncefold-{name.replace('_', '-')}"[:STACK_CHARS])
+        """The names where none was chosen: `oncefold-` and the pipeline's name.
+
+        A name that is too long, or has an underscore, which a stack cannot have, gets a hash: pipelines with different
+        names never share a stack.
+        """
+        plain = f"{_PREFIX}{name}"
+        if len(plain) <= STACK_CHARS and "_" not in name:
+            return cls(plain)
+        digest = hashlib.sha256(name.encode()).hexdigest()[:_HASH_CHARS]
+        return cls(f"{plain.replace('_', '-')[: STACK_CHARS - _HASH_CHARS - 1]}-{digest}")
 
     @property
     def stream(self) -> str:
@@ -36,7 +48,7 @@ class Names:
 
     @property
     def state_table(self) -> str:
-        """One item per key: the version and content that stand."""
+        """One item per key: its current version and content."""
         return f"{self.stack}-state"
 
     @property

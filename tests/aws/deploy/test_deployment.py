@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -135,14 +136,35 @@ def test_the_functions_code_is_the_package(names: Names) -> None:
     assert base64.b64decode(function["CodeSha256"]) == hashlib.sha256(data).digest()
 
 
-def test_the_bucket_is_made_private_and_encrypted(names: Names) -> None:
+def test_the_bucket_is_made_private_encrypted_and_for_tls_alone(names: Names) -> None:
     made = deploy(names)
     bucket = made.outputs["CodeBucket"]
     assert bucket == "oncefold-000000000000-us-east-1"
     closed = clients().s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"]
     assert set(closed.values()) == {True}
+    (denied,) = json.loads(clients().s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+    assert (denied["Effect"], denied["Principal"], denied["Action"]) == ("Deny", "*", "s3:*")
+    assert denied["Resource"] == [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     rules = clients().s3.get_bucket_encryption(Bucket=bucket)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rules[0]["ApplyServerSideEncryptionByDefault"]["SSEAlgorithm"] == "AES256"
+
+
+def test_whatever_is_done_to_the_bucket_of_the_account_names_its_owner() -> None:
+    calls: list[tuple[str, dict[str, Any]]] = []
+
+    class Recording:
+        def __getattr__(self, name: str) -> Any:
+            return lambda **request: calls.append((name, request))
+
+    bucket = Bucket.of_account("123456789012", "cn-north-1")
+    assert bucket.exists(Recording())
+    bucket.make(Recording())
+    bucket.put("key", build(RISK), Recording())
+    names = [name for name, _ in calls]
+    assert names.index("put_public_access_block") < names.index("put_object")
+    assert all(request["ExpectedBucketOwner"] == "123456789012" for name, request in calls if name != "create_bucket")
+    assert "arn:aws-cn:s3:::" in dict(calls)["put_bucket_policy"]["Policy"]
 
 
 def test_a_bucket_of_ones_own_is_used_and_kept(names: Names) -> None:

@@ -82,8 +82,16 @@ def test_all_names_are_those_of_the_stack_and_stand_in_it_as_text(document: dict
     assert named.keys() == {NAMES.state_function, NAMES.reduce_function, NAMES.sweep_function}
     assert [made["Name"] for made in all_of(document, "AWS::Kinesis::Stream").values()] == [NAMES.stream]
     assert [made["QueueName"] for made in all_of(document, "AWS::SQS::Queue").values()] == [NAMES.failure_queue]
-    for made in functions.values():
-        assert made["Environment"] == {"Variables": {"ONCEFOLD_STACK": NAMES.stack}}
+    retention = {"ONCEFOLD_REJECT_DAYS": {"Ref": "RejectRetentionDays"}}
+    for name, made in functions.items():
+        more = retention if name == "StateFunction" else {}
+        assert made["Environment"] == {"Variables": {"ONCEFOLD_STACK": NAMES.stack, **more}}
+
+
+def test_rejects_can_expire_and_nothing_else_does(document: dict[str, Any]) -> None:
+    tables = all_of(document, "AWS::DynamoDB::Table")
+    assert tables["RejectTable"]["TimeToLiveSpecification"] == {"AttributeName": "expires", "Enabled": True}
+    assert not any("TimeToLiveSpecification" in made for name, made in tables.items() if name != "RejectTable")
 
 
 def test_every_handler_is_there(document: dict[str, Any]) -> None:

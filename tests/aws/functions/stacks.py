@@ -78,9 +78,12 @@ class Stack:
         backoff = Backoff(self.time.read, self.time.sleep, lambda: 0.5, self.time.now + seconds)
         return Dynamo(client or self.client, backoff, Meter())
 
-    def fold(self, records: Sequence[StreamRecord], client: Any = None, seconds: float = 3600.0) -> FoldedBatch:
+    def fold(
+        self, records: Sequence[StreamRecord], client: Any = None, seconds: float = 3600.0, reject_days: int = 0
+    ) -> FoldedBatch:
         dynamo = self.dynamo(client, seconds)
-        return StateFunction(self.pipeline, self.names, dynamo, self.time.read).handle(records)
+        function = StateFunction(self.pipeline, self.names, dynamo, self.time.read, reject_days=reject_days)
+        return function.handle(records)
 
     def reduce(self, client: Any = None, seconds: float = 3600.0, deltas: Iterable[Delta] | None = None) -> Reduced:
         """Apply what is in the outbox, or the deltas that are given."""

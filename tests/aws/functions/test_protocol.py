@@ -323,6 +323,20 @@ def test_rejects_keep_position_reason_and_bytes(tables: Stack) -> None:
     assert item["arrived"]["N"] in {"1.5", "1.500"}
 
 
+@pytest.mark.parametrize("days", [0, 30])
+def test_rejects_and_conflicts_expire_after_the_days_that_are_set(sim: Stack, days: int) -> None:
+    arrived = sim.time.now - 1_000.5
+    one, other = ('{"id": "k", "v": 1, "type": "a", "desk": "b", "value": 1}', '{"id": "k", "v": 1, "gone": true}')
+    records = [StreamRecord("s", str(n), arrived, line.encode()) for n, line in enumerate(["no", one, other])]
+    sim.fold(records, reject_days=days)
+    (reject,), (conflict,) = sim.rejects("reject"), sim.rejects("conflict")
+    if days:
+        assert int(reject["expires"]["N"]) == int(arrived) + days * 86_400
+        assert int(conflict["expires"]["N"]) == int(sim.time.now) + days * 86_400
+    else:
+        assert "expires" not in {*reject, *conflict}
+
+
 def test_a_huge_record_is_kept_as_far_as_an_item_goes(sim: Stack) -> None:
     sim.fold([StreamRecord("s", "1", 0.0, b"x" * 900_000)])
     (item,) = sim.rejects("reject")

@@ -8,6 +8,7 @@ zip is stored in an S3 bucket: private, encrypted, and the account's own.
 import ast
 import hashlib
 import io
+import json
 import sys
 import zipfile
 from collections.abc import Iterator
@@ -174,7 +175,7 @@ class Bucket:
         return True
 
     def make(self, s3: Any) -> None:
-        """Create it: encrypted, and closed to the public."""
+        """Create it: encrypted, closed to the public, and for TLS alone."""
         constraint: dict[str, Any] = {"LocationConstraint": self.region}
         location = {} if self.region == _FIRST_REGION else {"CreateBucketConfiguration": constraint}
         s3.create_bucket(Bucket=self.name, **location)
@@ -186,14 +187,39 @@ class Bucket:
         s3.put_bucket_encryption(
             Bucket=self.name, ServerSideEncryptionConfiguration={"Rules": [rule]}, **self._owned
         )  # fmt: skip
+        s3.put_bucket_policy(Bucket=self.name, Policy=json.dumps(self._tls_only), **self._owned)
 
     def put(self, key: str, package: Package, s3: Any) -> None:
         """Store a zip."""
         s3.put_object(Bucket=self.name, Key=key, Body=package.data, ContentType="application/zip", **self._owned)
 
     @property
+    def _tls_only(self) -> dict[str, Any]:
+        """A policy that refuses requests without TLS."""
+        arn = f"arn:{_partition(self.region)}:s3:::{self.name}"
+        return {
+            "Version": "2012-10-17",
+            "Statement": [
+                {
+                    "Sid": "TlsOnly",
+                    "Effect": "Deny",
+                    "Principal": "*",
+                    "Action": "s3:*",
+                    "Resource": [arn, f"{arn}/*"],
+                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                }
+            ],
+        }
+
+    @property
     def _owned(self) -> dict[str, str]:
         return {} if self.owner is None else {"ExpectedBucketOwner": self.owner}
+
+
+def _partition(region: str) -> str:
+    """The partition of a region, which its ARNs begin with."""
+    prefixes = {"cn-": "aws-cn", "us-gov-": "aws-us-gov"}
+    return next((partition for prefix, partition in prefixes.items() if region.startswith(prefix)), "aws")
 
 
 def key_of(package: Package, names: Names) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oncefold.aws.deploy.permissions import FUNCTIONS, policy
+from oncefold.aws.functions.rejected import EXPIRES
 from oncefold.aws.names import Names
 
 RUNTIME = "python3.13"
@@ -37,6 +38,8 @@ def flag(condition: str) -> Mapping[str, Any]:
 
 
 NO_VALUE = ref("AWS::NoValue")
+_SETTINGS: Mapping[str, Any] = {"State": {"ONCEFOLD_REJECT_DAYS": ref("RejectRetentionDays")}}
+"""Environment variables of functions, beside the stack's name."""
 
 CONDITIONS: Mapping[str, Any] = {
     "OnDemand": {"Fn::Equals": [ref("StreamMode"), "ON_DEMAND"]},
@@ -72,7 +75,12 @@ def tables(names: Names) -> dict[str, Declaration]:
         "StateTable": _table(names.state_table, ("key",)),
         "ReduceTable": _table(names.reduce_table, ("id",), StreamSpecification={"StreamViewType": "NEW_IMAGE"}),
         "AggregateTable": _table(names.aggregate_table, ("path", "label")),
-        "RejectTable": _table(names.reject_table, ("id",)),
+        "RejectTable": _table(
+            names.reject_table,
+            ("id",),
+            # Only items that a retention was set for have the attribute.
+            TimeToLiveSpecification={"AttributeName": EXPIRES, "Enabled": True},
+        ),
     }
 
 
@@ -148,7 +156,7 @@ def _function(name: str, function: str, description: str, stack: str) -> Declara
             "MemorySize": ref(f"{name}MemoryMB"),
             "Timeout": ref(f"{name}TimeoutSeconds"),
             "ReservedConcurrentExecutions": either(f"{name}Reserved", ref(f"{name}Concurrency"), NO_VALUE),
-            "Environment": {"Variables": {"ONCEFOLD_STACK": stack}},
+            "Environment": {"Variables": {"ONCEFOLD_STACK": stack, **_SETTINGS.get(name, {})}},
         },
     }
 

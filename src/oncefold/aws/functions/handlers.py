@@ -1,7 +1,7 @@
 """The entry points: what Lambda calls with a batch, and what it is answered.
 
-Settings come from the environment: ONCEFOLD_STACK, and ONCEFOLD_PIPELINE, a file, which is `pipeline.toml` beside the
-code if left out. Answers follow "Configuring partial batch response with Kinesis Data Streams and Lambda": the first
+Settings come from the environment: ONCEFOLD_STACK; ONCEFOLD_PIPELINE, a file, which is `pipeline.toml` beside the code if
+left out; ONCEFOLD_REJECT_DAYS, for how long rejects are kept, for ever if left out or 0. Answers follow "Configuring partial batch response with Kinesis Data Streams and Lambda": the first
 record that is not finished, from which Lambda delivers again.
 """
 
@@ -100,7 +100,8 @@ def state(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """StateLambda: a batch of a Kinesis shard."""
     work = _work(context)
     records = [kinesis_record(item) for item in event["Records"]]
-    function = StateFunction(work.warm.pipeline, work.warm.names, work.dynamo, time.time, work.warm.workers.map)
+    days = int(os.environ.get("ONCEFOLD_REJECT_DAYS", "0"))
+    function = StateFunction(work.warm.pipeline, work.warm.names, work.dynamo, time.time, work.warm.workers.map, days)
     folded = function.handle(records)
     first = folded.unfinished
     work.log("state", report.state_counts(folded, 0 if first is None else len(records) - first))

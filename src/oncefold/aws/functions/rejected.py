@@ -10,8 +10,11 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Content
 
+EXPIRES = "expires"
+"""The attribute by which DynamoDB deletes items (time to live): seconds since 1970."""
 RAW_BYTES = 350_000
 """Bytes of a record that are kept; an item has 400 KB."""
+_DAY_SECONDS = 86_400
 
 
 def reject_item(shard: str, sequence: str, line: int, arrived: float, raw: bytes, error: InvalidEvent) -> Item:
@@ -26,6 +29,11 @@ def reject_item(shard: str, sequence: str, line: int, arrived: float, raw: bytes
     if len(raw) > RAW_BYTES:
         item["cut"] = {"BOOL": True}
     return item
+
+
+def expiring(item: Item, since: float, days: int) -> Item:
+    """The item, to be deleted by DynamoDB so many days after a time in seconds since 1970; 0 days are for ever."""
+    return {**item, EXPIRES: {"N": str(int(since) + days * _DAY_SECONDS)}} if days else item
 
 
 def conflict_item(pipeline: Pipeline, key: str, version: int, first: Content, second: Content) -> Item:

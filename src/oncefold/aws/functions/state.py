@@ -14,7 +14,7 @@ from oncefold.aws.functions import layout
 from oncefold.aws.functions.calls import PUT_ITEMS, READ_KEYS, Dynamo, OutOfTime, slices
 from oncefold.aws.functions.layout import Item
 from oncefold.aws.functions.plan import Change, Chunk, chunks, may_be_refused, refusal
-from oncefold.aws.functions.rejected import conflict_item, reject_item
+from oncefold.aws.functions.rejected import conflict_item, expiring, reject_item
 from oncefold.aws.names import Names
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
@@ -77,14 +77,24 @@ class StateFunction:
     """Folds batches of one pipeline into one stack's tables."""
 
     def __init__(
-        self, pipeline: Pipeline, names: Names, dynamo: Dynamo, wall_clock: Callable[[], float], spread: Spread = map
+        self,
+        pipeline: Pipeline,
+        names: Names,
+        dynamo: Dynamo,
+        wall_clock: Callable[[], float],
+        spread: Spread = map,
+        reject_days: int = 0,
     ) -> None:
-        """`wall_clock` gives seconds since 1970; `spread` runs independent calls, several at a time if it can."""
+        """`wall_clock` gives seconds since 1970; `spread` runs independent calls, several at a time if it can.
+
+        Rejects and conflicts are deleted by DynamoDB after `reject_days`; 0 keeps them for ever.
+        """
         self._pipeline = pipeline
         self._names = names
         self._dynamo = dynamo
         self._wall_clock = wall_clock
         self._spread = spread
+        self._reject_days = reject_days
         self._decoder = Decoder(pipeline)
 
     def handle(self, records: Sequence[StreamRecord]) -> FoldedBatch:
@@ -98,9 +108,8 @@ class StateFunction:
                 try:
                     event = self._decode(raw)
                 except InvalidEvent as error:
-                    rejects.append(
-                        (index, reject_item(record.shard, record.sequence, line, record.arrived, raw, error))
-                    )
+                    item = reject_item(record.shard, record.sequence, line, record.arrived, raw, error)
+                    rejects.append((index, expiring(item, record.arrived, self._reject_days)))
                 else:
                     arrivals.setdefault(event.key, []).append(_Arrival(index, event))
         self._reject(rejects, folded)
@@ -166,7 +175,8 @@ class StateFunction:
         """Before the states are written: a conflict that is lost leaves no other trace."""
         items = {item["id"]["S"]: item for turn in turns for item in turn.conflicts}
         for some in slices(list(items.values()), PUT_ITEMS):
-            self._dynamo.put(self._names.reject_table, some)
+            now = self._wall_clock()
+            self._dynamo.put(self._names.reject_table, [expiring(item, now, self._reject_days) for item in some])
 
     def _write(self, turns: dict[str, _Turn], arrivals: dict[str, list[_Arrival]], folded: FoldedBatch) -> list[str]:
         """Write the changes; the keys that have to be read again."""

@@ -249,7 +249,7 @@ def _show_inventory(names: Names, inventory: Inventory, *, keep_data: bool) -> N
     screen.grid(grid)
     screen.line()
     if inventory.current is not None:
-        screen.line("Events in the stream that are not folded yet go with it; see: oncefold aws status")
+        screen.line("Events in the stream that are not folded yet are deleted with it; see: oncefold aws status")
 
 
 class StackProgress:
