@@ -11,8 +11,8 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from oncefold.aws.connect import client
-from oncefold.aws.deploy.cloudformation import Pace as DeploymentPace
-from oncefold.aws.deploy.deployment import Clients, Deployment
+from oncefold.aws.deploy.cloudformation import Polling
+from oncefold.aws.deploy.deployment import DeployClients, Deployment
 from oncefold.aws.names import Names
 from oncefold.core.errors import OncefoldError
 from oncefold.pipeline_file import load_pipeline
@@ -46,10 +46,10 @@ def deployed(aws: Emulator, tmp_path: Path) -> Iterator[Names]:
     file.write_text(PIPELINE)
     pipeline = load_pipeline(file)
     names = Names(f"local-{time.time_ns()}")
-    deployment = Deployment(pipeline, names, Clients.connect(), DeploymentPace(time.sleep))
+    deployment = Deployment(pipeline, names, DeployClients.connect(), Polling(time.sleep))
     settings = {"MappingsEnabled": "false", "ShardCount": "2", "StateWindowSeconds": "0", "ReduceWindowSeconds": "0"}
     plan = deployment.plan({**settings, "DeletionProtection": "false"}, None, "first")
-    deployment.carry_out(plan, lambda _: None)
+    deployment.apply(plan, lambda _: None)
     return names
 
 

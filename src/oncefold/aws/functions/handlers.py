@@ -1,8 +1,8 @@
 """The entry points: what Lambda calls with a batch, and what it is answered.
 
-Settings come from the environment: ONCEFOLD_STACK; ONCEFOLD_PIPELINE, a file, which is `pipeline.toml` beside the code if
-left out; ONCEFOLD_REJECT_DAYS, for how long rejects are kept, for ever if left out or 0. Answers follow "Configuring partial batch response with Kinesis Data Streams and Lambda": the first
-record that is not finished, from which Lambda delivers again.
+Settings come from the environment: ONCEFOLD_STACK; ONCEFOLD_PIPELINE, a file, by default `pipeline.toml` beside the
+code; ONCEFOLD_REJECT_DAYS, how long rejects are kept, by default for ever. Answers follow "Configuring partial batch
+response with Kinesis Data Streams and Lambda": the first record that is not finished, from which Lambda delivers again.
 """
 
 import base64
