@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from oncefold.columnar.arrays import GrowingArray
-from oncefold.engine.heap import keep_freed_memory
+from oncefold.engine.tuning import tune_malloc
 
 
 @pytest.mark.parametrize("width", [(), (3,)])
@@ -33,4 +33,4 @@ def test_rows_that_are_held_on_to_stay_as_they_are() -> None:
 
 
 def test_memory_may_be_kept_anywhere() -> None:
-    keep_freed_memory()
+    tune_malloc()

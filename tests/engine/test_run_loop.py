@@ -14,10 +14,8 @@ import pytest
 from oncefold.commit import Commit, SourcePosition
 from oncefold.core.errors import SourceError, StoreError
 from oncefold.core.fold import Outcome
-from oncefold.engine import ahead
 from oncefold.engine import run as run_module
-from oncefold.engine.ahead import IDLE, ReadAhead
-from oncefold.engine.run import COMMIT_SECONDS, DECODED_AHEAD, IDLE_SECONDS, Progress
+from oncefold.engine.run import COMMIT_SECONDS, DECODED_AHEAD, IDLE, IDLE_SECONDS, Progress, ReadAhead
 from oncefold.engine.session import Session
 from oncefold.sources.blocks import Block, Finding, Oversize, TextBlock
 from oncefold.store.reader import Reader
@@ -238,8 +236,8 @@ class Watched(queue.Queue[Any]):
 def test_a_slow_store_holds_back_reading(recorded: Recorded, monkeypatch: pytest.MonkeyPatch) -> None:
     """Memory holds the commit under way, one more that is full, and a few decoded blocks."""
     monkeypatch.setattr(run_module, "COMMIT_ROWS", 10)
-    monkeypatch.setattr(ahead, "_LOOK_SECONDS", 0.001)
-    monkeypatch.setattr(ahead.queue, "Queue", Watched)
+    monkeypatch.setattr(run_module, "_CLOSED_CHECK_SECONDS", 0.001)
+    monkeypatch.setattr(run_module.queue, "Queue", Watched)
     gate, pulled = threading.Event(), list[int]()
     recorded.before_commit = lambda _: gate.wait(60) or pytest.fail("the gate was never opened")
 

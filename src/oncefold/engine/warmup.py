@@ -1,4 +1,4 @@
-"""The kernels' first start: numba compiles them once per machine, then they are loaded from its cache."""
+"""The first start of the kernels: numba compiles them once per machine; afterwards they load from its cache."""
 
 import threading
 import time
@@ -14,7 +14,7 @@ from oncefold.columnar.text import TextDecoder
 from oncefold.columnar.trees import Trees
 from oncefold.commit import States
 from oncefold.core.definition_toml import parse_toml
-from oncefold.engine.heap import keep_freed_memory, look_less_for_cycles
+from oncefold.engine.tuning import tune_gc, tune_malloc
 
 _NOTICE_SECONDS = 1.5
 """Loading from the cache takes less; compiling takes more."""
@@ -31,26 +31,26 @@ m = { sum = "m", scale = 2 }
 """
 
 
-def warm_up(say: Callable[[str], None]) -> float:
-    """Load or compile every kernel; the seconds it took. Compiling is announced by `say`, and its end."""
-    keep_freed_memory()
-    look_less_for_cycles()
+def warm_up(notify: Callable[[str], None]) -> float:
+    """Load or compile every kernel; the seconds it took. Compiling is announced by `notify`, and its end."""
+    tune_malloc()
+    tune_gc()
     began = time.monotonic()
     notice = "compiling for this machine, once; it takes about half a minute ..."
-    timer = threading.Timer(_NOTICE_SECONDS, say, [notice])
+    timer = threading.Timer(_NOTICE_SECONDS, notify, [notice])
     timer.daemon = True
     timer.start()
     try:
-        _touch_all()
+        _run_all_kernels()
     finally:
         timer.cancel()
     seconds = time.monotonic() - began
     if seconds > _NOTICE_SECONDS:
-        say(f"compiled in {seconds:.0f} s; the next start takes a second")
+        notify(f"compiled in {seconds:.0f} s; the next start takes a second")
     return seconds
 
 
-def _touch_all() -> None:
+def _run_all_kernels() -> None:
     pipeline = parse_toml(_SAMPLE)
     text, table = TextDecoder(pipeline), TableDecoder(pipeline)
     texts = pa.record_batch({"k": ["a"], "t": ["2020-01-01"], "v": ["1"], "m": ["1.5"]})

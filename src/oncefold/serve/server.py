@@ -19,7 +19,7 @@ from oncefold.aws.stream import open_stream
 from oncefold.columnar.plan import fields_of
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError, StoreError
-from oncefold.engine.heap import look_less_for_cycles
+from oncefold.engine.tuning import tune_gc
 from oncefold.pipeline_file import load_pipeline
 from oncefold.serve import answers
 from oncefold.serve.answers.asking import Asking
@@ -87,7 +87,7 @@ def _named(settings: Settings, pipeline: Pipeline) -> Named | None:
 async def _run(
     settings: Settings, pipeline: Pipeline, named: Named | None, listener: socket.socket, logger: logging.Logger
 ) -> None:
-    look_less_for_cycles()
+    tune_gc()
     ids = RequestIds(secrets.token_hex(4))
     connections = Connections(connections_allowed(settings.max_connections), settings.head_seconds, ids)
     operations = Operations(settings.access, connections)

@@ -1,4 +1,4 @@
-"""The memory of a process that folds: what a batch frees is kept for the next, and cycles are looked for less often."""
+"""Tuning of a process that folds: its garbage collector and its allocator."""
 
 import ctypes
 import gc
@@ -16,24 +16,24 @@ _KEPT_BYTES: Final = 2**28
 _MAPPED_BYTES: Final = 2**25
 """From this size on, memory is mapped by itself, and given back when it is freed."""
 
-_OBJECTS_BETWEEN_LOOKS: Final = 200_000
-"""New objects until the next look for cycles; Python's default is 700 to 2,000."""
+_OBJECTS_PER_COLLECTION: Final = 200_000
+"""New objects between two collections of the youngest generation; Python's default is 700 to 2,000."""
 
 
-def look_less_for_cycles() -> None:
-    """Let this process make many objects between two looks for cycles among them.
+def tune_gc() -> None:
+    """Let this process run the garbage collector less often.
 
-    A commit with many new nodes makes a million small objects, none in a cycle; looking at them again and again
+    A commit with many new nodes makes a million small objects, none in a cycle; traversing them again and again
     takes as long as making them.
     """
-    gc.set_threshold(_OBJECTS_BETWEEN_LOOKS)
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
 
 
-def keep_freed_memory() -> None:
+def tune_malloc() -> None:
     """Let this process keep the memory that it frees; without effect where the C library is not glibc.
 
-    By default glibc gives columns of a batch back to the system and asks for them again with the next batch; handing
-    out their pages anew takes more time than decoding does.
+    By default glibc returns the columns of a batch to the system and requests them again with the next batch; mapping
+    their pages again takes more time than decoding does. The call is mallopt(3), which the C library documents.
     """
     if not sys.platform.startswith("linux"):
         return
