@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from json.encoder import encode_basestring
 
 import numpy as np
 import pyarrow as pa
@@ -21,8 +20,16 @@ from oncefold.store.errors import DamagedError
 def write_leaves(connection: Connection, first: int, leaves: Sequence[tuple[str, ...]]) -> None:
     """Labels of new leaves, with ids that go on from `first`."""
     if leaves:
-        labels = ["[" + ",".join(map(encode_basestring, leaf)) + "]" for leaf in leaves]
-        insert(connection, "place", (range(first, first + len(leaves)), labels))
+        insert(connection, "place", (range(first, first + len(leaves)), _json_arrays(leaves)))
+
+
+def _json_arrays(leaves: Sequence[tuple[str, ...]]) -> list[str]:
+    """A JSON array of the labels of each leaf, from one call of the encoder.
+
+    The separator of the items has a line end, which no JSON string holds: so the text can be split at it.
+    """
+    text = json.JSONEncoder(ensure_ascii=False, separators=(",\n", ":")).encode(leaves)
+    return text[1:-1].replace('",\n"', '","').split(",\n")
 
 
 def read_leaves(connection: Connection, levels: int) -> list[tuple[str, ...]]:
