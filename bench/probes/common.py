@@ -8,7 +8,7 @@ from bench.definition import PIPELINE
 from bench.memory import back
 from oncefold.columnar.plan import fields_of
 from oncefold.core.fold import Outcome
-from oncefold.engine.run import Progress
+from oncefold.engine.run import RunProgress
 from oncefold.engine.session import Session
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
@@ -23,7 +23,7 @@ def sources(file: str, positions: Mapping[str, str] | None = None) -> Sources:
     return Sources((file,), ReadOptions(fields=fields_of(PIPELINE)), positions)
 
 
-def run(session: Session, file: str) -> Progress:
+def run(session: Session, file: str) -> RunProgress:
     """Fold and commit a whole file. Raises ValueError if an event of it could not be read."""
     progress = session.run(sources(file, session.positions).blocks())
     rejected = progress.counts[Outcome.REJECTED]

@@ -117,7 +117,7 @@ class SourcePosition:
 
 
 @dataclass(frozen=True, slots=True)
-class Commit:
+class CommitContent:
     """One micro-batch, whole."""
 
     at: int

@@ -22,7 +22,7 @@ from oncefold.cli.definition import EXAMPLE
 from oncefold.cli.main import main
 from oncefold.cli.progress import Reporter
 from oncefold.core.fold import Outcome
-from oncefold.engine.run import Progress
+from oncefold.engine.run import RunProgress
 from oncefold.generate import Workload, arrow_table, generate, plan, truth, write
 from oncefold.sources.blocks import Finding
 from oncefold.store.check import check_store
@@ -466,7 +466,7 @@ class Seconds:
 
 def test_lines_tell_a_log_what_happens() -> None:
     out, clock = io.StringIO(), Seconds()
-    reporter, progress, stop = Reporter(out, monotonic=clock), Progress(), [False]
+    reporter, progress, stop = Reporter(out, monotonic=clock), RunProgress(), [False]
     with reporter.running(1_000_000, lambda: stop[0]):
         for second in range(21):
             clock.now = float(second)

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from oncefold.commit import Commit, SourcePosition
+from oncefold.commit import CommitContent, SourcePosition
 from oncefold.core.errors import SourceError, StoreError
 from oncefold.core.fold import Outcome
 from oncefold.engine import run as run_module
-from oncefold.engine.run import COMMIT_SECONDS, DECODED_AHEAD, IDLE, IDLE_SECONDS, Progress, ReadAhead
+from oncefold.engine.run import COMMIT_SECONDS, DECODED_AHEAD, IDLE, IDLE_SECONDS, ReadAhead, RunProgress
 from oncefold.engine.session import Session
 from oncefold.sources.blocks import Block, Finding, Oversize, TextBlock
 from oncefold.store.reader import Reader
@@ -42,11 +42,11 @@ class Recorded:
     """A session that remembers its commits: their positions, and how many events they hold."""
 
     session: Session
-    commits: list[Commit] = field(default_factory=list)
-    before_commit: Callable[[Commit], None] = lambda _: None
+    commits: list[CommitContent] = field(default_factory=list)
+    before_commit: Callable[[CommitContent], None] = lambda _: None
 
     def __post_init__(self) -> None:
-        def commit(store: Callable[[Commit], int], content: Commit) -> int:
+        def commit(store: Callable[[CommitContent], int], content: CommitContent) -> int:
             self.before_commit(content)
             self.commits.append(content)
             return store(content)
@@ -61,7 +61,7 @@ class Recorded:
     def sizes(self) -> list[int]:
         return [len(commit.changes) for commit in self.commits]
 
-    def run(self, blocks: Iterable[Block | Finding], **options: Any) -> Progress:
+    def run(self, blocks: Iterable[Block | Finding], **options: Any) -> RunProgress:
         return run_module.run(self.session._engine, self.session._store, blocks, **options)
 
 
@@ -132,7 +132,7 @@ def test_while_input_trickles_nothing_waits_longer_than_a_quarter_second(
 ) -> None:
     clock, arrived, waits = Clock(), list[float](), list[float]()
 
-    def note(_: Commit) -> None:
+    def note(_: CommitContent) -> None:
         waits.append(clock.now - arrived[0])
         arrived.clear()
 
@@ -205,7 +205,7 @@ def test_commits_are_in_order_and_one_at_a_time(recorded: Recorded, monkeypatch:
     under_way: list[int] = []
     overlaps: list[int] = []
 
-    def commit(store: Callable[[Commit], int], content: Commit) -> int:
+    def commit(store: Callable[[CommitContent], int], content: CommitContent) -> int:
         under_way.append(1)
         overlaps.append(len(under_way))
         seq = store(content)
@@ -246,7 +246,7 @@ def test_a_slow_store_holds_back_reading(recorded: Recorded, monkeypatch: pytest
             pulled.append(number)
             yield block(number, rows=5)
 
-    done: list[Progress] = []
+    done: list[RunProgress] = []
     running = threading.Thread(target=lambda: done.append(recorded.run(blocks())))
     running.start()
     until(lambda: len(pulled) >= 2, "the first blocks")
@@ -265,7 +265,7 @@ def test_a_slow_store_holds_back_reading(recorded: Recorded, monkeypatch: pytest
 def test_a_failed_commit_ends_the_run_at_once(recorded: Recorded, inline: None) -> None:
     pulled: list[int] = []
 
-    def fail(content: Commit) -> None:
+    def fail(content: CommitContent) -> None:
         if content.positions[0].state == "2":
             raise StoreError("the disk is full")
 
@@ -286,7 +286,7 @@ def test_a_failed_commit_ends_a_run_whose_input_is_silent(recorded: Recorded) ->
     """Whoever follows a quiet file hears of a full disk now, not with the next event; and reading is told to stop."""
     stopped = threading.Event()
 
-    def fail(_: Commit) -> None:
+    def fail(_: CommitContent) -> None:
         raise StoreError("the disk is full")
 
     def blocks() -> Iterator[Block]:
@@ -302,7 +302,7 @@ def test_a_failed_commit_ends_a_run_whose_input_is_silent(recorded: Recorded) ->
 def test_after_a_failed_commit_nothing_committed_is_lost_and_nothing_counts_twice(memory: Path) -> None:
     path, blocks = memory / "store.db", [block(n) for n in range(30)]
 
-    def fail(content: Commit) -> None:
+    def fail(content: CommitContent) -> None:
         if int(content.positions[-1].state) >= 17:
             raise StoreError("the disk is full")
 
@@ -339,7 +339,7 @@ def test_an_error_of_the_input_comes_after_the_commit_of_all_before_it(recorded:
 def test_an_error_while_showing_progress_leaves_whole_commits(recorded: Recorded, inline: None) -> None:
     """What was folded and not committed stays in memory, with its position, for the next run of the session."""
 
-    def show(progress: Progress) -> None:
+    def show(progress: RunProgress) -> None:
         if progress.events == 3:
             raise RuntimeError("the terminal is gone")
 

@@ -15,7 +15,7 @@ import pyarrow as pa
 from oncefold.commit import (
     NO_LEAF,
     Changes,
-    Commit,
+    CommitContent,
     Conflict,
     NewNode,
     NodeColumns,
@@ -103,7 +103,7 @@ class Folder:
             self.seq, dict(self.states), dict(self.totals), dict(self.positions), dict(self.counts), self.newest_time
         )
 
-    def commit(self, batch: Batch) -> Commit:
+    def commit(self, batch: Batch) -> CommitContent:
         """Fold a batch; the commit that says so."""
         keys, leaves, nodes = len(self.rows), len(self.leaves), len(self.nodes)
         before: dict[str, Stored | None] = {}
@@ -125,7 +125,7 @@ class Folder:
             self.totals[node] += delta
         self._tally(batch, [outcome for _, outcome, _ in arrived])
         touched = dict.fromkeys([*deltas, *list(self.nodes)[nodes:]])
-        return Commit(
+        return CommitContent(
             at=batch.at,
             changes=self._changes(arrived),
             new_keys=pa.array([key.encode() for key in list(self.rows)[keys:]], pa.large_binary()),

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from oncefold.commit import PAGE_ROWS, Changes, Commit, NewNode, NodeColumns, Page, States
+from oncefold.commit import PAGE_ROWS, Changes, CommitContent, NewNode, NodeColumns, Page, States
 from oncefold.core.fold import Outcome
 from oncefold.store import Loaded, Reader, Store
 from oncefold.store.check import check_store
@@ -157,7 +157,7 @@ def test_pages_and_later_changes_make_the_state(path: Path) -> None:
         schedule.snapshotted(pages)
         first = number == 1
         store.commit(
-            Commit(
+            CommitContent(
                 number,
                 changes,
                 keys,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oncefold.commit import Commit
+from oncefold.commit import CommitContent
 from oncefold.core.errors import StoreError
 from oncefold.store import Store
 from oncefold.store.check import check_store
@@ -31,7 +31,7 @@ Acknowledged = list[tuple[int, int]]
 
 
 @cache
-def work() -> tuple[list[Commit], list[Facts]]:
+def work() -> tuple[list[CommitContent], list[Facts]]:
     """The commits, and what the store says before the first and after each."""
     folder = Folder()
     commits, facts = [], [folder.facts()]

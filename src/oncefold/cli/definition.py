@@ -18,7 +18,7 @@ from oncefold.pipeline_file import load_pipeline
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oncefold.cli.sample import Reading
+    from oncefold.cli.sample import SampleReading
     from oncefold.cli.screen import Grid
     from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
     from oncefold.core.event import Event
@@ -227,7 +227,7 @@ def _verdict(sample: str, read: int, found: int) -> str:
     return f"{read} of the first {found} events of {sample} can be read{rejected}."
 
 
-def _grid(pipeline: Pipeline, found: Sequence[Reading]) -> Grid:
+def _grid(pipeline: Pipeline, found: Sequence[SampleReading]) -> Grid:
     """A row for each record, and further ones where it has several leaves or measures."""
     from oncefold.cli.screen import Grid
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import PurePath
 from typing import Any, Literal
 
-from oncefold.cli.sample import Record, first_records
+from oncefold.cli.sample import SampleRecord, first_records
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.decode import Number
 from oncefold.core.definition import RESERVED_NAMES, Delete, Level, Measure, Pipeline, Rollup, Time, Unit, Version
@@ -44,7 +44,7 @@ def guess(events: str) -> str:
     return f"{head}#   oncefold check THIS_FILE --sample {events}\n\n{to_toml(_pipeline(events, rows))}"
 
 
-def _texts(record: Record) -> Row:
+def _texts(record: SampleRecord) -> Row:
     """The record's fields that hold something, as text; none if it cannot be read."""
     if record.fault:
         return {}

@@ -12,7 +12,7 @@ from oncefold.cli.words import size
 from oncefold.core.fold import Outcome
 
 if TYPE_CHECKING:
-    from oncefold.engine.run import Progress
+    from oncefold.engine.run import RunProgress
     from oncefold.sources.blocks import Finding
 
 _LINE_SECONDS = 5.0
@@ -48,7 +48,7 @@ class Reporter:
         self._total, self._stopping = total_bytes, stopping
         yield
 
-    def update(self, progress: "Progress") -> None:
+    def update(self, progress: "RunProgress") -> None:
         """Called after every batch, and many times a second without one."""
         self._tell_findings(progress.findings)
         if self._stopping() and not self._told_stop:
@@ -56,12 +56,12 @@ class Reporter:
             self.say("stopping: what is read is committed first (once more ends at once; nothing is lost either way)")
         self._show(progress, self._monotonic())
 
-    def _show(self, progress: "Progress", now: float) -> None:
+    def _show(self, progress: "RunProgress", now: float) -> None:
         if now - self._last >= _LINE_SECONDS and progress.events > self._told_events:
             self._last, self._told_events = now, progress.events
             self.say(self._facts(progress, now - self._began))
 
-    def finish(self, progress: "Progress", session: Any, done_files: int, *, stopped: str = "") -> None:
+    def finish(self, progress: "RunProgress", session: Any, done_files: int, *, stopped: str = "") -> None:
         """The closing words: what was folded, and how to go on; `stopped` says that instead."""
         self._tell_findings(progress.findings)
         seconds = self._monotonic() - self._began
@@ -74,7 +74,7 @@ class Reporter:
             self.say(f"to see the rejects: oncefold rejects list --store {store}")
         self.say(stopped or f"to see the totals: oncefold query --store {store}")
 
-    def _facts(self, progress: "Progress", seconds: float) -> str:
+    def _facts(self, progress: "RunProgress", seconds: float) -> str:
         words = f"{_many(progress.events, 'event')}: {outcomes(progress.counts)}"
         if seconds >= _SHOWN_RATE_SECONDS:
             words += f"; {seconds:.1f} s, {progress.events / seconds:,.0f} events/s"
@@ -123,7 +123,7 @@ class TerminalReporter(Reporter):
             self._bar.update(self._task, total=total_bytes)
             yield
 
-    def _show(self, progress: "Progress", now: float) -> None:
+    def _show(self, progress: "RunProgress", now: float) -> None:
         """Redraw the bar, a few times a second."""
         if now - self._last < _REFRESH_SECONDS:
             return

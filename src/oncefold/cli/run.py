@@ -96,7 +96,7 @@ def run(  # noqa: PLR0913
     )  # fmt: skip
     if not path.exists():
         Sources(sources, options, open_stream=open_stream)  # a mistyped source leaves no empty store behind
-    stop = Stop()
+    stop = StopSignal()
     with Session.open(path, definition, retention=retention_of(retention)) as session:
         found = Sources(sources, options, session.positions, RealWaiting(stop.event), open_stream=open_stream)
         warm_up(reporter.say)
@@ -159,7 +159,7 @@ def retention_of(text: str | None) -> Retention | None:
         raise OncefoldError(f"--retention: {error}, or forever") from None
 
 
-class Stop:
+class StopSignal:
     """The wish of a user or a supervisor that a run ends."""
 
     def __init__(self) -> None:

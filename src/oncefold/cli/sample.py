@@ -23,7 +23,7 @@ _BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class SampleRecord:
     """One record as it stands in the file; `cells` and `header` only in a CSV."""
 
     line: int
@@ -36,7 +36,7 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class SampleReading:
     """What a record was read as: an event, or the reason of its rejection."""
 
     line: int
@@ -44,23 +44,25 @@ class Reading:
     reason: str = ""
 
 
-def readings(records: Iterator[Record], pipeline: Pipeline) -> Iterator[Reading]:
+def readings(records: Iterator[SampleRecord], pipeline: Pipeline) -> Iterator[SampleReading]:
     """Each record as the pipeline reads it."""
     decoder = Decoder(pipeline)
     for record in records:
         try:
-            yield Reading(record.line, _decoded(decoder, record))
+            yield SampleReading(record.line, _decoded(decoder, record))
         except InvalidEvent as error:
-            yield Reading(record.line, None, str(error))
+            yield SampleReading(record.line, None, str(error))
 
 
-def _decoded(decoder: Decoder, record: Record) -> Event:
+def _decoded(decoder: Decoder, record: SampleRecord) -> Event:
     if record.fault:
         raise InvalidEvent(record.fault)
     return decoder.json(record.raw) if record.cells is None else decoder.csv(record.header, record.cells)
 
 
-def first_records(name: str, rows: int, form: str | None = None, delimiter: str | None = None) -> Generator[Record]:
+def first_records(
+    name: str, rows: int, form: str | None = None, delimiter: str | None = None
+) -> Generator[SampleRecord]:
     """At most so many records of a file, `-` for stdin; gzip and zstd are found out. Raises SourceError."""
     from oncefold.sources.inputs import ReadOptions, format_of
 
@@ -131,15 +133,15 @@ class _Lines:
             pass
 
 
-def _json(lines: _Lines) -> Iterator[Record]:
+def _json(lines: _Lines) -> Iterator[SampleRecord]:
     for line in lines:
         raw = line.rstrip(b"\r\n")
         if raw.strip(b" \t"):
-            yield Record(lines.number, raw, fault=_too_long(raw))
+            yield SampleRecord(lines.number, raw, fault=_too_long(raw))
         lines.take()
 
 
-def _csv(name: str, lines: _Lines, delimiter: str) -> Iterator[Record]:
+def _csv(name: str, lines: _Lines, delimiter: str) -> Iterator[SampleRecord]:
     from oncefold.sources.text import parse_header
 
     texts = (line.decode("utf-8", "surrogateescape") for line in lines)
@@ -162,7 +164,7 @@ def _csv(name: str, lines: _Lines, delimiter: str) -> Iterator[Record]:
             fault = f"not a CSV record: {error}"
         raw = lines.take()
         if cells or fault:
-            yield Record(start, raw, header, cells, fault or _too_long(raw) or _not_utf8(raw))
+            yield SampleRecord(start, raw, header, cells, fault or _too_long(raw) or _not_utf8(raw))
 
 
 def _too_long(raw: bytes) -> str:

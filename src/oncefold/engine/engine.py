@@ -15,7 +15,7 @@ from oncefold.columnar.arrays import UInt8s
 from oncefold.columnar.batch import NO_TIME, Batch
 from oncefold.columnar.state import ChangeLog, Clash, KeyedState, nothing_accumulated, with_places
 from oncefold.columnar.trees import Trees
-from oncefold.commit import PAGE_ROWS, Changes, Commit, Conflict, Page, Reject, SourcePosition
+from oncefold.commit import PAGE_ROWS, Changes, CommitContent, Conflict, Page, Reject, SourcePosition
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
@@ -155,7 +155,7 @@ class Engine:
         pending.counts.update(counts)
         return counts
 
-    def take_commit(self) -> Commit:
+    def take_commit(self) -> CommitContent:
         """Everything folded since the last call, as the next commit; the caller hands it to the store.
 
         Its columns are used again after the next call: until then it must be durable.
@@ -167,7 +167,7 @@ class Engine:
             self._seq += 1
             return self._commit(pending)
 
-    def _commit(self, pending: _Pending) -> Commit:
+    def _commit(self, pending: _Pending) -> CommitContent:
         changes = pending.log.changes()
         new_places, new_nodes = self._trees.new_places_and_nodes()
         deltas, totals = self._trees.apply(self._net, new_nodes)
@@ -176,7 +176,7 @@ class Engine:
         self._schedule.add(self._seq, changes)
         due = self._schedule.due(self._state.count)
         self._schedule.snapshotted(due)
-        return Commit(
+        return CommitContent(
             at=self._clock(),
             changes=changes,
             new_keys=self._state.keys(pending.keys, pending.log),

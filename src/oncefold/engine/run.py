@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
 from oncefold.columnar.batch import Batch
-from oncefold.commit import Commit, Reject, SourcePosition
+from oncefold.commit import CommitContent, Reject, SourcePosition
 from oncefold.core.fold import Outcome
 from oncefold.engine.decoding import BlockDecoder
 from oncefold.engine.engine import Engine
@@ -53,7 +53,7 @@ _CLOSED_CHECK_SECONDS: Final = 0.1
 
 
 @dataclass(slots=True)
-class Progress:
+class RunProgress:
     """What a run has done so far."""
 
     counts: Counter[Outcome] = field(default_factory=Counter)
@@ -87,7 +87,7 @@ class Durable:
     """A commit that the store made durable."""
 
     seq: int
-    commit: Commit
+    commit: CommitContent
     """Its columns are valid until the next commit is taken."""
     seconds: float
     """How long the store took."""
@@ -167,7 +167,7 @@ class Committer:
         self,
         store: Store,
         engine: Engine,
-        progress: Progress,
+        progress: RunProgress,
         on_end: Callable[[Durable | None], None] = lambda _: None,
     ) -> None:
         """`on_end` is called in the committing thread when a commit is durable, or failed, with None then.
@@ -193,7 +193,7 @@ class Committer:
             with self._engine.intact():
                 self._under_way = self._pool.submit(self._commit, self._engine.take_commit())
 
-    def _commit(self, commit: Commit) -> int:
+    def _commit(self, commit: CommitContent) -> int:
         began = time.monotonic()
         durable: Durable | None = None
 
@@ -238,11 +238,11 @@ def run(
     engine: Engine,
     store: Store,
     blocks: Iterable[Block | Finding],
-    on_progress: Callable[[Progress], None] = lambda _: None,
+    on_progress: Callable[[RunProgress], None] = lambda _: None,
     *,
     stop: Callable[[], object] = lambda: None,
     monotonic: Callable[[], float] = time.monotonic,
-) -> Progress:
+) -> RunProgress:
     """Fold all blocks and commit them; what was folded when the blocks end is committed, too.
 
     `on_progress` is called after every batch, and many times a second without one, in this thread. `stop` is called
@@ -250,7 +250,7 @@ def run(
     (SourceError) is raised after the commit of all that came before it; any other, StoreError above all, at once: the
     store then holds whole commits, and a run on from their positions misses nothing.
     """
-    progress = Progress()
+    progress = RunProgress()
     decoder = BlockDecoder(engine.pipeline)
     since: float | None = None
     with (

@@ -15,7 +15,7 @@ from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Outcome
 from oncefold.engine.decoding import BlockDecoder
 from oncefold.engine.engine import Engine
-from oncefold.engine.run import Committer, Durable, Progress, run
+from oncefold.engine.run import Committer, Durable, RunProgress, run
 from oncefold.queries import Questions
 from oncefold.queries.answers import Totals
 from oncefold.sources.blocks import Block, Finding
@@ -99,9 +99,9 @@ class Session:
     def run(
         self,
         blocks: Iterable[Block | Finding],
-        on_progress: Callable[[Progress], None] = lambda _: None,
+        on_progress: Callable[[RunProgress], None] = lambda _: None,
         stop: Callable[[], object] = lambda: None,
-    ) -> Progress:
+    ) -> RunProgress:
         """Fold and commit all blocks of sources; see `oncefold.engine.run`."""
         return run(self._engine, self._store, blocks, on_progress, stop=stop)
 
@@ -110,7 +110,7 @@ class Session:
         """What a run loop of another kind folds into; `committer` makes it durable."""
         return self._engine
 
-    def committer(self, progress: Progress, on_end: Callable[[Durable | None], None]) -> Committer:
+    def committer(self, progress: RunProgress, on_end: Callable[[Durable | None], None]) -> Committer:
         """What commits the engine in the background; no other method that commits may run meanwhile."""
         return Committer(self._store, self._engine, progress, on_end)
 

@@ -10,7 +10,7 @@ from oncefold.queries.values import to_datetime
 from oncefold.store.answers import Moment
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.reader import Reader
-from oncefold.store.rows import Head, node_count, read_head
+from oncefold.store.rows import LastCommit, node_count, read_head
 
 
 class Snapshot(Reader):
@@ -23,7 +23,7 @@ class Snapshot(Reader):
         """Use `snapshot_of`."""
         vars(self).update(vars(reader))
         self._within = connection
-        self._head: Head | None = None
+        self._head: LastCommit | None = None
 
     @contextmanager
     def at_one_commit(self) -> Iterator[Connection]:
@@ -35,7 +35,7 @@ class Snapshot(Reader):
         head = self.head()
         return commit_of(Moment(head.seq, head.at))
 
-    def head(self) -> Head:
+    def head(self) -> LastCommit:
         """The same as the store has it."""
         if self._head is None:
             self._head = read_head(self._within)

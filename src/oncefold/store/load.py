@@ -24,7 +24,7 @@ from oncefold.store import blobs, rows
 from oncefold.store.compaction import Tables
 from oncefold.store.connection import Connection
 from oncefold.store.errors import DamagedError
-from oncefold.store.rows import Ends, Head
+from oncefold.store.rows import Ends, LastCommit
 from oncefold.store.schema import read_meta
 from oncefold.store.segments import SegmentTable
 from oncefold.store.snapshots import SnapshotSchedule
@@ -66,7 +66,7 @@ def new_states(rows: int, measures: int) -> States:
 
 
 def load(
-    connection: Connection, pipeline: Pipeline, tables: Tables, head: Head, ends: Ends, allocate: Allocate | None
+    connection: Connection, pipeline: Pipeline, tables: Tables, head: LastCommit, ends: Ends, allocate: Allocate | None
 ) -> Loaded:
     """Everything as of the last commit. Raises DamagedError for damaged blobs."""
     measures = len(pipeline.measures)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from oncefold.commit import Commit, Conflict, NewNode, NodeColumns, Page, Reject, SourcePosition
+from oncefold.commit import CommitContent, Conflict, NewNode, NodeColumns, Page, Reject, SourcePosition
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
@@ -185,26 +185,26 @@ def read_counts(connection: Connection) -> dict[Outcome, int]:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class LastCommit:
     """The last commit: its number, its time, and the greatest event time so far; all of an empty store's are 0."""
 
     seq: int = 0
     at: int = 0
     newest_time: int | None = None
 
-    def after(self, commit: Commit) -> "Head":
+    def after(self, commit: CommitContent) -> "LastCommit":
         """The head that this commit makes: times never go back, whatever the clock does."""
         times = [time for time in (self.newest_time, commit.newest_time) if time is not None]
-        return Head(self.seq + 1, max(self.at, commit.at), max(times, default=None))
+        return LastCommit(self.seq + 1, max(self.at, commit.at), max(times, default=None))
 
 
-def read_head(connection: Connection) -> Head:
+def read_head(connection: Connection) -> LastCommit:
     """The last commit."""
     row = connection.execute("SELECT seq, at, newest_time FROM commits ORDER BY seq DESC LIMIT 1").fetchone()
-    return Head() if row is None else Head(*row)
+    return LastCommit() if row is None else LastCommit(*row)
 
 
-def write_head(connection: Connection, head: Head, commit: Commit) -> None:
+def write_head(connection: Connection, head: LastCommit, commit: CommitContent) -> None:
     """The row of this commit, and the counters with its events."""
     counts = [int(commit.counts.get(outcome, 0)) for outcome in Outcome]
     insert(connection, "commits", [[value] for value in (head.seq, head.at, head.newest_time, *counts)])
@@ -222,7 +222,7 @@ class Ends:
     leaves: int = 0
     nodes: int = 0
 
-    def after(self, commit: Commit) -> "Ends":
+    def after(self, commit: CommitContent) -> "Ends":
         """The ends that this commit makes."""
         return Ends(
             self.rows + len(commit.new_keys),
@@ -245,7 +245,7 @@ def node_count(connection: Connection) -> int:
     return int(scalar(connection, "SELECT ifnull(max(id), -1) + 1 FROM node"))
 
 
-def require_fit(commit: Commit, before: Ends, after: Ends) -> None:
+def require_fit(commit: CommitContent, before: Ends, after: Ends) -> None:
     """Raises StoreError for a commit that would not go on where the store ends: a fault of its maker, found in time."""
     ids = [node.id for node in commit.new_nodes]
     named = {

@@ -27,7 +27,7 @@ def differences(connection: Connection, pipeline: Pipeline, states: States) -> t
     leaves, nodes = rows.read_leaves(connection, len(pipeline.levels)), list(rows.read_nodes(connection, pipeline))
     by_leaf = totals_of_leaves(states, len(leaves))
     ids = 1 + max((node.id for node in nodes), default=-1)
-    amounts, missing = along_the_trees(pipeline, Tree(nodes), ids, leaves, by_leaf)
+    amounts, missing = along_the_trees(pipeline, NodeIndex(nodes), ids, leaves, by_leaf)
     sums = [to_ints(high, low) for high, low in zip(amounts.high, amounts.low, strict=True)]
     counts = amounts.count.tolist()
     stored = _stored(connection, pipeline)
@@ -82,7 +82,7 @@ def totals_of_leaves(states: States, leaves: int) -> NodeColumns:
     return NodeColumns(np.arange(leaves, dtype=np.int32), count, high, low)
 
 
-class Tree:
+class NodeIndex:
     """The nodes by parent and label."""
 
     def __init__(self, nodes: Sequence[NewNode]) -> None:
@@ -102,7 +102,7 @@ class Tree:
 
 
 def along_the_trees(
-    pipeline: Pipeline, tree: Tree, nodes: int, leaves: Leaves, by_leaf: NodeColumns
+    pipeline: Pipeline, tree: NodeIndex, nodes: int, leaves: Leaves, by_leaf: NodeColumns
 ) -> tuple[NodeColumns, dict[Node, Total]]:
     """Totals of the nodes with ids below `nodes` from those of the leaves; and of nodes that should be there too."""
     pairs: list[tuple[int, int]] = []

@@ -11,7 +11,7 @@ from typing import Self
 
 import pyarrow as pa
 
-from oncefold.commit import Commit
+from oncefold.commit import CommitContent
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.store import blobs, rows
@@ -51,7 +51,7 @@ class _Blobs:
     pages: list[tuple[int, pa.Buffer]]
 
 
-def _encode(commit: Commit) -> _Blobs:
+def _encode(commit: CommitContent) -> _Blobs:
     batches = (
         blobs.keys_batch(commit.new_keys),
         blobs.changes_batch(commit.changes),
@@ -140,7 +140,7 @@ class Store:
         with translate_errors(self.path, "reading the keys"):
             yield from keys
 
-    def commit(self, commit: Commit, on_durable: Callable[[int], None] = lambda _: None) -> int:
+    def commit(self, commit: CommitContent, on_durable: Callable[[int], None] = lambda _: None) -> int:
         """Make one micro-batch durable, whole or not at all; the number of the commit.
 
         One transaction, in this order: the leaves, nodes, keys, changes, deltas, totals, rejects, conflicts,
@@ -170,7 +170,7 @@ class Store:
         self._failed = False
         return head.seq
 
-    def _write_content(self, connection: Connection, seq: int, commit: Commit, encoded: _Blobs) -> None:
+    def _write_content(self, connection: Connection, seq: int, commit: CommitContent, encoded: _Blobs) -> None:
         rows.write_leaves(connection, self._ends.leaves, commit.new_leaves)
         rows.write_nodes(connection, self.pipeline, commit.new_nodes)
         first = self._ends.rows
@@ -185,7 +185,7 @@ class Store:
         rows.write_positions(connection, seq, commit.positions)
 
     def _write_pages(
-        self, connection: Connection, seq: int, commit: Commit, encoded: _Blobs, schedule: SnapshotSchedule
+        self, connection: Connection, seq: int, commit: CommitContent, encoded: _Blobs, schedule: SnapshotSchedule
     ) -> None:
         if commit.pages:
             rows.write_pages(connection, seq, commit.pages, encoded.pages)

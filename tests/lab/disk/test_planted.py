@@ -7,7 +7,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from oncefold.commit import Commit
+from oncefold.commit import CommitContent
 from oncefold.core.errors import StoreError
 from oncefold.store import blobs, compaction, opening, rows, segments, writer
 from oncefold.store.segments import Segment
@@ -55,7 +55,7 @@ def positions_are_committed_before_the_head(monkeypatch: pytest.MonkeyPatch) -> 
 def positions_are_committed_before_the_state(monkeypatch: pytest.MonkeyPatch) -> None:
     content, positions = writer.Store._write_content, rows.write_positions
 
-    def write(self: Any, connection: Any, seq: int, commit: Commit, made: Any) -> None:
+    def write(self: Any, connection: Any, seq: int, commit: CommitContent, made: Any) -> None:
         positions(connection, seq, commit.positions)
         connection.execute("COMMIT")
         connection.execute("BEGIN IMMEDIATE")
@@ -69,7 +69,7 @@ def a_commit_is_reported_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> N
     """Each is written when the next arrives, the last one at closing."""
     commit, close = writer.Store.commit, writer.Store.close
 
-    def late(self: Any, content: Commit, on_durable: Callable[[int], None] = lambda _: None) -> int:
+    def late(self: Any, content: CommitContent, on_durable: Callable[[int], None] = lambda _: None) -> int:
         waiting, self.late = getattr(self, "late", None), content
         seq: int = 1 + (self._head.seq if waiting is None else commit(self, waiting))
         on_durable(seq)
@@ -92,7 +92,7 @@ def a_commit_is_reported_before_it_is_made(monkeypatch: pytest.MonkeyPatch) -> N
 def an_error_of_the_disk_is_swallowed(monkeypatch: pytest.MonkeyPatch) -> None:
     commit = writer.Store.commit
 
-    def careless(self: Any, content: Commit, on_durable: Callable[[int], None] = lambda _: None) -> int:
+    def careless(self: Any, content: CommitContent, on_durable: Callable[[int], None] = lambda _: None) -> int:
         try:
             return commit(self, content, on_durable)
         except StoreError:

@@ -11,7 +11,7 @@ import click
 
 from oncefold.aws.names import Names
 from oncefold.cli.aws.options import STACK_VARIABLE
-from oncefold.cli.run import Stop
+from oncefold.cli.run import StopSignal
 from oncefold.cli.words import many, printable, size
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fieldpath import FieldPath
@@ -93,7 +93,7 @@ def send(
     from oncefold.sources.inputs import ReadOptions
     from oncefold.sources.waiting import RealWaiting
 
-    stop = Stop()
+    stop = StopSignal()
     sources = open_lines(files, ReadOptions(format=form), RealWaiting(stop.event))
     record_bytes = describe(kinesis, name).record_bytes
     reporter = _reporter(sys.stderr, name, record_bytes, sources.total_bytes, quiet=quiet)

@@ -20,7 +20,7 @@ from oncefold.engine.run import (
     IDLE_SECONDS,
     Decoded,
     Durable,
-    Progress,
+    RunProgress,
     due,
     fold,
 )
@@ -54,7 +54,7 @@ class GroupCommit:
     ) -> None:
         """`wake` is called, in another thread, when a commit has ended: `step` has something to do then."""
         self._engine, self._text = session.engine, TextDecoder(session.pipeline)
-        self._committer = session.committer(Progress(), self._ended)
+        self._committer = session.committer(RunProgress(), self._ended)
         self._settle, self._told, self._wake, self._monotonic = settle, told, wake, monotonic
         self._arrivals = arrivals
         self._touched: dict[Delivery, None] = {}

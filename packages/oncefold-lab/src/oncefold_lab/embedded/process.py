@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oncefold.commit import Commit
+from oncefold.commit import CommitContent
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
 from oncefold.engine.session import Session
@@ -56,7 +56,7 @@ class WatchedStore(Store):
     lived: Lived
     clock: Clock
 
-    def commit(self, commit: Commit, on_durable: Callable[[int], None] = lambda _: None) -> int:
+    def commit(self, commit: CommitContent, on_durable: Callable[[int], None] = lambda _: None) -> int:
         """As the store does."""
         self.lived.tried = self._head.seq + 1
 
