@@ -112,7 +112,7 @@ class ColumnarForm:
         self.state, self.trees = KeyedState(len(pipeline.measures)), Trees(pipeline)
         self.log = ChangeLog(len(pipeline.measures))
         self.keys: list[str] = []
-        self.places: list[tuple[str, ...]] = []
+        self.leaves: list[tuple[str, ...]] = []
         self.nodes: list[NewNode] = []
         self._totals: dict[int, Total] = {}
 
@@ -125,8 +125,8 @@ class ColumnarForm:
         folded = self.fold(batch)
         new_keys = [key.decode() for key in self.state.keys(first, self.log).to_pylist()]
         self.keys += new_keys
-        new_places, new_nodes = self.trees.new_places_and_nodes()
-        self.places += new_places
+        new_leaves, new_nodes = self.trees.new_leaves_and_nodes()
+        self.leaves += new_leaves
         self.nodes += new_nodes
         assert [node.id for node in self.nodes] == list(range(len(self.nodes)))
         assert all(node.parent < node.id for node in new_nodes)
@@ -147,10 +147,10 @@ class ColumnarForm:
 
     def fold(self, batch: Batch) -> Folded:
         """The fold alone, into a log and amounts of its own."""
-        codes = self.trees.intern(batch.places)
-        nothing = nothing_accumulated(self.trees.places.count, len(self.pipeline.measures))
+        codes = self.trees.intern(batch.leaves)
+        nothing = nothing_accumulated(self.trees.leaves.count, len(self.pipeline.measures))
         self.log.clear()
-        return self.state.fold(batch, codes, self.trees.places, nothing, self.log)
+        return self.state.fold(batch, codes, self.trees.leaves, nothing, self.log)
 
     def states(self) -> dict[str, Stored]:
         """The state of every key."""
@@ -163,16 +163,16 @@ class ColumnarForm:
         return {key: Stored(int(v), c) for key, v, c in zip(keys, states.version, contents, strict=True)}
 
     def _contents(
-        self, places: Iterable[int], measures: "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
+        self, leaves: Iterable[int], measures: "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
     ) -> list[Content]:
         return [
-            Content(None) if place == NO_LEAF else Content(self.trees.labels(place), tuple(values))
-            for place, values in zip(places, measures.T.tolist(), strict=True)
+            Content(None) if leaf == NO_LEAF else Content(self.trees.labels(leaf), tuple(values))
+            for leaf, values in zip(leaves, measures.T.tolist(), strict=True)
         ]
 
     def _changes(self, folded: Folded) -> list[Change]:
         changes, states = folded.changes, folded.changes.states
-        contents = self._contents(states.leaf, states.measures) if len(self.trees.places.offsets) else []
+        contents = self._contents(states.leaf, states.measures) if len(self.trees.leaves.offsets) else []
         found = []
         for at, (row, number) in enumerate(zip(changes.row.tolist(), changes.outcome.tolist(), strict=True)):
             outcome = Outcome(number)
@@ -187,24 +187,24 @@ class ColumnarForm:
     def _conflicts(self, folded: Folded) -> list[Conflict]:
         return [
             Conflict(
-                clash.index,
-                clash.kept,
-                self.state.key(clash.row),
-                clash.outcome,
+                conflict.index,
+                conflict.kept,
+                self.state.key(conflict.row),
+                conflict.outcome,
                 Content(None)
-                if clash.place_before == NO_LEAF
-                else Content(self.trees.labels(clash.place_before), clash.measures_before),
+                if conflict.leaf_before == NO_LEAF
+                else Content(self.trees.labels(conflict.leaf_before), conflict.measures_before),
             )
-            for clash in folded.clashes
+            for conflict in folded.conflicts
         ]
 
     def _by_leaf(self, folded: Folded) -> dict[tuple[str, ...], Total]:
         net = folded.accumulated
         assert ((net.low >= 0) & (net.low < 2**32)).all()
         leaves = {}
-        for place, count in enumerate(net.count.tolist()):
-            sums = zip(net.high[place].tolist(), net.low[place].tolist(), strict=True)
-            leaves[self.trees.labels(place)] = Total(count, tuple((high << 32) + low for high, low in sums))
+        for leaf, count in enumerate(net.count.tolist()):
+            sums = zip(net.high[leaf].tolist(), net.low[leaf].tolist(), strict=True)
+            leaves[self.trees.labels(leaf)] = Total(count, tuple((high << 32) + low for high, low in sums))
         return {leaf: total for leaf, total in leaves.items() if total}
 
     def _amounts(self, columns: NodeColumns) -> dict[int, Total]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from oncefold.columnar.arrays import read_only
 from oncefold.columnar.batch import NOT_AN_EVENT
-from oncefold.columnar.leaves import InternTable, Places, encode_leaf
+from oncefold.columnar.leaves import InternTable, Leaves, encode_leaf
 from oncefold.columnar.primitives import hash_bytes
 from oncefold.columnar.state import KeyedState
 from oncefold.core import fold as core
@@ -180,7 +180,7 @@ def test_records_that_are_no_events_are_passed_over() -> None:
     columnar, scalar = ColumnarForm(PIPELINE), ScalarForm(PIPELINE)
     stream = [Event(str(n % 3), n % 2, Content(("a", str(n), "c"), (n, n))) for n in range(12)]
     batch = batch_of(PIPELINE, stream)
-    batch.place[::3] = NOT_AN_EVENT
+    batch.leaf[::3] = NOT_AN_EVENT
     scalar.step([event for n, event in enumerate(stream) if n % 3])
     columnar.fold(batch)
     assert columnar.states() == scalar.states
@@ -250,8 +250,8 @@ def restored(columnar: ColumnarForm, pieces: int = 1) -> ColumnarForm:
             twin.state.add_keys(keys.slice(piece[0], len(piece)))
     twin.state.set_states(0, state.states(0, state.count))
     nothing = columnar.trees.apply(_nothing(columnar), columnar.nodes)[1]
-    twin.trees.restore(columnar.places, nothing)
-    twin.nodes, twin.places, twin.keys = columnar.nodes.copy(), columnar.places.copy(), columnar.keys.copy()
+    twin.trees.restore(columnar.leaves, nothing)
+    twin.nodes, twin.leaves, twin.keys = columnar.nodes.copy(), columnar.leaves.copy(), columnar.keys.copy()
     twin._totals = columnar._totals.copy()
     return twin
 
@@ -317,7 +317,7 @@ def test_leaves_are_numbered_in_order_of_first_appearance(leaves: list[tuple[str
     for part in (leaves[:at], leaves[at:]):
         encoded = [encode_leaf(leaf) for leaf in part]
         offsets = np.cumsum([0, *map(len, encoded)]).astype(np.int64)
-        codes = table.intern(Places(np.frombuffer(b"".join(encoded), np.uint8), offsets))
+        codes = table.intern(Leaves(np.frombuffer(b"".join(encoded), np.uint8), offsets))
         seen += [text for text in dict.fromkeys(encoded) if text not in seen]
         assert [seen[code] for code in codes] == encoded
     assert [table.text(number) for number in range(table.count)] == seen

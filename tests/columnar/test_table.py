@@ -200,7 +200,7 @@ def test_plain_columns_need_no_row_by_row(monkeypatch: pytest.MonkeyPatch) -> No
     def refuse(*_: Any) -> None:
         raise AssertionError("a plain row went to the scalar decoder")
 
-    monkeypatch.setattr(batch_module.Columns, "_settle", refuse)
+    monkeypatch.setattr(batch_module.BatchBuilder, "_fill", refuse)
     table = _plain_table(1_000)
     read = of_batch(TableDecoder(PIPELINES[0]).decode(table, SOURCE, 0))
     assert not read.rejects
@@ -242,5 +242,5 @@ def _leaves(count: int) -> Callable[[], pa.RecordBatch]:
 
 def test_every_row_may_be_a_leaf_of_its_own() -> None:
     batch = TableDecoder(PIPELINES[0]).decode(_leaves(5_000)(), SOURCE, 0)
-    assert len(batch.places) == 5_000
+    assert len(batch.leaves) == 5_000
     assert not batch.rejects

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import settings
 
-from oncefold.columnar.batch import DELETE, NO_TIME, NOT_AN_EVENT, Batch, Columns
+from oncefold.columnar.batch import DELETE, NO_TIME, NOT_AN_EVENT, Batch, BatchBuilder
 from oncefold.columnar.leaves import decode_leaf
 from oncefold.columnar.text import TextDecoder, decode_csv
 from oncefold.commit import Reject
@@ -47,24 +47,24 @@ def timeless(event: Event) -> Event:
 
 def of_batch(batch: Batch) -> Read:
     """A batch in plain words; also checks that its columns fit together."""
-    leaves = [batch.places.data[a:b].tobytes() for a, b in pairwise(batch.places.offsets)]
-    assert len(set(leaves)) == len(leaves) == len(batch.places)
+    leaves = [batch.leaves.data[a:b].tobytes() for a, b in pairwise(batch.leaves.offsets)]
+    assert len(set(leaves)) == len(leaves) == len(batch.leaves)
     labels = [decode_leaf(leaf) for leaf in leaves]
     records = [(int(batch.where[row]), _event(batch, row, labels)) for row in range(len(batch))]
     return Read(records, None if batch.newest_time == NO_TIME else batch.newest_time, batch.rejects)
 
 
 def _event(batch: Batch, row: int, labels: Sequence[tuple[str, ...]]) -> Event | None:
-    place = int(batch.place[row])
-    if place == NOT_AN_EVENT:
+    leaf = int(batch.leaf[row])
+    if leaf == NOT_AN_EVENT:
         return None
     start = int(batch.key_start[row])
     key = batch.data[start : start + int(batch.key_length[row])].tobytes().decode()
     measures = tuple(batch.measures[:, row].tolist())
-    if place == DELETE:
+    if leaf == DELETE:
         assert not any(measures)
         return Event(key, int(batch.version[row]), DELETED)
-    return Event(key, int(batch.version[row]), Content(labels[place], measures))
+    return Event(key, int(batch.version[row]), Content(labels[leaf], measures))
 
 
 def by_the_core(records: Iterable[tuple[int, bytes]], decode: Callable[[bytes], Event], **form: Any) -> Read:
@@ -172,7 +172,7 @@ def counting(pipeline: Pipeline) -> tuple[TextDecoder, Scalar]:
 
 def batch_of(pipeline: Pipeline, events: Sequence[Event]) -> Batch:
     """A batch of these events."""
-    columns = Columns(len(events), len(pipeline.measures), np.zeros(0, np.uint8))
+    columns = BatchBuilder(len(events), len(pipeline.measures), np.zeros(0, np.uint8))
     return columns.finish(lambda row: events[row], _never)
 
 

@@ -41,7 +41,7 @@ def is_integer(data: Any, start: int, end: int) -> bool:
 
 @inlined
 def is_text(kind: int, data: Any, start: int, end: int) -> bool:
-    """Whether a field can be a key or label as its bytes stand."""
+    """Whether a field can be a key or label as its bytes are."""
     return kind == STRING or kind == EMPTY or (kind == NUMBER and is_integer(data, start, end))
 
 
@@ -53,16 +53,16 @@ def is_numeral(kind: int) -> bool:
 
 @inlined
 def assemble(
-    data: Any, fields: Any, plan: Any, r: int, columns: Any, keys: Any, table: Any, count: int, leaf: Any, shift: Any
+    data: Any, fields: Any, plan: Any, r: int, columns: Any, keys: Any, table: Any, count: int, encoded: Any, shift: Any
 ) -> Any:
     """Fill row r from the fields (kinds, starts, ends); gives the number of distinct leaves after it.
 
-    place[r] is UNDECODED if the record needs the scalar decoder. `keys` is (start, length, hash, composed bytes and
+    leaf[r] is UNDECODED if the record needs the scalar decoder. `keys` is (start, length, hash, composed bytes and
     how many of them are used), `table` the intern table of leaves (slots, data, offsets).
     """
     kinds, starts, ends = fields
-    version, place, measures, time = columns
-    place[r] = UNDECODED
+    version, leaf, measures, time = columns
+    leaf[r] = UNDECODED
     if not _key(data, kinds, starts, ends, plan.keys, r, keys):
         return count
     understood, version[r] = _version(data, kinds, starts, ends, plan.version)
@@ -77,15 +77,15 @@ def assemble(
     if deleted:
         for m in range(measures.shape[0]):
             measures[m, r] = 0
-        place[r] = DELETE
+        leaf[r] = DELETE
         return count
     if not _measures(data, kinds, starts, ends, plan.measures, measures, r):
         return count
-    length = _leaf(data, kinds, starts, ends, plan, leaf)
+    length = _leaf(data, kinds, starts, ends, plan, encoded)
     if length < 0:
         return count
-    number = intern_bytes(leaf, 0, length, table, count, shift)
-    place[r] = number
+    number = intern_bytes(encoded, 0, length, table, count, shift)
+    leaf[r] = number
     return count + 1 if number == count else count
 
 
@@ -195,7 +195,7 @@ def _measures(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, measures
 
 
 @inlined
-def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, leaf: Any) -> int:
+def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, encoded: Any) -> int:
     """Write the encoded leaf; its length, or -1 if a label is not plain."""
     at = 0
     for v in range(plan.levels.shape[0]):
@@ -209,7 +209,7 @@ def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, leaf: Any) -
             if at + size + 2 > MOST_LEAF_BYTES:
                 return -1
             for i in range(size):
-                leaf[at + 2 + i] = plan.defaults[begin + i]
+                encoded[at + 2 + i] = plan.defaults[begin + i]
         elif windowed:
             if not is_numeral(kinds[f]):
                 return -1
@@ -217,15 +217,15 @@ def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, leaf: Any) -
             size = plan.levels[v, 7]
             if not understood or at + size + 2 > MOST_LEAF_BYTES:
                 return -1
-            write_window(window_second(nanos, plan.levels, v), size, leaf, at + 2)
+            write_window(window_second(nanos, plan.levels, v), size, encoded, at + 2)
         else:
             size = ends[f] - starts[f]
             if at + size + 2 > MOST_LEAF_BYTES or not is_text(kinds[f], data, starts[f], ends[f]):
                 return -1
             for i in range(size):
-                leaf[at + 2 + i] = data[starts[f] + i]
-        leaf[at] = size & 255
-        leaf[at + 1] = size >> 8
+                encoded[at + 2 + i] = data[starts[f] + i]
+        encoded[at] = size & 255
+        encoded[at + 1] = size >> 8
         at += 2 + size
     return at
 

@@ -7,20 +7,20 @@ from typing import Any
 import numpy as np
 
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, UInt32s, read_only
-from oncefold.columnar.leaves import InternTable, Places, encode_leaf, places_of
+from oncefold.columnar.leaves import InternTable, Leaves, encode_leaf, leaves_of
 from oncefold.columnar.primitives import hash_bytes, kernel, slots_for
 from oncefold.commit import Reject
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
 
 DELETE = -1
-"""The place code of a delete."""
+"""The leaf code of a delete."""
 
 NOT_AN_EVENT = -2
-"""The place code of a record that is blank or rejected; the fold passes over it."""
+"""The leaf code of a record that is blank or rejected; the fold passes over it."""
 
 UNDECODED = -3
-"""The place code of a record that only the scalar decoder can judge."""
+"""The leaf code of a record that only the scalar decoder can judge."""
 
 NO_TIME = -(2**63)
 """The event time of an event without one."""
@@ -35,13 +35,13 @@ class Batch:
     key_length: Int32s
     key_hash: UInt32s
     version: Int64s
-    place: Int32s
-    """Index into `places`, DELETE or NOT_AN_EVENT."""
+    leaf: Int32s
+    """Index into `leaves`, DELETE or NOT_AN_EVENT."""
     measures: Int64s
     """Shape (measures, n)."""
     where: Int64s | range
     """Byte offset or row number of each record in its source."""
-    places: Places
+    leaves: Leaves
     newest_time: int = NO_TIME
     rejects: list[Reject] = field(default_factory=list)
 
@@ -56,7 +56,7 @@ Refusal = Callable[[int, str], Reject]
 """The reject of row i for a reason."""
 
 
-class Columns:
+class BatchBuilder:
     """n rows to fill. Keys are spans of `data`, which the scalar rows extend."""
 
     def __init__(self, rows: int, measures: int, data: UInt8s) -> None:
@@ -65,7 +65,7 @@ class Columns:
         self.key_length: Int32s = np.zeros(rows, np.int32)
         self.key_hash: UInt32s = np.zeros(rows, np.uint32)
         self.version: Int64s = np.empty(rows, np.int64)
-        self.place: Int32s = np.full(rows, UNDECODED, np.int32)
+        self.leaf: Int32s = np.full(rows, UNDECODED, np.int32)
         self.measures: Int64s = np.empty((measures, rows), np.int64)
         self.time: Int64s = np.empty(rows, np.int64)
         self.where: Int64s | range = range(rows)
@@ -85,29 +85,29 @@ class Columns:
         """Decode what is left with the scalar decoder, and close the batch."""
         rejects: list[Reject] = []
         events: list[tuple[int, Event]] = []
-        for row in np.flatnonzero(self.place == UNDECODED).tolist():
+        for row in np.flatnonzero(self.leaf == UNDECODED).tolist():
             try:
                 events.append((row, scalar(row)))
             except InvalidEvent as error:
-                self.place[row] = NOT_AN_EVENT
+                self.leaf[row] = NOT_AN_EVENT
                 rejects.append(refusal(row, str(error)))
         if events:
-            self._settle(events)
+            self._fill(events)
         return Batch(
             read_only(self.data),
             self.key_start,
             self.key_length,
             self.key_hash,
             self.version,
-            self.place,
+            self.leaf,
             self.measures,
             self.where,
-            Places(self.leaves.data, self.leaves.offsets[: self.leaves.count + 1]),
-            int(newest(self.time, self.place, NO_TIME)),
+            Leaves(self.leaves.data, self.leaves.offsets[: self.leaves.count + 1]),
+            int(newest(self.time, self.leaf, NO_TIME)),
             rejects,
         )
 
-    def _settle(self, events: list[tuple[int, Event]]) -> None:
+    def _fill(self, events: list[tuple[int, Event]]) -> None:
         keys = [event.key.encode() for _, event in events]
         text = np.frombuffer(b"".join(keys), np.uint8)
         at = len(self.data)
@@ -119,23 +119,23 @@ class Columns:
             self.version[row] = event.version
             self.time[row] = NO_TIME if event.time is None else event.time
             self.measures[:, row] = event.content.measures or 0
-        self._place(events)
+        self._fill_leaves(events)
 
-    def _place(self, events: list[tuple[int, Event]]) -> None:
+    def _fill_leaves(self, events: list[tuple[int, Event]]) -> None:
         live = [(row, event.content.labels) for row, event in events if event.content.labels is not None]
         for row, event in events:
             if event.content.deleted:
-                self.place[row] = DELETE
+                self.leaf[row] = DELETE
         if live:
-            codes = self.leaves.intern(places_of([encode_leaf(labels) for _, labels in live]))
-            self.place[[row for row, _ in live]] = codes
+            codes = self.leaves.intern(leaves_of([encode_leaf(labels) for _, labels in live]))
+            self.leaf[[row for row, _ in live]] = codes
 
 
 @kernel
-def newest(time: Any, place: Any, least: int) -> int:
-    """The greatest time of the rows that have a place, or `least`."""
+def newest(time: Any, leaf: Any, least: int) -> int:
+    """The greatest time of the rows that have a leaf, or `least`."""
     found = least
     for i in range(len(time)):
-        if place[i] >= -1 and time[i] > found:
+        if leaf[i] >= -1 and time[i] > found:
             found = time[i]
     return found

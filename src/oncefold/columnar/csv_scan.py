@@ -1,6 +1,6 @@
 """CSV (RFC 4180) to fields: a strict reader of the plain majority of rows.
 
-Quotes open only at the start of a cell. A row with a doubled quote, a quote out of place or another number of cells
+Quotes open only at the start of a cell. A row with a doubled quote, a quote out of leaf or another number of cells
 than the header is left to the scalar decoder.
 """
 
@@ -42,7 +42,7 @@ def _record_ends(data: Any, delimiter: int, ends: Any) -> int:
 
 
 def csv_scratch(width: int) -> tuple[Any, ...]:
-    """Scratch space for `scan_csv`: fields (kinds, starts, ends), leaf."""
+    """Scratch space for `scan_csv`: fields (kinds, starts, ends), encoded leaf."""
     return (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64)), np.zeros(2_048, np.uint8)
 
 
@@ -55,9 +55,9 @@ def scan_csv(
     `layout` is (field of each column or -1, delimiter).
     """
     column_fields, delimiter = layout
-    fields, leaf = scratch
+    fields, encoded = scratch
     kinds, starts, stops = fields
-    place = columns[1]
+    leaf = columns[1]
     shift = shift_of(table[0])
     count = 0
     start = 0
@@ -66,13 +66,13 @@ def scan_csv(
         while end > start and data[end - 1] == _RETURN:
             end -= 1
         if end == start:
-            place[r] = NOT_AN_EVENT
+            leaf[r] = NOT_AN_EVENT
         else:
             kinds[:] = MISSING
             if _row(data, start, end, utf8, column_fields, delimiter, kinds, starts, stops):
-                count = assemble(data, fields, plan, r, columns, keys, table, count, leaf, shift)
+                count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
             else:
-                place[r] = UNDECODED
+                leaf[r] = UNDECODED
         start = ends[r]
     return count
 

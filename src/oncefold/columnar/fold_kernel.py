@@ -19,7 +19,7 @@ from oncefold.columnar.primitives import (
 from oncefold.core.fold import Outcome
 
 KEY, VERSION, META, VALUES = 0, 1, 2, 3
-"""Columns of a row: start of the key's text, version, place << 16 | key length, then the measures."""
+"""Columns of a row: start of the key's text, version, leaf << 16 | key length, then the measures."""
 
 _INSERTED = int(Outcome.INSERTED)
 _CORRECTED = int(Outcome.CORRECTED)
@@ -41,27 +41,27 @@ assert _ROW_AHEAD - _TEXT_AHEAD <= ROUND
 def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leaves: Any, log: Any, out: Any) -> Any:
     """Fold records in order; what each did is written to `log` from `kept` on.
 
-    `log` is (row, outcome, version, place, measures by row, kept), `out` (counts by outcome, clashes, the change per
-    place as count, high and low, scratch). `contents` has the places as indexes into its `codes`.
-    Gives (keys, bytes of key text, records kept, clashes). The caller has reserved room for all.
+    `log` is (row, outcome, version, leaf, measures by row, kept), `out` (counts by outcome, conflicts, the change per
+    leaf as count, high and low, scratch). `contents` has the leaves as indexes into its `codes`.
+    Gives (keys, bytes of key text, records kept, conflicts). The caller has reserved room for all.
     """
     data, starts, lengths, hashes = keys
-    version, place, codes, measures = contents
+    version, leaf, codes, measures = contents
     slots, rows, text = state
-    log_row, log_outcome, log_version, log_place, log_measures, kept = log
-    counts, clashes, sum_count, sum_high, sum_low, ahead = out
+    log_row, log_outcome, log_version, log_leaf, log_measures, kept = log
+    counts, conflicts, sum_count, sum_high, sum_low, ahead = out
     leaf_data, leaf_offsets = leaves
     shift = shift_of(slots)
     mask = len(slots) - 1
     n = len(version)
     first = kept
-    clashed = 0
+    conflicting = 0
     for i in range(n):
         _fetch_ahead(i, n, hashes, slots, rows, text, shift, mask, ahead)
-        if place[i] < -1:
+        if leaf[i] < -1:
             continue
         new_version, length = version[i], lengths[i]
-        new_place = codes[place[i]] if place[i] >= 0 else np.int32(-1)
+        new_leaf = codes[leaf[i]] if leaf[i] >= 0 else np.int32(-1)
         at, row = _find(data, starts[i], length, hashes[i], slots, rows, text, shift, mask)
         if row < 0:
             row = count
@@ -70,22 +70,22 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
             rows[row, KEY] = used
             used += length
             count += 1
-            outcome = _DELETED if new_place < 0 else _INSERTED
+            outcome = _DELETED if new_leaf < 0 else _INSERTED
         else:
-            outcome = _judge(rows, row, new_version, new_place, measures, i, leaf_data, leaf_offsets)
+            outcome = _judge(rows, row, new_version, new_leaf, measures, i, leaf_data, leaf_offsets)
             if outcome == _WON or outcome == _LOST:
-                clashes[clashed, 0] = i
-                clashes[clashed, 1] = row
-                clashes[clashed, 2] = kept - first
-                clashes[clashed, 3] = rows[row, META] >> 16
+                conflicts[conflicting, 0] = i
+                conflicts[conflicting, 1] = row
+                conflicts[conflicting, 2] = kept - first
+                conflicts[conflicting, 3] = rows[row, META] >> 16
                 for m in range(measures.shape[0]):
-                    clashes[clashed, 4 + m] = rows[row, VALUES + m]
-                clashed += 1
+                    conflicts[conflicting, 4 + m] = rows[row, VALUES + m]
+                conflicting += 1
             if outcome <= _WON:
                 _count(rows, row, -1, sum_count, sum_high, sum_low)
         if outcome <= _WON:
             rows[row, VERSION] = new_version
-            rows[row, META] = (np.int64(new_place) << 16) | np.int64(length)
+            rows[row, META] = (np.int64(new_leaf) << 16) | np.int64(length)
             for m in range(measures.shape[0]):
                 rows[row, VALUES + m] = measures[m, i]
             _count(rows, row, 1, sum_count, sum_high, sum_low)
@@ -93,13 +93,13 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
         log_outcome[kept] = outcome
         duplicate = outcome == _DUPLICATE
         log_version[kept] = 0 if duplicate else new_version
-        log_place[kept] = 0 if duplicate else new_place
+        log_leaf[kept] = 0 if duplicate else new_leaf
         for m in range(measures.shape[0]):
             log_measures[kept, m] = 0 if duplicate else measures[m, i]
         counts[outcome] += 1
         kept += 1
     _carry(sum_high, sum_low)
-    return count, used, kept, clashed
+    return count, used, kept, conflicting
 
 
 @inlined
@@ -145,16 +145,16 @@ def _find(
 
 
 @inlined
-def _judge(rows: Any, row: int, version: int, place: int, measures: Any, i: int, data: Any, offsets: Any) -> int:
+def _judge(rows: Any, row: int, version: int, leaf: int, measures: Any, i: int, data: Any, offsets: Any) -> int:
     """The outcome for a key that has a state: rules 2 to 5 of core.fold."""
     stored = rows[row, VERSION]
     if version > stored:
-        return _DELETED if place < 0 else _CORRECTED
+        return _DELETED if leaf < 0 else _CORRECTED
     if version < stored:
         return _STALE
     before = rows[row, META] >> 16
-    order = _compare_leaves(data, offsets, place, before)
-    if order == 0 and place >= 0:
+    order = _compare_leaves(data, offsets, leaf, before)
+    if order == 0 and leaf >= 0:
         for m in range(measures.shape[0]):
             if measures[m, i] != rows[row, VALUES + m]:
                 order = 1 if measures[m, i] > rows[row, VALUES + m] else -1
@@ -166,7 +166,7 @@ def _judge(rows: Any, row: int, version: int, place: int, measures: Any, i: int,
 
 @kernel
 def _compare_leaves(data: Any, offsets: Any, a: int, b: int) -> int:
-    """The order of two places: a delete above all, then label by label as UTF-8 bytes."""
+    """The order of two leaves: a delete above all, then label by label as UTF-8 bytes."""
     if a == b:
         return 0
     if a < 0:
@@ -192,28 +192,28 @@ def _compare_leaves(data: Any, offsets: Any, a: int, b: int) -> int:
 
 @inlined
 def _count(rows: Any, row: int, sign: int, counts: Any, high: Any, low: Any) -> None:
-    """Add or take out a row's contribution at its place."""
-    place = rows[row, META] >> 16
-    if place < 0:
+    """Add or take out a row's contribution at its leaf."""
+    leaf = rows[row, META] >> 16
+    if leaf < 0:
         return
-    counts[place] += sign
+    counts[leaf] += sign
     for m in range(high.shape[1]):
         value = rows[row, VALUES + m]
-        high[place, m] += sign * (value >> 32)
-        low[place, m] += sign * (value & _LOW)
+        high[leaf, m] += sign * (value >> 32)
+        low[leaf, m] += sign * (value & _LOW)
 
 
 @inlined
 def _carry(high: Any, low: Any) -> None:
-    for place in range(high.shape[0]):
+    for leaf in range(high.shape[0]):
         for m in range(high.shape[1]):
-            high[place, m] += low[place, m] >> 32
-            low[place, m] &= _LOW
+            high[leaf, m] += low[leaf, m] >> 32
+            low[leaf, m] &= _LOW
 
 
 @kernel
 def index_keys(offsets: Any, slots: Any, rows: Any, text: Any, first: int, begin: int, hashes: Any) -> None:
-    """Enter distinct keys whose texts already stand in `text` from `begin` on, as rows from `first` on."""
+    """Enter distinct keys whose texts are in `text` already from `begin` on, as rows from `first` on."""
     shift = shift_of(slots)
     mask = len(slots) - 1
     n = len(offsets) - 1
@@ -231,11 +231,11 @@ def index_keys(offsets: Any, slots: Any, rows: Any, text: Any, first: int, begin
 
 
 @kernel
-def set_states(rows: Any, first: int, version: Any, place: Any, measures: Any) -> None:
+def set_states(rows: Any, first: int, version: Any, leaf: Any, measures: Any) -> None:
     """Write the columns into rows from `first` on."""
     for i in range(len(version)):
         row = first + i
         rows[row, VERSION] = version[i]
-        rows[row, META] = (np.int64(place[i]) << 16) | (rows[row, META] & 0xFFFF)
+        rows[row, META] = (np.int64(leaf[i]) << 16) | (rows[row, META] & 0xFFFF)
         for m in range(measures.shape[0]):
             rows[row, VALUES + m] = measures[m, i]

@@ -41,7 +41,7 @@ _8 = np.int64(8)
 
 
 def json_scratch(trie: Trie) -> tuple[Any, ...]:
-    """Scratch space for `scan_json`: fields (kinds, starts, ends), edges seen, stack, leaf."""
+    """Scratch space for `scan_json`: fields (kinds, starts, ends), edges seen, stack, encoded leaf."""
     width = max(1, len(trie.field))
     fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
     return fields, np.zeros(width, np.uint8), np.zeros(DEPTH, np.int64), np.zeros(2_048, np.uint8)
@@ -53,12 +53,12 @@ def scan_json(
 ) -> int:
     """Read every line of `data`, which ends in a newline; gives the number of distinct leaves.
 
-    Row r is the r-th line: where[r] its start, columns filled, or place[r] UNDECODED or NOT_AN_EVENT (blank).
+    Row r is the r-th line: where[r] its start, columns filled, or leaf[r] UNDECODED or NOT_AN_EVENT (blank).
     `utf8` says that the whole block is known to be valid UTF-8.
     """
-    fields, seen, stack, leaf = scratch
+    fields, seen, stack, encoded = scratch
     kinds = fields[0]
-    place = columns[1]
+    leaf = columns[1]
     shift = shift_of(table[0])
     count = 0
     i = 0
@@ -66,15 +66,15 @@ def scan_json(
         where[r] = i
         i = _blank(data, i)
         if data[i] == NEWLINE:
-            place[r] = NOT_AN_EVENT
+            leaf[r] = NOT_AN_EVENT
         else:
             kinds[:] = MISSING
             seen[:] = 0
             i, plain = _record(data, i, utf8, trie, fields, seen, stack)
             if plain:
-                count = assemble(data, fields, plan, r, columns, keys, table, count, leaf, shift)
+                count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
             else:
-                place[r] = UNDECODED
+                leaf[r] = UNDECODED
                 i = line_end(data, i)
         i += 1
     return count
@@ -118,7 +118,7 @@ def _string_end(data: Any, i: int, utf8: bool) -> int:
 
 @kernel
 def _skip_string(data: Any, i: int, utf8: bool) -> int:
-    """Past the closing quote of a string that nobody reads, escapes checked; -1 if it is not plain JSON."""
+    """Past the closing quote of a string that is no field, escapes checked; -1 if it is not plain JSON."""
     while True:
         i = _string_end(data, i, utf8)
         if data[i] == QUOTE:

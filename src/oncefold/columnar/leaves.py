@@ -25,7 +25,7 @@ from oncefold.columnar.primitives import (
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class Leaves:
     """Distinct leaves of one batch: entry i is data[offsets[i] : offsets[i + 1]].
 
     A leaf is written as its labels in the order of the pipeline's levels, each as its length in two bytes,
@@ -40,15 +40,15 @@ class Places:
 
 
 def encode_leaf(labels: tuple[str, ...]) -> bytes:
-    """A leaf as `Places` holds it."""
+    """A leaf as `Leaves` holds it."""
     parts = [label.encode() for label in labels]
     return b"".join(len(part).to_bytes(2, "little") + part for part in parts)
 
 
-def places_of(leaves: list[bytes]) -> Places:
+def leaves_of(leaves: list[bytes]) -> Leaves:
     """Encoded leaves as a column."""
     offsets = np.cumsum([0, *map(len, leaves)]).astype(np.int64)
-    return Places(np.frombuffer(b"".join(leaves) + b"\0", np.uint8), offsets)
+    return Leaves(np.frombuffer(b"".join(leaves) + b"\0", np.uint8), offsets)
 
 
 def decode_leaf(data: bytes) -> tuple[str, ...]:
@@ -84,22 +84,22 @@ def spans_of(texts: pa.Array) -> tuple[UInt8s, Int64s]:
     return (data if len(data) else np.zeros(1, np.uint8)), offsets
 
 
-def encode_all(labels: Sequence[tuple[str, ...]]) -> Places:
+def encode_all(labels: Sequence[tuple[str, ...]]) -> Leaves:
     """The encoded leaves of many label tuples."""
     columns = [pa.array(column, pa.large_string()).cast(pa.large_binary()) for column in zip(*labels, strict=True)]
-    return Places(*spans_of(encode_columns(columns, len(labels))))
+    return Leaves(*spans_of(encode_columns(columns, len(labels))))
 
 
-def decode_all(places: Places, first: int, levels: int) -> list[tuple[str, ...]]:
+def decode_all(leaves: Leaves, first: int, levels: int) -> list[tuple[str, ...]]:
     """The label tuples of the entries from `first` on."""
-    count = len(places) - first
+    count = len(leaves) - first
     if levels == 0:
         return [()] * count
-    size = int(places.offsets[-1] - places.offsets[first])
+    size = int(leaves.offsets[-1] - leaves.offsets[first])
     columns = []
     for level in range(levels):
         offsets, data = np.zeros(count + 1, np.int64), np.zeros(size + 1, np.uint8)
-        split_leaves(places.data, places.offsets, first, level, offsets, data)
+        split_leaves(leaves.data, leaves.offsets, first, level, offsets, data)
         buffers = [None, pa.py_buffer(offsets), pa.py_buffer(data)]
         columns.append(pa.Array.from_buffers(pa.large_string(), count, buffers).to_pylist())
     return list(zip(*columns, strict=True))
@@ -116,12 +116,12 @@ class InternTable:
         self.offsets: Int64s = np.zeros(1 << 8, np.int64)
         self.count = 0
 
-    def intern(self, places: Places) -> Int32s:
+    def intern(self, leaves: Leaves) -> Int32s:
         """The number of each entry, new ones appended."""
-        self.reserve(len(places), int(places.offsets[-1] - places.offsets[0]))
-        codes = np.empty(len(places), np.int32)
+        self.reserve(len(leaves), int(leaves.offsets[-1] - leaves.offsets[0]))
+        codes = np.empty(len(leaves), np.int32)
         table = (self.slots, self.data, self.offsets)
-        self.count = _intern_all(read_only(places.data), read_only(places.offsets), table, self.count, codes)
+        self.count = _intern_all(read_only(leaves.data), read_only(leaves.offsets), table, self.count, codes)
         return codes
 
     def text(self, number: int) -> bytes:

@@ -27,7 +27,7 @@ class ChangeLog:
         self._row = GrowingArray(np.uint32)
         self._outcome = GrowingArray(np.uint8)
         self._version = GrowingArray(np.int64)
-        self._place = GrowingArray(np.int32)
+        self._leaf = GrowingArray(np.int32)
         self._values = GrowingArray(np.int64, max(1, measures))
         self._key_ends = GrowingArray(np.int64)
         self._key_text = GrowingArray(np.uint8)
@@ -39,8 +39,8 @@ class ChangeLog:
         self.count = 0
 
     def columns(self, more: int) -> tuple[Any, ...]:
-        """(row, outcome, version, place, measures by row) with room for so many more changes."""
-        arrays = (self._row, self._outcome, self._version, self._place, self._values)
+        """(row, outcome, version, leaf, measures by row) with room for so many more changes."""
+        arrays = (self._row, self._outcome, self._version, self._leaf, self._values)
         for array in arrays:
             array.reserve(self.count + more)
         return tuple(array.rows for array in arrays)
@@ -49,7 +49,7 @@ class ChangeLog:
         """The changes from this one on."""
         part = slice(first, self.count)
         measures = self._values.rows[part, : self._measures].T
-        states = States(self._version.rows[part], self._place.rows[part], measures)
+        states = States(self._version.rows[part], self._leaf.rows[part], measures)
         return Changes(self._row.rows[part], self._outcome.rows[part], states)
 
     def keys(self, starts: Int64s, text: UInt8s) -> pa.Array:
@@ -67,7 +67,7 @@ class ChangeLog:
 
 @dataclass(frozen=True, slots=True)
 class Accumulated:
-    """Net change per place: count, and sums as high x 2**32 + low with 0 <= low < 2**32; shape (places, measures)."""
+    """Net change per leaf: count, and sums as high x 2**32 + low with 0 <= low < 2**32; shape (leaves, measures)."""
 
     count: Int64s
     high: Int64s
@@ -75,8 +75,8 @@ class Accumulated:
 
 
 @dataclass(frozen=True, slots=True)
-class Clash:
-    """A conflict of two contents under one version: the record, and the content that stood before it."""
+class FoldConflict:
+    """A conflict of two contents under one version: the record, and the previous content."""
 
     index: int
     """The record in its batch."""
@@ -84,7 +84,7 @@ class Clash:
     """The same among the batch's changes."""
     row: int
     outcome: Outcome
-    place_before: int
+    leaf_before: int
     measures_before: tuple[int, ...]
 
 
@@ -96,21 +96,21 @@ class Folded:
     """A part of the log, valid until more is added to it."""
     counts: dict[Outcome, int]
     accumulated: Accumulated
-    clashes: list[Clash]
+    conflicts: list[FoldConflict]
 
 
-def nothing_accumulated(places: int, measures: int) -> Accumulated:
-    """No change at so many places."""
-    amounts = (places, measures)
-    return Accumulated(np.zeros(places, np.int64), np.zeros(amounts, np.int64), np.zeros(amounts, np.int64))
+def nothing_accumulated(leaves: int, measures: int) -> Accumulated:
+    """No change at so many leaves."""
+    amounts = (leaves, measures)
+    return Accumulated(np.zeros(leaves, np.int64), np.zeros(amounts, np.int64), np.zeros(amounts, np.int64))
 
 
-def with_places(accumulated: Accumulated, places: int) -> Accumulated:
-    """The same amounts with room for so many places."""
-    if places <= len(accumulated.count):
+def with_leaves(accumulated: Accumulated, leaves: int) -> Accumulated:
+    """The same amounts with room for so many leaves."""
+    if leaves <= len(accumulated.count):
         return accumulated
     return Accumulated(
-        *(with_room(amounts, places) for amounts in (accumulated.count, accumulated.high, accumulated.low))
+        *(with_room(amounts, leaves) for amounts in (accumulated.count, accumulated.high, accumulated.low))
     )
 
 
@@ -127,32 +127,32 @@ class KeyedState:
         self._measures = measures
         self.count = 0
 
-    def fold(self, batch: Batch, codes: Int32s, places: InternTable, into: Accumulated, log: ChangeLog) -> Folded:
-        """Fold a batch; `codes` are the numbers of its places among `places`.
+    def fold(self, batch: Batch, codes: Int32s, leaves: InternTable, into: Accumulated, log: ChangeLog) -> Folded:
+        """Fold a batch; `codes` are the numbers of its leaves among `leaves`.
 
-        What each record did is added to the log. The net change is added to `into`, which has room for all places.
+        What each record did is added to the log. The net change is added to `into`, which has room for all leaves.
         """
         n = len(batch)
         self.reserve(n, int(batch.key_length.sum()))
         counts = np.zeros(len(Outcome), np.int64)
-        clash = np.empty((n, 4 + self._measures), np.int64)
+        conflict = np.empty((n, 4 + self._measures), np.int64)
         first = log.count
-        self.count, self._used, log.count, clashes = fold_batch(
+        self.count, self._used, log.count, conflicts = fold_batch(
             (batch.data, read_only(batch.key_start), read_only(batch.key_length), read_only(batch.key_hash)),
-            (read_only(batch.version), read_only(batch.place), read_only(codes), read_only(batch.measures)),
+            (read_only(batch.version), read_only(batch.leaf), read_only(codes), read_only(batch.measures)),
             (self._slots, self._rows.rows, self._text.rows),
             self.count,
             self._used,
-            (places.data, places.offsets),
+            (leaves.data, leaves.offsets),
             (*log.columns(n), first),
-            (counts, clash, into.count, into.high, into.low, np.full(ROUND, -1, np.int64)),
+            (counts, conflict, into.count, into.high, into.low, np.full(ROUND, -1, np.int64)),
         )
         changes = log.changes(first)
         return Folded(
             changes,
             {outcome: int(counts[outcome]) for outcome in Outcome if counts[outcome]},
             into,
-            [self._clash(entry, int(changes.outcome[entry[2]])) for entry in clash[:clashes]],
+            [self._conflict(entry, int(changes.outcome[entry[2]])) for entry in conflict[:conflicts]],
         )
 
     def keys(self, first: int, log: ChangeLog) -> pa.Array:
@@ -163,8 +163,8 @@ class KeyedState:
     def states(self, first: int, stop: int) -> States:
         """A copy of the states of rows [first, stop)."""
         rows = self._rows.rows[first : min(stop, self.count)]
-        place = (rows[:, META] >> 16).astype(np.int32)
-        return States(rows[:, 1].copy(), place, rows[:, VALUES:].T.copy())
+        leaf = (rows[:, META] >> 16).astype(np.int32)
+        return States(rows[:, 1].copy(), leaf, rows[:, VALUES:].T.copy())
 
     def add_keys(self, keys: pa.Array) -> None:
         """Append keys that are known to be new, in row order; their states follow by `set_states`."""
@@ -192,9 +192,9 @@ class KeyedState:
         """Bytes of all keys' text."""
         return self._used
 
-    def _clash(self, entry: Int64s, outcome: int) -> Clash:
-        index, row, kept, place, *measures = (int(value) for value in entry)
-        return Clash(index, kept, row, Outcome(outcome), place, tuple(measures))
+    def _conflict(self, entry: Int64s, outcome: int) -> FoldConflict:
+        index, row, kept, leaf, *measures = (int(value) for value in entry)
+        return FoldConflict(index, kept, row, Outcome(outcome), leaf, tuple(measures))
 
     def reserve(self, rows: int, size: int) -> None:
         """Make room for so many more keys, of so many bytes of text in all."""

@@ -10,8 +10,8 @@ import pyarrow.compute as pc
 from oncefold.columnar import typed
 from oncefold.columnar.arrays import Int32s, Int64s, read_only
 from oncefold.columnar.assemble import MOST_LEAF_BYTES
-from oncefold.columnar.batch import DELETE, NO_TIME, Batch, Columns
-from oncefold.columnar.leaves import Places, encode_columns, spans_of
+from oncefold.columnar.batch import DELETE, NO_TIME, Batch, BatchBuilder
+from oncefold.columnar.leaves import Leaves, encode_columns, spans_of
 from oncefold.columnar.plan import fields_of, plan_of
 from oncefold.columnar.typed import (
     Mask,
@@ -52,7 +52,7 @@ class TableDecoder:
         keys = self._keys(found, rows)
         data, offsets = spans_of(keys.texts)
         data = read_only(data)
-        columns = Columns(rows, len(self._pipeline.measures), data)
+        columns = BatchBuilder(rows, len(self._pipeline.measures), data)
         columns.where = range(first_row, first_row + rows)
         measure_spans(data, read_only(offsets), columns.key_start, columns.key_length, columns.key_hash)
         good = keys.good & (columns.key_length <= KEY_BYTES)
@@ -60,10 +60,10 @@ class TableDecoder:
         good &= self._time(found, columns)
         deleted, understood = self._deleted(found, rows)
         good &= understood
-        place, live = self._places(found, columns)
+        leaf, live = self._leaves(found, columns)
         live &= self._measures(found, columns)
         columns.measures[:, deleted] = 0
-        columns.place[:] = np.where(good & (live | deleted), np.where(deleted, DELETE, place), columns.place)
+        columns.leaf[:] = np.where(good & (live | deleted), np.where(deleted, DELETE, leaf), columns.leaf)
 
         def record(row: int) -> dict[str, Any]:
             return {field.column: plain_value(column, row) for field, column in found.items() if column is not None}
@@ -85,7 +85,7 @@ class TableDecoder:
         joined = pc.binary_join_element_wise(*texts, pa.scalar("/", pa.large_string()))
         return Texts(joined, good, ~good)
 
-    def _version(self, found: dict[Any, Any], columns: Columns) -> Mask:
+    def _version(self, found: dict[Any, Any], columns: BatchBuilder) -> Mask:
         version, rows = self._pipeline.version, len(columns.version)
         if version is None:
             columns.version[:] = 0
@@ -98,7 +98,7 @@ class TableDecoder:
         columns.version = numbers.values
         return numbers.good
 
-    def _time(self, found: dict[Any, Any], columns: Columns) -> Mask:
+    def _time(self, found: dict[Any, Any], columns: BatchBuilder) -> Mask:
         time, rows = self._pipeline.time, len(columns.version)
         if time is None:
             columns.time.fill(NO_TIME)
@@ -126,7 +126,7 @@ class TableDecoder:
         codes = pc.fill_null(encoded.indices.cast(pa.int64()), len(encoded.dictionary)).to_numpy(zero_copy_only=False)
         return verdicts[codes, 0], verdicts[codes, 1]
 
-    def _measures(self, found: dict[Any, Any], columns: Columns) -> Mask:
+    def _measures(self, found: dict[Any, Any], columns: BatchBuilder) -> Mask:
         rows = len(columns.version)
         good = np.ones(rows, np.bool_)
         for index, measure in enumerate(self._pipeline.measures):
@@ -135,8 +135,8 @@ class TableDecoder:
             good &= numbers.good | numbers.missing if measure.missing == "zero" else numbers.good
         return good
 
-    def _places(self, found: dict[Any, Any], columns: Columns) -> tuple[Any, Mask]:
-        """(place of each row among the batch's leaves, for which it is known)."""
+    def _leaves(self, found: dict[Any, Any], columns: BatchBuilder) -> tuple[Any, Mask]:
+        """(leaf of each row among the batch's leaves, for which it is known)."""
         rows = len(columns.version)
         good = np.ones(rows, np.bool_)
         combined: Int64s = np.zeros(rows, np.int64)
@@ -151,14 +151,14 @@ class TableDecoder:
             good &= known
             combine(read_only(codes), size, combined)
             levels.append((labels, size))
-        place, distinct = _numbered(combined, good, combinations)
+        leaf, distinct = _numbered(combined, good, combinations)
         if not len(distinct):
-            return place, good
+            return leaf, good
         numbers, short = self._add_leaves(columns, distinct, levels)
-        return numbers[place], good & short[place]
+        return numbers[leaf], good & short[leaf]
 
     def _add_leaves(
-        self, columns: Columns, distinct: Int64s, levels: list[tuple[pa.Array, int]]
+        self, columns: BatchBuilder, distinct: Int64s, levels: list[tuple[pa.Array, int]]
     ) -> tuple[Int32s, Mask]:
         """Enter the distinct leaves; (number of each, which of them are plain)."""
         columns_of_labels: list[pa.Array] = []
@@ -169,7 +169,7 @@ class TableDecoder:
             columns_of_labels.insert(0, labels.take(pa.array(codes)) if len(labels) else empty)
         leaves = encode_columns(columns_of_labels, len(distinct))
         data, offsets = spans_of(leaves)
-        return columns.leaves.intern(Places(data, offsets)), (offsets[1:] - offsets[:-1]) <= MOST_LEAF_BYTES
+        return columns.leaves.intern(Leaves(data, offsets)), (offsets[1:] - offsets[:-1]) <= MOST_LEAF_BYTES
 
     def _labels(self, column: Any, level: Level, number: int, rows: int) -> tuple[Int32s, pa.Array, Mask]:
         """(code of each row, the labels as large_binary, for which rows it is known)."""
@@ -194,13 +194,13 @@ class TableDecoder:
 
 def _numbered(values: Int64s, good: Mask, below: int) -> tuple[Int32s, Int64s]:
     """(number of each good row's value, 0 for the others; the values by number)."""
-    place = np.zeros(len(values), np.int32)
+    leaf = np.zeros(len(values), np.int32)
     if below <= _FEW_CODES:
         numbers, distinct = np.full(below, -1, np.int32), np.empty(below, np.int64)
-        return place, distinct[: number_by_appearance(values, good, numbers, distinct, place)]
+        return leaf, distinct[: number_by_appearance(values, good, numbers, distinct, leaf)]
     encoded = pa.array(values[good]).dictionary_encode()
-    place[good] = encoded.indices.to_numpy(zero_copy_only=False)
-    return place, encoded.dictionary.to_numpy(zero_copy_only=False)
+    leaf[good] = encoded.indices.to_numpy(zero_copy_only=False)
+    return leaf, encoded.dictionary.to_numpy(zero_copy_only=False)
 
 
 def plain_value(column: pa.Array, row: int) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.columnar.arrays import Int64s, UInt8s, read_only
-from oncefold.columnar.batch import Batch, Columns
+from oncefold.columnar.batch import Batch, BatchBuilder
 from oncefold.columnar.csv_scan import csv_scratch, record_ends, scan_csv
 from oncefold.columnar.json_scan import json_scratch, scan_json
 from oncefold.columnar.plan import columns_of, plan_of, trie_of
@@ -49,7 +49,7 @@ class TextDecoder:
             _is_utf8(data),
             self._trie,
             self._plan,
-            (columns.version, columns.place, columns.measures, columns.time),
+            (columns.version, columns.leaf, columns.measures, columns.time),
             where,
             keys,
             (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
@@ -85,7 +85,7 @@ class TextDecoder:
             _is_utf8(data),
             (self._fields_in(header), ord(delimiter)),
             self._flat_plan,
-            (columns.version, columns.place, columns.measures, columns.time),
+            (columns.version, columns.leaf, columns.measures, columns.time),
             ends,
             keys,
             (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
@@ -110,16 +110,16 @@ class TextDecoder:
         """The field of each column, or -1. No row fits a layout without columns: the scalar decoder judges them all."""
         numbers = {field.column: number for field, number in self._columns_of.items()}
         wanted = [name for name in header if name in numbers]
-        stands_twice = len(set(wanted)) < len(wanted)
-        return np.array([] if stands_twice else [numbers.get(name, -1) for name in header], np.int64)
+        is_named_twice = len(set(wanted)) < len(wanted)
+        return np.array([] if is_named_twice else [numbers.get(name, -1) for name in header], np.int64)
 
-    def _columns(self, rows: int, data: UInt8s) -> Columns:
-        columns = Columns(rows, len(self._pipeline.measures), data)
+    def _columns(self, rows: int, data: UInt8s) -> BatchBuilder:
+        columns = BatchBuilder(rows, len(self._pipeline.measures), data)
         levels = len(self._pipeline.levels)
         columns.reserve_leaves(levels * len(data) + rows * (levels * _LEAF_OVERHEAD + self._defaults))
         return columns
 
-    def _keys(self, columns: Columns) -> tuple[tuple[object, ...], UInt8s | None]:
+    def _keys(self, columns: BatchBuilder) -> tuple[tuple[object, ...], UInt8s | None]:
         """The key columns for the kernels; composed keys get bytes of their own."""
         composed = None
         if len(self._pipeline.key) > 1:
@@ -141,7 +141,7 @@ def decode_csv(decoder: Decoder, raw: bytes, header: Sequence[str], delimiter: s
     except csv.Error as error:
         raise InvalidEvent(f"not CSV: {error}") from None
     if len(rows) != 1:
-        raise InvalidEvent("not CSV: a line end stands outside quotes")
+        raise InvalidEvent("not CSV: a line end is outside quotes")
     return decoder.csv(header, rows[0])
 
 
@@ -202,6 +202,6 @@ class RecordDecoder:
     def _batch(
         self, rows: int, first: int, event: Callable[[int], Event], refusal: Callable[[int, str], Reject]
     ) -> Batch:
-        columns = Columns(rows, self._measures, np.zeros(8, np.uint8))
+        columns = BatchBuilder(rows, self._measures, np.zeros(8, np.uint8))
         columns.where = range(first, first + rows)
         return columns.finish(event, refusal)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from oncefold.columnar.arrays import Int32s, Int64s, with_room
-from oncefold.columnar.leaves import InternTable, Places, decode_all, decode_leaf, encode_all, intern_bytes, places_of
+from oncefold.columnar.leaves import InternTable, Leaves, decode_all, decode_leaf, encode_all, intern_bytes, leaves_of
 from oncefold.columnar.primitives import copy_bytes, kernel, shift_of
 from oncefold.columnar.state import Accumulated
 from oncefold.commit import NewNode, NodeColumns
@@ -20,21 +20,21 @@ _LOW = np.int64(0xFFFFFFFF)
 
 
 @kernel
-def meet_nodes(places: Any, paths: Any, table: Any, count: int, found: Any, scratch: Any) -> int:
-    """Intern every node above the new places; gives the number of nodes after it.
+def find_nodes(leaves: Any, paths: Any, table: Any, count: int, found: Any, scratch: Any) -> int:
+    """Intern every node above the new leaves; gives the number of nodes after it.
 
-    Of each new node its parent, its rollup, a place below it and its depth are noted.
-    `scratch` is (a node's bytes, where each label of a place begins).
+    Of each new node its parent, its rollup, a leaf below it and its depth are written.
+    `scratch` is (a node's bytes, where each label of a leaf begins).
     """
-    data, offsets, first, last = places
+    data, offsets, first, last = leaves
     levels, level_ends = paths
-    leaf_node, parent, rollup_of, place_of, depth_of = found
+    leaf_node, parent, rollup_of, leaf_of, depth_of = found
     key, begins = scratch
     shift = shift_of(table[0])
-    for place in range(first, last):
+    for leaf in range(first, last):
         label = 0
-        begins[0] = offsets[place]
-        while begins[label] < offsets[place + 1]:
+        begins[0] = offsets[leaf]
+        while begins[label] < offsets[leaf + 1]:
             at = begins[label]
             begins[label + 1] = at + 2 + (np.int64(data[at]) | np.int64(data[at + 1]) << 8)
             label += 1
@@ -53,31 +53,31 @@ def meet_nodes(places: Any, paths: Any, table: Any, count: int, found: Any, scra
                 if node == count:
                     parent[node] = above
                     rollup_of[node] = rollup
-                    place_of[node] = place
+                    leaf_of[node] = leaf
                     depth_of[node] = index + 1 - level_ends[rollup]
                     count += 1
-            leaf_node[place, rollup] = node
+            leaf_node[leaf, rollup] = node
     return count
 
 
 @kernel
 def add_along(
-    place_count: Any, place_high: Any, place_low: Any, leaf: Any, parent: Any, count: Any, high: Any, low: Any
+    leaf_count: Any, leaf_high: Any, leaf_low: Any, leaf_node: Any, parent: Any, count: Any, high: Any, low: Any
 ) -> None:
-    """Add every place's amounts to its leaf node and all nodes above, in every rollup; carries are brought up."""
+    """Add every leaf's amounts to its leaf node and all nodes above, in every rollup; carries are brought up."""
     measures = high.shape[1]
-    for place in range(len(place_count)):
-        moved = place_count[place] != 0
+    for leaf in range(len(leaf_count)):
+        moved = leaf_count[leaf] != 0
         for m in range(measures):
-            moved = moved or place_high[place, m] != 0 or place_low[place, m] != 0
+            moved = moved or leaf_high[leaf, m] != 0 or leaf_low[leaf, m] != 0
         if moved:
-            for rollup in range(leaf.shape[1]):
-                node = leaf[place, rollup]
+            for rollup in range(leaf_node.shape[1]):
+                node = leaf_node[leaf, rollup]
                 while node >= 0:
-                    count[node] += place_count[place]
+                    count[node] += leaf_count[leaf]
                     for m in range(measures):
-                        high[node, m] += place_high[place, m]
-                        low[node, m] += place_low[place, m]
+                        high[node, m] += leaf_high[leaf, m]
+                        low[node, m] += leaf_low[leaf, m]
                     node = parent[node]
     for node in range(len(count)):
         for m in range(measures):
@@ -97,9 +97,9 @@ def add_totals(count: Any, high: Any, low: Any, more_count: Any, more_high: Any,
 
 
 class Trees:
-    """Every place and node met so far, with the exact totals of all nodes.
+    """Every leaf and node so far, with the exact totals of all nodes.
 
-    A node is known by its rollup in two bytes and its labels as a leaf has them; ids count up as nodes are met.
+    A node is known by its rollup in two bytes and its labels as a leaf has them; ids count up as nodes appear.
     """
 
     def __init__(self, pipeline: Pipeline) -> None:
@@ -108,76 +108,76 @@ class Trees:
         self._measures = len(pipeline.measures)
         self._levels: Int32s = np.array([index for path in paths for index in path], np.int32)
         self._level_ends: Int64s = np.cumsum([0, *map(len, paths)]).astype(np.int64)
-        self.places = InternTable()
+        self.leaves = InternTable()
         self._nodes = InternTable()
-        self._told_nodes = 0
+        self._reported_nodes = 0
         self._parent: Int32s = np.zeros(0, np.int32)
         self._rollup: Int32s = np.zeros(0, np.int32)
-        self._place: Int32s = np.zeros(0, np.int32)
+        self._leaf: Int32s = np.zeros(0, np.int32)
         self._depth: Int32s = np.zeros(0, np.int32)
         self._leaf_node: Int32s = np.zeros((0, len(paths)), np.int32)
-        self._known_places = 0
+        self._known_leaves = 0
         self._count: Int64s = np.zeros(0, np.int64)
         self._high: Int64s = np.zeros((0, self._measures), np.int64)
         self._low: Int64s = np.zeros((0, self._measures), np.int64)
 
-    def restore(self, places: Sequence[tuple[str, ...]], totals: NodeColumns) -> None:
-        """Take up what a store holds: all places, and the totals of all nodes by id.
+    def restore(self, leaves: Sequence[tuple[str, ...]], totals: NodeColumns) -> None:
+        """Take up what a store holds: all leaves, and the totals of all nodes by id.
 
-        Nodes need not be told: their ids follow from the order of the places. Raises ValueError if the totals are not
+        Nodes need not be given: their ids follow from the order of the leaves. Raises ValueError if the totals are not
         those of as many nodes.
         """
-        self.places.intern(encode_all(places))
+        self.leaves.intern(encode_all(leaves))
         self._grow(0)
         if self._nodes.count != len(totals.node):
             raise ValueError(f"there are {len(totals.node):,} totals for {self._nodes.count:,} nodes")
-        self._told_nodes, self._known_places = self._nodes.count, self.places.count
+        self._reported_nodes, self._known_leaves = self._nodes.count, self.leaves.count
         self._count[totals.node] = totals.count
         self._high[totals.node] = totals.high.T
         self._low[totals.node] = totals.low.T
 
-    def intern(self, places: Places) -> Int32s:
+    def intern(self, leaves: Leaves) -> Int32s:
         """The numbers of a batch's leaves."""
-        return self.places.intern(places)
+        return self.leaves.intern(leaves)
 
-    def new_places_and_nodes(self) -> tuple[list[tuple[str, ...]], list[NewNode]]:
-        """What was met since the last call; roots are met at the first."""
-        first, self._known_places = self._known_places, self.places.count
+    def new_leaves_and_nodes(self) -> tuple[list[tuple[str, ...]], list[NewNode]]:
+        """What is new since the last call; roots are, at the first."""
+        first, self._known_leaves = self._known_leaves, self.leaves.count
         self._grow(first)
-        found = Places(self.places.data, self.places.offsets[: self.places.count + 1])
-        places = decode_all(found, first, self._level_count)
-        new = slice(self._told_nodes, self._nodes.count)
-        told = (self._rollup[new], self._parent[new], self._place[new] - first, self._depth[new])
-        leaves = [_along(places, path) for path in self._paths]
+        found = Leaves(self.leaves.data, self.leaves.offsets[: self.leaves.count + 1])
+        leaves = decode_all(found, first, self._level_count)
+        new = slice(self._reported_nodes, self._nodes.count)
+        columns = (self._rollup[new], self._parent[new], self._leaf[new] - first, self._depth[new])
+        in_order = [_along(leaves, path) for path in self._paths]
         nodes = [
-            NewNode(number, rollup, parent, leaves[rollup][place][:depth] if depth else ())
-            for number, rollup, parent, place, depth in zip(
-                range(new.start, new.stop), *(column.tolist() for column in told), strict=True
+            NewNode(number, rollup, parent, in_order[rollup][leaf][:depth] if depth else ())
+            for number, rollup, parent, leaf, depth in zip(
+                range(new.start, new.stop), *(column.tolist() for column in columns), strict=True
             )
         ]
-        self._told_nodes = self._nodes.count
-        return places, nodes
+        self._reported_nodes = self._nodes.count
+        return leaves, nodes
 
-    def _grow(self, first_place: int) -> None:
-        """Meet the nodes of the places from this one on."""
+    def _grow(self, first_leaf: int) -> None:
+        """Find the nodes of the leaves from this one on."""
         rollups = len(self._level_ends) - 1
         if not self._nodes.count:
-            self._nodes.intern(places_of([_node_key(rollup, b"") for rollup in range(rollups)]))
+            self._nodes.intern(leaves_of([_node_key(rollup, b"") for rollup in range(rollups)]))
             self._make_room(rollups)
             self._parent[:rollups] = -1
             self._rollup[:rollups] = range(rollups)
-        offsets, count = self.places.offsets, self.places.count
-        most = (count - first_place) * len(self._levels)
-        size = rollups * int(offsets[count] - offsets[first_place]) + 2 * most
+        offsets, count = self.leaves.offsets, self.leaves.count
+        most = (count - first_leaf) * len(self._levels)
+        size = rollups * int(offsets[count] - offsets[first_leaf]) + 2 * most
         self._nodes.reserve(most, size * max(1, len(self._levels)))
         self._make_room(self._nodes.count + most)
         self._leaf_node = with_room(self._leaf_node, count)
-        self._nodes.count = meet_nodes(
-            (self.places.data, offsets, first_place, count),
+        self._nodes.count = find_nodes(
+            (self.leaves.data, offsets, first_leaf, count),
             (self._levels, self._level_ends),
             (self._nodes.slots, self._nodes.data, self._nodes.offsets),
             self._nodes.count,
-            (self._leaf_node, self._parent, self._rollup, self._place, self._depth),
+            (self._leaf_node, self._parent, self._rollup, self._leaf, self._depth),
             (np.zeros(2 * PATH_BYTES, np.uint8), np.zeros(len(self._levels) + 2, np.int64)),
         )
 
@@ -187,7 +187,7 @@ class Trees:
         return int.from_bytes(key[:ROLLUP_BYTES], "little"), decode_leaf(key[ROLLUP_BYTES:])
 
     def apply(self, net: Accumulated, new_nodes: Sequence[NewNode]) -> tuple[NodeColumns, NodeColumns]:
-        """Add net changes per place to all nodes above; (deltas of the changed nodes, totals of those and the new)."""
+        """Add net changes per leaf to all nodes above; (deltas of the changed nodes, totals of those and the new)."""
         nodes = self._nodes.count
         count = np.zeros(nodes, np.int64)
         high = np.zeros((nodes, self._measures), np.int64)
@@ -200,9 +200,9 @@ class Trees:
             changed[[node.id for node in new_nodes]] = True
         return deltas, _columns(np.flatnonzero(changed), self._count, self._high, self._low)
 
-    def labels(self, place: int) -> tuple[str, ...]:
-        """The labels of a place."""
-        return decode_leaf(self.places.text(place))
+    def labels(self, leaf: int) -> tuple[str, ...]:
+        """The labels of a leaf."""
+        return decode_leaf(self.leaves.text(leaf))
 
     def totals(self) -> Mapping[tuple[int, tuple[str, ...]], tuple[int, tuple[int, ...]]]:
         """(rollup, labels) to (count, sums) of every node, empty ones too."""
@@ -217,18 +217,18 @@ class Trees:
     def _make_room(self, nodes: int) -> None:
         self._parent = with_room(self._parent, nodes)
         self._rollup = with_room(self._rollup, nodes)
-        self._place = with_room(self._place, nodes)
+        self._leaf = with_room(self._leaf, nodes)
         self._depth = with_room(self._depth, nodes)
         self._count = with_room(self._count, nodes)
         self._high = with_room(self._high, nodes)
         self._low = with_room(self._low, nodes)
 
 
-def _along(places: list[tuple[str, ...]], path: Sequence[int]) -> list[tuple[str, ...]]:
-    """The labels of each place in the order of a rollup's levels."""
-    if not places or list(path) == list(range(len(path))):
-        return places
-    return [tuple([place[level] for level in path]) for place in places]
+def _along(leaves: list[tuple[str, ...]], path: Sequence[int]) -> list[tuple[str, ...]]:
+    """The labels of each leaf in the order of a rollup's levels."""
+    if not leaves or list(path) == list(range(len(path))):
+        return leaves
+    return [tuple([leaf[level] for level in path]) for leaf in leaves]
 
 
 def _node_key(rollup: int, labels: bytes) -> bytes:

@@ -33,7 +33,7 @@ _SAFE_DAYS = 90_000
 class Integers:
     """A column as int64: `good` rows hold a value, `missing` rows are null; the others need the scalar decoder.
 
-    The arrays belong to whoever gets them.
+    The arrays are the caller's.
     """
 
     values: Int64s
@@ -256,10 +256,10 @@ def combine(codes: Any, size: int, combined: Any) -> None:
 
 
 @kernel
-def number_by_appearance(values: Any, good: Any, numbers: Any, distinct: Any, place: Any) -> int:
+def number_by_appearance(values: Any, good: Any, numbers: Any, distinct: Any, out: Any) -> int:
     """Number the values of good rows as they come up; how many there are.
 
-    `numbers` holds -1 for each value that may come up, `place` 0 for each row.
+    `numbers` holds -1 for each value that may come up, `out` 0 for each row.
     """
     count = 0
     for i in range(len(values)):
@@ -268,7 +268,7 @@ def number_by_appearance(values: Any, good: Any, numbers: Any, distinct: Any, pl
                 numbers[values[i]] = count
                 distinct[count] = values[i]
                 count += 1
-            place[i] = numbers[values[i]]
+            out[i] = numbers[values[i]]
     return count
 
 

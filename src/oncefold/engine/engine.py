@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from oncefold.columnar.arrays import UInt8s
 from oncefold.columnar.batch import NO_TIME, Batch
-from oncefold.columnar.state import ChangeLog, Clash, KeyedState, nothing_accumulated, with_places
+from oncefold.columnar.state import ChangeLog, FoldConflict, KeyedState, nothing_accumulated, with_leaves
 from oncefold.columnar.trees import Trees
 from oncefold.commit import PAGE_ROWS, Changes, CommitContent, Conflict, Page, Reject, SourcePosition
 from oncefold.core.decimals import format_decimal
@@ -68,7 +68,7 @@ class Engine:
         measures = len(self.pipeline.measures)
         self._pending = _Pending(self._state.count, ChangeLog(measures))
         self._spare_log = ChangeLog(measures)
-        self._net = nothing_accumulated(self._trees.places.count, measures)
+        self._net = nothing_accumulated(self._trees.leaves.count, measures)
         self._path = store.path
         self._broken = False
 
@@ -126,10 +126,10 @@ class Engine:
         """Fold one batch into memory; the outcome of its events, rejects included."""
         with self.intact():
             pending, text_bytes = self._pending, self._state.text_bytes
-            codes = self._trees.intern(batch.places)
-            net = self._net = with_places(self._net, self._trees.places.count)
-            folded = self._state.fold(batch, codes, self._trees.places, net, pending.log)
-            conflicts = [self._conflict(clash, folded.changes) for clash in folded.clashes]
+            codes = self._trees.intern(batch.leaves)
+            net = self._net = with_leaves(self._net, self._trees.leaves.count)
+            folded = self._state.fold(batch, codes, self._trees.leaves, net, pending.log)
+            conflicts = [self._conflict(conflict, folded.changes) for conflict in folded.conflicts]
             pending.conflicts.extend(conflicts)
             pending.rows += len(batch)
             pending.size += self._state.text_bytes - text_bytes + sum(len(c.kept) + len(c.dropped) for c in conflicts)
@@ -169,7 +169,7 @@ class Engine:
 
     def _commit(self, pending: _Pending) -> CommitContent:
         changes = pending.log.changes()
-        new_places, new_nodes = self._trees.new_places_and_nodes()
+        new_leaves, new_nodes = self._trees.new_leaves_and_nodes()
         deltas, totals = self._trees.apply(self._net, new_nodes)
         for amounts in (self._net.count, self._net.high, self._net.low):
             amounts.fill(0)
@@ -180,7 +180,7 @@ class Engine:
             at=self._clock(),
             changes=changes,
             new_keys=self._state.keys(pending.keys, pending.log),
-            new_leaves=new_places,
+            new_leaves=new_leaves,
             new_nodes=new_nodes,
             deltas=deltas,
             totals=totals,
@@ -193,19 +193,19 @@ class Engine:
             pages=[Page(n, self._state.states(n * PAGE_ROWS, (n + 1) * PAGE_ROWS)) for n in due],
         )
 
-    def _conflict(self, clash: Clash, changes: Changes) -> Conflict:
-        at = clash.kept
+    def _conflict(self, conflict: FoldConflict, changes: Changes) -> Conflict:
+        at = conflict.kept
         arrived = self._content(int(changes.states.leaf[at]), changes.states.measures[:, at].tolist())
-        stood = self._content(clash.place_before, clash.measures_before)
-        won = clash.outcome is Outcome.CONFLICT_WON
+        previous = self._content(conflict.leaf_before, conflict.measures_before)
+        won = conflict.outcome is Outcome.CONFLICT_WON
         version = int(changes.states.version[at])
-        kept, dropped = (arrived, stood) if won else (stood, arrived)
-        return Conflict(self._state.key(clash.row), version, kept, dropped)
+        kept, dropped = (arrived, previous) if won else (previous, arrived)
+        return Conflict(self._state.key(conflict.row), version, kept, dropped)
 
-    def _content(self, place: int, measures: Sequence[int]) -> str:
-        if place < 0:
+    def _content(self, leaf: int, measures: Sequence[int]) -> str:
+        if leaf < 0:
             return "null"
         amounts = [
             format_decimal(m, measure.scale) for m, measure in zip(measures, self.pipeline.measures, strict=True)
         ]
-        return json.dumps({"labels": self._trees.labels(place), "measures": amounts}, ensure_ascii=False)
+        return json.dumps({"labels": self._trees.labels(leaf), "measures": amounts}, ensure_ascii=False)

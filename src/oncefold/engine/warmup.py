@@ -8,7 +8,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 
-from oncefold.columnar.state import ChangeLog, KeyedState, nothing_accumulated, with_places
+from oncefold.columnar.state import ChangeLog, KeyedState, nothing_accumulated, with_leaves
 from oncefold.columnar.table import TableDecoder
 from oncefold.columnar.text import TextDecoder
 from oncefold.columnar.trees import Trees
@@ -63,10 +63,10 @@ def _run_all_kernels() -> None:
     ]
     state, trees, log, net = KeyedState(1), Trees(pipeline), ChangeLog(1), nothing_accumulated(0, 1)
     for batch in batches:
-        codes = trees.intern(batch.places)
-        net = with_places(net, trees.places.count)
-        state.fold(batch, codes, trees.places, net, log)
-        _, nodes = trees.new_places_and_nodes()
+        codes = trees.intern(batch.leaves)
+        net = with_leaves(net, trees.leaves.count)
+        state.fold(batch, codes, trees.leaves, net, log)
+        _, nodes = trees.new_leaves_and_nodes()
         trees.apply(net, nodes)
     state.reserve(10_000, 0)
     state.add_keys(pa.array([b"b"], pa.large_binary()))

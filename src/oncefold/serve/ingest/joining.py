@@ -26,7 +26,7 @@ class Joined:
         bodies = [_terminated(delivery.body) for delivery in deliveries]
         self._starts: Int64s = np.array([*accumulate(map(len, bodies), initial=0)][:-1], np.int64)
         batch = decoder.json(b"".join(bodies), "", 0)
-        where = np.asarray(batch.where)[batch.place != NOT_AN_EVENT]
+        where = np.asarray(batch.where)[batch.leaf != NOT_AN_EVENT]
         self._owners = np.searchsorted(self._starts, where, side="right") - 1
         """The delivery of each event that could be read."""
         self._refused: list[int] = []
