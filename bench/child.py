@@ -20,7 +20,7 @@ PROBES: Final[dict[str, Callable[..., dict[str, Any]]]] = {
 
 def main() -> int:
     probe, options = sys.argv[1:]
-    warm_up(lambda words: print(words, file=sys.stderr, flush=True))
+    warm_up(lambda text: print(text, file=sys.stderr, flush=True))
     print(json.dumps(PROBES[probe](**json.loads(options))), flush=True)
     return 0
 

@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, epilog=_EPILOG)
-    parser.add_argument("--small", action="store_true", help="sizes for a test: seconds, and no word about speed")
+    parser.add_argument("--small", action="store_true", help="sizes for a test: seconds, and nothing said about speed")
     parser.add_argument("--only", action="append", choices=CASES, metavar="CASE", help=f"of {', '.join(CASES)}")
     parser.add_argument("--input", type=Path, metavar="FILE", help="the jsonl case alone, on a file of yours")
     parser.add_argument("--json", action="store_true", help="with --input: the result as JSON, as bench/peers has it")
@@ -74,9 +74,9 @@ def _folder(kept: Path | None) -> Iterator[tuple[Path, Path]]:
             shutil.rmtree(stores, ignore_errors=True)
 
 
-def _say(words: str) -> None:
+def _say(text: str) -> None:
     # One write: the cases of a small run speak from two threads.
-    sys.stderr.write(f"{words}\n")
+    sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
@@ -108,7 +108,7 @@ def _case(name: str, bench: Bench) -> Found:
 
 
 def _one_input(file: Path, stores: Path, repeat: int, *, as_json: bool) -> int:
-    """The jsonl case on a file whose truth nobody knows: the totals are for the caller to compare."""
+    """The jsonl case on a file without known totals: the caller compares them."""
     try:
         runs = [
             start("fold", {"files": [str(file.resolve())], "store": str(stores / f"{number}.db")})

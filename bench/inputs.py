@@ -98,7 +98,7 @@ def _make(files: tuple[Path, ...], about: Path, make: Maker) -> None:
 
 @contextmanager
 def _placed(*files: Path) -> Iterator[tuple[Path, ...]]:
-    """Files to write to, which take their names when they are whole; a run beside this one sees none by half."""
+    """Files to write to, which take their names when they are whole: another run sees no half file."""
     parts = tuple(file.with_name(f".{os.getpid()}-{file.name}") for file in files)
     try:
         yield parts

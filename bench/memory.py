@@ -24,7 +24,7 @@ class Resident:
 
 
 def resident() -> Resident:
-    """Measure; where there is no /proc, the greatest size stands for both."""
+    """Measure; where there is no /proc, the greatest size is given for both."""
     if not _STATUS.is_file():
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
@@ -36,7 +36,7 @@ def resident() -> Resident:
 
 def forget_peak() -> None:
     """Let the peak be counted from here, where the system can."""
-    settle()
+    collect_garbage()
     with suppress(OSError):
         _CLEAR.write_text("5", encoding="ascii")
 
@@ -49,7 +49,7 @@ def back(size: int) -> None:
     np.ones(size, np.uint8)
 
 
-def settle() -> None:
-    """Give back what nobody uses any more."""
+def collect_garbage() -> None:
+    """Free what is not used any more."""
     gc.collect()
     pa.default_memory_pool().release_unused()

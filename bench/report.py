@@ -1,4 +1,4 @@
-"""The report: a table of what was measured beside what was asked for, and its place in a document."""
+"""The report: a table of what was measured beside its target, and where it goes in a document."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Row:
     value: str
     target: str = ""
     met: bool | None = None
-    """None where nothing was asked for, or the size is too small to tell."""
+    """None where there is no target, or the size is too small to say."""
     sha256: str = ""
 
 

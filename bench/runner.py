@@ -34,7 +34,7 @@ class Runner:
         self._numbers = count(1)
 
     def fastest(self, probe: str, given: Input | None, **options: Any) -> Result:
-        """The fastest of as many runs as were asked for."""
+        """The fastest of as many runs as were wanted."""
         runs = [self._measured(probe, given, options, run, keep=self._keep) for run in range(1, self._repeat + 1)]
         return min(runs, key=lambda result: float(result["seconds"]))
 
@@ -78,6 +78,6 @@ def start(probe: str, options: dict[str, Any]) -> Result:
         raise MeasurementError(f"{probe}: no result after {TIMEOUT_SECONDS:,} s") from None
     lines = done.stdout.splitlines()
     if done.returncode or not lines:
-        raise MeasurementError(f"{probe}: exit status {done.returncode}, its error stands above")
+        raise MeasurementError(f"{probe}: exit status {done.returncode}, its error is above")
     result: Result = json.loads(lines[-1])
     return result

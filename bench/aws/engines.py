@@ -1,6 +1,6 @@
 """The services that both pipelines run on: ministack's Kinesis, and the DynamoDB of dynoxide, which counts units right.
 
-Where dynoxide is not installed (`make` does it where there is npm), ministack's DynamoDB stands in and its units are
+Where dynoxide is not installed (`make` does it where there is npm), ministack's DynamoDB is used and its units are
 wrong: docs/AWS_CONTRACT.md.
 """
 
@@ -32,8 +32,8 @@ def engines() -> Iterator[str]:
             yield "ministack"
             return
         url = opened.enter_context(_dynoxide())
-        places = {"AWS_ENDPOINT_URL_DYNAMODB": url, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": url}
-        opened.enter_context(patch.dict(os.environ, places))
+        endpoints = {"AWS_ENDPOINT_URL_DYNAMODB": url, "AWS_ENDPOINT_URL_DYNAMODB_STREAMS": url}
+        opened.enter_context(patch.dict(os.environ, endpoints))
         _wait()
         yield "dynoxide"
 

@@ -1,4 +1,4 @@
-"""A DynamoDB client that adds up what its calls consume, for functions that do not ask themselves."""
+"""A DynamoDB client that adds up what its calls consume, for functions that do not count them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,7 +8,7 @@ WRITES = frozenset(["batch_write_item", "put_item", "transact_write_items", "upd
 
 
 class Metered:
-    """Counts every call, and asks each for its consumed capacity; what fails does not tell."""
+    """Counts every call, and requests its consumed capacity; a failed call has none."""
 
     def __init__(self, client: Any) -> None:
         self._client = client

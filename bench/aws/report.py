@@ -53,10 +53,10 @@ def _per_thousand(result: Result) -> str:
 
 
 def write_between(path: Path, text: str) -> None:
-    """Replace what stands between the marks. Raises ValueError where there are none."""
+    """Replace what is between the marks. Raises ValueError where there are none."""
     whole = path.read_text()
     before, _, rest = whole.partition(BEGIN)
     _, mark, after = rest.partition(END)
     if not mark:
-        raise ValueError(f"{path}: no place for the table; it stands between {BEGIN} and {END}")
+        raise ValueError(f"{path}: no marks for the table, which is between {BEGIN} and {END}")
     path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")

@@ -1,6 +1,6 @@
 """From the write of an event to its totals as another process sees them, while input arrives slowly.
 
-`oncefold run` runs beside this process, which writes the events at a steady rate and, in another thread, asks the
+While `oncefold run` runs, this process writes the events at a steady rate and, in another thread, asks the
 store with plain SQL how many events are in it. The clock of an event runs from just before it is written to the end
 of the first question whose answer holds it.
 """
@@ -130,7 +130,7 @@ def _write(descriptor: int, lines: Sequence[bytes], rate: int, written: list[flo
 
 
 def _watch(connection: sqlite3.Connection, events: int) -> list[Seen]:
-    """Ask until the store holds so many events; every answer that was a new one."""
+    """Query until the store holds so many events; every answer that was a new one."""
     seen = [Seen(0, time.perf_counter())]
     until = seen[0].at + PATIENCE_SECONDS
     while seen[-1].events < events:

@@ -4,7 +4,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.definition import PIPELINE
-from bench.memory import forget_peak, resident, settle
+from bench.memory import collect_garbage, forget_peak, resident
 from bench.probes.common import run
 from bench.totals import digest_of_store
 from oncefold.engine.session import Session
@@ -20,7 +20,7 @@ def measure(files: list[str], store: str) -> dict[str, Any]:
         progress = run(session, file)
         seconds = perf_counter() - began
         peak = resident().peak
-        settle()
+        collect_garbage()
         now = resident().now
     return {
         "events": progress.events,

@@ -4,7 +4,7 @@ from time import perf_counter
 from typing import Any
 
 from bench.definition import PIPELINE
-from bench.memory import forget_peak, resident, settle
+from bench.memory import collect_garbage, forget_peak, resident
 from bench.probes.common import read_through
 from bench.totals import digest_of_store
 from oncefold.engine.session import Session
@@ -19,7 +19,7 @@ def measure(store: str) -> dict[str, Any]:
     with Session.open(store, PIPELINE) as session:
         seconds = perf_counter() - began
         peak = resident().peak
-        settle()
+        collect_garbage()
         now = resident().now
         status = session.questions.status()
     return {

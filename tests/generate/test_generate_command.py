@@ -9,7 +9,7 @@ import sys
 import pytest
 from click.testing import CliRunner
 
-from oncefold.cli.generate import Clock
+from oncefold.cli.generate import SystemClock
 from oncefold.cli.generate import generate as command
 from oncefold.generate import Workload, generate, truth
 
@@ -31,7 +31,7 @@ class ManualClock:
 
     @property
     def clock(self):
-        return Clock(wall=lambda: self.time, monotonic=lambda: self.time, sleep=self.sleep)
+        return SystemClock(wall=lambda: self.time, monotonic=lambda: self.time, sleep=self.sleep)
 
 
 def run(*arguments, clock=None):

@@ -82,7 +82,7 @@ def test_a_file_that_is_rotated_is_read_to_its_end_first(tmp_path: Path) -> None
     run = follow(steps, path)
     assert run.raws() == [b"1\n", b"2\n", b"3\n", b"4\n", b"5\n", b"6\n"]
     assert [finding.kind for finding in run.findings] == ["rotated"]
-    assert "read to its end" in run.findings[0].words
+    assert "read to its end" in run.findings[0].message
     assert follow([append(path, b"7\n"), nothing], path, positions=positions_of(run.blocks)).raws() == [b"7\n"]  # type: ignore[arg-type]
 
 
@@ -106,7 +106,7 @@ def test_a_file_that_is_truncated_is_told_and_read_from_its_start(tmp_path: Path
     run = follow([lambda: path.write_bytes(after), nothing, append(path, b"2\n"), nothing], path)
     assert run.raws() == [b"as long as it is.\n", *([after] if after else []), b"2\n"]
     assert len(run.findings) == 1
-    assert "from its start again" in run.findings[0].words
+    assert "from its start again" in run.findings[0].message
 
 
 def test_positions_of_an_earlier_run(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_positions_of_an_earlier_run(tmp_path: Path) -> None:
     run = follow([append(replaced, b"4\n"), nothing], tmp_path, positions=positions)
     assert run.raws() == [b"2\n"]
     assert [(f.source, f.kind) for f in run.findings] == [(str(replaced), "replaced")]
-    assert "--reread" in run.findings[0].words
+    assert "--reread" in run.findings[0].message
     assert run.raws(same) == []
 
 

@@ -135,7 +135,7 @@ def test_truncated_and_replaced_are_findings_and_the_others_go_on(tmp_path: Path
     found = read(*paths, positions=positions)
     findings = [item for item in found if isinstance(item, Finding)]
     assert [(f.source, f.kind) for f in findings] == [(str(paths[0]), "truncated"), (str(paths[1]), "replaced")]
-    assert all("--reread" in f.words and f.source in f.words for f in findings)
+    assert all("--reread" in f.message and f.source in f.message for f in findings)
     rest = [item for item in found if not isinstance(item, Finding)]
     assert [raw for _, raw in records_of(rest)] == [b"new\n"]  # type: ignore[misc]
     if not pack:
@@ -290,7 +290,7 @@ def test_a_position_of_another_kind_or_version(tmp_path: Path) -> None:
     positions = {source: state.replace("text", "parquet") for source, state in positions_of(read(path)).items()}
     (finding,) = read(path, positions=positions)
     assert isinstance(finding, Finding)
-    assert "read as parquet before" in finding.words
+    assert "read as parquet before" in finding.message
 
 
 def test_blocks_of_a_big_file_are_bounded_and_own_their_memory(tmp_path: Path) -> None:

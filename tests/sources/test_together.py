@@ -13,7 +13,7 @@ from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Block, Finding, TextBlock
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import OpenStream, Sources
-from oncefold.sources.waiting import RealWaiting, Waiting, together
+from oncefold.sources.waiting import RealWaiting, Waiting, read_together
 
 COUNT = 2_000
 """Records of each source, in blocks so small that all threads wait for each other."""
@@ -45,7 +45,7 @@ class Followed:
 
     @property
     def findings(self) -> list[str]:
-        return [item.words for item in self.given if isinstance(item, Finding)]
+        return [item.message for item in self.given if isinstance(item, Finding)]
 
     def of(self, source: str | Path) -> bytes:
         """What one of them gave, in order."""
@@ -155,7 +155,7 @@ def test_an_error_that_is_no_fault_of_a_source_ends_all() -> None:
         yield
 
     with pytest.raises(ZeroDivisionError):
-        list(together([endless, broken], RealWaiting()))
+        list(read_together([endless, broken], RealWaiting()))
     assert ended.is_set()
 
 
@@ -166,7 +166,7 @@ def test_whoever_wants_no_more_leaves_no_thread() -> None:
         while True:
             yield finding
 
-    items = together([always, always], RealWaiting())
+    items = read_together([always, always], RealWaiting())
     assert next(items) is finding
     with suppress(AttributeError):
         items.close()  # type: ignore[attr-defined]

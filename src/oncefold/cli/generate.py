@@ -1,4 +1,4 @@
-"""`oncefold generate`: write a stream of events with every kind of trouble, and its truth beside it."""
+"""`oncefold generate`: write a stream of events with every kind of trouble, and its true totals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from oncefold.generate import FORMATS, Format, Tally, Workload, WorkloadError, guess_format, open_sink, plan
+from oncefold.generate import FORMATS, OutputFormat, Tally, Workload, WorkloadError, guess_format, open_sink, plan
 from oncefold.generate.workload import DEFAULT_SPACING, DEFAULT_START, NANOS_PER_SECOND, TICKS_PER_SECOND
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ WORKSHOP = {"count": 10_000, "duplicates": 0.125, "modifications": 0.02, "out_of
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
+class SystemClock:
     """All that the command knows of real time."""
 
     wall: Callable[[], float] = time.time
@@ -46,18 +46,18 @@ class Clock:
 
 
 @dataclass(slots=True)
-class Stop:
+class StopRequest:
     """Set by Ctrl-C; the run then ends after the piece in hand."""
 
-    asked: bool = False
+    requested: bool = False
 
 
 @dataclass(slots=True)
-class Pace:
+class RateLimit:
     """Holds a stream to so many events a second of a clock; no rate means as fast as can be."""
 
     rate: float | None
-    clock: Clock
+    clock: SystemClock
     began: float = field(init=False)
 
     def __post_init__(self) -> None:
@@ -68,50 +68,50 @@ class Pace:
         """Return how many of `events` to write at a time."""
         return events if self.rate is None else max(1, int(self.rate / WRITES_PER_SECOND))
 
-    def wait(self, events: int, stop: Stop) -> None:
-        """Return when the first `events` events are due, or when asked to stop."""
+    def wait(self, events: int, stop: StopRequest) -> None:
+        """Return when the first `events` events are due, or when stopped."""
         if self.rate is None:
             return
         due = self.began + events / self.rate
-        while not stop.asked and (left := due - self.clock.monotonic()) > 0:
+        while not stop.requested and (left := due - self.clock.monotonic()) > 0:
             self.clock.sleep(min(left, LONGEST_SLEEP_SECONDS))
 
 
-def run(tally: Tally, workload: Workload, sink: Sink, pace: Pace, stop: Stop) -> Iterator[int]:
-    """Write the stream piece by piece, yield the size of each, and stop between two of them when asked."""
+def run(tally: Tally, workload: Workload, sink: Sink, rate_limit: RateLimit, stop: StopRequest) -> Iterator[int]:
+    """Write the stream piece by piece, yield the size of each, and stop between two of them when stopped."""
     for block in plan(workload):
-        for events in block.parts(pace.piece(len(block))):
-            pace.wait(tally.events + len(events), stop)
-            if stop.asked:
+        for events in block.parts(rate_limit.piece(len(block))):
+            rate_limit.wait(tally.events + len(events), stop)
+            if stop.requested:
                 return
             sink.write(events)
-            if pace.rate is not None:
+            if rate_limit.rate is not None:
                 sink.flush()
             tally.add(events)
             yield len(events)
 
 
 @contextmanager
-def stop_on_interrupt() -> Iterator[Stop]:
+def stop_on_interrupt() -> Iterator[StopRequest]:
     """Turn the first Ctrl-C into a wish to stop; a second one interrupts as usual."""
-    stop = Stop()
+    stop = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield stop
         return
     usual = signal.getsignal(signal.SIGINT)
 
-    def ask(_signal: int, _frame: Any) -> None:
-        stop.asked = True
+    def request(_signal: int, _frame: Any) -> None:
+        stop.requested = True
         signal.signal(signal.SIGINT, usual)
 
-    signal.signal(signal.SIGINT, ask)
+    signal.signal(signal.SIGINT, request)
     try:
         yield stop
     finally:
         signal.signal(signal.SIGINT, usual)
 
 
-def start_ticks(text: str | None, clock: Clock) -> int:
+def start_ticks(text: str | None, clock: SystemClock) -> int:
     """Read `--start`: "now", seconds since 1970, or an ISO 8601 time (UTC unless it says otherwise)."""
     if text is None:
         return DEFAULT_START
@@ -150,7 +150,7 @@ def _workload(options: dict[str, Any], *, workshop: bool) -> Workload:
         raise _Misuse(str(error)) from None
 
 
-def _check_targets(output: Path, truth: Path | None, form: Format) -> None:
+def _check_targets(output: Path, truth: Path | None, form: OutputFormat) -> None:
     if str(output) == "-" and form == "parquet" and sys.stdout.isatty():
         raise _Misuse("Parquet is not for a terminal: give a file name, or pipe the output")
     if truth is not None and truth.absolute() == output.absolute():
@@ -160,22 +160,22 @@ def _check_targets(output: Path, truth: Path | None, form: Format) -> None:
             raise _Misuse(f"there is no directory {str(path.parent)!r}: make it first, or give another file name")
 
 
-def _progress(workload: Workload, output: Path, pace: Pace) -> AbstractContextManager[Any]:
+def _progress(workload: Workload, output: Path, rate_limit: RateLimit) -> AbstractContextManager[Any]:
     """Return a progress bar on stderr, for long outputs seen by a person."""
     events = workload.counts.events
-    long = events >= LONG_OUTPUT_EVENTS or pace.rate is not None
+    long = events >= LONG_OUTPUT_EVENTS or rate_limit.rate is not None
     between_lines = str(output) == "-" and sys.stdout.isatty()
     if not long or between_lines or not sys.stderr.isatty():
         return nullcontext()
     return click.progressbar(length=events, label="generate", show_pos=True, file=sys.stderr)
 
 
-def _write(workload: Workload, output: Path, form: Format, pace: Pace, stop: Stop) -> Tally:
+def _write(workload: Workload, output: Path, form: OutputFormat, rate_limit: RateLimit, stop: StopRequest) -> Tally:
     """Write the stream until its end or Ctrl-C, and return the tally of what was written."""
     tally = Tally(workload)
     target: Path | IO[bytes] = sys.stdout.buffer if str(output) == "-" else output
-    with open_sink(workload, target, form) as sink, _progress(workload, output, pace) as bar:
-        for events in run(tally, workload, sink, pace, stop):
+    with open_sink(workload, target, form) as sink, _progress(workload, output, rate_limit) as bar:
+        for events in run(tally, workload, sink, rate_limit, stop):
             if bar is not None:
                 bar.update(events)
     if not isinstance(target, Path):
@@ -253,7 +253,7 @@ def generate(
     output: Path,
     start: str | None,
     rate: float | None,
-    form: Format | None,
+    form: OutputFormat | None,
     truth: Path | None,
     workshop: bool,  # noqa: FBT001 - click passes it by name
     **knobs: Any,
@@ -261,18 +261,18 @@ def generate(
     """Write test events, and the totals they must add up to.
 
     OUTPUT is a file, compressed when its name ends in .gz or .zst, or - for standard output. The events are
-    those of the workshop's generator: trades with a value, a version, a time and a place in the tree
+    those of the workshop's generator: trades with a value, a version, a time and a leaf of the tree
     RiskType > TradeDesk > Region. SHARE is a part of all events, such as 0.1 for 10 %.
     """
-    clock = context.obj if isinstance(context.obj, Clock) else Clock()
+    clock = context.obj if isinstance(context.obj, SystemClock) else SystemClock()
     spacing = DEFAULT_SPACING if rate is None else round(NANOS_PER_SECOND / rate)
     workload = _workload({**knobs, "start": start_ticks(start, clock), "spacing": spacing}, workshop=workshop)
     chosen = form or guess_format(str(output))
     _check_targets(output, truth, chosen)
-    pace = Pace(rate, clock)
+    rate_limit = RateLimit(rate, clock)
     try:
         with stop_on_interrupt() as stop:
-            tally = _write(workload, output, chosen, pace, stop)
+            tally = _write(workload, output, chosen, rate_limit, stop)
             if truth is not None:
                 _write_truth(truth, tally)
     except WorkloadError as error:
@@ -284,14 +284,14 @@ def generate(
         return
     except OSError as error:
         raise click.ClickException(f"the output stopped: {error}: free some space or give another file name") from None
-    _report(output, tally, stop, clock.monotonic() - pace.began)
-    if stop.asked:
+    _report(output, tally, stop, clock.monotonic() - rate_limit.began)
+    if stop.requested:
         context.exit(INTERRUPT_STATUS)
 
 
-def _report(output: Path, tally: Tally, stop: Stop, seconds: float) -> None:
+def _report(output: Path, tally: Tally, stop: StopRequest, seconds: float) -> None:
     """Say on stderr what was written; nothing when a whole stream went to standard output."""
-    if stop.asked:
+    if stop.requested:
         click.echo(f"stopped: {tally.events:,} events written", err=True)
     elif str(output) != "-":
         click.echo(f"{tally.events:,} events in {seconds:.1f} s: {output}", err=True)

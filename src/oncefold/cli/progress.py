@@ -84,7 +84,7 @@ class Reporter:
 
     def _tell_findings(self, findings: "list[Finding]") -> None:
         for finding in findings[self._told :]:
-            self._print(f"oncefold: {finding.words}")
+            self._print(f"oncefold: {finding.message}")
         self._told = len(findings)
 
     def _print(self, line: str) -> None:

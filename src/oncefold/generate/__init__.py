@@ -1,4 +1,4 @@
-"""Streams of events like the workshop's, with every kind of trouble, and the right answer beside them.
+"""Streams of events like the workshop's, with every kind of trouble, and the right totals with them.
 
     from oncefold.generate import Workload, generate, truth, write
 
@@ -11,17 +11,17 @@ Nothing here reads a clock or a global random source.
 """
 
 from oncefold.generate.formats import arrow_table, csv_lines, json_lines, schema
-from oncefold.generate.output import FORMATS, Format, Sink, Tally, generate, guess_format, open_sink, truth, write
-from oncefold.generate.planner import Events, Kind, Outcome, plan
+from oncefold.generate.output import FORMATS, OutputFormat, Sink, Tally, generate, guess_format, open_sink, truth, write
+from oncefold.generate.planner import Events, ExpectedOutcome, Kind, plan
 from oncefold.generate.workload import Counts, Workload, WorkloadError
 
 __all__ = [
     "FORMATS",
     "Counts",
     "Events",
-    "Format",
+    "ExpectedOutcome",
     "Kind",
-    "Outcome",
+    "OutputFormat",
     "Sink",
     "Tally",
     "Workload",

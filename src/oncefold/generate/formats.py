@@ -40,9 +40,9 @@ def columns(workload: Workload) -> tuple[str, ...]:
 
 def json_lines(workload: Workload, events: Events) -> bytes:
     """Return the events as JSON Lines, in the form of the workshop's messages."""
-    places = _json_leaves(workload.leaves)
+    leaf_texts = _json_leaves(workload.leaves)
     ends = np.array([b"}\n", b', "Deleted": true}\n'])
-    return b"".join(_json_rows(workload.seed, part, places, ends) for part in events.parts(_ROWS_AT_A_TIME))
+    return b"".join(_json_rows(workload.seed, part, leaf_texts, ends) for part in events.parts(_ROWS_AT_A_TIME))
 
 
 def csv_header(workload: Workload) -> bytes:
@@ -52,12 +52,12 @@ def csv_header(workload: Workload) -> bytes:
 
 def csv_lines(workload: Workload, events: Events) -> bytes:
     """Return the events as CSV lines, without the header."""
-    places = _csv_leaves(workload.leaves)
+    leaf_texts = _csv_leaves(workload.leaves)
     ends = np.array([b",false\n", b",true\n"] if workload.deletes else [b"\n"])
-    return b"".join(_csv_rows(workload.seed, part, places, ends) for part in events.parts(_ROWS_AT_A_TIME))
+    return b"".join(_csv_rows(workload.seed, part, leaf_texts, ends) for part in events.parts(_ROWS_AT_A_TIME))
 
 
-def _json_rows(seed: int, events: Events, places: Texts, ends: Texts) -> bytes:
+def _json_rows(seed: int, events: Events, leaf_texts: Texts, ends: Texts) -> bytes:
     return _join(
         len(events),
         [
@@ -69,13 +69,13 @@ def _json_rows(seed: int, events: Events, places: Texts, ends: Texts) -> bytes:
             _whole(events.version),
             b', "Timestamp": ',
             *_time_fields(events.ticks),
-            places[events.leaf],
+            leaf_texts[events.leaf],
             ends[events.deleted.view(np.int8)],
         ],
     )
 
 
-def _csv_rows(seed: int, events: Events, places: Texts, ends: Texts) -> bytes:
+def _csv_rows(seed: int, events: Events, leaf_texts: Texts, ends: Texts) -> bytes:
     return _join(
         len(events),
         [
@@ -86,7 +86,7 @@ def _csv_rows(seed: int, events: Events, places: Texts, ends: Texts) -> bytes:
             _whole(events.version),
             b",",
             *_time_fields(events.ticks),
-            places[events.leaf],
+            leaf_texts[events.leaf],
             ends[events.deleted.view(np.int8)],
         ],
     )
@@ -187,8 +187,8 @@ def schema(workload: Workload) -> pa.Schema:
 
 def arrow_table(workload: Workload, events: Events) -> pa.Table:
     """Return the events as a table, the same numbers as in the text forms."""
-    place = pa.array(events.leaf)
-    labels = [column.take(place) for column in _labels(workload.leaves)]
+    leaf = pa.array(events.leaf)
+    labels = [column.take(leaf) for column in _labels(workload.leaves)]
     arrays = [
         _keys(workload.seed, events.key),
         _decimals(events.cents, VALUE_TYPE),

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.generate.formats import arrow_table, columns, csv_header, csv_lines, json_lines, schema
-from oncefold.generate.planner import Events, Kind, Latest, Outcome, plan
+from oncefold.generate.planner import Events, ExpectedOutcome, Kind, Latest, plan
 from oncefold.generate.randomness import Ints, cents
 from oncefold.generate.workload import LEVELS, Workload, WorkloadError, leaf
 
@@ -27,7 +27,7 @@ class Tally:
         self._workload = workload
         self._latest = Latest()
         self._kinds = np.zeros(len(Kind), dtype=np.int64)
-        self._outcomes = np.zeros(len(Outcome), dtype=np.int64)
+        self._outcomes = np.zeros(len(ExpectedOutcome), dtype=np.int64)
         self._moves = 0
 
     @property
@@ -38,9 +38,9 @@ class Tally:
     def add(self, events: Events) -> None:
         """Count these events in."""
         self._kinds += np.bincount(events.kind, minlength=len(Kind))
-        self._outcomes += np.bincount(events.outcome, minlength=len(Outcome))
+        self._outcomes += np.bincount(events.outcome, minlength=len(ExpectedOutcome))
         self._moves += int(events.moved.sum())
-        newest = events.outcome == Outcome.ACCEPTED
+        newest = events.outcome == ExpectedOutcome.ACCEPTED
         self._latest.extend(int(self._kinds[Kind.KEY]))
         leaf = np.where(events.deleted, _GONE, events.leaf)
         self._latest.put(events.key[newest], events.version[newest], leaf[newest])
@@ -65,7 +65,7 @@ class Tally:
                 "out_of_order": kinds[Kind.OUT_OF_ORDER],
                 "duplicates": kinds[Kind.DUPLICATE],
             },
-            "outcomes": {outcome.name.lower(): int(self._outcomes[outcome]) for outcome in Outcome},
+            "outcomes": {outcome.name.lower(): int(self._outcomes[outcome]) for outcome in ExpectedOutcome},
             "nodes": _nodes(counts, sums),
         }
 
@@ -107,8 +107,8 @@ def _amount(value: int) -> str:
     return f"{value // 100}.{value % 100:02d}"
 
 
-Format = Literal["jsonl", "csv", "parquet"]
-FORMATS: tuple[Format, ...] = get_args(Format)
+OutputFormat = Literal["jsonl", "csv", "parquet"]
+FORMATS: tuple[OutputFormat, ...] = get_args(OutputFormat)
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 
 
@@ -123,7 +123,7 @@ class Sink(Protocol):
 
 
 class _TextSink:
-    def __init__(self, workload: Workload, stream: Any, form: Format) -> None:
+    def __init__(self, workload: Workload, stream: Any, form: OutputFormat) -> None:
         self._workload = workload
         self._stream = stream
         self._lines = csv_lines if form == "csv" else json_lines
@@ -149,7 +149,7 @@ class _ParquetSink:
         """A row group is complete once written, but Parquet can be read only after its end."""
 
 
-def guess_format(name: str) -> Format:
+def guess_format(name: str) -> OutputFormat:
     """Return the format that a file's name asks for: `.csv` and `.parquet`, else JSON Lines."""
     path = Path(name)
     stem = Path(path.stem) if path.suffix in _COMPRESSIONS else path
@@ -157,7 +157,7 @@ def guess_format(name: str) -> Format:
 
 
 @contextmanager
-def open_sink(workload: Workload, target: str | Path | IO[bytes], form: Format | None = None) -> Iterator[Sink]:
+def open_sink(workload: Workload, target: str | Path | IO[bytes], form: OutputFormat | None = None) -> Iterator[Sink]:
     """Open a file (compressed when its name ends in .gz or .zst), or use an open stream and leave it open."""
     named = isinstance(target, str | Path)
     chosen = form or (guess_format(str(target)) if named else "jsonl")
@@ -191,7 +191,7 @@ def generate(workload: Workload, form: Literal["jsonl", "csv"] = "jsonl") -> Ite
         yield lines(workload, events)
 
 
-def write(workload: Workload, target: str | Path | IO[bytes], form: Format | None = None) -> dict[str, Any]:
+def write(workload: Workload, target: str | Path | IO[bytes], form: OutputFormat | None = None) -> dict[str, Any]:
     """Write the whole stream and return its truth."""
     tally = Tally(workload)
     with open_sink(workload, target, form) as sink:

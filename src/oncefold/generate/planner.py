@@ -38,7 +38,7 @@ class Kind(IntEnum):
     DUPLICATE = 4
 
 
-class Outcome(IntEnum):
+class ExpectedOutcome(IntEnum):
     """How a reader that takes the events in order must see an event."""
 
     ACCEPTED = 0
@@ -163,11 +163,11 @@ class _Draft:
         order = ordering(words(workload.seed, Purpose.ORDER, first, counts.events))
         kind = np.repeat(np.arange(len(Kind), dtype=np.int8), counts)[order]
         if first == 0:
-            place = int(np.argmax(kind == Kind.KEY))
-            kind[0], kind[place] = kind[place], kind[0]
+            index = int(np.argmax(kind == Kind.KEY))
+            kind[0], kind[index] = kind[index], kind[0]
         return cls(workload, first, kind, _pair(workload.seed, first, kind))
 
-    def words(self, purpose: Purpose, position: Ints) -> np.typing.NDArray[np.uint64]:
+    def drawn(self, purpose: Purpose, position: Ints) -> np.typing.NDArray[np.uint64]:
         """Return the random words for `purpose` at these positions of the block."""
         return words(self.workload.seed, purpose, self.first, len(self.kind))[position]
 
@@ -187,7 +187,7 @@ class _Draft:
         position = np.flatnonzero(self.kind <= Kind.DELETE)
         kind = self.kind[position]
         arrived = latest.keys + np.cumsum(kind == Kind.KEY)
-        picked = below(self.words(Purpose.KEY, position), arrived)
+        picked = below(self.drawn(Purpose.KEY, position), arrived)
         key = np.where(kind == Kind.KEY, arrived - 1, picked)
         latest.extend(int(arrived[-1]) if len(arrived) else 0)
         step = 1 + np.bincount(self.late.follows, minlength=len(self.kind))[position]
@@ -203,14 +203,14 @@ class _Draft:
             deleted=kind == Kind.DELETE,
             moved=(kind == Kind.MODIFICATION) & (shift != 0),
             kind=kind,
-            outcome=np.full(len(kind), Outcome.ACCEPTED, dtype=np.int8),
+            outcome=np.full(len(kind), ExpectedOutcome.ACCEPTED, dtype=np.int8),
         )
 
     def _shifts(self, position: Ints, kind: Codes) -> Ints:
         """Return by how many leaves each event moves its key; a new key starts from leaf 0."""
         leaves = self.workload.leaves
-        drawn = self.words(Purpose.LEAF, position)
-        moves = (kind == Kind.MODIFICATION) & chance(self.words(Purpose.MOVE, position), self.workload.moves)
+        drawn = self.drawn(Purpose.LEAF, position)
+        moves = (kind == Kind.MODIFICATION) & chance(self.drawn(Purpose.MOVE, position), self.workload.moves)
         away = below(drawn, leaves - 1) + 1 if leaves > 1 else np.zeros(len(position), dtype=np.int64)
         return np.where(kind == Kind.KEY, below(drawn, leaves), np.where(moves, away, 0))
 
@@ -232,7 +232,7 @@ class _Draft:
             deleted=np.zeros(n, dtype=np.bool_),
             moved=np.zeros(n, dtype=np.bool_),
             kind=np.full(n, Kind.OUT_OF_ORDER, dtype=np.int8),
-            outcome=np.full(n, Outcome.STALE, dtype=np.int8),
+            outcome=np.full(n, ExpectedOutcome.STALE, dtype=np.int8),
         )
 
     def _leaf_before(self, after: Events) -> Ints:
@@ -247,7 +247,7 @@ class _Draft:
         arrived = before + np.cumsum(~repeats)
         position = np.flatnonzero(repeats)
         reach = np.minimum(arrived[position], WINDOW)
-        back = below(self.words(Purpose.SOURCE, position), reach)
+        back = below(self.drawn(Purpose.SOURCE, position), reach)
         source = arrived - 1
         source[position] -= back
         block = _take(pool, source)
@@ -291,17 +291,17 @@ def _run_up(key: Ints, step: Ints, shift: Ints, latest: Latest) -> tuple[Ints, I
 
 
 def _seen_again(block: Events, newest: Bools, position: Ints, latest: Latest) -> Codes:
-    """Tell the repeats of a key's newest version (duplicates) from those of an older one (stale)."""
+    """Distinguish the repeats of a key's newest version (duplicates) from those of an older one (stale)."""
     rows = np.flatnonzero(newest)
-    place = np.sort((block.key[rows] << _POSITION_BITS) | rows)
+    sorted_rows = np.sort((block.key[rows] << _POSITION_BITS) | rows)
     wanted = (block.key[position] << _POSITION_BITS) | position
-    found = np.searchsorted(place, wanted) - 1
-    hit = place[found] if len(place) else np.full(len(position), -1, dtype=np.int64)
+    found = np.searchsorted(sorted_rows, wanted) - 1
+    hit = sorted_rows[found] if len(sorted_rows) else np.full(len(position), -1, dtype=np.int64)
     here = (found >= 0) & (hit >> _POSITION_BITS == block.key[position])
     row = np.where(here, hit & ((1 << _POSITION_BITS) - 1), 0)
     current = np.where(here, block.version[row], latest.version[block.key[position]])
     same = current == block.version[position]
-    return np.where(same, Outcome.DUPLICATE, Outcome.STALE).astype(np.int8)
+    return np.where(same, ExpectedOutcome.DUPLICATE, ExpectedOutcome.STALE).astype(np.int8)
 
 
 def _take(events: Events, row: Ints) -> Events:

@@ -179,7 +179,7 @@ _DESKS = ("FXSpot", "FXOptions")
 
 
 class Leaf(NamedTuple):
-    """One place in the tree, in the order in which the messages name it."""
+    """One leaf of the tree, in the order in which the messages name it."""
 
     risk_type: str
     region: str

@@ -24,7 +24,7 @@ class Oversize:
     head: bytes
     """Its first bytes, at most HEAD_BYTES."""
     reason: str
-    """Why, in words for the reject list."""
+    """Why, for the reject list."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,7 +64,7 @@ class TextBlock:
     delimiter: str | None = None
     """CSV: the one character between fields; None for JSON."""
     oversize: tuple[Oversize, ...] = ()
-    """Records that stood directly before `data` in the stream, or among its `pieces`."""
+    """Records directly before `data` in the stream, or among its `pieces`."""
     pieces: Pieces | None = None
     """What `data` was put together from, if it is not contiguous; a reject names its piece, and `offset` is 0."""
 
@@ -92,7 +92,7 @@ class Finding:
     source: str
     kind: Literal["truncated", "replaced", "trimmed", "rotated", "delayed", "waiting", "unreadable"]
     """`truncated` and `replaced`: not what was read before. `trimmed`: a stream no longer holds all that was not read.
-    `rotated`, `delayed` and `waiting`: noted, reading goes on. `unreadable`: the rest of the source could not be read;
-    a run that is not following ends with a SourceError that repeats it."""
-    words: str
-    """What happened and the way on, one sentence that names the source."""
+    `rotated`, `delayed` and `waiting`: reported, reading goes on. `unreadable`: the rest of the source could not be
+    read; a run that is not following ends with a SourceError that repeats it."""
+    message: str
+    """What happened and what to do, one sentence that names the source."""

@@ -1,6 +1,6 @@
 """Bytes of one stream, decompressed where need be, handed on as they come.
 
-The end of what is here now is told apart from damage: `readinto` gives 0 in both cases, `fault` tells which. More may
+The end of what is here now is told apart from damage: `readinto` gives 0 in both cases, `fault` says which. More may
 follow after a 0 without a fault, and after one that says the stream is cut short.
 """
 
@@ -20,14 +20,14 @@ _GZIP_MAGIC: Final = b"\x1f\x8b"
 _ZSTD_MAGIC: Final = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE: Final = b"\x2a\x4d\x18"
 MAGIC_BYTES: Final = 4
-"""First bytes of a stream that tell how it is compressed."""
+"""First bytes of a stream that say how it is compressed."""
 
 _CHUNK: Final = 256 * 2**10
 _ZSTD_READ: Final = 128 * 2**10
 """Also what is lost of the end of a zstd frame that is cut short."""
 
 
-class Damaged(Exception):  # noqa: N818 - a state of the data, turned into words for a person further up
+class Damaged(Exception):  # noqa: N818 - a state of the data, reported further up
     """The stored bytes are not what they should be; the message says how."""
 
 
@@ -42,7 +42,7 @@ class RawStream(Protocol):
         ...
 
     def fault(self) -> str | None:
-        """Why this may not be the end of the stream, in words; None if it may."""
+        """Why this may not be the end of the stream; None if it may."""
         ...
 
 
@@ -101,7 +101,7 @@ class PlainFetched:
 
 
 class _Decompressed:
-    """What gzip and zstd share: damage is told only after all that was read before it was handed on."""
+    """What gzip and zstd share: damage is reported only after all that was read before it was yielded."""
 
     def __init__(self, fetch: Fetch) -> None:
         self._fetch = fetch

@@ -14,7 +14,7 @@ import numpy.typing as npt
 OUTSIDE: Final = 0
 INSIDE: Final = 1
 CLOSING: Final = 2
-"""After a quote inside quotes: the next byte tells whether it was doubled or closed the field."""
+"""After a quote inside quotes: the next byte says whether it was doubled or closed the field."""
 
 _QUOTE: Final = 0x22
 _LINE_FEED: Final = 0x0A

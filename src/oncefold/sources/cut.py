@@ -37,7 +37,7 @@ assert HEAD_BYTES <= RECORD_BYTES
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Piece:
-    """Whole records, `data` from `offset` on, after the oversize records that stood before them."""
+    """Whole records, `data` from `offset` on, after the oversize records before them."""
 
     data: memoryview
     offset: int
@@ -264,7 +264,7 @@ class RecordCutter:
         self._state = _OUTSIDE
 
     def _skip_to_newline(self) -> bool:
-        """Whether the record passed over ended; if not, its bytes are let go."""
+        """Whether the record passed over ended; if not, its bytes are dropped."""
         newline = self._newline(self._scanned)
         if newline < 0:
             self._start = self._cut = self._scanned = self._end

@@ -26,7 +26,7 @@ _Signature = tuple[int, int, int, int]
 
 
 class Followed:
-    """Reads one file whenever `poll` finds it changed. Between looks it stays open until told to `close`."""
+    """Reads one file whenever `poll` finds it changed. Between looks it stays open until `close`."""
 
     def __init__(self, item: Input, stored_state: str | None, options: ReadOptions, waiting: Waiting) -> None:
         """`stored_state` is where an earlier run stopped."""
@@ -34,7 +34,7 @@ class Followed:
         self._state = stored_state
         self._seen: _Signature | None = None
         """The file as it was when last read."""
-        self._glimpsed: _Signature | None = None
+        self._last_look: _Signature | None = None
         self._since = 0.0
         """A table as it was at the last look, and since when: it may be in the course of being written."""
         self._given_up = False
@@ -50,7 +50,7 @@ class Followed:
         return self._descriptor is not None
 
     def close(self) -> None:
-        """Let go of the file; when it grows it is read on from its last position."""
+        """Close the file; when it grows it is read on from its last position."""
         if self._descriptor is not None:
             os.close(self._descriptor)
         self._descriptor = self._reader = None
@@ -66,8 +66,8 @@ class Followed:
             self._given_up = True
             self.close()
             source = self._item.source
-            words = str(error) if isinstance(error, SourceError) else f"{source}: it cannot be read: {error.strerror}"
-            yield Finding(source, "unreadable", words)
+            message = str(error) if isinstance(error, SourceError) else f"{source}: it cannot be read: {error.strerror}"
+            yield Finding(source, "unreadable", message)
 
     def _poll(self) -> Iterator[Block | Finding]:
         now = _signature(self._item.path)
@@ -92,15 +92,15 @@ class Followed:
         """Whether it can be read: text always, a table when it looks the same twice and has an end, or for long."""
         if self._item.form.is_text:
             return True
-        if self._glimpsed != now:
-            self._glimpsed, self._since = now, self._waiting.now()
+        if self._last_look != now:
+            self._last_look, self._since = now, self._waiting.now()
             self._given_up = False
             return False
         return ends_whole(self._item.path) or self._waiting.now() - self._since >= SETTLE_SECONDS
 
     def _rotate(self) -> Iterator[Block | Finding]:
         """Another file has the name and has content, so the old one is complete: read its rest, then start over."""
-        rest = "the old one had been read to where it stood when it was last looked at"
+        rest = "the old one had been read to its end at the last look"
         if self._reader is not None:
             yield from self._reader.available()
             if self._waiting.stopped():
@@ -116,7 +116,7 @@ class Followed:
         self._state, self._seen, self._given_up = None, None, False
 
     def _check(self, *, first: bool) -> Iterator[Finding]:
-        """Tell if the file is not what it was: then it is left alone at the first look, and later on read anew."""
+        """Report a file that is not what it was: it is left alone at the first look, later read from its start."""
         finding = self._changed()
         if finding is None:
             return
@@ -125,8 +125,8 @@ class Followed:
             yield finding
             return
         source, seen = finding.source, self._seen
-        words = f"{source} was {finding.kind} while it was followed; it is read from its start again"
-        yield Finding(source, finding.kind, words)
+        message = f"{source} was {finding.kind} while it was followed; it is read from its start again"
+        yield Finding(source, finding.kind, message)
         self._start_over()
         self._seen = seen
 
@@ -179,7 +179,7 @@ OPEN_FILES: Final = 200
 def follow(
     arguments: Sequence[str], options: ReadOptions, positions: Mapping[str, str], waiting: Waiting
 ) -> Iterator[Block | Finding]:
-    """Blocks as they come, until told to stop. A last line without newline waits for its newline.
+    """Blocks as they come, until stopped. A last line without newline waits for its newline.
 
     Raises SourceError if an argument names nothing; files that cannot be read are findings.
     """

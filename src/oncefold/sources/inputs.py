@@ -37,7 +37,7 @@ EXTENSIONS: Final = tuple(_KINDS)
 """Extensions that say a format, without the dot."""
 
 FORMAT_NAMES: Final = ("jsonl", "csv", "tsv", "parquet", "arrow")
-"""The names a person is told of."""
+"""The names in messages."""
 
 _COMPRESSED: Final = {".gz", ".zst"}
 
@@ -114,7 +114,7 @@ def format_of(name: str, options: ReadOptions) -> Format:
 
 STDIN: Final = "-"
 STREAM: Final = "kinesis://"
-"""What the name of a Kinesis stream stands behind."""
+"""The scheme of a Kinesis stream."""
 
 _STREAM_NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}", re.ASCII)
 

@@ -17,14 +17,14 @@ from oncefold.sources.text import TextStream
 from oncefold.sources.waiting import Waiting
 
 PROMPT_SECONDS: Final = 0.2
-"""A writer that comes within this is not worth a word."""
+"""A writer that comes within this is not reported."""
 
 
 class Opening:
     """The opening of a path for reading, as a context manager; what was opened is closed at the end.
 
     It goes on in a thread of its own, because no system lets one wait for a writer and for a stop at once, and not
-    all tell a pipe without a writer from one whose writer has gone.
+    all distinguish a pipe without a writer from one whose writer has gone.
     """
 
     def __init__(self, path: str) -> None:
@@ -33,7 +33,7 @@ class Opening:
         self._descriptor: int | None = None
         self._error: OSError | None = None
         self._abandoned = False
-        self._done, self._tell = os.pipe()
+        self._done, self._notify = os.pipe()
 
     def wait(self, waiting: Waiting, seconds: float) -> int | None:
         """The descriptor, or None if it is not open yet. Raises OSError if it cannot be opened."""
@@ -54,7 +54,7 @@ class Opening:
             if self._abandoned and descriptor is not None:
                 os.close(descriptor)
             if not self._abandoned:
-                os.write(self._tell, b".")
+                os.write(self._notify, b".")
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._open, name=f"opening {self._path}", daemon=True).start()
@@ -69,7 +69,7 @@ class Opening:
             if self._descriptor is not None:
                 os.close(self._descriptor)
             os.close(self._done)
-            os.close(self._tell)
+            os.close(self._notify)
         if waits:
             with suppress(OSError):  # a writer that comes and goes lets the thread end
                 os.close(os.open(self._path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0)))
@@ -84,7 +84,7 @@ _READ_BYTES: Final = 256 * 2**10
 def read_named_pipe(
     source: str, path: str, form: Format, options: ReadOptions, waiting: Waiting
 ) -> Iterator[TextBlock | Finding]:
-    """The same of a pipe that has a name, once someone opens it for writing; a finding tells that this takes long.
+    """The same of a pipe that has a name, once someone opens it for writing; a finding reports that this takes long.
 
     Raises OSError if it cannot be opened.
     """
@@ -101,7 +101,7 @@ def read_named_pipe(
 def read_pipe(
     source: str, descriptor: int, form: Format, options: ReadOptions, waiting: Waiting
 ) -> Iterator[TextBlock]:
-    """Blocks until the writer closes the pipe, or until told to stop, which may leave a part of a record unread.
+    """Blocks until the writer closes the pipe, or until stopped, which may leave a part of a record unread.
 
     A position says only how many bytes were read in this run: a pipe cannot be resumed. Within 0.2 s of a stop the
     iterator ends. Raises SourceError for a format that is not text, for damaged compressed data after what could be

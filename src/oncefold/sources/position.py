@@ -1,7 +1,7 @@
 """How far a file was read, whether it still is the file that was read, and what of it is left to read.
 
 A position holds a fingerprint of the stored bytes it covers: of the first 64 KiB and of the last 64 KiB before its end.
-So a file that only grew is told from one that was cut short or replaced, at the cost of two small reads.
+So a file that only grew is distinguished from one that was cut short or replaced, at the cost of two small reads.
 """
 
 import hashlib
@@ -74,7 +74,7 @@ def _digest(descriptor: int, start: int, count: int) -> str:
 
 
 def changed(source: str, descriptor: int, state: FileState, kind: str) -> Finding | None:
-    """What befell a file since `state` that forbids to go on from it; None if it is as it was, or only grew."""
+    """What happened to a file since `state` that forbids reading on from it; None if it is as it was, or only grew."""
     if state.kind != kind:
         what = f"it was read as {state.kind} before, and is now to be read as {kind}"
         return Finding(source, "replaced", f"{source} is not what it was: {what}; {REREAD}")

@@ -12,9 +12,9 @@ from oncefold.sources.pipes import read_named_pipe, read_pipe
 from oncefold.sources.position import Task, opened, plan
 from oncefold.sources.tables import read_table
 from oncefold.sources.text import TextFile
-from oncefold.sources.waiting import Reading, RealWaiting, Waiting, together
+from oncefold.sources.waiting import Reading, RealWaiting, Waiting, read_together
 
-_TOLD: Final = 3
+_NAMED: Final = 3
 """Unreadable sources named in the error that ends a run."""
 
 
@@ -22,7 +22,7 @@ class Stream(Protocol):
     """A stream without an end, opened."""
 
     def blocks(self, waiting: Waiting) -> Iterator[Block | Finding]:
-        """Everything up to now, or as it comes until told to stop. Raises SourceError if it cannot be read on."""
+        """Everything up to now, or as it comes until stopped. Raises SourceError if it cannot be read on."""
         ...
 
 
@@ -74,7 +74,7 @@ class Sources:
             self._plan()
 
     def blocks(self) -> Iterator[Block | Finding]:
-        """Blocks, and findings where they come up; commit each block's position together with what is in it.
+        """Blocks, and findings where they come up; commit each block's position read_together with what is in it.
 
         Ends when everything was read, or soon after a stop. Raises SourceError at the end if a source could not be
         read; all the others were read then.
@@ -88,25 +88,25 @@ class Sources:
                 break
             yield from self._read(task, unreadable, self._waiting)
         if unreadable:
-            more = f"; and {len(unreadable) - _TOLD} more" if len(unreadable) > _TOLD else ""
-            raise SourceError("; ".join(unreadable[:_TOLD]) + more)
+            more = f"; and {len(unreadable) - _NAMED} more" if len(unreadable) > _NAMED else ""
+            raise SourceError("; ".join(unreadable[:_NAMED]) + more)
 
     def _followed(self, unreadable: list[str]) -> Iterator[Block | Finding]:
         """Each pipe and each stream, and all files as one, at once."""
         readings: list[Reading] = [partial(self._read, task, unreadable) for task in self._tasks]
         if self._polled:
             readings.append(partial(follow, self._polled, self._options, self._positions))
-        yield from together(readings, self._waiting) if len(readings) > 1 else readings[0](self._waiting)
+        yield from read_together(readings, self._waiting) if len(readings) > 1 else readings[0](self._waiting)
 
     def _read(self, task: Task, unreadable: list[str], waiting: Waiting) -> Iterator[Block | Finding]:
-        """All of one source. An error is handed on as a finding, and noted."""
+        """All of one source. An error is yielded as a finding, and kept."""
         source = task.input.source
         try:
             yield from self._blocks_of(task, waiting)
         except (SourceError, OSError) as error:
-            words = str(error) if isinstance(error, SourceError) else f"{source}: it cannot be read: {_reason(error)}"
-            unreadable.append(words)
-            yield Finding(source, "unreadable", words)
+            message = str(error) if isinstance(error, SourceError) else f"{source}: it cannot be read: {_reason(error)}"
+            unreadable.append(message)
+            yield Finding(source, "unreadable", message)
 
     def _blocks_of(self, task: Task, waiting: Waiting) -> Iterator[Block | Finding]:
         item = task.input
@@ -129,17 +129,17 @@ class Sources:
     def _plan_following(self) -> None:
         """Files are looked for again and again, so their arguments are kept; what has no end is read as it comes."""
         for item in self.inputs:
-            if _stands_alone(item):
+            if _is_endless(item):
                 self._add_endless(item)
         for argument in self._arguments:
             found = discover([argument], self._options)
-            if not found or not all(map(_stands_alone, found)):
+            if not found or not all(map(_is_endless, found)):
                 self._polled.append(argument)
 
     def _plan(self) -> None:
         total = 0
         for item in self.inputs:
-            if _stands_alone(item):
+            if _is_endless(item):
                 self._add_endless(item)
                 continue
             try:
@@ -153,7 +153,7 @@ class Sources:
             else:
                 total += planned.left_bytes
                 self._tasks.append(planned)
-        if not any(_stands_alone(item) for item in self.inputs):
+        if not any(_is_endless(item) for item in self.inputs):
             self.total_bytes = total
 
     def _add_endless(self, item: Input) -> None:
@@ -164,7 +164,7 @@ class Sources:
         self._tasks.append(Task(item, None, 0))
 
 
-def _stands_alone(item: Input) -> bool:
+def _is_endless(item: Input) -> bool:
     """Whether its end is not known beforehand, and it is no file to look at now and then."""
     return item.is_pipe or item.is_stream
 

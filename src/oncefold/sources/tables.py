@@ -60,8 +60,8 @@ def read_table(
                 yield TableBlock(source, batch, row, position, now_behind - behind)
                 row, behind = row + len(batch), now_behind
         except (pa.ArrowException, OSError) as error:
-            words = str(error).split("\n", 1)[0].rstrip(".")
-            raise SourceError(f"{source}: it cannot be read as {kind} after row {row:,}: {words}") from None
+            reason = str(error).split("\n", 1)[0].rstrip(".")
+            raise SourceError(f"{source}: it cannot be read as {kind} after row {row:,}: {reason}") from None
         nothing = pa.RecordBatch.from_pylist([]) if batch is None else batch.slice(0, 0)
         position = fingerprinter.state(row, size, done=True).position(source)
         yield TableBlock(source, nothing, row, position, size - behind)

@@ -29,7 +29,7 @@ HEADER_BYTES: Final = 2**20
 
 
 class Progress(Protocol):
-    """Where a stream stands, in the terms of its source."""
+    """How far a stream was read, in the terms of its source."""
 
     def position(self, resume: int, *, done: bool) -> SourcePosition:
         """The position from which reading goes on at byte `resume`; `done` if all that is here was handed on."""
@@ -78,7 +78,7 @@ class TextStream:
 
     @property
     def header(self) -> tuple[str, ...] | None:
-        """The header, if it is CSV and was met."""
+        """The header, if it is CSV and was read."""
         return self._header
 
     def ready(self) -> Iterator[TextBlock]:
@@ -188,7 +188,7 @@ class TextFile:
         self._to_skip = 0
 
     def available(self) -> Iterator[TextBlock]:
-        """Blocks of the whole records between here and the file's present end; fewer if told to stop.
+        """Blocks of the whole records between here and the file's present end; fewer if stopped.
 
         Can be called again when the file has grown. Raises SourceError for damaged compressed data, after what could
         be read was handed on, and for a CSV header that cannot be one.
@@ -198,7 +198,7 @@ class TextFile:
     def finish(self) -> Iterator[TextBlock]:
         """What `available` leaves: a last record without newline. The last block has the final position.
 
-        Raises SourceError if a compressed stream is cut short; the position then stands before what is missing.
+        Raises SourceError if a compressed stream is cut short; the position is then before what is missing.
         """
         yield from self._available(final=True)
         if self._waiting.stopped():

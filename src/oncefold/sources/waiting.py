@@ -67,20 +67,20 @@ _AHEAD: Final = 2
 """Blocks of all sources that wait to be handed on; each source has at most one more in hand."""
 
 _LOOK_SECONDS: Final = 0.1
-"""How often a thread that cannot hand on its block looks whether anyone still wants it."""
+"""How often a thread that cannot hand on its block checks whether it is still wanted."""
 
 Reading = Callable[[Waiting], Iterator[Block | Finding]]
 
 
-def together(readings: Sequence[Reading], waiting: Waiting) -> Iterator[Block | Finding]:
+def read_together(readings: Sequence[Reading], waiting: Waiting) -> Iterator[Block | Finding]:
     """What all of them hand on, of each in its own order, until all have ended, as each does soon after a stop.
 
     `waiting` is used by several threads at once. Whatever one of them raises is raised here, and ends the others.
     """
-    until = _Until(waiting)
-    gathered: queue.Queue[Block | Finding | BaseException | None] = queue.Queue(_AHEAD)
+    until = _SharedWaiting(waiting)
+    items: queue.Queue[Block | Finding | BaseException | None] = queue.Queue(_AHEAD)
     threads = [
-        threading.Thread(target=_read, args=(reading, until, gathered), name="oncefold-source", daemon=True)
+        threading.Thread(target=_read, args=(reading, until, items), name="oncefold-source", daemon=True)
         for reading in readings
     ]
     for thread in threads:
@@ -88,7 +88,7 @@ def together(readings: Sequence[Reading], waiting: Waiting) -> Iterator[Block | 
     try:
         left = len(threads)
         while left:
-            item = gathered.get()
+            item = items.get()
             if isinstance(item, BaseException):
                 raise item
             if item is None:
@@ -101,33 +101,35 @@ def together(readings: Sequence[Reading], waiting: Waiting) -> Iterator[Block | 
             thread.join()
 
 
-def _read(reading: Reading, until: "_Until", gathered: "queue.Queue[Block | Finding | BaseException | None]") -> None:
+def _read(
+    reading: Reading, until: "_SharedWaiting", items: "queue.Queue[Block | Finding | BaseException | None]"
+) -> None:
     last: BaseException | None = None
     try:
         for item in reading(until):
-            if not _put(gathered, item, until):
+            if not _put(items, item, until):
                 return
     except BaseException as error:
         last = error
-    _put(gathered, last, until)
+    _put(items, last, until)
 
 
 def _put(
-    gathered: "queue.Queue[Block | Finding | BaseException | None]",
+    items: "queue.Queue[Block | Finding | BaseException | None]",
     item: Block | Finding | BaseException | None,
-    until: "_Until",
+    until: "_SharedWaiting",
 ) -> bool:
     """Whether anyone wanted it."""
     while not until.over.is_set():
         try:
-            gathered.put(item, timeout=_LOOK_SECONDS)
+            items.put(item, timeout=_LOOK_SECONDS)
         except queue.Full:
             continue
         return True
     return False
 
 
-class _Until:
+class _SharedWaiting:
     """The same waiting, which also ends when nobody wants the blocks any more."""
 
     def __init__(self, waiting: Waiting) -> None:

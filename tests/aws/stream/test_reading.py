@@ -12,7 +12,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from oncefold.aws.stream import open_stream
 from oncefold.aws.stream.reading import SHARDS_SECONDS, KinesisStream
-from oncefold.aws.stream.shards import BYTES_PER_SECOND, CALL_SECONDS, FULL, NOTE_SECONDS, PATIENCE
+from oncefold.aws.stream.shards import BYTES_PER_SECOND, CALL_SECONDS, FULL, MOST_FAILURES, NOTE_SECONDS
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError, SourceError
@@ -288,7 +288,7 @@ def test_throttling_is_told_once_and_waited_out() -> None:
     reader.kinesis.failures = [("get_records", throttled)] * 6
     assert reader.run() == [b"one"]
     assert reader.kinds() == ["delayed"]
-    assert "Rate exceeded" in reader.findings[0].words
+    assert "Rate exceeded" in reader.findings[0].message
     waits = [round(later - earlier, 3) for (_, earlier), (_, later) in pairwise(reader.kinesis.asked)]
     assert waits == [0.5, 1.0, 2.0, 4.0, 8.0, 10.0]
 
@@ -304,17 +304,17 @@ def test_a_network_that_stays_away_ends_a_run_with_words() -> None:
     with pytest.raises(SourceError, match=r"cannot be reached.*the same command goes on from there"):
         reader.run()
     assert reader.kinds() == ["delayed"]
-    assert PATIENCE <= reader.kinesis.calls["get_records"] <= 2 * PATIENCE
+    assert MOST_FAILURES <= reader.kinesis.calls["get_records"] <= 2 * MOST_FAILURES
 
 
 def test_following_outlasts_any_outage() -> None:
     reader = Reader()
     reader.put(0, b"one")()
-    reader.kinesis.failures = [("get_records", unreachable())] * 3 * PATIENCE + [("list_shards", unreachable())]
+    reader.kinesis.failures = [("get_records", unreachable())] * 3 * MOST_FAILURES + [("list_shards", unreachable())]
     reader.kinesis.failures.insert(0, ("get_records", refusal("InternalFailure")))
     with pytest.raises(SourceError):  # it must be there when a run begins
         reader.follow()
-    assert reader.follow(*[nothing] * 10 * PATIENCE) == [b"one"]
+    assert reader.follow(*[nothing] * 10 * MOST_FAILURES) == [b"one"]
     assert reader.kinds() == ["delayed"]
 
 
@@ -340,7 +340,7 @@ def test_a_position_that_aged_out_is_told_and_reading_goes_on_with_the_oldest() 
     reader.put(0, b"new")()
     assert reader.run() == [b"0-6", b"new"]
     assert reader.kinds() == ["trimmed"]
-    words = reader.findings[0].words
+    words = reader.findings[0].message
     assert "2023-11-14 22:13:20 UTC" in words
     assert "2023-11-14 23:13:20 UTC" in words
     assert "48 hours" in words
@@ -382,7 +382,7 @@ def test_a_sequence_number_that_aws_does_not_know_is_told() -> None:
     reader.put(0, b"two")()
     assert reader.run() == [b"two"]
     assert reader.kinds() == ["trimmed"]
-    assert "it did not come from this stream" in reader.findings[0].words
+    assert "it did not come from this stream" in reader.findings[0].message
     assert reader.run() == []
     assert reader.findings == []
 
@@ -395,7 +395,7 @@ def test_a_shard_that_vanished_unread_is_told_once() -> None:
     reader.put(1, b"two")()
     assert reader.run() == [b"two"]
     assert reader.kinds() == ["trimmed"]
-    assert "shardId-000 is no longer in the stream" in reader.findings[0].words
+    assert "shardId-000 is no longer in the stream" in reader.findings[0].message
     assert reader.run() == []
     assert reader.findings == []
 
@@ -425,7 +425,7 @@ def test_a_stream_that_was_made_anew_is_told_and_not_read_but_on_demand() -> Non
     reader.put(0, b"two")()
     assert reader.run() == []
     assert reader.kinds() == ["replaced"]
-    assert "--reread" in reader.findings[0].words
+    assert "--reread" in reader.findings[0].message
     reader.positions = {}
     assert reader.run() == [b"one", b"two"]
 

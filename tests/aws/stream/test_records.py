@@ -97,7 +97,7 @@ def read(*paths: Path, **options: object) -> tuple[list[Line | OversizeRecord | 
     def on_read(count: int) -> None:
         size[0] += count
 
-    return list(read_lines(sources, on_read, lambda finding: findings.append(finding.words))), findings, size[0]
+    return list(read_lines(sources, on_read, lambda finding: findings.append(finding.message))), findings, size[0]
 
 
 def test_lines_have_their_numbers_in_each_file(tmp_path: Path) -> None:

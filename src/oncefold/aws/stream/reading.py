@@ -24,7 +24,7 @@ THREADS: Final = 10
 """Answers under way at a time: as many as there are connections in boto3's pool."""
 
 SHARDS_SECONDS: Final = 10.0
-"""A stream that is followed is asked this often for new shards, besides whenever a shard ends."""
+"""A stream that is followed is queried this often for new shards, besides whenever a shard ends."""
 
 _WAKE_SECONDS: Final = 0.1
 """A wait for an answer looks this often whether it should stop."""
@@ -63,16 +63,16 @@ class KinesisStream:
         }
         self._shards: dict[str, Shard] = {}
         self._listed: frozenset[str] = frozenset()
-        """What AWS named when it was last asked."""
+        """The shards of the last listing."""
         self._list_due = float("inf")
-        self._told: set[str] = set()
+        self._reported: set[str] = set()
         try:
             self._look()
         except CallFailed as failure:
             raise SourceError(f"{self.source}: {failure}") from None
 
     def blocks(self, waiting: Waiting) -> Iterator[Block | Finding]:
-        """Everything up to now, or if following as it comes until told to stop; and what befell the stream.
+        """Everything up to now, or if following as it comes until stopped; and findings.
 
         Raises SourceError if it cannot be read on.
         """
@@ -93,7 +93,7 @@ class KinesisStream:
             for shard in shards:
                 if shard.due <= waiting.now() and fetches.under_way < THREADS:
                     fetches.start(shard, Times(waiting.now(), self._wall_clock()))
-            due = min([shard.due for shard in shards if not shard.asking] + [self._list_due])
+            due = min([shard.due for shard in shards if not shard.requested] + [self._list_due])
             if not fetches.under_way:
                 waiting.pause(min(max(0.0, due - waiting.now()), SHARDS_SECONDS))
                 continue
@@ -105,14 +105,14 @@ class KinesisStream:
     def _fetched(self, fetched: "_Fetched", began: float, waiting: Waiting) -> Iterator[Block | Finding]:
         shard, outcome = fetched.shard, fetched.outcome
         if isinstance(outcome, Answer):
-            yield from shard.answered(outcome, fetched.asked, began)
+            yield from shard.answered(outcome, fetched.times, began)
             self._add(outcome.children)
             if shard.done:
                 self._list_due = waiting.now()
         elif not isinstance(outcome, CallFailed):
             raise outcome
         elif outcome.trouble == "gone" and (yield from self._is_gone(shard, waiting.now())):
-            yield from shard.gone(fetched.asked.wall)
+            yield from shard.gone(fetched.times.wall)
         else:
             yield from self._delayed(outcome)
             yield from shard.failed(outcome, waiting.now(), self._chance(), follow=self._follow)
@@ -123,11 +123,11 @@ class KinesisStream:
         return shard.info.id not in self._listed
 
     def _readable(self) -> Iterator[Shard]:
-        """The shards to be read on, apart from those being asked: each when its parents are read to their ends."""
+        """The shards to be read on, without those under way: each when its parents are read to their ends."""
         for shard in self._shards.values():
             parents = [self._shards[parent] for parent in shard.info.parents if parent in self._shards]
             over = shard.done or (shard.caught_up and not self._follow)
-            if not over and not shard.asking and all(parent.done for parent in parents):
+            if not over and not shard.requested and all(parent.done for parent in parents):
                 yield shard
 
     def _list(self, now: float) -> Iterator[Finding]:
@@ -160,9 +160,9 @@ class KinesisStream:
         return Shard(info, self.source, self._about.created, kept, self._states.get(f"{self.source}/{info.id}"))
 
     def _delayed(self, failure: CallFailed) -> Iterator[Finding]:
-        """Tell once why reading is slow."""
-        if failure.trouble in _DELAYS and failure.trouble not in self._told:
-            self._told.add(failure.trouble)
+        """Report once why reading is slow."""
+        if failure.trouble in _DELAYS and failure.trouble not in self._reported:
+            self._reported.add(failure.trouble)
             yield Finding(self.source, "delayed", f"{self.source}: {failure}; {_DELAYS[failure.trouble]}")
 
     def _replaced(self) -> Finding | None:
@@ -172,7 +172,7 @@ class KinesisStream:
         return Finding(
             self.source,
             "replaced",
-            f"{self.source} was replaced: it was made anew since it was read; what was read of it stays counted, "
+            f"{self.source} was replaced: it was created anew since it was read; what was read of it stays counted, "
             "nothing new was read; --reread reads it from its oldest record, which never counts an event twice",
         )
 
@@ -181,7 +181,7 @@ class KinesisStream:
         return state is not None and state.made != self._about.created
 
     def _vanished(self) -> Iterator[Block | Finding]:
-        """Tell of shards that left the stream before they were read to their ends."""
+        """Report shards that left the stream before they were read to their ends."""
         there = {shard.source for shard in self._shards.values()}
         for source, state in self._states.items():
             if source not in there and not state.done and not self._is_of_another(source):
@@ -191,7 +191,7 @@ class KinesisStream:
 @dataclass(frozen=True, slots=True)
 class _Fetched:
     shard: Shard
-    asked: Times
+    times: Times
     outcome: Answer | Exception
 
 
@@ -202,14 +202,14 @@ class _Fetches:
         self._calls = calls
         self._done: queue.SimpleQueue[_Fetched] = queue.SimpleQueue()
         self.under_way = 0
-        """Answers asked for and not taken."""
+        """Requests whose answers were not taken."""
 
-    def start(self, shard: Shard, asked: Times) -> None:
-        """Ask for the next records of a shard."""
+    def start(self, shard: Shard, times: Times) -> None:
+        """Request the next records of a shard."""
         self.under_way += 1
-        shard.asking = True
+        shard.requested = True
         request = shard.info.id, shard.at, shard.iterator
-        threading.Thread(target=self._fetch, args=(shard, asked, request), name="oncefold-shard", daemon=True).start()
+        threading.Thread(target=self._fetch, args=(shard, times, request), name="oncefold-shard", daemon=True).start()
 
     def take(self, seconds: float) -> _Fetched | None:
         """The next answer, if one comes within so many seconds."""
@@ -218,12 +218,12 @@ class _Fetches:
         except queue.Empty:
             return None
         self.under_way -= 1
-        fetched.shard.asking = False
+        fetched.shard.requested = False
         return fetched
 
-    def _fetch(self, shard: Shard, asked: Times, request: tuple[str, str, str | None]) -> None:
+    def _fetch(self, shard: Shard, times: Times, request: tuple[str, str, str | None]) -> None:
         try:
             outcome: Answer | Exception = self._calls.records(*request)
-        except Exception as error:  # it is for the reader to judge
+        except Exception as error:  # the reader handles it
             outcome = error
-        self._done.put(_Fetched(shard, asked, outcome))
+        self._done.put(_Fetched(shard, times, outcome))

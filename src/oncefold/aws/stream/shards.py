@@ -158,7 +158,7 @@ def block_of(source: str, records: Sequence[Mapping[str, Any]], position: Source
 
 
 NOTE_SECONDS: Final = 3_600.0
-"""A shard in which nothing happens is noted this often, so that a later run knows that nothing was missed."""
+"""The position of an idle shard is committed this often, so that a later run knows that nothing was missed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +170,9 @@ class ShardState:
     upto: float
     """Whatever arrived earlier than this was handed on; seconds since 1970."""
     behind: float
-    """Seconds from there to the shard's newest record, when this was noted."""
+    """Seconds from there to the shard's newest record, when this was written."""
     made: float
-    """When the stream was made; a stream made anew under its name has another."""
+    """When the stream was made; a new stream of that name has another."""
     done: bool = False
     """The shard is closed, or gone, and nothing of it is left to read."""
     kind: Literal["kinesis"] = "kinesis"
@@ -181,11 +181,11 @@ class ShardState:
         """As the store keeps it."""
         return SourcePosition(source, json.dumps(asdict(self), separators=(",", ":")))
 
-    def is_worth_noting(self, noted: "ShardState | None") -> bool:
-        """Whether this says more than `noted` does, as far as it matters to a later run or to whoever looks."""
-        if noted is None or self.done or self.at != noted.at:
+    def says_more_than(self, earlier: "ShardState | None") -> bool:
+        """Whether a later run or a reader of the store learns more from this than from `earlier`."""
+        if earlier is None or self.done or self.at != earlier.at:
             return True
-        return self.upto - noted.upto > NOTE_SECONDS or (self.behind == 0) != (noted.behind == 0)
+        return self.upto - earlier.upto > NOTE_SECONDS or (self.behind == 0) != (earlier.behind == 0)
 
 
 def parse_shard_state(source: str, state: str) -> ShardState:
@@ -209,9 +209,9 @@ BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS = 0.5, 20.0
 """After a failed call: up to this long, twice that after the next, up to the longest."""
 
 ROUGHNESS_SECONDS: Final = 1.0
-"""How much the distance to a shard's newest record may be wrong, as an answer tells it."""
+"""How much the distance to a shard's newest record may be wrong, as an answer gives it."""
 
-PATIENCE: Final = 8
+MOST_FAILURES: Final = 8
 """Failures in a row after which a run that does not follow gives an unreachable stream up."""
 
 
@@ -235,8 +235,8 @@ class Shard:
         self.info = info
         self.source = f"{stream}/{info.id}"
         self.due = 0.0
-        """When to ask next, on the clock that never goes back."""
-        self.asking = False
+        """When to request next, on the clock that never goes back."""
+        self.requested = False
         self.caught_up = False
         """All that had arrived when the run began was handed on."""
         self.iterator: str | None = None
@@ -253,17 +253,17 @@ class Shard:
         """It gets no more records: others follow on it."""
         self.info = replace(self.info, closed=True)
 
-    def answered(self, answer: Answer, asked: Times, began: float) -> Iterator[Block | Finding]:
-        """Blocks with the records of an answer that was asked for at `asked`, in a run that began at `began`."""
-        if self._upto is not None and asked.wall - self._upto > self._kept_seconds:
-            yield self._aged(self._upto, asked.wall - self._kept_seconds)
+    def answered(self, answer: Answer, times: Times, began: float) -> Iterator[Block | Finding]:
+        """Blocks with the records of an answer that was requested at `times`, in a run that began at `began`."""
+        if self._upto is not None and times.wall - self._upto > self._kept_seconds:
+            yield self._aged(self._upto, times.wall - self._kept_seconds)
         self._failures = 0
         self.iterator = answer.iterator
         self.done = answer.iterator is None
-        self._upto = asked.wall - answer.behind
-        self.due = asked.now + max(CALL_SECONDS, answer.size / BYTES_PER_SECOND)
+        self._upto = times.wall - answer.behind
+        self.due = times.now + max(CALL_SECONDS, answer.size / BYTES_PER_SECOND)
         # A full answer has more behind it, whatever it says about the time.
-        near = answer.behind == 0 or answer.behind + ROUGHNESS_SECONDS < asked.now - began
+        near = answer.behind == 0 or answer.behind + ROUGHNESS_SECONDS < times.now - began
         reached = near and len(answer.records) < FULL
         self.caught_up = self.done or (reached and not self.info.closed)
         if answer.records:
@@ -272,12 +272,12 @@ class Shard:
 
     def _block(self, answer: Answer, upto: float) -> Iterator[TextBlock]:
         state = ShardState(self.at, round(upto, 3), answer.behind, self._made, self.done)
-        if state.is_worth_noting(self._noted):
+        if state.says_more_than(self._noted):
             self._noted = state
             yield block_of(self.source, answer.records, state.position(self.source))
 
     def _aged(self, upto: float, oldest: float) -> Finding:
-        """Tell that the stream let go of what it got between these times; that there was something, nobody knows."""
+        """Report that the stream dropped what it got between these times, if it got anything."""
         return Finding(
             self.source,
             "trimmed",
@@ -287,7 +287,7 @@ class Shard:
         )
 
     def gone(self, upto_now: float) -> Iterator[Block | Finding]:
-        """The stream has no such shard any more: its rest is lost, if there was any. Told once."""
+        """The stream has no such shard any more: its rest is lost, if there was any. Reported once."""
         self.done = self.caught_up = True
         self._upto = upto_now if self._upto is None else self._upto
         yield Finding(
@@ -308,7 +308,7 @@ class Shard:
             yield from self._refused(failure)
             return
         self._failures += 1
-        if failure.trouble != "busy" and not follow and self._failures >= PATIENCE:
+        if failure.trouble != "busy" and not follow and self._failures >= MOST_FAILURES:
             raise SourceError(
                 f"{self.source}: {failure}; what was read is counted, and the same command goes on from there"
             )
@@ -326,8 +326,8 @@ class Shard:
         yield Finding(
             self.source,
             "trimmed",
-            f"{self.source}: the place up to which it was read is not in the stream any more ({failure}): what arrived "
-            f"after it may be lost; {_WAY_ON}",
+            f"{self.source}: the position up to which it was read is not in the stream any more ({failure}): what "
+            f"arrived after it may be lost; {_WAY_ON}",
         )
 
 

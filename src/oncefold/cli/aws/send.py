@@ -181,7 +181,7 @@ class _Reporter:
     def finding(self, finding: Finding) -> None:
         """Something about a source."""
         self.unreadable = True
-        self._print(f"oncefold: {finding.words}")
+        self._print(f"oncefold: {finding.message}")
 
     def oversize(self, record: OversizeRecord) -> None:
         """A record that is too large."""

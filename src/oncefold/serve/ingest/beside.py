@@ -58,7 +58,7 @@ class Beside:
         try:
             for item in decoded(self._decoder, self._sources.blocks()):
                 if isinstance(item, Finding):
-                    self._logger.warning(item.words)
+                    self._logger.warning(item.message)
                     continue
                 while not self._room.acquire(timeout=_LOOK_SECONDS):
                     if self._closed.is_set():
