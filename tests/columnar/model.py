@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from oncefold.columnar.batch import Batch
-from oncefold.columnar.state import ChangeLog, Folded, KeyedState, nothing_accumulated
+from oncefold.columnar.state import ChangeLog, FoldedBatch, KeyedState, nothing_accumulated
 from oncefold.columnar.trees import Trees
 from oncefold.commit import NO_LEAF, NewNode, NodeColumns, States
 from oncefold.core import fold as core
@@ -145,7 +145,7 @@ class ColumnarForm:
             {self._node(number): total for number, total in self._totals.items() if total},
         )
 
-    def fold(self, batch: Batch) -> Folded:
+    def fold(self, batch: Batch) -> FoldedBatch:
         """The fold alone, into a log and amounts of its own."""
         codes = self.trees.intern(batch.leaves)
         nothing = nothing_accumulated(self.trees.leaves.count, len(self.pipeline.measures))
@@ -170,7 +170,7 @@ class ColumnarForm:
             for leaf, values in zip(leaves, measures.T.tolist(), strict=True)
         ]
 
-    def _changes(self, folded: Folded) -> list[Change]:
+    def _changes(self, folded: FoldedBatch) -> list[Change]:
         changes, states = folded.changes, folded.changes.states
         contents = self._contents(states.leaf, states.measures) if len(self.trees.leaves.offsets) else []
         found = []
@@ -184,7 +184,7 @@ class ColumnarForm:
                 found.append(Change(self.state.key(row), outcome, int(states.version[at]), contents[at]))
         return found
 
-    def _conflicts(self, folded: Folded) -> list[Conflict]:
+    def _conflicts(self, folded: FoldedBatch) -> list[Conflict]:
         return [
             Conflict(
                 conflict.index,
@@ -198,7 +198,7 @@ class ColumnarForm:
             for conflict in folded.conflicts
         ]
 
-    def _by_leaf(self, folded: Folded) -> dict[tuple[str, ...], Total]:
+    def _by_leaf(self, folded: FoldedBatch) -> dict[tuple[str, ...], Total]:
         net = folded.accumulated
         assert ((net.low >= 0) & (net.low < 2**32)).all()
         leaves = {}

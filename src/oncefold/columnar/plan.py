@@ -19,7 +19,7 @@ AS_DAY, AS_TIME, AS_MONTH, AS_YEAR = 10, 20, 7, 4
 DELETE_NONE, DELETE_TRUE, DELETE_EQUALS = 0, 1, 2
 
 
-class Plan(NamedTuple):
+class DecodePlan(NamedTuple):
     """What to make of the fields of a record, which go by numbers."""
 
     keys: Int32s
@@ -70,13 +70,13 @@ def columns_of(pipeline: Pipeline) -> dict[FieldPath, int]:
     return {field: numbers.setdefault(field.column, len(numbers)) for field in fields_of(pipeline)}
 
 
-def plan_of(pipeline: Pipeline, number: Mapping[FieldPath, int] | None = None) -> Plan:
+def plan_of(pipeline: Pipeline, number: Mapping[FieldPath, int] | None = None) -> DecodePlan:
     """Compile the definition; fields are numbered as in `fields_of` unless told otherwise."""
     if number is None:
         number = {field: index for index, field in enumerate(fields_of(pipeline))}
     version, time, delete = pipeline.version, pipeline.time, pipeline.delete
     defaults = [(level.missing or "").encode() for level in pipeline.levels]
-    return Plan(
+    return DecodePlan(
         keys=np.array([number[field] for field in pipeline.key], np.int32),
         version=_row(-1, 0, 0) if version is None else _version_row(pipeline, number),
         time=_row(-1, 0) if time is None else _row(number[time.field], UNIT_PLACES[time.unit]),

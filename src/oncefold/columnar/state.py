@@ -89,7 +89,7 @@ class FoldConflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Folded:
+class FoldedBatch:
     """What a batch did to the state."""
 
     changes: Changes
@@ -127,7 +127,7 @@ class KeyedState:
         self._measures = measures
         self.count = 0
 
-    def fold(self, batch: Batch, codes: Int32s, leaves: InternTable, into: Accumulated, log: ChangeLog) -> Folded:
+    def fold(self, batch: Batch, codes: Int32s, leaves: InternTable, into: Accumulated, log: ChangeLog) -> FoldedBatch:
         """Fold a batch; `codes` are the numbers of its leaves among `leaves`.
 
         What each record did is added to the log. The net change is added to `into`, which has room for all leaves.
@@ -148,7 +148,7 @@ class KeyedState:
             (counts, conflict, into.count, into.high, into.low, np.full(ROUND, -1, np.int64)),
         )
         changes = log.changes(first)
-        return Folded(
+        return FoldedBatch(
             changes,
             {outcome: int(counts[outcome]) for outcome in Outcome if counts[outcome]},
             into,

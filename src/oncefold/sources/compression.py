@@ -63,7 +63,7 @@ def is_undecided(magic: bytes) -> bool:
     return skippable or _GZIP_MAGIC.startswith(magic) or _ZSTD_MAGIC.startswith(magic)
 
 
-class Plain:
+class PlainFile:
     """A file's bytes as they are."""
 
     def __init__(self, descriptor: int) -> None:
@@ -230,7 +230,7 @@ class _Readable:
 def file_stream(descriptor: int, compression: Compression | None) -> RawStream:
     """A file from its start."""
     if compression is None:
-        return Plain(descriptor)
+        return PlainFile(descriptor)
     at = 0
 
     def fetch(size: int) -> bytes:

@@ -20,7 +20,7 @@ PROMPT_SECONDS: Final = 0.2
 """A writer that comes within this is not reported."""
 
 
-class Opening:
+class PipeOpening:
     """The opening of a path for reading, as a context manager; what was opened is closed at the end.
 
     It goes on in a thread of its own, because no system lets one wait for a writer and for a stop at once, and not
@@ -88,7 +88,7 @@ def read_named_pipe(
 
     Raises OSError if it cannot be opened.
     """
-    with Opening(path) as opening:
+    with PipeOpening(path) as opening:
         descriptor = opening.wait(waiting, PROMPT_SECONDS)
         if descriptor is None and not waiting.stopped():
             yield Finding(source, "waiting", f"{source}: waiting for a writer of this pipe")

@@ -18,7 +18,7 @@ _NAMED: Final = 3
 """Unreadable sources named in the error that ends a run."""
 
 
-class Stream(Protocol):
+class OpenedStream(Protocol):
     """A stream without an end, opened."""
 
     def blocks(self, waiting: Waiting) -> Iterator[Block | Finding]:
@@ -29,7 +29,7 @@ class Stream(Protocol):
 class OpenStream(Protocol):
     """Opens the stream that a `kinesis://` argument names; `oncefold.aws.stream.open_stream` is the one of AWS."""
 
-    def __call__(self, name: str, positions: Mapping[str, str], *, follow: bool) -> Stream:
+    def __call__(self, name: str, positions: Mapping[str, str], *, follow: bool) -> OpenedStream:
         """Raises SourceError if there is none or it cannot be reached."""
         ...
 
@@ -63,7 +63,7 @@ class Sources:
         self._tasks: list[Task] = []
         self._polled: list[str] = []
         """When following, the arguments that name files."""
-        self._streams: dict[str, Stream] = {}
+        self._streams: dict[str, OpenedStream] = {}
         self.total_bytes: int | None = None
         """Stored bytes that this run will read, as far as known now; None for pipes and streams, and when following."""
         self.done_files = 0

@@ -13,7 +13,7 @@ from oncefold.sources.blocks import TextBlock, TextKind
 from oncefold.sources.compression import (
     MAGIC_BYTES,
     Damaged,
-    Plain,
+    PlainFile,
     RawStream,
     compression_of,
     file_stream,
@@ -28,7 +28,7 @@ HEADER_BYTES: Final = 2**20
 """Bytes of a CSV header; a longer first record is no header."""
 
 
-class Progress(Protocol):
+class StreamProgress(Protocol):
     """How far a stream was read, in the terms of its source."""
 
     def position(self, resume: int, *, done: bool) -> SourcePosition:
@@ -48,7 +48,7 @@ class TextStream:
         source: str,
         form: Format,
         options: ReadOptions,
-        progress: Progress,
+        progress: StreamProgress,
         *,
         header: tuple[str, ...] | None = None,
         offset: int = 0,
@@ -231,7 +231,7 @@ class TextFile:
 
     def _skip(self, raw: RawStream) -> bool:
         """Pass over some of what was read before; whether there was any."""
-        if isinstance(raw, Plain):
+        if isinstance(raw, PlainFile):
             raw.stored, self._to_skip = self._to_skip, 0
             return True
         count = raw.readinto(memoryview(bytearray(min(self._to_skip, _SKIP_BYTES))))
@@ -299,4 +299,4 @@ class _FileProgress:
     def _stored(self, resume: int, *, done: bool) -> int:
         if self.raw is None:
             return 0
-        return resume if isinstance(self.raw, Plain) and not done else self.raw.stored
+        return resume if isinstance(self.raw, PlainFile) and not done else self.raw.stored

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from oncefold.aws.stream.calls import describe
-from oncefold.aws.stream.shards import Answer, CallFailed, Shard, ShardInfo, StreamCalls, Times, parse_shard_state
+from oncefold.aws.stream.shards import CallFailed, Shard, ShardInfo, ShardRecords, StreamCalls, Times, parse_shard_state
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Block, Finding
 from oncefold.sources.inputs import STREAM
@@ -104,7 +104,7 @@ class KinesisStream:
 
     def _fetched(self, fetched: "_Fetched", began: float, waiting: Waiting) -> Iterator[Block | Finding]:
         shard, outcome = fetched.shard, fetched.outcome
-        if isinstance(outcome, Answer):
+        if isinstance(outcome, ShardRecords):
             yield from shard.answered(outcome, fetched.times, began)
             self._add(outcome.children)
             if shard.done:
@@ -192,7 +192,7 @@ class KinesisStream:
 class _Fetched:
     shard: Shard
     times: Times
-    outcome: Answer | Exception
+    outcome: ShardRecords | Exception
 
 
 class _Fetches:
@@ -223,7 +223,7 @@ class _Fetches:
 
     def _fetch(self, shard: Shard, times: Times, request: tuple[str, str, str | None]) -> None:
         try:
-            outcome: Answer | Exception = self._calls.records(*request)
+            outcome: ShardRecords | Exception = self._calls.records(*request)
         except Exception as error:  # the reader handles it
             outcome = error
         self._done.put(_Fetched(shard, times, outcome))

@@ -38,7 +38,7 @@ class ShardInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ShardRecords:
     """Records of a shard, and how to go on."""
 
     records: Sequence[Mapping[str, Any]]
@@ -74,7 +74,7 @@ class StreamCalls:
                 return found
             request = {"NextToken": page["NextToken"]}
 
-    def records(self, shard: str, at: str, iterator: str | None) -> Answer:
+    def records(self, shard: str, at: str, iterator: str | None) -> ShardRecords:
         """The records by the iterator, or where there is none after sequence number `at`, or from the oldest on."""
         if iterator is None:
             iterator = self._iterator(shard, at)
@@ -83,7 +83,7 @@ class StreamCalls:
             ShardInfo(child["ShardId"], tuple(child["ParentShards"])) for child in answer.get("ChildShards") or ()
         ]
         behind = (answer.get("MillisBehindLatest") or 0) / 1_000
-        return Answer(answer["Records"], answer.get("NextShardIterator"), behind, children)
+        return ShardRecords(answer["Records"], answer.get("NextShardIterator"), behind, children)
 
     def _iterator(self, shard: str, at: str) -> str:
         start = {"ShardIteratorType": "TRIM_HORIZON"}
@@ -253,7 +253,7 @@ class Shard:
         """It gets no more records: others follow on it."""
         self.info = replace(self.info, closed=True)
 
-    def answered(self, answer: Answer, times: Times, began: float) -> Iterator[Block | Finding]:
+    def answered(self, answer: ShardRecords, times: Times, began: float) -> Iterator[Block | Finding]:
         """Blocks with the records of an answer that was requested at `times`, in a run that began at `began`."""
         if self._upto is not None and times.wall - self._upto > self._kept_seconds:
             yield self._aged(self._upto, times.wall - self._kept_seconds)
@@ -270,7 +270,7 @@ class Shard:
             self.at = answer.records[-1]["SequenceNumber"]
         yield from self._block(answer, self._upto)
 
-    def _block(self, answer: Answer, upto: float) -> Iterator[TextBlock]:
+    def _block(self, answer: ShardRecords, upto: float) -> Iterator[TextBlock]:
         state = ShardState(self.at, round(upto, 3), answer.behind, self._made, self.done)
         if state.says_more_than(self._noted):
             self._noted = state
@@ -296,7 +296,7 @@ class Shard:
             f"{self.source} is no longer in the stream, and was not read to its end: what arrived there after "
             f"{_moment(self._upto)}, if anything did, is lost; {_WAY_ON}",
         )
-        yield from self._block(Answer((), None, 0.0), self._upto)
+        yield from self._block(ShardRecords((), None, 0.0), self._upto)
 
     def failed(self, failure: CallFailed, now: float, chance: float, *, follow: bool) -> Iterator[Finding]:
         """Arrange for another try; `chance` is between 0 and 1. Raises SourceError if there is no point in one."""
