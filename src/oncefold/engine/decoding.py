@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Any
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -20,6 +20,34 @@ TABLE_ROWS = 2**17
 
 BLOCK_BYTES = 2**23
 """Bytes of lines that are decoded at once, about."""
+
+
+class ArrowStream(Protocol):
+    """Tables in the Arrow PyCapsule interface: Arrow tables and readers, pandas and polars frames."""
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """A capsule with the stream."""
+
+
+class ArrowArray(Protocol):
+    """One array of records in the Arrow PyCapsule interface: an Arrow record batch."""
+
+    def __arrow_c_array__(self, requested_schema: object | None = None) -> object:
+        """Capsules with the schema and the array."""
+
+
+EventData = (
+    str
+    | bytes
+    | bytearray
+    | memoryview
+    | Mapping[str, object]
+    | Iterable[Mapping[str, object]]
+    | ArrowStream
+    | ArrowArray
+)
+"""Events as Python programs have them: JSON Lines as text or bytes, a dictionary, an iterable of dictionaries, an Arrow
+table, record batch or reader, a pandas or polars frame."""
 
 
 class BlockDecoder:
@@ -44,11 +72,8 @@ class BlockDecoder:
         assert block.delimiter is not None
         return self._text.csv(block.data, block.source, block.offset, block.header, block.delimiter), oversize
 
-    def batches(self, data: Any, source: str) -> Iterable[Batch]:
-        """What Python callers hand in: JSON Lines as bytes or text, mappings, Arrow tables, data frames.
-
-        Raises SourceError for anything else.
-        """
+    def batches(self, data: EventData, source: str) -> Iterable[Batch]:
+        """The batches of what a Python program hands in. Raises SourceError for data of another kind."""
         if isinstance(data, str):
             data = data.encode()
         if isinstance(data, bytes | bytearray | memoryview):

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from oncefold.commit import Reject, SourcePosition
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Outcome
-from oncefold.engine.decoding import BlockDecoder
+from oncefold.engine.decoding import BlockDecoder, EventData
 from oncefold.engine.engine import Engine
 from oncefold.engine.run import Committer, Durable, RunProgress, run
 from oncefold.queries import Questions
@@ -30,12 +30,15 @@ class Ingested:
     """What became of the events of one `ingest`; they are durable."""
 
     commit: int
+    """The number of the commit that holds them."""
     counts: Mapping[Outcome, int]
+    """Events by outcome; outcomes without events are left out."""
     rejects: Sequence[Reject] = ()
+    """The events that could not be read, each with its reason."""
 
     @property
     def events(self) -> int:
-        """Events met, rejects included."""
+        """How many events there were, rejects included."""
         return sum(self.counts.values())
 
 
@@ -74,14 +77,38 @@ class Session:
         """The committed position of every source, as its state."""
         return dict(self._engine.positions)
 
-    def ingest(self, data: Any, *, source: str = "python", position: str | None = None) -> Ingested:
+    def ingest(self, data: EventData, *, source: str = "python", position: str | None = None) -> Ingested:
         """Fold events and commit them; when it returns they are durable, each counted once.
 
-        `data` is JSON Lines as bytes or text, a mapping or an iterable of mappings, an Arrow table or anything that
-        offers the Arrow PyCapsule interface (pandas and polars frames). What cannot be read goes to the reject list.
-        A `position` (any text) is committed with the events and found again in `positions`.
-        Raises SourceError for data of another kind, StoreError if the commit fails, and whatever an iterable raises,
-        after committing what it gave before; handing everything in again counts nothing twice.
+        An exception of an iterable is passed on, after a commit of what it gave before. To ingest everything again
+        counts nothing twice.
+
+        Args:
+            data: JSON Lines as text or bytes, a dictionary, an iterable of dictionaries, an Arrow table, or a pandas or
+                polars frame. What cannot be read goes to the reject list.
+            source: The name under which rejects and the position are kept.
+            position: Any text; it is committed with the events and found again in `positions`.
+
+        Returns:
+            The commit, and how many events had which outcome.
+
+        Raises:
+            SourceError: The data is of another kind.
+            StoreError: The commit failed; the store is as it was before.
+
+        Example:
+            >>> import oncefold
+            >>> orders = [
+            ...     {"order": "A-1", "version": 1, "country": "DE", "channel": "web", "amount": "19.90"},
+            ...     {"order": "A-1", "version": 2, "country": "DE", "channel": "web", "amount": "17.90"},
+            ... ]
+            >>> with oncefold.open("orders.db", "orders.toml") as store:
+            ...     done = store.ingest(orders)
+            ...     again = store.ingest(orders)
+            >>> [(outcome.name, number) for outcome, number in done.counts.items()]
+            [('INSERTED', 1), ('CORRECTED', 1)]
+            >>> [(outcome.name, number) for outcome, number in again.counts.items()]
+            [('STALE', 1), ('DUPLICATE', 1)]
         """
         counts: Counter[Outcome] = Counter()
         rejects: list[Reject] = []
