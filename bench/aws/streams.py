@@ -11,7 +11,7 @@ _READ = 10_000
 
 
 class Tail:
-    """What is new in a stream at each look, in batches of at most so many records of one shard."""
+    """What is new in a stream at each read, in batches of at most so many records of one shard."""
 
     def __init__(self, arn: str, batch_size: int, *, inserts_only: bool = False) -> None:
         self._stream = open_stream(client, arn)

@@ -6,7 +6,7 @@ _ONE_THREAD = "it is single-threaded by design; what several do at once is drawn
 DEVIATIONS: dict[str, dict[str, str]] = {
     "ministack": {
         "test_a_batch_of_puts_tells_its_units": "counts one unit an item, whatever its size",
-        "test_a_consistent_read_costs_a_unit_for_4_kb": "tells no capacity for BatchGetItem",
+        "test_a_consistent_read_costs_a_unit_for_4_kb": "returns no capacity for BatchGetItem",
         "test_a_page_ends_at_1_mb": "gives a partition as one page, whatever its size",
         "test_a_plain_put_costs_one_unit_a_kb": "counts one unit a put, whatever its size",
         "test_a_query_costs_by_what_it_reads_together": "counts one unit a page, whatever its size",

@@ -31,7 +31,7 @@ _WITH_PARENT = '"$0" "$@" & read -r _; kill -9 $!'
 
 
 class Clock:
-    """Seconds since 1970 that pass as the machine's do, never go back, and pass at once when told."""
+    """Seconds since 1970 that pass as the machine's do, never go back, and pass at once on request."""
 
     def __init__(self) -> None:
         self._start = time.time() - time.monotonic()

@@ -45,7 +45,7 @@ class Chapter:
 
 
 def chapters() -> Iterator[Chapter]:
-    """The suite as its docstrings tell it."""
+    """The suite as its docstrings describe it."""
     folder = Path(__file__).parent
     assert {path.stem for path in folder.glob("test_*.py")} == {*_CHAPTERS, "test_page"}
     for name in _CHAPTERS:
@@ -81,8 +81,8 @@ def text() -> str:
     lines += [_DEVIATIONS, ""]
     by_test = {behaviour.test: behaviour for chapter in all_chapters for behaviour in chapter.behaviours}
     for (engine, test), number in numbers.items():
-        told = by_test[test]
-        lines.append(f"{number}. **{engine}** {DEVIATIONS[engine][test]}. Promised by {told.source}: {told.says}")
+        source = by_test[test]
+        lines.append(f"{number}. **{engine}** {DEVIATIONS[engine][test]}. Promised by {source.source}: {source.says}")
     lines += ["", _UNTESTED, ""]
     for engine in ENGINES:
         for reason in dict.fromkeys(UNTESTED.get(engine, {}).values()):
@@ -139,7 +139,7 @@ _DEVIATIONS = """\
 
 Where engines disagree, the one that does what AWS's page says is right. Nothing in Oncefold leans on a deviation:
 conditions compare scalars only, reading goes on from whatever page or rest comes, sums are parsed in any form, and a
-stream record is no more than a wake-up. What shows is this: `oncefold aws cost` tells too little on ministack, and a
+stream record is no more than a wake-up. What shows is this: `oncefold aws cost` reports too little on ministack, and a
 total of more than 38 digits, which no number of keys in reach adds up to, is rounded there and refused elsewhere."""
 
 _UNTESTED = "## What is not tested where"

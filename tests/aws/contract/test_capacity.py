@@ -24,7 +24,7 @@ def test_a_transactional_put_costs_two_units_a_kb(engine: Engine, name: str) -> 
 
 
 def test_a_transaction_tells_the_units_of_each_table(engine: Engine, name: str) -> None:
-    """A transaction over several tables tells each table's units; small puts, updates and deletes are two units each.
+    """A transaction over several tables returns each table's units; small puts, updates and deletes are two units each.
 
     AWS: TransactWriteItems (API Reference)
     """
@@ -40,7 +40,7 @@ def test_a_transaction_tells_the_units_of_each_table(engine: Engine, name: str) 
 
 
 def test_indexes_adds_what_the_table_itself_took(engine: Engine, name: str) -> None:
-    """`INDEXES` tells the units of the table itself beside the sum.
+    """`INDEXES` returns the units of the table itself beside the sum.
 
     AWS: TransactWriteItems (API Reference)
     """
@@ -72,7 +72,7 @@ def test_a_plain_put_costs_one_unit_a_kb(engine: Engine, name: str) -> None:
 
 
 def test_a_batch_of_puts_tells_its_units(engine: Engine, name: str) -> None:
-    """BatchWriteItem consumes one write unit for each KB begun of each item, and tells the sum by table.
+    """BatchWriteItem consumes one write unit for each KB begun of each item, and returns the sum by table.
 
     AWS: BatchWriteItem (API Reference)
     """

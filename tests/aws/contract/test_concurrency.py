@@ -19,7 +19,7 @@ _Result = TypeVar("_Result")
 
 
 def _together(do: Callable[[int], _Result]) -> list[_Result]:
-    """What eight threads give that begin together, each told its number."""
+    """What eight threads give that begin together, each given its number."""
     barrier = Barrier(_THREADS)
 
     def begin(number: int) -> _Result:
@@ -41,10 +41,10 @@ def _transact(engine: Engine, *writes: Request, token: str | None = None) -> set
         except ClientError as error:
             if code(error.response) == "TransactionInProgressException" and token is not None:
                 continue
-            told = set(reasons(error.response))
-            assert told <= {"None", "ConditionalCheckFailed", "TransactionConflict"}
-            if "ConditionalCheckFailed" in told:
-                return told
+            returned = set(reasons(error.response))
+            assert returned <= {"None", "ConditionalCheckFailed", "TransactionConflict"}
+            if "ConditionalCheckFailed" in returned:
+                return returned
         else:
             return set()
 

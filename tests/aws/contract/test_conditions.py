@@ -85,7 +85,7 @@ def test_lists_are_compared_by_their_elements(engine: Engine, name: str) -> None
 
 
 def test_a_failed_condition_shows_the_item_on_demand(engine: Engine, name: str) -> None:
-    """A failed condition answers with the standing item if `ReturnValuesOnConditionCheckFailure` is `ALL_OLD`.
+    """A failed condition answers with the stored item if `ReturnValuesOnConditionCheckFailure` is `ALL_OLD`.
 
     AWS: PutItem (API Reference)
     """

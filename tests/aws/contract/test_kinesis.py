@@ -48,7 +48,7 @@ def test_put_records_tells_where_each_record_is(kinesis: Engine, name: str, read
     sent = [{"PartitionKey": f"{name}-{index}", "Data": f"{index}\n".encode()} for index in range(20)]
     answer = kinesis.kinesis.put_records(StreamName=kinesis.stream, Records=sent)
     assert answer["FailedRecordCount"] == 0
-    told = [(entry["ShardId"], entry["SequenceNumber"]) for entry in answer["Records"]]
+    returned = [(entry["ShardId"], entry["SequenceNumber"]) for entry in answer["Records"]]
     _read(reader, name, 20)
     found = {
         record["PartitionKey"]: (shard, record["SequenceNumber"], record["Data"])
@@ -56,7 +56,7 @@ def test_put_records_tells_where_each_record_is(kinesis: Engine, name: str, read
         for record in _of(records, name)
     }
     assert [found[each["PartitionKey"]] for each in sent] == [
-        (*place, each["Data"]) for place, each in zip(told, sent, strict=True)
+        (*place, each["Data"]) for place, each in zip(returned, sent, strict=True)
     ]
 
 

@@ -114,8 +114,8 @@ def test_a_transaction_gives_a_record_for_each_write(engine: Engine, name: str, 
         {"Put": put(engine.items, text_key(name))},
     )
     records = _read(reader, name, 22)
-    told = sorted((key, record["eventName"]) for key, record in zip(_keys(records), records, strict=True))
-    assert told == [(f"{name}-{index:02}", "INSERT") for index in range(20)] + [
+    returned = sorted((key, record["eventName"]) for key, record in zip(_keys(records), records, strict=True))
+    assert returned == [(f"{name}-{index:02}", "INSERT") for index in range(20)] + [
         (f"{name}-old", "INSERT"),
         (f"{name}-old", "REMOVE"),
     ]

@@ -85,7 +85,7 @@ def test_reasons_come_in_the_order_of_the_writes(engine: Engine, name: str) -> N
 
 
 def test_a_reason_shows_the_item_on_demand(engine: Engine, name: str) -> None:
-    """The reason of a failed condition has the standing item if `ALL_OLD` was asked for, and else has none.
+    """The reason of a failed condition has the stored item if `ALL_OLD` was asked for, and else has none.
 
     AWS: TransactWriteItems (API Reference)
     """

@@ -41,7 +41,7 @@ _NO_CHANGES = ("didn't contain changes", "No updates are to be performed")
 
 @dataclass(frozen=True, slots=True)
 class Polling:
-    """How often AWS is asked until something is done: `sleep` takes seconds."""
+    """How often AWS is polled until something is done: `sleep` takes seconds."""
 
     sleep: Callable[[float], None]
 
@@ -303,7 +303,7 @@ class CloudFormationStack:
         self._client.delete_stack(StackName=self._name)
         status = tail.follow(on_event)
         if status != "DELETE_COMPLETE":
-            advice = _NEXT_STEPS.get(status, "look at its events").format(name=self._name)
+            advice = _NEXT_STEPS.get(status, "see its events").format(name=self._name)
             raise OncefoldError(f"stack {self._name}: {tail.first_failure} The stack is in {status}: {advice}")
 
 

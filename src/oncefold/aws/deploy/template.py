@@ -105,7 +105,7 @@ def _function_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
         dimensions = {"FunctionName": function}
         if name != "Sweep":
             lag = _Metric("AWS/Lambda", "IteratorAge", "Maximum", dimensions)
-            description = f"{function} is behind its stream; look at its log and at the failure queue"
+            description = f"{function} is behind its stream; see its log and the failure queue"
             yield f"{name}Lag", _alarm(description, lag, ref("AlarmIteratorAgeMs"))
         errors = _Metric("AWS/Lambda", "Errors", "Sum", dimensions)
         yield f"{name}Errors", _alarm(f"invocations of {function} fail; its log says why", errors, 1)
@@ -117,7 +117,7 @@ def _function_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
 def _outbox_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
     dimensions = {"stack": names.stack}
     depth = _Metric(NAMESPACE, "OutboxItems", "Maximum", dimensions, _SWEPT_SECONDS)
-    description = "many deltas are not in the totals; look at the log of the reducer"
+    description = "many deltas are not in the totals; see the log of the reducer"
     yield "OutboxDepth", _alarm(description, depth, ref("AlarmOutboxItems"))
     age = _Metric(NAMESPACE, "OutboxAgeSeconds", "Maximum", dimensions, _SWEPT_SECONDS)
     description = "a delta has long not been in the totals, or the sweeper does not run; its log says why"

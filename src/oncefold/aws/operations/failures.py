@@ -23,7 +23,7 @@ Send = Callable[[Iterable[Record]], object]
 _MESSAGES = 10
 """Messages of one ReceiveMessage."""
 _WAIT_SECONDS = 1
-"""A receive waits for messages on servers that it did not ask at first."""
+"""A receive with long polling asks all servers of SQS."""
 _HIDDEN_SECONDS = 300
 """So long nobody else gets a message that is being dealt with."""
 _PAUSE_SECONDS = 0.2

@@ -108,7 +108,7 @@ def cost(  # noqa: PLR0913, PLR0917 - each is an option
             until = time.time() if end is None else end
             found = _of_stack(stack, _Span(until - since if start is None else start, until), prices, counting)
     if not found.events:
-        raise OncefoldError("no events were delivered to the state function in these logs; look at another time")
+        raise OncefoldError("no events were delivered to the state function in these logs; choose another time")
     Reply(lambda screen: _show(found, screen), lambda: _document(found)).write(form, output)
 
 
@@ -133,7 +133,7 @@ def _of_stack(stack: str | None, span: _Span, prices: Prices, counting: Counting
     if stack is None:
         raise OncefoldError(f"which stack? Name one with --stack, or in {STACK_VARIABLE}; or give --logs FILE")
     if span.start >= span.end:
-        raise OncefoldError("the time to look at ends before it begins; see --since, --from and --to")
+        raise OncefoldError("the time ends before it begins; see --since, --from and --to")
     return cost_of(Names(stack), span.start, span.end, prices, counting)
 
 
