@@ -1,4 +1,7 @@
-"""What one transaction holds. The engine builds it, the store makes it durable whole or not at all.
+"""The contents of a commit: what the sources, the columnar code, the engine and the store exchange.
+
+The engine builds a `CommitContent` from folded batches; the store makes it durable in one transaction, whole or not
+at all.
 
 Sums wider than 64 bits are kept as two int64 columns, `high` and `low`: sum = high x 2**32 + low, 0 <= low < 2**32.
 """
@@ -26,7 +29,7 @@ PAGE_ROWS = 2**18
 
 
 class NewNode(NamedTuple):
-    """A node of a tree met for the first time; ids count up from 0, a parent's before its children's."""
+    """A new node of a tree; ids count up from 0, a parent's before its children's."""
 
     id: int
     rollup: int
@@ -37,7 +40,7 @@ class NewNode(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class States:
-    """Key states in columns of n rows: which version, at which leaf, with which mantissas."""
+    """Key states in columns of n rows: version, leaf and mantissas."""
 
     version: Int64s
     leaf: Int32s
@@ -50,7 +53,7 @@ class States:
 class Changes:
     """Every event folded in this batch, in order of arrival.
 
-    A row is the key's ordinal of first appearance. A duplicate says nothing new: its other columns are 0.
+    A row is the key's ordinal of first appearance. A duplicate changes nothing: its other columns are 0.
     """
 
     row: UInt32s
@@ -110,7 +113,7 @@ class Reject:
 
 @dataclass(frozen=True, slots=True)
 class SourcePosition:
-    """How far a source was folded; `state` is a JSON object that only the source understands."""
+    """How far a source was folded; `state` is a JSON object that only the source interprets."""
 
     source: str
     state: str
@@ -118,15 +121,15 @@ class SourcePosition:
 
 @dataclass(frozen=True, slots=True)
 class CommitContent:
-    """One micro-batch, whole."""
+    """One micro-batch: everything that one transaction makes durable."""
 
     at: int
     """Wall clock, nanoseconds since the epoch."""
     changes: Changes
     new_keys: pa.Array
-    """large_binary: the UTF-8 texts of the rows first met, in row order."""
+    """large_binary: the UTF-8 texts of the new rows, in row order."""
     new_leaves: Sequence[tuple[str, ...]]
-    """Labels of the leaves first met, in order of their ids."""
+    """Labels of the new leaves, in order of their ids."""
     new_nodes: Sequence[NewNode]
     deltas: NodeColumns
     """Net change of every node that changed."""

@@ -66,7 +66,7 @@ ALTERED = {
     "UPDATE sqlite_sequence SET seq = seq + 1 WHERE name = 'rejects'": "ids were given, but the counters have",
     'UPDATE rejects SET "commit" = 1 WHERE id = (SELECT max(id) FROM rejects)': "listed with commit 1, which rejected",
     "INSERT INTO meta VALUES ('discarded', '99')": "rejects: 99 were discarded, but of .* only 0 have left the list",
-    "DELETE FROM conflicts": "commit .* met one of key .* and version .*, which is not listed; .* are missing",
+    "DELETE FROM conflicts": "commit .* has one of key .* and version .*, which is not listed; .* are missing",
     'UPDATE conflicts SET "commit" = 1': "conflicts: .* are listed with commit 1, which counts",
     "UPDATE counters SET events = 0 WHERE outcome = 'inserted'": "counters: inserted is 0",
     'UPDATE positions SET "commit" = 99': "positions: 2 rows name a commit after the last",

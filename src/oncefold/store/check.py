@@ -1,4 +1,4 @@
-"""`check-store`: everything that can be known to be right about a store file, and what is not, in words."""
+"""`check-store`: every check of a store file, each finding as one line of text."""
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -23,9 +23,9 @@ from oncefold.store.verify import differences
 
 
 def check_store(path: str | Path, *, connect: Callable[[Path], Connection] = connect_reader) -> list[str]:
-    """What is wrong with a store, one line each; empty if all is well. It may be written meanwhile.
+    """What is wrong with a store, one line each; empty if all is well. A writer may have it open.
 
-    The database's own integrity, the checksum and form of every blob, that rows and commits follow on each other,
+    The database's own integrity, the checksum and schema of every blob, that rows and commits are consecutive,
     that ids refer to something, that every commit counts what its changes, rejects and conflicts are, that the key
     states from snapshots are those from all changes (while all are kept), that the totals are those of the key
     states, and that the deltas add up to them.
@@ -42,7 +42,7 @@ def check_store(path: str | Path, *, connect: Callable[[Path], Connection] = con
 
 
 def _collect(findings: Iterable[str], into: list[str]) -> None:
-    """All of them, up to damage that leaves nothing further to look at."""
+    """Collect the findings up to damage that makes further checks impossible."""
     try:
         into.extend(findings)
     except DamagedError as error:
@@ -126,7 +126,7 @@ _ORPHANS = {
 
 
 def content_findings(connection: Connection, pipeline: Pipeline) -> Iterator[str]:
-    """What does not fit together, given that every blob is sound."""
+    """Contradictions between states, totals and deltas; every blob must be sound."""
     measures, meta = len(pipeline.measures), read_meta(connection)
     states = new_states(rows.read_ends(connection).rows, measures)
     read_states(connection, changes_table(connection, measures), states, int(meta["state_from"]), SnapshotSchedule())
@@ -165,7 +165,7 @@ def _delta_findings(connection: Connection, pipeline: Pipeline, *, empty_at_firs
 
 
 def _before(connection: Connection, totals: NodeColumns) -> tuple[Int64s, Int64s, Int64s]:
-    """The totals before all deltas that are kept."""
+    """The totals before the oldest delta that is kept."""
     count, high, low = totals.count.copy(), totals.high.copy(), totals.low.copy()
     table = deltas_table(connection, len(high))
     for segment in table.stored():
@@ -178,7 +178,7 @@ def _before(connection: Connection, totals: NodeColumns) -> tuple[Int64s, Int64s
 
 
 def _tree_findings(connection: Connection, pipeline: Pipeline, before: NodeColumns) -> Iterator[str]:
-    """Every inner node's totals must have been the sums of its children's then, too."""
+    """Before the oldest delta, too, every inner node's totals must be the sums of its children's."""
     nodes = list(rows.read_nodes(connection, pipeline))
     depths = np.array([len(rollup.levels) for rollup in pipeline.rollups])
     inner = np.array([len(node.labels) < depths[node.rollup] for node in nodes], bool)

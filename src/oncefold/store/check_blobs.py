@@ -1,4 +1,4 @@
-"""Whether every blob is what was written, and its rows, commits and ids follow on each other and refer to something."""
+"""Checks of the blobs, and of each commit's counts against its changes, rejects and conflicts."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -104,7 +104,7 @@ _CLASHES = (Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST)
 
 
 def count_findings(connection: Connection, measures: int) -> Iterator[str]:
-    """What does not agree, given that every blob is sound and the rows of commits follow on each other."""
+    """Counts that differ from what is stored; every blob must be sound and the rows of `commits` consecutive."""
     table = changes_table(connection, measures)
     forgotten, last = int(read_meta(connection)["changes_from"]), rows.read_head(connection).seq
     yield from _outcome_findings(connection, table, forgotten, last)
@@ -113,7 +113,7 @@ def count_findings(connection: Connection, measures: int) -> Iterator[str]:
 
 
 def _outcome_findings(connection: Connection, table: SegmentTable, forgotten: int, last: int) -> Iterator[str]:
-    """Changes are kept of every commit after `forgotten`; an event that counted there is one of them."""
+    """Compare the counts of every commit after `forgotten`, the last one whose changes were dropped."""
     found = np.zeros((last - forgotten, len(OUTCOMES)), np.int64)
     for segment in table.stored():
         commit, _, outcome, *_ = blobs.columns(table.read(segment))
@@ -121,7 +121,7 @@ def _outcome_findings(connection: Connection, table: SegmentTable, forgotten: in
     sql = f"SELECT {', '.join(_CHANGES)} FROM commits WHERE seq > ? ORDER BY seq"  # noqa: S608 - names only
     counted = np.array(connection.execute(sql, (forgotten,)).fetchall(), np.int64).reshape(-1, len(_CHANGES))
     if len(counted) != len(found):
-        return  # told already: rows of commits are missing
+        return  # reported already: rows of commits are missing
     found = found[:, : len(_CHANGES)]
     wrong = np.flatnonzero((counted != found).any(axis=1))
     for at in wrong[:1].tolist():
@@ -133,7 +133,7 @@ def _outcome_findings(connection: Connection, table: SegmentTable, forgotten: in
 
 
 def _reject_findings(connection: Connection) -> Iterator[str]:
-    """Ids are given in the order of commits, one for each event rejected, so that each commit has a range of them."""
+    """Ids count up in the order of commits, one per rejected event, so that each commit has a range of ids."""
     counted = scalar(connection, "SELECT events FROM counters WHERE outcome = 'rejected'") or 0
     given = scalar(connection, "SELECT seq FROM sqlite_sequence WHERE name = 'rejects'") or 0
     if given != counted:
@@ -166,12 +166,12 @@ def _conflict_findings(connection: Connection, table: SegmentTable) -> Iterator[
     _, first = np.unique(np.stack([row, version]), axis=1, return_index=True)
     listed = set(connection.execute("SELECT key, version FROM conflicts").fetchall())
     keys = key_texts(connection, row[first])
-    met = zip(keys, version[first].tolist(), commit[first].tolist(), strict=True)
-    missing = [(at, key, number) for key, number, at in met if (key, number) not in listed]
+    found_in_changes = zip(keys, version[first].tolist(), commit[first].tolist(), strict=True)
+    missing = [(at, key, number) for key, number, at in found_in_changes if (key, number) not in listed]
     if missing:
         at, key, number = min(missing)
         yield (
-            f"conflicts: commit {at} met one of key {key!r} and version {number}, which is not listed; "
+            f"conflicts: commit {at} has one of key {key!r} and version {number}, which is not listed; "
             f"{len(missing)} are missing of {len(first)} that the changes hold"
         )
 

@@ -1,13 +1,13 @@
 """Compaction: small segments are merged, and segments older than the retention are dropped.
 
-Each step is a transaction of its own after a commit. None changes what the store says, save that `history` and
-totals of the past reach back less far, and each is bounded, so that no commit takes long.
+Each step is a separate transaction after a commit, and bounded, so that no commit takes long. No step changes an
+answer, except that `history` and past totals reach back less far.
 
-A segment is full at `full_bytes` or FULL_ROWS and is never touched again. The others form runs between full ones.
-Their class is log(rows) to the base `fan_out`. Of the segments at the end of a run of which none is above class c
-there are fewer than (c + 1) times `fan_out`, or they are merged. So n commits leave O(log n) segments beside the full
-ones, whatever their sizes, and of commits that are alike every row is rewritten O(log n) times; no merge reads
-much more than `full_bytes` times two.
+A segment is full at `full_bytes` or FULL_ROWS and is never rewritten. The others form runs between full ones. A
+segment's level is log(rows) to the base `fan_out`. The segments at the end of a run whose levels are at most c are
+merged when there are (c + 1) times `fan_out` of them. So n commits leave O(log n) segments beside the full ones,
+whatever their sizes; if the commits are of similar size, every row is rewritten O(log n) times. A merge reads at most
+about twice `full_bytes`.
 """
 
 from collections.abc import Sequence
@@ -25,29 +25,29 @@ KEPT_BYTES = 64 * 2**10
 """The rows of a segment up to this size are kept in memory until it is merged."""
 
 SEGMENTS_PER_STEP = 8
-"""At most this many segments of a table are dropped after one commit."""
+"""Segments of one table that are dropped after one commit, at most."""
 
 COMMITS_PER_STEP = 10_000
-"""At most this many rows of `commits` are examined, and dropped, after one commit."""
+"""Rows of `commits` that are examined, and dropped, after one commit, at most."""
 
-LOOK_NANOSECONDS = 10**9
-"""Between two looks at what has expired, as long as nothing has."""
+EXPIRY_CHECK_NANOSECONDS = 10**9
+"""Interval of the checks for expired segments while there are none."""
 
-COMMITS_WORTH_A_STEP = 1_000
-"""Fewer expired rows of `commits` are left for later."""
+MIN_EXPIRED_COMMITS = 1_000
+"""Expired rows of `commits` that are worth a transaction."""
 
 FULL_ROWS = 2**20
 
 
 @dataclass(frozen=True, slots=True)
 class Levels:
-    """The limits of merging; commits of 100,000 events and more make segments that are full from the start."""
+    """The limits of merging; a commit of 100,000 events or more writes segments that are full at once."""
 
     fan_out: int = 32
     full_bytes: int = 2**20
 
     def due(self, segments: Sequence[Segment]) -> slice | None:
-        """The next neighbours to merge, given that the last segment is the only new one; None if all is well."""
+        """The next neighbours to merge, None without; only the last segment may be new since the last call."""
         end = len(segments)
         if end and self._full(segments[-1]):
             end -= 1
@@ -61,11 +61,11 @@ class Levels:
         return self._too_many(segments, start, end)
 
     def _too_many(self, segments: Sequence[Segment], start: int, end: int) -> slice | None:
-        """The segments at the end that are of some class at most, if they are too many for it."""
+        """The segments at the end whose levels are at most some level, if there are too many for that level."""
         first, above = end, 0
         while first > start:
-            above = max(above, self._class(segments[first - 1]))
-            while first > start and self._class(segments[first - 1]) <= above:
+            above = max(above, self._level(segments[first - 1]))
+            while first > start and self._level(segments[first - 1]) <= above:
                 first -= 1
             if end - first >= (above + 1) * self.fan_out:
                 return slice(first, end)
@@ -79,7 +79,7 @@ class Levels:
     def _full(self, segment: Segment) -> bool:
         return segment.size >= self.full_bytes or segment.rows >= FULL_ROWS
 
-    def _class(self, segment: Segment) -> int:
+    def _level(self, segment: Segment) -> int:
         level, rows = 0, segment.rows
         while rows >= self.fan_out:
             rows //= self.fan_out
@@ -91,10 +91,10 @@ DEFAULT_LEVELS = Levels()
 
 
 class CompactedTable:
-    """A table of segments as its one writer knows it: the list is kept in memory.
+    """A table of segments in the writer, which keeps the list of segments in memory.
 
-    So are the rows of the small segments that were written since it was opened. They are merged soon, and to read each
-    again would cost more than all else of a small commit.
+    It also keeps the rows of the small segments that it wrote. They are merged soon, and reading each of them again
+    would cost more than the rest of a small commit.
     """
 
     def __init__(self, table: SegmentTable, levels: Levels) -> None:
@@ -102,7 +102,7 @@ class CompactedTable:
         self.list = table.stored()
         self._levels = levels
         self._kept: dict[int, pa.RecordBatch] = {}
-        """By the first number of their segments; fewer than two classes of them at a time."""
+        """By the first number of their segments; segments of at most two levels at a time."""
 
     def append(self, first: int, last: int, batch: pa.RecordBatch, encoded: tuple[int, pa.Buffer]) -> None:
         """Add a segment unless it is empty, inside the caller's transaction."""
@@ -112,19 +112,19 @@ class CompactedTable:
                 self._kept[first] = blobs.copied(batch)
 
     def merge(self) -> bool:
-        """Do a merge that is due, in a transaction of its own; whether there was one."""
+        """Perform a merge that is due, in one transaction; whether there was one."""
         due = self._levels.due(self.list)
         if due is None:
             return False
         parts = self.list[due]
-        merged, whole = self.table.merge(parts, map(self._taken, parts))
+        merged, whole = self.table.merge(parts, map(self._take_rows, parts))
         self.list[due] = [merged]
         if whole.nbytes <= KEPT_BYTES:
             self._kept[merged.first] = whole
         return True
 
-    def _taken(self, segment: Segment) -> pa.RecordBatch:
-        """The rows of a segment, which are kept no longer."""
+    def _take_rows(self, segment: Segment) -> pa.RecordBatch:
+        """The rows of a segment, which are then no longer kept in memory."""
         kept = self._kept.pop(segment.first, None)
         return self.table.read(segment) if kept is None else kept
 
@@ -136,7 +136,7 @@ class CompactedTable:
         return len(self.list)
 
     def reach(self, last: int, most: int) -> int:
-        """How far dropping can get: up to `last`, but by so many segments only, and by none in part."""
+        """The last number up to which `most` segments can be dropped: at most `last`, whole segments only."""
         reached = self.before(last)
         if reached > most:
             return self.list[most - 1].last
@@ -166,9 +166,9 @@ class Tables:
 
 
 class Expiry:
-    """Drops what lies before the retention's horizon and is not needed for the state.
+    """Drops segments that are older than the retention and are not needed for the key states.
 
-    `changes_from` and `deltas_from` in `meta` say what is left: all of the commits after them.
+    `changes_from` and `deltas_from` in `meta` name the last commits whose changes and deltas were dropped.
     """
 
     def __init__(self, connection: Connection, tables: Tables, retention: Retention) -> None:
@@ -177,25 +177,25 @@ class Expiry:
         self._changes_from, self._deltas_from = int(meta["changes_from"]), int(meta["deltas_from"])
         self._first: int = scalar(connection, "SELECT ifnull(min(seq), 1) FROM commits")
         self._expired: int = self._first - 1
-        self._looked: int | None = None
-        """When nothing was found to drop; None if there may be more."""
+        self._checked: int | None = None
+        """Time of the last check that found nothing to drop; None if there may be more."""
 
     def step(self, now: int, needed_from: int) -> None:
-        """Drop some, if there is enough to drop; changes from the commit `needed_from` on are needed."""
+        """Drop some segments if enough have expired; the changes from the commit `needed_from` on are needed."""
         before = horizon(self._retention, now)
-        if before is None or (self._looked is not None and 0 <= now - self._looked < LOOK_NANOSECONDS):
+        if before is None or (self._checked is not None and 0 <= now - self._checked < EXPIRY_CHECK_NANOSECONDS):
             return
-        self._looked = None if self._forget(before, needed_from) else now
+        self._checked = None if self._drop_expired(before, needed_from) else now
 
-    def _forget(self, before: int, needed_from: int) -> bool:
-        """Drop some of what is older; whether there was anything."""
+    def _drop_expired(self, before: int, needed_from: int) -> bool:
+        """Drop some of what is older than `before`; whether anything was."""
         expired = self._expired
         self._advance(before)
         changes, deltas = self._tables.changes, self._tables.deltas
         changes_from = max(self._changes_from, changes.reach(min(self._expired, needed_from - 1), SEGMENTS_PER_STEP))
         deltas_from = max(self._deltas_from, deltas.reach(self._expired, SEGMENTS_PER_STEP))
         first = min(changes_from + 1, deltas_from, self._first + COMMITS_PER_STEP)
-        if changes.before(changes_from) or deltas.before(deltas_from) or first - self._first >= COMMITS_WORTH_A_STEP:
+        if changes.before(changes_from) or deltas.before(deltas_from) or first - self._first >= MIN_EXPIRED_COMMITS:
             with transaction(self._connection):
                 changes.drop(changes_from)
                 deltas.drop(deltas_from)

@@ -1,4 +1,4 @@
-"""The connection to SQLite: what the store needs of one, how it is set up, and its failures in words."""
+"""The connection to SQLite: the interface that the store needs, transactions and bulk inserts."""
 
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ class Connection(Protocol):
         ...
 
     def interrupt(self) -> None:
-        """Break off what runs; closed next, a connection copies nothing from the log into the file."""
+        """Abort the running statement; a connection that is closed next copies nothing from the log into the file."""
 
     def close(self) -> None:
         """Close it."""
@@ -57,25 +57,25 @@ def connect_writer(path: Path) -> Connection:
 
 
 def scalar(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> Any:
-    """The first column of the only row of a question, or None without a row."""
+    """The first column of the only row of a query, or None without a row."""
     row = connection.execute(sql, parameters).fetchone()
     return None if row is None else row[0]
 
 
 def wal_of(path: Path) -> Path:
-    """The write-ahead log of a database; it exists while a connection that follows changes is open."""
+    """The write-ahead log of a database; it exists while a connection in WAL mode is open."""
     return path.with_name(path.name + "-wal")
 
 
 @contextmanager
 def transaction(connection: Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    """Everything inside becomes durable together when the block ends; on an error, nothing of it."""
+    """The statements of the block become durable together when it ends; an error rolls all of them back."""
     connection.execute(begin)
     try:
         yield
         connection.execute("COMMIT")
     except BaseException:
-        with suppress(sqlite3.Error):  # some failures have rolled back already, and the first error is the one to tell
+        with suppress(sqlite3.Error):  # some failures have rolled back already; the first error is the one to raise
             connection.execute("ROLLBACK")
         raise
 

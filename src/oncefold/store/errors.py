@@ -14,7 +14,7 @@ LEAST_SQLITE = (3, 37, 0)
 
 
 class DamagedError(Exception):
-    """Says what is wrong; whoever knows the file makes it a StoreError."""
+    """Something in a store is not what was written; `translate_errors` makes it a StoreError with the file's name."""
 
 
 def require_sqlite() -> None:
@@ -29,7 +29,7 @@ def require_sqlite() -> None:
 
 @contextmanager
 def translate_errors(path: Path, doing: str) -> Iterator[None]:
-    """Turn failures of SQLite, and damage found, inside the block into a StoreError that says what to do."""
+    """Turn errors of SQLite and DamagedError into a StoreError that says what to do."""
     try:
         yield
     except DamagedError as error:

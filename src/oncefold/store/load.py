@@ -37,19 +37,19 @@ Allocate = Callable[[int], States]
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Everything as of the last commit."""
+    """The contents of a store after its last commit."""
 
     pipeline: Pipeline
     seq: int
     """The last commit, 0 before the first."""
     rows: int
-    """Keys ever met."""
+    """Keys that ever arrived."""
     states: States
     keys: Iterator[pa.LargeBinaryArray]
-    """The key texts in row order, piece by piece; to be used up before the next commit."""
+    """The key texts in row order, piece by piece; to be consumed before the next commit."""
     leaves: list[tuple[str, ...]]
     nodes: Iterator[NewNode]
-    """In order of their ids, read when used; they follow from the leaves, so the engine does not ask."""
+    """In order of their ids, read when used; they follow from the leaves, so the engine does not read them."""
     totals: NodeColumns
     """Of all nodes, in order of their ids."""
     positions: Mapping[str, SourcePosition]
@@ -68,7 +68,7 @@ def new_states(rows: int, measures: int) -> States:
 def load(
     connection: Connection, pipeline: Pipeline, tables: Tables, head: LastCommit, ends: Ends, allocate: Allocate | None
 ) -> Loaded:
-    """Everything as of the last commit. Raises DamagedError for damaged blobs."""
+    """The contents of the store after its last commit. Raises DamagedError for damaged blobs."""
     measures = len(pipeline.measures)
     states = new_states(ends.rows, measures) if allocate is None else allocate(ends.rows)
     schedule = SnapshotSchedule()
@@ -101,8 +101,8 @@ def read_states(
 ) -> None:
     """Fill in every row's state: its page, then the later changes in order.
 
-    `schedule` is told of every change that no page holds. Raises DamagedError for damaged blobs, and for rows whose
-    state is nowhere.
+    `schedule` counts every change that is not in a page. Raises DamagedError for damaged blobs, and for rows without
+    a state.
     """
     states.version.fill(_NO_VERSION)
     page_commits = read_pages(connection, states)
@@ -134,7 +134,7 @@ def read_pages(connection: Connection, states: States) -> Int64s:
 
 
 class Replay:
-    """Applies change segments in order to states; of a row's changes the last stands."""
+    """Applies change segments in order to states; the last change of a row counts."""
 
     def __init__(self, states: States, page_commits: Int64s, schedule: SnapshotSchedule) -> None:
         self._states, self._page_commits, self._schedule = states, page_commits, schedule
@@ -148,7 +148,7 @@ class Replay:
         page = row // PAGE_ROWS
         seq = commit.astype(np.int64) + first
         news = np.flatnonzero((outcome <= Outcome.CONFLICT_WON) & (seq > self._page_commits[page]))
-        self._note(page[news], seq[news], len(row))
+        self._count(page[news], seq[news], len(row))
         kept = news[self._last_of_each(row[news])]
         target = row[kept]
         self._states.version[target] = version[kept]
@@ -164,8 +164,8 @@ class Replay:
         self._last[row] = -1
         return last
 
-    def _note(self, page: UInt32s, seq: Int64s, rows: int) -> None:
+    def _count(self, page: UInt32s, seq: Int64s, rows: int) -> None:
         first = np.full(len(self._page_commits), np.iinfo(np.int64).max)
         np.minimum.at(first, page, seq)
-        self._schedule.note(np.bincount(page, minlength=len(first)), first)
+        self._schedule.count(np.bincount(page, minlength=len(first)), first)
         self._schedule.log += rows

@@ -1,4 +1,4 @@
-"""Opening a store to write: make it or recognise it, and hold the pipeline against the definition it keeps."""
+"""Opening a store to write: the writer's lock, the connection's settings, and the check of the definition."""
 
 import errno
 import os
@@ -25,9 +25,9 @@ from oncefold.store.wal import empty_wal
 
 
 def prepare(connection: Connection, path: Path, pipeline: Pipeline, created: int, wal_bytes: int) -> None:
-    """Set the connection up, and make or check the store behind it.
+    """Configure the connection, and create or check the store.
 
-    Raises StoreError if the file is something else, and DefinitionError if its totals mean something else.
+    Raises StoreError if the file is not a store, and DefinitionError if its totals have another meaning.
     """
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
     fresh = is_fresh(connection)
@@ -48,9 +48,9 @@ def prepare(connection: Connection, path: Path, pipeline: Pipeline, created: int
         with transaction(connection):
             create(connection, pipeline, created, to_text(DEFAULT_RETENTION))
     else:
-        empty_wal(connection)  # or what an earlier run left would be written again at every opening
+        empty_wal(connection)  # otherwise every opening would write an earlier run's log again
         _match(connection, path, pipeline)
-        mark_format(connection)  # what an older one holds is right in this one too
+        mark_format(connection)  # the contents of an older format are valid in this one
 
 
 def _match(connection: Connection, path: Path, pipeline: Pipeline) -> None:
@@ -69,7 +69,10 @@ def _match(connection: Connection, path: Path, pipeline: Pipeline) -> None:
 
 
 class WriterLock:
-    """Held from `acquire` until `release`, in any threads; the lock file holds the process id, for the message."""
+    """The one writer's lock: an operating system lock on a file beside the store, which ends with its process.
+
+    It is held from `acquire` to `release`, by any thread. The lock file holds the process id for the message.
+    """
 
     def __init__(self, store: Path) -> None:
         self._store = store
@@ -91,7 +94,7 @@ class WriterLock:
             self._file.write_text(f"{os.getpid()}\n", encoding="ascii")
 
     def release(self) -> None:
-        """Give the lock up; without effect if it is not held."""
+        """Release the lock; no effect if it is not held."""
         self._lock.release()
 
     def _holder(self) -> str:

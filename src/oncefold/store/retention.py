@@ -1,4 +1,4 @@
-"""How far back `history` and totals as of a past commit can be asked."""
+"""The retention: how far back `history` and past totals reach."""
 
 from datetime import timedelta
 from typing import Literal
@@ -28,12 +28,12 @@ def from_text(text: str) -> Retention:
 
 
 def horizon(retention: Retention, now: int) -> int | None:
-    """The time in nanoseconds before which nothing need be kept, or None if all must be."""
+    """The time in nanoseconds before which commits may be dropped, or None if all are kept."""
     return None if isinstance(retention, str) else now - (retention // _SECOND) * 10**9
 
 
 def apply_retention(connection: Connection, wanted: Retention | None) -> Retention:
-    """The retention from now on: the wanted one, which is kept, or else the one that was kept."""
+    """The retention in force: `wanted`, which is then stored, or without one the stored one."""
     kept = from_text(read_meta(connection)["retention"])
     if wanted is None or to_text(wanted) == to_text(kept):
         return kept

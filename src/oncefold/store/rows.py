@@ -26,14 +26,14 @@ def write_leaves(connection: Connection, first: int, leaves: Sequence[tuple[str,
 def _json_arrays(leaves: Sequence[tuple[str, ...]]) -> list[str]:
     """A JSON array of the labels of each leaf, from one call of the encoder.
 
-    The separator of the items has a line end, which no JSON string holds: so the text can be split at it.
+    The separator of the items has a line end, which no JSON string holds: so the text is split there.
     """
     text = json.JSONEncoder(ensure_ascii=False, separators=(",\n", ":")).encode(leaves)
     return text[1:-1].replace('",\n"', '","').split(",\n")
 
 
 def read_leaves(connection: Connection, levels: int) -> list[tuple[str, ...]]:
-    """The labels of all leaves in order of their ids. Raises DamagedError unless each has so many."""
+    """The labels of all leaves in order of their ids. Raises DamagedError unless each has `levels` labels."""
     rows = connection.execute("SELECT labels FROM place ORDER BY id").fetchall()
     try:
         leaves = list(map(tuple, json.loads(f"[{','.join([labels for (labels,) in rows])}]")))
@@ -78,7 +78,7 @@ def read_nodes(connection: Connection, pipeline: Pipeline) -> Iterator[NewNode]:
 
 
 def labels_of(path: str) -> tuple[str, ...]:
-    """The labels of a node's path, quickly when nothing in it is escaped."""
+    """The labels of a node's path; fast when no label is escaped."""
     return split(path) if "\\" in path or not path else tuple(path.split("/"))
 
 
@@ -87,7 +87,7 @@ def write_totals(connection: Connection, pipeline: Pipeline, totals: NodeColumns
     if not len(totals.node):
         return
     if (totals.node[1:] < totals.node[:-1]).any():
-        totals = _sorted(totals)  # neighbours in the table are written together
+        totals = _sorted(totals)  # rows that are neighbours in the table are written together
     names = [f'"sum_{measure.name}"' for measure in pipeline.measures]
     texts = [
         to_texts(high, low, measure.scale)
@@ -142,7 +142,7 @@ def absent_rejects(connection: Connection, ids: Iterable[int]) -> list[int]:
 
 
 def write_conflicts(connection: Connection, commit: int, conflicts: Sequence[Conflict]) -> None:
-    """Add to the conflicts what is not among them."""
+    """Add the conflicts that are not listed yet."""
     if conflicts:
         columns = (
             [commit] * len(conflicts),
@@ -156,7 +156,7 @@ def write_conflicts(connection: Connection, commit: int, conflicts: Sequence[Con
 
 
 def write_positions(connection: Connection, commit: int, positions: Sequence[SourcePosition]) -> None:
-    """How far these sources are folded now; the last of several for one source counts."""
+    """Write the positions of these sources; the last one of several for a source counts."""
     latest = {position.source: position.state for position in positions}
     if latest:
         columns = (list(latest), list(latest.values()), [commit] * len(latest))
@@ -165,7 +165,7 @@ def write_positions(connection: Connection, commit: int, positions: Sequence[Sou
 
 
 def read_positions(connection: Connection) -> list[SourcePosition]:
-    """How far every source is folded."""
+    """The position of every source."""
     return [SourcePosition(*row) for row in connection.execute("SELECT source, state FROM positions ORDER BY source")]
 
 
@@ -193,7 +193,7 @@ class LastCommit:
     newest_time: int | None = None
 
     def after(self, commit: CommitContent) -> "LastCommit":
-        """The head that this commit makes: times never go back, whatever the clock does."""
+        """The last commit after this one; its time is never before the previous one, whatever the clock does."""
         times = [time for time in (self.newest_time, commit.newest_time) if time is not None]
         return LastCommit(self.seq + 1, max(self.at, commit.at), max(times, default=None))
 
@@ -223,7 +223,7 @@ class Ends:
     nodes: int = 0
 
     def after(self, commit: CommitContent) -> "Ends":
-        """The ends that this commit makes."""
+        """The ends after this commit."""
         return Ends(
             self.rows + len(commit.new_keys),
             self.leaves + len(commit.new_leaves),
@@ -246,7 +246,7 @@ def node_count(connection: Connection) -> int:
 
 
 def require_fit(commit: CommitContent, before: Ends, after: Ends) -> None:
-    """Raises StoreError for a commit that would not go on where the store ends: a fault of its maker, found in time."""
+    """Raises StoreError for a commit whose rows and ids do not continue the store's: a fault of the engine."""
     ids = [node.id for node in commit.new_nodes]
     named = {
         "row": (commit.changes.row, after.rows),

@@ -1,4 +1,8 @@
-"""The tables of a store file, its format number, and the refusal of files that are something else."""
+"""The tables of a store file, its format number, and the check that a file is a store.
+
+The file format calls a leaf `place`: the table `place` holds the labels of the leaves, and a column `place` of a blob
+holds leaf ids. The code calls them leaves. The names stay so that the format number does.
+"""
 
 from pathlib import Path
 
@@ -59,7 +63,7 @@ CREATE TABLE conflicts(
 
 
 def is_fresh(connection: Connection) -> bool:
-    """Whether the file holds nothing at all: it was just made, or a crash cut its making short."""
+    """Whether the file is empty: it was just created, or a crash interrupted its creation."""
     return scalar(connection, "SELECT count(*) FROM sqlite_master") == 0 and _mark(connection) == 0
 
 
@@ -82,7 +86,7 @@ def _mark(connection: Connection) -> int:
 
 
 def create(connection: Connection, pipeline: Pipeline, created: int, retention: str) -> None:
-    """Make all tables, inside the caller's transaction."""
+    """Create all tables, inside the caller's transaction."""
     measures = [measure.name for measure in pipeline.measures]
     script = _TABLES.format(
         sums="".join(f', "sum_{name}" TEXT NOT NULL' for name in measures),
@@ -100,7 +104,7 @@ def create(connection: Connection, pipeline: Pipeline, created: int, retention: 
 
 
 def mark_format(connection: Connection) -> None:
-    """Let older versions refuse the file, unless it bears the mark already."""
+    """Write the format number, so that older versions refuse the file, unless it is there already."""
     if scalar(connection, "PRAGMA user_version") != FORMAT:
         connection.execute(f"PRAGMA user_version = {FORMAT}")
 
@@ -121,7 +125,7 @@ def read_meta(connection: Connection) -> dict[str, str]:
 
 
 def add_discarded(connection: Connection, number: int) -> None:
-    """Count rejects that were discarded; a store in which none ever was has no such row."""
+    """Add to the number of discarded rejects; `meta` has that row once there is one."""
     write_meta(connection, discarded=str(read_discarded(connection) + number))
 
 
@@ -131,12 +135,12 @@ def read_discarded(connection: Connection) -> int:
 
 
 def write_definition(connection: Connection, pipeline: Pipeline) -> None:
-    """Keep the definition, in its canonical text."""
+    """Write the definition in its canonical text."""
     write_meta(connection, definition=to_toml(pipeline), fingerprint=pipeline.fingerprint)
 
 
 def read_definition(connection: Connection, path: Path) -> Pipeline:
-    """The definition that the store keeps. Raises StoreError if it cannot be read."""
+    """The stored definition. Raises StoreError if it cannot be read."""
     text = scalar(connection, "SELECT value FROM meta WHERE key = 'definition'")
     try:
         return parse_toml(text or "", f"{path}: stored definition")

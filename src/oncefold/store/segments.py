@@ -61,7 +61,7 @@ class SegmentTable:
         self._connection.execute(sql, (first, last))
 
     def merge(self, segments: list[Segment], batches: Iterable[pa.RecordBatch]) -> tuple[Segment, pa.RecordBatch]:
-        """Replace neighbours, whose rows these are, by one segment that holds the same; a transaction of its own."""
+        """Replace neighbouring segments by one with all their rows, `batches`, in one transaction."""
         first, last = segments[0].first, segments[-1].last
         moved = [self._rebased(batch, part.first - first) for part, batch in zip(segments, batches, strict=True)]
         whole = pa.Table.from_batches(moved, self.schema).combine_chunks().to_batches()[0]

@@ -1,10 +1,10 @@
 """When to snapshot which page of the keyed state, so that reopening stays fast and writing stays cheap.
 
-A page is the states of PAGE_ROWS consecutive rows. The changes since a page's snapshot are needed to know its
-state. The window is the log since the oldest change that is still needed; when it grows beyond
+A page holds the states of PAGE_ROWS consecutive rows. Its present state is its snapshot with the later changes
+applied. The window is the log since the oldest change that is still needed; when it grows beyond
 max(MIN_WINDOW_ROWS, rows of the state), the pages that hold its start are due, oldest first. A page that was
-snapshotted cannot be due again before the window has passed over, so that at most one row of snapshots is
-written per row of changes in the long run.
+snapshotted cannot be due again before the log has grown by the window, so that in the long run at most one row of
+snapshots is written per row of changes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,15 +18,15 @@ MIN_WINDOW_ROWS = 2**20
 """A log of this many rows is read in well under a second, whatever the size of the state."""
 
 PAGES_PER_COMMIT = 4
-"""At most this many pages are snapshotted in one commit, so that none takes long."""
+"""Pages that are snapshotted in one commit, at most, so that no commit takes long."""
 
 
 _AT_ONCE = 2**16
-"""Changes that are counted at once, so that what is reckoned with stays in the processor's cache."""
+"""Changes that are counted at once, so that they stay in the processor's cache."""
 
 
 class SnapshotSchedule:
-    """Which changes every page still needs. The engine keeps one to choose pages, the store one to prune by."""
+    """Which changes each page still needs: by it the engine chooses pages, and the store drops changes."""
 
     def __init__(self, *, log: int = 0, min_window: int = MIN_WINDOW_ROWS) -> None:
         self.log = log
@@ -40,19 +40,19 @@ class SnapshotSchedule:
 
     def copy(self) -> "SnapshotSchedule":
         """An independent copy."""
-        twin = SnapshotSchedule(log=self.log, min_window=self._min_window)
-        twin.dirty, twin._last = self.dirty.copy(), self._last
-        twin._since_commit, twin._since_log = self._since_commit.copy(), self._since_log.copy()
-        return twin
+        other = SnapshotSchedule(log=self.log, min_window=self._min_window)
+        other.dirty, other._last = self.dirty.copy(), self._last
+        other._since_commit, other._since_log = self._since_commit.copy(), self._since_log.copy()
+        return other
 
     def add(self, commit: int, changes: Changes) -> None:
-        """Take note of the changes of one commit."""
+        """Count the changes of one commit."""
         counts = _taken_by_page(changes)
-        self.note(counts, np.full(len(counts), commit))
+        self.count(counts, np.full(len(counts), commit))
         self._last = len(changes)
         self.log += len(changes)
 
-    def note(self, counts: Int64s, commits: Int64s) -> None:
+    def count(self, counts: Int64s, commits: Int64s) -> None:
         """Count change rows per page; `commits` holds the commit of each page's first one."""
         self._grow(len(counts))
         first = np.flatnonzero((self.dirty[: len(counts)] == 0) & (counts > 0))

@@ -1,4 +1,4 @@
-"""`verify`: every total recomputed from the key states and held against the table."""
+"""`verify`: every total is recomputed from the key states and compared with the stored one."""
 
 from collections.abc import Sequence
 
@@ -64,7 +64,7 @@ Bools = npt.NDArray[np.bool_]
 def totals_of_leaves(states: States, leaves: int) -> NodeColumns:
     """Per leaf, the live keys there and their exact sums. Raises DamagedError for a state at no known leaf.
 
-    High and low halves are summed apart: 2**31 keys cannot overflow either.
+    High and low halves are summed separately: 2**31 keys cannot overflow either.
     """
     count = np.zeros(leaves, np.int64)
     high, low = (np.zeros((len(states.measures), leaves), np.int64) for _ in range(2))
@@ -104,7 +104,7 @@ class NodeIndex:
 def along_the_trees(
     pipeline: Pipeline, tree: NodeIndex, nodes: int, leaves: Leaves, by_leaf: NodeColumns
 ) -> tuple[NodeColumns, dict[Node, Total]]:
-    """Totals of the nodes with ids below `nodes` from those of the leaves; and of nodes that should be there too."""
+    """Totals of the nodes with ids below `nodes`, from those of the leaves; and of nodes that are missing."""
     pairs: list[tuple[int, int]] = []
     missing: dict[Node, Total] = {}
     for leaf in np.flatnonzero(by_leaf.count).tolist():

@@ -1,12 +1,14 @@
-"""A write-ahead log that an earlier process left behind is made durable before anything is built upon it.
+"""The write-ahead log: recovery when a writer opens the store, and emptying it after commits.
 
-A log whose sync failed may be whole in the system's cache and nowhere else, with every page of it taken for written.
-SQLite recovers what it reads, the cache; so its bytes are written again and synced first.
+A log whose sync failed may be complete in the system's cache only, while the system regards every page of it as
+written. SQLite recovers what it reads, which is the cache. So a log that an earlier process left is written again and
+synced before anything depends on it.
 
-They go into a new file that takes the log's name: a loss of power meanwhile leaves the old file or the new one, and no
-sector of an acknowledged commit is overwritten. That needs the store alone, for whoever has it open goes on reading
-the old file. Where readers do, the bytes are written over themselves: then a torn write is harmless only on a disk
-that leaves every byte of a sector old or new, as all are that keep their sectors whole.
+The bytes go into a new file, which is renamed to the log: after a loss of power there is the old file or the new one,
+and no sector of an acknowledged commit was overwritten. That is possible only while no other process has the store
+open, since it would keep reading the old file. Where readers have it open, the bytes are written over themselves; a
+torn write is then harmless only on a disk that leaves every byte of a sector old or new, as every disk with whole
+sectors does.
 """
 
 import os
@@ -60,18 +62,18 @@ class Files(Protocol):
         ...
 
     def create_like(self, path: Path, model: Path) -> File:
-        """A new file that those may read and write who may the model."""
+        """Create a file with the owner and permissions of `model`."""
         ...
 
     def replace(self, path: Path, by: Path) -> None:
-        """Give the name `path` to the file `by`; when it returns, that is on the disk."""
+        """Rename the file `by` to `path`; the renaming is durable when it returns."""
 
     def remove(self, path: Path) -> None:
         """Remove a file, if there is one."""
 
 
 def recover_wal(path: Path, connect: Callable[[Path], Connection], files: Files) -> None:
-    """Whatever the log holds is on the disk when this returns; nothing is done without one.
+    """Make the contents of the log durable; no effect without a log.
 
     The caller holds the writer's lock. Raises StoreError if the log cannot be read or written, or if the file is
     no store; then nothing has been copied from the log into the file. Failures of SQLite are raised as sqlite3.Error.
@@ -82,7 +84,7 @@ def recover_wal(path: Path, connect: Callable[[Path], Connection], files: Files)
         files.remove(copy)
         if not files.size(log) or not files.size(path):
             return
-        with _held(path, connect) as alone:
+        with _exclusive(path, connect) as alone:
             if not alone or not _replaced(log, copy, files):
                 with closing(files.open(log)) as file:
                     _copy(file, file)
@@ -94,8 +96,8 @@ def recover_wal(path: Path, connect: Callable[[Path], Connection], files: Files)
 
 
 @contextmanager
-def _held(path: Path, connect: Callable[[Path], Connection]) -> Iterator[bool]:
-    """Whether no one else has the store open; if so, no one can open it inside."""
+def _exclusive(path: Path, connect: Callable[[Path], Connection]) -> Iterator[bool]:
+    """Whether no other process has the store open; if so, none can open it within the block."""
     connection = connect(path)
     alone = True
     try:
@@ -114,14 +116,14 @@ def _held(path: Path, connect: Callable[[Path], Connection]) -> Iterator[bool]:
             refuse_others(connection, path)
         yield alone
     finally:
-        connection.interrupt()  # or closing would copy the log into the file, be it durable or not
+        connection.interrupt()  # otherwise closing would copy the log into the file, durable or not
         connection.close()
 
 
 def _replaced(log: Path, copy: Path, files: Files) -> bool:
-    """Whether a durable copy has the log's name now; not where a file that is open cannot be replaced."""
+    """Replace the log by a durable copy; False where the system cannot replace an open file."""
     if not files.size(log):
-        return True  # SQLite found it to belong to no file
+        return True  # SQLite removed it: it belongs to no file
     with closing(files.open(log)) as old, closing(files.create_like(copy, log)) as new:
         _copy(old, new)
     try:
@@ -134,7 +136,7 @@ def _replaced(log: Path, copy: Path, files: Files) -> bool:
 
 
 def _copy(old: File, new: File) -> None:
-    """All bytes, and sync them."""
+    """Copy all bytes and sync them."""
     offset = 0
     while block := old.read(offset, BLOCK_BYTES):
         new.write(offset, block)
@@ -143,7 +145,7 @@ def _copy(old: File, new: File) -> None:
 
 
 def empty_wal(connection: Connection) -> bool:
-    """Copy the write-ahead log into the file and empty it; False if readers stood in the way."""
+    """Copy the write-ahead log into the file and empty it; False if readers prevented that."""
     connection.execute(f"PRAGMA busy_timeout = {_CHECKPOINT_WAIT_MS}")
     busy = scalar(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
     connection.execute(f"PRAGMA busy_timeout = {BUSY_MS}")
@@ -151,18 +153,18 @@ def empty_wal(connection: Connection) -> bool:
 
 
 class WalGuard:
-    """Empties the write-ahead log when readers kept SQLite from doing so for long."""
+    """Empties the write-ahead log once it exceeds a limit because readers keep SQLite from doing so."""
 
     def __init__(self, connection: Connection, path: Path, limit: int) -> None:
-        self._connection, self._wal, self._limit, self._alarm = connection, wal_of(path), limit, limit
+        self._connection, self._wal, self._limit, self._threshold = connection, wal_of(path), limit, limit
 
     def step(self) -> None:
-        """Wait, shortly, for readers to finish, once for every growth by a quarter of the limit."""
+        """Wait up to 250 ms for readers, once for every growth by a quarter of the limit."""
         size = self._wal.stat().st_size if self._wal.exists() else 0
         if size <= self._limit:
-            self._alarm = self._limit
-        elif size > self._alarm and not empty_wal(self._connection):
-            self._alarm = size + self._limit // 4
+            self._threshold = self._limit
+        elif size > self._threshold and not empty_wal(self._connection):
+            self._threshold = size + self._limit // 4
 
 
 class SystemFiles:
@@ -177,7 +179,7 @@ class SystemFiles:
         return _SystemFile(path.open("r+b"))
 
     def create_like(self, path: Path, model: Path) -> File:
-        """A new file that those may read and write who may the model."""
+        """Create a file with the owner and permissions of `model`."""
         like = model.stat()
         made = path.open("x+b")
         os.chmod(path, like.st_mode)  # noqa: PTH101 - the same on every system
@@ -186,7 +188,7 @@ class SystemFiles:
         return _SystemFile(made)
 
     def replace(self, path: Path, by: Path) -> None:
-        """Give the name `path` to the file `by`; when it returns, that is on the disk."""
+        """Rename the file `by` to `path`; the renaming is durable when it returns."""
         by.replace(path)
         if hasattr(os, "O_DIRECTORY"):
             folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)

@@ -1,4 +1,4 @@
-"""The store as its one writer sees it: open, load, commit after commit, close."""
+"""The store for its one writer: open, load, commit, close."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ SYSTEM_FILES = SystemFiles()
 
 @dataclass(frozen=True, slots=True)
 class _Blobs:
-    """A commit's blobs, made before its transaction begins."""
+    """The encoded blobs of a commit, made before its transaction begins."""
 
     keys: tuple[pa.RecordBatch, tuple[int, pa.Buffer]]
     changes: tuple[pa.RecordBatch, tuple[int, pa.Buffer]]
@@ -62,10 +62,10 @@ def _encode(commit: CommitContent) -> _Blobs:
 
 
 class Store:
-    """One store file, open for writing: `load` once, then `commit` again and again.
+    """One store file, open for writing: `load` once, then `commit` any number of times.
 
-    Any thread may call it, one at a time. After an error it refuses all but `close`; open it again to go on from
-    the last commit.
+    Any thread may call it, one at a time. After an error it refuses everything except `close`; open it again to
+    continue from the last commit.
     """
 
     def __init__(self, path: Path, pipeline: Pipeline, connection: Connection, release: Callable[[], None]) -> None:
@@ -88,11 +88,11 @@ class Store:
         files: Files = SYSTEM_FILES,
         tuning: Tuning = DEFAULT_TUNING,
     ) -> Self:
-        """Open the store, made anew if there is none, at its last commit.
+        """Open the store at its last commit, or create it.
 
         `retention` stays in force until another is given (30 days at first). Raises StoreLockedError while another
-        process writes it, DefinitionError if its totals were made by a definition that means something else, and
-        StoreError for everything else that stands in the way; each says what to do.
+        process writes it, DefinitionError if its totals were made by a definition with another meaning, and StoreError
+        for every other failure; each says what to do.
         """
         path = Path(path)
         require_sqlite()
@@ -126,7 +126,7 @@ class Store:
         self._wal_guard = WalGuard(connection, self.path, tuning.wal_limit_bytes)
 
     def load(self, allocate: Allocate | None = None) -> Loaded:
-        """Everything as of the last commit; `allocate` makes the columns of the key states.
+        """The contents after the last commit; `allocate` makes the columns of the key states.
 
         Raises StoreError if anything is damaged.
         """
@@ -141,14 +141,14 @@ class Store:
             yield from keys
 
     def commit(self, commit: CommitContent, on_durable: Callable[[int], None] = lambda _: None) -> int:
-        """Make one micro-batch durable, whole or not at all; the number of the commit.
+        """Make one micro-batch durable, whole or not at all, and return the number of the commit.
 
         One transaction, in this order: the leaves, nodes, keys, changes, deltas, totals, rejects, conflicts,
         source positions, pages, and last the commit's own row with the counters. When this returns, all of it has
         been synced to the disk. Raises StoreError if not; the last commit is intact then.
 
-        `on_durable` is called with the number as soon as that is so, before the upkeep that follows. If the upkeep
-        fails, StoreError is raised all the same, and the store has to be opened again; the commit is in it.
+        `on_durable` is called with the number as soon as the commit is durable, before compaction. If compaction fails,
+        StoreError is raised too, and the store has to be opened again; it holds the commit.
         """
         connection, schedule = self._usable(), self._schedule
         if schedule is None:
@@ -201,12 +201,12 @@ class Store:
         self._wal_guard.step()
 
     def close(self) -> None:
-        """Put everything into the one file and give up the lock; without effect when closed."""
+        """Copy the log into the file, close it and release the lock; no effect when closed."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
         try:
-            with suppress(SqliteError):  # every commit is safe in the log already
+            with suppress(SqliteError):  # every commit is durable in the log already
                 if not self._failed:
                     empty_wal(connection)
             with suppress(SqliteError):
