@@ -1,4 +1,4 @@
-"""The pipeline file: read from disk, with errors that name the file and the way on."""
+"""The pipeline file: read from disk, with errors that name the file and say what to do."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from oncefold.core.errors import DefinitionError
 
 
 def load_pipeline(path: str | Path) -> Pipeline:
-    """The pipeline that a TOML file defines. Raises DefinitionError, whose words begin with the file's name."""
+    """The pipeline that a TOML file defines. Raises DefinitionError, whose message begins with the file's name."""
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError:

@@ -1,1 +1,1 @@
-"""The embedded runtime: one machine, one file. Decoding, folding and committing overlap; commits are whole batches."""
+"""The runtime of one machine and one store. Decoding, folding and committing overlap; commits are whole batches."""

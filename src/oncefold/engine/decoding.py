@@ -1,4 +1,4 @@
-"""From the blocks of sources, and from what Python callers hand in, to batches."""
+"""From the blocks of sources, and from what Python callers pass, to batches."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -67,7 +67,7 @@ class BlockDecoder:
             batch = self._text.json(block.data, block.source, block.offset)
             if block.pieces is None:
                 return batch, oversize
-            return replace(batch, rejects=_placed(batch.rejects, block.pieces)), _placed(oversize, block.pieces)
+            return replace(batch, rejects=_located(batch.rejects, block.pieces)), _located(oversize, block.pieces)
         assert block.header is not None
         assert block.delimiter is not None
         return self._text.csv(block.data, block.source, block.offset, block.header, block.delimiter), oversize
@@ -87,7 +87,7 @@ class BlockDecoder:
         if isinstance(data, Iterable):
             return [self._records.mappings(list(data), source)]
         kinds = "JSON Lines as bytes, mappings, an Arrow table or a data frame"
-        raise SourceError(f"cannot ingest {type(data).__name__}; hand in {kinds}")
+        raise SourceError(f"cannot ingest {type(data).__name__}; pass {kinds}")
 
     def _tables(self, reader: Iterable[pa.RecordBatch], source: str) -> Iterable[Batch]:
         first = 0
@@ -100,7 +100,7 @@ class BlockDecoder:
     def again(self, rejects: Sequence[Reject]) -> Iterator[tuple[list[int], Batch]]:
         """Read rejects once more: batches, and the indexes of the rejects that each can be read from.
 
-        Records of JSON Lines are read many at once; one of CSV might swallow the next, so they are read alone.
+        Records of JSON Lines are read many at once; one of CSV might swallow the next, so each is read alone.
         """
         lines = [index for index, reject in enumerate(rejects) if reject.format == "json"]
         for first in range(0, len(lines), TABLE_ROWS):
@@ -136,10 +136,10 @@ def _oversize(block: TextBlock, record: Oversize) -> Reject:
     return Reject(block.source, record.offset, record.reason, record.head, block.format, size=record.length)
 
 
-def _placed(rejects: Iterable[Reject], pieces: Pieces) -> list[Reject]:
-    """The rejects of a block that was put together, each with the piece that it stood in."""
-    placed: list[Reject] = []
+def _located(rejects: Iterable[Reject], pieces: Pieces) -> list[Reject]:
+    """The rejects of a joined block, each with the source and position of its piece."""
+    located: list[Reject] = []
     for reject in rejects:
         source, position = pieces.place(reject.position)
-        placed.append(replace(reject, source=source, position=position))
-    return placed
+        located.append(replace(reject, source=source, position=position))
+    return located

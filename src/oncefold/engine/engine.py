@@ -1,8 +1,8 @@
 """The engine: folds batches in memory and turns them into commits for the store.
 
-Memory runs ahead of the store by the batches that are folded and not yet committed. If a commit fails, or a fold is cut
-short, the engine is broken and refuses everything: it is opened again from the store, which holds a prefix of whole
-commits.
+Memory is ahead of the store by the batches that are folded and not yet committed. If a commit fails, or a fold is
+interrupted, the engine is broken and refuses everything. It is then opened again from the store, which holds a prefix
+of whole commits.
 """
 
 import json
@@ -24,7 +24,7 @@ from oncefold.store.writer import Store
 
 @dataclass(slots=True)
 class _Pending:
-    """Batches that are folded and wait for their commit."""
+    """Batches that are folded and not yet committed."""
 
     keys: int
     """Keys before the first of them."""
@@ -74,12 +74,12 @@ class Engine:
 
     @contextmanager
     def intact(self) -> Iterator[None]:
-        """Around what leaves memory and store in step only if it is done whole; an error inside breaks the engine.
+        """Mark the engine broken if the block raises: memory and store may then differ.
 
         Raises StoreError if it is broken already.
         """
         if self._broken:
-            raise StoreError(f"{self._path}: an earlier batch or commit was cut short; open the store again to go on")
+            raise StoreError(f"{self._path}: a batch or commit was interrupted; open the store again to go on")
         try:
             yield
         except BaseException:
@@ -88,7 +88,7 @@ class Engine:
 
     @property
     def keys(self) -> int:
-        """Keys ever met, those folded but not yet committed included."""
+        """Keys that ever arrived, those not yet committed included."""
         return self._state.count
 
     @property
@@ -108,7 +108,7 @@ class Engine:
 
     @property
     def pending_outcomes(self) -> UInt8s:
-        """What became of each event folded since the last commit was taken, in order, rejects left out.
+        """The outcome of each event folded since the last commit was taken, in order, without rejects.
 
         Values of Outcome; valid until the next fold.
         """
@@ -142,7 +142,7 @@ class Engine:
         return counts
 
     def note_position(self, position: SourcePosition) -> None:
-        """Let a source's position be committed with what is folded so far."""
+        """Commit a source's position with what is folded so far."""
         self._pending.positions[position.source] = position
         self.positions[position.source] = position.state
 
@@ -156,9 +156,9 @@ class Engine:
         return counts
 
     def take_commit(self) -> CommitContent:
-        """Everything folded since the last call, as the next commit; the caller hands it to the store.
+        """Everything folded since the last call, as the next commit; the caller passes it to the store.
 
-        Its columns are used again after the next call: until then it must be durable.
+        Its columns are reused after the next call, so that it must be durable by then.
         """
         with self.intact():
             pending, self._pending = self._pending, _Pending(self._state.count, self._spare_log)

@@ -2,9 +2,9 @@
 
     sources -> decode ahead -> fold -> commit behind
 
-A commit is taken when enough is folded, when the oldest of it has waited long enough, or when the input falls silent;
-while it is written, folding goes on. At most one commit is under way, so that commits are in order; a store that is
-slower than the input holds the input back.
+A commit is taken when enough is folded, when its oldest record has waited long enough, or when the input is idle.
+Folding continues while it is written. At most one commit is in flight, so that commits are in order; if the store is
+slower than the input, the input is held back.
 """
 
 import queue
@@ -35,21 +35,21 @@ COMMIT_BYTES = 2**26
 """Or bytes of new keys, rejects and conflicts, whichever is reached first."""
 
 COMMIT_SECONDS = 0.15
-"""A folded record waits at most this long for its commit to begin, while commits are cheap."""
+"""A folded record waits at most this long for its commit to begin, while commits are fast."""
 
-COMMIT_PACE = 3
-"""Or this many times as long as the last commit took: when each touches many nodes, more records are gathered."""
+COMMIT_WAIT_FACTOR = 3
+"""Or this many times the duration of the last commit: if each touches many nodes, a commit gathers more records."""
 
 IDLE_SECONDS = 0.03
-"""Input that is silent for so long lets what is pending be committed."""
+"""After this long without input, what is pending is committed."""
 
 DECODED_AHEAD = 2
-"""Batches that are decoded and wait to be folded."""
+"""Batches that are decoded in advance, at most."""
 
 assert IDLE_SECONDS < COMMIT_SECONDS < 0.25
 
 _CLOSED_CHECK_SECONDS: Final = 0.1
-"""How often a thread that cannot hand on its item checks whether the queue is closed."""
+"""How often a thread whose queue is full checks whether it is closed."""
 
 
 @dataclass(slots=True)
@@ -67,13 +67,13 @@ class RunProgress:
 
     @property
     def events(self) -> int:
-        """Events met, rejects included."""
+        """Events folded, rejects included."""
         return self.counts.total()
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A block that waits to be folded."""
+    """A decoded block, to be folded."""
 
     batch: Batch
     oversize: list[Reject]
@@ -94,17 +94,17 @@ class Durable:
 
 
 class Idle:
-    """Handed on when nothing arrived for a while, so that what is pending can be committed."""
+    """The item that means no input for a while, so that what is pending can be committed."""
 
 
 IDLE: Final = Idle()
 
 
 class ReadAhead(Generic[_Item]):
-    """The same items, some read in advance, and IDLE after every `idle_seconds` without one.
+    """Reads an iterator ahead, in a thread; gives IDLE after every `idle_seconds` without an item.
 
-    An exception of the iterator is raised to the user, after the items before it. `close` ends the thread at the
-    iterator's next item, or its end: `stop` is called so that an iterator that waits for its input comes to one.
+    An exception of the iterator is raised to the caller, after the items before it. `close` ends the thread at the
+    iterator's next item or its end. It calls `stop` so that an iterator that waits for input gives or ends.
     """
 
     def __init__(
@@ -135,7 +135,7 @@ class ReadAhead(Generic[_Item]):
         self._closed.set()
         if self._thread.is_alive():
             self._stop()
-        with suppress(queue.Empty):  # makes room for an item that waits to be handed on
+        with suppress(queue.Empty):  # makes room for an item that the thread is about to put
             while True:
                 self._waiting.get_nowait()
         self._thread.join()
@@ -161,37 +161,37 @@ class ReadAhead(Generic[_Item]):
 
 
 class Committer:
-    """Hands commits to the store in the background, one at a time and in order."""
+    """Writes commits to the store in the background, one at a time and in order."""
 
     def __init__(
         self,
         store: Store,
         engine: Engine,
         progress: RunProgress,
-        on_end: Callable[[Durable | None], None] = lambda _: None,
+        on_result: Callable[[Durable | None], None] = lambda _: None,
     ) -> None:
-        """`on_end` is called in the committing thread when a commit is durable, or failed, with None then.
+        """`on_result` is called in the committing thread when a commit is durable, or with None when it failed.
 
-        It raises nothing. The store's upkeep follows a commit, and the next one waits for that.
+        It must not raise. Compaction follows a commit, and the next commit waits for it.
         """
-        self._store, self._engine, self._progress, self._on_end = store, engine, progress, on_end
+        self._store, self._engine, self._progress, self._on_result = store, engine, progress, on_result
         self._pool = ThreadPoolExecutor(1, "oncefold-commit")
-        self._under_way: Future[int] | None = None
+        self._in_flight: Future[int] | None = None
         self.last_seconds = 0.0
         """How long the last commit took."""
 
     def is_free(self) -> bool:
         """Whether a commit can begin at once. Raises StoreError if the one before it failed."""
-        if self._under_way is not None and self._under_way.done():
+        if self._in_flight is not None and self._in_flight.done():
             self.wait()
-        return self._under_way is None
+        return self._in_flight is None
 
     def begin(self) -> None:
-        """Take everything folded as the next commit, after the one under way. Raises StoreError if that one failed."""
+        """Take everything folded as the next commit, after the one in flight. Raises StoreError if that one failed."""
         self.wait()
         if self._engine.has_pending:
             with self._engine.intact():
-                self._under_way = self._pool.submit(self._commit, self._engine.take_commit())
+                self._in_flight = self._pool.submit(self._commit, self._engine.take_commit())
 
     def _commit(self, commit: CommitContent) -> int:
         began = time.monotonic()
@@ -200,21 +200,21 @@ class Committer:
         def on_durable(seq: int) -> None:
             nonlocal durable
             durable = Durable(seq, commit, time.monotonic() - began)
-            self._on_end(durable)
+            self._on_result(durable)
 
         try:
             return self._store.commit(commit, on_durable)
         finally:
             self.last_seconds = time.monotonic() - began
             if durable is None:
-                self._on_end(None)
+                self._on_result(None)
 
     def wait(self) -> None:
-        """Wait for the commit under way. Raises StoreError if it failed."""
-        under_way, self._under_way = self._under_way, None
-        if under_way is not None:
+        """Wait for the commit in flight. Raises StoreError if it failed."""
+        in_flight, self._in_flight = self._in_flight, None
+        if in_flight is not None:
             with self._engine.intact():
-                self._progress.last_commit = under_way.result()
+                self._progress.last_commit = in_flight.result()
             self._progress.commits += 1
 
     def finish(self) -> None:
@@ -230,7 +230,7 @@ class Committer:
     ) -> None:
         self._pool.shutdown()
         if error is not None:
-            with suppress(Exception):  # the first error is the one to tell
+            with suppress(Exception):  # the first error is the one to raise
                 self.wait()
 
 
@@ -243,12 +243,12 @@ def run(
     stop: Callable[[], object] = lambda: None,
     monotonic: Callable[[], float] = time.monotonic,
 ) -> RunProgress:
-    """Fold all blocks and commit them; what was folded when the blocks end is committed, too.
+    """Fold all blocks and commit them; the last commit holds what was folded when the blocks ended.
 
     `on_progress` is called after every batch, and many times a second without one, in this thread. `stop` is called
-    when the run ends before the blocks do; it makes them end, should they wait for input. An error of the blocks
-    (SourceError) is raised after the commit of all that came before it; any other, StoreError above all, at once: the
-    store then holds whole commits, and a run on from their positions misses nothing.
+    when the run ends before the blocks do, so that blocks that wait for input end. An error of the blocks
+    (SourceError) is raised after the commit of all that came before it; any other error, such as StoreError, at once:
+    the store then holds whole commits, and a run from their positions misses nothing.
     """
     progress = RunProgress()
     decoder = BlockDecoder(engine.pipeline)
@@ -275,7 +275,7 @@ def run(
 
 
 def _finishing(items: Iterable[_Item], committer: Committer) -> Iterator[_Item]:
-    """The items; if they end in an error of their own, all that came before it is committed first."""
+    """The items; if they end in an error, everything before it is committed first."""
     try:
         yield from items
     except Exception:
@@ -290,7 +290,7 @@ def due(engine: Engine, committer: Committer, waited: float | None, *, idle: boo
         return False
     if engine.pending_rows >= COMMIT_ROWS or engine.pending_bytes >= COMMIT_BYTES:
         return True
-    return free and (idle or waited >= max(COMMIT_SECONDS, COMMIT_PACE * committer.last_seconds))
+    return free and (idle or waited >= max(COMMIT_SECONDS, COMMIT_WAIT_FACTOR * committer.last_seconds))
 
 
 def decoded(decoder: BlockDecoder, blocks: Iterable[Block | Finding]) -> Iterator[Decoded | Finding]:

@@ -134,12 +134,12 @@ class Session:
 
     @property
     def engine(self) -> Engine:
-        """What a run loop of another kind folds into; `committer` makes it durable."""
+        """The engine, for another run loop; `committer` makes durable what it folds."""
         return self._engine
 
-    def committer(self, progress: RunProgress, on_end: Callable[[Durable | None], None]) -> Committer:
-        """What commits the engine in the background; no other method that commits may run meanwhile."""
-        return Committer(self._store, self._engine, progress, on_end)
+    def committer(self, progress: RunProgress, on_result: Callable[[Durable | None], None]) -> Committer:
+        """A background committer of the engine; until it ends, no other method that commits may be called."""
+        return Committer(self._store, self._engine, progress, on_result)
 
     def redrive(self) -> Ingested:
         """Read every reject again, with the definition as it is now; those that can be read leave the list.
