@@ -106,7 +106,7 @@ def test_init_does_not_overwrite_unless_forced(tmp_path: Path) -> None:
     assert load_pipeline(path) == RISK
 
 
-def test_init_says_why_it_cannot_write(tmp_path: Path) -> None:
+def test_init_reports_why_it_cannot_write(tmp_path: Path) -> None:
     assert "cannot be written: No such file or directory" in refused(init, tmp_path / "nowhere" / "p.toml")
 
 
@@ -181,7 +181,7 @@ def test_without_anything_like_a_key_there_is_no_guess(tmp_path: Path, text: str
 # check
 
 
-def test_check_says_what_a_definition_means(pipeline: Path) -> None:
+def test_check_explains_a_definition(pipeline: Path) -> None:
     result = run(check, pipeline)
     assert result.exit_code == 0
     assert lines(result) == [
@@ -190,10 +190,10 @@ def test_check_says_what_a_definition_means(pipeline: Path) -> None:
         "key TradeID",
         (
             "version Version, a whole number; of each key the event with the greatest version counts, "
-            "in whatever order they come"
+            "in any order of arrival"
         ),
         "deletes events whose Deleted is true",
-        "time Timestamp, a time (RFC 3339 text, a date, or seconds since 1970); it says how fresh the totals are",
+        "time Timestamp, a time (RFC 3339 text, a date, or seconds since 1970); it shows how fresh the totals are",
         "rollups risk: (root) > Hierarchy.RiskType > Hierarchy.TradeDesk > Hierarchy.Region",
         "totals count: the live keys",
         "value: the sum of Value, 2 decimal places (more are rejected)",
@@ -201,7 +201,7 @@ def test_check_says_what_a_definition_means(pipeline: Path) -> None:
     ]
 
 
-def test_the_words_for_every_setting() -> None:
+def test_the_text_for_every_setting() -> None:
     text = """
     name = "x"
     [event]
@@ -220,7 +220,7 @@ def test_the_words_for_every_setting() -> None:
             "version",
             (
                 "v, a time (RFC 3339 text, a date, or microseconds since 1970); "
-                "of each key the event with the greatest version counts, in whatever order they come"
+                "of each key the event with the greatest version counts, in any order of arrival"
             ),
         ),
         ("deletes", "events whose op is 'D'"),
@@ -332,7 +332,7 @@ def test_a_sample_of_csv(tmp_path: Path, pipeline: Path) -> None:
     ]
 
 
-def test_the_form_of_a_sample_can_be_said(tmp_path: Path, pipeline: Path) -> None:
+def test_the_format_of_a_sample_can_be_given(tmp_path: Path, pipeline: Path) -> None:
     events = tmp_path / "events.txt"
     events.write_text("TradeID;Version;Deleted\n1;2;true\n")
     result = run(check, pipeline, "--sample", events, "--format", "csv", "--delimiter", ";")

@@ -127,7 +127,7 @@ def test_standard_input(here: Path) -> None:
     assert nodes("piped.db") == truth(WORKLOAD)["nodes"]
 
 
-def test_run_again_reads_nothing_and_a_grown_file_goes_on(here: Path, user: User) -> None:
+def test_a_second_run_reads_nothing_and_a_grown_file_is_continued(here: Path, user: User) -> None:
     Path("a.jsonl").write_text(events(1, 2))
     Path("b.jsonl").write_text(events(3))
     assert "3 events: 3 accepted" in user.runs("a.jsonl", "b.jsonl")[-2]
@@ -196,7 +196,7 @@ def test_the_store_can_be_named_by_the_environment(here: Path, user: User, monke
     assert not Path("risk.db").exists()
 
 
-def test_quiet_says_nothing_but_errors(here: Path, user: User) -> None:
+def test_quiet_prints_only_errors(here: Path, user: User) -> None:
     Path("a.jsonl").write_text(events(1, 2) + "nonsense\n")
     assert user.runs("a.jsonl", "--quiet") == []
     Path("a.jsonl").write_text(events(1))
@@ -266,7 +266,7 @@ def test_what_is_no_store_is_left_alone(here: Path, user: User, make: Callable[[
     assert Path("risk.db").is_dir() or Path("risk.db").read_bytes() == before
 
 
-def test_another_definition_is_refused_with_a_way_on(here: Path, user: User) -> None:
+def test_another_definition_is_refused_with_a_remedy(here: Path, user: User) -> None:
     Path("a.jsonl").write_text(events(1))
     user.runs("a.jsonl")
     Path("pipeline.toml").write_text(EXAMPLE.replace("scale = 2", "scale = 3", 1))
@@ -325,7 +325,7 @@ def _until_committed(run: Command, number: int, store: str = "risk.db") -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_stopped_follower_says_how_to_go_on_and_that_command_does(here: Path, number: signal.Signals) -> None:
+def test_a_stopped_follower_prints_the_command_that_continues(here: Path, number: signal.Signals) -> None:
     folder = here / "it's here"
     folder.mkdir()
     (folder / "a.jsonl").write_text(events(1))
@@ -354,7 +354,9 @@ def test_a_stopped_follower_says_how_to_go_on_and_that_command_does(here: Path, 
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped_before_the_end_is_told_by_the_status(here: Path, number: signal.Signals, status: int) -> None:
+def test_the_status_shows_that_a_run_was_stopped_before_the_end(
+    here: Path, number: signal.Signals, status: int
+) -> None:
     with Command(here, "run", "pipeline.toml", "-", "--store", "risk.db", stdin=subprocess.PIPE) as run:
         assert run.process.stdin is not None
         run.process.stdin.write(events(1, 2).encode() + b'{"TradeID": "half')
@@ -370,7 +372,7 @@ def test_stopped_before_the_end_is_told_by_the_status(here: Path, number: signal
     assert counted() == {Outcome.INSERTED: 2}
 
 
-def test_waiting_for_a_writer_is_told_and_ends_with_an_interrupt(here: Path) -> None:
+def test_waiting_for_a_writer_is_reported_and_ends_with_an_interrupt(here: Path) -> None:
     Path("a.jsonl").write_text(events(1))
     os.mkfifo("never")
     for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
@@ -406,7 +408,7 @@ def test_a_second_interrupt_ends_it_at_once(here: Path) -> None:
         assert run.wait() == 130
 
 
-def test_nobody_reading_its_words_stops_no_run(here: Path) -> None:
+def test_a_run_continues_when_nobody_reads_its_output(here: Path) -> None:
     write(WORKLOAD, "a.jsonl")
     reading, writing = os.pipe()
     os.close(reading)

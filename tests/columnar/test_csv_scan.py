@@ -239,7 +239,7 @@ def test_two_fields_may_be_one_column() -> None:
 
 
 @pytest.mark.parametrize("twice", ["country", "op", "cases", "note", "unknown"])
-def test_a_column_that_stands_twice_is_refused_where_it_is_read(twice: str) -> None:
+def test_a_repeated_column_is_refused_where_it_is_read(twice: str) -> None:
     block = ROW + b",y\n\n" + ROW.replace(b"upsert", b"delete") + b",0\n" + ROW + b"\n\r\n" + ROW + b",17\n"
     read = assert_as_the_core(DAILY, block, [*HEADER, twice])
     words = [reject.reason for reject in read.rejects if "twice" in reject.reason]

@@ -256,11 +256,11 @@ def test_half_a_surrogate_pair_is_no_text(half: str) -> None:
         '{"ID": "a", "Region": "x", "Value": 1, "other": 0, "Value": 1}',
     ],
 )
-def test_a_name_that_stands_twice_where_it_is_read_is_refused(raw: str) -> None:
+def test_a_repeated_name_is_refused_where_it_is_read(raw: str) -> None:
     assert refusal(SIMPLE.json, raw.encode()).endswith("stands twice in one object")
 
 
-def test_names_that_stand_twice_where_nothing_is_read_do_no_harm() -> None:
+def test_repeated_names_are_ignored_where_nothing_is_read() -> None:
     raw = GOOD_SIMPLE.replace("{", '{"x": 1, "x": 2, "y": {"ID": 1, "ID": 2}, ')
     assert SIMPLE.json(raw.encode()) == SIMPLE.json(GOOD_SIMPLE.encode())
     twice = '{"ID": "k", "Version": 1, "Place": {"Region": 1, "Region": 2}, "Deleted": true}'
@@ -341,7 +341,7 @@ def test_csv_rows() -> None:
     assert refusal(RISK.csv, ["ID", "Version"], ["k", "1"]) == "field Place.Region: missing"
 
 
-def test_a_column_that_stands_twice_is_refused_where_it_is_read() -> None:
+def test_a_repeated_column_is_refused_where_it_is_read() -> None:
     header, cells = ["ID", "Region", "Value", "x", "x"], ["k", "EU", "1", "a", "b"]
     assert SIMPLE.csv(header, cells).key == "k"
     words = refusal(SIMPLE.csv, [*header, "Region"], [*cells, "US"])

@@ -96,7 +96,7 @@ def test_accepting_what_was_rejected_keeps_the_meaning_but_not_the_way_back(new:
 
 
 @pytest.mark.parametrize("new", OTHER_MEANING.values(), ids=OTHER_MEANING.keys())
-def test_what_changes_the_meaning_is_said(new: Pipeline) -> None:
+def test_changes_of_the_meaning_are_listed(new: Pipeline) -> None:
     assert new.fingerprint != BASE.fingerprint
     lines = changes_of_meaning(BASE, new)
     assert lines
@@ -105,7 +105,7 @@ def test_what_changes_the_meaning_is_said(new: Pipeline) -> None:
     assert "FieldPath(" not in "".join(lines)
 
 
-def test_a_change_says_what_was_and_what_is() -> None:
+def test_a_change_names_the_old_and_the_new_setting() -> None:
     assert changes_of_meaning(BASE, OTHER_MEANING["longer key"]) == ["[event] key was [ID] and is now [ID, Line]"]
     assert changes_of_meaning(BASE, OTHER_MEANING["delete"]) == ["[event] delete was absent and is now {field Deleted}"]
     assert changes_of_meaning(BASE, OTHER_MEANING["rollup gone"]) == ["[rollups] were place, hours and are now place"]
@@ -113,7 +113,7 @@ def test_a_change_says_what_was_and_what_is() -> None:
 
 
 @given(pipelines(), pipelines())
-def test_the_fingerprint_tells_definitions_apart(one: Pipeline, other: Pipeline) -> None:
+def test_the_fingerprint_distinguishes_definitions(one: Pipeline, other: Pipeline) -> None:
     alike = replace(one, name=other.name, time=other.time) == other
     assert (one.fingerprint == other.fingerprint) == alike
     assert changes_of_meaning(one, one) == []

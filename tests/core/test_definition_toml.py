@@ -98,7 +98,7 @@ def test_written_and_read_back(pipeline: Pipeline) -> None:
 
 
 @given(pipelines())
-def test_levels_of_rollups_stand_at_their_index(pipeline: Pipeline) -> None:
+def test_levels_of_rollups_are_at_their_index(pipeline: Pipeline) -> None:
     assert len(set(pipeline.levels)) == len(pipeline.levels)
     for index, (rollup, indexes) in enumerate(zip(pipeline.rollups, pipeline.rollup_levels, strict=True)):
         assert tuple(pipeline.levels[place] for place in indexes) == rollup.levels
@@ -254,7 +254,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize(("text", "words"), ERRORS, ids=[words[:60] for _, words in ERRORS])
-def test_errors_name_file_place_and_mend(text: str, words: str) -> None:
+def test_errors_name_the_file_the_setting_and_the_remedy(text: str, words: str) -> None:
     with pytest.raises(DefinitionError) as error:
         parse_toml(text, "risk.toml")
     message = str(error.value)

@@ -138,7 +138,7 @@ def test_examples(text: str, unit: str, written: str | None) -> None:
         ("1e99999", "out of range"),
     ],
 )
-def test_refusals_in_words(text: str, words: str) -> None:
+def test_reasons_of_refusals(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         parse_timestamp(text)
 

@@ -307,7 +307,7 @@ def test_a_page_of_one_row_is_that_of_its_commit(tmp_path: Path, small_pages: No
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-def test_any_run_gives_what_the_specification_says(
+def test_any_run_gives_what_the_specification_gives(
     tmp_path_factory: pytest.TempPathFactory, small_pages: None, seed: int
 ) -> None:
     """Batches, commits and reopenings in any order."""
@@ -344,7 +344,7 @@ def test_totals_as_of_every_commit_are_those_of_that_commit(run: Run) -> None:
                 )
 
 
-def test_a_broken_engine_refuses_to_go_on(run: Run) -> None:
+def test_a_broken_engine_refuses_to_continue(run: Run) -> None:
     with pytest.raises(RuntimeError), run.engine.intact():
         raise RuntimeError
     with pytest.raises(StoreError, match="open the store again"):

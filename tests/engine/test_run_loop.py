@@ -388,7 +388,7 @@ def test_an_interrupt_inside_a_batch_or_commit_breaks_the_session_not_the_store(
 # Findings and progress
 
 
-def test_findings_are_passed_on_in_their_place(recorded: Recorded) -> None:
+def test_findings_are_passed_on_in_order(recorded: Recorded) -> None:
     found = [Finding("s", kind, kind) for kind in ("truncated", "rotated", "unreadable")]
     seen: list[tuple[int, int]] = []
     progress = recorded.run(
@@ -438,7 +438,7 @@ def test_reading_ahead_is_bounded_and_ends_when_closed() -> None:
     reading.close()
 
 
-def test_silence_is_told_and_a_waiting_iterator_is_stopped() -> None:
+def test_idle_input_is_reported_and_a_waiting_iterator_is_stopped() -> None:
     stop = threading.Event()
 
     def items() -> Iterator[int]:

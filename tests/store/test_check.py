@@ -98,7 +98,7 @@ def test_what_was_altered_is_found(store: Path, alteration: str, words: str) -> 
     assert any(re.search(words, finding) for finding in found), found
 
 
-def test_deltas_are_checked_when_the_oldest_are_forgotten(store: Path) -> None:
+def test_deltas_are_checked_when_the_oldest_are_dropped(store: Path) -> None:
     pruned(store)
     connection = connect_writer(store)
     table = deltas_table(connection, len(PIPELINE.measures))
@@ -124,7 +124,7 @@ def test_a_torn_file_is_found(store: Path) -> None:
     assert check_store(store) == []
 
 
-def test_what_is_no_store_is_said(path: Path) -> None:
+def test_a_file_that_is_not_a_store_is_reported(path: Path) -> None:
     assert "no such store" in check_store(path)[0]
     sqlite3.connect(path).execute("CREATE TABLE a(b)").connection.close()
     assert "another application" in check_store(path)[0]

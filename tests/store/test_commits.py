@@ -33,7 +33,7 @@ BATCHES = st.lists(st.tuples(st.lists(events(PIPELINE), max_size=8), st.booleans
     retention=st.sampled_from(["forever", timedelta(seconds=2), timedelta()]),
 )
 @settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_store_says_what_was_committed(
+def test_a_store_returns_what_was_committed(
     memory: Path, batches: list[tuple[list[Event], bool, bool]], fan_out: int, full_bytes: int, retention: Retention
 ) -> None:
     path, clock, folder = memory / "store.db", ManualClock(), Folder()
@@ -102,7 +102,7 @@ def test_rejects_are_listed_until_they_are_redriven(path: Path) -> None:
         assert reader.status().rejects == 2
 
 
-def test_a_conflict_met_again_is_listed_once(path: Path) -> None:
+def test_a_repeated_conflict_is_listed_once(path: Path) -> None:
     one, two = (Event("k", 1, Content(("pv", region), (1, 1))) for region in ("apac", "emea"))
     folder = Folder()
     with Store.open(path, PIPELINE, retention="forever") as store, Reader.open(path) as reader:
@@ -162,7 +162,7 @@ def test_after_an_error_only_close_is_left(path: Path) -> None:
         store.load()
 
 
-def test_a_commit_that_does_not_go_on_from_the_last_is_refused(path: Path) -> None:
+def test_a_commit_that_does_not_continue_the_last_is_refused(path: Path) -> None:
     folder = Folder()
     first, second = (Batch([Event(key, 1, Content((key, "emea"), (1, 1)))], 1) for key in "ab")
     skipped = folder.commit(first)

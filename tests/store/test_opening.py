@@ -80,7 +80,7 @@ def test_reading_needs_a_store(path: Path) -> None:
     assert Reader.open(path).status().last.seq == 2
 
 
-def test_permissions_are_told_before_anything_is_tried(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_permissions_are_checked_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(path)
     monkeypatch.setattr(errors.os, "access", lambda *_: False)
     with pytest.raises(StoreError, match="no permission to write this file"):
@@ -210,7 +210,7 @@ def test_a_log_of_another_file_system_is_needed(path: Path) -> None:
         Store.open(path, PIPELINE, connect=without_wal)
 
 
-def test_an_old_sqlite_is_told(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_old_sqlite_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(path)
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
     for open_ in (lambda: Store.open(path, PIPELINE), lambda: Reader.open(path)):

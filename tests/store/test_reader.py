@@ -76,7 +76,7 @@ def test_an_empty_store_has_roots_of_nothing(path: Path) -> None:
             reader.totals("risk", ("pv",))
 
 
-def test_a_node_without_keys_is_shown_when_asked_for(path: Path) -> None:
+def test_a_node_without_keys_is_shown_when_it_is_queried(path: Path) -> None:
     folder = Folder()
     with Store.open(path, PIPELINE, retention="forever") as store, Reader.open(path) as reader:
         store.load()
@@ -98,7 +98,7 @@ def test_totals_as_of_a_time(path: Path, folder: Folder) -> None:
             assert found == reader.totals("risk", commit=seq)
 
 
-def test_wrong_questions_are_told_apart(path: Path, folder: Folder) -> None:
+def test_wrong_queries_have_different_errors(path: Path, folder: Folder) -> None:
     with Reader.open(path) as reader:
         wrong = {
             "several rollups: risk, by_region": reader.totals,
@@ -233,7 +233,7 @@ def test_readers_cannot_write(path: Path, folder: Folder) -> None:
         connect_reader(path).execute("DELETE FROM meta")
 
 
-def test_a_closed_reader_says_so(path: Path, folder: Folder) -> None:
+def test_a_closed_reader_raises_an_error(path: Path, folder: Folder) -> None:
     reader = Reader.open(path)
     reader.close()
     reader.close()

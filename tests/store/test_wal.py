@@ -142,7 +142,7 @@ def _copied_on_closing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ApswConnection, "interrupt", lambda self: None)
 
 
-def test_a_log_that_could_not_be_renewed_is_not_copied_into_the_file(
+def test_a_log_that_could_not_be_rewritten_is_not_copied_into_the_file(
     memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As closing the connection that held the store would do."""
@@ -222,7 +222,7 @@ def test_a_log_is_written_over_itself_while_someone_reads(path: Path) -> None:
     assert stored_facts(path) == folder.facts() != facts[-1]
 
 
-def test_a_log_that_cannot_be_written_again_is_told(path: Path) -> None:
+def test_a_log_that_cannot_be_written_again_is_reported(path: Path) -> None:
     class Full(SystemFiles):
         def create_like(self, path: Path, model: Path) -> File:
             raise OSError(28, "No space left on device")

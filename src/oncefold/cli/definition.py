@@ -1,4 +1,4 @@
-"""`oncefold init` and `oncefold check`: write a pipeline file, and say what one means."""
+"""`oncefold init` and `oncefold check`: write a pipeline file, and explain one."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ name = "risk"
 # What the event is about. Of all events with one key only the one of greatest version counts.
 key = "TradeID"                       # several fields together: key = ["Book", "TradeID"]
 
-# What orders the events of a key: a whole number, or a time. Without it every event stands for good.
+# What orders the events of a key: a whole number, or a time. Without it an event is never corrected.
 version = "Version"
 # version = { field = "UpdatedAt", type = "timestamp" }           # RFC 3339 text, a date, or seconds since 1970
 # version = { field = "UpdatedAt", type = "timestamp", unit = "ms" }
 
-# When it happened: says how fresh the totals are, never what they are.
+# When it happened: it shows how fresh the totals are and never changes them.
 time = "Timestamp"
 
 # Which events delete their key: a field that is true, or one that holds a certain text.
@@ -97,9 +97,9 @@ Exit status: 0 all is well, 1 no sampled event could be read, 2 the definition o
 def init(file: Path, events: str | None, force: bool) -> None:  # noqa: FBT001 - click passes it by name
     """Write a commented example of a pipeline definition to FILE (pipeline.toml).
 
-    It works as it stands, for the events that `oncefold generate` writes; edit it to fit your own.
+    It works unchanged for the events that `oncefold generate` writes; edit it to fit your own.
     """
-    text = EXAMPLE if events is None else _guessed(events)
+    text = EXAMPLE if events is None else _guess(events)
     try:
         with file.open("w" if force else "x", encoding="utf-8", newline="\n") as output:
             output.write(text)
@@ -111,7 +111,7 @@ def init(file: Path, events: str | None, force: bool) -> None:  # noqa: FBT001 -
     click.echo(f"wrote {file}; see how it reads your events: oncefold check {file} --sample {sample}")
 
 
-def _guessed(events: str) -> str:
+def _guess(events: str) -> str:
     from oncefold.cli.guess import guess
 
     return guess(events)
@@ -127,29 +127,29 @@ def _guessed(events: str) -> str:
 def check(
     context: click.Context, file: Path, sample: str | None, rows: int, form: str | None, delimiter: str | None
 ) -> None:
-    """Validate the pipeline definition in FILE and say in plain words what it means.
+    """Validate the pipeline definition in FILE and explain what it means.
 
     With --sample it shows how the first events of a file are read: key, version, leaf, measures and time, or the
     reason for which one would be rejected. Nothing is stored.
     """
     pipeline = load_pipeline(file)
     click.echo(f"{file} is a valid pipeline.\n")
-    for name, words in meaning(pipeline):
-        click.echo(f"{name:<12} {words}".rstrip())
+    for name, text in meaning(pipeline):
+        click.echo(f"{name:<12} {text}".rstrip())
     if sample is not None and not _show_sample(pipeline, sample, rows, form, delimiter):
         context.exit(1)
 
 
 def meaning(pipeline: Pipeline) -> list[tuple[str, str]]:
-    """What a definition says in plain words: lines of a heading, perhaps empty, and a text."""
+    """The meaning of a definition: lines of a heading, which may be empty, and a text."""
     return [
         ("name", pipeline.name),
         ("key", " and ".join(map(str, pipeline.key)) + (", together" if len(pipeline.key) > 1 else "")),
-        ("version", _version_words(pipeline.version)),
-        ("deletes", _delete_words(pipeline.delete)),
-        ("time", _time_words(pipeline.time)),
-        *_listed("rollups", [_rollup_words(rollup) for rollup in pipeline.rollups]),
-        *_listed("totals", ["count: the live keys", *map(_measure_words, pipeline.measures)]),
+        ("version", _version_text(pipeline.version)),
+        ("deletes", _delete_text(pipeline.delete)),
+        ("time", _time_text(pipeline.time)),
+        *_listed("rollups", [_rollup_text(rollup) for rollup in pipeline.rollups]),
+        *_listed("totals", ["count: the live keys", *map(_measure_text, pipeline.measures)]),
         ("fingerprint", pipeline.fingerprint),
     ]
 
@@ -158,46 +158,44 @@ def _listed(heading: str, lines: Sequence[str]) -> list[tuple[str, str]]:
     return [("" if index else heading, line) for index, line in enumerate(lines)]
 
 
-def _version_words(version: Version | None) -> str:
+def _version_text(version: Version | None) -> str:
     if version is None:
         return (
             "none: events are inserted and never corrected; another event of the same key is a duplicate or a conflict"
         )
-    kind = "a whole number" if version.type == "integer" else _moment_words(version.unit)
-    return (
-        f"{version.field}, {kind}; of each key the event with the greatest version counts, in whatever order they come"
-    )
+    kind = "a whole number" if version.type == "integer" else _timestamp_text(version.unit)
+    return f"{version.field}, {kind}; of each key the event with the greatest version counts, in any order of arrival"
 
 
-_UNIT_WORDS = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
+_UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
-def _moment_words(unit: str) -> str:
-    return f"a time (RFC 3339 text, a date, or {_UNIT_WORDS[unit]} since 1970)"
+def _timestamp_text(unit: str) -> str:
+    return f"a time (RFC 3339 text, a date, or {_UNIT_NAMES[unit]} since 1970)"
 
 
-def _delete_words(delete: Delete | None) -> str:
+def _delete_text(delete: Delete | None) -> str:
     if delete is None:
         return "none"
     return f"events whose {delete.field} is " + ("true" if delete.equals is None else repr(delete.equals))
 
 
-def _time_words(time: Time | None) -> str:
-    return "none" if time is None else f"{time.field}, {_moment_words(time.unit)}; it says how fresh the totals are"
+def _time_text(time: Time | None) -> str:
+    return "none" if time is None else f"{time.field}, {_timestamp_text(time.unit)}; it shows how fresh the totals are"
 
 
-def _rollup_words(rollup: Rollup) -> str:
-    return f"{rollup.name}: " + " > ".join(["(root)", *map(_level_words, rollup.levels)])
+def _rollup_text(rollup: Rollup) -> str:
+    return f"{rollup.name}: " + " > ".join(["(root)", *map(_level_text, rollup.levels)])
 
 
-def _level_words(level: Level) -> str:
+def _level_text(level: Level) -> str:
     missing = "" if level.missing is None else f", {level.missing!r} if missing"
-    unit = "" if level.window is None or level.unit == "s" else f", {_UNIT_WORDS[level.unit]} since 1970"
+    unit = "" if level.window is None or level.unit == "s" else f", {_UNIT_NAMES[level.unit]} since 1970"
     name = str(level.field) if level.window is None else f"{level.field} by {level.window}"
     return f"{name} ({details})" if (details := f"{unit}{missing}".removeprefix(", ")) else name
 
 
-def _measure_words(measure: Measure) -> str:
+def _measure_text(measure: Measure) -> str:
     rounding = "rounded half to even" if measure.round else "more are rejected"
     missing = ", 0 if missing" if measure.missing == "zero" else ""
     return f"{measure.name}: the sum of {measure.field}, {measure.scale} decimal places ({rounding}){missing}"
@@ -215,11 +213,11 @@ def _show_sample(pipeline: Pipeline, sample: str, rows: int, form: str | None, d
     if found:
         Screen().grid(_grid(pipeline, found))
         click.echo()
-    click.echo(_verdict(sample, read, len(found)))
+    click.echo(_summary(sample, read, len(found)))
     return read
 
 
-def _verdict(sample: str, read: int, found: int) -> str:
+def _summary(sample: str, read: int, found: int) -> str:
     sample = "stdin" if sample == "-" else sample
     if not found:
         return f"{sample} holds no events."
@@ -268,5 +266,5 @@ def _sums(pipeline: Pipeline, event: Event) -> str:
 
 
 def _printable(text: str) -> str:
-    """Nothing in an event may steer the terminal."""
+    """The text without control characters, which could control the terminal."""
     return "".join(char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text)

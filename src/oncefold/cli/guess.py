@@ -1,4 +1,4 @@
-"""A first guess at a pipeline from a few events: good enough to be corrected by a person, and always valid."""
+"""A first guess at a pipeline from a few events: always valid, and meant to be corrected by a person."""
 
 import json
 import re
@@ -20,7 +20,7 @@ from oncefold.core.timestamps import parse_timestamp
 ROWS = 200
 MOST_LEVELS = 3
 MOST_PLACES = 8
-"""More decimal places than these are taken for the noise of binary floats, and rounded."""
+"""More decimal places are regarded as noise of binary floats, and rounded."""
 
 _FINEST = 18
 _PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)

@@ -23,12 +23,13 @@ ENTRY_POINTS = "oncefold.commands"
 
 @dataclass(frozen=True, slots=True)
 class Lazy:
-    """A command by the place where it is defined, with its line in the group's help."""
+    """A command that is imported when it is called."""
 
     name: str
     where: str
     """`module:attribute`."""
-    words: str
+    summary: str
+    """The line in the group's help."""
 
     def load(self) -> click.Command:
         """Import it."""
@@ -46,10 +47,10 @@ class Section:
 
 
 class LazyGroup(click.Group):
-    """A group of lazy commands. With a `default`, that one is meant when none is named.
+    """A group of lazy commands. Without a command's name, `default` is called.
 
     With `plugins`, commands of other distributions that name this group are added. `distributions` names, for commands
-    that are not in this one, the distribution that has them.
+    that may be missing, the distribution that adds them.
     """
 
     def __init__(
@@ -77,7 +78,7 @@ class LazyGroup(click.Group):
         return (*self._own, *sorted(added, key=lambda section: section.heading, reverse=True))
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the default in front of arguments that name no command and ask for no help."""
+        """Put the default in front of arguments that name no command and do not ask for help."""
         if self._default is not None and not {*args[:1]} & {*self.list_commands(ctx), *ctx.help_option_names}:
             misnamed = args and not args[0].startswith("-")
             args = args if misnamed else [self._default, *args]
@@ -109,7 +110,7 @@ class LazyGroup(click.Group):
         width = max(map(len, (*names, *missing)), default=0)
         for section in self._sections:
             with formatter.section(section.heading):
-                formatter.write_dl([(lazy.name.ljust(width), lazy.words) for lazy in section.commands])
+                formatter.write_dl([(lazy.name.ljust(width), lazy.summary) for lazy in section.commands])
         if missing:
             with formatter.section("Not installed"):
                 formatter.write_dl([(name.ljust(width), f"pip install {where}") for name, where in missing.items()])

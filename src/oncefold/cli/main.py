@@ -1,4 +1,4 @@
-"""The command `oncefold`: its sub-commands, and what becomes of errors."""
+"""The command `oncefold`: its sub-commands, and the exit status of errors."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ Examples:
   oncefold query --store risk.db --depth all
   oncefold explain Delta/FXSpot --store risk.db
 \b
-Exit status: 0 all is well, 1 something was found wrong, 2 the question or the command cannot be carried out,
+Exit status: 0 all is well, 1 something was found wrong, 2 the command cannot be carried out,
 130 interrupted."""
 
 
@@ -76,7 +76,7 @@ class _Root(LazyGroup):
     """The group of all commands."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command. A reader of the output who leaves early is no failure (click would exit with 1)."""
+        """Run a command. Exit with 0 when the reader of the output closes it early (click would exit with 1)."""
         try:
             try:
                 return super().invoke(ctx)
@@ -107,11 +107,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _failed(words: str) -> int:
-    click.echo(f"oncefold: {words}", err=True)
+def _failed(message: str) -> int:
+    click.echo(f"oncefold: {message}", err=True)
     return ERROR_STATUS
 
 
 def _discard_stdout() -> None:
-    """Let the interpreter's last flush go nowhere once the reader of the pipe has left."""
+    """Discard the interpreter's last flush after the reader of the pipe has closed it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

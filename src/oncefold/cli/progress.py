@@ -1,4 +1,4 @@
-"""How a run shows itself: a bar on a terminal, plain lines elsewhere, nothing when told to be quiet."""
+"""Progress of a run: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
 
 import contextlib
 import os
@@ -19,30 +19,30 @@ _LINE_SECONDS = 5.0
 """Time between two plain lines."""
 _REFRESH_SECONDS = 0.1
 _SHOWN_RATE_SECONDS = 0.5
-"""A rate is told only of runs that took longer; of shorter ones it would be noise."""
+"""Shorter runs report no rate, since it would be noise."""
 
 
 class Reporter:
-    """Says what a run does, line by line, on a text stream; a stream that nobody reads any more stops no run."""
+    """Reports a run line by line to a text stream; a stream whose reader has gone does not stop the run."""
 
     def __init__(self, out: TextIO, *, quiet: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._out, self._quiet, self._monotonic = out, quiet, monotonic
         self._began = self._last = monotonic()
-        self._told = self._told_events = 0
+        self._reported = self._reported_events = 0
         self._total: int | None = None
         self._stopping: Callable[[], bool] = lambda: False
-        self._told_stop = False
+        self._reported_stop = False
 
-    def say(self, words: str) -> None:
+    def say(self, message: str) -> None:
         """One line for the user."""
         if not self._quiet:
-            self._print(f"oncefold: {words}")
+            self._print(f"oncefold: {message}")
 
     @contextlib.contextmanager
     def running(self, total_bytes: int | None, stopping: Callable[[], bool]) -> Iterator[None]:
         """While the run goes on.
 
-        `total_bytes` is what it will read, if that is known; `stopping` tells whether it was asked to end.
+        `total_bytes` is what it will read, if that is known; `stopping` returns whether it is being stopped.
         """
         self._began = self._last = self._monotonic()
         self._total, self._stopping = total_bytes, stopping
@@ -50,20 +50,20 @@ class Reporter:
 
     def update(self, progress: "RunProgress") -> None:
         """Called after every batch, and many times a second without one."""
-        self._tell_findings(progress.findings)
-        if self._stopping() and not self._told_stop:
-            self._told_stop = True
+        self._report_findings(progress.findings)
+        if self._stopping() and not self._reported_stop:
+            self._reported_stop = True
             self.say("stopping: what is read is committed first (once more ends at once; nothing is lost either way)")
         self._show(progress, self._monotonic())
 
     def _show(self, progress: "RunProgress", now: float) -> None:
-        if now - self._last >= _LINE_SECONDS and progress.events > self._told_events:
-            self._last, self._told_events = now, progress.events
+        if now - self._last >= _LINE_SECONDS and progress.events > self._reported_events:
+            self._last, self._reported_events = now, progress.events
             self.say(self._facts(progress, now - self._began))
 
     def finish(self, progress: "RunProgress", session: Any, done_files: int, *, stopped: str = "") -> None:
-        """The closing words: what was folded, and how to go on; `stopped` says that instead."""
-        self._tell_findings(progress.findings)
+        """Report what was folded and what to do next; `stopped` replaces the latter."""
+        self._report_findings(progress.findings)
         seconds = self._monotonic() - self._began
         if done_files:
             self.say(f"{_many(done_files, 'file')} had been read before and did not change")
@@ -75,17 +75,17 @@ class Reporter:
         self.say(stopped or f"to see the totals: oncefold query --store {store}")
 
     def _facts(self, progress: "RunProgress", seconds: float) -> str:
-        words = f"{_many(progress.events, 'event')}: {outcomes(progress.counts)}"
+        text = f"{_many(progress.events, 'event')}: {outcomes(progress.counts)}"
         if seconds >= _SHOWN_RATE_SECONDS:
-            words += f"; {seconds:.1f} s, {progress.events / seconds:,.0f} events/s"
+            text += f"; {seconds:.1f} s, {progress.events / seconds:,.0f} events/s"
         if self._total:
-            words += f", {100 * min(1.0, progress.consumed_bytes / self._total):.0f} % of {size(self._total)}"
-        return words
+            text += f", {100 * min(1.0, progress.consumed_bytes / self._total):.0f} % of {size(self._total)}"
+        return text
 
-    def _tell_findings(self, findings: "list[Finding]") -> None:
-        for finding in findings[self._told :]:
+    def _report_findings(self, findings: "list[Finding]") -> None:
+        for finding in findings[self._reported :]:
             self._print(f"oncefold: {finding.message}")
-        self._told = len(findings)
+        self._reported = len(findings)
 
     def _print(self, line: str) -> None:
         try:
@@ -143,7 +143,7 @@ class TerminalReporter(Reporter):
 
 
 def reporter_for(out: TextIO, *, quiet: bool) -> Reporter:
-    """A bar where someone watches, lines where something logs."""
+    """A reporter with a bar on a terminal, with plain lines elsewhere."""
     return TerminalReporter(out) if out.isatty() and not quiet else Reporter(out, quiet=quiet)
 
 

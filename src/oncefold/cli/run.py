@@ -1,4 +1,4 @@
-"""`oncefold run`: fold sources into a store, with progress, until they end or the user stops it."""
+"""`oncefold run`: fold sources into a store, with progress, until they end or the user stops the run."""
 
 import contextlib
 import os
@@ -37,15 +37,15 @@ Examples:
   oncefold run pipeline.toml kinesis://risk-events --store risk.db
   oncefold run pipeline.toml kinesis://risk-events --follow --store risk.db
 
-Exit status: 0 everything was read, or --follow was stopped; 1 a source is not what was read before, is not readable
-to its end, or let go of what was not read; 2 the run cannot begin or go on; 130 Ctrl-C, or 143 SIGTERM, came before
-everything was read."""
+Exit status: 0 everything was read, or --follow was stopped; 1 a source is not what was read before, cannot be read
+to its end, or lost records before they were read; 2 the run cannot begin or continue; 130 Ctrl-C, or 143 SIGTERM, came
+before everything was read."""
 
 _WRONG = frozenset(["truncated", "replaced", "trimmed", "unreadable"])
 """Findings that make a run end with status 1."""
 
 _LONG_COMMAND = 2_000
-"""Characters of a command that is not worth repeating: a shell has made a pattern into very many names."""
+"""Characters of a command above which it is not repeated: a shell expanded a pattern into many names."""
 
 
 @click.command(epilog=_EPILOG, short_help="Fold sources into a store, each event once.")
@@ -76,10 +76,10 @@ def run(  # noqa: PLR0913
 
     SOURCES are files, directories, globs, or - for standard input: JSON Lines, CSV (both also gzip or zstd), Parquet,
     Arrow; or kinesis://STREAM. Positions are committed with the totals: run the same command again after any
-    interruption, and it goes on exactly after the last commit. Ctrl-C and SIGTERM end a run after the batch at hand
+    interruption, and it continues exactly after the last commit. Ctrl-C and SIGTERM end a run after the current batch
     and its commit.
     """
-    # Imported here so that `oncefold --help` need not load the engine.
+    # Imported here so that `oncefold --help` does not load the engine.
     from oncefold.aws.stream import open_stream
     from oncefold.columnar.plan import fields_of
     from oncefold.engine.session import Session
@@ -101,28 +101,30 @@ def run(  # noqa: PLR0913
         found = Sources(sources, options, session.positions, RealWaiting(stop.event), open_stream=open_stream)
         warm_up(reporter.say)
         with stop.on_signals(), reporter.running(found.total_bytes, stop.event.is_set):
-            progress = session.run(_told(found.blocks()), reporter.update, stop.event.set)
-        reporter.finish(progress, session, found.done_files, stopped="" if stop.signal is None else _way_on(found))
+            progress = session.run(_without_repeated_error(found.blocks()), reporter.update, stop.event.set)
+        reporter.finish(
+            progress, session, found.done_files, stopped="" if stop.signal is None else _how_to_continue(found)
+        )
     if any(finding.kind in _WRONG for finding in progress.findings):
         raise SystemExit(1)
     if stop.signal is not None and not follow:
         raise SystemExit(128 + stop.signal)
 
 
-def _told(blocks: "Iterable[Block | Finding]") -> "Iterator[Block | Finding]":
-    """The blocks, without a last error that only repeats what findings have told."""
-    told = False
+def _without_repeated_error(blocks: "Iterable[Block | Finding]") -> "Iterator[Block | Finding]":
+    """The blocks, without a last error that only repeats a finding."""
+    reported = False
     try:
         for block in blocks:
-            told = told or getattr(block, "kind", None) == "unreadable"
+            reported = reported or getattr(block, "kind", None) == "unreadable"
             yield block
     except SourceError:
-        if not told:
+        if not reported:
             raise
 
 
-def _way_on(found: "Sources") -> str:
-    """What a run that was stopped says last."""
+def _how_to_continue(found: "Sources") -> str:
+    """The last line of a run that was stopped."""
     command = _command(click.get_current_context())
     if len(command) > _LONG_COMMAND:
         command = "the same command"
@@ -135,14 +137,14 @@ def _way_on(found: "Sources") -> str:
 
 def _command(context: click.Context) -> str:
     """The command that was given, as it can be typed again."""
-    words, options = ["oncefold", "run"], []
+    arguments, options = ["oncefold", "run"], []
     for parameter in context.command.params:
         value = context.params[parameter.name or ""]
         if isinstance(parameter, click.Argument):
-            words += [value] if isinstance(value, str) else value
+            arguments += [value] if isinstance(value, str) else value
         elif value:
             options += [parameter.opts[0]] if value is True else [parameter.opts[0], value]
-    return shlex.join(words + options)
+    return shlex.join(arguments + options)
 
 
 def retention_of(text: str | None) -> Retention | None:
@@ -160,31 +162,31 @@ def retention_of(text: str | None) -> Retention | None:
 
 
 class StopSignal:
-    """The wish of a user or a supervisor that a run ends."""
+    """A signal of a user or a supervisor that ends a run."""
 
     def __init__(self) -> None:
         self.event = threading.Event()
         """Set when reading is to end."""
         self.signal: int | None = None
-        """Number of the signal that asked for it."""
+        """Number of the signal that was received."""
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
-        """Within this, Ctrl-C and SIGTERM end the run after the batch at hand; a second one ends it at once.
+        """Within this, Ctrl-C and SIGTERM end the run after the current batch; a second signal ends it at once.
 
         Ending at once is safe too: the store holds whole commits only.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def _ask(self, number: int, _: Any) -> None:
+    def _receive(self, number: int, _: Any) -> None:
         if self.signal is not None:
             show_cursor()
             os._exit(128 + number)

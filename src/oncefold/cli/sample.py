@@ -24,7 +24,7 @@ _BOM = b"\xef\xbb\xbf"
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
-    """One record as it stands in the file; `cells` and `header` only in a CSV."""
+    """One record of the file; `cells` and `header` only of a CSV."""
 
     line: int
     """The line it begins on, from 1."""
@@ -32,12 +32,12 @@ class SampleRecord:
     header: tuple[str, ...] = ()
     cells: tuple[str, ...] | None = None
     fault: str = ""
-    """Why it is no record at all, in words."""
+    """Why it is not a record."""
 
 
 @dataclass(frozen=True, slots=True)
 class SampleReading:
-    """What a record was read as: an event, or the reason of its rejection."""
+    """The result of reading a record: an event, or the reason of its rejection."""
 
     line: int
     event: Event | None
@@ -63,7 +63,7 @@ def _decoded(decoder: Decoder, record: SampleRecord) -> Event:
 def first_records(
     name: str, rows: int, form: str | None = None, delimiter: str | None = None
 ) -> Generator[SampleRecord]:
-    """At most so many records of a file, `-` for stdin; gzip and zstd are found out. Raises SourceError."""
+    """At most so many records of a file, `-` for stdin; gzip and zstd are detected. Raises SourceError."""
     from oncefold.sources.inputs import ReadOptions, format_of
 
     found = format_of(name, ReadOptions(format=form, delimiter=delimiter))
@@ -86,7 +86,7 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
     with ExitStack() as stack:
         file: Any = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
         stream = io.BufferedReader(file)
-        stack.callback(_let_go, stream)
+        stack.callback(_detach, stream)
         magic = stream.peek(4)
         if magic.startswith(_GZIP):
             yield io.BufferedReader(stack.enter_context(gzip.GzipFile(fileobj=stream)))
@@ -98,7 +98,7 @@ def _opened(name: str) -> Iterator[IO[bytes]]:
             yield stream
 
 
-def _let_go(stream: io.BufferedReader) -> None:
+def _detach(stream: io.BufferedReader) -> None:
     if not stream.closed:
         stream.detach()
 
@@ -110,7 +110,7 @@ class _Lines:
         self._stream = stream
         self._taken: list[bytes] = []
         self.number = 0
-        """Lines handed out so far."""
+        """Lines read so far."""
 
     def __iter__(self) -> Iterator[bytes]:
         while line := self._stream.readline(RECORD_BYTES + 1):
@@ -118,17 +118,17 @@ class _Lines:
             if self.number == 1:
                 line = line.removeprefix(_BOM)
             if len(line) > RECORD_BYTES and not line.endswith(b"\n"):
-                self._pass_over()
+                self._skip_rest()
             self._taken.append(line)
             yield line
 
     def take(self) -> bytes:
-        """The bytes of all lines handed out since the last call."""
+        """The bytes of all lines read since the last call."""
         raw = b"".join(self._taken)
         self._taken.clear()
         return raw
 
-    def _pass_over(self) -> None:
+    def _skip_rest(self) -> None:
         while (rest := self._stream.readline(RECORD_BYTES)) and not rest.endswith(b"\n"):
             pass
 
