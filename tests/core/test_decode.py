@@ -161,7 +161,7 @@ def test_json_numbers_are_read_from_their_text(number: str, mantissa: int) -> No
         ("1e-400", "field Value: '1e-400' has more than 2 decimal places"),
         ("9" * 5000, "is out of range"),
         ("1e" + "9" * 5000, "is out of range"),
-        ("null", 'field Value: missing; a measure that may be missing says missing = "zero"'),
+        ("null", 'field Value: missing; a measure that may be missing needs missing = "zero"'),
         ("true", "field Value: true is not a number"),
         ("[1]", "field Value: an array is not a number"),
         ('{"a": 1}', "field Value: an object is not a number"),
@@ -208,7 +208,7 @@ def test_json_values_that_are_refused(number: str, words: str) -> None:
         (b'{"ID": "\xed\xa0\x80"}', "not UTF-8: byte 8 is 0xed"),
         (b'{"ID": "\xc0\xaf"}', "not UTF-8: byte 8 is 0xc0"),
         (GOOD_SIMPLE.encode("utf-16"), "not UTF-8: byte 0 is 0xff"),
-        (b"\xef\xbb\xbf" + GOOD_SIMPLE.encode(), "a byte order mark stands inside the stream; only a file may start"),
+        (b"\xef\xbb\xbf" + GOOD_SIMPLE.encode(), "a byte order mark is inside the stream; only a file may start"),
         (b'{"ID": "a\x00b"}', "not JSON: Invalid control character"),
         (b'{"ID": "a\tb"}', "not JSON: Invalid control character"),
         (rb'{"ID": "\x41"}', "not JSON: Invalid"),
@@ -257,7 +257,7 @@ def test_half_a_surrogate_pair_is_no_text(half: str) -> None:
     ],
 )
 def test_a_repeated_name_is_refused_where_it_is_read(raw: str) -> None:
-    assert refusal(SIMPLE.json, raw.encode()).endswith("stands twice in one object")
+    assert refusal(SIMPLE.json, raw.encode()).endswith("occurs twice in one object")
 
 
 def test_repeated_names_are_ignored_where_nothing_is_read() -> None:
@@ -265,9 +265,9 @@ def test_repeated_names_are_ignored_where_nothing_is_read() -> None:
     assert SIMPLE.json(raw.encode()) == SIMPLE.json(GOOD_SIMPLE.encode())
     twice = '{"ID": "k", "Version": 1, "Place": {"Region": 1, "Region": 2}, "Deleted": true}'
     assert RISK.json(twice.encode()).content == DELETED
-    assert "'Region' stands twice" in refusal(RISK.json, twice.replace("true", "false").encode())
+    assert "'Region' occurs twice" in refusal(RISK.json, twice.replace("true", "false").encode())
     twice = twice.replace('"Place"', '"Place": {}, "Place"').replace("true", "false")
-    assert "'Place' stands twice" in refusal(RISK.json, twice.encode())
+    assert "'Place' occurs twice" in refusal(RISK.json, twice.encode())
 
 
 def nested(depth: int, opening: str = "[", closing: str = "]") -> bytes:
@@ -333,7 +333,7 @@ def test_csv_rows() -> None:
     assert RISK.csv(header, ["k", "", "", "", "1", "5", "TRUE"]) == Event("k", 1, DELETED, 5 * 10**9)
     assert RISK.csv([*header, ""], ["k", "7", "07", "1", "1", "", "", "x"]).content.labels == ("7", "07")
     words = refusal(RISK.csv, header, ["k", "", "", "", "1", "", ""])
-    assert words == 'field Value: missing; a measure that may be missing says missing = "zero"'
+    assert words == 'field Value: missing; a measure that may be missing needs missing = "zero"'
     assert refusal(RISK.csv, header, ["k", "", "", "1", "", "", ""]).startswith("field Version: missing; every event")
     assert refusal(RISK.csv, header, ["k"]) == "the row has 1 fields, the header 7"
     assert refusal(RISK.csv, header, ["k"] * 8) == "the row has 8 fields, the header 7"
@@ -345,7 +345,7 @@ def test_a_repeated_column_is_refused_where_it_is_read() -> None:
     header, cells = ["ID", "Region", "Value", "x", "x"], ["k", "EU", "1", "a", "b"]
     assert SIMPLE.csv(header, cells).key == "k"
     words = refusal(SIMPLE.csv, [*header, "Region"], [*cells, "US"])
-    assert words == "field Region: the name 'Region' stands twice in the header"
+    assert words == "field Region: the name 'Region' occurs twice in the header"
 
 
 def test_quoted_names_are_one_column() -> None:

@@ -1,4 +1,4 @@
-"""The definition file: written and read back, and every error names the file, the place and the mend."""
+"""The definition file: written and read back, and every error names the file, the position and the remedy."""
 
 import tomllib
 
@@ -116,7 +116,7 @@ KEY, RISK, VALUE = 'key = "TradeID"', WORKSHOP.split("\n")[9], 'value = { sum = 
 
 ERRORS = [
     # What TOML itself refuses.
-    ("name = ", "not valid TOML: Invalid value (at end of document); mend the text at that place"),
+    ("name = ", "not valid TOML: Invalid value (at end of document); correct the text there"),
     ('name = "a"\nname = "b"', "not valid TOML: Cannot overwrite a value"),
     ("a = " + "[" * 5000, "not valid TOML: nested too deeply"),
     ("a = " + "1" * 5000, "not valid TOML: Exceeds the limit"),
@@ -186,7 +186,7 @@ ERRORS = [
     (changed(RISK, 'risk = "Region"'), "[rollups] risk: 'Region' is not a list of levels; write risk = [\"FIELD\""),
     (changed(RISK, '"my risk" = []'), "[rollups] my risk: not a name; use a letter, then letters, digits"),
     (changed(RISK, "Path = []"), "[rollups] Path: this name is taken by a column of the results; choose another"),
-    (changed(RISK, 'risk = ["a", "b", "a"]'), "[rollups] risk: a level stands twice; name each level once"),
+    (changed(RISK, 'risk = ["a", "b", "a"]'), "[rollups] risk: a level occurs twice; name each level once"),
     (changed(RISK, "risk = [5]"), "[rollups] risk.field: 5 is not a field; write its name or dotted path"),
     (changed(RISK, 'risk = [{ window = "1h" }]'), '[rollups] risk: field is missing; write { field = "NAME", ... }'),
     (

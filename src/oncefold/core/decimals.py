@@ -17,7 +17,7 @@ def parse_decimal(text: str, scale: int, limit: int, *, rounding: bool = False) 
     """The integer m with m = text x 10**scale, |m| < limit.
 
     `1.500` is 150 at scale 2; `1.505` is refused unless `rounding` (then 150: half to even).
-    Raises ValueError with the reason in words.
+    Raises ValueError with the reason.
     """
     match = _DECIMAL.fullmatch(text)
     if match is None:

@@ -1,4 +1,4 @@
-"""The scalar decoder: one record becomes an event, or an error in words. It says what a record means.
+"""The scalar decoder: one record becomes an event, or a reason why not. It specifies what a record means.
 
 A record is a mapping of names to values. A value is text, a `Number` (a number's own text), a bool, None, or
 something nested. JSON numbers never become binary floats; a Python float, which already is one, is read as the
@@ -55,7 +55,7 @@ class Decoder:
     def json(self, raw: bytes) -> Event:
         """One JSON text (RFC 8259, UTF-8). Raises InvalidEvent.
 
-        A name that stands twice in one object is refused where it is read: which one is meant cannot be known.
+        A name that occurs twice in one object is refused where it is read, because its meaning is ambiguous.
         """
         return self.record(self._object(raw))
 
@@ -82,7 +82,7 @@ class Decoder:
         except UnicodeDecodeError as error:
             raise InvalidEvent(f"not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}") from None
         if text.startswith("\ufeff"):
-            raise InvalidEvent("a byte order mark stands inside the stream; only a file may start with one")
+            raise InvalidEvent("a byte order mark is inside the stream; only a file may start with one")
         try:
             value = json.loads(
                 text,
@@ -94,8 +94,8 @@ class Decoder:
         except RecursionError:
             raise InvalidEvent(f"nested deeper than {NESTING} levels") from None
         except json.JSONDecodeError as error:
-            words = f"{error.msg.removesuffix(' at')} at character {error.pos + 1}"
-            raise InvalidEvent(f"not JSON: {words}") from None
+            reason = f"{error.msg.removesuffix(' at')} at character {error.pos + 1}"
+            raise InvalidEvent(f"not JSON: {reason}") from None
         except ValueError as error:
             raise InvalidEvent(f"not JSON: {error}") from None
         if not isinstance(value, dict):
@@ -166,7 +166,7 @@ class Decoder:
 
 
 class _Object(dict[str, Any]):
-    """A JSON object, or a row, that remembers which names stood in it more than once."""
+    """A JSON object, or a row, that records which names occur in it more than once."""
 
     __slots__ = ("twice",)
 
@@ -194,7 +194,7 @@ class _Nested(_Record):
             if not isinstance(value, Mapping):
                 return None
             if isinstance(value, _Object) and segment in value.twice:
-                _refuse(field, f"the name {shown(segment)} stands twice in one object")
+                _refuse(field, f"the name {shown(segment)} occurs twice in one object")
             value = value.get(segment)
         return value
 
@@ -205,7 +205,7 @@ class _Cells(_Record):
 
     def get(self, field: FieldPath, empty: str | None = "") -> Any:
         if field.column in self._cells.twice:
-            _refuse(field, f"the name {shown(field.column)} stands twice in the header")
+            _refuse(field, f"the name {shown(field.column)} occurs twice in the header")
         return self._cells.get(field.column) or (empty if field.column in self._cells else None)
 
 
@@ -236,7 +236,7 @@ def _measure(record: _Record, measure: Measure) -> int:
     if value is None:
         if measure.missing == "zero":
             return 0
-        _refuse(measure.field, 'missing; a measure that may be missing says missing = "zero"')
+        _refuse(measure.field, 'missing; a measure that may be missing needs missing = "zero"')
     text = _numeral(value, measure.field)
     try:
         return parse_decimal(text, measure.scale, MEASURE_LIMIT, rounding=measure.round is not None)
@@ -309,8 +309,8 @@ def _what(value: Any) -> str:
     return shown(str(value))
 
 
-def _refuse(field: FieldPath, words: str) -> NoReturn:
-    raise InvalidEvent(f"field {field}: {words}")
+def _refuse(field: FieldPath, reason: str) -> NoReturn:
+    raise InvalidEvent(f"field {field}: {reason}")
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -318,7 +318,7 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _depth(text: str) -> int:
-    """Levels of nesting of a JSON text, also where a name that stands twice hides one of its values."""
+    """Levels of nesting of a JSON text, also where a repeated name hides one of its values."""
     deepest = depth = 0
     for match in _BRACKET_OR_STRING.finditer(text):
         depth += _STEP.get(match[0], 0)

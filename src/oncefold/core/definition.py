@@ -40,7 +40,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Time:
-    """The event's own time. It says how fresh the totals are and never changes them."""
+    """The event's own time. It shows how fresh the totals are and never changes them."""
 
     field: FieldPath
     """Where the time is in an event: RFC 3339 text, a date, or a number."""
@@ -139,7 +139,7 @@ class Pipeline:
     """When an event is a delete; None means never."""
 
     def __post_init__(self) -> None:
-        """Raises DefinitionError for what no definition can mean; the TOML form says the same with its place."""
+        """Raises DefinitionError for impossible settings; the TOML form raises it with their position."""
         for wrong in _flaws(self):
             raise DefinitionError(f"pipeline {self.name!r}: {wrong}")
 
@@ -151,8 +151,8 @@ class Pipeline:
     @cached_property
     def rollup_levels(self) -> tuple[tuple[int, ...], ...]:
         """For each rollup, the indexes of its levels within `levels`."""
-        place = {level: index for index, level in enumerate(self.levels)}
-        return tuple(tuple(place[level] for level in rollup.levels) for rollup in self.rollups)
+        index_of = {level: index for index, level in enumerate(self.levels)}
+        return tuple(tuple(index_of[level] for level in rollup.levels) for rollup in self.rollups)
 
     @cached_property
     def fingerprint(self) -> str:

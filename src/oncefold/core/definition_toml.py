@@ -1,4 +1,4 @@
-"""The definition as a TOML text: read with errors that name the place and the mend, and written back.
+"""The definition as a TOML text: read with errors that name the position and the remedy, and written back.
 
 The text that `to_toml` writes is the canonical form that a store keeps.
 """
@@ -26,7 +26,7 @@ def parse_toml(text: str, origin: str = "pipeline") -> Pipeline:
     except RecursionError:
         raise DefinitionError(f"{origin}: not valid TOML: nested too deeply; no setting needs it") from None
     except ValueError as error:
-        raise DefinitionError(f"{origin}: not valid TOML: {error}; mend the text at that place") from None
+        raise DefinitionError(f"{origin}: not valid TOML: {error}; correct the text there") from None
     return from_dict(document, origin)
 
 
@@ -55,28 +55,28 @@ def from_dict(document: Mapping[str, Any], origin: str = "pipeline") -> Pipeline
 
 
 class _Table:
-    """One TOML table with its place, and the words for what is wrong in it."""
+    """One TOML table with its position, which its errors name."""
 
-    def __init__(self, values: Mapping[str, Any], origin: str, place: str = "", joint: str = "") -> None:
-        self.values, self.origin, self.place, self.joint = values, origin, place, joint
+    def __init__(self, values: Mapping[str, Any], origin: str, position: str = "", joint: str = "") -> None:
+        self.values, self.origin, self.position, self.joint = values, origin, position, joint
         self.read: set[str] = set()
 
     def where(self, key: str | None) -> str:
-        """The place of a key in words: `[event] version.unit`."""
-        return self.place if key is None else f"{self.place}{self.joint}{key}"
+        """The position of a key as text: `[event] version.unit`."""
+        return self.position if key is None else f"{self.position}{self.joint}{key}"
 
-    def fail(self, key: str | None, wrong: str, mend: str) -> NoReturn:
-        places = (self.origin, self.where(key), wrong)
-        raise DefinitionError(f"{': '.join(filter(None, places))}; {mend}")
+    def fail(self, key: str | None, wrong: str, remedy: str) -> NoReturn:
+        parts = (self.origin, self.where(key), wrong)
+        raise DefinitionError(f"{': '.join(filter(None, parts))}; {remedy}")
 
     def get(self, key: str, default: Any = None) -> Any:
         self.read.add(key)
         return self.values.get(key, default)
 
-    def table(self, key: str, mend: str | None) -> "_Table":
+    def table(self, key: str, remedy: str | None) -> "_Table":
         value = self.get(key, _MISSING)
-        if value is _MISSING and mend is not None:
-            self.fail(None, f"the table [{key}] is missing", mend)
+        if value is _MISSING and remedy is not None:
+            self.fail(None, f"the table [{key}] is missing", remedy)
         value = {} if value is _MISSING else value
         if not isinstance(value, Mapping):
             self.fail(None, f"{key} is not a table", f"write [{key}] on a line of its own")
@@ -90,8 +90,8 @@ class _Table:
             if key not in self.read:
                 near = difflib.get_close_matches(key, self.read, 1)
                 known = ", ".join(sorted(self.read))
-                mend = f"did you mean {near[0]}?" if near else f"known here: {known}"
-                self.fail(key, "no such setting", mend)
+                remedy = f"did you mean {near[0]}?" if near else f"known here: {known}"
+                self.fail(key, "no such setting", remedy)
 
     def name_of(self, key: str) -> str:
         value = self.get(key)
@@ -190,7 +190,7 @@ def _rollup(rollups: _Table, name: str) -> Rollup:
         rollups.fail(name, f"{levels!r} is not a list of levels", f'write {name} = ["FIELD", "FIELD"], root first')
     rollup = Rollup(name, tuple(_level(rollups, name, level) for level in levels))
     if len(set(rollup.levels)) != len(rollup.levels):
-        rollups.fail(name, "a level stands twice", "name each level once")
+        rollups.fail(name, "a level occurs twice", "name each level once")
     return rollup
 
 
@@ -226,8 +226,8 @@ def _measure(measures: _Table, name: str) -> Measure:
         table.fail(None, "sum is missing", f'write {name} = {{ sum = "FIELD", scale = 2 }}')
     scale = table.get("scale", 0)
     if not isinstance(scale, int) or isinstance(scale, bool) or not 0 <= scale <= MEASURE_DIGITS:
-        mend = f"write a whole number from 0 to {MEASURE_DIGITS}, such as scale = 2"
-        table.fail("scale", f"{scale!r} is not a number of decimal places", mend)
+        remedy = f"write a whole number from 0 to {MEASURE_DIGITS}, such as scale = 2"
+        table.fail("scale", f"{scale!r} is not a number of decimal places", remedy)
     measure = Measure(
         name,
         table.field("sum", field),
@@ -283,7 +283,7 @@ def _lines(pipeline: Pipeline) -> Iterator[str]:
 
 
 def _item_value(item: Version | Time | Delete) -> str | dict[str, Any]:
-    """In the short form where that says the same."""
+    """In the short form where that has the same meaning."""
     settings: dict[str, Any] = {"field": str(item.field)}
     if isinstance(item, Version) and item.type != "integer":
         settings["type"] = item.type

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What an event says of its key: where it counts and how much.
+    """An event's content: where its key counts and how much.
 
     `labels` holds one label per level of the pipeline, `measures` one mantissa per measure. A delete has
     neither: what else a deleting record carries is not read.

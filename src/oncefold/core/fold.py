@@ -6,7 +6,7 @@ Rules, per key:
 2. a greater version is taken (CORRECTED, or DELETED);
 3. a lower version is STALE and changes nothing;
 4. an equal version with equal content is a DUPLICATE and changes nothing;
-5. an equal version with other content is a conflict: the greater content by `Content.rank` stands, whichever
+5. an equal version with other content is a conflict: the greater content by `Content.rank` counts, whichever
    came first (CONFLICT_WON if the event replaces the state, CONFLICT_LOST if not).
 
 A taken event nets its content against the one it replaces, so that the state always is the event of greatest
@@ -41,7 +41,7 @@ class Outcome(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A key's state: the version and content that stand."""
+    """A key's state: the version and content that count."""
 
     version: int
     content: Content

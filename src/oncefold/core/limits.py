@@ -14,7 +14,7 @@ MEASURE_LIMIT = 10**MEASURE_DIGITS
 VERSION_MIN, VERSION_MAX = -(2**63) + 1, 2**63 - 1
 """Versions and nanosecond timestamps lie within these; the least 64-bit value is kept free to mean "none".
 
-The readers refuse the two bounds themselves too, so that one bound on the magnitude says it all.
+The readers refuse the two bounds themselves too, so that one bound on the magnitude suffices.
 """
 
 KEY_BYTES = 2_047

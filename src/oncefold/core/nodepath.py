@@ -28,7 +28,7 @@ def join(labels: Sequence[str]) -> str:
 
 
 def split(path: str) -> tuple[str, ...]:
-    """The labels of a path; the inverse of `join`. Raises ValueError with the reason in words."""
+    """The labels of a path; the inverse of `join`. Raises ValueError with the reason."""
     if not path:
         return ()
     labels: list[str] = []

@@ -33,7 +33,7 @@ _MOST_YEARS = 1_000
 def parse_timestamp(text: str, unit: str = "s") -> int:
     """Nanoseconds since the epoch of an RFC 3339 text, a date, or an epoch number in `unit`.
 
-    Raises ValueError with the reason in words.
+    Raises ValueError with the reason.
     """
     match = _RFC3339.fullmatch(text)
     if match is None:
@@ -101,7 +101,7 @@ class Window:
 
     @classmethod
     def parse(cls, text: str) -> "Window":
-        """Read `15m`, `1h`, `1d`, `1w`, `1mo`, `1y`. Raises ValueError with the reason in words."""
+        """Read `15m`, `1h`, `1d`, `1w`, `1mo`, `1y`. Raises ValueError with the reason."""
         match = _WINDOW.fullmatch(text)
         if match is None:
             raise ValueError(f"{shown(text)} is not a window; write a length such as 15m, 1h, 1d, 1w, 1mo or 1y")
@@ -152,7 +152,7 @@ def python_timestamp(value: date) -> str:
 
 
 def duration(text: str) -> timedelta:
-    """Read a length of time such as `90s`, `12h`, `30d` or `2w`. Raises ValueError with the reason in words."""
+    """Read a length of time such as `90s`, `12h`, `30d` or `2w`. Raises ValueError with the reason."""
     match = _WINDOW.fullmatch(text)
     if match is None or match[2] not in _STEPS:
         raise ValueError(f"{shown(text)} is not a length of time; write one such as 90s, 12h, 30d or 2w")
