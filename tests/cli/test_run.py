@@ -1,4 +1,4 @@
-"""`oncefold run`, as a person uses it: what it reads, what it says, and how it ends."""
+"""`oncefold run`, as a person uses it: what it reads, what it prints, and how it ends."""
 
 import io
 import os
@@ -55,7 +55,7 @@ class User:
         self._capsys = capsys
 
     def types(self, *arguments: object, status: int = 0) -> list[str]:
-        """Run `oncefold` here; what it says on stderr, line by line, without `oncefold: `."""
+        """Run `oncefold` here; what it prints on stderr, line by line, without `oncefold: `."""
         self._capsys.readouterr()
         try:
             found = main(list(map(str, arguments)))
@@ -70,7 +70,7 @@ class User:
         return self.types("run", "pipeline.toml", *arguments, status=status)
 
     def is_refused(self, *arguments: object) -> str:
-        """The command cannot be carried out; the one line that says so."""
+        """The command fails; the one line of its error."""
         (line,) = self.types("run", *arguments, status=2)
         return line
 
@@ -425,7 +425,7 @@ def test_a_limit_on_the_size_of_files_ends_it_cleanly(here: Path, user: User) ->
 
 
 def test_a_full_disk_ends_it_cleanly(here: Path, user: User) -> None:
-    """A real one: a file system in memory of two megabytes, in a namespace of its own."""
+    """A real one: a file system in memory of two megabytes, in a separate namespace."""
     script = 'mount -t tmpfs -o size=2m tmpfs disk && "$@"; status=$?; cp disk/* .; exit $status'
     alone = ["unshare", "--map-root-user", "--mount"]
     Path("disk").mkdir()
@@ -439,7 +439,7 @@ def test_a_full_disk_ends_it_cleanly(here: Path, user: User) -> None:
 
 
 def _runs_out_of_room(here: Path, user: User, words: str, store: str = "risk.db", **options: Any) -> str:
-    """The run ends with these words, what was committed is exact, and with room the next run completes it."""
+    """The run ends with this message, what was committed is exact, and with room the next run completes it."""
     workload = Workload(count=150_000, modifications=0.3, seed=5)
     write(workload, "a.jsonl")
     Path("first.jsonl").write_text(events("first"))

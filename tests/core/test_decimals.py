@@ -1,4 +1,4 @@
-"""Decimals: equal to Python's own Decimal, quick on hostile digits, and every refusal in words."""
+"""Decimals: equal to Python's own Decimal, quick on hostile digits, and the reason of every refusal."""
 
 import decimal
 import time

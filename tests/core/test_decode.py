@@ -1,4 +1,4 @@
-"""The scalar decoder: what a record means in JSON, CSV, Python and tables, and every refusal in words."""
+"""The scalar decoder: what a record means in JSON, CSV, Python and tables, and the reason of every refusal."""
 
 import json
 import time
@@ -41,13 +41,13 @@ FREE = decoder('delete = "Deleted"', measures="")
 
 
 def refusal(call: Any, *args: Any) -> str:
-    """The words of the one exception that a record may raise."""
+    """The message of the one exception that a record may raise."""
     with pytest.raises(InvalidEvent) as error:
         call(*args)
-    words = str(error.value)
-    assert words.encode().decode() == words
-    assert len(words) < 300
-    return words
+    reason = str(error.value)
+    assert reason.encode().decode() == reason
+    assert len(reason) < 300
+    return reason
 
 
 def simple(**values: Any) -> dict[str, Any]:
@@ -118,9 +118,9 @@ def test_composite_keys_are_written_as_paths() -> None:
 def test_keys_and_labels_are_text_or_whole_numbers(wrong: str) -> None:
     for name in ("ID", "Region"):
         raw = GOOD_SIMPLE.replace(f'"{name}": "k"', f'"{name}": {wrong}').encode()
-        words = refusal(SIMPLE.json, raw)
-        assert words.startswith(f"field {name}: ")
-        assert "missing" in words if wrong == "null" else "cannot be a key or label" in words
+        reason = refusal(SIMPLE.json, raw)
+        assert reason.startswith(f"field {name}: ")
+        assert "missing" in reason if wrong == "null" else "cannot be a key or label" in reason
 
 
 GOOD_SIMPLE = '{"ID": "k", "Region": "k", "Value": 1}'
@@ -153,7 +153,7 @@ def test_json_numbers_are_read_from_their_text(number: str, mantissa: int) -> No
 
 
 @pytest.mark.parametrize(
-    ("number", "words"),
+    ("number", "reason"),
     [
         ("1.505", "field Value: '1.505' has more than 2 decimal places"),
         ("1e16", "field Value: '1e16' is out of range: at scale 2 it must lie below 10000000000000000.00"),
@@ -184,12 +184,12 @@ def test_json_numbers_are_read_from_their_text(number: str, mantissa: int) -> No
         ("1}\x00{", "not JSON: Extra data"),
     ],
 )
-def test_json_values_that_are_refused(number: str, words: str) -> None:
-    assert words in refusal(SIMPLE.json, GOOD_SIMPLE.replace("1}", number + "}").encode())
+def test_json_values_that_are_refused(number: str, reason: str) -> None:
+    assert reason in refusal(SIMPLE.json, GOOD_SIMPLE.replace("1}", number + "}").encode())
 
 
 @pytest.mark.parametrize(
-    ("raw", "words"),
+    ("raw", "reason"),
     [
         (b"", "not JSON: Expecting value"),
         (b" \t", "not JSON: Expecting value"),
@@ -218,8 +218,8 @@ def test_json_values_that_are_refused(number: str, words: str) -> None:
         (b'// c\n{"ID": "a"}', "not JSON: "),
     ],
 )
-def test_what_is_no_json_object_is_refused(raw: bytes, words: str) -> None:
-    assert refusal(SIMPLE.json, raw).startswith(words)
+def test_what_is_no_json_object_is_refused(raw: bytes, reason: str) -> None:
+    assert refusal(SIMPLE.json, raw).startswith(reason)
 
 
 @pytest.mark.parametrize(
@@ -240,9 +240,9 @@ def test_json_escapes(text: str, meant: str) -> None:
 
 @pytest.mark.parametrize("half", [r"\ud83d", r"\ude00", r"a\ude00\ud83d", r"\ud83d\u0041"])
 def test_half_a_surrogate_pair_is_no_text(half: str) -> None:
-    words = "the text holds half of a surrogate pair, which no UTF-8 text can"
-    assert refusal(FREE.json, f'{{"ID": "{half}", "Region": "a"}}'.encode()) == f"field ID: {words}"
-    assert refusal(FREE.json, f'{{"ID": "a", "Region": "{half}"}}'.encode()) == f"field Region: {words}"
+    reason = "the text holds half of a surrogate pair, which no UTF-8 text can"
+    assert refusal(FREE.json, f'{{"ID": "{half}", "Region": "a"}}'.encode()) == f"field ID: {reason}"
+    assert refusal(FREE.json, f'{{"ID": "a", "Region": "{half}"}}'.encode()) == f"field Region: {reason}"
     assert FREE.json(f'{{"ID": "a", "Region": "b", "other": "{half}", "{half}": 1}}'.encode()).key == "a"
 
 
@@ -332,8 +332,8 @@ def test_csv_rows() -> None:
     assert RISK.csv(header, ["", "", "", "1", "1", "", "0"]) == Event("", 1, Content(("", ""), (100,)))
     assert RISK.csv(header, ["k", "", "", "", "1", "5", "TRUE"]) == Event("k", 1, DELETED, 5 * 10**9)
     assert RISK.csv([*header, ""], ["k", "7", "07", "1", "1", "", "", "x"]).content.labels == ("7", "07")
-    words = refusal(RISK.csv, header, ["k", "", "", "", "1", "", ""])
-    assert words == 'field Value: missing; a measure that may be missing needs missing = "zero"'
+    reason = refusal(RISK.csv, header, ["k", "", "", "", "1", "", ""])
+    assert reason == 'field Value: missing; a measure that may be missing needs missing = "zero"'
     assert refusal(RISK.csv, header, ["k", "", "", "1", "", "", ""]).startswith("field Version: missing; every event")
     assert refusal(RISK.csv, header, ["k"]) == "the row has 1 fields, the header 7"
     assert refusal(RISK.csv, header, ["k"] * 8) == "the row has 8 fields, the header 7"
@@ -344,8 +344,8 @@ def test_csv_rows() -> None:
 def test_a_repeated_column_is_refused_where_it_is_read() -> None:
     header, cells = ["ID", "Region", "Value", "x", "x"], ["k", "EU", "1", "a", "b"]
     assert SIMPLE.csv(header, cells).key == "k"
-    words = refusal(SIMPLE.csv, [*header, "Region"], [*cells, "US"])
-    assert words == "field Region: the name 'Region' occurs twice in the header"
+    reason = refusal(SIMPLE.csv, [*header, "Region"], [*cells, "US"])
+    assert reason == "field Region: the name 'Region' occurs twice in the header"
 
 
 def test_quoted_names_are_one_column() -> None:
@@ -379,7 +379,7 @@ def test_python_numbers(value: Any, mantissa: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "reason"),
     [
         (float("nan"), "'nan' is not a number"),
         (float("inf"), "'inf' is not a number"),
@@ -397,8 +397,8 @@ def test_python_numbers(value: Any, mantissa: int) -> None:
         ({}, "an object is not a number"),
     ],
 )
-def test_python_values_that_are_no_measure(value: Any, words: str) -> None:
-    assert refusal(SIMPLE.record, simple(Value=value)) == f"field Value: {words}"
+def test_python_values_that_are_no_measure(value: Any, reason: str) -> None:
+    assert refusal(SIMPLE.record, simple(Value=value)) == f"field Value: {reason}"
 
 
 @pytest.mark.parametrize("value", [1.5, 7.0, Decimal(7), True, b"k", date(2021, 1, 1), [], {}, object()])
@@ -408,11 +408,11 @@ def test_python_values_that_are_no_key(value: Any) -> None:
 
 def test_a_number_too_long_to_print_is_refused() -> None:
     huge = 10**5000
-    words = "the number has thousands of digits"
-    assert refusal(SIMPLE.record, simple(Value=huge)) == f"field Value: {words}"
-    assert refusal(SIMPLE.record, simple(Value=Fraction(1, huge))) == f"field Value: {words}"
-    assert refusal(SIMPLE.record, simple(ID=huge)) == f"field ID: {words}"
-    assert refusal(FREE.record, {"ID": 1, "Deleted": huge}) == f"field Deleted: {words}"
+    reason = "the number has thousands of digits"
+    assert refusal(SIMPLE.record, simple(Value=huge)) == f"field Value: {reason}"
+    assert refusal(SIMPLE.record, simple(Value=Fraction(1, huge))) == f"field Value: {reason}"
+    assert refusal(SIMPLE.record, simple(ID=huge)) == f"field ID: {reason}"
+    assert refusal(FREE.record, {"ID": 1, "Deleted": huge}) == f"field Deleted: {reason}"
 
 
 def test_python_keys() -> None:
@@ -479,7 +479,7 @@ def test_integer_versions(value: str, version: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "reason"),
     [
         ("null", "missing; every event needs its version"),
         ("3.5", "'3.5' has more than 0 decimal places; a version is a whole number"),
@@ -493,11 +493,11 @@ def test_integer_versions(value: str, version: int) -> None:
         ("[3]", "an array is not a number"),
     ],
 )
-def test_integer_versions_that_are_refused(value: str, words: str) -> None:
+def test_integer_versions_that_are_refused(value: str, reason: str) -> None:
     read = decoder('version = "V"', "", "")
     message = refusal(read.json, f'{{"ID": 1, "V": {value}}}'.encode())
     assert message.startswith("field V: ")
-    assert words in message
+    assert reason in message
 
 
 def test_timestamp_versions() -> None:
@@ -532,9 +532,9 @@ def test_time_windows() -> None:
     labels = read.json(b'{"ID": 1, "At": "2021-03-22T11:40:58Z", "Due": 86400000}').content.labels
     assert labels == ("2021-03-22T11:00:00Z", "2021-03", "1970-01-02")
     assert read.csv(["ID", "At", "Due"], ["1", "-1", ""]).content.labels == ("1969-12-31T23:00:00Z", "1969-12", "never")
-    words = "field At: missing; the level is a time window and names no default"
-    assert refusal(read.json, b'{"ID": 1, "At": null}') == words
-    assert refusal(read.csv, ["ID", "At"], ["1", ""]) == words
+    reason = "field At: missing; the level is a time window and names no default"
+    assert refusal(read.json, b'{"ID": 1, "At": null}') == reason
+    assert refusal(read.csv, ["ID", "At"], ["1", ""]) == reason
     assert refusal(read.json, b'{"ID": 1, "At": "x"}').startswith("field At: 'x' is not an RFC 3339 time")
     assert refusal(read.json, b'{"ID": 1, "At": {}}') == "field At: an object is not a number"
 
@@ -559,9 +559,9 @@ def test_deletes_by_a_flag(value: str, deleted: bool) -> None:
 
 @pytest.mark.parametrize("value", ['"yes"', "2", "1.0", "-1", "[]", "{}", '" true"', '"?"'])
 def test_a_flag_is_true_or_false(value: str) -> None:
-    words = refusal(FREE.json, f'{{"ID": 1, "Region": "a", "Deleted": {value}}}'.encode())
-    assert words.startswith("field Deleted: ")
-    assert words.endswith(" is neither true nor false")
+    reason = refusal(FREE.json, f'{{"ID": 1, "Region": "a", "Deleted": {value}}}'.encode())
+    assert reason.startswith("field Deleted: ")
+    assert reason.endswith(" is neither true nor false")
 
 
 @pytest.mark.parametrize(
@@ -597,10 +597,10 @@ def test_limits_count_utf_8_bytes(character: str) -> None:
     key, label = character * (KEY_BYTES // size), character * (LABEL_BYTES // size)
     rest = "a" * (KEY_BYTES - len(key.encode()))
     assert FREE.record({"ID": key + rest, "Region": label}).key == key + rest
-    words = f"field ID: the key is longer than {KEY_BYTES} bytes"
-    assert refusal(FREE.record, {"ID": key + rest + "a", "Region": label}) == words
-    words = f"field Region: the label is longer than {LABEL_BYTES} bytes"
-    assert refusal(FREE.record, {"ID": key, "Region": label + character}) == words
+    reason = f"field ID: the key is longer than {KEY_BYTES} bytes"
+    assert refusal(FREE.record, {"ID": key + rest + "a", "Region": label}) == reason
+    reason = f"field Region: the label is longer than {LABEL_BYTES} bytes"
+    assert refusal(FREE.record, {"ID": key, "Region": label + character}) == reason
 
 
 def test_a_composite_key_is_limited_as_it_is_written() -> None:
@@ -614,9 +614,9 @@ def test_paths_are_limited_as_they_are_written() -> None:
     read = decoder("", '"a", "b"', "")
     room = PATH_BYTES - LABEL_BYTES - 1
     assert read.record({"ID": 1, "a": "a" * LABEL_BYTES, "b": "b" * room}).content.labels is not None
-    words = f"the path in rollup r is longer than {PATH_BYTES} bytes"
-    assert refusal(read.record, {"ID": 1, "a": "a" * LABEL_BYTES, "b": "b" * (room + 1)}) == words
-    assert refusal(read.record, {"ID": 1, "a": "/" * LABEL_BYTES, "b": "b"}) == words
+    reason = f"the path in rollup r is longer than {PATH_BYTES} bytes"
+    assert refusal(read.record, {"ID": 1, "a": "a" * LABEL_BYTES, "b": "b" * (room + 1)}) == reason
+    assert refusal(read.record, {"ID": 1, "a": "/" * LABEL_BYTES, "b": "b"}) == reason
 
 
 @pytest.mark.parametrize(

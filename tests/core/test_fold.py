@@ -101,7 +101,7 @@ def test_outcomes_say_what_happened(batch: list[Event]) -> None:
 
 
 def expected_outcome(earlier: Sequence[Event], event: Event) -> Outcome:
-    """The outcome by the words of the rules, from all earlier events of the key."""
+    """The outcome by the text of the rules, from all earlier events of the key."""
     taken = Outcome.DELETED if event.content.deleted else None
     if not earlier:
         return taken or Outcome.INSERTED
@@ -239,7 +239,7 @@ def deleted_is_final(stored: Stored | None, event: Event) -> tuple[Outcome, Stor
 
 
 def move_keeps_the_old_leaf(stored: Stored | None, event: Event) -> tuple[Outcome, Stored]:
-    """The new numbers at the place of the first event."""
+    """The new numbers at the position of the first event."""
     outcome, after = fold(stored, event)
     if stored is not None and stored.content.labels is not None and after.content.labels is not None:
         after = replace(after, content=replace(after.content, labels=stored.content.labels))

@@ -1,4 +1,4 @@
-"""Field paths and node paths: whatever is written is read back, and every error is in words."""
+"""Field paths and node paths: whatever is written is read back, and every error has a message."""
 
 import pytest
 from hypothesis import given

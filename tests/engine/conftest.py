@@ -1,4 +1,4 @@
-"""Places for stores."""
+"""Paths for stores."""
 
 import shutil
 import tempfile

@@ -55,7 +55,7 @@ def tick(clock: ManualClock, seconds: int = 1) -> None:
 
 
 def on_commit(session: Session, act: Callable[[Callable[[Any], int], Any], int]) -> None:
-    """Let `act(commit, content)` stand in the place of the session's `store.commit(content)`."""
+    """Replace the session's `store.commit(content)` by `act(commit, content)`."""
     store: Any = session._store
     commit = store.commit
-    store.commit = lambda content, *told: act(lambda same: commit(same, *told), content)
+    store.commit = lambda content, *callbacks: act(lambda same: commit(same, *callbacks), content)

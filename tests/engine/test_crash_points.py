@@ -35,7 +35,7 @@ from tests.tools.faulty_vfs import Failure, FaultyDisk
 RECORDS_PER_FILE = 16
 READ = ReadOptions(fields=fields_of(NARROW), block_bytes=1_100, table_rows=16)
 RETENTION_COMMITS = 3
-"""The clock goes on so fast that commits older than this many are forgotten."""
+"""The clock is so fast that commits older than this many are dropped."""
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def test_a_run_without_faults_uses_everything(memory: Path, given: Input) -> Non
     with Store.open(path, NARROW) as store:
         changes = store._tables.changes.list
         assert len(changes) < given.commits - RETENTION_COMMITS  # merged
-        assert changes[0].first > 1  # forgotten
+        assert changes[0].first > 1  # dropped
         connection: Any = store._connection
         assert connection.execute("SELECT count(*) FROM pages").fetchone()[0] > 2  # snapshotted
 

@@ -1,4 +1,4 @@
-"""The engine with a real store behind it: what is committed is what the specification says, also after reopening."""
+"""The engine with a real store behind it: what is committed equals the specification, also after reopening."""
 
 import json
 import sqlite3
@@ -76,7 +76,7 @@ class Run:
     def fold(
         self, events: Sequence[Event], bad: Sequence[bytes] = (), source: str = "s", at: int = 0
     ) -> Counter[Outcome]:
-        """Decode and fold one block; `bad` lines stand before the events."""
+        """Decode and fold one block; `bad` lines come before the events."""
         block = b"\n".join([*bad, *map(line_of, events)])
         batch = self._decoder.json(block, source, at)
         position = SourcePosition(source, json.dumps({"offset": at + len(block)}))
@@ -103,7 +103,7 @@ class Run:
         self.open()
 
     def assert_committed(self) -> None:
-        """The store, read anew, says what the specification says; closes it."""
+        """The reopened store equals the specification; it is closed."""
         self.store.close()
         assert plain(stored_facts(self.path, PIPELINE)) == plain(self.folder.facts())
         assert check_store(self.path) == []
@@ -115,7 +115,7 @@ class Run:
 
 
 def plain(facts: Facts) -> Facts:
-    """Without the nodes whose totals are nothing: roots are met sooner here than there."""
+    """Without the nodes whose totals are nothing: roots appear earlier here than there."""
     return replace(facts, totals={node: total for node, total in facts.totals.items() if total})
 
 
@@ -200,7 +200,7 @@ def test_a_commit_may_hold_a_position_alone_or_nothing(run: Run) -> None:
 
 
 def test_batches_of_one_commit_are_netted_together(run: Run) -> None:
-    """Places met in a later batch of the commit, contributions that come and go within it."""
+    """Leaves that are new in a later batch of the commit, contributions that come and go within it."""
     run.fold([event("a", 1, 5), event("b", 1, 1, "apac")])
     run.fold([event("a", 2, 5, "amer"), event("c", 1, 2, "new")])
     run.fold([event("a", 3, 4), Event("c", 2, DELETED)])

@@ -29,7 +29,7 @@ from tests.tools.waiting import until
 
 KILLS = 50
 STATIC_LIVES = 20
-"""Lives of the process in which the file stands still; in the others it grows, and is followed."""
+"""Processes during which the file does not change; in the others it grows and is followed."""
 EVENTS, STATIC_EVENTS = 300_000, 180_000
 CHUNKS = 6
 """Pieces in which the file grows during one life of the process."""

@@ -31,7 +31,7 @@ _SILENCE = Finding("", "rotated", "silence")
 
 
 def block(number: int, rows: int = 1, oversize: tuple[Oversize, ...] = ()) -> TextBlock:
-    """Block `number` of a source, with keys of its own; its position is its number."""
+    """Block `number` of a source, with distinct keys; its position is its number."""
     records = [Record(f"{number}-{row}", 1, "emea", "fx", 100, 0) for row in range(rows)]
     data = memoryview(json_lines(records))
     return TextBlock("s", "json", data, 0, SourcePosition("s", str(number)), len(data), oversize=oversize)
@@ -39,7 +39,7 @@ def block(number: int, rows: int = 1, oversize: tuple[Oversize, ...] = ()) -> Te
 
 @dataclass
 class Recorded:
-    """A session that remembers its commits: their positions, and how many events they hold."""
+    """A session that records its commits: their positions and numbers of events."""
 
     session: Session
     commits: list[CommitContent] = field(default_factory=list)
@@ -109,7 +109,7 @@ def inline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @dataclass
 class Clock:
-    """Seconds that pass when told to."""
+    """A clock in seconds that the test advances."""
 
     now: float = 0.0
 
@@ -174,7 +174,7 @@ def test_nothing_to_fold_is_no_commit(recorded: Recorded) -> None:
 
 
 def test_a_position_alone_is_committed(recorded: Recorded) -> None:
-    """Such as that of a file's end, without which the file would be looked at again."""
+    """Such as that of a file's end, without which the file would be read again."""
     recorded.run([block(5, rows=0)])
     assert recorded.positions == [5]
 
@@ -283,7 +283,7 @@ def test_a_failed_commit_ends_the_run_at_once(recorded: Recorded, inline: None) 
 
 
 def test_a_failed_commit_ends_a_run_whose_input_is_silent(recorded: Recorded) -> None:
-    """Whoever follows a quiet file hears of a full disk now, not with the next event; and reading is told to stop."""
+    """A follower of a quiet file reports a full disk now, not with the next event; and reading stops."""
     stopped = threading.Event()
 
     def fail(_: CommitContent) -> None:

@@ -119,7 +119,7 @@ class Model:
 
 
 class Engine(RuleBasedStateMachine):
-    """The machine: rules are what may happen, the invariant is what must hold after each."""
+    """The machine: rules are what may happen, the invariant is checked after each."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -272,7 +272,7 @@ class Engine(RuleBasedStateMachine):
 
     @rule(records=BATCHES, more=BATCHES, survivors=st.integers(0, 5), lasting=st.booleans())
     def crash_in_a_run(self, records: list[Record], more: list[Record], survivors: int, lasting: bool) -> None:
-        """A run crashes at one of its commits; it goes on later, exactly where the last durable one stopped."""
+        """A run crashes at one of its commits; it continues later, exactly after the last durable one."""
         left = survivors
 
         def crash(commit: Callable[[Any], int], content: Any) -> int:
@@ -366,7 +366,7 @@ def _totals(reader: Reader, commit: int | None = None) -> Totals:
 
 
 def _as_json(content: Content) -> str:
-    """As conflicts are told."""
+    """As conflicts are listed."""
     if content.labels is None:
         return "null"
     amounts = [format_decimal(m, measure.scale) for m, measure in zip(content.measures, NARROW.measures, strict=True)]

@@ -1,4 +1,4 @@
-"""Places for stores."""
+"""Paths for stores."""
 
 import shutil
 import tempfile
@@ -19,5 +19,5 @@ def memory() -> Iterator[Path]:
 
 @pytest.fixture
 def path(memory: Path) -> Path:
-    """Where a store may be made."""
+    """The path of a new store."""
     return memory / "store.db"

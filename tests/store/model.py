@@ -50,7 +50,7 @@ SECOND = 10**9
 
 @dataclass
 class ManualClock:
-    """A clock that stands where it is put."""
+    """A clock that the test sets."""
 
     now: int = 0
 
@@ -60,7 +60,7 @@ class ManualClock:
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a store says, as plain values."""
+    """The contents of a store as plain values."""
 
     seq: int = 0
     states: dict[str, Stored] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Folder:
         )
 
     def commit(self, batch: Batch) -> CommitContent:
-        """Fold a batch; the commit that says so."""
+        """Fold a batch into a commit."""
         keys, leaves, nodes = len(self.rows), len(self.leaves), len(self.nodes)
         before: dict[str, Stored | None] = {}
         arrived: list[tuple[int, Outcome, Stored | None]] = []
@@ -117,7 +117,7 @@ class Folder:
             arrived.append((self.rows.setdefault(event.key, len(self.rows)), outcome, said))
             if outcome in (Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST) and was is not None:
                 dropped = was.content if outcome is Outcome.CONFLICT_WON else event.content
-                conflicts.append(Conflict(event.key, event.version, _words(after.content), _words(dropped)))
+                conflicts.append(Conflict(event.key, event.version, _text(after.content), _text(dropped)))
             self.states[event.key] = after
         self._number_leaves(event.content for event in batch.events)
         deltas = net(self.pipeline, [(was, self.states[key]) for key, was in before.items()])
@@ -190,12 +190,12 @@ class Folder:
         )
 
 
-def _words(content: Content) -> str:
+def _text(content: Content) -> str:
     return json.dumps(None if content.labels is None else [content.labels, content.measures])
 
 
 def facts(loaded: Loaded) -> Facts:
-    """What a loaded store says."""
+    """The contents of a loaded store."""
     keys = [key.decode() for piece in loaded.keys for key in piece.to_pylist()]
     states = loaded.states
     contents = zip(states.version.tolist(), states.leaf.tolist(), states.measures.T.tolist(), strict=True)
@@ -220,7 +220,7 @@ def facts(loaded: Loaded) -> Facts:
 
 
 def stored_facts(path: Path, pipeline: Pipeline = PIPELINE) -> Facts:
-    """What a store says when it is opened again."""
+    """The contents of a store when it is opened again."""
     with Store.open(path, pipeline) as store:
         return facts(store.load())
 

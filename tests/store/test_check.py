@@ -21,7 +21,7 @@ FLIPPED = "CAST(substr(blob, 1, length(blob) - 9) || x'55' || substr(blob, lengt
 
 @pytest.fixture
 def store(path: Path) -> Path:
-    """A sound store with everything in it; pages, but nothing forgotten."""
+    """A sound store with everything in it; pages, but nothing dropped."""
     folder, clock = Folder(), ManualClock()
     with Store.open(path, PIPELINE, retention="forever", clock=clock, tuning=Tuning(Levels(4, 2_000))) as store:
         store.load()
@@ -32,7 +32,7 @@ def store(path: Path) -> Path:
 
 
 def pruned(path: Path) -> None:
-    """Commit on with a short retention, so that the oldest commits are forgotten."""
+    """Continue with a short retention, so that the oldest commits are dropped."""
     folder, clock = Folder(), ManualClock()
     for number in range(1, 26):
         folder.commit(random_batch(number, number * SECOND))

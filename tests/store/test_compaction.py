@@ -1,4 +1,4 @@
-"""Merging, forgetting, snapshots and the write-ahead log: the store stays small and says the same."""
+"""Compaction: merging, retention, snapshots and the write-ahead log leave every answer unchanged."""
 
 import sqlite3
 from datetime import timedelta
@@ -131,7 +131,7 @@ ROWS = 2 * PAGE_ROWS + 1_000
 
 
 def test_pages_and_later_changes_make_the_state(path: Path) -> None:
-    """Three pages, rows changed several times in one commit, keys met after a page's snapshot."""
+    """Three pages, rows changed several times in one commit, keys that arrived after a page's snapshot."""
     rng = np.random.default_rng(5)
     width = len(PIPELINE.measures)
     model = States(np.zeros(ROWS, np.int64), np.zeros(ROWS, np.int32), np.zeros((width, ROWS), np.int64))

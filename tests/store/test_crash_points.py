@@ -22,7 +22,7 @@ COMMITS = 6
 REOPENED_AFTER = 3
 RETENTION = timedelta(seconds=2)
 TUNING = Tuning(Levels(fan_out=2, full_bytes=1_000), wal_bytes=12 * PAGE_SIZE)
-"""Small limits: merging, forgetting and checkpoints all happen within the few commits."""
+"""Small limits: merging, retention and checkpoints all happen within the few commits."""
 
 PLAIN = (Survival.NOTHING, Survival.ALL, Survival.LAST_TORN)
 
@@ -32,7 +32,7 @@ Acknowledged = list[tuple[int, int]]
 
 @cache
 def work() -> tuple[list[CommitContent], list[Facts]]:
-    """The commits, and what the store says before the first and after each."""
+    """The commits, and the contents of the store before the first and after each."""
     folder = Folder()
     commits, facts = [], [folder.facts()]
     for number in range(1, COMMITS + 1):
@@ -42,7 +42,7 @@ def work() -> tuple[list[CommitContent], list[Facts]]:
 
 
 def run(path: Path, disk: FaultyDisk) -> Acknowledged:
-    """Commit what the store lacks, closing and opening in between, up to the first error; what was said to last."""
+    """Commit what the store lacks, reopening in between, up to the first error; the last acknowledged commit."""
     acknowledged: Acknowledged = []
     clock = ManualClock()
     with disk, suppress(StoreError):
@@ -74,7 +74,7 @@ def test_a_run_without_faults_uses_everything(memory: Path) -> None:
     assert len(checkpoints) > 20
     with Store.open(path, PIPELINE) as store:
         assert len(store._tables.changes.list) < COMMITS  # merged
-        assert store._tables.changes.list[0].first > 1  # forgotten
+        assert store._tables.changes.list[0].first > 1  # dropped
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Questions: the right answers, as of one commit each, and clear words for what does not exist."""
+"""Queries: right answers, each of one commit, and clear errors for what does not exist."""
 
 import sqlite3
 from dataclasses import replace

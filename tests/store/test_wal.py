@@ -62,7 +62,7 @@ def work(disk: Disk, mounted: Mounted, path: Path) -> list[Facts]:
 
 
 def lost_at_every_step(folder: Path, before: Sequence[Fault] = ()) -> set[int]:
-    """Open such a store, the power going at every step in turn; the commits at which it then was."""
+    """Open such a store while the power fails at every step in turn; the commits that it then had."""
     made = Disk(GARBLING, Random(7))
     path = folder / "store" / "store.db"
     path.parent.mkdir()

@@ -214,6 +214,11 @@ class Store:
         finally:
             self._release()
 
+    @property
+    def last_commit(self) -> int:
+        """The number of the last commit, 0 before the first."""
+        return self._head.seq
+
     def _usable(self) -> Connection:
         if self._connection is None:
             raise StoreError(f"{self.path}: the store is closed; open it again")

@@ -58,7 +58,7 @@ class WatchedStore(Store):
 
     def commit(self, commit: CommitContent, on_durable: Callable[[int], None] = lambda _: None) -> int:
         """As the store does."""
-        self.lived.tried = self._head.seq + 1
+        self.lived.tried = self.last_commit + 1
 
         def told(seq: int) -> None:
             self.lived.acknowledged = seq
@@ -118,7 +118,7 @@ class Process:
 
     def _work(self, session: Session, lived: Lived, commits: int) -> None:
         """Turn to one source after the other, as the inputs say, from where the store is."""
-        at, passed = session._engine.last_commit, 0  # noqa: SLF001 - what is asked here is of no use to others
+        at, passed = session.engine.last_commit, 0
         for source, number in self.inputs.runs:
             passed += number
             left = passed - max(at, passed - number)
