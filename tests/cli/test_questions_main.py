@@ -73,7 +73,7 @@ def test_errors_are_one_line_and_exit_2(tmp_path: Path, capsys: pytest.CaptureFi
     assert main.main(["query", "--store", str(tmp_path / "none.db")]) == 2
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert shown.err == f"oncefold: {tmp_path / 'none.db'}: no such store; `oncefold run` makes one\n"
+    assert shown.err == f"oncefold: {tmp_path / 'none.db'}: no such store; `oncefold run` creates one\n"
     assert main.main(["query", "--nonsense"]) == 2
     assert "Traceback" not in capsys.readouterr().err
     assert main.main(["nonsense"]) == 2

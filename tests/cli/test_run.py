@@ -271,7 +271,7 @@ def test_another_definition_is_refused_with_a_remedy(here: Path, user: User) -> 
     user.runs("a.jsonl")
     Path("pipeline.toml").write_text(EXAMPLE.replace("scale = 2", "scale = 3", 1))
     said = user.runs("a.jsonl", status=2)
-    assert "its totals were made by a definition that means something else" in said[0]
+    assert "its totals were made by a definition with another meaning" in said[0]
     assert any("scale" in line and "3" in line for line in said)
     assert "name a new store file" in " ".join(said)
     assert counted() == {Outcome.INSERTED: 1}

@@ -166,7 +166,7 @@ def test_a_typed_name_counts_before_one_of_the_environment(
 def test_looks_that_saw_nothing_end_with_status_1(run: Run, path: Path) -> None:
     status, out, err = run("--store", path, "--looks", 3)
     assert (status, out) == (1, "")
-    assert err == f"oncefold: waiting: {path}: no such store; `oncefold run` makes one\n"
+    assert err == f"oncefold: waiting: {path}: no such store; `oncefold run` creates one\n"
     monday(path)
     assert run("ES", "--looks", 1) == (
         1,

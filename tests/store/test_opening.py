@@ -66,7 +66,7 @@ def test_what_is_no_store_is_left_alone(
 
 def test_a_missing_folder_is_named(memory: Path) -> None:
     for open_ in (lambda path: Store.open(path, PIPELINE), Reader.open):
-        with pytest.raises(StoreError, match=f"there is no folder {memory / 'no'}; make it first"):
+        with pytest.raises(StoreError, match=f"there is no folder {memory / 'no'}; create it first"):
             open_(memory / "no" / "store.db")
 
 

@@ -220,7 +220,7 @@ def test_a_file_that_nothing_may_be_written_beside_is_read_while_no_one_writes(p
 
     with Reader.open(path, connect=unchanging) as reader:
         assert reader.verify().differences == []
-        with pytest.raises(StoreError, match="ask again"), reader.at_one_commit():
+        with pytest.raises(StoreError, match="query again"), reader.at_one_commit():
             writer = Store.open(path, PIPELINE)
         writer.load()
         writer.commit(folder.commit(random_batch("more", 10**18)))

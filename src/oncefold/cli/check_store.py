@@ -38,7 +38,7 @@ def check_store(context: click.Context, store: Path, form: str | None, output: P
     from oncefold.queries.questions import check
 
     if not store.exists():
-        raise StoreError(f"{store}: no such store; `oncefold run` makes one")
+        raise StoreError(f"{store}: no such store; `oncefold run` creates one")
     found = check(store)
     Reply(lambda screen: _show(store, found, screen), lambda: _document(store, found)).write(form, output)
     if not found.sound:

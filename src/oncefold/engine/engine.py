@@ -79,7 +79,7 @@ class Engine:
         Raises StoreError if it is broken already.
         """
         if self._broken:
-            raise StoreError(f"{self._path}: a batch or commit was interrupted; open the store again to go on")
+            raise StoreError(f"{self._path}: a batch or commit was interrupted; open the store again to continue")
         try:
             yield
         except BaseException:

@@ -43,10 +43,10 @@ _DAMAGED = "see what `oncefold check-store` says, then restore the file, or run 
 
 _MEANINGS = {
     sqlite3.SQLITE_FULL: f"the disk is full ({{free}} free); {_INTACT}; make room and run again",
-    sqlite3.SQLITE_IOERR: f"the disk reports an error ({{error}}); {_INTACT}; see to the disk and run again",
+    sqlite3.SQLITE_IOERR: f"the disk reports an error ({{error}}); {_INTACT}; check the disk and run again",
     sqlite3.SQLITE_BUSY: f"another program holds the file ({{error}}); {_INTACT}; close that program and run again",
     sqlite3.SQLITE_READONLY: "it may not be written ({error}); change its permissions, or those of its folder",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened ({error}); see to the permissions of the file and its folder",
+    sqlite3.SQLITE_CANTOPEN: "it cannot be opened ({error}); check the permissions of the file and its folder",
     sqlite3.SQLITE_NOTADB: "this is not a store, nor any SQLite database; name another file",
     sqlite3.SQLITE_CORRUPT: f"the file is damaged ({{error}}); {_DAMAGED}",
 }
@@ -76,7 +76,7 @@ def check_readable(path: Path) -> None:
     """Raises StoreError unless there is a file that may be read."""
     _check_exists_or_may(path)
     if not path.exists():
-        raise StoreError(f"{path}: no such store; `oncefold run` makes one")
+        raise StoreError(f"{path}: no such store; `oncefold run` creates one")
     if not os.access(path, os.R_OK):
         raise StoreError(f"{path}: no permission to read this file")
 
@@ -85,4 +85,4 @@ def _check_exists_or_may(path: Path) -> None:
     if path.is_dir():
         raise StoreError(f"{path}: this is a directory; name a file in it, such as {path / 'totals.db'}")
     if not path.parent.is_dir():
-        raise StoreError(f"{path}: there is no folder {path.parent}; make it first")
+        raise StoreError(f"{path}: there is no folder {path.parent}; create it first")

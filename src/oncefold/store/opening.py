@@ -59,7 +59,7 @@ def _match(connection: Connection, path: Path, pipeline: Pipeline) -> None:
     if changes:
         listed = "".join(f"\n  {change}" for change in changes)
         raise DefinitionError(
-            f"{path}: its totals were made by a definition that means something else:{listed}\n"
+            f"{path}: its totals were made by a definition with another meaning:{listed}\n"
             "Restore that definition; or name a new store file and run the sources into it again, from their "
             "beginning: every event counts once there too."
         )
@@ -85,7 +85,7 @@ class WriterLock:
             self._lock.acquire()
         except filelock.Timeout:
             raise StoreLockedError(
-                f"{self._store}: {self._holder()} is writing this store, and one at a time may; stop it first, "
+                f"{self._store}: {self._holder()} is writing this store; only one process may: stop it first, "
                 "or wait. Reading (query, status, verify ...) works meanwhile."
             ) from None
         except OSError as error:

@@ -101,7 +101,7 @@ class Reader:
             with transaction(connection, "BEGIN"):
                 yield connection
         if unchanging and wal_of(self.path).exists():
-            raise StoreError(f"{self.path}: a writer began while this question was answered; ask again")
+            raise StoreError(f"{self.path}: a writer opened the store during this query; query again")
 
     def _connected(self) -> tuple[Connection, bool]:
         """The connection, and whether it takes the file for one that does not change: then it is a new one."""

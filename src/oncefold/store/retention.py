@@ -18,7 +18,7 @@ def to_text(retention: Retention) -> str:
     if isinstance(retention, str):
         return "forever"
     if retention < timedelta():
-        raise StoreError(f"a retention of {retention} lies in the past; give a positive time, or forever")
+        raise StoreError(f"a retention of {retention} is negative; give a positive time, or forever")
     return str(retention // _SECOND)
 
 

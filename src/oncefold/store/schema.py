@@ -70,7 +70,7 @@ def is_fresh(connection: Connection) -> bool:
 def refuse_others(connection: Connection, path: Path) -> None:
     """Raises StoreError unless the file is a store of a format that this version reads."""
     if is_fresh(connection):
-        raise StoreError(f"{path}: the file is empty, no store yet; `oncefold run` makes one")
+        raise StoreError(f"{path}: the file is empty, no store yet; `oncefold run` creates one")
     if _mark(connection) != APPLICATION_ID:
         raise StoreError(f"{path}: this is a database of another application, not a store; name another file")
     found = scalar(connection, "PRAGMA user_version")

@@ -91,7 +91,7 @@ def recover_wal(path: Path, connect: Callable[[Path], Connection], files: Files)
     except OSError as error:
         raise StoreError(
             f"{path}: the log that an earlier run left, {log.name}, cannot be written again "
-            f"({error.strerror or error}); nothing was changed; see to the disk, make room if it is full, and run again"
+            f"({error.strerror or error}); nothing was changed; check the disk, make room if it is full, and run again"
         ) from error
 
 

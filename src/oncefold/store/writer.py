@@ -223,7 +223,7 @@ class Store:
         if self._connection is None:
             raise StoreError(f"{self.path}: the store is closed; open it again")
         if self._failed:
-            raise StoreError(f"{self.path}: an earlier commit failed; open the store again to go on")
+            raise StoreError(f"{self.path}: an earlier commit failed; open the store again to continue")
         return self._connection
 
     def __enter__(self) -> Self:
