@@ -20,9 +20,9 @@ from oncefold.aws.functions.state import StateFunction
 from oncefold.aws.names import Names
 from oncefold.core.decimals import format_decimal
 from oncefold_workshop.pipelines import settings
-from oncefold_workshop.pipelines.forms import World, after_fixes
-from oncefold_workshop.pipelines.tables import make_tables, read_totals
-from oncefold_workshop.pipelines.tree import MESSAGE_COUNT, SEPARATOR
+from oncefold_workshop.pipelines.deploy import make_tables, read_totals
+from oncefold_workshop.pipelines.handlers import FunctionEnvironment, after_fixes
+from oncefold_workshop.pipelines.messages import MESSAGE_COUNT, SEPARATOR
 
 _FAR = 3_600.0
 
@@ -60,9 +60,11 @@ def _timed(handle: Callable[[Any], Any], events: Iterable[Any]) -> float:
 def run_workshop(stream: str, events: int, now: float) -> Result:
     """The workshop's functions after its fixes, with its own batch sizes."""
     dynamodb = Metered(client("dynamodb"))
-    tables = settings.Tables("bench-ws-state", "bench-ws-reduce", "bench-ws-aggregate")
+    tables = settings.TableNames("bench-ws-state", "bench-ws-reduce", "bench-ws-aggregate")
     make_tables(tables, client("dynamodb"))
-    functions = after_fixes(settings.Settings(tables), World(dynamodb, lambda: now, random.Random(1).random))
+    functions = after_fixes(
+        settings.PipelineSettings(tables), FunctionEnvironment(dynamodb, lambda: now, random.Random(1).random)
+    )
     result = Result("workshop, after its fixes", "its own batches: 100, 10,000, 1,000", events)
     stages = (
         ("state", functions.state, Tail(kinesis_stream(stream), settings.STATE_BATCH)),

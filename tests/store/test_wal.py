@@ -15,12 +15,10 @@ from oncefold.store.connection import wal_of
 from oncefold.store.schema import PAGE_SIZE
 from oncefold.store.wal import File, SystemFiles
 from oncefold.store.writer import Tuning
-from oncefold_lab.disk.connection import ApswConnection
-from oncefold_lab.disk.disk import Disk
-from oncefold_lab.disk.faults import Fault, Kind, Operation, Survival, Traits
-from oncefold_lab.disk.files import DiskFile, DiskFiles
-from oncefold_lab.disk.vfs import Mounted
-from oncefold_lab.embedded.examine import lay_down
+from oncefold_lab.disk.disk import Disk, DiskFile, DiskFiles
+from oncefold_lab.disk.faults import DiskFault, FaultKind, Operation, Survival, Traits
+from oncefold_lab.disk.vfs import ApswConnection, Mounted
+from oncefold_lab.embedded.oracle import lay_down
 from tests.store.model import PIPELINE, Batch, Facts, Folder, random_batch, stored_facts
 
 ACKNOWLEDGED = 3
@@ -51,17 +49,17 @@ def work(disk: Disk, mounted: Mounted, path: Path) -> list[Facts]:
         commit = folder.commit(batch)
         facts.append(folder.facts())
         if number > ACKNOWLEDGED:
-            disk.arm([Fault(Kind.FORGOTTEN, Operation.SYNC, 0)])
+            disk.arm([DiskFault(FaultKind.FORGOTTEN, Operation.SYNC, 0)])
             with pytest.raises(StoreError, match="the disk reports an error"):
                 store.commit(commit)
         else:
             store.commit(commit)
-    disk.end(Kind.KILL)
+    disk.end(FaultKind.KILL)
     store.close()
     return facts
 
 
-def lost_at_every_step(folder: Path, before: Sequence[Fault] = ()) -> set[int]:
+def lost_at_every_step(folder: Path, before: Sequence[DiskFault] = ()) -> set[int]:
     """Open such a store while the power fails at every step in turn; the commits that it then had."""
     made = Disk(GARBLING, Random(7))
     path = folder / "store" / "store.db"
@@ -76,11 +74,11 @@ def lost_at_every_step(folder: Path, before: Sequence[Fault] = ()) -> set[int]:
             disk = Disk(GARBLING, Random(at))
             disk._platter = deepcopy(made._platter)
             with Mounted(disk) as mounted:
-                disk.arm([*before, Fault(Kind.POWER, None, at)])
+                disk.arm([*before, DiskFault(FaultKind.POWER, None, at)])
                 with suppress(StoreError):
                     opened_on(disk, mounted, path).close()
             over = disk.ended is None
-            disk.end(Kind.POWER)
+            disk.end(FaultKind.POWER)
             disk.lose(survival)
             image = disk.image()
             digest = hash(tuple(image.items()))
@@ -104,15 +102,15 @@ def test_power_is_lost_at_every_step_of_opening(memory: Path) -> None:
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(Kind.ERROR, Operation.RENAME, 0),
-        Fault(Kind.FORGOTTEN, Operation.SYNC, 0),
-        Fault(Kind.ERROR, Operation.SYNC, 1),
-        Fault(Kind.FULL, Operation.WRITE, 0),
-        Fault(Kind.ERROR, Operation.READ, 1),
+        DiskFault(FaultKind.ERROR, Operation.RENAME, 0),
+        DiskFault(FaultKind.FORGOTTEN, Operation.SYNC, 0),
+        DiskFault(FaultKind.ERROR, Operation.SYNC, 1),
+        DiskFault(FaultKind.FULL, Operation.WRITE, 0),
+        DiskFault(FaultKind.ERROR, Operation.READ, 1),
     ],
     ids=str,
 )
-def test_so_it_is_when_writing_again_fails_first(memory: Path, fault: Fault) -> None:
+def test_so_it_is_when_writing_again_fails_first(memory: Path, fault: DiskFault) -> None:
     lost_at_every_step(memory, [fault])
 
 
@@ -148,7 +146,7 @@ def test_a_log_that_could_not_be_rewritten_is_not_copied_into_the_file(
     """As closing the connection that held the store would do."""
     _copied_on_closing(monkeypatch)
     with pytest.raises((AssertionError, StoreError)):
-        lost_at_every_step(memory, [Fault(Kind.ERROR, Operation.RENAME, 0)])
+        lost_at_every_step(memory, [DiskFault(FaultKind.ERROR, Operation.RENAME, 0)])
 
 
 class WatchedFiles(SystemFiles):

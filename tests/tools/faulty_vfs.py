@@ -22,7 +22,7 @@ from typing import Any, Self
 
 import apsw
 
-from oncefold_lab.disk.connection import ApswConnection
+from oncefold_lab.disk.vfs import ApswConnection
 
 SECTOR = 512
 """What a disk writes whole, bytes."""

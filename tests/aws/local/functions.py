@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import dedent
 from typing import Any
 
-from oncefold_lab.local.runtime import FunctionSettings
+from oncefold_lab.local.functions import FunctionSettings
 
 _NOTES = """
     import base64, json, os

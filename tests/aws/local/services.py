@@ -5,15 +5,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from oncefold.aws.connect import client
-from oncefold_lab.local.disturbance import Disturbance
-from oncefold_lab.local.environment import Invocation
-from oncefold_lab.local.filters import Filter
-from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.local.environment import InvocationResult
 from oncefold_lab.local.mappings import EventSourceMapping
-from oncefold_lab.local.pace import Pace
-from oncefold_lab.local.streams import open_stream
+from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming
+from oncefold_lab.local.streams import RecordFilter, open_stream
 
-QUICK = Pace(poll=0.02, listing=0.05, first_retry=0.005, longest_retry=0.02)
+QUICK = PollTiming(poll=0.02, listing=0.05, first_retry=0.005, longest_retry=0.02)
 
 
 def stream_arn(name: str) -> str:
@@ -47,13 +44,13 @@ def messages(queue_url: str) -> list[dict[str, Any]]:
 
 def mapping(
     arn: str,
-    invoke: Callable[[bytes], Invocation],
+    invoke: Callable[[bytes], InvocationResult],
     disturbance: Disturbance | None = None,
     discard: Callable[[str], object] = lambda _: None,
-    pace: Pace = QUICK,
+    pace: PollTiming = QUICK,
     **settings: Any,
 ) -> EventSourceMapping:
     made = MappingSettings(arn, "arn:aws:lambda:us-east-1:000000000000:function:function", **settings)
     return EventSourceMapping(
-        made, open_stream(client, arn, Filter.of(made.filters)), invoke, discard, pace, disturbance
+        made, open_stream(client, arn, RecordFilter.of(made.filters)), invoke, discard, pace, disturbance
     )

@@ -8,37 +8,34 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oncefold.core.errors import OncefoldError
-from oncefold_lab.local.disturbance import Disturbance, Undisturbed
-from oncefold_lab.local.environment import FunctionError, Invocation
-from oncefold_lab.local.lanes import PAYLOAD_BYTES, Batch, Discarded, Lane, Verdict
-from oncefold_lab.local.mapping_settings import MappingSettings
-from oncefold_lab.local.pace import Pace
-from oncefold_lab.local.streams import Entry
-from oncefold_lab.local.verdicts import judge
+from oncefold_lab.local.environment import FunctionError, InvocationResult
+from oncefold_lab.local.lanes import PAYLOAD_BYTES, Discarded, RecordBatch, RecordLane, Verdict, judge
+from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming, Undisturbed
+from oncefold_lab.local.streams import StreamRecord
 from tests.aws.local.disturbing import Disturbing
 
 ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
-PACE = Pace(first_retry=1.0, longest_retry=8.0)
+PACE = PollTiming(first_retry=1.0, longest_retry=8.0)
 
 
 def settings(**changed: object) -> MappingSettings:
     return MappingSettings(ARN, "arn:function", **changed)  # type: ignore[arg-type]
 
 
-def lane(disturbance: Disturbance | None = None, **changed: object) -> Lane:
-    return Lane(settings(**changed), PACE, disturbance or Undisturbed())
+def lane(disturbance: Disturbance | None = None, **changed: object) -> RecordLane:
+    return RecordLane(settings(**changed), PACE, disturbance or Undisturbed())
 
 
-def entries(count: int, size: int = 10, first: int = 0) -> list[Entry]:
-    return [Entry(str(first + index), b"k", float(first + index), b"x" * size) for index in range(count)]
+def entries(count: int, size: int = 10, first: int = 0) -> list[StreamRecord]:
+    return [StreamRecord(str(first + index), b"k", float(first + index), b"x" * size) for index in range(count)]
 
 
-def fill(filled: Lane, records: Sequence[Entry], now: float = 0.0) -> None:
+def fill(filled: RecordLane, records: Sequence[StreamRecord], now: float = 0.0) -> None:
     for record in records:
         filled.add(record, now)
 
 
-def take(taken: Lane) -> list[int]:
+def take(taken: RecordLane) -> list[int]:
     """Sequence numbers of the batch that is due."""
     batch, _ = taken.take(0.0)
     return [int(entry.sequence) for entry in batch.entries] if batch else []
@@ -210,11 +207,11 @@ def test_a_failed_batch_can_be_cut_anew() -> None:
     assert take(some) == [0, 1, 2]
 
 
-BATCH = Batch(tuple(entries(4)))
+BATCH = RecordBatch(tuple(entries(4)))
 
 
-def answered(payload: bytes, error: FunctionError | None = None) -> Invocation:
-    return Invocation("request", payload, error, 0.1, 0.0, "stream", ())
+def answered(payload: bytes, error: FunctionError | None = None) -> InvocationResult:
+    return InvocationResult("request", payload, error, 0.1, 0.0, "stream", ())
 
 
 @pytest.mark.parametrize(

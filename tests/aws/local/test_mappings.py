@@ -10,7 +10,7 @@ import pytest
 from oncefold.aws.connect import client
 from oncefold.aws.names import Names
 from oncefold.core.errors import OncefoldError
-from oncefold_lab.local.runtime import Function
+from oncefold_lab.local.functions import LocalFunction
 from tests.aws.local.disturbing import Disturbing
 from tests.aws.local.functions import by_key, noting
 from tests.aws.local.services import failure_queue, mapping, messages, put, stream_arn, table_stream_arn
@@ -37,7 +37,7 @@ def test_every_record_arrives_once_and_in_its_keys_order(four_shards: str, tmp_p
     texts = numbered(keys=50, each=40)
     put(four_shards, texts[:500])
     settings, notes = noting(tmp_path, WELL)
-    with Function(settings) as function, mapping(stream_arn(four_shards), function.invoke) as running:
+    with LocalFunction(settings) as function, mapping(stream_arn(four_shards), function.invoke) as running:
         put(four_shards, texts[500:])
         running.wait_until_idle(SECONDS)
         assert running.counts.records == 2_000
@@ -65,7 +65,7 @@ def test_a_partial_answer_delivers_again_from_the_first_failed_record(stack: Nam
     put(stack.stream, numbered(1, 6))
     put(stack.stream, [f"k:{number}" for number in range(6)])
     with (
-        Function(settings) as function,
+        LocalFunction(settings) as function,
         mapping(stream_arn(stack.stream), function.invoke, report_failures=True) as running,
     ):
         running.wait_until_idle(SECONDS)
@@ -89,7 +89,7 @@ def test_a_poison_record_ends_in_the_failure_queue_alone(stack: Names, tmp_path:
     put(stack.stream, [*texts[:7], "k:poison", *texts[7:]])
     sqs = client("sqs")
     with (
-        Function(settings) as function,
+        LocalFunction(settings) as function,
         mapping(
             stream_arn(stack.stream),
             function.invoke,
@@ -133,7 +133,10 @@ def test_a_process_that_ends_in_the_middle_gets_its_batch_again(stack: Names, tm
     )
     texts = numbered(keys=3, each=10)
     put(stack.stream, texts)
-    with Function(settings) as function, mapping(stream_arn(stack.stream), function.invoke, batch_size=8) as running:
+    with (
+        LocalFunction(settings) as function,
+        mapping(stream_arn(stack.stream), function.invoke, batch_size=8) as running,
+    ):
         running.wait_until_idle(SECONDS)
     assert Counter(notes.texts()) == Counter(notes.texts("died")) == Counter(texts)
 
@@ -150,7 +153,7 @@ def test_a_batch_that_takes_too_long_is_delivered_again(stack: Names, tmp_path: 
         timeout_seconds=0.5,
     )
     put(stack.stream, ["k:0", "k:1"])
-    with Function(settings) as function, mapping(stream_arn(stack.stream), function.invoke) as running:
+    with LocalFunction(settings) as function, mapping(stream_arn(stack.stream), function.invoke) as running:
         running.wait_until_idle(SECONDS)
         assert running.counts.failed == 1
     assert notes.texts() == ["k:0", "k:1"]
@@ -174,7 +177,7 @@ def test_lanes_of_a_shard_run_at_once_and_keep_each_keys_order(stack: Names, tmp
     texts = numbered(keys=40, each=10)
     put(stack.stream, texts)
     with (
-        Function(settings) as function,
+        LocalFunction(settings) as function,
         mapping(stream_arn(stack.stream), function.invoke, batch_size=5, parallelization=3) as running,
     ):
         running.wait_until_idle(SECONDS)
@@ -185,7 +188,7 @@ def test_lanes_of_a_shard_run_at_once_and_keep_each_keys_order(stack: Names, tmp
 def test_a_window_gathers_records_until_the_batch_is_full(stack: Names, tmp_path: Path) -> None:
     settings, notes = noting(tmp_path, WELL)
     with (
-        Function(settings) as function,
+        LocalFunction(settings) as function,
         mapping(stream_arn(stack.stream), function.invoke, batch_size=3, window_seconds=300) as running,
     ):
         for number in range(3):
@@ -199,7 +202,7 @@ def test_a_filter_lets_only_insertions_of_a_table_through(stack: Names, tmp_path
     dynamodb = client("dynamodb")
     arn = table_stream_arn(stack.reduce_table)
     with (
-        Function(settings) as function,
+        LocalFunction(settings) as function,
         mapping(arn, function.invoke, filters=('{"eventName": ["INSERT"]}',)) as running,
     ):
         for number in range(5):
@@ -220,7 +223,7 @@ def test_a_failed_change_of_a_table_is_described_to_the_queue(stack: Names, tmp_
     for number in range(3):
         client("dynamodb").put_item(TableName=stack.reduce_table, Item={"id": {"S": str(number)}})
     with (
-        Function(settings) as function,
+        LocalFunction(settings) as function,
         mapping(arn, function.invoke, discard=told.append, max_retries=0) as running,
     ):
         running.wait_until_idle(SECONDS)
@@ -248,7 +251,7 @@ def test_a_disturbed_mapping_delivers_everything_at_least_once(four_shards: str,
     texts = numbered(keys=50, each=20)
     put(four_shards, texts)
     with (
-        Function(settings) as function,
+        LocalFunction(settings) as function,
         mapping(
             stream_arn(four_shards),
             function.invoke,
@@ -271,7 +274,7 @@ def test_a_split_shard_is_followed(stack: Names, tmp_path: Path) -> None:
     settings, notes = noting(tmp_path, WELL)
     kinesis = client("kinesis")
     before, after = numbered(20, 5), [f"k{key}:{number}" for number in range(5, 10) for key in range(20)]
-    with Function(settings) as function, mapping(stream_arn(stack.stream), function.invoke) as running:
+    with LocalFunction(settings) as function, mapping(stream_arn(stack.stream), function.invoke) as running:
         put(stack.stream, before)
         running.wait_until_idle(SECONDS)  # the emulator forgets what is not read
         shard = kinesis.list_shards(StreamName=stack.stream)["Shards"][0]
@@ -287,7 +290,7 @@ def test_the_latest_position_leaves_older_records_alone(stack: Names, tmp_path: 
     settings, notes = noting(tmp_path, WELL)
     put(stack.stream, ["k:0"])
     with (
-        Function(settings) as function,
+        LocalFunction(settings) as function,
         mapping(stream_arn(stack.stream), function.invoke, starting_position="LATEST") as running,
     ):
         put(stack.stream, ["k:1"])
@@ -297,7 +300,7 @@ def test_the_latest_position_leaves_older_records_alone(stack: Names, tmp_path: 
 
 def test_a_stopped_mapping_goes_on_where_it_was(stack: Names, tmp_path: Path) -> None:
     settings, notes = noting(tmp_path, WELL)
-    with Function(settings) as function:
+    with LocalFunction(settings) as function:
         running = mapping(stream_arn(stack.stream), function.invoke, batch_size=2)
         for first in (0, 5):
             put(stack.stream, [f"k:{number}" for number in range(first, first + 5)])
@@ -309,7 +312,7 @@ def test_a_stopped_mapping_goes_on_where_it_was(stack: Names, tmp_path: Path) ->
 def test_what_is_left_is_said_in_words(stack: Names, tmp_path: Path) -> None:
     settings, _ = noting(tmp_path, "def handle(event, context): raise ValueError('out of order')")
     put(stack.stream, ["k:0"])
-    with Function(settings) as function, mapping(stream_arn(stack.stream), function.invoke) as running:
+    with LocalFunction(settings) as function, mapping(stream_arn(stack.stream), function.invoke) as running:
         until(lambda: running.counts.failed, "the function failed")
         with pytest.raises(OncefoldError, match=r"1 records are read and not finished.*ValueError: out of order"):
             running.wait_until_idle(0.01)
@@ -322,7 +325,7 @@ def test_a_stream_that_is_not_there_is_said_in_words(stack: Names) -> None:
 
 def test_a_mapping_that_broke_says_so(stack: Names, tmp_path: Path) -> None:
     settings, _ = noting(tmp_path, WELL)
-    function = Function(settings)
+    function = LocalFunction(settings)
     function.close()
     put(stack.stream, ["k:0"])
     running = mapping(stream_arn(stack.stream), function.invoke)

@@ -16,20 +16,20 @@ from typing import Any
 import pytest
 
 from oncefold.core.errors import OncefoldError
-from oncefold_lab.local.runtime import Function, FunctionSettings, Invocation
+from oncefold_lab.local.functions import FunctionSettings, InvocationResult, LocalFunction
 from tests.aws.local.functions import zipped
 from tests.tools.waiting import until
 
-Run = Callable[..., Function]
+Run = Callable[..., LocalFunction]
 
 
 @pytest.fixture
 def run(tmp_path: Path, request: pytest.FixtureRequest) -> Run:
     """Makes functions `handler.handle` of a source, closed at the end."""
 
-    def make(source: str, told: Callable[[Invocation], None] | None = None, **settings: Any) -> Function:
+    def make(source: str, told: Callable[[InvocationResult], None] | None = None, **settings: Any) -> LocalFunction:
         settings = {"handler": "handler.handle", "timeout_seconds": 30.0, **settings}
-        made = Function(FunctionSettings("function", code=zipped(tmp_path / "code.zip", source), **settings), told)
+        made = LocalFunction(FunctionSettings("function", code=zipped(tmp_path / "code.zip", source), **settings), told)
         request.addfinalizer(made.close)
         return made
 
@@ -53,7 +53,7 @@ def test_the_code_comes_from_the_zip_and_the_rest_is_what_lambda_has(tmp_path: P
             }
     """
     code = zipped(tmp_path / "code.zip", source, oncefold__in____init__="")
-    with Function(FunctionSettings("function", "handler.handle", code, timeout_seconds=30)) as function:
+    with LocalFunction(FunctionSettings("function", "handler.handle", code, timeout_seconds=30)) as function:
         answer = function.invoke(b'["numpy", "pyarrow", "click", "pytest", "pip"]').answer()
     assert answer == {"oncefold": "oncefold/__init__.py", "others": []}
 
@@ -171,7 +171,7 @@ def test_a_start_that_fails_is_reported_in_words(run: Run, source: str, handler:
 
 
 def test_what_is_printed_belongs_to_its_invocation(run: Run) -> None:
-    told: list[Invocation] = []
+    told: list[InvocationResult] = []
     function = run(
         """
         import sys
@@ -243,7 +243,7 @@ def test_closing_ends_what_is_under_way(run: Run, tmp_path: Path) -> None:
             pathlib.Path({str(tmp_path / "begun")!r}).touch()
             time.sleep(600)
     """)
-    made: list[Invocation] = []
+    made: list[InvocationResult] = []
     thread = threading.Thread(target=lambda: made.append(function.invoke({})))
     thread.start()
     until((tmp_path / "begun").exists, "the function runs")
@@ -280,7 +280,7 @@ def test_nothing_outlives_the_process_that_started_it(tmp_path: Path) -> None:
 _PARENT = """
     import sys
     from pathlib import Path
-    from oncefold_lab.local.runtime import Function, FunctionSettings
+    from oncefold_lab.local.functions import Function, FunctionSettings
     Function(FunctionSettings("function", "handler.handle", Path(sys.argv[1]), timeout_seconds=600)).invoke({})
 """
 
@@ -297,7 +297,7 @@ def _is_free(path: Path) -> bool:
 def test_code_that_is_no_zip_is_refused(tmp_path: Path) -> None:
     (tmp_path / "code.zip").write_text("no zip")
     with pytest.raises(OncefoldError, match="cannot be unpacked"):
-        Function(FunctionSettings("function", "handler.handle", tmp_path / "code.zip"))
+        LocalFunction(FunctionSettings("function", "handler.handle", tmp_path / "code.zip"))
 
 
 def test_small_invocations_are_quick(run: Run) -> None:

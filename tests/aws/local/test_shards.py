@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 from botocore.exceptions import ClientError, EndpointConnectionError
 
-from oncefold_lab.local.disturbance import Disturbance
-from oncefold_lab.local.environment import FunctionError, Invocation
-from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.local.environment import FunctionError, InvocationResult
 from oncefold_lab.local.mappings import EventSourceMapping
-from oncefold_lab.local.streams import Entry, Fetched, Shard
+from oncefold_lab.local.settings import Disturbance, MappingSettings
+from oncefold_lab.local.streams import Fetched, ShardDescription, StreamRecord
 from tests.aws.local.services import QUICK
 from tests.tools.waiting import until
 
@@ -30,8 +29,8 @@ class Growing:
     failing: int = 0
     """How many of the next calls fail."""
 
-    def shards(self) -> list[Shard]:
-        return [Shard(shard, parents) for shard, parents in list(self.parents.items())]
+    def shards(self) -> list[ShardDescription]:
+        return [ShardDescription(shard, parents) for shard, parents in list(self.parents.items())]
 
     def iterator(self, shard: str, after: str | None, *, latest: bool) -> str:
         return "0"
@@ -42,7 +41,7 @@ class Growing:
             raise EndpointConnectionError(endpoint_url="http://nowhere")
         first = int(iterator)
         texts = self.records[shard][first : first + limit]
-        found = [(Entry(text, text[:1].encode(), 0.0, json.dumps(text).encode()), True) for text in texts]
+        found = [(StreamRecord(text, text[:1].encode(), 0.0, json.dumps(text).encode()), True) for text in texts]
         last = first + len(texts)
         following = None if shard in self.closed and last == len(self.records[shard]) else str(last)
         return Fetched(found, following, behind=last < len(self.records[shard]))
@@ -62,13 +61,13 @@ class Recorder:
     got: list[list[str]] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def __call__(self, payload: bytes) -> Invocation:
+    def __call__(self, payload: bytes) -> InvocationResult:
         texts = json.loads(payload)["Records"]
         with self.lock:
             self.got.append(texts)
         answer = self.answer(texts)
         error = FunctionError("ValueError", "no") if answer is None else None
-        return Invocation("request", answer or b"", error, 0.0, 0.0, "stream", ())
+        return InvocationResult("request", answer or b"", error, 0.0, 0.0, "stream", ())
 
     @property
     def texts(self) -> list[str]:

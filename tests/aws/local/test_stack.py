@@ -16,12 +16,11 @@ from oncefold.aws.deploy.deployment import DeployClients, Deployment
 from oncefold.aws.names import Names
 from oncefold.core.errors import OncefoldError
 from oncefold.pipeline_file import load_pipeline
-from oncefold_lab.local.description import Description, Schedule, describe
 from oncefold_lab.local.emulator import Emulator
-from oncefold_lab.local.environment import Invocation
+from oncefold_lab.local.environment import InvocationResult
 from oncefold_lab.local.logs import LINE_BYTES, LogShipper
-from oncefold_lab.local.mapping_settings import MappingSettings
-from oncefold_lab.local.stack import LocalStack
+from oncefold_lab.local.settings import MappingSettings
+from oncefold_lab.local.stack import LocalStack, Schedule, StackDescription, describe
 from tests.aws.local.functions import noting
 from tests.aws.local.services import QUICK, failure_queue, messages, put, stream_arn, table_stream_arn
 from tests.tools.waiting import until
@@ -121,7 +120,7 @@ def printed(function: str) -> list[str]:
 
 def local_stack(folder: Path, source: str, *mappings: MappingSettings, **settings: Any) -> tuple[LocalStack, Any]:
     function, notes = noting(folder, source)
-    description = Description((function,), mappings, **settings)
+    description = StackDescription((function,), mappings, **settings)
     return LocalStack(description, client, QUICK), notes
 
 
@@ -155,8 +154,8 @@ def test_a_function_can_be_run_by_hand(aws: Emulator, tmp_path: Path) -> None:
         assert running.invoke("function", {"n": 1}).answer() == 2
 
 
-def invocation(ended: float, *lines: str) -> Invocation:
-    return Invocation("request", b"", None, 0.1, ended, "2026/01/01/[$LATEST]1", lines)
+def invocation(ended: float, *lines: str) -> InvocationResult:
+    return InvocationResult("request", b"", None, 0.1, ended, "2026/01/01/[$LATEST]1", lines)
 
 
 def test_log_lines_are_put_in_their_order_however_many(stack: Names) -> None:

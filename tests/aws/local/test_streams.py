@@ -8,11 +8,18 @@ from botocore.exceptions import ClientError
 
 from oncefold.aws.connect import client
 from oncefold.aws.names import Names
-from oncefold_lab.local.filters import Filter
-from oncefold_lab.local.streams import Entry, Fetched, Shard, ShardReader, Stream, open_stream
+from oncefold_lab.local.streams import (
+    Fetched,
+    RecordFilter,
+    RecordStream,
+    ShardDescription,
+    ShardReader,
+    StreamRecord,
+    open_stream,
+)
 
 
-def all_of(stream: Stream) -> list[Entry]:
+def all_of(stream: RecordStream) -> list[StreamRecord]:
     pages = [ShardReader(stream, shard.id, latest=False).read(10_000) for shard in stream.shards()]
     return [entry for page in pages for entry in page.entries]
 
@@ -68,7 +75,7 @@ def test_a_change_of_a_table_has_lambdas_shape(stack: Names) -> None:
 def test_a_kinesis_filter_looks_into_the_data(stack: Names) -> None:
     for data in (b'{"kind": "good"}', b'{"kind": "bad"}', b"no JSON", b"[1]"):
         client("kinesis").put_record(StreamName=stack.stream, PartitionKey="k", Data=data)
-    wanted = Filter.of(['{"data": {"kind": ["good"]}}'])
+    wanted = RecordFilter.of(['{"data": {"kind": ["good"]}}'])
     arn = f"arn:aws:kinesis:us-east-1:000000000000:stream/{stack.stream}"
     events = [json.loads(entry.event) for entry in all_of(open_stream(client, arn, wanted))]
     assert [base64.b64decode(event["kinesis"]["data"]) for event in events] == [b'{"kind": "good"}']
@@ -83,8 +90,8 @@ class Scripted:
         self._failures = failures
         self._calls = 0
 
-    def shards(self) -> list[Shard]:
-        return [Shard("shardId-0")]
+    def shards(self) -> list[ShardDescription]:
+        return [ShardDescription("shardId-0")]
 
     def iterator(self, shard: str, after: str | None, *, latest: bool) -> str:
         if after is not None:
@@ -97,7 +104,7 @@ class Scripted:
             raise ClientError({"Error": {"Code": self._failures[self._calls], "Message": ""}}, "GetRecords")
         first = int(iterator)
         last = min(first + limit, 10)
-        found = [(Entry(str(number), b"", 0.0, b""), number % 2 == 0) for number in range(first, last)]
+        found = [(StreamRecord(str(number), b"", 0.0, b""), number % 2 == 0) for number in range(first, last)]
         return Fetched(found, str(last), behind=last < 10)
 
 

@@ -14,17 +14,15 @@ from oncefold.aws.names import Names
 from oncefold.cli.main import oncefold
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import to_toml
-from oncefold_lab.local.description import describe
-from oncefold_lab.local.disturbance import Disturbance, Undisturbed
 from oncefold_lab.local.emulator import Emulator
-from oncefold_lab.local.pace import Pace
-from oncefold_lab.local.stack import LocalStack
+from oncefold_lab.local.settings import Disturbance, PollTiming, Undisturbed
+from oncefold_lab.local.stack import LocalStack, describe
 from tests.aws.local.disturbing import Disturbing
 
 KILLER = Path(__file__).with_name("killer.py")
 SECONDS = 600.0
 """To wait for the pipeline to be idle, at most."""
-QUICK = Pace(poll=0.05, listing=0.5, first_retry=0.01, longest_retry=0.2)
+QUICK = PollTiming(poll=0.05, listing=0.5, first_retry=0.01, longest_retry=0.2)
 
 
 def command(*arguments: object, status: int = 0) -> Result:

@@ -42,7 +42,7 @@ def test_a_failure_is_told_with_the_way_to_replay_it(
         connection.execute("PRAGMA synchronous = OFF")  # type: ignore[attr-defined]
 
     monkeypatch.setattr(writer, "prepare", prepare)
-    monkeypatch.setattr("oncefold_lab.embedded.shrink.shrink.__defaults__", (20,))
+    monkeypatch.setattr("oncefold_lab.embedded.search.shrink.__defaults__", (20,))
     assert main(["lab", "disk", "--seeds", "50", "--jobs", "1"]) == 1
     told = capsys.readouterr().out
     assert "FAILED: " in told

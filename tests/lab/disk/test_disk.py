@@ -8,14 +8,14 @@ from random import Random
 import pytest
 
 from oncefold_lab.disk.disk import Disk, RefusedError
-from oncefold_lab.disk.faults import Fault, Kind, Operation, Survival, Traits
+from oncefold_lab.disk.faults import DiskFault, FaultKind, Operation, Survival, Traits
 from oncefold_lab.disk.vfs import Mounted
 
 NAME = "a-wal"
 ALWAYS = 10_000
 
 
-def disk_with(*faults: Fault, traits: Traits | None = None) -> Disk:
+def disk_with(*faults: DiskFault, traits: Traits | None = None) -> Disk:
     disk = Disk(traits or Traits(), Random(7))
     disk.arm(faults)
     return disk
@@ -102,7 +102,7 @@ def test_names_are_as_unsure_as_contents() -> None:
 
 
 def test_a_lying_sync_does_nothing() -> None:
-    disk = disk_with(Fault(Kind.LIE, Operation.SYNC, 1))
+    disk = disk_with(DiskFault(FaultKind.LIE, Operation.SYNC, 1))
     written(disk, b"abc", sync=True)
     written(disk, b"xyz", sync=True)
     disk.lose(Survival.NOTHING)
@@ -113,7 +113,7 @@ def test_a_sync_that_forgets_is_not_made_good_by_the_next() -> None:
     lost = 0
     for seed in range(20):
         disk = Disk(Traits(), Random(seed))
-        disk.arm([Fault(Kind.FORGOTTEN, Operation.SYNC, 1)])
+        disk.arm([DiskFault(FaultKind.FORGOTTEN, Operation.SYNC, 1)])
         written(disk, b"abc", sync=True)
         with pytest.raises(RefusedError, match="SQLITE_IOERR_FSYNC"):
             written(disk, b"xyz", sync=True)
@@ -125,7 +125,7 @@ def test_a_sync_that_forgets_is_not_made_good_by_the_next() -> None:
 
 
 def test_a_full_disk_keeps_a_part() -> None:
-    disk = disk_with(Fault(Kind.FULL, Operation.WRITE, 1, part=0.5))
+    disk = disk_with(DiskFault(FaultKind.FULL, Operation.WRITE, 1, part=0.5))
     written(disk, b"....")
     with pytest.raises(RefusedError, match="SQLITE_FULL"):
         written(disk, b"xxxx")
@@ -134,13 +134,13 @@ def test_a_full_disk_keeps_a_part() -> None:
 
 
 def test_after_its_end_a_process_does_nothing_more() -> None:
-    disk = disk_with(Fault(Kind.KILL, None, 2))
+    disk = disk_with(DiskFault(FaultKind.KILL, None, 2))
     written(disk, b"abc")
     with pytest.raises(RefusedError):
         written(disk, b"xyz")
     with pytest.raises(RefusedError):
         disk.has(NAME)
-    assert disk.ended is Kind.KILL
+    assert disk.ended is FaultKind.KILL
     disk.arm(())
     assert disk.has(NAME)
     assert disk.image() == {NAME: b"abc"}
@@ -159,17 +159,17 @@ def _use(mounted: Mounted, *statements: str) -> None:
 @pytest.mark.parametrize(
     ("fault", "code"),
     [
-        (Fault(Kind.ERROR, Operation.READ, 0, ALWAYS), sqlite3.SQLITE_IOERR_READ),
-        (Fault(Kind.ERROR, Operation.WRITE, 5), sqlite3.SQLITE_IOERR_WRITE),
-        (Fault(Kind.FULL, Operation.WRITE, 5), sqlite3.SQLITE_FULL),
-        (Fault(Kind.ERROR, Operation.SYNC, 3), sqlite3.SQLITE_IOERR_FSYNC),
-        (Fault(Kind.BUSY, Operation.LOCK, 0, ALWAYS), sqlite3.SQLITE_BUSY),
-        (Fault(Kind.ERROR, Operation.OPEN, 0, ALWAYS), sqlite3.SQLITE_CANTOPEN),
-        (Fault(Kind.POWER, None, 12), sqlite3.SQLITE_IOERR),
+        (DiskFault(FaultKind.ERROR, Operation.READ, 0, ALWAYS), sqlite3.SQLITE_IOERR_READ),
+        (DiskFault(FaultKind.ERROR, Operation.WRITE, 5), sqlite3.SQLITE_IOERR_WRITE),
+        (DiskFault(FaultKind.FULL, Operation.WRITE, 5), sqlite3.SQLITE_FULL),
+        (DiskFault(FaultKind.ERROR, Operation.SYNC, 3), sqlite3.SQLITE_IOERR_FSYNC),
+        (DiskFault(FaultKind.BUSY, Operation.LOCK, 0, ALWAYS), sqlite3.SQLITE_BUSY),
+        (DiskFault(FaultKind.ERROR, Operation.OPEN, 0, ALWAYS), sqlite3.SQLITE_CANTOPEN),
+        (DiskFault(FaultKind.POWER, None, 12), sqlite3.SQLITE_IOERR),
     ],
     ids=str,
 )
-def test_sqlite_reports_each_fault_under_its_name(fault: Fault, code: int) -> None:
+def test_sqlite_reports_each_fault_under_its_name(fault: DiskFault, code: int) -> None:
     disk = disk_with()
     with Mounted(disk) as mounted:
         _use(mounted, "CREATE TABLE t(x)")

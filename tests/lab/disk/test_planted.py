@@ -11,7 +11,7 @@ from oncefold.commit import CommitContent
 from oncefold.core.errors import StoreError
 from oncefold.store import blobs, compaction, opening, rows, segments, writer
 from oncefold.store.segments import Segment
-from oncefold_lab.embedded.search import Wanted, search
+from oncefold_lab.embedded.search import SearchOptions, search
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -145,6 +145,6 @@ PAGE = (Path(__file__).parents[3] / "docs" / "LAB.md").read_text(encoding="utf-8
 @pytest.mark.parametrize(("plant", "within"), PLANTED, ids=[plant.__name__ for plant, _ in PLANTED])
 def test_a_planted_fault_is_caught(monkeypatch: pytest.MonkeyPatch, plant: Plant, within: int) -> None:
     plant(monkeypatch)
-    found = search(Wanted(0, within, None, jobs=1), lambda so_far: None)
+    found = search(SearchOptions(0, within, None, jobs=1), lambda so_far: None)
     assert len(found.failures) == 1
     assert f"| {plant.__name__.replace('_', ' ')} | {within} |" in PAGE

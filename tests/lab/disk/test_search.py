@@ -10,26 +10,25 @@ import pytest
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.event import Event
 from oncefold.store import opening, writer
-from oncefold_lab.disk.faults import Fault, Kind, Operation, Survival
+from oncefold_lab.disk.faults import DiskFault, FaultKind, Operation, Survival
 from oncefold_lab.embedded.case import Case, Ending, Life, draw
 from oncefold_lab.embedded.inputs import Inputs
-from oncefold_lab.embedded.search import Searched, Wanted, search, try_seed
-from oncefold_lab.embedded.shapes import pipeline_of
-from oncefold_lab.embedded.shrink import shrink
-from oncefold_lab.embedded.trial import Result, attempt
-from oncefold_lab.embedded.truth import totals
+from oncefold_lab.embedded.oracle import totals
+from oncefold_lab.embedded.search import DiskSearchResult, SearchOptions, search, shrink, try_seed
+from oncefold_lab.embedded.trial import DiskTrialResult, attempt
+from oncefold_lab.embedded.workload import pipeline_of
 from tests.tools import reference
 
 SEEDS = 60
 LYING_SEEDS = 12
 
 
-def searched(wanted: Wanted) -> Searched:
+def searched(wanted: SearchOptions) -> DiskSearchResult:
     return search(wanted, lambda so_far: None)
 
 
 def test_no_seed_fails_and_every_kind_of_fault_happens() -> None:
-    found = searched(Wanted(0, SEEDS, None, jobs=1))
+    found = searched(SearchOptions(0, SEEDS, None, jobs=1))
     assert found.failures == {}
     assert found.seeds == SEEDS
     faults = {f"{operation} error" for operation in Operation} - {"open error", "delete error", "access error"}
@@ -42,14 +41,14 @@ def test_no_seed_fails_and_every_kind_of_fault_happens() -> None:
 
 
 def test_what_a_lying_sync_loses_is_seen_to_be_lost() -> None:
-    found = searched(Wanted(0, LYING_SEEDS, None, jobs=1, lies=True))
+    found = searched(SearchOptions(0, LYING_SEEDS, None, jobs=1, lies=True))
     assert found.failures == {}
     assert found.happened["sync lie"] > LYING_SEEDS
 
 
 def _lied_to(seed: int) -> Case:
     """All syncs lie from the creation on, and then the power goes."""
-    faults = (Fault(Kind.LIE, Operation.SYNC, 0, 10_000),)
+    faults = (DiskFault(FaultKind.LIE, Operation.SYNC, 0, 10_000),)
     return replace(draw(seed), lives=(Life(faults, 100, Ending.POWER, Survival.SECTORS),))
 
 
@@ -117,7 +116,7 @@ def test_a_failure_is_made_small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_shrinking_takes_no_more_trials_than_it_may() -> None:
     tried: list[Case] = []
 
-    def always(case: Case) -> Result:
+    def always(case: Case) -> DiskTrialResult:
         tried.append(case)
         return replace(failed, seed=case.seed)
 
@@ -127,10 +126,10 @@ def test_shrinking_takes_no_more_trials_than_it_may() -> None:
 
 def test_a_search_ends_when_its_time_is_up() -> None:
     times = iter(range(100))
-    found = search(Wanted(0, None, 3.0, jobs=1), lambda so_far: None, monotonic=lambda: float(next(times)))
+    found = search(SearchOptions(0, None, 3.0, jobs=1), lambda so_far: None, monotonic=lambda: float(next(times)))
     assert 1 <= found.seeds <= 3
 
 
 def test_processes_share_the_seeds() -> None:
-    apart = searched(Wanted(20, 3, None, jobs=2))
-    assert apart.happened == searched(Wanted(20, 3, None, jobs=1)).happened
+    apart = searched(SearchOptions(20, 3, None, jobs=2))
+    assert apart.happened == searched(SearchOptions(20, 3, None, jobs=1)).happened

@@ -5,13 +5,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from oncefold_lab.model.check import Checked, attempt, check
-from oncefold_lab.model.claims import TRUE
-from oncefold_lab.model.falsehoods import FALSEHOODS
-from oncefold_lab.model.mutations import MUTATIONS
-from oncefold_lab.model.scenario import Scenario
+from oncefold_lab.model.explore import Checked, attempt, check
+from oncefold_lab.model.mutations import FALSE_CLAIMS, MUTATIONS
+from oncefold_lab.model.protocol import TRUE, ExpectedFailure
+from oncefold_lab.model.scenario import ModelScenario
 from oncefold_lab.model.scenarios import LARGE, SMALL
-from oncefold_lab.model.trial import Trial
 
 PAGE = Path(__file__).parents[3] / "docs" / "MODEL.md"
 
@@ -38,15 +36,15 @@ def claims() -> Iterator[str]:
     yield from (row(f"`{claim.name}`", claim.words) for claim in TRUE)
 
 
-def falsehood_row(trial: Trial) -> str:
+def falsehood_row(trial: ExpectedFailure) -> str:
     return row(f"`{trial.name}`", trial.words, f"`{trial.scenario.name}`", _steps(trial))
 
 
-def mutation_row(trial: Trial) -> str:
+def mutation_row(trial: ExpectedFailure) -> str:
     return row(f"`{trial.name}`", trial.words, f"`{trial.claim.name}`", f"`{trial.scenario.name}`", _steps(trial))
 
 
-def _steps(trial: Trial) -> int:
+def _steps(trial: ExpectedFailure) -> int:
     refuted = attempt(trial, time.process_time).refuted
     assert refuted is not None, trial.name
     return len(refuted.schedule)
@@ -66,13 +64,13 @@ def tables(large: Sequence[str]) -> dict[str, list[str]]:
         "claims": [*claims()],
         "small": [*scenario_head(), *map(scenario_row, _checked(SMALL))],
         "large": [*scenario_head(), *large],
-        "false": [*head("false claim", "", "scenario", "steps"), *map(falsehood_row, FALSEHOODS)],
+        "false": [*head("false claim", "", "scenario", "steps"), *map(falsehood_row, FALSE_CLAIMS)],
         "mutations": [*head("mutation", "", "refutes", "scenario", "steps"), *map(mutation_row, MUTATIONS)],
         "example": example(),
     }
 
 
-def _checked(scenarios: Iterable[Scenario]) -> Iterator[Checked]:
+def _checked(scenarios: Iterable[ModelScenario]) -> Iterator[Checked]:
     for scenario in scenarios:
         found = check(scenario, time.process_time)
         assert found.refuted is None, found.refuted

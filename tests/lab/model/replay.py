@@ -19,10 +19,8 @@ from oncefold.aws.names import Names
 from oncefold.core.event import Event
 from oncefold.core.fold import Stored
 from oncefold_lab.model.protocol import Protocol
-from oncefold_lab.model.rules import PROTOCOL, Rules
-from oncefold_lab.model.scenario import PIPELINE, Scenario
-from oncefold_lab.model.state import DONE, UNREAD, Folding, Reducing
-from oncefold_lab.model.steps import BEGINNINGS, Op, Run, Step
+from oncefold_lab.model.scenario import PIPELINE, PROTOCOL, ModelScenario, ProtocolRules
+from oncefold_lab.model.state import BEGINNINGS, DONE, UNREAD, Folding, ModelStep, Op, Reducing, Run
 from oncefold_lab.simulator.dynamodb import DynamoDB
 from oncefold_lab.simulator.transactions import TOKEN_SECONDS
 from tests.aws.functions.stacks import Stack, Time
@@ -49,7 +47,7 @@ class Running:
 class Replay:
     """One schedule of a scenario."""
 
-    def __init__(self, scenario: Scenario, rules: Rules = PROTOCOL) -> None:
+    def __init__(self, scenario: ModelScenario, rules: ProtocolRules = PROTOCOL) -> None:
         self.protocol = Protocol(scenario, rules)
         self.state = self.protocol.first()
         time = Time()
@@ -65,11 +63,11 @@ class Replay:
         for running in self._running:
             running.puppet.end()
 
-    def possible(self) -> list[Step]:
+    def possible(self) -> list[ModelStep]:
         """The steps of the model that the code can take, where the model leaves more open than the code does."""
         return [step for step in self.protocol.steps(self.state) if self._possible(step)]
 
-    def _possible(self, step: Step) -> bool:
+    def _possible(self, step: ModelStep) -> bool:
         if step.before is None or step.op in BEGINNINGS or step.before == 0:
             return True
         running = self._of(step.before)
@@ -83,7 +81,7 @@ class Replay:
             return self._own(step, request) and (step.op is not Op.REMEMBERED or remembered)
         return True
 
-    def _own(self, step: Step, request: dict[str, Any]) -> bool:
+    def _own(self, step: ModelStep, request: dict[str, Any]) -> bool:
         """Whether the chunk of a step is the one that is sent: the code sends them in their order here."""
         world = self.protocol.world
         keys = {world.keys[key] for key, _, _ in world.chunks[step.about.bit_length() - 1]}
@@ -96,14 +94,14 @@ class Replay:
     def _of(self, run: Run) -> Running:
         return next(running for running in self._running if running.run == run)
 
-    def take(self, step: Step) -> None:
+    def take(self, step: ModelStep) -> None:
         """Carry out a step and compare."""
         if step.before is not None:
             self._act(step, step.before)
         self.state = step.state
         self._compare()
 
-    def _act(self, step: Step, run: Run) -> None:
+    def _act(self, step: ModelStep, run: Run) -> None:
         running = self._begun(run) if step.op in BEGINNINGS or run == 0 else self._of(run)
         if step.op in _TRANSACTIONS:
             self._transact(step, running)
@@ -151,7 +149,7 @@ class Replay:
         records = [StreamRecord(f"shard-{batch.shard}", str(place), 0.0, _data(shard[place])) for place in batch.places]
         return lambda dynamo: StateFunction(PIPELINE, names, dynamo, lambda: _CREATED).handle(records)
 
-    def _read(self, step: Step, running: Running) -> None:
+    def _read(self, step: ModelStep, running: Running) -> None:
         """Read one key of a BatchGetItem at this moment; the call returns with the last one."""
         assert running.puppet.call.operation == "batch_get_item"
         (table,) = running.puppet.call.request["RequestItems"]
@@ -165,13 +163,13 @@ class Replay:
             running.items.clear()
             running.puppet.answer(lambda: {"Responses": {table: found}, "UnprocessedKeys": {}})
 
-    def _see(self, step: Step, running: Running) -> None:
+    def _see(self, step: ModelStep, running: Running) -> None:
         """Meet one delta of a Scan at this moment; the call returns before the first transaction."""
         assert running.puppet.call.operation == "scan"
         wanted = self.protocol.world.deltas[step.about.bit_length() - 1].id
         running.items += [item for item in self.stack.scan(self.stack.names.reduce_table) if item["id"]["S"] == wanted]
 
-    def _transact(self, step: Step, running: Running) -> None:
+    def _transact(self, step: ModelStep, running: Running) -> None:
         if running.puppet.call.operation == "scan":
             running.puppet.answer(lambda: {"Items": running.items})
         assert running.puppet.call.operation == "transact_write_items"
@@ -219,7 +217,7 @@ class Replay:
         else:
             assert not result.reduced.left
 
-    def _check_partial(self, step: Step, running: Running) -> None:
+    def _check_partial(self, step: ModelStep, running: Running) -> None:
         result = running.puppet.result
         if isinstance(running.run, Folding):
             assert result.unfinished == step.about

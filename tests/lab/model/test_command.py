@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from oncefold.cli.main import main
-from oncefold_lab.model import check as checking
-from oncefold_lab.model import falsehoods, mutations, scenarios
-from oncefold_lab.model.rules import Rules
+from oncefold_lab.model import explore as checking
+from oncefold_lab.model import mutations, scenarios
+from oncefold_lab.model.scenario import ProtocolRules
 
 Output = pytest.CaptureFixture[str]
 FEW = mutations.MUTATIONS[:2]
@@ -20,7 +20,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenarios, "SMALL", (scenarios.CONFLICT,))
     monkeypatch.setattr(scenarios, "LARGE", (scenarios.CORRECTION,))
     monkeypatch.setattr(mutations, "MUTATIONS", FEW)
-    monkeypatch.setattr(falsehoods, "FALSEHOODS", falsehoods.FALSEHOODS[:2])
+    monkeypatch.setattr(mutations, "FALSEHOODS", mutations.FALSE_CLAIMS[:2])
 
 
 def test_it_counts_the_states_and_says_what_holds_in_them(few: None, capsys: Output) -> None:
@@ -75,7 +75,9 @@ def test_two_questions_at_once_are_refused(capsys: Output) -> None:
 def test_a_mutation_that_goes_unnoticed_is_a_failure(
     few: None, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
-    harmless = mutations.MUTATIONS[0].__class__("harmless", "nothing", scenarios.CONFLICT, FEW[0].claim, Rules())
+    harmless = mutations.MUTATIONS[0].__class__(
+        "harmless", "nothing", scenarios.CONFLICT, FEW[0].claim, ProtocolRules()
+    )
     monkeypatch.setattr(mutations, "MUTATIONS", (harmless,))
     assert main(["lab", "model"]) == 1
     assert "NONE" in capsys.readouterr().out

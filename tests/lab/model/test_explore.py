@@ -4,9 +4,8 @@ from typing import Any
 
 import pytest
 
-from oncefold_lab.model.check import examine
-from oncefold_lab.model.claims import SETTLES, Claim
-from oncefold_lab.model.explore import explore
+from oncefold_lab.model.explore import examine, explore
+from oncefold_lab.model.protocol import TERMINATES, Claim
 from tests.lab.model.toys import Toy
 
 
@@ -50,7 +49,7 @@ def test_a_claim_about_steps_is_refuted_by_the_step_itself() -> None:
     ],
 )
 def test_what_need_not_end_is_found(ways: dict[str, str], ends: str, schedule: str | None, remark: str) -> None:
-    found = examine(Toy(ways, ends), [SETTLES])
+    found = examine(Toy(ways, ends), [TERMINATES])
     if schedule is None:
         assert found.broken is None
     else:

@@ -9,18 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oncefold.core.fold import Node, Total
-from oncefold_lab.model.check import attempt, check, examine
-from oncefold_lab.model.claims import TRUE
-from oncefold_lab.model.falsehoods import FALSEHOODS
-from oncefold_lab.model.mutations import MUTATIONS
-from oncefold_lab.model.packing import Packing
-from oncefold_lab.model.protocol import Protocol
-from oncefold_lab.model.rules import PROTOCOL, Rules
-from oncefold_lab.model.scenario import PIPELINE, Scenario
+from oncefold_lab.model.encoding import Packing
+from oncefold_lab.model.explore import attempt, check, examine
+from oncefold_lab.model.mutations import FALSE_CLAIMS, MUTATIONS
+from oncefold_lab.model.protocol import TRUE, ExpectedFailure, Protocol
+from oncefold_lab.model.report import ScheduleText
+from oncefold_lab.model.scenario import PIPELINE, PROTOCOL, ModelScenario, ProtocolRules
 from oncefold_lab.model.scenarios import CONFLICT, CORRECTION, DELETE, LARGE, OUTBOX, PARTIAL, PARTS, REWIND, SMALL
-from oncefold_lab.model.steps import Op
-from oncefold_lab.model.telling import Teller
-from oncefold_lab.model.trial import Trial
+from oncefold_lab.model.state import Op
 from tests.lab.model import page
 from tests.tools import reference
 
@@ -29,20 +25,20 @@ ANEW = "write it anew: python -m tests.lab.model.page"
 
 
 @pytest.mark.parametrize("scenario", SMALL, ids=lambda scenario: scenario.name)
-def test_what_is_claimed_holds_in_every_state(scenario: Scenario) -> None:
+def test_what_is_claimed_holds_in_every_state(scenario: ModelScenario) -> None:
     found = check(scenario, time.process_time)
     assert found.refuted is None, found.refuted
     assert page.scenario_row(found) in page.table(TEXT, "small"), ANEW
 
 
 @pytest.mark.parametrize("trial", MUTATIONS, ids=lambda trial: trial.name)
-def test_every_mutation_is_refuted(trial: Trial) -> None:
+def test_every_mutation_is_refuted(trial: ExpectedFailure) -> None:
     assert trial.rules != PROTOCOL
     assert page.mutation_row(trial) in page.table(TEXT, "mutations"), ANEW
 
 
-@pytest.mark.parametrize("trial", FALSEHOODS, ids=lambda trial: trial.name)
-def test_every_false_claim_is_refuted(trial: Trial) -> None:
+@pytest.mark.parametrize("trial", FALSE_CLAIMS, ids=lambda trial: trial.name)
+def test_every_false_claim_is_refuted(trial: ExpectedFailure) -> None:
     assert trial.rules == PROTOCOL
     assert page.falsehood_row(trial) in page.table(TEXT, "false"), ANEW
 
@@ -50,7 +46,7 @@ def test_every_false_claim_is_refuted(trial: Trial) -> None:
 def test_the_page_has_a_row_for_each() -> None:
     assert page.table(TEXT, "claims") == [*page.claims()], ANEW
     assert page.table(TEXT, "example") == page.example(), ANEW
-    for mark, things in (("small", SMALL), ("large", LARGE), ("false", FALSEHOODS), ("mutations", MUTATIONS)):
+    for mark, things in (("small", SMALL), ("large", LARGE), ("false", FALSE_CLAIMS), ("mutations", MUTATIONS)):
         names = [line.split("`")[1] for line in page.table(TEXT, mark)[2:]]
         assert names == [thing.name for thing in things], ANEW
 
@@ -62,11 +58,11 @@ def test_every_claim_is_refuted_by_some_mutation() -> None:
 def test_every_rule_is_broken_by_some_mutation() -> None:
     broken = {
         rule.name
-        for rule in fields(Rules)
+        for rule in fields(ProtocolRules)
         for trial in MUTATIONS
         if getattr(trial.rules, rule.name) != getattr(PROTOCOL, rule.name)
     }
-    assert broken == {rule.name for rule in fields(Rules)}
+    assert broken == {rule.name for rule in fields(ProtocolRules)}
 
 
 def test_every_kind_of_step_is_taken() -> None:
@@ -77,13 +73,13 @@ def test_every_kind_of_step_is_taken() -> None:
 
 
 @pytest.mark.parametrize("scenario", [CORRECTION, DELETE, CONFLICT, PARTS], ids=lambda scenario: scenario.name)
-def test_the_condition_on_a_deltas_own_put_is_not_what_the_protocol_rests_on(scenario: Scenario) -> None:
-    found = check(scenario, time.process_time, Rules(delta_condition=False))
+def test_the_condition_on_a_deltas_own_put_is_not_what_the_protocol_rests_on(scenario: ModelScenario) -> None:
+    found = check(scenario, time.process_time, ProtocolRules(delta_condition=False))
     assert found.refuted is None, found.refuted
 
 
 @pytest.mark.parametrize("scenario", [*SMALL, *LARGE], ids=lambda scenario: scenario.name)
-def test_the_plain_definition_of_the_totals_is_that_of_the_reference_model(scenario: Scenario) -> None:
+def test_the_plain_definition_of_the_totals_is_that_of_the_reference_model(scenario: ModelScenario) -> None:
     world = Protocol(scenario).world
     events = [event for shard in scenario.shards for record in shard for event in record]
     assert world.packing.unpack(world.reference) == reference.totals(PIPELINE, events)
@@ -97,11 +93,11 @@ def test_an_exploration_finds_the_same_each_time() -> None:
 
 
 @pytest.mark.parametrize("scenario", [CONFLICT, REWIND, PARTIAL], ids=lambda scenario: scenario.name)
-def test_every_way_can_be_told(scenario: Scenario) -> None:
+def test_every_way_can_be_told(scenario: ModelScenario) -> None:
     protocol = Protocol(scenario)
     found = examine(protocol, [])
     for place in range(0, len(found.states), 97):
-        teller = Teller(protocol.world)
+        teller = ScheduleText(protocol.world)
         lines = [teller.step(step) for step in found.way(protocol, place)]
         assert all(lines)
         assert len([*teller.tables(found.states[place])]) == 4

@@ -8,12 +8,11 @@ import pytest
 
 from oncefold.aws.functions import plan
 from oncefold_lab.model import scenarios
-from oncefold_lab.model.check import examine
-from oncefold_lab.model.falsehoods import FALSEHOODS
-from oncefold_lab.model.mutations import MUTATIONS
-from oncefold_lab.model.scenario import Scenario
-from oncefold_lab.model.steps import FAULTS, Op
-from oncefold_lab.model.trial import Trial
+from oncefold_lab.model.explore import examine
+from oncefold_lab.model.mutations import FALSE_CLAIMS, MUTATIONS
+from oncefold_lab.model.protocol import ExpectedFailure
+from oncefold_lab.model.scenario import ModelScenario
+from oncefold_lab.model.state import FAULTS, Op
 from tests.lab.model.replay import Replay
 
 STEPS = 40
@@ -30,7 +29,7 @@ IN_PARTS = replace(scenarios.PARTS, group_deltas=2)
 SCENARIOS = [scenario for scenario in scenarios.SMALL if scenario is not scenarios.PARTS] + [IN_PARTS, THREE_CONTENTS]
 
 
-def walk(scenario: Scenario, seed: int, taken: Counter[Op]) -> None:
+def walk(scenario: ModelScenario, seed: int, taken: Counter[Op]) -> None:
     """A schedule at random that prefers what was seldom taken; in the end without faults, until all is done."""
     chance = random.Random(seed)
     replay = Replay(scenario)
@@ -52,7 +51,7 @@ def walk(scenario: Scenario, seed: int, taken: Counter[Op]) -> None:
         replay.end()
 
 
-def cut_as(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+def cut_as(scenario: ModelScenario, monkeypatch: pytest.MonkeyPatch) -> None:
     """Give the planner the scenario's small limits."""
     if scenario.chunk_keys == 1:
         monkeypatch.setattr(plan, "_fits", lambda *_: False)
@@ -70,7 +69,7 @@ def test_the_functions_carry_out_schedules_of_the_model(monkeypatch: pytest.Monk
     assert set(taken) | RARE == set(Op) - NEVER
 
 
-def carry_out(trial: Trial) -> None:
+def carry_out(trial: ExpectedFailure) -> None:
     """Have the functions do what refutes a claim."""
     replay = Replay(trial.scenario, trial.rules)
     broken = examine(replay.protocol, [trial.claim]).broken
@@ -82,8 +81,10 @@ def carry_out(trial: Trial) -> None:
         replay.end()
 
 
-@pytest.mark.parametrize("trial", FALSEHOODS, ids=lambda trial: trial.name)
-def test_what_refutes_a_false_claim_happens_to_the_functions_too(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("trial", FALSE_CLAIMS, ids=lambda trial: trial.name)
+def test_what_refutes_a_false_claim_happens_to_the_functions_too(
+    trial: ExpectedFailure, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cut_as(trial.scenario, monkeypatch)
     carry_out(trial)
 
@@ -96,7 +97,9 @@ OTHERS = [trial for trial in MUTATIONS if trial.name not in LIKE_THE_PROTOCOL | 
 
 
 @pytest.mark.parametrize("trial", OTHERS, ids=lambda trial: trial.name)
-def test_the_functions_do_not_do_what_refutes_a_mutation(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_functions_do_not_do_what_refutes_a_mutation(
+    trial: ExpectedFailure, monkeypatch: pytest.MonkeyPatch
+) -> None:
     cut_as(trial.scenario, monkeypatch)
     with pytest.raises(AssertionError):
         carry_out(trial)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from oncefold_lab.model.steps import Op, Step
+from oncefold_lab.model.state import ModelStep, Op
 
 
 class Toy:
@@ -16,10 +16,10 @@ class Toy:
     def first(self) -> Any:
         return next(iter(self._ways)).upper()
 
-    def steps(self, state: Any) -> list[Step]:
+    def steps(self, state: Any) -> list[ModelStep]:
         """The steps from a state."""
         return [
-            Step(Op.CRASHED if way.islower() else Op.READ, None, None, 0, way.upper())  # type: ignore[arg-type]
+            ModelStep(Op.CRASHED if way.islower() else Op.READ, None, None, 0, way.upper())  # type: ignore[arg-type]
             for way in self._ways.get(state, "")
         ]
 

@@ -7,12 +7,11 @@ import pytest
 from oncefold.aws.functions import layout
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Stored, Total
-from oncefold_lab.search.balance import Balance
-from oncefold_lab.search.deployment import NAMES, Deployment
 from oncefold_lab.search.oncefold import Oncefold
+from oncefold_lab.search.oracle import Balance
+from oncefold_lab.search.scenario import NAMES, SimulatedDeployment
 from oncefold_lab.search.workload import line_of
-from oncefold_lab.world.system import Violation
-from oncefold_lab.world.world import Climate, World
+from oncefold_lab.world.world import Climate, Violation, World
 from tests.aws.functions.worlds import pipeline_of
 
 PIPELINE = pipeline_of(1)
@@ -24,7 +23,7 @@ class Books:
 
     def __init__(self) -> None:
         self.world = World(0, Climate())
-        Oncefold(Deployment(PIPELINE), [line_of(PIPELINE, event) for event in EVENTS]).deploy(self.world)
+        Oncefold(SimulatedDeployment(PIPELINE), [line_of(PIPELINE, event) for event in EVENTS]).deploy(self.world)
         self.balance = Balance(PIPELINE, self.world.rows, EVENTS)
 
     def put(self, table: str, item: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from oncefold.cli.main import main
 
-STALE = "oncefold_lab.planted.states:StaleAccepted"
+STALE = "oncefold_lab.planted.state_bugs:StaleAccepted"
 
 
 def test_seeds_that_are_exact(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,9 +6,8 @@ from hypothesis import strategies as st
 
 from oncefold.core.decode import Decoder
 from oncefold.core.errors import OncefoldError
-from oncefold_lab.search.cuts import CUTTABLE, PARTS, Cuts
 from oncefold_lab.search.scenario import draw
-from oncefold_lab.search.shrink import fewest
+from oncefold_lab.search.shrink import CUTTABLE, PARTS, Cuts, fewest
 
 NUMBERS = st.none() | st.frozensets(st.integers(0, 300))
 

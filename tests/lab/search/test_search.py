@@ -1,17 +1,17 @@
 """Two hundred seeds: none fails, and everything that can happen has happened."""
 
 from oncefold.core.fold import Node, Total
-from oncefold_lab.search.many import play, search
 from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.scenario import CALLED, INCIDENTS, draw
+from oncefold_lab.search.search import run_seed, search
 from oncefold_lab.search.trial import run
-from oncefold_lab.world.mishaps import MISHAPS
+from oncefold_lab.world.faults import INVOCATION_FAULTS
 
 SYSTEM = "oncefold_lab.search.oncefold:Oncefold"
 OUTCOMES = ["inserted", "corrected", "deleted", "conflict_won", "duplicate", "stale", "conflict_lost", "rejected"]
 MET = {
     *(f"fault: {fault}" for fault in CALLED),
-    *MISHAPS,
+    *INVOCATION_FAULTS,
     *(f"incident: {kind}" for kind in INCIDENTS),
     *(f"outcome: {outcome}" for outcome in OUTCOMES),
     "bisected",
@@ -40,7 +40,7 @@ MET = {
 
 
 def test_no_seed_fails_and_everything_happens() -> None:
-    played = play(range(200), SYSTEM)
+    played = run_seed(range(200), SYSTEM)
     assert played.failures == ()
     assert played.seeds == 200
     assert {name for name in MET if not played.coverage.get(name)} == set()

@@ -1,11 +1,10 @@
 """A failure is made small, and what is printed of it brings it back."""
 
-from oncefold_lab.planted.reduces import TokenOnly
-from oncefold_lab.planted.states import StaleAccepted
-from oncefold_lab.search.cuts import Cuts
+from oncefold_lab.planted.reduce_bugs import TokenOnly
+from oncefold_lab.planted.state_bugs import StaleAccepted
 from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.scenario import draw
-from oncefold_lab.search.shrink import Shrinker
+from oncefold_lab.search.shrink import Cuts, Shrinker
 from oncefold_lab.search.trial import run
 
 

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.local.settings import MappingSettings
 from oncefold_lab.world.functions import Context
 from oncefold_lab.world.mapping import Mapping as EventSourceMapping
 from oncefold_lab.world.scheduler import START

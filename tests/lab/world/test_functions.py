@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from oncefold_lab.simulator.faults import Fault
+from oncefold_lab.world.faults import CRASH_AFTER, CRASH_BEFORE, STALL, ZOMBIE
 from oncefold_lab.world.functions import Context
-from oncefold_lab.world.mishaps import CRASH_AFTER, CRASH_BEFORE, STALL, ZOMBIE
 from oncefold_lab.world.world import Climate, World
 from tests.lab.world.stage import Batch, Stage
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from oncefold_lab.world.faults import CRASH_END, CRASH_START, RECUT, REPEAT
 from oncefold_lab.world.functions import Context
-from oncefold_lab.world.mishaps import CRASH_END, CRASH_START, RECUT, REPEAT
 from oncefold_lab.world.world import Climate
 from tests.lab.world.stage import Batch, Stage
 

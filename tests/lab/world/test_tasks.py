@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from oncefold_lab.world.scheduler import START, Scheduler
-from oncefold_lab.world.tasks import Ended, Process, Tasks
+from oncefold_lab.world.scheduler import START, Process, ProcessEnded, Scheduler, Tasks
 
 
 class Bench:
@@ -59,10 +58,10 @@ def test_an_exception_is_what_the_one_who_waits_gets(bench: Bench) -> None:
 
 def test_a_process_that_is_ended_does_nothing_more(bench: Bench) -> None:
     process = bench.start(bench.steps("a", 1.0, 100))
-    bench.scheduler.after(2.5, lambda: process.end(Ended()))
+    bench.scheduler.after(2.5, lambda: process.end(ProcessEnded()))
     bench.run()
     assert bench.seen == ["a0", "a1", "a2"]
-    assert [type(end) for end in bench.ended] == [Ended]
+    assert [type(end) for end in bench.ended] == [ProcessEnded]
 
 
 def test_a_process_may_end_itself_with_all_its_threads(bench: Bench) -> None:
@@ -70,7 +69,7 @@ def test_a_process_may_end_itself_with_all_its_threads(bench: Bench) -> None:
         bench.tasks.sleep(float(number))
         bench.seen.append(f"call {number}")
         if number == 2:
-            raise Ended
+            raise ProcessEnded
         return number
 
     def body() -> list[int]:
@@ -81,7 +80,7 @@ def test_a_process_may_end_itself_with_all_its_threads(bench: Bench) -> None:
     bench.start(body)
     bench.run()
     assert bench.seen == ["call 1", "call 2"]
-    assert [type(end) for end in bench.ended] == [Ended]
+    assert [type(end) for end in bench.ended] == [ProcessEnded]
 
 
 def test_spread_gives_results_in_order_and_no_more_at_once_than_said(bench: Bench) -> None:

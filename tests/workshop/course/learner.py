@@ -4,21 +4,20 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from oncefold_workshop.course.functions import kit_text
 from oncefold_workshop.course.player import entry
-from oncefold_workshop.course.starting import text
-from oncefold_workshop.game.match import Match, Result
-from oncefold_workshop.game.rules import Rules
-from oncefold_workshop.game.team import Game, Playing
+from oncefold_workshop.game.match import Game, Match, Playing, RoundResult
+from oncefold_workshop.game.rules import GameRules
 from tests.workshop.course.page import PAGE, blocks, put
 
 THREE, TWO = "functions:state,map,reduce", "functions:state,reduce,sweep@minute"
-EASY, HARD, EXPERT = Rules(400), Rules(400, 0), Rules(400, 0, 0)
+EASY, HARD, EXPERT = GameRules(400), GameRules(400, 0), GameRules(400, 0, 0)
 
 
 @cache
 def after(lab: int) -> str:
     """The module at the end of a lab; 0: the starting kit."""
-    module = text("functions.py")
+    module = kit_text("functions.py")
     for block in blocks(PAGE.read_text(encoding="utf-8")):
         if block.kind == "python" and block.lab <= lab:
             module = put(module, block.text)
@@ -32,8 +31,14 @@ def changed(module: str, old: str, new: str) -> str:
 
 
 def play(
-    module: str, folder: Path, functions: str, rules: Rules = EASY, rounds: int = 1, seed: int = 1, hinted: bool = True
-) -> list[Result]:
+    module: str,
+    folder: Path,
+    functions: str,
+    rules: GameRules = EASY,
+    rounds: int = 1,
+    seed: int = 1,
+    hinted: bool = True,
+) -> list[RoundResult]:
     """A game of a learner alone."""
     (folder / "functions.py").write_text(module, encoding="utf-8")
     game = Game(seed, (entry(functions, folder, hinted=hinted),))
@@ -41,11 +46,11 @@ def play(
         return list(Match(game, rules, team).rounds(rounds))
 
 
-def points(results: Sequence[Result]) -> list[int]:
+def points(results: Sequence[RoundResult]) -> list[int]:
     return [result.scored[0].points for result in results]
 
 
-def hints_of(results: Sequence[Result]) -> str:
+def hints_of(results: Sequence[RoundResult]) -> str:
     """All hints of a game."""
     accounts = [result.scored[0].played.account for result in results]
     return "\n".join(hint for account in accounts if account is not None for hint in account.hints)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from oncefold.core.errors import OncefoldError
-from oncefold_workshop.course.functions import Functions, parse
+from oncefold_workshop.course.functions import LearnerFunctions, parse
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_module_of_the_folder(folder: Path) -> None:
-    wanted = Functions("functions", folder.resolve(), False, "state", "map_", "reduce")
+    wanted = LearnerFunctions("functions", folder.resolve(), False, "state", "map_", "reduce")
     assert parse("functions:state,map_, reduce", folder) == wanted
     assert parse("functions:state,reduce", folder).map is None
     assert parse("functions:state,reduce,tidy@minute", folder).sweep == "tidy"
@@ -33,7 +33,7 @@ def test_a_file_anywhere(folder: Path) -> None:
 
 def test_an_installed_module_has_its_own_package_alone(folder: Path) -> None:
     found = parse("oncefold_workshop.pipelines.handlers:state_after,map_after,reduce_after", folder)
-    assert found.own_file("oncefold_workshop.pipelines.forms") is not None
+    assert found.own_file("oncefold_workshop.pipelines.handlers") is not None
     assert found.own_file("click") is None
 
 

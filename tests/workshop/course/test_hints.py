@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from oncefold_workshop.course.functions import Functions
+from oncefold_workshop.course.functions import LearnerFunctions
 from oncefold_workshop.course.hints import hints
-from oncefold_workshop.course.observing import MAP, REDUCE, STATE, SWEEP, Observation, Seen
-from oncefold_workshop.game.rules import Rules
-from oncefold_workshop.game.workshop import TABLES
+from oncefold_workshop.course.observer import MAP, REDUCE, STATE, SWEEP, CallCounts, Observation
+from oncefold_workshop.game.players import TABLES
+from oncefold_workshop.game.rules import GameRules
 from tests.workshop.course.learner import EASY, EXPERT, HARD, THREE, TWO, after, changed, hints_of, play, points
 
 OUTBOX = "functions:state,reduce"
@@ -24,7 +24,7 @@ class Mistake:
     words: str
     """Of the hint."""
     step: str
-    rules: Rules = EASY
+    rules: GameRules = EASY
     functions: str = THREE
     seed: int = 1
 
@@ -177,10 +177,12 @@ def test_a_mistake_gives_its_hint(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("middle", ["map", None])
 def test_functions_that_do_nothing_amiss_get_no_hint(middle: str | None) -> None:
-    state = Seen(9, writes=Counter({TABLES.state: 9, TABLES.reduce: 0 if middle else 9}), together=0 if middle else 9)
-    sums = Seen(5, writes=Counter({TABLES.reduce: 5}))
-    added = Seen(4, writes=Counter({TABLES.aggregate: 40, TABLES.reduce: 9}), deletes=Counter({TABLES.reduce: 9}))
-    seen = {STATE: state, MAP: sums, REDUCE: added, SWEEP: Seen(3)}
-    functions = Functions("functions", Path(), False, "state", middle, "reduce", "sweep")
+    state = CallCounts(
+        9, writes=Counter({TABLES.state: 9, TABLES.reduce: 0 if middle else 9}), together=0 if middle else 9
+    )
+    sums = CallCounts(5, writes=Counter({TABLES.reduce: 5}))
+    added = CallCounts(4, writes=Counter({TABLES.aggregate: 40, TABLES.reduce: 9}), deletes=Counter({TABLES.reduce: 9}))
+    seen = {STATE: state, MAP: sums, REDUCE: added, SWEEP: CallCounts(3)}
+    functions = LearnerFunctions("functions", Path(), False, "state", middle, "reduce", "sweep")
     items = {TABLES.state: 9, TABLES.reduce: 2, TABLES.aggregate: 18}
     assert hints(Observation(functions, seen, items, (), 2)) == ()

@@ -10,13 +10,12 @@ import pytest
 
 from oncefold.core.errors import OncefoldError
 from oncefold_lab.world.scheduler import START
-from oncefold_workshop.course import running
-from oncefold_workshop.course.guarding import Guard
+from oncefold_workshop.course import runner
 from oncefold_workshop.course.player import entry
-from oncefold_workshop.game.cast import choose
-from oncefold_workshop.game.match import Match
-from oncefold_workshop.game.rules import Rules
-from oncefold_workshop.game.team import Game, Playing
+from oncefold_workshop.course.sandbox import SandboxGuard
+from oncefold_workshop.game.match import Game, Match, Playing
+from oncefold_workshop.game.players import choose
+from oncefold_workshop.game.rules import GameRules
 from tests.workshop.course.learner import EASY, THREE, TWO, after, changed, hints_of, play, points
 
 REST = "\n\ndef map(event, context):\n    pass\n\n\ndef reduce(event, context):\n    pass\n"
@@ -196,7 +195,7 @@ def test_a_module_that_cannot_play_is_refused(module: str, words: str, tmp_path:
     "module", ["while True:\n    pass\n", "def state(event, context):\n    while True:\n        pass\n"]
 )
 def test_a_loop_without_an_end_is_ended(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "Guard", partial(Guard, 0.2))
+    monkeypatch.setattr(runner, "Guard", partial(SandboxGuard, 0.2))
     assert "has computed for 0 s" in told(module + REST, tmp_path)
 
 
@@ -219,7 +218,7 @@ def test_states_of_another_form_are_allowed_and_only_the_account_knows_less(tmp_
     assert points(play(module, tmp_path, TWO)) == [100]
     lost = changed(after(1), '"Hierarchy": {"M": labels}', '"Labels": {"M": labels}')
     lost = changed(lost, 'labels = item["Hierarchy"]["M"]', 'labels = item["Labels"]["M"]')
-    results = play(lost, tmp_path, THREE, Rules(400, 0), 2)
+    results = play(lost, tmp_path, THREE, GameRules(400, 0), 2)
     assert points(results) == [0, 0]
     account = results[0].scored[0].played.account
     assert account is not None
@@ -248,7 +247,7 @@ def test_the_workshops_own_handlers_do_as_its_player_does(tmp_path: Path, monkey
     handlers = "oncefold_workshop.pipelines.handlers:state_after,map_after,reduce_after"
     game = Game(1, (entry(handlers, tmp_path, hinted=False), *choose(["after"])))
     with Playing(game, 1) as team:
-        for result in Match(game, Rules(400, 0, 200), team).rounds(4):
+        for result in Match(game, GameRules(400, 0, 200), team).rounds(4):
             learners, workshops = result.scored
             assert learners.points == workshops.points
             assert (learners.played.wrong is None) == (workshops.played.wrong is None)

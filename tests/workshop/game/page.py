@@ -8,10 +8,9 @@ import os
 import sys
 from pathlib import Path
 
-from oncefold_workshop.game.cast import ENTRIES
-from oncefold_workshop.game.many import Outcome, Sums, play_many
-from oncefold_workshop.game.rules import Rules
-from oncefold_workshop.game.tables import Table, hurt_table, mode_table
+from oncefold_workshop.game.players import ENTRIES
+from oncefold_workshop.game.rules import GameRules
+from oncefold_workshop.game.tournament import GameOutcome, Sums, Table, losses_table, mode_table, play_many
 
 PAGE = Path(__file__).parents[3] / "docs" / "GAME.md"
 BEGIN, END = "<!-- rounds: begin -->\n", "<!-- rounds: end -->\n"
@@ -22,7 +21,7 @@ def rows(sums: Sums) -> list[str]:
     count = f"{sums.games:,} games of {sums.rounds // sums.games} rounds each, seeds 1 to {sums.games}: points"
     hurt = "rounds after which a player was wrong, or wrong by another amount than before, by what the round had"
     unexplained = f"Lost rounds whose causes do not add up to the difference: {sums.unexplained:,}."
-    return [f"{count}", "", *_markdown(mode_table(sums)), "", f"And {hurt}:", "", *_markdown(hurt_table(sums)), "",
+    return [f"{count}", "", *_markdown(mode_table(sums)), "", f"And {hurt}:", "", *_markdown(losses_table(sums)), "",
             unexplained]  # fmt: skip
 
 
@@ -40,10 +39,10 @@ def parts() -> tuple[str, str, str]:
 
 
 def played() -> Sums:
-    def tell(outcome: Outcome) -> None:
+    def tell(outcome: GameOutcome) -> None:
         print(f"seed {outcome.seed}: {outcome.digest}", flush=True)
 
-    return play_many(range(1, GAMES + 1), tuple(ENTRIES.values()), Rules(), ROUNDS, os.cpu_count() or 1, tell)
+    return play_many(range(1, GAMES + 1), tuple(ENTRIES.values()), GameRules(), ROUNDS, os.cpu_count() or 1, tell)
 
 
 if __name__ == "__main__":

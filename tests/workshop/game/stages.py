@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from oncefold_workshop.game.cast import ENTRIES
-from oncefold_workshop.game.messages import WorkshopSource
-from oncefold_workshop.game.players import Player
-from oncefold_workshop.game.rules import Cut, Mode, Round, Trouble
-from oncefold_workshop.game.stage import Look, Played, Stage
-from oncefold_workshop.game.truth import Truth
+from oncefold_workshop.game.expected import ExpectedTotals
+from oncefold_workshop.game.generator import WorkshopSource
+from oncefold_workshop.game.players import ENTRIES, Player
+from oncefold_workshop.game.rules import BatchCut, Mode, Round, Trouble
+from oncefold_workshop.game.stage import PlayedRound, Stage, TotalsSample
 
 MESSAGES = 400
 
 
-def rounds(*wanted: Mode | Trouble | Cut, messages: int = MESSAGES) -> list[Round]:
+def rounds(*wanted: Mode | Trouble | BatchCut, messages: int = MESSAGES) -> list[Round]:
     """Rounds one after the other, each of a mode, or of expert mode with a trouble."""
     found: list[Round] = []
     for number, what in enumerate(wanted, 1):
@@ -21,7 +20,7 @@ def rounds(*wanted: Mode | Trouble | Cut, messages: int = MESSAGES) -> list[Roun
         played = Round(number, what if isinstance(what, Mode) else Mode.EXPERT, start, messages)
         if isinstance(what, Trouble):
             played = replace(played, trouble=what)
-        elif isinstance(what, Cut):
+        elif isinstance(what, BatchCut):
             played = replace(played, trouble=Trouble.RECUT, cut=what)
         found.append(played)
     return found
@@ -32,10 +31,10 @@ def made(name: str) -> Player:
     return ENTRIES[name].make(WorkshopSource(0).pipeline)
 
 
-def through(player: Player, played: Sequence[Round], seed: int = 5) -> list[tuple[Played, list[Look]]]:
+def through(player: Player, played: Sequence[Round], seed: int = 5) -> list[tuple[PlayedRound, list[TotalsSample]]]:
     """How a player does in each of the rounds, and all looks at it."""
     source = WorkshopSource(seed)
-    truth = Truth(source.pipeline)
+    truth = ExpectedTotals(source.pipeline)
     stage = Stage(player, seed)
     found = []
     try:

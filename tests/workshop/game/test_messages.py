@@ -12,8 +12,7 @@ from oncefold.core.errors import OncefoldError
 from oncefold.core.event import Event
 from oncefold_lab.search.workload import Send
 from oncefold_lab.world.scheduler import START
-from oncefold_workshop.game.messages import WORKSHOP, WorkshopSource
-from oncefold_workshop.game.own import OwnSource
+from oncefold_workshop.game.generator import WORKSHOP, OwnSource, WorkshopSource
 from oncefold_workshop.game.rules import Mode, Round
 
 EASY = Round(1, Mode.EASY, 0.0, 4_000)

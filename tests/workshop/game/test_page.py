@@ -2,8 +2,8 @@
 
 import re
 
-from oncefold_workshop.game.many import Sums
 from oncefold_workshop.game.rules import Trouble
+from oncefold_workshop.game.tournament import Sums
 from tests.workshop.game.page import PAGE, parts, rows
 
 TABLE = parts()[1]

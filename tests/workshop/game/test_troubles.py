@@ -2,20 +2,20 @@
 
 import pytest
 
-from oncefold_lab.planted.reduces import NoSweeper, OutboxUnconditioned
-from oncefold_lab.planted.states import OldLeafStays
+from oncefold_lab.planted.reduce_bugs import NoSweeper, OutboxUnconditioned
+from oncefold_lab.planted.state_bugs import OldLeafStays
 from oncefold_lab.search.oncefold import Oncefold
-from oncefold_workshop.game.accounts import What
-from oncefold_workshop.game.messages import WORKSHOP
-from oncefold_workshop.game.oncefold import OncefoldPlayer
-from oncefold_workshop.game.rules import Cut, Mode, Trouble
-from oncefold_workshop.game.stage import Played
+from oncefold_workshop.game.audit import What
+from oncefold_workshop.game.generator import WORKSHOP
+from oncefold_workshop.game.players import OncefoldPlayer
+from oncefold_workshop.game.rules import BatchCut, Mode, Trouble
+from oncefold_workshop.game.stage import PlayedRound
 from tests.workshop.game.stages import made, rounds, through
 
 DRIFT = 0.00001
 
 
-def lost(played: Played, what: What, words: str) -> None:
+def lost(played: PlayedRound, what: What, words: str) -> None:
     """It is wrong, by what is said, and the causes add up to the difference."""
     assert played.wrong is not None
     assert played.hurt
@@ -48,14 +48,14 @@ def test_hard_mode_is_lost_without_the_fixes() -> None:
 @pytest.mark.parametrize(
     ("trouble", "what", "words"),
     [
-        (Cut.HALVES, What.DOUBLED, "MapLambda got them in batches of other boundaries"),
-        (Cut.BACK, What.DOUBLED, "MapLambda got them in batches of other boundaries"),
+        (BatchCut.HALVES, What.DOUBLED, "MapLambda got them in batches of other boundaries"),
+        (BatchCut.BACK, What.DOUBLED, "MapLambda got them in batches of other boundaries"),
         (Trouble.REPLAY, What.DOUBLED, "again after ten minutes"),
         (Trouble.ZOMBIE, What.DOUBLED, "again after ten minutes"),
         (Trouble.TRIM, What.LOST, "no invocation of MapLambda ever got them"),
     ],
 )
-def test_expert_mode_is_lost_with_the_fixes(trouble: Trouble | Cut, what: What, words: str) -> None:
+def test_expert_mode_is_lost_with_the_fixes(trouble: Trouble | BatchCut, what: What, words: str) -> None:
     first, second, third = through(made("after"), rounds(Mode.HARD, trouble, Mode.HARD))
     assert first[0].taken
     assert not second[0].taken
@@ -66,12 +66,12 @@ def test_expert_mode_is_lost_with_the_fixes(trouble: Trouble | Cut, what: What, 
 
 def test_a_batch_that_grew_is_counted_again() -> None:
     """The first batch of MapLambda ends after three seconds, so this takes more messages than that."""
-    played, _ = through(made("after"), rounds(Cut.GROWN, messages=4_000))[0]
+    played, _ = through(made("after"), rounds(BatchCut.GROWN, messages=4_000))[0]
     lost(played, What.DOUBLED, "MapLambda got them in batches of other boundaries")
 
 
-@pytest.mark.parametrize("trouble", [*Cut, Trouble.REPLAY, Trouble.ZOMBIE, Trouble.TRIM])
-def test_expert_mode_is_taken_by_oncefold(trouble: Trouble | Cut) -> None:
+@pytest.mark.parametrize("trouble", [*BatchCut, Trouble.REPLAY, Trouble.ZOMBIE, Trouble.TRIM])
+def test_expert_mode_is_taken_by_oncefold(trouble: Trouble | BatchCut) -> None:
     assert all(played.taken for played, _ in through(made("oncefold"), rounds(Mode.HARD, trouble, Mode.HARD)))
 
 

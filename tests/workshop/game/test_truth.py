@@ -6,8 +6,8 @@ import pytest
 
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node
-from oncefold_workshop.game.messages import WORKSHOP
-from oncefold_workshop.game.truth import Row, Truth, first_wrong
+from oncefold_workshop.game.expected import ExpectedTotals, Row, first_wrong
+from oncefold_workshop.game.generator import WORKSHOP
 
 LEAF = ("PV", "FXSpot", "EMEA")
 OTHER = ("Delta", "FXSpot", "EMEA")
@@ -18,7 +18,7 @@ def event(version: int, cents: int, labels: tuple[str, ...] = LEAF) -> Event:
 
 
 def test_the_truth_is_the_greatest_version_whatever_came_when() -> None:
-    truth = Truth(WORKSHOP)
+    truth = ExpectedTotals(WORKSHOP)
     truth.add([event(4, 700, OTHER), event(2, 100)])
     truth.add([event(3, 200), event(4, 700, OTHER)])
     assert truth.rows()[Node(0, OTHER)] == (Decimal(1), Decimal("7.00"))

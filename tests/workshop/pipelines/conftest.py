@@ -7,8 +7,8 @@ import pytest
 from oncefold.aws.connect import client
 from oncefold_lab.local.emulator import Emulator
 from oncefold_lab.simulator.dynamodb import DynamoDB
-from oncefold_workshop.pipelines.forms import after_fixes, before_fixes
-from oncefold_workshop.pipelines.settings import Tables
+from oncefold_workshop.pipelines.handlers import after_fixes, before_fixes
+from oncefold_workshop.pipelines.settings import TableNames
 from tests.aws.conftest import aws, emulator
 from tests.workshop.pipelines.rig import NOW, Forgetful, KinesisInbox, PlainInbox, Rig, Services
 
@@ -24,8 +24,8 @@ def name(aws: Emulator) -> str:
 
 
 @pytest.fixture
-def tables(name: str) -> Tables:
-    return Tables(*(f"{name}-{table}" for table in ("state", "reduce", "aggregate")))
+def tables(name: str) -> TableNames:
+    return TableNames(*(f"{name}-{table}" for table in ("state", "reduce", "aggregate")))
 
 
 @pytest.fixture
@@ -35,13 +35,13 @@ def services(name: str) -> Services:
 
 
 @pytest.fixture
-def before(tables: Tables, services: Services) -> Rig:
+def before(tables: TableNames, services: Services) -> Rig:
     """The workshop before its fixes."""
     return Rig(before_fixes, tables, services)
 
 
 @pytest.fixture
-def after(tables: Tables, services: Services) -> Rig:
+def after(tables: TableNames, services: Services) -> Rig:
     """The workshop after its fixes."""
     return Rig(after_fixes, tables, services)
 
@@ -69,5 +69,7 @@ def simulated(clock: Clock) -> Rig:
     """The workshop after its fixes, with the simulator's DynamoDB and this test's clock."""
     dynamodb = DynamoDB(clock)
     return Rig(
-        after_fixes, Tables("state", "reduce", "aggregate"), Services(dynamodb, dynamodb.streams(), PlainInbox(), clock)
+        after_fixes,
+        TableNames("state", "reduce", "aggregate"),
+        Services(dynamodb, dynamodb.streams(), PlainInbox(), clock),
     )

@@ -10,11 +10,17 @@ from typing import Any, Protocol
 
 from oncefold.aws.connect import client
 from oncefold.generate import Workload, generate, truth
-from oncefold_workshop.pipelines.faults import InducedFailure
-from oncefold_workshop.pipelines.forms import Functions, Handle, World
-from oncefold_workshop.pipelines.settings import REDUCE_BATCH, STATE_BATCH, Rates, Settings, Tables
-from oncefold_workshop.pipelines.tables import make_tables, read_items, read_totals
-from oncefold_workshop.pipelines.tree import MESSAGE_COUNT, SEPARATOR
+from oncefold_workshop.pipelines.deploy import make_tables, read_items, read_totals
+from oncefold_workshop.pipelines.handlers import FunctionEnvironment, Handle, PipelineFunctions
+from oncefold_workshop.pipelines.messages import MESSAGE_COUNT, SEPARATOR
+from oncefold_workshop.pipelines.settings import (
+    REDUCE_BATCH,
+    STATE_BATCH,
+    InducedFailure,
+    PipelineSettings,
+    Rates,
+    TableNames,
+)
 from tests.workshop.pipelines.records import Record, batches, of_kinesis, of_table
 
 TOLERANCE = Decimal("0.00001")
@@ -24,7 +30,7 @@ NOW = 1_616_413_300.0
 FAILS = Rates(state=1.0, map=1.0, reduce=1.0)
 _PUT = 500
 
-Form = Callable[[Settings, World], Functions]
+Form = Callable[[PipelineSettings, FunctionEnvironment], PipelineFunctions]
 
 
 class Forgetful:
@@ -106,7 +112,7 @@ class Services:
 class Rig:
     """One workshop. A stage's records come from the stream before it, all from the oldest on."""
 
-    def __init__(self, form: Form, tables: Tables, services: Services) -> None:
+    def __init__(self, form: Form, tables: TableNames, services: Services) -> None:
         self._form = form
         self._random = Random(7)
         self._services = services
@@ -114,10 +120,10 @@ class Rig:
         self.tables = tables
         make_tables(tables, self.dynamodb)
 
-    def functions(self, rates: Rates | None = None, tables: Tables | None = None) -> Functions:
+    def functions(self, rates: Rates | None = None, tables: TableNames | None = None) -> PipelineFunctions:
         """The three functions, without faults unless rates say otherwise."""
-        world = World(self.dynamodb, self._services.clock, self._random.random)
-        return self._form(Settings(tables or self.tables, rates or Rates()), world)
+        world = FunctionEnvironment(self.dynamodb, self._services.clock, self._random.random)
+        return self._form(PipelineSettings(tables or self.tables, rates or Rates()), world)
 
     def send(self, lines: bytes) -> None:
         """Put lines into the first stream, each as a record."""

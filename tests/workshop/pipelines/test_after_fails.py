@@ -9,11 +9,10 @@ import pytest
 from botocore.exceptions import ClientError
 
 from oncefold.generate import Workload
-from oncefold_workshop.pipelines import tree
-from oncefold_workshop.pipelines.batches import net_changes, reduce_item, total_changes
-from oncefold_workshop.pipelines.faults import InducedFailure
-from oncefold_workshop.pipelines.settings import MAX_AGE_SECONDS, REDUCE_BATCH, STATE_BATCH, Tables
-from oncefold_workshop.pipelines.tables import make_tables, read_totals
+from oncefold_workshop.pipelines import messages
+from oncefold_workshop.pipelines.deploy import make_tables, read_totals
+from oncefold_workshop.pipelines.messages import net_changes, reduce_item, total_changes
+from oncefold_workshop.pipelines.settings import MAX_AGE_SECONDS, REDUCE_BATCH, STATE_BATCH, InducedFailure, TableNames
 from tests.workshop.pipelines.conftest import Clock
 from tests.workshop.pipelines.records import Record
 from tests.workshop.pipelines.rig import FAILS, NOW, TOLERANCE, Rig, by_path, deliver, right_totals
@@ -37,9 +36,9 @@ def message(**fields: object) -> bytes:
     ).encode()
 
 
-def counted_twice(rig: Rig, workload: Workload, sums: tree.Sums) -> bool:
+def counted_twice(rig: Rig, workload: Workload, sums: messages.Sums) -> bool:
     """Whether the totals are wrong, and by exactly these sums."""
-    more = by_path({node: Decimal(str(value)) for node, value in sums.items() if node != tree.MESSAGE_COUNT})
+    more = by_path({node: Decimal(str(value)) for node, value in sums.items() if node != messages.MESSAGE_COUNT})
     expected = {node: value for node, value in more.items() if abs(value) > TOLERANCE}
     gaps = rig.errors(workload)
     same = all(abs(gaps.get(node, Decimal(0)) - value) <= TOLERANCE for node, value in expected.items())
@@ -116,8 +115,8 @@ def test_way_3_a_swallowed_token_mismatch_loses_data(after: Rig) -> None:
     """The totals are built anew in another table, from the same stream, within ten minutes of the first time."""
     after.take_in(SMALL)
     after.aggregate()
-    rebuilt = Tables(after.tables.state, after.tables.reduce, after.tables.aggregate + "-rebuilt")
-    make_tables(Tables(rebuilt.state + "-2", rebuilt.reduce + "-2", rebuilt.aggregate), after.dynamodb)
+    rebuilt = TableNames(after.tables.state, after.tables.reduce, after.tables.aggregate + "-rebuilt")
+    make_tables(TableNames(rebuilt.state + "-2", rebuilt.reduce + "-2", rebuilt.aggregate), after.dynamodb)
 
     assert deliver(after.functions(tables=rebuilt).reduce, after.mapped(), REDUCE_BATCH) == 0
     assert read_totals(rebuilt, after.dynamodb) == {}
@@ -135,13 +134,13 @@ def test_way_4_totals_of_cents_show_fractions_of_cents(after: Rig) -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_way_4_within_fifty_thousand_additions_of_cents_the_error_passes_the_tolerance(seed: int) -> None:
     random = Random(seed)
-    sums: tree.Sums = {}
+    sums: messages.Sums = {}
     right = 0
     worst = Decimal(0)
     for _ in range(50_000):
         cents = random.randrange(10_000_001)
         right += cents
-        tree.add(sums, {"Delta": cents / 100})
+        messages.add_sums(sums, {"Delta": cents / 100})
         worst = max(worst, abs(Decimal(str(sums["Delta"])) - Decimal(right) / 100))
     assert worst > TOLERANCE
 
@@ -154,7 +153,7 @@ def test_way_4_a_full_batch_of_reduce_is_wrong_by_more_than_the_tolerance(after:
     assert abs(after.totals()["Delta"] - Decimal(sum(rows)) / 100) > TOLERANCE
 
 
-def _row(number: int, sums: tree.Sums) -> Record:
+def _row(number: int, sums: messages.Sums) -> Record:
     item = reduce_item(str(number), sums)
     return {"eventName": "INSERT", "dynamodb": {"SequenceNumber": str(number), "NewImage": item}}
 

@@ -3,8 +3,7 @@
 import pytest
 
 from oncefold.generate import Workload
-from oncefold_workshop.pipelines.faults import InducedFailure
-from oncefold_workshop.pipelines.settings import HARD_MODE, REDUCE_BATCH, STATE_BATCH
+from oncefold_workshop.pipelines.settings import HARD_MODE, REDUCE_BATCH, STATE_BATCH, InducedFailure
 from tests.workshop.pipelines.rig import FAILS, Rig, deliver
 
 PLAIN = Workload(count=150, modifications=0.2, seed=3)

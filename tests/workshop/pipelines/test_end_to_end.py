@@ -11,15 +11,13 @@ import pytest
 
 from oncefold.aws.connect import client
 from oncefold.generate import Workload
-from oncefold_lab.local.disturbance import Disturbance, Undisturbed
 from oncefold_lab.local.emulator import Emulator
-from oncefold_lab.local.mapping_settings import MappingSettings
+from oncefold_lab.local.functions import FunctionSettings, LocalFunction
 from oncefold_lab.local.mappings import EventSourceMapping
-from oncefold_lab.local.pace import Pace
-from oncefold_lab.local.runtime import Function, FunctionSettings
+from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming, Undisturbed
 from oncefold_lab.local.streams import open_stream
-from oncefold_workshop.pipelines.package import package
-from oncefold_workshop.pipelines.settings import STATE_BATCH, Rates, Settings
+from oncefold_workshop.pipelines.deploy import package
+from oncefold_workshop.pipelines.settings import STATE_BATCH, PipelineSettings, Rates
 from tests.workshop.pipelines.rig import Rig
 
 HARD = Workload(count=200, duplicates=0.125, modifications=0.2, out_of_order=0.03, seed=5)
@@ -27,7 +25,7 @@ SIZES = (STATE_BATCH, 10, 2)
 OFTEN = Rates(state=0.3, map=0.5, reduce=0.3)
 """So often that no run is without a failed batch of MapLambda."""
 WINDOW_SECONDS = 0.2
-QUICK = Pace(poll=0.05, first_retry=0.005, longest_retry=0.02)
+QUICK = PollTiming(poll=0.05, first_retry=0.005, longest_retry=0.02)
 WAIT_SECONDS = 120.0
 
 
@@ -60,7 +58,7 @@ class Deployed:
 def deployed(after: Rig, aws: Emulator, name: str, tmp_path: Path) -> Deployed:
     code = tmp_path / "workshop.zip"
     code.write_bytes(package())
-    variables = {**aws.environment, **Settings(after.tables, OFTEN).environment()}
+    variables = {**aws.environment, **PipelineSettings(after.tables, OFTEN).environment()}
     dynamodb = client("dynamodb")
     tables = (dynamodb.describe_table(TableName=table) for table in (after.tables.state, after.tables.reduce))
     stream = client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]
@@ -73,7 +71,7 @@ def running(deployed: Deployed, disturbance: Disturbance) -> Iterator[Sequence[E
         mappings = []
         for part, arn, size in zip(("state", "map", "reduce"), deployed.arns, SIZES, strict=True):
             handler = f"oncefold_workshop.pipelines.handlers.{part}_after"
-            function = Function(
+            function = LocalFunction(
                 FunctionSettings(
                     f"{deployed.name}-{part}", handler, deployed.code, deployed.variables, timeout_seconds=60
                 )

@@ -10,12 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from oncefold_workshop.pipelines import tree
-from oncefold_workshop.pipelines.batches import batch_hash, net_changes
-from oncefold_workshop.pipelines.faults import Fault, InducedFailure
-from oncefold_workshop.pipelines.messages import Message, of_kinesis, state_item
-from oncefold_workshop.pipelines.package import package
-from oncefold_workshop.pipelines.settings import HARD_MODE, Settings, Tables
+from oncefold_workshop.pipelines import messages
+from oncefold_workshop.pipelines.deploy import package
+from oncefold_workshop.pipelines.messages import Message, batch_hash, net_changes, of_kinesis, state_item
+from oncefold_workshop.pipelines.settings import HARD_MODE, InducedFailure, InducedFault, PipelineSettings, TableNames
 
 LEAF = ("Delta", "FXSpot", "AMER")
 OTHER = ("PV", "FXSpot", "AMER")
@@ -37,7 +35,7 @@ def test_a_record_holds_one_message_a_line() -> None:
 
 
 def test_a_leaf_has_a_node_on_each_level_and_no_root() -> None:
-    assert tree.nodes(LEAF) == ["Delta", "Delta:FXSpot", "Delta:FXSpot:AMER"]
+    assert messages.nodes(LEAF) == ["Delta", "Delta:FXSpot", "Delta:FXSpot:AMER"]
 
 
 def test_a_new_message_counts_at_each_node_and_a_corrected_one_by_the_difference() -> None:
@@ -49,7 +47,7 @@ def test_a_new_message_counts_at_each_node_and_a_corrected_one_by_the_difference
 def test_a_message_that_moves_leaves_its_old_nodes() -> None:
     moved = Message("t", 34624.51, 4, 1616413259.0, OTHER)
     sums = net_changes([change(MESSAGE, moved)])
-    assert (sums["Delta"], sums["PV"], sums[tree.MESSAGE_COUNT]) == (-34624.51, 34624.51, 1.0)
+    assert (sums["Delta"], sums["PV"], sums[messages.MESSAGE_COUNT]) == (-34624.51, 34624.51, 1.0)
 
 
 def test_the_same_batch_has_the_same_hash_and_any_other_has_another() -> None:
@@ -59,14 +57,14 @@ def test_the_same_batch_has_the_same_hash_and_any_other_has_another() -> None:
 
 
 def test_a_fault_strikes_below_its_rate() -> None:
-    Fault(0.05, lambda: 0.05).strike()
+    InducedFault(0.05, lambda: 0.05).strike()
     with pytest.raises(InducedFailure, match="5%"):
-        Fault(0.05, lambda: 0.0499).strike()
+        InducedFault(0.05, lambda: 0.0499).strike()
 
 
 def test_settings_survive_the_environment() -> None:
-    settings = Settings(Tables("state", "reduce", "aggregate"), HARD_MODE)
-    assert Settings.of(settings.environment()) == settings
+    settings = PipelineSettings(TableNames("state", "reduce", "aggregate"), HARD_MODE)
+    assert PipelineSettings.of(settings.environment()) == settings
 
 
 def test_the_zip_is_small_reproducible_and_needs_nothing_of_the_product(tmp_path: Path) -> None:

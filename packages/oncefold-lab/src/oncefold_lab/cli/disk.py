@@ -15,9 +15,8 @@ from oncefold.cli.aws.counting import Counting
 from oncefold.core.errors import OncefoldError
 
 if TYPE_CHECKING:
-    from oncefold_lab.embedded.search import Searched, Wanted
-    from oncefold_lab.embedded.shrink import Shrunk
-    from oncefold_lab.embedded.trial import Result
+    from oncefold_lab.embedded.search import DiskSearchResult, SearchOptions, ShrunkCase
+    from oncefold_lab.embedded.trial import DiskTrialResult
 
 _SEEDS = 200
 
@@ -64,10 +63,10 @@ def disk(
 ) -> None:
     """Search for a seed under which a failing disk leaves a store wrong."""
     _check_installed()
-    from oncefold_lab.embedded.search import Wanted
+    from oncefold_lab.embedded.search import SearchOptions
 
     seconds = None if minutes is None else minutes * 60
-    wanted = Wanted(first, seeds if seeds or minutes else _SEEDS, seconds, jobs or os.cpu_count() or 1, lying)
+    wanted = SearchOptions(first, seeds if seeds or minutes else _SEEDS, seconds, jobs or os.cpu_count() or 1, lying)
     if replay is not None:
         wanted = replace(wanted, first=replay, seeds=1, jobs=1)
     failed = _search(wanted, as_json=as_json) if replay is None else _replay(wanted, as_json=as_json)
@@ -82,7 +81,7 @@ def _check_installed() -> None:
         raise OncefoldError("the simulated disk needs apsw: pip install oncefold-lab") from None
 
 
-def _search(wanted: Wanted, *, as_json: bool) -> bool:
+def _search(wanted: SearchOptions, *, as_json: bool) -> bool:
     from oncefold_lab.embedded.search import search, try_seed
 
     began = time.monotonic()
@@ -101,7 +100,7 @@ def _search(wanted: Wanted, *, as_json: bool) -> bool:
     return bool(found.failures)
 
 
-def _replay(wanted: Wanted, *, as_json: bool) -> bool:
+def _replay(wanted: SearchOptions, *, as_json: bool) -> bool:
     from oncefold_lab.embedded.search import try_seed
 
     result = try_seed(wanted.first, wanted.lies)
@@ -119,28 +118,28 @@ def _replay(wanted: Wanted, *, as_json: bool) -> bool:
     return bool(result.failure)
 
 
-def _shrunk(failed: Result, wanted: Wanted) -> Shrunk:
+def _shrunk(failed: DiskTrialResult, wanted: SearchOptions) -> ShrunkCase:
     from oncefold_lab.embedded.case import draw
-    from oncefold_lab.embedded.shrink import shrink
+    from oncefold_lab.embedded.search import shrink
 
     with Counting() as counting:
         tell = lambda trials: counting("smaller cases tried", trials)  # noqa: E731 - as short as it is
         return shrink(draw(failed.seed, lies=wanted.lies), failed, tell=tell)
 
 
-def _show(found: Searched, wanted: Wanted, took: float) -> None:
+def _show(found: DiskSearchResult, wanted: SearchOptions, took: float) -> None:
     click.echo(f"{words.many(found.seeds, 'seed')} from {wanted.first:,} on in {took:,.1f} s, and none failed")
     click.echo(f"{_work(found)}; what they met:")
     for name, number in sorted(found.happened.items()):
         click.echo(f"  {number:>12,} {name}")
 
 
-def _work(done: Searched | Result) -> str:
+def _work(done: DiskSearchResult | DiskTrialResult) -> str:
     counted = ((done.lives, "life"), (done.commits, "commit"), (done.steps, "step"))
     return ", ".join(words.many(number, noun) for number, noun in counted).replace("lifes", "lives")
 
 
-def _show_failure(smaller: Shrunk, failure: str, wanted: Wanted) -> None:
+def _show_failure(smaller: ShrunkCase, failure: str, wanted: SearchOptions) -> None:
     seed = smaller.case.seed
     click.echo(f"seed {seed} FAILED: {words.printable(failure)}")
     click.echo(f"shrunk in {words.many(smaller.trials, 'trial')} to {words.many(smaller.case.faults, 'fault')}:")
@@ -151,16 +150,18 @@ def _show_failure(smaller: Shrunk, failure: str, wanted: Wanted) -> None:
     click.echo(f"to replay it: {_command(seed, wanted)}")
 
 
-def _show_lives(result: Result) -> None:
+def _show_lives(result: DiskTrialResult) -> None:
     for number, life in enumerate(result.log, 1):
         click.echo(f"{number:>3} {words.printable(life)}")
 
 
-def _command(seed: int, wanted: Wanted) -> str:
+def _command(seed: int, wanted: SearchOptions) -> str:
     return f"oncefold lab disk --replay {seed}" + (" --lying" if wanted.lies else "")
 
 
-def _document(found: Searched, wanted: Wanted, took: float, smaller: Shrunk | None) -> dict[str, Any]:
+def _document(
+    found: DiskSearchResult, wanted: SearchOptions, took: float, smaller: ShrunkCase | None
+) -> dict[str, Any]:
     return {
         "first": wanted.first,
         "seeds": found.seeds,
@@ -177,7 +178,7 @@ def _document(found: Searched, wanted: Wanted, took: float, smaller: Shrunk | No
     }
 
 
-def _as_document(smaller: Shrunk | None) -> dict[str, Any] | None:
+def _as_document(smaller: ShrunkCase | None) -> dict[str, Any] | None:
     if smaller is None:
         return None
     failure = {"seed": smaller.case.seed, "failure": smaller.result.failure, "trials": smaller.trials}

@@ -23,9 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from oncefold.aws.names import Names
-    from oncefold_lab.local.demo import Demo, View
+    from oncefold_lab.local.demo import Demo, LocalPipeline, View
     from oncefold_lab.local.emulator import Emulator
-    from oncefold_lab.local.pipeline import LocalPipeline
 
 _SHOWN_DEPTH = 1
 _WRONG = 1
@@ -73,8 +72,8 @@ def local(
     """Run the whole stack of PIPELINE on this machine, without an account; --demo needs no file."""
     from oncefold.cli.aws.deploy import StackProgress
     from oncefold.cli.definition import EXAMPLE
+    from oncefold_lab.local.demo import LocalPipeline
     from oncefold_lab.local.emulator import Emulator
-    from oncefold_lab.local.pipeline import LocalPipeline
 
     if pipeline is None and not demo:
         raise OncefoldError("which pipeline? Name its file, or say --demo for an example")

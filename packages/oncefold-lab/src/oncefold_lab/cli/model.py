@@ -17,8 +17,8 @@ from oncefold.core.errors import OncefoldError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from oncefold_lab.model.check import Checked, Refuted
-    from oncefold_lab.model.trial import Trial
+    from oncefold_lab.model.explore import Checked, Refuted
+    from oncefold_lab.model.protocol import ExpectedFailure
 
 _EPILOG = """\b
 Examples:
@@ -50,31 +50,30 @@ Exit status: 0 all is as it must be, 1 a claim does not hold or a mutation goes 
 @click.pass_context
 def model(context: click.Context, large: bool, mutation: str | None, claim: str | None, as_json: bool) -> None:  # noqa: FBT001
     """Explore every state of the AWS protocol in small scenarios, and check what must hold."""
-    from oncefold_lab.model.falsehoods import FALSEHOODS
-    from oncefold_lab.model.mutations import MUTATIONS
+    from oncefold_lab.model.mutations import FALSE_CLAIMS, MUTATIONS
 
     if sum(map(bool, (large, mutation, claim))) > 1:
         raise click.UsageError("--large, --mutation and --claim are questions of their own: ask one at a time.")
     if mutation is None and claim is None:
-        as_expected = _all(MUTATIONS, FALSEHOODS, large=large, as_json=as_json)
+        as_expected = _all(MUTATIONS, FALSE_CLAIMS, large=large, as_json=as_json)
     elif mutation is not None:
         as_expected = _one(_named(MUTATIONS, mutation, "mutation"), as_json=as_json)
     else:
-        as_expected = _one(_named(FALSEHOODS, claim or "", "false claim"), as_json=as_json)
+        as_expected = _one(_named(FALSE_CLAIMS, claim or "", "false claim"), as_json=as_json)
     if not as_expected:
         context.exit(1)
 
 
-def _named(trials: Sequence[Trial], name: str, what: str) -> Trial:
+def _named(trials: Sequence[ExpectedFailure], name: str, what: str) -> ExpectedFailure:
     for trial in trials:
         if trial.name == name:
             return trial
     raise OncefoldError(f"there is no {what} {name!r}; there are {', '.join(trial.name for trial in trials)}")
 
 
-def _one(trial: Trial, *, as_json: bool) -> bool:
+def _one(trial: ExpectedFailure, *, as_json: bool) -> bool:
     """Show one schedule; whether there was one."""
-    from oncefold_lab.model.check import attempt
+    from oncefold_lab.model.explore import attempt
 
     with Counting() as counting:
         found = attempt(trial, time.process_time, lambda states: counting("states", states))
@@ -91,7 +90,7 @@ def _one(trial: Trial, *, as_json: bool) -> bool:
 
 
 def _show_schedule(found: Checked, refuted: Refuted, screen: Screen) -> None:
-    from oncefold_lab.model.naming import shards
+    from oncefold_lab.model.report import shards
 
     screen.line(f"not so: {refuted.claim.words}", "yellow")
     screen.line(f"a shortest schedule, found in {words.many(found.states, 'state')}:")
@@ -103,9 +102,11 @@ def _show_schedule(found: Checked, refuted: Refuted, screen: Screen) -> None:
         screen.line(f"    {line}")
 
 
-def _all(mutations: Sequence[Trial], falsehoods: Sequence[Trial], *, large: bool, as_json: bool) -> bool:
+def _all(
+    mutations: Sequence[ExpectedFailure], falsehoods: Sequence[ExpectedFailure], *, large: bool, as_json: bool
+) -> bool:
     """Explore everything; whether all is as it must be."""
-    from oncefold_lab.model.check import attempt, check
+    from oncefold_lab.model.explore import attempt, check
     from oncefold_lab.model.scenarios import LARGE, SMALL
 
     with Counting() as counting:
@@ -131,12 +132,12 @@ def _all(mutations: Sequence[Trial], falsehoods: Sequence[Trial], *, large: bool
 
 def _show(
     scenarios: Sequence[Checked],
-    mutations: Sequence[Trial],
-    falsehoods: Sequence[Trial],
+    mutations: Sequence[ExpectedFailure],
+    falsehoods: Sequence[ExpectedFailure],
     tried: dict[str, Checked],
     screen: Screen,
 ) -> None:
-    from oncefold_lab.model.claims import TRUE
+    from oncefold_lab.model.protocol import TRUE
 
     numbers = ["states", "steps", "depth", "ends", "CPU seconds"]
     grid = Grid(["scenario", *numbers], frozenset(numbers))
@@ -160,7 +161,7 @@ def _show(
     screen.line("to see a schedule: oncefold lab model --claim NAME, or --mutation NAME", "dim")
 
 
-def _show_trials(what: str, trials: Sequence[Trial], tried: dict[str, Checked], screen: Screen) -> None:
+def _show_trials(what: str, trials: Sequence[ExpectedFailure], tried: dict[str, Checked], screen: Screen) -> None:
     grid = Grid([what, "schedule", "states", ""], frozenset(["schedule", "states"]))
     for trial in trials:
         found = tried[trial.name]
@@ -171,9 +172,12 @@ def _show_trials(what: str, trials: Sequence[Trial], tried: dict[str, Checked], 
 
 
 def _document(
-    scenarios: Sequence[Checked], mutations: Sequence[Trial], falsehoods: Sequence[Trial], tried: dict[str, Checked]
+    scenarios: Sequence[Checked],
+    mutations: Sequence[ExpectedFailure],
+    falsehoods: Sequence[ExpectedFailure],
+    tried: dict[str, Checked],
 ) -> dict[str, Any]:
-    from oncefold_lab.model.claims import TRUE
+    from oncefold_lab.model.protocol import TRUE
 
     return {
         "claims": {claim.name: claim.words for claim in TRUE},
@@ -197,7 +201,7 @@ def _scenario_document(found: Checked) -> dict[str, Any]:
     }
 
 
-def _trial_document(trial: Trial, found: Checked) -> dict[str, Any]:
+def _trial_document(trial: ExpectedFailure, found: Checked) -> dict[str, Any]:
     return {
         "name": trial.name,
         "about": trial.words,

@@ -15,9 +15,9 @@ from oncefold.cli.aws.counting import Counting
 from oncefold.core.errors import OncefoldError
 
 if TYPE_CHECKING:
-    from oncefold_lab.search.many import Searched
-    from oncefold_lab.search.shrink import Shrunk
-    from oncefold_lab.search.trial import Result
+    from oncefold_lab.search.search import FaultSearchResult
+    from oncefold_lab.search.shrink import ShrunkScenario
+    from oncefold_lab.search.trial import TrialResult
 
 SYSTEM = "oncefold_lab.search.oncefold:Oncefold"
 _SEEDS = 200
@@ -34,7 +34,7 @@ Examples:
   oncefold lab search --replay 17
 \b
   # a known-wrong variant: the search finds it, and makes it small
-  oncefold lab search --system oncefold_lab.planted.reduces:TokenOnly
+  oncefold lab search --system oncefold_lab.planted.reduce_bugs:TokenOnly
 
 A seed draws a pipeline, its stack, a few dozen events and what goes wrong. After every write, totals and outbox are
 compared with what the states contribute; when nothing goes wrong any more, all has to be exact within two virtual
@@ -91,7 +91,7 @@ def _check_installed() -> None:
 def _search(
     seeds: int | None, first: int, minutes: float | None, jobs: int, system: str, *, as_json: bool
 ) -> bool:  # fmt: skip
-    from oncefold_lab.search.many import search as search_many
+    from oncefold_lab.search.search import search as search_many
 
     began = time.monotonic()
     most = seeds if seeds or minutes else _SEEDS
@@ -110,22 +110,22 @@ def _search(
     return bool(found.failures)
 
 
-def _shrunk(seed: int, system: str) -> Shrunk:
-    from oncefold_lab.search.many import load_system
+def _shrunk(seed: int, system: str) -> ShrunkScenario:
     from oncefold_lab.search.scenario import draw
+    from oncefold_lab.search.search import load_system
     from oncefold_lab.search.shrink import Shrinker
 
     with Counting() as counting:
         return Shrinker(draw(seed), load_system(system), lambda runs: counting("smaller runs tried", runs)).shrink()
 
 
-def _show_coverage(found: Searched) -> None:
+def _show_coverage(found: FaultSearchResult) -> None:
     click.echo("what they met:")
     for name, number in sorted(found.coverage.items()):
         click.echo(f"  {number:>12,} {name}")
 
 
-def _show_failure(smaller: Shrunk, failure: str, system: str) -> None:
+def _show_failure(smaller: ShrunkScenario, failure: str, system: str) -> None:
     result = smaller.result
     click.echo(f"seed {result.scenario.seed} FAILED: {words.printable(failure)}")
     click.echo(f"shrunk in {words.many(smaller.runs, 'run')} to {_size(result)}:")
@@ -133,23 +133,23 @@ def _show_failure(smaller: Shrunk, failure: str, system: str) -> None:
     click.echo(f"to replay it: {_command(smaller, system)}")
 
 
-def _size(result: Result) -> str:
+def _size(result: TrialResult) -> str:
     scenario = result.scenario
     lines = sum(len(send.lines) for send in scenario.sends)
     parts = [words.many(lines, "line"), words.many(len(result.admitted), "mishap")]
     return ", ".join([*parts, words.many(len(scenario.incidents), "incident")])
 
 
-def _command(smaller: Shrunk, system: str) -> str:
+def _command(smaller: ShrunkScenario, system: str) -> str:
     parts = ["oncefold", "lab", "search", "--replay", str(smaller.result.scenario.seed)]
     parts += ["--shrunk", str(smaller.cuts)] if str(smaller.cuts) else []
     return shlex.join([*parts, *(["--system", system] if system != SYSTEM else [])])
 
 
 def _replay(seed: int, shrunk: str, system: str, *, as_json: bool) -> bool:
-    from oncefold_lab.search.cuts import Cuts
-    from oncefold_lab.search.many import load_system
     from oncefold_lab.search.scenario import draw
+    from oncefold_lab.search.search import load_system
+    from oncefold_lab.search.shrink import Cuts
     from oncefold_lab.search.trial import run
 
     result = run(Cuts.parse(shrunk).of(draw(seed)), load_system(system))
@@ -175,7 +175,7 @@ def _replay(seed: int, shrunk: str, system: str, *, as_json: bool) -> bool:
     return result.failure is not None
 
 
-def _show_steps(result: Result) -> None:
+def _show_steps(result: TrialResult) -> None:
     for send in result.scenario.sends:
         for key, lines in send.records:
             for line in lines:
@@ -185,7 +185,9 @@ def _show_steps(result: Result) -> None:
         click.echo(words.printable(step))
 
 
-def _document(found: Searched, first: int, system: str, took: float, smaller: Shrunk | None) -> dict[str, Any]:
+def _document(
+    found: FaultSearchResult, first: int, system: str, took: float, smaller: ShrunkScenario | None
+) -> dict[str, Any]:
     document: dict[str, Any] = {
         "first": first,
         "seeds": found.seeds,

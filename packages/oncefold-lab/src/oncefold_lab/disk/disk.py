@@ -1,13 +1,16 @@
-"""The disk: every request of SQLite is a step, which is counted, traced, and may go wrong as it was told to."""
+"""The disk: every request is a step, which is counted, traced, and may fail; and its files below SQLite."""
 
+import errno
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
+from pathlib import Path
 from random import Random
 from zlib import crc32
 
-from oncefold_lab.disk.faults import ENDS, Fault, Kind, Operation, Survival, Traits
-from oncefold_lab.disk.platter import Change, Cut, Inode, Platter, Written
+from oncefold_lab.disk.faults import ENDS, DiskFault, FaultKind, Operation, Survival, Traits
+from oncefold_lab.disk.volume import Inode, NameChange, PendingWrite, PowerCut, Volume
 
 _ERRORS = {
     Operation.OPEN: "SQLITE_CANTOPEN",
@@ -45,11 +48,11 @@ class Disk:
         """Steps since the disk was made."""
         self.struck: list[str] = []
         """Faults that struck since the last `arm`, in words."""
-        self._platter = Platter(traits)
+        self._platter = Volume(traits)
         self._trace = sha256()
-        self._armed: list[Fault] = []
+        self._armed: list[DiskFault] = []
         self._counts: Counter[Operation | None] = Counter()
-        self._ended: Kind | None = None
+        self._ended: FaultKind | None = None
         self._unsure: set[str] = set()
 
     @property
@@ -58,18 +61,18 @@ class Disk:
         return self._trace.hexdigest()
 
     @property
-    def ended(self) -> Kind | None:
+    def ended(self) -> FaultKind | None:
         """Whether the process is dead or the power gone, until the disk is armed again."""
         return self._ended
 
-    def arm(self, faults: Sequence[Fault]) -> None:
+    def arm(self, faults: Sequence[DiskFault]) -> None:
         """The process begins: from now on these faults strike, their steps counted from here."""
         self._armed, self._ended = list(faults), None
         self._counts.clear()
         self._unsure.clear()
         self.struck = []
 
-    def end(self, kind: Kind) -> None:
+    def end(self, kind: FaultKind) -> None:
         """The process dies or the power goes, now; every further step is refused."""
         if self._ended is None:
             self._ended = kind
@@ -132,7 +135,7 @@ class Disk:
         fault = self._step(Operation.SYNC, "(folder)")
         if fault is None:
             self._platter.sync_folder()
-        elif fault.kind is not Kind.LIE:
+        elif fault.kind is not FaultKind.LIE:
             raise RefusedError(_ERRORS[Operation.SYNC])
 
     def read(self, name: str, inode: Inode, offset: int, size: int) -> bytes:
@@ -144,19 +147,19 @@ class Disk:
         """Write; a fault may leave a part of it."""
         fault = self._step(Operation.WRITE, name, offset, len(data), data)
         if fault is not None:
-            self._change(inode, Written(offset, data[: int(fault.part * len(data))]))
-            raise RefusedError("SQLITE_FULL" if fault.kind is Kind.FULL else _ERRORS[Operation.WRITE])
-        self._change(inode, Written(offset, data))
+            self._change(inode, PendingWrite(offset, data[: int(fault.part * len(data))]))
+            raise RefusedError("SQLITE_FULL" if fault.kind is FaultKind.FULL else _ERRORS[Operation.WRITE])
+        self._change(inode, PendingWrite(offset, data))
 
     def truncate(self, name: str, inode: Inode, size: int) -> None:
         """Cut a file."""
         self._step(Operation.TRUNCATE, name, size)
-        self._change(inode, Cut(size))
+        self._change(inode, PowerCut(size))
 
     def sync(self, name: str, inode: Inode) -> None:
         """Make a file durable; the first sync of a log makes the names in its folder so, too."""
         fault = self._step(Operation.SYNC, name)
-        if fault is not None and fault.kind is Kind.LIE:
+        if fault is not None and fault.kind is FaultKind.LIE:
             return
         if fault is not None:
             self._platter.forget(inode, self.random)
@@ -175,10 +178,12 @@ class Disk:
         self._step(Operation.SIZE, name)
         return len(inode.shown)
 
-    def _change(self, inode: Inode, change: Change) -> None:
+    def _change(self, inode: Inode, change: NameChange) -> None:
         inode.change(change, self.traits.filler)
 
-    def _step(self, operation: Operation, name: str, offset: int = 0, size: int = 0, data: bytes = b"") -> Fault | None:
+    def _step(
+        self, operation: Operation, name: str, offset: int = 0, size: int = 0, data: bytes = b""
+    ) -> DiskFault | None:
         """Count and trace a step; a fault that leaves something to do is returned, any other raised."""
         if self._ended is not None:
             raise RefusedError("SQLITE_IOERR")
@@ -192,13 +197,13 @@ class Disk:
         if fault.kind in ENDS:
             self._ended = fault.kind
             raise RefusedError("SQLITE_IOERR")
-        if fault.kind is Kind.BUSY:
+        if fault.kind is FaultKind.BUSY:
             raise RefusedError("SQLITE_BUSY")
-        if fault.kind is Kind.ERROR:
+        if fault.kind is FaultKind.ERROR:
             raise RefusedError(_ERRORS[operation])
         return fault
 
-    def _next(self, operation: Operation) -> Fault | None:
+    def _next(self, operation: Operation) -> DiskFault | None:
         """The fault that strikes this step, if one does."""
         number = {None: self._counts[None], operation: self._counts[operation]}
         self._counts.update((None, operation))
@@ -210,3 +215,74 @@ class Disk:
 
     def _note(self, words: str, data: bytes) -> None:
         self._trace.update(f"{words} {crc32(data)}\n".encode())
+
+
+@contextmanager
+def _as_os_error() -> Iterator[None]:
+    """A refusal inside becomes an error of the system."""
+    try:
+        yield
+    except RefusedError as refusal:
+        number = errno.ENOSPC if refusal.code == "SQLITE_FULL" else errno.EIO
+        raise OSError(number, refusal.code) from None
+
+
+class DiskFiles:
+    """What `Store.open` takes as its files."""
+
+    def __init__(self, disk: Disk) -> None:
+        self._disk = disk
+
+    def size(self, path: Path) -> int:
+        """Bytes of a file, 0 if there is none."""
+        with _as_os_error():
+            if not self._disk.has(path.name):
+                return 0
+            return self._disk.size(path.name, self._disk.open(path.name, create=False))
+
+    def open(self, path: Path) -> "DiskFile":
+        """A file that is there, to read and write."""
+        with _as_os_error():
+            return DiskFile(self._disk, path.name, self._disk.open(path.name, create=False))
+
+    def create_like(self, path: Path, model: Path) -> "DiskFile":  # noqa: ARG002 - a disk without permissions
+        """A new file."""
+        with _as_os_error():
+            return DiskFile(self._disk, path.name, self._disk.open(path.name, create=True))
+
+    def replace(self, path: Path, by: Path) -> None:
+        """Give the name `path` to the file `by`; when it returns, that is on the disk."""
+        with _as_os_error():
+            self._disk.rename(by.name, path.name)
+            self._disk.sync_folder()
+
+    def remove(self, path: Path) -> None:
+        """Remove a file, if there is one."""
+        with _as_os_error():
+            if self._disk.exists(path.name):
+                self._disk.delete(path.name, sync=False)
+
+
+class DiskFile:
+    """One open file."""
+
+    def __init__(self, disk: Disk, name: str, inode: Inode) -> None:
+        self._disk, self._name, self._inode = disk, name, inode
+
+    def read(self, offset: int, size: int) -> bytes:
+        """The bytes from an offset on, fewer at the end."""
+        with _as_os_error():
+            return self._disk.read(self._name, self._inode, offset, size)
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write all of them."""
+        with _as_os_error():
+            self._disk.write(self._name, self._inode, offset, data)
+
+    def sync(self) -> None:
+        """Return when all that was written is on the disk, if that does not lie."""
+        with _as_os_error():
+            self._disk.sync(self._name, self._inode)
+
+    def close(self) -> None:
+        """Nothing to do."""

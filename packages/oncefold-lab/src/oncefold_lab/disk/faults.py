@@ -20,7 +20,7 @@ class Operation(StrEnum):
     ACCESS = "access"
 
 
-class Kind(StrEnum):
+class FaultKind(StrEnum):
     """How a step goes wrong."""
 
     ERROR = "error"
@@ -41,25 +41,25 @@ class Kind(StrEnum):
     """The power goes before the step; of what was not synced, anything may be there."""
 
 
-ENDS: Final = frozenset({Kind.KILL, Kind.POWER})
+ENDS: Final = frozenset({FaultKind.KILL, FaultKind.POWER})
 """After these nothing else happens until the disk is opened again."""
 
-WHILE: Final[dict[Kind, tuple[Operation, ...]]] = {
-    Kind.ERROR: tuple(Operation),
-    Kind.FULL: (Operation.WRITE,),
-    Kind.TORN: (Operation.WRITE,),
-    Kind.BUSY: (Operation.LOCK,),
-    Kind.FORGOTTEN: (Operation.SYNC,),
-    Kind.LIE: (Operation.SYNC,),
+WHILE: Final[dict[FaultKind, tuple[Operation, ...]]] = {
+    FaultKind.ERROR: tuple(Operation),
+    FaultKind.FULL: (Operation.WRITE,),
+    FaultKind.TORN: (Operation.WRITE,),
+    FaultKind.BUSY: (Operation.LOCK,),
+    FaultKind.FORGOTTEN: (Operation.SYNC,),
+    FaultKind.LIE: (Operation.SYNC,),
 }
 """The operations that can go wrong so; death and loss of power come before a step of any kind."""
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
+class DiskFault:
     """One fault: it strikes the `at`-th step of its operation (from 0, of any if None), and the `times` - 1 after."""
 
-    kind: Kind
+    kind: FaultKind
     operation: Operation | None
     at: int
     times: int = 1

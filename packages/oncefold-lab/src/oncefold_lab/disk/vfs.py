@@ -1,17 +1,70 @@
-"""The disk as SQLite sees it: an apsw VFS whose files are the disk's. Importing it needs apsw."""
+"""The disk as SQLite sees it: an apsw VFS, and a connection with the standard library's interface."""
 
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path, PurePath
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import apsw
 
-from oncefold_lab.disk.connection import ApswConnection
 from oncefold_lab.disk.disk import Disk, RefusedError
-from oncefold_lab.disk.platter import Inode
+from oncefold_lab.disk.volume import Inode
+
+_Result = TypeVar("_Result")
+
+
+class ApswConnection:
+    """What a store needs of a connection, over a VFS by name.
+
+    SQLite's exclusive locking mode needs no memory shared with other processes, which a VFS cannot give it.
+    """
+
+    def __init__(self, path: Path, vfs: str) -> None:
+        self._connection = _translated(lambda: apsw.Connection(str(path), vfs=vfs))
+        self.execute("PRAGMA locking_mode = EXCLUSIVE")
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), /) -> "ResultRows":
+        """Run one statement."""
+        return _translated(lambda: ResultRows(self._connection.execute(sql, tuple(parameters)).fetchall()))
+
+    def interrupt(self) -> None:
+        """Break off what runs, or else what closing would do."""
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        """Close it."""
+        _translated(self._connection.close)
+
+
+class ResultRows:
+    """The rows of a statement, all read."""
+
+    def __init__(self, rows: Iterable[Any]) -> None:
+        self._rows = iter(rows)
+
+    def fetchone(self) -> Any:
+        """The next row, or None."""
+        return next(self._rows, None)
+
+    def fetchall(self) -> list[Any]:
+        """All further rows."""
+        return list(self._rows)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._rows
+
+
+def _translated(action: Callable[[], _Result]) -> _Result:
+    try:
+        return action()
+    except apsw.Error as error:
+        raised = sqlite3.OperationalError(str(error))
+        raised.sqlite_errorcode = getattr(error, "extendedresult", None) or 0
+        raise raised from error
+
 
 _numbers = count()
 
@@ -45,7 +98,7 @@ class Mounted:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _as_sqlite_error() -> Iterator[None]:
     """A refusal inside becomes SQLite's error of that name."""
     try:
         yield
@@ -66,15 +119,15 @@ class _Vfs(apsw.VFS):
         if name is None:
             return _File(self._disk, "(temporary)", Inode())
         file = _file(name.filename() if isinstance(name, apsw.URIFilename) else name)
-        with _told():
+        with _as_sqlite_error():
             return _File(self._disk, file, self._disk.open(file, create=bool(flags[0] & apsw.SQLITE_OPEN_CREATE)))
 
     def xDelete(self, filename: str, syncdir: bool) -> None:  # noqa: FBT001, N802
-        with _told():
+        with _as_sqlite_error():
             self._disk.delete(_file(filename), sync=syncdir)
 
     def xAccess(self, pathname: str, flags: int) -> bool:  # noqa: ARG002, N802
-        with _told():
+        with _as_sqlite_error():
             return self._disk.has(_file(pathname))
 
     def xFullPathname(self, name: str) -> str:  # noqa: N802
@@ -94,27 +147,27 @@ class _File:
         self._disk, self._name, self._inode = disk, name, inode
 
     def xRead(self, amount: int, offset: int) -> bytes:  # noqa: N802
-        with _told():
+        with _as_sqlite_error():
             return self._disk.read(self._name, self._inode, offset, amount)
 
     def xWrite(self, data: bytes, offset: int) -> None:  # noqa: N802
-        with _told():
+        with _as_sqlite_error():
             self._disk.write(self._name, self._inode, offset, bytes(data))
 
     def xSync(self, flags: int) -> None:  # noqa: ARG002, N802
-        with _told():
+        with _as_sqlite_error():
             self._disk.sync(self._name, self._inode)
 
     def xTruncate(self, newsize: int) -> None:  # noqa: N802
-        with _told():
+        with _as_sqlite_error():
             self._disk.truncate(self._name, self._inode, newsize)
 
     def xFileSize(self) -> int:  # noqa: N802
-        with _told():
+        with _as_sqlite_error():
             return self._disk.size(self._name, self._inode)
 
     def xLock(self, level: int) -> None:  # noqa: ARG002, N802
-        with _told():
+        with _as_sqlite_error():
             self._disk.lock(self._name)
 
     def xUnlock(self, level: int) -> None:  # noqa: N802

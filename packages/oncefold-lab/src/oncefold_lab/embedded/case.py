@@ -1,16 +1,66 @@
-"""A case: everything that one seed draws, as frozen values, so that it can be told, repeated and made smaller."""
+"""A case: everything that one seed draws, as frozen values, so that it can be shown, repeated and made smaller."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from functools import partial
 from math import exp, log
 from random import Random
+from types import ModuleType
+from typing import Any
 
+from oncefold.engine import run
+from oncefold.store import load
+from oncefold.store.compaction import Levels
 from oncefold.store.retention import Retention
-from oncefold_lab.disk.faults import ENDS, WHILE, Fault, Kind, Operation, Survival, Traits
-from oncefold_lab.embedded.limits import Limits
-from oncefold_lab.embedded.shapes import shape
-from oncefold_lab.embedded.workload import Workload, workload
+from oncefold.store.schema import PAGE_SIZE
+from oncefold.store.snapshots import SnapshotSchedule
+from oncefold.store.writer import Tuning
+from oncefold_lab.disk.faults import ENDS, WHILE, DiskFault, FaultKind, Operation, Survival, Traits
+from oncefold_lab.embedded.workload import DiskWorkload, shape, workload
+
+_PACKAGES = ("oncefold.store.", "oncefold.engine.")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineLimits:
+    """When to merge, to empty the log, and to snapshot the keys' states."""
+
+    fan_out: int
+    full_bytes: int
+    wal_pages: int
+    page_rows: int
+    window_rows: int
+
+    @property
+    def tuning(self) -> Tuning:
+        """Those that a store is opened with."""
+        return Tuning(Levels(self.fan_out, self.full_bytes), wal_bytes=self.wal_pages * PAGE_SIZE)
+
+    @contextmanager
+    def in_force(self) -> Iterator[None]:
+        """Meanwhile the others hold in this process, and every block of a source is a commit, whatever the time."""
+        changes: list[tuple[ModuleType, str, Any]] = [
+            (module, "PAGE_ROWS", self.page_rows)
+            for name, module in sorted(sys.modules.items())
+            if name.startswith(_PACKAGES) and hasattr(module, "PAGE_ROWS")
+        ]
+        changes += [
+            (load, "SnapshotSchedule", partial(SnapshotSchedule, min_window=self.window_rows)),
+            (run, "COMMIT_ROWS", 0),
+        ]
+        before = [(module, name, getattr(module, name)) for module, name, _ in changes]
+        try:
+            for module, name, value in changes:
+                setattr(module, name, value)
+            yield
+        finally:
+            for module, name, value in before:
+                setattr(module, name, value)
+
 
 _REACH = {
     Operation.OPEN: 4,
@@ -34,8 +84,8 @@ _OPENING_STEPS = 120
 """About how many steps it takes to open a store that has a log."""
 
 _USUAL = (
-    *(Kind.ERROR, Kind.ERROR, Kind.FULL, Kind.TORN, Kind.BUSY, Kind.FORGOTTEN),
-    *(Kind.KILL, Kind.POWER, Kind.POWER),
+    *(FaultKind.ERROR, FaultKind.ERROR, FaultKind.FULL, FaultKind.TORN, FaultKind.BUSY, FaultKind.FORGOTTEN),
+    *(FaultKind.KILL, FaultKind.POWER, FaultKind.POWER),
 )
 
 
@@ -51,7 +101,7 @@ class Ending(StrEnum):
 class Life:
     """One process, from opening the store to the end of it."""
 
-    faults: tuple[Fault, ...]
+    faults: tuple[DiskFault, ...]
     commits: int
     """It ends when it has made so many."""
     ending: Ending
@@ -69,8 +119,8 @@ class Case:
 
     seed: int
     definition: str
-    workload: Workload
-    limits: Limits
+    workload: DiskWorkload
+    limits: EngineLimits
     retention: Retention
     traits: Traits
     lives: tuple[Life, ...]
@@ -85,7 +135,7 @@ def draw(seed: int, *, lies: bool = False) -> Case:
     """The case of a seed; with `lies`, syncs lie in it."""
     given = Random(f"{seed}/given")  # noqa: S311 - it has to be repeatable, not secret
     schedule = Random(f"{seed}/schedule")  # noqa: S311
-    kinds = [*_USUAL, *[Kind.LIE] * len(_USUAL)] if lies else list(_USUAL)
+    kinds = [*_USUAL, *[FaultKind.LIE] * len(_USUAL)] if lies else list(_USUAL)
     return Case(
         seed=seed,
         definition=shape(given),
@@ -97,8 +147,8 @@ def draw(seed: int, *, lies: bool = False) -> Case:
     )
 
 
-def _limits(rng: Random) -> Limits:
-    return Limits(
+def _limits(rng: Random) -> EngineLimits:
+    return EngineLimits(
         fan_out=rng.choice((2, 3, 8)),
         full_bytes=rng.choice((600, 2_000, 20_000)),
         wal_pages=rng.choice((1, 8, 30, 1_000)),
@@ -107,7 +157,7 @@ def _limits(rng: Random) -> Limits:
     )
 
 
-def _lives(rng: Random, kinds: list[Kind]) -> tuple[Life, ...]:
+def _lives(rng: Random, kinds: list[FaultKind]) -> tuple[Life, ...]:
     lives = [_life(rng, kinds) for _ in range(rng.randint(2, 5))]
     if rng.random() < _RELAPSES:
         at = rng.randint(0, len(lives) - 1)
@@ -117,8 +167,8 @@ def _lives(rng: Random, kinds: list[Kind]) -> tuple[Life, ...]:
 
 def _relapse(rng: Random) -> tuple[Life, Life]:
     """A sync fails for good and the process dies; the power goes while the next one is opening the store."""
-    fails = Fault(Kind.FORGOTTEN, Operation.SYNC, rng.randint(3, 12), rng.choice((1, _LASTING)))
-    early = Fault(Kind.POWER, None, _early(rng, _OPENING_STEPS))
+    fails = DiskFault(FaultKind.FORGOTTEN, Operation.SYNC, rng.randint(3, 12), rng.choice((1, _LASTING)))
+    early = DiskFault(FaultKind.POWER, None, _early(rng, _OPENING_STEPS))
     survival = rng.choice(list(Survival))
     return Life((fails,), 8, Ending.KILL, survival), Life((early,), 8, Ending.POWER, survival)
 
@@ -128,7 +178,7 @@ def _early(rng: Random, reach: int) -> int:
     return int(exp(rng.uniform(0, log(reach)))) - 1
 
 
-def _life(rng: Random, kinds: list[Kind]) -> Life:
+def _life(rng: Random, kinds: list[FaultKind]) -> Life:
     return Life(
         faults=tuple(_fault(rng, kinds) for _ in range(rng.choice((0, 1, 1, 1, 2, 3)))),
         commits=rng.choice((1, 2, 4, 8)),
@@ -137,9 +187,9 @@ def _life(rng: Random, kinds: list[Kind]) -> Life:
     )
 
 
-def _fault(rng: Random, kinds: list[Kind]) -> Fault:
+def _fault(rng: Random, kinds: list[FaultKind]) -> DiskFault:
     kind = rng.choice(kinds)
     operation = None if kind in ENDS else rng.choice(WHILE[kind])
     at = _early(rng, _REACH[operation])
     times = 1 if kind in ENDS else rng.choice((1, 1, 2, _LASTING))
-    return Fault(kind, operation, at, times, rng.choice((0.0, 0.1, 0.5, 0.99)))
+    return DiskFault(kind, operation, at, times, rng.choice((0.0, 0.1, 0.5, 0.99)))

@@ -15,14 +15,14 @@ from oncefold.core.event import Event
 from oncefold.sources.blocks import TextBlock
 from oncefold.sources.inputs import Format, ReadOptions
 from oncefold.sources.text import TextStream
-from oncefold_lab.embedded.truth import Step
+from oncefold_lab.embedded.oracle import ExpectedStep
 from oncefold_lab.embedded.workload import (
     HEADER,
     SESSION,
-    Batch,
-    File,
+    DiskWorkload,
     Record,
-    Workload,
+    WorkloadBatch,
+    WorkloadFile,
     csv_cells,
     csv_text,
     json_line,
@@ -48,7 +48,7 @@ BLOCKS_AT_ONCE = 3
 class Inputs:
     """Hands on what a store has not folded yet, by the positions that it keeps."""
 
-    def __init__(self, pipeline: Pipeline, workload: Workload) -> None:
+    def __init__(self, pipeline: Pipeline, workload: DiskWorkload) -> None:
         self._workload = workload
         self._readers = {file.name: _Reader(file, pipeline) for file in workload.files}
         self.runs = _runs(workload, {name: len(reader.blocks) for name, reader in self._readers.items()})
@@ -66,7 +66,7 @@ class Inputs:
         return self._readers[source].after(state)[:number]
 
 
-def _runs(workload: Workload, blocks: dict[str, int]) -> tuple[tuple[str, int], ...]:
+def _runs(workload: DiskWorkload, blocks: dict[str, int]) -> tuple[tuple[str, int], ...]:
     left = {SESSION: len(workload.batches), **blocks}
     runs = []
     for source in (*workload.turns, *(name for name, number in left.items() for _ in range(number))):
@@ -78,18 +78,18 @@ def _runs(workload: Workload, blocks: dict[str, int]) -> tuple[tuple[str, int], 
 
 
 def _steps(
-    runs: tuple[tuple[str, int], ...], decoder: Decoder, workload: Workload, readers: dict[str, "_Reader"]
-) -> list[Step]:
+    runs: tuple[tuple[str, int], ...], decoder: Decoder, workload: DiskWorkload, readers: dict[str, "_Reader"]
+) -> list[ExpectedStep]:
     batches = (
-        Step(SESSION, str(number + 1), tuple(_meant(decoder, batch.form, record) for record in batch.records))
+        ExpectedStep(SESSION, str(number + 1), tuple(_meant(decoder, batch.form, record) for record in batch.records))
         for number, batch in enumerate(workload.batches)
     )
-    steps: dict[str, Iterator[Step]] = {SESSION: batches}
+    steps: dict[str, Iterator[ExpectedStep]] = {SESSION: batches}
     steps |= {name: reader.steps(decoder) for name, reader in readers.items()}
     return [next(steps[source]) for source, number in runs for _ in range(number)]
 
 
-def _handed_in(batch: Batch) -> Any:
+def _handed_in(batch: WorkloadBatch) -> Any:
     if batch.form == "json":
         return json_text(batch.records)
     if batch.form == "mappings":
@@ -114,7 +114,7 @@ def _meant(decoder: Decoder, form: str, record: Record) -> Event | None:
 class _Reader:
     """A file in memory. Each block is cut by the engine's own cutter, begun anew at the position before it."""
 
-    def __init__(self, file: File, pipeline: Pipeline) -> None:
+    def __init__(self, file: WorkloadFile, pipeline: Pipeline) -> None:
         self._file = file
         self._options = ReadOptions(fields=fields_of(pipeline), block_bytes=file.block_bytes)
         self._text = (json_text if file.kind == "json" else csv_text)(file.records)
@@ -152,7 +152,7 @@ class _Reader:
                 yield from stream.ready()
         yield from stream.finish()
 
-    def steps(self, decoder: Decoder) -> Iterator[Step]:
+    def steps(self, decoder: Decoder) -> Iterator[ExpectedStep]:
         """What each block means."""
         done = 0
         for block in self.blocks:
@@ -160,7 +160,7 @@ class _Reader:
             records = self._file.records[done : done + lines]
             done += lines
             events = tuple(_meant(decoder, self._file.kind, record) for record in records)
-            yield Step(self._file.name, block.position.state, events)
+            yield ExpectedStep(self._file.name, block.position.state, events)
         assert done == len(self._file.records)
 
 

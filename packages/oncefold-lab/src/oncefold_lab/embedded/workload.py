@@ -1,4 +1,4 @@
-"""What arrives: events of few keys, so that corrections, moves, deletes, late ones, duplicates and conflicts abound.
+"""What arrives: pipelines of every shape, and events of few keys that collide in every way.
 
 The workload is cut into steps. A step is one commit: a batch handed to the session, or a block of a source.
 """
@@ -10,8 +10,40 @@ from decimal import Decimal
 from random import Random
 from typing import Any, Final, Literal
 
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_toml import parse_toml
+
+_PLACES = '[{ field = "region"%s }, "desk"]'
+_DAYS = '[{ field = "t", window = "1d", missing = "never" }, "desk"]'
+_ROLLUPS = ("places", "days", "all")
+
+
+def shape(rng: Random) -> str:
+    """A definition, as text."""
+    event = ['key = "id"']
+    event += ['version = "v"'] if rng.random() < 0.85 else []
+    event += ['delete = "gone"'] if rng.random() < 0.8 else []
+    event += ['time = "t"'] if rng.random() < 0.5 else []
+    missing = rng.choice(("", ', missing = "nowhere"'))
+    written = {"places": _PLACES % missing, "days": _DAYS, "all": "[]"}
+    rollups = rng.sample(_ROLLUPS, rng.randint(1, len(_ROLLUPS)))
+    measures = [f'value = {{ sum = "value", scale = {rng.choice((0, 2, 9))} }}'] if rng.random() < 0.9 else []
+    measures += ['fee = { sum = "fee", missing = "zero" }'] if rng.random() < 0.6 else []
+    tables = (
+        ("event", event),
+        ("rollups", [f"{name} = {written[name]}" for name in rollups]),
+        ("measures", measures),
+    )
+    return 'name = "lab"\n' + "".join(f"[{name}]\n" + "".join(f"{line}\n" for line in lines) for name, lines in tables)
+
+
+def pipeline_of(text: str) -> Pipeline:
+    """The pipeline of a shape."""
+    return parse_toml(text)
+
+
 Form = Literal["json", "mappings", "table"]
-Kind = Literal["json", "csv"]
+EventKind = Literal["json", "csv"]
 FORMS: Final[tuple[Form, ...]] = ("json", "mappings", "table")
 SESSION: Final = "session"
 """The source under which batches are handed in."""
@@ -19,14 +51,14 @@ SESSION: Final = "session"
 HEADER: Final = ("id", "v", "region", "desk", "value", "fee", "gone", "t")
 _GARBAGE = ("not an event", '{"id": "a", "v": 1', '{"id": "a", "v": 1, "v": 2}', "[]", '{"id": 1.5, "v": 1}')
 _DAY = 86_400
-_FILES: Final[tuple[tuple[str, Kind], ...]] = (("a.jsonl", "json"), ("b.csv", "csv"), ("c.jsonl", "json"))
+_FILES: Final[tuple[tuple[str, EventKind], ...]] = (("a.jsonl", "json"), ("b.csv", "csv"), ("c.jsonl", "json"))
 
 Record = dict[str, Any]
 """One record by its fields; one that holds only `raw` is text that no decoder can read."""
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class WorkloadBatch:
     """Records handed to the session at once."""
 
     form: Form
@@ -34,21 +66,21 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class WorkloadFile:
     """A source: a stream of text, read in blocks."""
 
     name: str
-    kind: Kind
+    kind: EventKind
     records: tuple[Record, ...]
     block_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
-class Workload:
+class DiskWorkload:
     """Everything that arrives, and in which order it is turned to: `SESSION` or a file's name, time after time."""
 
-    batches: tuple[Batch, ...]
-    files: tuple[File, ...]
+    batches: tuple[WorkloadBatch, ...]
+    files: tuple[WorkloadFile, ...]
     turns: tuple[str, ...]
     """A turn to the session is one batch, one to a file several blocks; what is left at the end follows."""
 
@@ -58,20 +90,20 @@ class Workload:
         return sum(len(batch.records) for batch in self.batches) + sum(len(file.records) for file in self.files)
 
 
-def workload(rng: Random) -> Workload:
+def workload(rng: Random) -> DiskWorkload:
     """Draw one."""
     source = _Events(rng)
     size = rng.choice((1, 3, 8, 20))
     batches = tuple(
-        Batch(form, source.some(rng.randint(0, size), form))
+        WorkloadBatch(form, source.some(rng.randint(0, size), form))
         for form in rng.choices(FORMS, k=rng.randint(0 if size > 1 else 4, 10))
     )
     files = tuple(
-        File(name, kind, source.some(rng.randint(1, 30), kind), rng.choice((200, 500, 2_000)))
+        WorkloadFile(name, kind, source.some(rng.randint(1, 30), kind), rng.choice((200, 500, 2_000)))
         for name, kind in rng.sample(_FILES, rng.randint(0 if batches else 1, 2))
     )
     names = [SESSION, *(file.name for file in files)]
-    return Workload(batches, files, tuple(rng.choices(names, k=len(batches) + 2 * len(files))))
+    return DiskWorkload(batches, files, tuple(rng.choices(names, k=len(batches) + 2 * len(files))))
 
 
 class _Events:

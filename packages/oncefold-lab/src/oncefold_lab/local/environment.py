@@ -1,19 +1,157 @@
-"""One execution environment: a process of a function that takes one invocation at a time, as Lambda's does."""
+"""One execution environment: a process of a function behind its own runtime API, for one invocation at a time.
+
+API: "Using the Lambda runtime API for custom runtimes" of the Lambda Developer Guide. One thread at a time waits for
+the process and needs no other: a request, a printed line, the end and the deadline all come through one selector. So
+what was printed before an answer is known when the answer is.
+"""
 
 import json
 import os
+import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oncefold_lab.local.runtime_api import Gone, Request, RuntimeApi
+from oncefold_lab.local.emulator import HOST
+
+_READ_BYTES = 2**16
+_POLL_SECONDS = 0.5
+"""How often a process that says nothing is looked at: one that ended may have left its output to a child of its own."""
+_ENDING_SECONDS = 0.005
+"""How often once its output is closed: by its end, as a rule."""
+_HEAD_END = b"\r\n\r\n"
+
+
+class Gone(Exception):  # noqa: N818 - a state of the process, turned into an answer by the environment
+    """The process ended, or will not be heard again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeRequest:
+    """A call of the runtime client."""
+
+    path: str
+    body: bytes
+    connection: socket.socket
+
+
+class RuntimeApi:
+    """The server that one process talks to."""
+
+    def __init__(self, output: int, alive: Callable[[], bool]) -> None:
+        """`output` is the end to read of a pipe that the process prints into; it is closed with this."""
+        self._output = output
+        self._alive = alive
+        self._listener = socket.create_server((HOST, 0))
+        self._received: dict[socket.socket, bytearray] = {}
+        self._printed = bytearray()
+        self._silent = False
+        os.set_blocking(output, False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(output, selectors.EVENT_READ, self._read_output)
+
+    @property
+    def address(self) -> str:
+        """What AWS_LAMBDA_RUNTIME_API says."""
+        port: int = self._listener.getsockname()[1]
+        return f"{HOST}:{port}"
+
+    def request(self, deadline: float) -> RuntimeRequest | None:
+        """The next request; None once the (monotonic) clock passes the deadline. Raises Gone if none can come."""
+        while True:
+            for connection in list(self._received):
+                found = self._whole(connection)
+                if found is not None:
+                    return found
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            events = self._selector.select(min(left, _ENDING_SECONDS if self._silent else _POLL_SECONDS))
+            for key, _ in events:
+                key.data(key.fileobj)
+            if not events and not self._alive():
+                raise Gone
+
+    def answer(self, request: RuntimeRequest, status: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Answer a request, in one write. Raises Gone if nobody is there to read it."""
+        lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items())]
+        head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
+        try:
+            request.connection.sendall(head.encode() + body)
+        except OSError:
+            raise Gone from None
+
+    def printed(self) -> bytes:
+        """What the process printed since this was last asked."""
+        if not self._silent:
+            self._read_output(self._output)
+        text = bytes(self._printed)
+        self._printed.clear()
+        return text
+
+    def close(self) -> None:
+        """Let go of the process."""
+        self._selector.close()
+        for connection in self._received:
+            connection.close()
+        self._listener.close()
+        os.close(self._output)
+
+    def _accept(self, listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        # An answer must not wait for the acknowledgement of the one before it.
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._received[connection] = bytearray()
+        self._selector.register(connection, selectors.EVENT_READ, self._receive)
+
+    def _receive(self, connection: socket.socket) -> None:
+        try:
+            chunk = connection.recv(_READ_BYTES)
+        except OSError:
+            chunk = b""
+        if chunk:
+            self._received[connection] += chunk
+        else:
+            self._selector.unregister(connection)
+            del self._received[connection]
+            connection.close()
+
+    def _read_output(self, output: int) -> None:
+        while True:
+            try:
+                chunk = os.read(output, _READ_BYTES)
+            except BlockingIOError:
+                return
+            if not chunk:
+                self._silent = True
+                self._selector.unregister(output)
+                return
+            self._printed += chunk
+
+    def _whole(self, connection: socket.socket) -> RuntimeRequest | None:
+        received = self._received[connection]
+        end = received.find(_HEAD_END)
+        if end < 0:
+            return None
+        first, *lines = received[:end].decode("latin-1").split("\r\n")
+        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        begin = end + len(_HEAD_END)
+        stop = begin + int(headers.get("content-length", 0))
+        if len(received) < stop:
+            return None
+        body = bytes(received[begin:stop])
+        del received[:stop]
+        return RuntimeRequest(first.split(" ")[1], body, connection)
+
 
 INIT_SECONDS = 60.0
 """Time to import the function's code. Lambda's own limit is 10 s, which a busy machine may miss."""
@@ -34,7 +172,7 @@ class FunctionError:
 
 
 @dataclass(frozen=True, slots=True)
-class Invocation:
+class InvocationResult:
     """What came of one invocation."""
 
     request: str
@@ -57,7 +195,7 @@ class Invocation:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class InvocationCall:
     """One invocation to be made."""
 
     request: str
@@ -66,12 +204,12 @@ class Call:
     arn: str
 
 
-class _Failed(Exception):  # noqa: N818 - carries a value out of the waiting
+class _EnvironmentFailed(Exception):  # noqa: N818 - carries a value out of the waiting
     def __init__(self, error: FunctionError) -> None:
         self.error = error
 
 
-class Environment:
+class ExecutionEnvironment:
     """A process of a function; it is used by one thread at a time."""
 
     def __init__(self, handler: str, variables: Mapping[str, str], task_root: Path, libraries: Path) -> None:
@@ -105,7 +243,7 @@ class Environment:
         """Whether it can take another invocation."""
         return self._usable and self._process.poll() is None
 
-    def invoke(self, call: Call) -> Invocation:
+    def invoke(self, call: InvocationCall) -> InvocationResult:
         """Run one invocation. After an end, a timeout or a failed start the environment is not usable any more."""
         begun = time.monotonic()
         payload, error = b"", None
@@ -113,12 +251,12 @@ class Environment:
             parked = self._next(call)
             begun = time.monotonic()
             payload = self._answer(parked, call, begun + call.timeout_seconds)
-        except _Failed as failed:
+        except _EnvironmentFailed as failed:
             error = failed.error
         except Gone:
             error = self._ended(call)
         seconds = time.monotonic() - begun
-        return Invocation(call.request, payload, error, seconds, time.time(), self.stream, self._log(error))
+        return InvocationResult(call.request, payload, error, seconds, time.time(), self.stream, self._log(error))
 
     def close(self) -> None:
         """End the process, whatever it does."""
@@ -133,22 +271,22 @@ class Environment:
         self._usable = False
         self._process.kill()
 
-    def _next(self, call: Call) -> Request:
+    def _next(self, call: InvocationCall) -> RuntimeRequest:
         """The request for the next event, waited for if the process is still starting."""
         request = self._api.request(time.monotonic() + INIT_SECONDS)
         if request is None:
             self.kill()
             words = f"RequestId: {call.request} Error: Init timed out after {INIT_SECONDS:.2f} seconds"
-            raise _Failed(FunctionError("Sandbox.Timedout", words))
+            raise _EnvironmentFailed(FunctionError("Sandbox.Timedout", words))
         if request.path == _INIT_ERROR:
             self._usable = False
             with suppress(Gone):
                 self._api.answer(request, _ACCEPTED, {}, b"")
-            raise _Failed(_function_error(request.body))
+            raise _EnvironmentFailed(_function_error(request.body))
         assert request.path == _NEXT, request.path
         return request
 
-    def _answer(self, parked: Request, call: Call, deadline: float) -> bytes:
+    def _answer(self, parked: RuntimeRequest, call: InvocationCall, deadline: float) -> bytes:
         """Hand over the event and wait for the answer."""
         until = int((time.time() + call.timeout_seconds) * 1000)
         headers = {
@@ -162,14 +300,14 @@ class Environment:
         if request is None:
             self.kill()
             words = f"RequestId: {call.request} Error: Task timed out after {call.timeout_seconds:.2f} seconds"
-            raise _Failed(FunctionError("Sandbox.Timedout", words))
+            raise _EnvironmentFailed(FunctionError("Sandbox.Timedout", words))
         with suppress(Gone):  # what it said counts
             self._api.answer(request, _ACCEPTED, {}, b"")
         if request.path.endswith("/error"):
-            raise _Failed(_function_error(request.body))
+            raise _EnvironmentFailed(_function_error(request.body))
         return request.body
 
-    def _ended(self, call: Call) -> FunctionError:
+    def _ended(self, call: InvocationCall) -> FunctionError:
         self._usable = False
         try:
             status = self._process.wait(_END_SECONDS)

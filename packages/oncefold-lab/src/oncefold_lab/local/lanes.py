@@ -1,4 +1,4 @@
-"""Batches of one lane: records of a shard whose keys fall together, one batch under way at a time.
+"""Batches of one lane: made, judged by the function's answer, repeated, split or discarded.
 
 Rules, from "Using Lambda to process records from Amazon Kinesis Data Streams", "Configuring partial batch response"
 and "Retain discarded batch records" of the Lambda Developer Guide:
@@ -12,18 +12,24 @@ and "Retain discarded batch records" of the Lambda Developer Guide:
 - Batches past the limits of retries or age are discarded, and the lane goes on.
 
 Pure: times are handed in.
+
+Rules: "Success and failure conditions" in "Configuring partial batch response with Kinesis Data Streams and Lambda".
+
+Shape: "Retain discarded batch records for a Kinesis Data Streams event source in Lambda", and its like for DynamoDB.
 """
 
+import json
 import math
+import uuid
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
 
-from oncefold_lab.local.disturbance import Disturbance
-from oncefold_lab.local.mapping_settings import MappingSettings
-from oncefold_lab.local.pace import Pace
-from oncefold_lab.local.streams import Entry
+from oncefold_lab.local.environment import InvocationResult
+from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming
+from oncefold_lab.local.streams import StreamRecord
 
 PAYLOAD_BYTES: Final = 6 * 2**20
 """Of one invocation, at most."""
@@ -33,10 +39,10 @@ Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class RecordBatch:
     """Records delivered together, and what became of earlier deliveries."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[StreamRecord, ...]
     retries: int = 0
     """Failures so far that count against the limit."""
     invocations: int = 0
@@ -52,7 +58,7 @@ class Batch:
 class Discarded:
     """A batch given up, and why."""
 
-    batch: Batch
+    batch: RecordBatch
     condition: Condition
 
 
@@ -64,17 +70,17 @@ class Verdict:
     unhandled: bool = False
 
 
-class Lane:
+class RecordLane:
     """One lane of a shard."""
 
-    def __init__(self, settings: MappingSettings, pace: Pace, disturbance: Disturbance) -> None:
+    def __init__(self, settings: MappingSettings, pace: PollTiming, disturbance: Disturbance) -> None:
         self._settings = settings
         self._pace = pace
         self._disturbance = disturbance
-        self._fresh: deque[Entry] = deque()
+        self._fresh: deque[StreamRecord] = deque()
         self._fresh_bytes = 0
-        self._failed: deque[Batch] = deque()
-        self._under_way: Batch | None = None
+        self._failed: deque[RecordBatch] = deque()
+        self._under_way: RecordBatch | None = None
         self._failures = 0
         self._window_began = -math.inf
         self._retry_at = -math.inf
@@ -90,7 +96,7 @@ class Lane:
         """Whether all its records are finished."""
         return not (self._fresh or self._failed or self._under_way)
 
-    def add(self, entry: Entry, now: float) -> None:
+    def add(self, entry: StreamRecord, now: float) -> None:
         """Take a record of the shard, the next in its order."""
         if not self._fresh:
             self._window_began = now
@@ -106,7 +112,7 @@ class Lane:
         full = len(self._fresh) >= self._settings.batch_size or self._fresh_bytes >= PAYLOAD_BYTES
         return -math.inf if full else self._window_began + self._settings.window_seconds
 
-    def take(self, wall: float) -> tuple[Batch | None, Discarded | None]:
+    def take(self, wall: float) -> tuple[RecordBatch | None, Discarded | None]:
         """The batch that is due, under way from now on, and what of it has grown too old, at this time of day."""
         batch = self._failed.popleft() if self._failed else self._cut()
         old = self._too_old(batch.entries, wall)
@@ -135,12 +141,12 @@ class Lane:
         self._failed.extendleft(reversed(self._again(left, halves=halves)))
         return None
 
-    def _cut(self) -> Batch:
-        entries: list[Entry] = []
+    def _cut(self) -> RecordBatch:
+        entries: list[StreamRecord] = []
         self._fill(entries, self._settings.batch_size)
-        return Batch(tuple(entries))
+        return RecordBatch(tuple(entries))
 
-    def _fill(self, entries: list[Entry], most: int) -> None:
+    def _fill(self, entries: list[StreamRecord], most: int) -> None:
         """Move fresh records to `entries` until there are as many as a batch may have."""
         room = PAYLOAD_BYTES - len(_HEAD) - len(_TAIL) - sum(map(_size, entries))
         while self._fresh and len(entries) < most and (not entries or _size(self._fresh[0]) <= room):
@@ -149,7 +155,7 @@ class Lane:
             room -= _size(entry)
             entries.append(entry)
 
-    def _again(self, left: Batch, *, halves: bool) -> list[Batch]:
+    def _again(self, left: RecordBatch, *, halves: bool) -> list[RecordBatch]:
         """A failed batch as it is to be delivered, in one or two."""
         size = math.ceil(len(left.entries) / 2) if halves else len(left.entries)
         size = self._disturbance.retry_size(size, self._settings.batch_size)
@@ -159,7 +165,7 @@ class Lane:
         parts = (tuple(entries[:size]), tuple(entries[size:]))
         return [replace(left, entries=part) for part in parts if part]
 
-    def _too_old(self, entries: Iterable[Entry], wall: float) -> int:
+    def _too_old(self, entries: Iterable[StreamRecord], wall: float) -> int:
         """How many records, from the front, are older than the mapping allows."""
         if self._settings.max_age_seconds < 0:
             return 0
@@ -172,6 +178,71 @@ class Lane:
         return count
 
 
-def _size(entry: Entry) -> int:
+def _size(entry: StreamRecord) -> int:
     """Bytes in a batch, with the comma."""
     return len(entry.event) + 1
+
+
+def judge(invocation: InvocationResult, batch: RecordBatch, *, report_failures: bool) -> Verdict:
+    """How much of the batch is finished."""
+    if invocation.error is not None:
+        return Verdict(0, unhandled=True)
+    if not report_failures:
+        return Verdict(len(batch.entries))
+    return Verdict(_finished(invocation, batch))
+
+
+def _finished(invocation: InvocationResult, batch: RecordBatch) -> int:
+    """Nothing said of failures means success; whatever cannot be understood means that the whole batch failed."""
+    try:
+        answer = invocation.answer()
+    except ValueError:
+        return 0
+    if not answer:
+        return len(batch.entries)
+    failures = answer.get("batchItemFailures") if isinstance(answer, dict) else answer
+    if not failures:
+        return len(batch.entries)
+    places = {entry.sequence: place for place, entry in enumerate(batch.entries)}
+    try:
+        return min(places[failure["itemIdentifier"]] for failure in failures)
+    except (KeyError, TypeError):
+        return 0
+
+
+def describe(settings: MappingSettings, shard: str, discarded: Discarded, wall: float) -> str:
+    """The message, as JSON. It tells where the records are, not what they are."""
+    batch = discarded.batch
+    first, last = batch.entries[0], batch.entries[-1]
+    information = {
+        "shardId": shard,
+        "startSequenceNumber": first.sequence,
+        "endSequenceNumber": last.sequence,
+        "approximateArrivalOfFirstRecord": _discard_moment(first.arrived),
+        "approximateArrivalOfLastRecord": _discard_moment(last.arrived),
+        "batchSize": len(batch.entries),
+        "streamArn": settings.source_arn,
+    }
+    kinesis = settings.source_arn.split(":")[2] == "kinesis"
+    name = f"{settings.source_arn}/{shard}/{first.sequence}/{last.sequence}"
+    message: dict[str, Any] = {
+        "requestContext": {
+            "requestId": str(uuid.uuid5(uuid.NAMESPACE_URL, name)),
+            "functionArn": settings.function_arn,
+            "condition": discarded.condition,
+            "approximateInvokeCount": batch.invocations,
+        },
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "version": "1.0",
+        "timestamp": _discard_moment(wall),
+        "KinesisBatchInfo" if kinesis else "DDBStreamBatchInfo": information,
+    }
+    if not batch.unhandled:
+        del message["responseContext"]["functionError"]
+    if not batch.invocations:
+        del message["responseContext"]
+    return json.dumps(message)
+
+
+def _discard_moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

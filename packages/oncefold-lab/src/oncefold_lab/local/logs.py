@@ -11,7 +11,7 @@ from typing import Any, Final
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.core.errors import OncefoldError
-from oncefold_lab.local.environment import Invocation
+from oncefold_lab.local.environment import InvocationResult
 
 PUT_EVENTS: Final = 10_000
 PUT_BYTES: Final = 2**20
@@ -22,9 +22,9 @@ LINE_BYTES: Final = 256 * 1_024 - EVENT_BYTES
 
 
 @dataclass(frozen=True, slots=True)
-class _Lines:
+class _LogLines:
     group: str
-    invocation: Invocation
+    invocation: InvocationResult
 
 
 class LogShipper:
@@ -33,16 +33,16 @@ class LogShipper:
     def __init__(self, client: Any) -> None:
         """`client` is a boto3 client of `logs`."""
         self._client = client
-        self._waiting: queue.SimpleQueue[_Lines | threading.Event | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_LogLines | threading.Event | None] = queue.SimpleQueue()
         self._known: set[tuple[str, str]] = set()
         self._trouble: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="log lines", daemon=True)
         self._thread.start()
 
-    def add(self, function: str, invocation: Invocation) -> None:
+    def add(self, function: str, invocation: InvocationResult) -> None:
         """Have an invocation's lines put into the log group of the function."""
         if invocation.log:
-            self._waiting.put(_Lines(f"/aws/lambda/{function}", invocation))
+            self._waiting.put(_LogLines(f"/aws/lambda/{function}", invocation))
 
     def flush(self) -> None:
         """Wait until all lines so far are put. Raises OncefoldError if some could not be."""
@@ -66,7 +66,7 @@ class LogShipper:
     def _run(self) -> None:
         ending = False
         while not ending:
-            streams: dict[tuple[str, str], list[Invocation]] = defaultdict(list)
+            streams: dict[tuple[str, str], list[InvocationResult]] = defaultdict(list)
             flushed: list[threading.Event] = []
             for item in self._items():
                 if item is None:
@@ -83,14 +83,14 @@ class LogShipper:
             for event in flushed:
                 event.set()
 
-    def _items(self) -> Iterator[_Lines | threading.Event | None]:
+    def _items(self) -> Iterator[_LogLines | threading.Event | None]:
         """What waits, at least one."""
         yield self._waiting.get()
         with suppress(queue.Empty):
             while True:
                 yield self._waiting.get_nowait()
 
-    def _put(self, group: str, stream: str, invocations: list[Invocation]) -> None:
+    def _put(self, group: str, stream: str, invocations: list[InvocationResult]) -> None:
         self._make(group, stream)
         invocations.sort(key=lambda invocation: invocation.ended)
         events: list[dict[str, Any]] = []

@@ -17,21 +17,17 @@ from typing import Self
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.core.errors import OncefoldError
-from oncefold_lab.local.discards import describe
-from oncefold_lab.local.disturbance import Disturbance, Undisturbed
-from oncefold_lab.local.environment import Invocation
-from oncefold_lab.local.lanes import Batch, Discarded, Lane
-from oncefold_lab.local.mapping_settings import MappingSettings
-from oncefold_lab.local.pace import Pace
-from oncefold_lab.local.shards import Repeat, Shards, ShardState
-from oncefold_lab.local.streams import Stream
-from oncefold_lab.local.verdicts import judge
+from oncefold_lab.local.environment import InvocationResult
+from oncefold_lab.local.lanes import Discarded, RecordBatch, RecordLane, describe, judge
+from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming, Undisturbed
+from oncefold_lab.local.shards import MappingShard, MappingShards, Repeat
+from oncefold_lab.local.streams import RecordStream
 
 _WORKERS = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class MappingCounts:
     """What a mapping did so far."""
 
     batches: int = 0
@@ -50,10 +46,10 @@ class Counts:
 class _Result:
     """How an invocation went; without a lane, that of a repeated batch."""
 
-    shard: ShardState
-    lane: Lane | None
-    batch: Batch
-    outcome: Invocation | Exception
+    shard: MappingShard
+    lane: RecordLane | None
+    batch: RecordBatch
+    outcome: InvocationResult | Exception
 
 
 class EventSourceMapping:
@@ -65,23 +61,23 @@ class EventSourceMapping:
     def __init__(
         self,
         settings: MappingSettings,
-        stream: Stream,
-        invoke: Callable[[bytes], Invocation],
+        stream: RecordStream,
+        invoke: Callable[[bytes], InvocationResult],
         discard: Callable[[str], object] = lambda _: None,
-        pace: Pace | None = None,
+        pace: PollTiming | None = None,
         disturbance: Disturbance | None = None,
     ) -> None:
         """`invoke` runs the function, from several threads; `discard` gets the failure destination's messages."""
         self.settings = settings
         self._invoke = invoke
         self._discard = discard
-        self._pace = pace or Pace()
+        self._pace = pace or PollTiming()
         self._disturbance = disturbance or Undisturbed()
-        self._shards = Shards(settings, stream, self._pace, self._disturbance)
+        self._shards = MappingShards(settings, stream, self._pace, self._disturbance)
         self._results: queue.SimpleQueue[_Result | None] = queue.SimpleQueue()
         self._under_way = 0
         self._messages: list[str] = []
-        self._counts = Counts()
+        self._counts = MappingCounts()
         self._troubles: dict[str, str] = {}
         self._thread: threading.Thread | None = None
         self._begun = self._stopping = False
@@ -90,7 +86,7 @@ class EventSourceMapping:
         self._asked_at = self._idle_at = -math.inf
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> MappingCounts:
         """What it did so far."""
         return self._counts
 
@@ -197,7 +193,7 @@ class EventSourceMapping:
         else:
             self._troubles.pop("stream", None)
 
-    def _deliver(self, workers: ThreadPoolExecutor, shard: ShardState, lane: Lane) -> None:
+    def _deliver(self, workers: ThreadPoolExecutor, shard: MappingShard, lane: RecordLane) -> None:
         """Deliver the batch that is due, if any."""
         while lane.due() <= self._pace.clock():
             batch, discarded = lane.take(self._pace.wall_clock())
@@ -205,9 +201,11 @@ class EventSourceMapping:
             if batch is not None:
                 self._submit(workers, shard, lane, batch)
 
-    def _submit(self, workers: ThreadPoolExecutor, shard: ShardState, lane: Lane | None, batch: Batch) -> None:
+    def _submit(
+        self, workers: ThreadPoolExecutor, shard: MappingShard, lane: RecordLane | None, batch: RecordBatch
+    ) -> None:
         def run() -> None:
-            outcome: Invocation | Exception
+            outcome: InvocationResult | Exception
             try:
                 outcome = self._invoke(batch.payload())
             except Exception as error:
@@ -227,7 +225,9 @@ class EventSourceMapping:
             else:
                 self._settle_batch(result.shard, result.lane, result.batch, result.outcome)
 
-    def _settle_batch(self, shard: ShardState, lane: Lane, batch: Batch, invocation: Invocation) -> None:
+    def _settle_batch(
+        self, shard: MappingShard, lane: RecordLane, batch: RecordBatch, invocation: InvocationResult
+    ) -> None:
         verdict = judge(invocation, batch, report_failures=self.settings.report_failures)
         whole = verdict.finished == len(batch.entries)
         self._counts = replace(
@@ -246,7 +246,7 @@ class EventSourceMapping:
         if after is not None:
             shard.repeats.append(Repeat(batch, after))
 
-    def _give_up(self, shard: ShardState, discarded: Discarded | None) -> None:
+    def _give_up(self, shard: MappingShard, discarded: Discarded | None) -> None:
         if discarded is not None:
             count = len(discarded.batch.entries)
             self._counts = replace(self._counts, discarded=self._counts.discarded + count)

@@ -5,11 +5,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from oncefold_lab.local.disturbance import Disturbance
-from oncefold_lab.local.lanes import Batch, Lane
-from oncefold_lab.local.mapping_settings import MappingSettings
-from oncefold_lab.local.pace import Pace
-from oncefold_lab.local.streams import ShardReader, Stream
+from oncefold_lab.local.lanes import RecordBatch, RecordLane
+from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming
+from oncefold_lab.local.streams import RecordStream, ShardReader
 
 _BATCHES_AHEAD = 2
 """Batches read ahead for each lane, at least."""
@@ -21,18 +19,18 @@ _RECORDS_AHEAD = 1_000
 class Repeat:
     """A finished batch that is to be delivered again after so many others."""
 
-    batch: Batch
+    batch: RecordBatch
     after: int
 
 
 @dataclass(slots=True)
-class ShardState:
+class MappingShard:
     """A shard that is being read, or waits for its parents. Times are those of the pace's clock."""
 
     id: str
     parents: tuple[str, ...]
     reader: ShardReader
-    lanes: tuple[Lane, ...]
+    lanes: tuple[RecordLane, ...]
     poll_at: float = -math.inf
     empty_at: float = -math.inf
     """When a call began that found nothing more; never if there may be more."""
@@ -57,20 +55,22 @@ class ShardState:
         return due
 
 
-class Shards:
+class MappingShards:
     """All shards of a stream that a mapping has met."""
 
-    def __init__(self, settings: MappingSettings, stream: Stream, pace: Pace, disturbance: Disturbance) -> None:
+    def __init__(
+        self, settings: MappingSettings, stream: RecordStream, pace: PollTiming, disturbance: Disturbance
+    ) -> None:
         self._settings = settings
         self._stream = stream
         self._pace = pace
         self._disturbance = disturbance
-        self._known: dict[str, ShardState] = {}
+        self._known: dict[str, MappingShard] = {}
         self._listed_at = -math.inf
         self._list_at = -math.inf
         self._ahead = max(settings.batch_size * settings.parallelization * _BATCHES_AHEAD, _RECORDS_AHEAD)
 
-    def __iter__(self) -> Iterator[ShardState]:
+    def __iter__(self) -> Iterator[MappingShard]:
         return iter(list(self._known.values()))
 
     def begin(self) -> None:
@@ -106,18 +106,18 @@ class Shards:
             if shard.id not in self._known:
                 reader = ShardReader(self._stream, shard.id, latest=latest)
                 lanes = (self._lane() for _ in range(self._settings.parallelization))
-                self._known[shard.id] = ShardState(shard.id, shard.parents, reader, tuple(lanes))
+                self._known[shard.id] = MappingShard(shard.id, shard.parents, reader, tuple(lanes))
         self._listed_at = began
         self._list_at = began + self._pace.listing
 
-    def _lane(self) -> Lane:
-        return Lane(self._settings, self._pace, self._disturbance)
+    def _lane(self) -> RecordLane:
+        return RecordLane(self._settings, self._pace, self._disturbance)
 
-    def _may_read(self, shard: ShardState) -> bool:
+    def _may_read(self, shard: MappingShard) -> bool:
         parents = (self._known[parent] for parent in shard.parents if parent in self._known)
         return not shard.closed and shard.waiting < self._ahead and all(parent.finished for parent in parents)
 
-    def _read(self, shard: ShardState) -> None:
+    def _read(self, shard: MappingShard) -> None:
         began = self._pace.clock()
         page = shard.reader.read(self._ahead)
         for entry in page.entries:

@@ -1,28 +1,142 @@
-"""A deployed stack's functions at work on this machine: its mappings, its schedule and its logs."""
+"""A deployed stack's functions run on this machine: its description, mappings, schedule and logs."""
 
+import re
 import tempfile
 import threading
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from botocore.exceptions import ClientError
+
 from oncefold.aws.names import Names
-from oncefold_lab.local.description import Connect, Description, Schedule, describe
-from oncefold_lab.local.disturbance import Disturbance, Undisturbed
-from oncefold_lab.local.environment import Invocation
-from oncefold_lab.local.filters import Filter
+from oncefold.core.errors import OncefoldError
+from oncefold_lab.local.environment import InvocationResult
+from oncefold_lab.local.functions import FunctionSettings, LocalFunction
 from oncefold_lab.local.logs import LogShipper
-from oncefold_lab.local.mapping_settings import MappingSettings
-from oncefold_lab.local.mappings import Counts, EventSourceMapping
-from oncefold_lab.local.pace import Pace
-from oncefold_lab.local.runtime import Function, FunctionSettings
-from oncefold_lab.local.streams import open_stream
+from oncefold_lab.local.mappings import EventSourceMapping, MappingCounts
+from oncefold_lab.local.settings import FOR_EVER, Disturbance, MappingSettings, PollTiming, Undisturbed
+from oncefold_lab.local.streams import RecordFilter, open_stream
+
+_RATE = re.compile(r"rate\((\d+) (minute|hour|day)s?\)")
+_SECONDS = {"minute": 60, "hour": 3_600, "day": 86_400}
+
+Connect = Callable[[str], Any]
+"""Gives a boto3 client for the name of a service."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """A function that is run again and again."""
+
+    function: str
+    """Its name."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class StackDescription:
+    """All that is needed to run a stack's functions."""
+
+    functions: tuple[FunctionSettings, ...]
+    mappings: tuple[MappingSettings, ...]
+    """Each before those that it feeds."""
+    schedules: tuple[Schedule, ...] = ()
+
+
+def describe(
+    names: Names, connect: Connect, folder: Path, environment: Mapping[str, str], concurrency: int
+) -> StackDescription:
+    """The description of a deployed stack, its functions' code saved into `folder`.
+
+    `environment` is added to what the functions are told; `concurrency` limits the processes of each function where
+    the stack reserves no fewer. Raises OncefoldError if there is no such stack.
+    """
+    found = [
+        _function(name, connect("lambda"), folder, environment, concurrency)
+        for name in (names.state_function, names.reduce_function, names.sweep_function)
+    ]
+    mappings = [mapping for function in found for mapping in _mappings(function.arn, connect)]
+    schedules = [schedule for function in found for schedule in _schedules(function, connect("events"))]
+    return StackDescription(tuple(found), tuple(mappings), tuple(schedules))
+
+
+def _function(
+    name: str, client: Any, folder: Path, environment: Mapping[str, str], concurrency: int
+) -> FunctionSettings:
+    try:
+        described = client.get_function(FunctionName=name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        raise OncefoldError(f"there is no function {name}: deploy the stack first: oncefold aws deploy") from None
+    configuration = described["Configuration"]
+    code = folder / f"{name}.zip"
+    with urllib.request.urlopen(described["Code"]["Location"]) as answer:  # noqa: S310 - the emulator's own address
+        code.write_bytes(answer.read())
+    reserved = described.get("Concurrency", {}).get("ReservedConcurrentExecutions", concurrency)
+    return FunctionSettings(
+        name,
+        configuration["Handler"],
+        code,
+        {**environment, **configuration.get("Environment", {}).get("Variables", {})},
+        timeout_seconds=configuration["Timeout"],
+        memory_mb=configuration["MemorySize"],
+        concurrency=min(reserved, concurrency),
+    )
+
+
+def _mappings(function_arn: str, connect: Connect) -> list[MappingSettings]:
+    pages = connect("lambda").get_paginator("list_event_source_mappings").paginate(FunctionName=function_arn)
+    return [_mapping(found, connect) for page in pages for found in page["EventSourceMappings"]]
+
+
+def _mapping(found: Mapping[str, Any], connect: Connect) -> MappingSettings:
+    destination = found.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+    filters = found.get("FilterCriteria", {}).get("Filters", ())
+    return MappingSettings(
+        found["EventSourceArn"],
+        found["FunctionArn"],
+        batch_size=found["BatchSize"],
+        window_seconds=found.get("MaximumBatchingWindowInSeconds", 0),
+        parallelization=found.get("ParallelizationFactor", 1),
+        max_retries=found.get("MaximumRetryAttempts", FOR_EVER),
+        max_age_seconds=found.get("MaximumRecordAgeInSeconds", FOR_EVER),
+        bisect=found.get("BisectBatchOnFunctionError", False),
+        report_failures="ReportBatchItemFailures" in found.get("FunctionResponseTypes", ()),
+        starting_position=found["StartingPosition"],
+        filters=tuple(one["Pattern"] for one in filters),
+        failure_queue_url=_queue_url(destination, connect("sqs")) if destination else None,
+    )
+
+
+def _queue_url(arn: str, client: Any) -> str:
+    url: str = client.get_queue_url(QueueName=arn.rpartition(":")[2])["QueueUrl"]
+    return url
+
+
+def _schedules(function: FunctionSettings, client: Any) -> list[Schedule]:
+    names = client.list_rule_names_by_target(TargetArn=function.arn)["RuleNames"]
+    rates = [client.describe_rule(Name=name).get("ScheduleExpression", "") for name in names]
+    return [Schedule(function.name, _seconds(rate)) for rate in rates if rate]
+
+
+def _seconds(expression: str) -> float:
+    match = _RATE.fullmatch(expression)
+    if match is None:
+        raise OncefoldError(
+            f"a schedule of {expression} cannot be run on this machine; use rate(5 minutes) or the like"
+        )
+    return int(match[1]) * _SECONDS[match[2]]
+
 
 CONCURRENCY = 4
 """Processes of one function at a time, unless told otherwise."""
@@ -38,14 +152,14 @@ class LocalStack:
 
     def __init__(
         self,
-        description: Description,
+        description: StackDescription,
         connect: Connect,
-        pace: Pace | None = None,
+        pace: PollTiming | None = None,
         disturb: Disturb = lambda _: Undisturbed(),
     ) -> None:
         """Unpack the functions. `disturb` gives what disturbs the deliveries of each mapping, for tests."""
         self._description = description
-        self._functions: dict[str, Function] = {}
+        self._functions: dict[str, LocalFunction] = {}
         self._stopping = threading.Event()
         self._schedules: list[threading.Thread] = []
         with ExitStack() as opened:
@@ -63,7 +177,7 @@ class LocalStack:
         connect: Connect,
         environment: Mapping[str, str],
         concurrency: int = CONCURRENCY,
-        pace: Pace | None = None,
+        pace: PollTiming | None = None,
         disturb: Disturb = lambda _: Undisturbed(),
     ) -> Self:
         """That of a stack as it is deployed; `environment` leads its functions to AWS or the emulator.
@@ -75,7 +189,7 @@ class LocalStack:
             return cls(description, connect, pace, disturb)
 
     @property
-    def counts(self) -> dict[str, Counts]:
+    def counts(self) -> dict[str, MappingCounts]:
         """What the mappings did so far, by the names of their functions."""
         return {_name(mapping.settings): mapping.counts for mapping in self._mappings}
 
@@ -113,11 +227,11 @@ class LocalStack:
             mapping.wait_until_idle(max(deadline - time.monotonic(), 0.0))
         self._logs.flush()
 
-    def invoke(self, function: str, event: Mapping[str, Any]) -> Invocation:
+    def invoke(self, function: str, event: Mapping[str, Any]) -> InvocationResult:
         """Run a function by its name, beside everything else."""
         return self._functions[function].invoke(event)
 
-    def sweep(self) -> list[Invocation]:
+    def sweep(self) -> list[InvocationResult]:
         """Run what the schedules run, now."""
         return [self._run(schedule) for schedule in self._description.schedules]
 
@@ -138,13 +252,13 @@ class LocalStack:
         finally:
             self.close()
 
-    def _function(self, settings: FunctionSettings) -> Function:
-        return Function(settings, partial(self._logs.add, settings.name))
+    def _function(self, settings: FunctionSettings) -> LocalFunction:
+        return LocalFunction(settings, partial(self._logs.add, settings.name))
 
     def _mapping(
-        self, settings: MappingSettings, connect: Connect, pace: Pace | None, disturbance: Disturbance
+        self, settings: MappingSettings, connect: Connect, pace: PollTiming | None, disturbance: Disturbance
     ) -> EventSourceMapping:
-        stream = open_stream(connect, settings.source_arn, Filter.of(settings.filters))
+        stream = open_stream(connect, settings.source_arn, RecordFilter.of(settings.filters))
         function = self._functions[_name(settings)]
         discard = _into_queue(connect("sqs"), settings.failure_queue_url) if settings.failure_queue_url else _forget
         return EventSourceMapping(settings, stream, function.invoke, discard, pace, disturbance)
@@ -153,7 +267,7 @@ class LocalStack:
         while not self._stopping.wait(schedule.seconds):
             self._run(schedule)
 
-    def _run(self, schedule: Schedule) -> Invocation:
+    def _run(self, schedule: Schedule) -> InvocationResult:
         function = self._functions[schedule.function]
         _, _, _, region, account, _ = function.settings.arn.split(":", 5)
         event = {

@@ -1,4 +1,7 @@
-"""Shards of Kinesis and DynamoDB streams, read into the records that Lambda shows to a function.
+"""Shards of Kinesis and DynamoDB streams, read into the records that Lambda passes to a function, and filter patterns.
+
+Syntax: "Filter rule syntax" of the Lambda Developer Guide. Here: lists of exact values, `prefix` and `exists`; any
+other rule is refused, so that a mapping never lets through what Lambda would not.
 
 Shapes: "Using Lambda to process records from Amazon Kinesis Data Streams" and "Using AWS Lambda with Amazon DynamoDB"
 of the Lambda Developer Guide.
@@ -6,14 +9,83 @@ of the Lambda Developer Guide.
 
 import base64
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Protocol
 
 from botocore.exceptions import ClientError
 
-from oncefold_lab.local.filters import Filter
+from oncefold.core.errors import OncefoldError
+
+_ABSENT = object()
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFilter:
+    """A record passes if it matches any of the patterns."""
+
+    patterns: tuple[Mapping[str, Any], ...]
+
+    @classmethod
+    def of(cls, texts: Iterable[str]) -> "RecordFilter | None":
+        """The filter of `FilterCriteria`, each pattern a JSON text; None if there are none. Raises OncefoldError."""
+        patterns = tuple(_pattern(text) for text in texts)
+        return cls(patterns) if patterns else None
+
+    def passes(self, record: Any) -> bool:
+        """Whether the function gets to see a record."""
+        return any(_matches(pattern, record) for pattern in self.patterns)
+
+
+def _pattern(text: str) -> Mapping[str, Any]:
+    try:
+        pattern = json.loads(text)
+    except ValueError as error:
+        raise OncefoldError(f"filter pattern {text}: {error}; write a JSON object") from None
+    if not isinstance(pattern, dict):
+        raise OncefoldError(f"filter pattern {text}: write a JSON object")
+    _check(pattern, text)
+    return pattern
+
+
+def _check(pattern: Mapping[str, Any], text: str) -> None:
+    for name, rule in pattern.items():
+        if isinstance(rule, dict):
+            _check(rule, text)
+        elif name.startswith("$") or not isinstance(rule, list) or not all(_known(one) for one in rule):
+            raise OncefoldError(
+                f"filter pattern {text}: the rule for {name!r} cannot be run on this machine; "
+                f'use a list of values, {{"prefix": "..."}} or {{"exists": true}}'
+            )
+
+
+def _known(rule: Any) -> bool:
+    if isinstance(rule, dict):
+        return [*rule] == ["prefix"] or [*rule] == ["exists"]
+    return not isinstance(rule, list)
+
+
+def _matches(pattern: Mapping[str, Any], record: Any) -> bool:
+    if not isinstance(record, Mapping):
+        return False
+    for name, rule in pattern.items():
+        value = record.get(name, _ABSENT)
+        if isinstance(rule, Mapping):
+            if not _matches(rule, value):
+                return False
+        elif not any(_fits(one, value) for one in rule):
+            return False
+    return True
+
+
+def _fits(rule: Any, value: Any) -> bool:
+    if isinstance(rule, Mapping):
+        if "exists" in rule:
+            return (value is not _ABSENT) is bool(rule["exists"])
+        return isinstance(value, str) and value.startswith(rule["prefix"])
+    return bool(type(rule) is type(value) and rule == value)
+
 
 KINESIS_READ: Final = 10_000
 DYNAMODB_READ: Final = 1_000
@@ -21,7 +93,7 @@ DYNAMODB_READ: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class StreamRecord:
     """A record of a shard, as a function sees it."""
 
     sequence: str
@@ -34,7 +106,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class ShardDescription:
     """A shard, and those it came from."""
 
     id: str
@@ -42,10 +114,10 @@ class Shard:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class ShardPage:
     """What one call read: the entries that pass the filter, and how many records it was given."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[StreamRecord, ...]
     records: int
     behind: bool
     """Whether more records are known to wait."""
@@ -57,17 +129,17 @@ class Page:
 class Fetched:
     """What GetRecords answered: the entries of all its records with whether they pass the filter."""
 
-    entries: list[tuple[Entry, bool]]
+    entries: list[tuple[StreamRecord, bool]]
     following: str | None
     behind: bool
 
 
-class Stream(Protocol):
+class RecordStream(Protocol):
     """A stream of either service."""
 
     arn: str
 
-    def shards(self) -> list[Shard]:
+    def shards(self) -> list[ShardDescription]:
         """The shards that can be read now."""
         ...
 
@@ -80,17 +152,17 @@ class Stream(Protocol):
         ...
 
 
-class KinesisStream:
+class KinesisRecordStream:
     """A Kinesis stream, through a boto3 client."""
 
-    def __init__(self, client: Any, arn: str, wanted: Filter | None = None) -> None:
+    def __init__(self, client: Any, arn: str, wanted: RecordFilter | None = None) -> None:
         self.arn = arn
         self._client = client
         self._wanted = wanted
         _, _, _, self._region, account, name = arn.split(":", 5)
         self._role = f"arn:aws:iam::{account}:role/{name.replace('/', '-')}"
 
-    def shards(self) -> list[Shard]:
+    def shards(self) -> list[ShardDescription]:
         """See Stream."""
         page = self._client.list_shards(StreamARN=self.arn)
         found = page["Shards"]
@@ -98,7 +170,7 @@ class KinesisStream:
             page = self._client.list_shards(NextToken=token)
             found += page["Shards"]
         return [
-            Shard(item["ShardId"], _present(item.get("ParentShardId"), item.get("AdjacentParentShardId")))
+            ShardDescription(item["ShardId"], _present(item.get("ParentShardId"), item.get("AdjacentParentShardId")))
             for item in found
         ]
 
@@ -114,7 +186,7 @@ class KinesisStream:
         entries = [(self._entry(shard, record), self._passes(record)) for record in answer["Records"]]
         return Fetched(entries, answer.get("NextShardIterator"), bool(answer.get("MillisBehindLatest")))
 
-    def _entry(self, shard: str, record: dict[str, Any]) -> Entry:
+    def _entry(self, shard: str, record: dict[str, Any]) -> StreamRecord:
         sequence = record["SequenceNumber"]
         arrived = _seconds(record["ApproximateArrivalTimestamp"])
         event = {
@@ -133,7 +205,7 @@ class KinesisStream:
             "awsRegion": self._region,
             "eventSourceARN": self.arn,
         }
-        return Entry(sequence, record["PartitionKey"].encode(), arrived, _json(event))
+        return StreamRecord(sequence, record["PartitionKey"].encode(), arrived, _json(event))
 
     def _passes(self, record: dict[str, Any]) -> bool:
         """Patterns look into `data`, which is JSON there or no match."""
@@ -146,22 +218,24 @@ class KinesisStream:
         return self._wanted.passes({"data": data})
 
 
-class DynamoStream:
+class DynamoRecordStream:
     """The stream of a DynamoDB table, through a boto3 client of `dynamodbstreams`."""
 
-    def __init__(self, client: Any, arn: str, wanted: Filter | None = None) -> None:
+    def __init__(self, client: Any, arn: str, wanted: RecordFilter | None = None) -> None:
         self.arn = arn
         self._client = client
         self._wanted = wanted
         self._region = arn.split(":")[3]
 
-    def shards(self) -> list[Shard]:
+    def shards(self) -> list[ShardDescription]:
         """See Stream."""
-        found: list[Shard] = []
+        found: list[ShardDescription] = []
         more: dict[str, str] = {}
         while True:
             description = self._client.describe_stream(StreamArn=self.arn, **more)["StreamDescription"]
-            found += [Shard(item["ShardId"], _present(item.get("ParentShardId"))) for item in description["Shards"]]
+            found += [
+                ShardDescription(item["ShardId"], _present(item.get("ParentShardId"))) for item in description["Shards"]
+            ]
             if "LastEvaluatedShardId" not in description:
                 return found
             more = {"ExclusiveStartShardId": description["LastEvaluatedShardId"]}
@@ -177,7 +251,7 @@ class DynamoStream:
         answer = self._client.get_records(ShardIterator=iterator, Limit=min(limit, DYNAMODB_READ))
         return Fetched(list(self._entries(answer["Records"])), answer.get("NextShardIterator"), behind=False)
 
-    def _entries(self, records: list[dict[str, Any]]) -> Iterator[tuple[Entry, bool]]:
+    def _entries(self, records: list[dict[str, Any]]) -> Iterator[tuple[StreamRecord, bool]]:
         for record in records:
             change = {**record["dynamodb"]}
             arrived = change["ApproximateCreationDateTime"] = _seconds(change["ApproximateCreationDateTime"])
@@ -192,13 +266,13 @@ class DynamoStream:
             }
             text = _json(event)
             passes = self._wanted is None or self._wanted.passes(json.loads(text))
-            yield Entry(change["SequenceNumber"], _json(change["Keys"]), arrived, text), passes
+            yield StreamRecord(change["SequenceNumber"], _json(change["Keys"]), arrived, text), passes
 
 
 class ShardReader:
     """Reads one shard from its beginning, or from its end as it is now, once through, whatever becomes of iterators."""
 
-    def __init__(self, stream: Stream, shard: str, *, latest: bool) -> None:
+    def __init__(self, stream: RecordStream, shard: str, *, latest: bool) -> None:
         self._stream = stream
         self._shard = shard
         self._latest = latest
@@ -206,14 +280,14 @@ class ShardReader:
         # The end has to be marked now; the beginning can wait.
         self._iterator = stream.iterator(shard, None, latest=True) if latest else None
 
-    def read(self, limit: int) -> Page:
+    def read(self, limit: int) -> ShardPage:
         """The next records, at most `limit` of them, and fewer where the service gives no more at a time."""
         try:
             fetched = self._fetch(limit)
         except ClientError as error:
             code = error.response["Error"]["Code"]
             if code == "ResourceNotFoundException":
-                return Page((), 0, behind=False, closed=True)  # its last record has been trimmed
+                return ShardPage((), 0, behind=False, closed=True)  # its last record has been trimmed
             if code == "TrimmedDataAccessException":
                 self._after, self._latest = None, False
             elif code != "ExpiredIteratorException":
@@ -224,7 +298,7 @@ class ShardReader:
         if fetched.entries:
             self._after = fetched.entries[-1][0].sequence
         passed = tuple(entry for entry, passes in fetched.entries if passes)
-        return Page(passed, len(fetched.entries), fetched.behind, closed=self._iterator is None)
+        return ShardPage(passed, len(fetched.entries), fetched.behind, closed=self._iterator is None)
 
     def _fetch(self, limit: int) -> Fetched:
         if self._iterator is None:
@@ -232,11 +306,11 @@ class ShardReader:
         return self._stream.fetch(self._shard, self._iterator, limit)
 
 
-def open_stream(client: Callable[[str], Any], arn: str, wanted: Filter | None = None) -> Stream:
+def open_stream(client: Callable[[str], Any], arn: str, wanted: RecordFilter | None = None) -> RecordStream:
     """The stream of an ARN; `client` gives a boto3 client for the name of a service."""
     if arn.split(":")[2] == "kinesis":
-        return KinesisStream(client("kinesis"), arn, wanted)
-    return DynamoStream(client("dynamodbstreams"), arn, wanted)
+        return KinesisRecordStream(client("kinesis"), arn, wanted)
+    return DynamoRecordStream(client("dynamodbstreams"), arn, wanted)
 
 
 def _start(after: str | None, sequence_parameter: str, *, latest: bool) -> dict[str, str]:

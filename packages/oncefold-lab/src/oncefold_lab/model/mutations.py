@@ -1,15 +1,25 @@
-"""Known ways to get the protocol wrong, each with the claim that it breaks and a scenario that shows it."""
+"""Known ways to get the protocol wrong, and false claims, each with a scenario that shows it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.event import Event
 from oncefold.core.fold import Node, Outcome, Stored, Total, fold, net
-from oncefold_lab.model.claims import BALANCED, EXACT, GROWS, NOTED, ONCE, SETTLES, Claim
-from oncefold_lab.model.rules import Rules
-from oncefold_lab.model.scenario import Scenario
+from oncefold_lab.model.protocol import (
+    BALANCED,
+    EXACT,
+    GROWS,
+    NOTED,
+    ONCE,
+    TERMINATES,
+    Claim,
+    ExpectedFailure,
+    Protocol,
+    balanced,
+)
+from oncefold_lab.model.scenario import ModelScenario, ProtocolRules
 from oncefold_lab.model.scenarios import CONFLICT, CORRECTION, DELETE, OUTBOX, PARTIAL
-from oncefold_lab.model.trial import Trial
+from oncefold_lab.model.state import ModelStep, Op, State
 
 
 def _stale_too(stored: Stored | None, event: Event) -> tuple[Outcome, Stored]:
@@ -37,77 +47,190 @@ def _moves(before: Stored | None, after: Stored | None) -> bool:
     return before.content.labels != after.content.labels
 
 
-def _wrong(name: str, words: str, rules: Rules, scenario: Scenario, claim: Claim) -> Trial:
-    return Trial(name, words, scenario, claim, rules)
+def _wrong(name: str, words: str, rules: ProtocolRules, scenario: ModelScenario, claim: Claim) -> ExpectedFailure:
+    return ExpectedFailure(name, words, scenario, claim, rules)
 
 
 MUTATIONS = (
-    _wrong("no-condition", "states are put without a condition", Rules(state_condition="none"), CORRECTION, EXACT),
+    _wrong(
+        "no-condition", "states are put without a condition", ProtocolRules(state_condition="none"), CORRECTION, EXACT
+    ),
     _wrong(
         "version-alone",
         "states are put on the condition that the version still stands, whatever the content",
-        Rules(state_condition="version"),
+        ProtocolRules(state_condition="version"),
         CONFLICT,
         EXACT,
     ),
     _wrong(
         "token-only",
         "a token, which may be forgotten, in the place of StateLambda's conditions",
-        Rules(state_condition="none", delta_condition=False),
+        ProtocolRules(state_condition="none", delta_condition=False),
         CONFLICT,
         ONCE,
     ),
     _wrong(
         "mismatch-swallowed",
         "the token names the batch by its first record, and a mismatch is taken for success",
-        Rules(tokens_of="first record"),
+        ProtocolRules(tokens_of="first record"),
         CORRECTION,
         EXACT,
     ),
     _wrong(
         "delta-first",
         "deltas are written in a transaction before that of the states",
-        Rules(transactions="delta first"),
+        ProtocolRules(transactions="delta first"),
         CORRECTION,
         EXACT,
     ),
     _wrong(
         "state-first",
         "deltas are written in a transaction after that of the states",
-        Rules(transactions="state first"),
+        ProtocolRules(transactions="state first"),
         CORRECTION,
         EXACT,
     ),
     _wrong(
         "refused-is-done",
         "a failed condition is taken for a sign that another did it",
-        Rules(refused="take for done"),
+        ProtocolRules(refused="take for done"),
         CORRECTION,
         EXACT,
     ),
-    _wrong("no-rereading", "what was refused is sent again as it was", Rules(refused="insist"), CONFLICT, SETTLES),
+    _wrong(
+        "no-rereading",
+        "what was refused is sent again as it was",
+        ProtocolRules(refused="insist"),
+        CONFLICT,
+        TERMINATES,
+    ),
     _wrong(
         "checkpoint-past",
         "the answer names the record after the first unfinished one",
-        Rules(keeps_unfinished=False),
+        ProtocolRules(keeps_unfinished=False),
         CORRECTION,
         EXACT,
     ),
-    _wrong("dropped-tail", "changes beyond the first chunk are dropped", Rules(keeps_tail=False), PARTIAL, EXACT),
-    _wrong("forgotten-delete", "a deleted key loses its version", Rules(keeps_deletes=False), DELETE, EXACT),
-    _wrong("stale-taken", "an event of a lower version is taken", Rules(fold=_stale_too), CORRECTION, GROWS),
+    _wrong(
+        "dropped-tail", "changes beyond the first chunk are dropped", ProtocolRules(keeps_tail=False), PARTIAL, EXACT
+    ),
+    _wrong("forgotten-delete", "a deleted key loses its version", ProtocolRules(keeps_deletes=False), DELETE, EXACT),
+    _wrong("stale-taken", "an event of a lower version is taken", ProtocolRules(fold=_stale_too), CORRECTION, GROWS),
     _wrong(
         "first-come",
         "of two contents of one version the first to come stands",
-        Rules(fold=_first_come),
+        ProtocolRules(fold=_first_come),
         CONFLICT,
         EXACT,
     ),
-    _wrong("old-leaf", "a key that moves stays in its old leaf", Rules(net=_old_leaf_stays), CORRECTION, BALANCED),
-    _wrong("noted-late", "conflicts are noted after the states are written", Rules(notes_first=False), CONFLICT, NOTED),
     _wrong(
-        "free-delete", "ReduceLambda deletes deltas without a condition", Rules(reduce_condition=False), OUTBOX, ONCE
+        "old-leaf", "a key that moves stays in its old leaf", ProtocolRules(net=_old_leaf_stays), CORRECTION, BALANCED
     ),
-    _wrong("free-sweep", "the sweeper deletes deltas without a condition", Rules(sweep_condition=False), OUTBOX, ONCE),
-    _wrong("no-sweeper", "nobody looks for deltas whose stream records are lost", Rules(sweeps=False), OUTBOX, SETTLES),
+    _wrong(
+        "noted-late",
+        "conflicts are noted after the states are written",
+        ProtocolRules(notes_first=False),
+        CONFLICT,
+        NOTED,
+    ),
+    _wrong(
+        "free-delete",
+        "ReduceLambda deletes deltas without a condition",
+        ProtocolRules(reduce_condition=False),
+        OUTBOX,
+        ONCE,
+    ),
+    _wrong(
+        "free-sweep",
+        "the sweeper deletes deltas without a condition",
+        ProtocolRules(sweep_condition=False),
+        OUTBOX,
+        ONCE,
+    ),
+    _wrong(
+        "no-sweeper",
+        "nobody looks for deltas whose stream records are lost",
+        ProtocolRules(sweeps=False),
+        OUTBOX,
+        TERMINATES,
+    ),
+)
+
+
+def _without_outbox(protocol: Protocol, state: State) -> bool:
+    return balanced(protocol, state._replace(tables=state.tables._replace(outbox=0)))
+
+
+def _never(op: Op) -> Callable[[Protocol, State, ModelStep], bool]:
+    def holds_at(_: Protocol, __: State, step: ModelStep) -> bool:
+        return step.op is not op
+
+    return holds_at
+
+
+def _one_in_outbox(_: Protocol, state: State) -> bool:
+    return state.tables.outbox.bit_count() < 2
+
+
+def _read_still_stands(protocol: Protocol, state: State) -> bool:
+    return all(
+        known < 0 or state.tables.stored[key] == known
+        for run in state.folding
+        for key, known in zip(protocol.world.batches.known[run.batch].keys, run.keys, strict=True)
+    )
+
+
+def _held_by_one(_: Protocol, state: State) -> bool:
+    held = 0
+    for left in (*(run.left for run in state.reducing), *state.sweeping):
+        if held & left:
+            return False
+        held |= left
+    return True
+
+
+def _held_is_there(_: Protocol, state: State) -> bool:
+    return not any(left & ~state.tables.outbox for left in (*(run.left for run in state.reducing), *state.sweeping))
+
+
+def _quiet_for_ever(protocol: Protocol, state: State, _: ModelStep) -> bool:
+    return not protocol.quiet(state)
+
+
+def _none_after_the_end(protocol: Protocol, state: State) -> bool:
+    ends = tuple(map(len, protocol.world.scenario.shards))
+    return state.checkpoints != ends or not state.folding
+
+
+def _announced(_: Protocol, state: State) -> bool:
+    return not state.tables.outbox & ~state.tables.unread
+
+
+def _false(scenario: ModelScenario, claim: Claim) -> ExpectedFailure:
+    return ExpectedFailure(claim.name, claim.words, scenario, claim)
+
+
+FALSE_CLAIMS = (
+    _false(
+        CORRECTION,
+        Claim("no-outbox", "the totals alone equal the contributions of the states, in every state", _without_outbox),
+    ),
+    _false(CORRECTION, Claim("one-delta", "the outbox never holds two deltas", _one_in_outbox)),
+    _false(
+        CORRECTION, Claim("fresh-read", "what an invocation of StateLambda has read still stands", _read_still_stands)
+    ),
+    _false(CORRECTION, Claim("no-refusal", "no condition of StateLambda ever fails", of_step=_never(Op.REFUSED))),
+    _false(CORRECTION, Claim("no-token", "no token ever answers for a transaction", of_step=_never(Op.REMEMBERED))),
+    _false(PARTIAL, Claim("whole-batches", "a batch is never answered in part", of_step=_never(Op.CUT_SHORT))),
+    _false(OUTBOX, Claim("whole-groups", "ReduceLambda never answers in part", of_step=_never(Op.LEFT))),
+    _false(OUTBOX, Claim("one-holder", "no delta is held by two invocations at once", _held_by_one)),
+    _false(OUTBOX, Claim("held-is-there", "a delta that an invocation holds is still in the outbox", _held_is_there)),
+    _false(
+        OUTBOX, Claim("announced", "every delta in the outbox has a stream record that is not done with", _announced)
+    ),
+    _false(
+        CORRECTION,
+        Claim("end-of-work", "when all shards are read to the end, no StateLambda is under way", _none_after_the_end),
+    ),
+    _false(CORRECTION, Claim("rest", "once all is done, nothing happens any more", of_step=_quiet_for_ever)),
 )

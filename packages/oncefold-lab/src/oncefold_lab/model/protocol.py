@@ -1,31 +1,32 @@
-"""The protocol as a transition system: a first state, and the steps that are possible in any."""
+"""The protocol as a transition system, and what is claimed of it."""
 
-from oncefold_lab.model.folding import FoldingSteps
-from oncefold_lab.model.reducing import ReducingSteps
-from oncefold_lab.model.rules import PROTOCOL, Rules
-from oncefold_lab.model.scenario import Scenario
-from oncefold_lab.model.state import State, Tables
-from oncefold_lab.model.steps import Step
-from oncefold_lab.model.world import World
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from oncefold_lab.model.encoding import Encoding
+from oncefold_lab.model.reduce_function import ReducingSteps
+from oncefold_lab.model.scenario import PROTOCOL, ModelScenario, ProtocolRules
+from oncefold_lab.model.state import ModelStep, ModelTables, State
+from oncefold_lab.model.state_function import FoldingSteps
 
 
 class Protocol:
     """One scenario under some rules."""
 
-    def __init__(self, scenario: Scenario, rules: Rules = PROTOCOL) -> None:
-        self.world = World(scenario, rules)
+    def __init__(self, scenario: ModelScenario, rules: ProtocolRules = PROTOCOL) -> None:
+        self.world = Encoding(scenario, rules)
         self._folding = FoldingSteps(self.world)
         self._reducing = ReducingSteps(self.world)
         self._ends = tuple(map(len, scenario.shards))
 
     def first(self) -> State:
         """Nothing is stored, delivered or under way."""
-        tables = Tables((0,) * len(self.world.keys), 0, 0, 0, 0, 0, 0, 0, ())
+        tables = ModelTables((0,) * len(self.world.keys), 0, 0, 0, 0, 0, 0, 0, ())
         return State(tables, (0,) * len(self._ends), (), (), ())
 
-    def steps(self, state: State) -> list[Step]:
+    def steps(self, state: State) -> list[ModelStep]:
         """Every step that is possible."""
-        out: list[Step] = []
+        out: list[ModelStep] = []
         self._folding.add(state, out)
         self._reducing.add(state, out)
         return out
@@ -36,3 +37,60 @@ class Protocol:
             not (state.folding or state.reducing or state.sweeping or state.tables.outbox or state.tables.unread)
             and state.checkpoints == self._ends
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Something that holds in every state, or at every step; with neither function, of the graph as a whole."""
+
+    name: str
+    words: str
+    of_state: Callable[[Protocol, State], bool] | None = None
+    of_step: Callable[[Protocol, State, ModelStep], bool] | None = None
+
+
+def balanced(protocol: Protocol, state: State) -> bool:
+    """Whether totals + outbox = contributions of the states."""
+    world, tables = protocol.world, state.tables
+    contributed = 0
+    for contributions, stored in zip(world.contributions, tables.stored, strict=True):
+        contributed += contributions[stored]
+    return tables.totals + world.amount(tables.outbox) == contributed
+
+
+def _once(_: Protocol, state: State) -> bool:
+    return not state.tables.twice
+
+
+def _grows(_: Protocol, state: State, step: ModelStep) -> bool:
+    before, after = state.tables.stored, step.state.tables.stored
+    return before is after or all(new >= old for old, new in zip(before, after, strict=True))
+
+
+def _exact(protocol: Protocol, state: State) -> bool:
+    return state.tables.totals == protocol.world.reference or not protocol.quiet(state)
+
+
+def _noted(protocol: Protocol, state: State) -> bool:
+    return not protocol.quiet(state) or protocol.world.noted(state.tables.notes)
+
+
+BALANCED = Claim("balanced", "totals + outbox = contributions of the states, in every state", balanced)
+ONCE = Claim("once", "no delta is added to the totals twice", _once)
+GROWS = Claim("grows", "a key's state only grows, in the order of (version, content)", of_step=_grows)
+EXACT = Claim("exact", "when all is done, the totals are those of the set of all events", _exact)
+NOTED = Claim("noted", "when all is done, every content of a key's greatest version that met another is noted", _noted)
+TERMINATES = Claim("settles", "from every state, once faults cease, every way leads to where all is done")
+
+TRUE = (BALANCED, ONCE, GROWS, EXACT, NOTED, TERMINATES)
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedFailure:
+    """A mutation of the protocol with a claim that it breaks, or a false claim of the protocol itself."""
+
+    name: str
+    words: str
+    scenario: ModelScenario
+    claim: Claim
+    rules: ProtocolRules = PROTOCOL

@@ -1,11 +1,15 @@
-"""A scenario: which events lie in which shards, how large the pieces are, and how much may be under way at once."""
+"""A scenario: its events in their shards, the batches that Lambda may make of them, and the rules of the protocol."""
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import permutations
 from typing import Literal
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.event import DELETED, Content, Event
+from oncefold.core.fold import Node, Outcome, Stored, Total, fold, net
 
 PIPELINE: Pipeline = parse_toml(
     """
@@ -29,7 +33,7 @@ Again = Literal["never", "as they were", "in any order"]
 
 
 @dataclass(frozen=True, slots=True)
-class Scenario:
+class ModelScenario:
     """What is explored, in every interleaving."""
 
     name: str
@@ -72,3 +76,102 @@ def gone(key: str, version: int) -> Event:
 def records(*events: Event) -> tuple[Record, ...]:
     """A record of each event."""
     return tuple((event,) for event in events)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredBatch:
+    """Records as they are delivered together."""
+
+    shard: int
+    places: tuple[int, ...]
+    """Their positions in the shard."""
+    keys: tuple[int, ...]
+    """Their keys, in the order of the first events."""
+    events: tuple[tuple[Event, ...], ...]
+    """Those of each of the keys."""
+    first: tuple[int, ...]
+    """For each of the keys, how many records come before its first event."""
+
+    @property
+    def end(self) -> int:
+        """The checkpoint after it, if it came in order."""
+        return self.places[-1] + 1
+
+
+class Batches:
+    """All batches of a scenario, by numbers."""
+
+    def __init__(self, scenario: ModelScenario, keys: Sequence[str]) -> None:
+        self.known: list[DeliveredBatch] = []
+        self._shards = scenario.shards
+        self._most = scenario.batch_records
+        self._keys = keys
+        self.next = cache(self._next)
+        self.beside = cache(self._beside)
+
+    def _next(self, shard: int, checkpoint: int) -> tuple[int, ...]:
+        """Those that Lambda may deliver next."""
+        ends = range(checkpoint + 1, min(checkpoint + self._most, len(self._shards[shard])) + 1)
+        return tuple(self._number(shard, tuple(range(checkpoint, end))) for end in ends)
+
+    def _beside(self, shard: int, checkpoint: int) -> tuple[int, ...]:
+        """Those that may come beside: as any delivery up to now may have had them, or finished records in any order."""
+        before = [batch for start in range(checkpoint + 1) for batch in self._next(shard, start)]
+        lengths = range(1, self._most + 1)
+        mixed = (places for length in lengths for places in permutations(range(checkpoint), length))
+        return tuple(sorted({*before, *(self._number(shard, places) for places in mixed)}))
+
+    def _number(self, shard: int, places: tuple[int, ...]) -> int:
+        arrivals: dict[int, list[tuple[int, Event]]] = {}
+        for index, place in enumerate(places):
+            for event in self._shards[shard][place]:
+                arrivals.setdefault(self._keys.index(event.key), []).append((index, event))
+        batch = DeliveredBatch(
+            shard,
+            places,
+            tuple(arrivals),
+            tuple(tuple(event for _, event in some) for some in arrivals.values()),
+            tuple(some[0][0] for some in arrivals.values()),
+        )
+        if batch not in self.known:
+            self.known.append(batch)
+        return self.known.index(batch)
+
+
+Fold = Callable[[Stored | None, Event], tuple[Outcome, Stored]]
+Net = Callable[[Pipeline, Iterable[tuple[Stored | None, Stored | None]]], dict[Node, Total]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProtocolRules:
+    """How the functions behave."""
+
+    fold: Fold = fold
+    net: Net = net
+    state_condition: Literal["version and content", "version", "none"] = "version and content"
+    """What must still stand where a new state is put."""
+    delta_condition: bool = True
+    """Whether a delta is put only where there is none of its id."""
+    transactions: Literal["one", "delta first", "state first"] = "one"
+    """Whether states and deltas are written together, or else which come first."""
+    refused: Literal["read again", "insist", "take for done"] = "read again"
+    """What StateLambda does about keys whose condition failed."""
+    tokens_of: Literal["content", "first record"] = "content"
+    """What tokens are made of; a mismatch of the second kind is taken for success."""
+    keeps_deletes: bool = True
+    """Whether a deleted key's version stays."""
+    keeps_tail: bool = True
+    """Whether what did not fit into the first chunk gets one of its own."""
+    keeps_unfinished: bool = True
+    """Whether the answer names the first record that is not finished when the time is up."""
+    notes_first: bool = True
+    """Whether contradictions are noted before the states are written, or after."""
+    reduce_condition: bool = True
+    """Whether ReduceLambda deletes deltas on the condition that they exist."""
+    sweep_condition: bool = True
+    """Whether the sweeper does."""
+    sweeps: bool = True
+    """Whether there is a sweeper."""
+
+
+PROTOCOL = ProtocolRules()

@@ -2,40 +2,40 @@
 
 from dataclasses import replace
 
-from oncefold_lab.model.scenario import Scenario, gone, live, records
+from oncefold_lab.model.scenario import ModelScenario, gone, live, records
 
 _A1, _A2, _B1 = live("a", 1, "L", 5), live("a", 2, "M", 7), live("b", 1, "M", 3)
 _B2 = live("b", 2, "L", 4)
 
 
-def _folding(scenario: Scenario) -> Scenario:
+def _folding(scenario: ModelScenario) -> ModelScenario:
     """With one plain reducer, so that all the room is StateLambda's."""
     return replace(scenario, sweepers_at_once=0, announcements_again=False, announcements_lost=False)
 
 
 CORRECTION = _folding(
-    Scenario(
+    ModelScenario(
         "correction",
         "a key is corrected and moves to another leaf; its first event comes again, by another shard",
         (records(_A1, _A2), records(_A1)),
     )
 )
 DELETE = _folding(
-    Scenario(
+    ModelScenario(
         "delete",
         "a key is deleted; an older event of it is late",
         (records(live("a", 2, "L", 5), gone("a", 3)), records(_A1)),
     )
 )
 CONFLICT = _folding(
-    Scenario(
+    ModelScenario(
         "conflict",
         "two contents of one version, in two shards",
         (records(_A1), records(live("a", 1, "M", 7))),
     )
 )
 REWIND = _folding(
-    Scenario(
+    ModelScenario(
         "rewind",
         "checkpoints move back; batches are cut anew",
         (records(_A1, _A2), records(live("a", 2, "M", 7))),
@@ -43,14 +43,14 @@ REWIND = _folding(
     )
 )
 CHUNK = _folding(
-    Scenario(
+    ModelScenario(
         "chunk",
         "two keys in one transaction, and another invocation that changes one of them",
         (((_A1, _B1),), records(_B2)),
     )
 )
 CHUNKS = _folding(
-    Scenario(
+    ModelScenario(
         "chunks",
         "a record with two keys, a transaction for each; a delete of one of them",
         (((_A1, _B1),), records(gone("a", 2))),
@@ -58,14 +58,14 @@ CHUNKS = _folding(
     )
 )
 PARTIAL = _folding(
-    Scenario(
+    ModelScenario(
         "partial",
         "two records, a transaction for each; the time may be up between them",
         (records(_A1, _B1),),
         chunk_keys=1,
     )
 )
-OUTBOX = Scenario(
+OUTBOX = ModelScenario(
     "outbox",
     "two deltas, two reducers and two sweepers at once; stream records come again or are lost",
     (records(_A1), records(_B1)),
@@ -74,7 +74,7 @@ OUTBOX = Scenario(
     reducers_at_once=2,
     sweepers_at_once=2,
 )
-PARTS = Scenario(
+PARTS = ModelScenario(
     "parts",
     "a chunk with two deltas, the root's and the leaf's, applied one by one",
     (records(_A1),),
@@ -83,7 +83,7 @@ PARTS = Scenario(
     states_at_once=1,
     reducers_at_once=2,
 )
-ALL = Scenario(
+ALL = ModelScenario(
     "all",
     "two keys, two shards, two StateLambdas, two ReduceLambdas and a sweeper at once, with every fault",
     (records(_A1), records(_B1)),
@@ -95,7 +95,7 @@ SMALL = (CORRECTION, DELETE, CONFLICT, REWIND, CHUNK, CHUNKS, PARTIAL, OUTBOX, P
 
 LARGE = (
     _folding(
-        Scenario(
+        ModelScenario(
             "three contents",
             "three contents of one version, in two shards",
             (records(_A1, live("a", 1, "M", 7)), records(live("a", 1, "M", 9))),

@@ -1,16 +1,17 @@
-"""A state of the model: what the tables hold, how far Lambda has delivered, and what every invocation knows.
+"""A state of the model and the steps between states: tables, deliveries, invocations, and which steps are faults.
 
 All of it is small integers in tuples, so that a state is its own key. Sets of deltas, conflicts and chunks are bits of
 an integer; `world` says which bit is what. A key's state is its number on the key's ladder, 0 for none.
 """
 
+from enum import StrEnum
 from typing import NamedTuple
 
 UNREAD, AGAIN, DONE = -1, -2, -3
 """What an invocation knows of a key beside a state that it read: nothing; refused, to be read again; finished."""
 
 
-class Tables(NamedTuple):
+class ModelTables(NamedTuple):
     """What is in DynamoDB, and what an observer of its history adds."""
 
     stored: tuple[int, ...]
@@ -55,7 +56,7 @@ class Reducing(NamedTuple):
 class State(NamedTuple):
     """Everything. Invocations of one function are in order, since nothing tells them apart but what they know."""
 
-    tables: Tables
+    tables: ModelTables
     checkpoints: tuple[int, ...]
     """The position in each shard before which Lambda takes all records for finished."""
     folding: tuple[Folding, ...]
@@ -65,7 +66,7 @@ class State(NamedTuple):
 
     # Written out, since these are what an exploration does most: NamedTuple's own `_replace` takes twice the time.
 
-    def with_tables(self, tables: Tables) -> "State":
+    def with_tables(self, tables: ModelTables) -> "State":
         """The same with other tables."""
         return State(tables, self.checkpoints, self.folding, self.reducing, self.sweeping)
 
@@ -91,3 +92,68 @@ class State(NamedTuple):
 def replaced(numbers: tuple[int, ...], place: int, number: int) -> tuple[int, ...]:
     """The numbers with one of them replaced."""
     return (*numbers[:place], number, *numbers[place + 1 :])
+
+
+Run = Folding | Reducing | int
+"""An invocation: of StateLambda, of ReduceLambda, or a sweep."""
+
+
+class Op(StrEnum):
+    """Kinds of steps."""
+
+    DELIVERED = "batch delivered"
+    REPEATED = "batch delivered beside"
+    REWOUND = "checkpoint moved back"
+    READ = "state read"
+    NOTED = "conflict noted"
+    WRITTEN = "chunk written"
+    UNHEARD = "chunk written, answer lost"
+    REMEMBERED = "token remembered"
+    REFUSED = "chunk refused"
+    HALVED = "chunk written by half"
+    MISMATCHED = "token mismatched"
+    ANSWERED = "batch answered"
+    CUT_SHORT = "batch answered in part"
+    CRASHED = "invocation crashed"
+    TAKEN = "deltas delivered"
+    TAKEN_AGAIN = "deltas delivered beside"
+    AGED_OUT = "announcement aged out"
+    APPLIED = "deltas applied"
+    APPLIED_UNHEARD = "deltas applied, answer lost"
+    GONE = "deltas found gone"
+    LEFT = "deltas answered in part"
+    SEEN = "delta scanned"
+
+
+FAULTS = frozenset(
+    [
+        Op.REPEATED,
+        Op.REWOUND,
+        Op.UNHEARD,
+        Op.HALVED,
+        Op.CUT_SHORT,
+        Op.CRASHED,
+        Op.TAKEN_AGAIN,
+        Op.AGED_OUT,
+        Op.APPLIED_UNHEARD,
+        Op.LEFT,
+    ]
+)
+"""What the protocol bears, and what must cease for it to finish."""
+
+
+BEGINNINGS = frozenset([Op.DELIVERED, Op.REPEATED, Op.TAKEN, Op.TAKEN_AGAIN])
+"""What an invocation begins with; a sweep begins with the first delta it sees."""
+
+
+class ModelStep(NamedTuple):
+    """One step: what happens to which invocation, and the state after it."""
+
+    op: Op
+    before: Run | None
+    """The invocation before it, or as it begins; None if it is about none."""
+    after: Run | None
+    """The invocation after it; None if it has ended."""
+    about: int
+    """A key, a chunk's bit, a shard, a number of records, or the bits of deltas; the kind of step says which."""
+    state: State

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from oncefold_lab.planted import answers, reduces, states
+from oncefold_lab.planted import reduce_bugs, state_bugs
 from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.scenario import draw
 from oncefold_lab.search.trial import run
@@ -26,34 +26,34 @@ class Planted:
 
 
 PLANTED = (
-    Planted(states.OldLeafStays, 20),
-    Planted(states.OldParentsStay, 50),
-    Planted(states.ValueStays, 20),
-    Planted(states.TailDropped, 200),
-    Planted(states.DeltasFirst, 5),
-    Planted(states.StatesFirst, 5),
-    Planted(states.DeleteForgets, 20),
-    Planted(states.NoCondition, 50),
-    Planted(states.VersionAlone, 200),
-    Planted(states.FirstUnconditioned, 100),
-    Planted(states.StaleAccepted, 5),
-    Planted(states.LastOfVersion, 10),
-    Planted(states.DeletedIsNew, 20),
-    Planted(states.NamedByBatch, 400),
-    Planted(states.RejectsForgotten, 100),
-    Planted(reduces.TokenOnly, 100),
-    Planted(reduces.OutboxUnconditioned, 50),
-    Planted(reduces.AddedThenDeleted, 5),
-    Planted(reduces.InFloats, 100),
-    Planted(reduces.SetNotAdded, 50),
-    Planted(reduces.MismatchIsDone, 100),
-    Planted(reduces.FailedIsDone, 100),
-    Planted(reduces.WithoutConditions, 50),
-    Planted(reduces.SweeperRaces, 300),
-    Planted(reduces.NoSweeper, 200),
-    Planted(answers.AllFinished, 100),
-    Planted(answers.LastInstead, 200),
-    Planted(answers.ErrorsSwallowed, 200),
-    Planted(answers.WatermarkFirst, 50),
-    Planted(answers.WatermarkOfShard, 100),
+    Planted(state_bugs.OldLeafStays, 20),
+    Planted(state_bugs.OldParentsStay, 50),
+    Planted(state_bugs.ValueStays, 20),
+    Planted(state_bugs.TailDropped, 200),
+    Planted(state_bugs.DeltasFirst, 5),
+    Planted(state_bugs.StatesFirst, 5),
+    Planted(state_bugs.DeleteForgets, 20),
+    Planted(state_bugs.NoCondition, 50),
+    Planted(state_bugs.VersionAlone, 200),
+    Planted(state_bugs.FirstUnconditioned, 100),
+    Planted(state_bugs.StaleAccepted, 5),
+    Planted(state_bugs.LastOfVersion, 10),
+    Planted(state_bugs.DeletedIsNew, 20),
+    Planted(state_bugs.NamedByBatch, 400),
+    Planted(state_bugs.RejectsForgotten, 100),
+    Planted(reduce_bugs.TokenOnly, 100),
+    Planted(reduce_bugs.OutboxUnconditioned, 50),
+    Planted(reduce_bugs.AddedThenDeleted, 5),
+    Planted(reduce_bugs.InFloats, 100),
+    Planted(reduce_bugs.SetNotAdded, 50),
+    Planted(reduce_bugs.MismatchIsDone, 100),
+    Planted(reduce_bugs.FailedIsDone, 100),
+    Planted(reduce_bugs.WithoutConditions, 50),
+    Planted(reduce_bugs.SweeperRaces, 300),
+    Planted(reduce_bugs.NoSweeper, 200),
+    Planted(reduce_bugs.AllFinished, 100),
+    Planted(reduce_bugs.LastInstead, 200),
+    Planted(reduce_bugs.ErrorsSwallowed, 200),
+    Planted(reduce_bugs.WatermarkFirst, 50),
+    Planted(reduce_bugs.WatermarkOfShard, 100),
 )

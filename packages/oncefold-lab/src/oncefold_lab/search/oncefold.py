@@ -11,14 +11,13 @@ from oncefold.aws.functions.reduce import Reduced, ReduceFunction
 from oncefold.aws.functions.state import FoldedBatch, StateFunction
 from oncefold.aws.functions.sweep import GRACE_SECONDS, Swept, sweep
 from oncefold.core.fold import Node, Total
-from oncefold_lab.local.mapping_settings import MappingSettings
-from oncefold_lab.search.balance import Balance
-from oncefold_lab.search.deployment import DRAIN_FUNCTION, NAMES, Deployment, Shape
-from oncefold_lab.search.workload import Line
+from oncefold_lab.local.settings import MappingSettings
+from oncefold_lab.search.oracle import Balance
+from oncefold_lab.search.scenario import DRAIN_FUNCTION, NAMES, SimulatedDeployment, StackShape
+from oncefold_lab.search.workload import SentLine
 from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.world.functions import Context
-from oncefold_lab.world.system import Violation
-from oncefold_lab.world.world import World
+from oncefold_lab.world.world import Violation, World
 
 _TABLES = (
     (NAMES.state_table, ("key",), False),
@@ -39,7 +38,7 @@ class Oncefold:
     reduce_function: type[ReduceFunction] = ReduceFunction
     dynamo: type[Dynamo] = Dynamo
 
-    def __init__(self, deployment: Deployment, lines: Iterable[Line]) -> None:
+    def __init__(self, deployment: SimulatedDeployment, lines: Iterable[SentLine]) -> None:
         """`lines` are all that are ever sent."""
         self._deployment = deployment
         self.pipeline = deployment.pipeline
@@ -161,7 +160,7 @@ class Oncefold:
         return self.dynamo(self._client, backoff, meter), meter
 
 
-def _settings(arn: str, shape: Shape, filters: tuple[str, ...] = ()) -> MappingSettings:
+def _settings(arn: str, shape: StackShape, filters: tuple[str, ...] = ()) -> MappingSettings:
     return MappingSettings(
         arn,
         f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{NAMES.stack}",

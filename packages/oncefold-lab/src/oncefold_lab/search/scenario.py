@@ -1,27 +1,57 @@
-"""A scenario: all that a seed stands for, as values that can be made smaller."""
+"""A scenario: everything that one seed draws, as values that can be made smaller, and how the pipeline is deployed."""
 
 from dataclasses import dataclass
 from random import Random
 from typing import TypeVar
 
+from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
-from oncefold_lab.local.mapping_settings import FOR_EVER
-from oncefold_lab.search.deployment import Deployment, Shape
+from oncefold_lab.local.settings import FOR_EVER
 from oncefold_lab.search.workload import Send, draw_pipeline, draw_sends
 from oncefold_lab.simulator.faults import POSSIBLE, Fault
-from oncefold_lab.world import chance
-from oncefold_lab.world.mishaps import (
+from oncefold_lab.world.faults import (
     CRASH_AFTER,
     CRASH_BEFORE,
     CRASH_END,
     CRASH_START,
-    MISHAPS,
+    INVOCATION_FAULTS,
     RECUT,
     REPEAT,
     STALL,
     ZOMBIE,
 )
+from oncefold_lab.world.scheduler import random_source
 from oncefold_lab.world.world import Climate
+
+NAMES = Names("lab")
+DRAIN_FUNCTION = f"{NAMES.stack}-drain"
+"""Stands for what a person does with `oncefold aws drain`."""
+
+
+@dataclass(frozen=True, slots=True)
+class StackShape:
+    """A function and its event source mapping."""
+
+    batch_size: int = 10
+    window_seconds: float = 0.0
+    parallelization: int = 1
+    max_retries: int = FOR_EVER
+    max_age_seconds: float = FOR_EVER
+    bisect: bool = True
+    timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatedDeployment:
+    """A pipeline and all that is set of its stack."""
+
+    pipeline: Pipeline
+    shards: int = 1
+    """Of the Kinesis stream, in the beginning."""
+    state: StackShape = StackShape()
+    reduce: StackShape = StackShape()
+    sweep_seconds: float = 300.0
+
 
 Choice = TypeVar("Choice")
 
@@ -67,7 +97,7 @@ class Scenario:
     """A stack, what is sent to it, and what goes wrong."""
 
     seed: int
-    deployment: Deployment
+    deployment: SimulatedDeployment
     climate: Climate
     sends: tuple[Send, ...]
     incidents: tuple[Incident, ...]
@@ -90,11 +120,11 @@ class Scenario:
 
 def draw(seed: int, pipeline: Pipeline | None = None) -> Scenario:
     """The scenario of a seed, for a pipeline of its own or for the one that is given."""
-    random = chance.source(seed, "scenario")
+    random = random_source(seed, "scenario")
     drawn = draw_pipeline(random)
     pipeline = pipeline or drawn
-    sends = draw_sends(chance.source(seed, "workload"), pipeline)
-    deployment = Deployment(
+    sends = draw_sends(random_source(seed, "workload"), pipeline)
+    deployment = SimulatedDeployment(
         pipeline,
         shards=random.choice([1, 1, 2, 4]),
         state=_shape(random, (1, 2, 5, 100), (FOR_EVER, FOR_EVER, 1, 3)),
@@ -103,15 +133,15 @@ def draw(seed: int, pipeline: Pipeline | None = None) -> Scenario:
     often = random.choice([0.5, 1.0, 3.0])
     climate = Climate(
         faults=dict.fromkeys(_some(random, CALLED), _FAULT_RATE * random.choice([0.3, 1.0, 5.0])),
-        mishaps={name: _MISHAP_RATES[name] * often for name in _some(random, MISHAPS)},
+        mishaps={name: _MISHAP_RATES[name] * often for name in _some(random, INVOCATION_FAULTS)},
         stream_shards=random.choice([1, 1, 2, 4]),
         stream_lag=random.choice([0.0, 0.0, 0.5, 5.0]),
     )
     return Scenario(seed, deployment, climate, sends, _incidents(random, sends[-1].at))
 
 
-def _shape(random: Random, batches: tuple[int, ...], retries: tuple[int, ...]) -> Shape:
-    return Shape(
+def _shape(random: Random, batches: tuple[int, ...], retries: tuple[int, ...]) -> StackShape:
+    return StackShape(
         batch_size=random.choice(batches),
         window_seconds=random.choice([0.0, 0.0, 1.0, 5.0]),
         parallelization=random.choice([1, 1, 2, 5]),

@@ -1,4 +1,4 @@
-"""One run of a scenario: it goes wrong as the scenario says, then nothing does, and then all has to be exact."""
+"""One run of a scenario: faults as the scenario says, then none, and then every total has to be exact."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -10,15 +10,110 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.aws.operations.failures import FailureQueue
 from oncefold.aws.stream.records import Record
-from oncefold_lab.search import truth
-from oncefold_lab.search.deployment import NAMES, Deployment
-from oncefold_lab.search.incidents import Incidents
-from oncefold_lab.search.scenario import OUTAGE, Scenario
-from oncefold_lab.search.workload import Line, Send
-from oncefold_lab.world.ledger import Ledger
+from oncefold_lab.search import oracle
+from oncefold_lab.search.scenario import (
+    DRAIN,
+    DRAIN_FUNCTION,
+    MERGE,
+    NAMES,
+    OUTAGE,
+    PAUSE,
+    REPLAY_CHANGES,
+    REPLAY_EVENTS,
+    ROLL,
+    SPLIT,
+    SPLIT_CHANGES,
+    Scenario,
+    SimulatedDeployment,
+)
+from oncefold_lab.search.workload import Send, SentLine
+from oncefold_lab.world.faults import FaultLedger
 from oncefold_lab.world.scheduler import START
-from oncefold_lab.world.system import System, Violation
-from oncefold_lab.world.world import World
+from oncefold_lab.world.world import System, Violation, World
+
+PAUSE_SECONDS = 45.0
+
+
+class Incidents:
+    """Makes incidents happen in a world; where one cannot, nothing does.
+
+    The first mapping is taken for that of the events, the last for the one that feeds the totals.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._random = world.random("incidents")
+        self._table = world.mappings[-1].settings.source_arn.split("/")[1]
+        self._acts = {
+            SPLIT: self._split,
+            MERGE: self._merge,
+            ROLL: self._roll,
+            SPLIT_CHANGES: self._split_changes,
+            REPLAY_EVENTS: world.mappings[0].replay,
+            REPLAY_CHANGES: world.mappings[-1].replay,
+            PAUSE: self._pause,
+            OUTAGE: self._outage,
+            DRAIN: self._drain,
+        }
+
+    def happen(self, kind: str) -> None:
+        """Let one happen."""
+        self._world.trace("incident", kind)
+        self._world.ledger.note(f"incident: {kind}")
+        self._acts[kind]()
+
+    def end_outage(self) -> None:
+        """Bring back what the outage took."""
+        self._world.enable(NAMES.sweep_function)
+        self._world.mappings[-1].resume()
+
+    def _open(self) -> list[tuple[int, int, str]]:
+        """The open shards of the events' stream, in the order of their ranges."""
+        stream = self._world.kinesis._streams[NAMES.stream]  # noqa: SLF001
+        return sorted((shard.low, shard.high, shard.id) for shard in stream.shards() if shard.closed is None)
+
+    def _split(self) -> None:
+        low, high, shard = self._random.choice(self._open())
+        middle = str((low + high) // 2)
+        self._world.kinesis.split_shard(StreamName=NAMES.stream, ShardToSplit=shard, NewStartingHashKey=middle)
+        self._world.mappings[0].touch()
+
+    def _merge(self) -> None:
+        shards = self._open()
+        if len(shards) > 1:
+            place = self._random.randrange(len(shards) - 1)
+            (_, _, one), (_, _, other) = shards[place : place + 2]
+            self._world.kinesis.merge_shards(StreamName=NAMES.stream, ShardToMerge=one, AdjacentShardToMerge=other)
+            self._world.mappings[0].touch()
+
+    def _changes(self) -> str:
+        """An open shard of the stream that the last mapping reads."""
+        stream = self._world.dynamodb._database.tables[self._table].stream  # noqa: SLF001
+        assert stream is not None
+        return self._random.choice(sorted(shard.id for shard in stream.shards.all.values() if shard.closed is None))
+
+    def _roll(self) -> None:
+        self._world.dynamodb.roll_shard(self._table, self._changes())
+        self._world.mappings[-1].touch()
+
+    def _split_changes(self) -> None:
+        self._world.dynamodb.split_shard(self._table, self._changes())
+        self._world.mappings[-1].touch()
+
+    def _drain(self) -> None:
+        drain = self._world.functions.get(DRAIN_FUNCTION)
+        if drain is not None:
+            drain.invoke(b"{}", lambda _: None)
+
+    def _pause(self) -> None:
+        mapping = self._world.mappings[0]
+        mapping.pause()
+        self._world.scheduler.after(PAUSE_SECONDS, mapping.resume)
+
+    def _outage(self) -> None:
+        self._world.disable(NAMES.sweep_function)
+        self._world.mappings[-1].pause()
+
 
 FINISH_SECONDS = 2 * 3600.0
 """After the last mishap all has to be done within so long."""
@@ -26,12 +121,12 @@ OUTAGE_SECONDS = 25 * 3600.0
 """Longer than a stream keeps its records."""
 _RETRY_SECONDS = 0.2
 
-Build = Callable[[Deployment, Iterable[Line]], System]
+Build = Callable[[SimulatedDeployment, Iterable[SentLine]], System]
 """Makes a system for a deployment and all that is ever sent to it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class TrialResult:
     """How a run went."""
 
     scenario: Scenario
@@ -50,9 +145,9 @@ class Result:
         return [f"{seconds:12.6f} {who}: {what}" for seconds, who, what in self.lines]
 
 
-def run(scenario: Scenario, build: Build) -> Result:
+def run(scenario: Scenario, build: Build) -> TrialResult:
     """Run a scenario against a system."""
-    ledger = Ledger(scenario.only)
+    ledger = FaultLedger(scenario.only)
     world = World(f"{scenario.seed}.{scenario.luck}", scenario.climate, ledger)
     failure: str | None = None
     try:
@@ -67,7 +162,7 @@ def run(scenario: Scenario, build: Build) -> Result:
     if failure is not None:
         world.trace("wrong", f"{failure} (last write: {world.last_write})")
     seconds = world.scheduler.clock() - START
-    return Result(scenario, failure, world.coverage(), tuple(ledger.admitted), seconds, tuple(world.lines))
+    return TrialResult(scenario, failure, world.coverage(), tuple(ledger.admitted), seconds, tuple(world.lines))
 
 
 class _Run:
@@ -78,7 +173,7 @@ class _Run:
         self._world = world
         lines = [line for send in scenario.sends for line in send.lines]
         self._system = build(scenario.deployment, lines)
-        self._expected = truth.totals(scenario.pipeline, (line.event for line in lines if line.event is not None))
+        self._expected = oracle.totals(scenario.pipeline, (line.event for line in lines if line.event is not None))
         self._unsent = len(scenario.sends)
         self._operating = False
 
@@ -134,14 +229,14 @@ class _Run:
     def _check(self) -> None:
         self._system.check()
         totals = self._system.totals()
-        if truth.differences(self._expected, totals):
-            raise Violation(truth.words(self._scenario.pipeline, self._expected, totals))
+        if oracle.differences(self._expected, totals):
+            raise Violation(oracle.node_text(self._scenario.pipeline, self._expected, totals))
         self._system.check_end()
 
     def _left(self) -> str:
         busy = [name for name, function in self._world.functions.items() if function.under_way]
         mappings = [mapping.settings.source_arn for mapping in self._world.mappings if not mapping.idle]
-        words = truth.words(self._scenario.pipeline, self._expected, self._system.totals())
+        words = oracle.node_text(self._scenario.pipeline, self._expected, self._system.totals())
         return f"under way: {', '.join(busy + mappings) or 'nothing'}; {words}"
 
     def _send(self, name: str, send: Send) -> None:

@@ -25,7 +25,7 @@ _AMOUNTS = (100, 10**6, 10**17)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class SentLine:
     """A line of a record: its bytes, and the event that it is; None for one that is none."""
 
     data: bytes
@@ -38,10 +38,10 @@ class Send:
 
     at: float
     """Seconds from the beginning."""
-    records: tuple[tuple[str, tuple[Line, ...]], ...]
+    records: tuple[tuple[str, tuple[SentLine, ...]], ...]
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[SentLine]:
         """All lines."""
         return [line for _, lines in self.records for line in lines]
 
@@ -90,7 +90,7 @@ def draw_sends(random: Random, pipeline: Pipeline) -> tuple[Send, ...]:
     return tuple(sends)
 
 
-def line_of(pipeline: Pipeline, event: Event) -> Line:
+def line_of(pipeline: Pipeline, event: Event) -> SentLine:
     """An event as a line."""
     document: dict[str, Any] = {}
     _put(document, pipeline.key[0], event.key)
@@ -104,7 +104,7 @@ def line_of(pipeline: Pipeline, event: Event) -> Line:
             _put(document, level.field, label)
         for measure, value in zip(pipeline.measures, event.content.measures, strict=True):
             _put(document, measure.field, format_decimal(value, measure.scale))
-    return Line(json.dumps(document).encode(), event)
+    return SentLine(json.dumps(document).encode(), event)
 
 
 def _put(document: dict[str, Any], field: FieldPath, value: Any) -> None:
@@ -114,19 +114,19 @@ def _put(document: dict[str, Any], field: FieldPath, value: Any) -> None:
     document[name] = value
 
 
-def _lines(random: Random, pipeline: Pipeline, style: _Style) -> list[Line]:
+def _lines(random: Random, pipeline: Pipeline, style: _Style) -> list[SentLine]:
     """New events, exact copies of earlier ones, and what is no event."""
     keys = [f"k{number}" for number in range(random.choice(style.keys))] + ["", "\0"]
     labels = random.sample(_LABELS, random.randint(*style.labels))
     versions = random.choice([2, 4, 20])
     most = random.choice(_AMOUNTS)
-    lines: list[Line] = []
+    lines: list[SentLine] = []
     for _ in range(random.randint(*style.lines)):
         chance = random.random()
         if lines and chance < 0.12:
             lines.append(random.choice(lines))
         elif chance < 0.16:
-            lines.append(Line(random.choice(_REJECTS), None))
+            lines.append(SentLine(random.choice(_REJECTS), None))
         else:
             deleted = pipeline.delete is not None and chance < 0.28
             content = DELETED if deleted else _content(random, pipeline, labels, most)
@@ -139,7 +139,7 @@ def _content(random: Random, pipeline: Pipeline, labels: list[str], most: int) -
     return Content(tuple(random.choice(labels) for _ in pipeline.levels), amounts)
 
 
-def _partition_key(random: Random, lines: tuple[Line, ...], scattered: float) -> str:
+def _partition_key(random: Random, lines: tuple[SentLine, ...], scattered: float) -> str:
     """Mostly the first line's own key; else any, so that a key's events come through several shards."""
     event = lines[0].event
     own = event is not None and event.key != "" and random.random() >= scattered

@@ -7,11 +7,9 @@ from functools import partial
 from random import Random
 from typing import Any
 
-from oncefold_lab.local.environment import FunctionError, Invocation
-from oncefold_lab.world.ledger import Ledger
-from oncefold_lab.world.mishaps import CRASH_END, CRASH_START, Crash, Mishaps
-from oncefold_lab.world.scheduler import Scheduler
-from oncefold_lab.world.tasks import Process, Tasks
+from oncefold_lab.local.environment import FunctionError, InvocationResult
+from oncefold_lab.world.faults import CRASH_END, CRASH_START, Crash, FaultLedger, InvocationFaults
+from oncefold_lab.world.scheduler import Process, Scheduler, Tasks
 
 CALLS_AT_ONCE = 4
 _COLD_SECONDS = 0.005
@@ -28,7 +26,7 @@ class Context:
     sleep: Callable[[float], None]
     random: Random
     process: Process
-    ledger: Ledger
+    ledger: FaultLedger
     """Where a handler may count what it met."""
 
     def get_remaining_time_in_millis(self) -> int:
@@ -43,12 +41,12 @@ class Context:
 Handler = Callable[[Mapping[str, Any], Context], Any]
 
 
-class Function:
+class SimulatedFunction:
     """A deployed function."""
 
     def __init__(
         self, name: str, handler: Handler, timeout_seconds: float, random: Random, tasks: Tasks, scheduler: Scheduler,
-        mishaps: Mishaps,
+        mishaps: InvocationFaults,
     ) -> None:  # fmt: skip
         self.name = name
         self._handler = handler
@@ -60,7 +58,7 @@ class Function:
         self._number = 0
         self.under_way = 0
 
-    def invoke(self, payload: bytes, told: Callable[[Invocation], object]) -> None:
+    def invoke(self, payload: bytes, told: Callable[[InvocationResult], object]) -> None:
         """Begin an invocation; `told` gets how it went once it is over, or its time is."""
         self._number += 1
         self.under_way += 1
@@ -89,7 +87,7 @@ class Function:
             raise Crash
         return answer
 
-    def _expire(self, process: Process, began: float, told: Callable[[Invocation], object]) -> None:
+    def _expire(self, process: Process, began: float, told: Callable[[InvocationResult], object]) -> None:
         """Tell that the time is up; the invocation is ended, or nobody knows that it goes on."""
         if process.over:
             return
@@ -104,7 +102,7 @@ class Function:
             process.thaws = self._scheduler.clock() + freeze
 
 
-def _invocation(request: str, result: Any, began: float, ended: float) -> Invocation:
+def _invocation(request: str, result: Any, began: float, ended: float) -> InvocationResult:
     error, payload = None, b""
     if isinstance(result, FunctionError):
         error = result
@@ -112,4 +110,4 @@ def _invocation(request: str, result: Any, began: float, ended: float) -> Invoca
         error = FunctionError(type(result).__name__, str(result))
     else:
         payload = json.dumps(result).encode()
-    return Invocation(request, payload, error, ended - began, ended, "", ())
+    return InvocationResult(request, payload, error, ended - began, ended, "", ())

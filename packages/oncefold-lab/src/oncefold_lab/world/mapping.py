@@ -7,17 +7,14 @@ from functools import partial
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncefold_lab.local.discards import describe
-from oncefold_lab.local.environment import Invocation
-from oncefold_lab.local.lanes import Batch, Discarded, Lane, Verdict
-from oncefold_lab.local.mapping_settings import MappingSettings
-from oncefold_lab.local.pace import Pace
-from oncefold_lab.local.shards import Repeat, Shards, ShardState
-from oncefold_lab.local.streams import Stream
-from oncefold_lab.local.verdicts import judge
+from oncefold_lab.local.environment import InvocationResult
+from oncefold_lab.local.lanes import Discarded, RecordBatch, RecordLane, Verdict, describe, judge
+from oncefold_lab.local.settings import MappingSettings, PollTiming
+from oncefold_lab.local.shards import MappingShard, MappingShards, Repeat
+from oncefold_lab.local.streams import RecordStream
 from oncefold_lab.simulator.change_streams import RETENTION_SECONDS
-from oncefold_lab.world.functions import Function
-from oncefold_lab.world.mishaps import Mishaps
+from oncefold_lab.world.faults import InvocationFaults
+from oncefold_lab.world.functions import SimulatedFunction
 from oncefold_lab.world.scheduler import Scheduler
 
 Trace = Callable[[str, str], None]
@@ -30,11 +27,11 @@ class Mapping:
     def __init__(
         self,
         settings: MappingSettings,
-        stream: Stream,
-        function: Function,
+        stream: RecordStream,
+        function: SimulatedFunction,
         discard: Callable[[str], object],
         scheduler: Scheduler,
-        mishaps: Mishaps,
+        mishaps: InvocationFaults,
         trace: Trace,
     ) -> None:
         """`discard` gets the failure destination's messages."""
@@ -45,12 +42,12 @@ class Mapping:
         self._scheduler = scheduler
         self._mishaps = mishaps
         self._trace = trace
-        self._pace = Pace(clock=scheduler.clock, wall_clock=scheduler.clock)
+        self._pace = PollTiming(clock=scheduler.clock, wall_clock=scheduler.clock)
         self._shards = self._new_shards()
         self._generation = 0
         self._under_way = 0
         self._paused = False
-        self._finished: dict[str, Batch] = {}
+        self._finished: dict[str, RecordBatch] = {}
         self._touched_at = scheduler.clock()
         self._wakes_at = math.inf
         self._wake(scheduler.clock())
@@ -101,8 +98,8 @@ class Mapping:
         """Whether nothing was written since the stream was last seen empty."""
         return self._shards.empty_at() > self._touched_at
 
-    def _new_shards(self) -> Shards:
-        return Shards(self.settings, self._stream, self._pace, self._mishaps)
+    def _new_shards(self) -> MappingShards:
+        return MappingShards(self.settings, self._stream, self._pace, self._mishaps)
 
     def _wake(self, due: float) -> None:
         """Take a turn then, unless one comes before it."""
@@ -134,13 +131,13 @@ class Mapping:
         except (BotoCoreError, ClientError):
             self._shards.postpone()
 
-    def _deliver(self, shard: ShardState, lane: Lane, now: float) -> None:
+    def _deliver(self, shard: MappingShard, lane: RecordLane, now: float) -> None:
         batch, discarded = lane.take(now)
         self._give_up(shard, discarded)
         if batch is not None:
             self._invoke(shard, lane, batch)
 
-    def _invoke(self, shard: ShardState, lane: Lane | None, batch: Batch) -> None:
+    def _invoke(self, shard: MappingShard, lane: RecordLane | None, batch: RecordBatch) -> None:
         again = "" if lane else " again"
         self._trace(self.function.name, f"gets {_words(batch)} of {shard.id}{again}")
         self._under_way += 1
@@ -148,7 +145,12 @@ class Mapping:
         self.function.invoke(batch.payload(), told)
 
     def _settle(
-        self, generation: int, shard: ShardState, lane: Lane | None, batch: Batch, invocation: Invocation
+        self,
+        generation: int,
+        shard: MappingShard,
+        lane: RecordLane | None,
+        batch: RecordBatch,
+        invocation: InvocationResult,
     ) -> None:
         if invocation.error is not None:
             self._trace(invocation.request, f"failed: {invocation.error.type} {invocation.error.message}".rstrip())
@@ -168,7 +170,7 @@ class Mapping:
                 shard.repeats.append(Repeat(batch, after))
         self._wake(self._scheduler.clock())
 
-    def _note(self, verdict: Verdict, batch: Batch) -> None:
+    def _note(self, verdict: Verdict, batch: RecordBatch) -> None:
         rest = len(batch.entries) - verdict.finished
         if not rest:
             return
@@ -178,20 +180,20 @@ class Mapping:
         if self.settings.bisect and not verdict.finished and rest > 1:
             note("bisected")
 
-    def _give_up(self, shard: ShardState, discarded: Discarded | None) -> None:
+    def _give_up(self, shard: MappingShard, discarded: Discarded | None) -> None:
         if discarded is not None:
             self._mishaps.ledger.note(f"discarded: {discarded.condition}")
             self._trace(self.function.name, f"{discarded.condition}: {_words(discarded.batch)} of {shard.id}")
             self._discard(describe(self.settings, shard.id, discarded, self._scheduler.clock()))
 
 
-def _parts(batch: Batch) -> list[Batch]:
+def _parts(batch: RecordBatch) -> list[RecordBatch]:
     """The halves of a batch, the later one first."""
     middle = (len(batch.entries) + 1) // 2
     halves = (batch.entries[middle:], batch.entries[:middle])
     return [replace(batch, entries=half) for half in halves if half]
 
 
-def _words(batch: Batch) -> str:
+def _words(batch: RecordBatch) -> str:
     first, last = batch.entries[0].sequence, batch.entries[-1].sequence
     return f"{len(batch.entries)} records {first[-6:]}-{last[-6:]}"

@@ -1,29 +1,25 @@
-"""The world: services, functions and mappings on one clock and one seed."""
+"""The world: services, functions and mappings on one clock and one seed, and what a system in it has to offer."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
-from oncefold_lab.local.environment import Invocation
-from oncefold_lab.local.filters import Filter
-from oncefold_lab.local.mapping_settings import MappingSettings
-from oncefold_lab.local.streams import open_stream
+from oncefold.core.fold import Node, Total
+from oncefold_lab.local.environment import InvocationResult
+from oncefold_lab.local.settings import MappingSettings
+from oncefold_lab.local.streams import RecordFilter, open_stream
 from oncefold_lab.simulator.calls import Moment
 from oncefold_lab.simulator.dynamodb import DynamoDB
 from oncefold_lab.simulator.faults import Fault
 from oncefold_lab.simulator.kinesis import Kinesis
 from oncefold_lab.simulator.values import Item, give_item
-from oncefold_lab.world import chance
-from oncefold_lab.world.client import TOKEN_SECONDS, Client
-from oncefold_lab.world.functions import Function, Handler
-from oncefold_lab.world.ledger import Ledger, LedgerFaults
+from oncefold_lab.world.clients import TOKEN_SECONDS, ObservedClient, Queues
+from oncefold_lab.world.faults import CRASH_AFTER, CRASH_BEFORE, Crash, FaultLedger, InvocationFaults, LedgerCallFaults
+from oncefold_lab.world.functions import Handler, SimulatedFunction
 from oncefold_lab.world.mapping import Mapping as EventSourceMapping
-from oncefold_lab.world.mishaps import CRASH_AFTER, CRASH_BEFORE, Crash, Mishaps
-from oncefold_lab.world.queue import Queues
-from oncefold_lab.world.scheduler import START, Scheduler
-from oncefold_lab.world.tasks import Process, Tasks
+from oncefold_lab.world.scheduler import START, Process, Scheduler, Tasks, random_source
 
 WRITES = frozenset(["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "TransactWriteItems"])
 PUTS = frozenset(["PutRecord", "PutRecords"])
@@ -43,15 +39,19 @@ class World:
     """Where a system is deployed. Everything in it follows from its seed, its climate and what is done to it."""
 
     def __init__(
-        self, seed: int | str, climate: Climate, ledger: Ledger | None = None, mishaps: Mishaps | None = None
+        self,
+        seed: int | str,
+        climate: Climate,
+        ledger: FaultLedger | None = None,
+        mishaps: InvocationFaults | None = None,
     ) -> None:
         """`mishaps` are those of the climate, unless others are given."""
-        self.ledger = ledger or Ledger()
+        self.ledger = ledger or FaultLedger()
         self.scheduler = Scheduler()
         self.tasks = Tasks(self.scheduler)
         self.lines: list[tuple[float, str, str]] = []
         """The trace: when, who, what."""
-        self.functions: dict[str, Function] = {}
+        self.functions: dict[str, SimulatedFunction] = {}
         self.mappings: list[EventSourceMapping] = []
         self.watch: Callable[[], None] = lambda: None
         """Called after every write to a service."""
@@ -59,7 +59,7 @@ class World:
         """The last write to a table, and whose it was."""
         self._seed = seed
         self._faults = [
-            LedgerFaults(self.random(name), climate.faults, self.ledger) for name in ("dynamodb", "kinesis")
+            LedgerCallFaults(self.random(name), climate.faults, self.ledger) for name in ("dynamodb", "kinesis")
         ]
         clock = self.scheduler.clock
         self.dynamodb = DynamoDB(
@@ -72,7 +72,7 @@ class World:
         )
         self.kinesis = Kinesis(clock, self.random("records"), self._faults[1], calls=self._called)
         self.queues = Queues(clock)
-        self._mishaps = mishaps or Mishaps(self.random("mishaps"), self.ledger, climate.mishaps)
+        self._mishaps = mishaps or InvocationFaults(self.random("mishaps"), self.ledger, climate.mishaps)
         self._tokens: dict[str, float] = {}
         self._disabled: set[str] = set()
         self.scheduler.watch(self.dynamodb, partial(self._written, "TransactWriteItems"))
@@ -80,17 +80,17 @@ class World:
 
     def random(self, name: str) -> Random:
         """A source of its own for a purpose."""
-        return chance.source(self._seed, name)
+        return random_source(self._seed, name)
 
     def client(self, service: str) -> Any:
         """A client as a function gets it: its calls take time, and the invocation may end around each."""
         clients = {"dynamodb": self.dynamodb, "kinesis": self.kinesis, "dynamodbstreams": self.dynamodb.streams()}
-        return Client(clients[service], self) if service in clients else self.queues
+        return ObservedClient(clients[service], self) if service in clients else self.queues
 
-    def add_function(self, name: str, handler: Handler, timeout_seconds: float) -> Function:
+    def add_function(self, name: str, handler: Handler, timeout_seconds: float) -> SimulatedFunction:
         """Deploy a function."""
         random = self.random(name)
-        self.functions[name] = Function(
+        self.functions[name] = SimulatedFunction(
             name, handler, timeout_seconds, random, self.tasks, self.scheduler, self._mishaps
         )
         return self.functions[name]
@@ -98,7 +98,7 @@ class World:
     def add_mapping(self, settings: MappingSettings, function: str) -> EventSourceMapping:
         """Deploy an event source mapping; its messages go to the queue of `failure_queue_url`."""
         clients: dict[str, Any] = {"kinesis": self.kinesis, "dynamodbstreams": self.dynamodb.streams()}
-        stream = open_stream(clients.__getitem__, settings.source_arn, Filter.of(settings.filters))
+        stream = open_stream(clients.__getitem__, settings.source_arn, RecordFilter.of(settings.filters))
 
         def discard(message: str) -> None:
             if settings.failure_queue_url is not None:
@@ -204,5 +204,28 @@ class World:
                 mapping.touch()
 
 
-def _ignore(invocation: Invocation) -> None:
+def _ignore(invocation: InvocationResult) -> None:
     """Nobody waits for a scheduled invocation."""
+
+
+class Violation(BaseException):
+    """Something that never may be so, is. No `except Exception` of a function under test hides it."""
+
+
+class System(Protocol):
+    """A pipeline under test. It is made for one world and deployed once."""
+
+    def deploy(self, world: World) -> None:
+        """Make its tables, streams, functions, mappings and schedules."""
+
+    def check(self) -> None:
+        """Called after every write to a service, wherever it came from. Raises Violation."""
+
+    def totals(self) -> Mapping[Node, Total]:
+        """The totals as they are now; nodes that are zero may be left out. It makes no call."""
+
+    def settled(self) -> bool:
+        """Whether nothing is left to be done with what its mappings delivered."""
+
+    def check_end(self) -> None:
+        """Called when all is settled, beside the comparison of the totals. Raises Violation."""

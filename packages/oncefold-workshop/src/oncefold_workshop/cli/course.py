@@ -28,9 +28,9 @@ Exit status: 0 written, 2 it cannot be written."""
 @click.option("--force", is_flag=True, help="Overwrite the files if they exist.")
 def course(folder: Path, force: bool) -> None:  # noqa: FBT001 - click passes it by name
     """Write Lambda handlers with gaps to DIR (course), for `oncefold lab play --functions`."""
-    from oncefold_workshop.course.starting import write
+    from oncefold_workshop.course.functions import write_kit
 
-    for path in write(folder, force=force):
+    for path in write_kit(folder, force=force):
         click.echo(f"wrote {path}")
     click.echo(
         f"docs/COURSE.md begins here: cd {shlex.quote(str(folder))} && "

@@ -17,12 +17,11 @@ from oncefold.core.errors import OncefoldError
 
 if TYPE_CHECKING:
     from oncefold.core.fold import Node
-    from oncefold_workshop.game.cast import Entry
-    from oncefold_workshop.game.match import Match, Result
-    from oncefold_workshop.game.pace import Pace
-    from oncefold_workshop.game.rules import Round, Rules
-    from oncefold_workshop.game.team import Game, Looks
-    from oncefold_workshop.game.truth import Row
+    from oncefold_workshop.game.expected import Row
+    from oncefold_workshop.game.match import Game, Match, RoundResult, Samples
+    from oncefold_workshop.game.players import PlayerEntry
+    from oncefold_workshop.game.rules import GameRules, Round
+    from oncefold_workshop.game.screen import GameClock
 
 _INTERRUPTED = 130
 _PLAYERS = "before,after,oncefold"
@@ -106,8 +105,8 @@ def play(  # noqa: PLR0913 - an option each
     """Play the workshop's game: pipelines side by side, round by round."""
     check_installed()
     from oncefold.pipeline_file import load_pipeline
-    from oncefold_workshop.game.rules import Rules
-    from oncefold_workshop.game.team import Game
+    from oncefold_workshop.game.match import Game
+    from oncefold_workshop.game.rules import GameRules
 
     definition = None if pipeline is None else load_pipeline(pipeline)
     if functions is None:
@@ -118,7 +117,7 @@ def play(  # noqa: PLR0913 - an option each
         raise click.UsageError("--functions play with the workshop's messages: leave --pipeline out.")
     game = Game(seed, entries, definition)
     way = _Way(fast, round_seconds, as_json, jobs or os.cpu_count() or 1)
-    if not _play(game, Rules(messages, hard_from, expert_from), rounds, way):
+    if not _play(game, GameRules(messages, hard_from, expert_from), rounds, way):
         click.get_current_context().exit(_INTERRUPTED)
 
 
@@ -131,9 +130,9 @@ def check_installed() -> None:
         raise OncefoldError("the lab needs greenlet and boto3: pip install oncefold-lab") from None
 
 
-def _entries(names: str | None, *, own: bool) -> tuple[Entry, ...]:
+def _entries(names: str | None, *, own: bool) -> tuple[PlayerEntry, ...]:
     """Who plays. The workshop's functions cannot be given another pipeline."""
-    from oncefold_workshop.game.cast import choose
+    from oncefold_workshop.game.players import choose
 
     entries = choose((names or ("oncefold" if own else _PLAYERS)).split(","))
     unable = [entry.name for entry in entries if own and not entry.any_pipeline]
@@ -145,20 +144,19 @@ def _entries(names: str | None, *, own: bool) -> tuple[Entry, ...]:
     return entries
 
 
-def _learners(functions: str, names: str | None, *, hinted: bool) -> tuple[Entry, ...]:
+def _learners(functions: str, names: str | None, *, hinted: bool) -> tuple[PlayerEntry, ...]:
     """A learner's functions, alone or beside others."""
     from oncefold_workshop.course.player import NAME, entry
-    from oncefold_workshop.game.cast import choose
+    from oncefold_workshop.game.players import choose
 
     others = [name for name in (names or NAME).split(",") if name != NAME]
     return (entry(functions, Path.cwd(), hinted=hinted), *(choose(others) if others else ()))
 
 
-def _play(game: Game, rules: Rules, rounds: int, way: _Way) -> bool:
+def _play(game: Game, rules: GameRules, rounds: int, way: _Way) -> bool:
     """Play and show it; whether it came to its end."""
-    from oncefold_workshop.game.many import tune_collector
-    from oncefold_workshop.game.match import Match
-    from oncefold_workshop.game.team import Playing
+    from oncefold_workshop.game.match import Match, Playing
+    from oncefold_workshop.game.tournament import tune_collector
 
     tune_collector()
     with Playing(game, way.jobs) as team:
@@ -175,19 +173,19 @@ def _play(game: Game, rules: Rules, rounds: int, way: _Way) -> bool:
     return True
 
 
-def _shown(match: Match, rounds: int, way: _Way) -> _Documents | _Lines:
-    from oncefold_workshop.game.pace import Pace
+def _shown(match: Match, rounds: int, way: _Way) -> _JsonOutput | _PlainOutput:
+    from oncefold_workshop.game.screen import GameClock
 
-    pace = None if way.fast else Pace(way.round_seconds, time.monotonic, time.sleep)
+    pace = None if way.fast else GameClock(way.round_seconds, time.monotonic, time.sleep)
     if way.as_json:
-        return _Documents(match, pace)
-    return _Live(match, pace, rounds) if pace is not None and way.live else _Lines(match, pace)
+        return _JsonOutput(match, pace)
+    return _LiveOutput(match, pace, rounds) if pace is not None and way.live else _PlainOutput(match, pace)
 
 
-class _Lines:
+class _PlainOutput:
     """A game in plain lines. With a pace, a round is told as it begins, and time that passes as it does."""
 
-    def __init__(self, match: Match, pace: Pace | None) -> None:
+    def __init__(self, match: Match, pace: GameClock | None) -> None:
         self._match = match
         self._told = self._rounds = 0
         self.watch = None if pace is None else pace.then(self._look)
@@ -205,52 +203,52 @@ class _Lines:
     def _line(self, text: str, style: str = "") -> None:
         Screen().line(text, style)
 
-    def _look(self, played: Round, expected: dict[Node, Row], looks: Looks) -> None:  # noqa: ARG002 - a Watch
-        from oncefold_workshop.game import told
+    def _look(self, played: Round, expected: dict[Node, Row], looks: Samples) -> None:  # noqa: ARG002 - a Watch
+        from oncefold_workshop.game.report import skipped_rounds
 
         self._begun(played)
         passed = next(iter(looks.values())).skipped
         if passed:
-            self._line(f"  {told.skipped(passed)}")
+            self._line(f"  {skipped_rounds(passed)}")
             sys.stdout.flush()
 
     def _begun(self, played: Round) -> None:
-        from oncefold_workshop.game import told
+        from oncefold_workshop.game.report import round_begins
 
         if played.number != self._told:
             self._told = played.number
-            self._line(told.begun(played), "bold")
+            self._line(round_begins(played), "bold")
             sys.stdout.flush()
 
-    def round(self, result: Result) -> None:
+    def round(self, result: RoundResult) -> None:
         """Tell what became of a round."""
-        from oncefold_workshop.game import told
+        from oncefold_workshop.game.report import round_result
 
         self._rounds += 1
         self._begun(result.round)
-        for line in told.ended(result):
+        for line in round_result(result):
             self._line(line)
         sys.stdout.flush()
 
     def end(self, *, complete: bool) -> None:
         """Tell the scores."""
-        from oncefold_workshop.game import told
+        from oncefold_workshop.game.report import scoreboard
 
         screen = Screen()
         if not complete:
             screen.line("stopped")
-        for line in told.scoreboard(self._match.game.entries, self._match.points, self._rounds):
+        for line in scoreboard(self._match.game.entries, self._match.points, self._rounds):
             screen.line(line, "bold")
 
 
-class _Live(_Lines):
+class _LiveOutput(_PlainOutput):
     """The same, above a screen that is redrawn."""
 
-    def __init__(self, match: Match, pace: Pace, rounds: int) -> None:
-        from oncefold_workshop.game.screen import LiveScreen
+    def __init__(self, match: Match, pace: GameClock, rounds: int) -> None:
+        from oncefold_workshop.game.screen import GameScreen
 
         super().__init__(match, pace)
-        self._screen = LiveScreen(match, rounds)
+        self._screen = GameScreen(match, rounds)
         self.watch = pace.then(self._screen.look)
 
     def __enter__(self) -> Self:
@@ -264,15 +262,15 @@ class _Live(_Lines):
         self._screen.line(text, style)
 
 
-class _Documents:
+class _JsonOutput:
     """A game as JSON."""
 
-    def __init__(self, match: Match, pace: Pace | None) -> None:
-        from oncefold_workshop.game.document import Record
+    def __init__(self, match: Match, pace: GameClock | None) -> None:
+        from oncefold_workshop.game.report import GameRecord
 
         self._match = match
         self._rounds = 0
-        self._record = Record()
+        self._record = GameRecord()
         self.watch = None if pace is None else pace.then(_nothing)
 
     def __enter__(self) -> Self:
@@ -281,9 +279,9 @@ class _Documents:
     def __exit__(self, *_: object) -> None:
         sys.stdout.flush()
 
-    def round(self, result: Result) -> None:
+    def round(self, result: RoundResult) -> None:
         """Write a round."""
-        from oncefold_workshop.game.document import round_document
+        from oncefold_workshop.game.report import round_document
 
         self._rounds += 1
         click.echo(self._record.line(round_document(result)))
@@ -301,5 +299,5 @@ class _Documents:
         click.echo(json.dumps(document))
 
 
-def _nothing(played: Round, expected: dict[Node, Row], looks: Looks) -> None:
+def _nothing(played: Round, expected: dict[Node, Row], looks: Samples) -> None:
     """Nobody watches the looks."""

@@ -16,7 +16,7 @@ from oncefold.cli.screen import Grid, Screen
 from oncefold_workshop.cli.play import check_installed
 
 if TYPE_CHECKING:
-    from oncefold_workshop.game.many import Outcome, Sums
+    from oncefold_workshop.game.tournament import GameOutcome, Sums
 
 _EPILOG = """\b
 Examples:
@@ -57,15 +57,15 @@ def tournament(  # noqa: PLR0913 - an option each
 ) -> None:
     """Play games of many seeds, and add them up by mode and by trouble."""
     check_installed()
-    from oncefold_workshop.game.cast import ENTRIES
-    from oncefold_workshop.game.many import play_many
-    from oncefold_workshop.game.rules import Rules
+    from oncefold_workshop.game.players import ENTRIES
+    from oncefold_workshop.game.rules import GameRules
+    from oncefold_workshop.game.tournament import play_many
 
     began = time.monotonic()
     done = 0
     with Counting() as counting:
 
-        def tell(outcome: Outcome) -> None:
+        def tell(outcome: GameOutcome) -> None:
             nonlocal done
             done += 1
             if log:
@@ -73,7 +73,7 @@ def tournament(  # noqa: PLR0913 - an option each
             else:
                 counting(f"of {seeds:,} games", done)
 
-        rules = Rules(messages, hard_from, expert_from)
+        rules = GameRules(messages, hard_from, expert_from)
         chosen = range(first, first + seeds)
         sums = play_many(chosen, tuple(ENTRIES.values()), rules, rounds, jobs or os.cpu_count() or 1, tell)
     if as_json:
@@ -83,7 +83,7 @@ def tournament(  # noqa: PLR0913 - an option each
     sys.stdout.flush()
 
 
-def _line(outcome: Outcome, seconds: float) -> str:
+def _line(outcome: GameOutcome, seconds: float) -> str:
     """A game, for a log."""
     points: dict[str, int] = {}
     for line in outcome.lines:
@@ -93,11 +93,11 @@ def _line(outcome: Outcome, seconds: float) -> str:
 
 
 def _show(sums: Sums, seconds: float) -> None:
-    from oncefold_workshop.game.tables import hurt_table, mode_table
+    from oncefold_workshop.game.tournament import losses_table, mode_table
 
     screen = Screen()
     screen.line(f"{words.many(sums.games, 'game')}, {words.many(sums.rounds, 'round')} in {seconds:,.0f} s")
-    for headings, rows in (mode_table(sums), hurt_table(sums)):
+    for headings, rows in (mode_table(sums), losses_table(sums)):
         grid = Grid(headings, frozenset(headings[1:]))
         for row in rows:
             grid.add(*row)

@@ -1,6 +1,7 @@
-"""Where a learner's handlers are: `MODULE:STATE,MAP,REDUCE`, or `MODULE:STATE,REDUCE,SWEEP@minute`."""
+"""Where a learner's handlers are (`MODULE:STATE,MAP,REDUCE` or `MODULE:STATE,REDUCE,SWEEP@minute`), and the kit."""
 
 from dataclasses import dataclass
+from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,7 +13,7 @@ FORM = "MODULE:STATE,MAP,REDUCE or MODULE:STATE,REDUCE, and NAME@minute behind f
 
 
 @dataclass(frozen=True, slots=True)
-class Functions:
+class LearnerFunctions:
     """A module's file and the names of its handlers. Another process can be given it."""
 
     module: str
@@ -42,7 +43,7 @@ def _file(root: Path, name: str) -> Path | None:
     return None
 
 
-def parse(text: str, here: Path) -> Functions:
+def parse(text: str, here: Path) -> LearnerFunctions:
     """Read what an option says. `here`: the folder in which modules are looked for first. Raises OncefoldError."""
     place, _, listed = text.rpartition(":")
     names = [name.strip() for name in listed.split(",")]
@@ -51,7 +52,7 @@ def parse(text: str, here: Path) -> Functions:
         raise OncefoldError(f"--functions {text}: write {FORM}")
     module, root, shared = _found(place, here)
     middle = names[1] if len(names) == 3 else None
-    return Functions(module, root, shared, names[0], middle, names[-1], sweep)
+    return LearnerFunctions(module, root, shared, names[0], middle, names[-1], sweep)
 
 
 def _found(place: str, here: Path) -> tuple[str, Path, bool]:
@@ -73,3 +74,27 @@ def _found(place: str, here: Path) -> tuple[str, Path, bool]:
         )
     levels = len(place.split(".")) + (Path(spec.origin).name == "__init__.py")
     return place, Path(spec.origin).resolve().parents[levels - 1], True
+
+
+KIT_FILES = ("functions.py", "README.md")
+
+
+def kit_text(name: str) -> str:
+    """A file of the kit."""
+    return files("oncefold_workshop.course").joinpath("kit", f"{name}.txt").read_text(encoding="utf-8")
+
+
+def write_kit(folder: Path, *, force: bool) -> list[Path]:
+    """Write the kit's files; where they lie. Raises OncefoldError, before any is written, if one would be replaced."""
+    targets = [folder / name for name in KIT_FILES]
+    there = [target for target in targets if target.exists()]
+    if there and not force:
+        named = " and ".join(map(str, there))
+        raise OncefoldError(f"{named}: already there; name another folder, or overwrite with --force")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for target in targets:
+            target.write_text(kit_text(target.name), encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise OncefoldError(f"{folder}: cannot be written: {error.strerror}; name another folder") from None
+    return targets

@@ -7,18 +7,8 @@ before what fails, what fails before what is wrong, and what is wrong in lab 2 b
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from oncefold_workshop.course.observing import (
-    ACTIONS,
-    CENTS,
-    INVALID,
-    MAP,
-    MISMATCH,
-    REDUCE,
-    STATE,
-    SWEEP,
-    Observation,
-)
-from oncefold_workshop.game.workshop import TABLES
+from oncefold_workshop.course.observer import ACTIONS, CENTS, INVALID, MAP, MISMATCH, REDUCE, STATE, SWEEP, Observation
+from oncefold_workshop.game.players import TABLES
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """A learner's functions as a player of the game, over the workshop's tables."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from functools import partial
@@ -9,24 +9,33 @@ from pathlib import Path
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Node
-from oncefold_lab.local.mapping_settings import MappingSettings
-from oncefold_lab.search.deployment import NAMES
+from oncefold_lab.local.settings import MappingSettings
+from oncefold_lab.search.scenario import NAMES
 from oncefold_lab.simulator.data_stream import ACCOUNT
-from oncefold_workshop.course.functions import Functions, parse
+from oncefold_lab.simulator.values import Item
+from oncefold_workshop.course.functions import LearnerFunctions, parse
 from oncefold_workshop.course.hints import Hint, hints
-from oncefold_workshop.course.observing import MAP, REDUCE, STATE, SWEEP, Observation
-from oncefold_workshop.course.outbox import left_over
-from oncefold_workshop.course.running import Running
-from oncefold_workshop.game.accounts import Account, Cause, What
+from oncefold_workshop.course.observer import MAP, REDUCE, STATE, SWEEP, Observation
+from oncefold_workshop.course.runner import Running
 from oncefold_workshop.game.arena import TIMEOUT_SECONDS, Arena
-from oncefold_workshop.game.books import Books
-from oncefold_workshop.game.cast import Entry
-from oncefold_workshop.game.players import FLOATS
-from oncefold_workshop.game.truth import Row, Truth, Wrong
-from oncefold_workshop.game.workshop import SHARDS, STATE_LANES, TABLES
+from oncefold_workshop.game.audit import Account, Audit, Blamed, Cause, What
+from oncefold_workshop.game.expected import ExpectedTotals, Row, Wrong
+from oncefold_workshop.game.players import FLOATS, SHARDS, STATE_LANES, TABLES, PlayerEntry
+from oncefold_workshop.pipelines.deploy import make_tables
+from oncefold_workshop.pipelines.messages import MESSAGE_COUNT, SEPARATOR
 from oncefold_workshop.pipelines.settings import MAP_BATCH, MAP_WINDOW_SECONDS, REDUCE_BATCH, STATE_BATCH
-from oncefold_workshop.pipelines.tables import make_tables
-from oncefold_workshop.pipelines.tree import MESSAGE_COUNT, SEPARATOR
+
+WHY = "their sums are still in ReduceTable"
+
+
+def left_over(items: Iterable[Item], wrong: Wrong, number: int) -> Iterator[Cause]:
+    """The items that would change a node, as a cause of this round. Raises KeyError and its like for other items."""
+    name = SEPARATOR.join(wrong.node.labels)
+    sums = {item["id"]["S"]: item["Sums"]["M"].get(name) for item in items}
+    blamed = [Blamed(key, -Decimal(value["N"])) for key, value in sums.items() if value is not None]
+    if blamed:
+        yield Cause.of(What.LOST, WHY, number, blamed)
+
 
 NAME = "yours"
 SWEEP_SECONDS = 60.0
@@ -38,13 +47,13 @@ _UNREADABLE = (AttributeError, IndexError, InvalidOperation, KeyError, StopItera
 """What the books raise for items of another form than the workshop's."""
 
 
-def entry(text: str, here: Path, *, hinted: bool) -> Entry:
+def entry(text: str, here: Path, *, hinted: bool) -> PlayerEntry:
     """The player whose handlers the option `--functions` names. Raises OncefoldError."""
     functions = parse(text, here)
-    return Entry(NAME, text, partial(_make, functions, hinted))
+    return PlayerEntry(NAME, text, partial(_make, functions, hinted))
 
 
-def _make(functions: Functions, hinted: bool, _: Pipeline) -> "LearnersPlayer":  # noqa: FBT001 - by partial
+def _make(functions: LearnerFunctions, hinted: bool, _: Pipeline) -> "LearnersPlayer":  # noqa: FBT001 - by partial
     return LearnersPlayer(functions, hinted=hinted)
 
 
@@ -63,7 +72,7 @@ class LearnersPlayer:
     name = NAME
     tolerance = FLOATS
 
-    def __init__(self, functions: Functions, *, hinted: bool) -> None:
+    def __init__(self, functions: LearnerFunctions, *, hinted: bool) -> None:
         self._functions = functions
         self._hinted = hinted
         self._readable = True
@@ -81,9 +90,9 @@ class LearnersPlayer:
         if self._functions.sweep is not None:
             arena.add_function(SWEEP, self._running.handler(SWEEP, self._functions.sweep), TIMEOUT_SECONDS)
             arena.add_schedule(SWEEP, SWEEP_SECONDS)
-        self._books: Books | None = None
+        self._books: Audit | None = None
         if self._functions.map is not None:
-            self._books = Books(arena, TABLES, MAP, REDUCE)
+            self._books = Audit(arena, TABLES, MAP, REDUCE)
             arena.watch = partial(self._read, self._books.wrote)
 
     def _deployed(self) -> Iterable[_Deployed]:
@@ -137,7 +146,7 @@ class LearnersPlayer:
             except _UNREADABLE:
                 self._readable = False
 
-    def account(self, wrong: Wrong, truth: Truth, touched: Iterable[str]) -> Account:
+    def account(self, wrong: Wrong, truth: ExpectedTotals, touched: Iterable[str]) -> Account:
         """See Player; with hints, if they are wanted."""
         account = Account.of(wrong.by, ())
         try:

@@ -11,16 +11,12 @@ from typing import Any
 
 from oncefold_lab.simulator.calls import Moment
 from oncefold_lab.simulator.change_streams import ChangeRecord
-from oncefold_lab.world import chance
-from oncefold_lab.world.functions import Context, Function, Handler
-from oncefold_lab.world.ledger import Ledger
-from oncefold_lab.world.mishaps import Mishaps
-from oncefold_lab.world.scheduler import START
-from oncefold_lab.world.tasks import Process
+from oncefold_lab.world.faults import FaultLedger, InvocationFaults
+from oncefold_lab.world.functions import Context, Handler, SimulatedFunction
+from oncefold_lab.world.scheduler import START, Process, random_source
 from oncefold_lab.world.world import WRITES, Climate, World
-from oncefold_workshop.game.rules import Cut
-from oncefold_workshop.pipelines.faults import InducedFailure
-from oncefold_workshop.pipelines.settings import Rates
+from oncefold_workshop.game.rules import BatchCut
+from oncefold_workshop.pipelines.settings import InducedFailure, Rates
 
 TIMEOUT_SECONDS = 10.0
 """Of every function that a mapping invokes."""
@@ -31,10 +27,10 @@ _KEPT = 200
 
 
 @dataclass
-class Weather(Mishaps):
+class Weather(InvocationFaults):
     """Nothing goes wrong by chance; retries are cut, and given-up invocations live on, as a round says."""
 
-    cut: Cut | None = None
+    cut: BatchCut | None = None
     zombies: bool = False
 
     def strikes(self, what: str) -> bool:  # noqa: ARG002 - of Mishaps
@@ -51,9 +47,9 @@ class Weather(Mishaps):
 
     def retry_size(self, failed: int, most: int) -> int:
         """See Disturbance of event source mappings."""
-        if self.cut is Cut.HALVES:
+        if self.cut is BatchCut.HALVES:
             return max(1, failed // 2)
-        return most if self.cut is Cut.GROWN else failed
+        return most if self.cut is BatchCut.GROWN else failed
 
 
 @dataclass(slots=True)
@@ -92,7 +88,7 @@ class Arena(World):
 
     def __init__(self, seed: int) -> None:
         name = f"game {seed}"
-        self.weather = Weather(chance.source(name, "mishaps"), Ledger())
+        self.weather = Weather(random_source(name, "mishaps"), FaultLedger())
         super().__init__(name, Climate(), mishaps=self.weather)
         self.visits: dict[Process, Visit] = {}
         self.incidents: deque[str] = deque(maxlen=_KEPT)
@@ -144,7 +140,7 @@ class Arena(World):
     def _mapped(self) -> list[str]:
         return [mapping.function.name for mapping in self.mappings]
 
-    def add_function(self, name: str, handler: Handler, timeout_seconds: float) -> Function:
+    def add_function(self, name: str, handler: Handler, timeout_seconds: float) -> SimulatedFunction:
         """See World; the handler is watched, and fails as the mode has it."""
         random = self.random(f"failures of {name}").random
         return super().add_function(name, self._watched(name, handler, random), timeout_seconds)

@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from oncefold_lab.world import chance
+from oncefold_lab.world.scheduler import random_source
 
 POINTS = 100
 WINDOW_SECONDS = 30.0
 """A round counts if every node is right at some look within so long after its last message."""
-LOOK_SECONDS = 0.5
+SAMPLE_SECONDS = 0.5
 """Totals are looked at twice a second, as the workshop's front end does."""
 REST_SECONDS = 50.0
 """From a round's last message to its end; 10,000 messages and this are the workshop's minute."""
@@ -54,7 +54,7 @@ _TROUBLES = {
 }
 
 
-class Cut(StrEnum):
+class BatchCut(StrEnum):
     """How batches come again in a round of re-cut batches."""
 
     HALVES = "failed batches come again in halves"
@@ -72,7 +72,7 @@ class Round:
     """Seconds since the game began."""
     messages: int
     trouble: Trouble | None = None
-    cut: Cut | None = None
+    cut: BatchCut | None = None
 
     @property
     def sending(self) -> float:
@@ -108,7 +108,7 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class GameRules:
     """What can be chosen of a game."""
 
     messages: int = MESSAGES
@@ -125,13 +125,13 @@ class Rules:
 class Calendar:
     """Which round comes next: the mode follows the leading player's points, troubles come by the seed."""
 
-    def __init__(self, seed: int, rules: Rules) -> None:
-        self._random = chance.source(seed, "troubles")
+    def __init__(self, seed: int, rules: GameRules) -> None:
+        self._random = random_source(seed, "troubles")
         self._rules = rules
         self._number = 0
         self._start = 0.0
         self._troubles: list[Trouble] = []
-        self._cuts: list[Cut] = []
+        self._cuts: list[BatchCut] = []
 
     def next(self, leading: int) -> Round:
         """The next round; every trouble comes once before any comes again."""
@@ -148,7 +148,7 @@ class Calendar:
             self._troubles = self._random.sample(list(Trouble), len(Trouble))
         return self._troubles.pop()
 
-    def _cut(self) -> Cut:
+    def _cut(self) -> BatchCut:
         if not self._cuts:
-            self._cuts = self._random.sample(list(Cut), len(Cut))
+            self._cuts = self._random.sample(list(BatchCut), len(BatchCut))
         return self._cuts.pop()

@@ -1,6 +1,6 @@
-"""The screen of a game that is watched: scoreboard, every node of every player, what went wrong last."""
+"""The screen of a game that is watched: its speed, the scoreboard, every node of every player."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from typing import Self
 
@@ -10,13 +10,44 @@ from rich.table import Table
 from rich.text import Text
 
 from oncefold.core.fold import Node
-from oncefold_workshop.game.cast import Entry
-from oncefold_workshop.game.match import Match
-from oncefold_workshop.game.rules import LOOK_SECONDS, Round
-from oncefold_workshop.game.stage import Look
-from oncefold_workshop.game.team import Looks
-from oncefold_workshop.game.told import begun, skipped
-from oncefold_workshop.game.truth import Row, path_of
+from oncefold_workshop.game.expected import Row, path_of
+from oncefold_workshop.game.match import Match, Samples, Watch
+from oncefold_workshop.game.players import PlayerEntry
+from oncefold_workshop.game.report import round_begins, skipped_rounds
+from oncefold_workshop.game.rules import SAMPLE_SECONDS, Round
+from oncefold_workshop.game.stage import TotalsSample
+
+
+class GameClock:
+    """Holds looks back until their time; time that passes unseen is not waited for."""
+
+    def __init__(self, round_seconds: float, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
+        self._round_seconds = round_seconds
+        self._monotonic = monotonic
+        self._sleep = sleep
+        self._number = 0
+        self._began = 0.0
+        self._skipped = 0.0
+
+    def then(self, watch: Watch) -> Watch:
+        """The same watch, each look at its time."""
+
+        def paced(played: Round, expected: dict[Node, Row], looks: Samples) -> None:
+            self._wait(played, looks)
+            watch(played, expected, looks)
+
+        return paced
+
+    def _wait(self, played: Round, looks: Samples) -> None:
+        if played.number != self._number:
+            self._number, self._began, self._skipped = played.number, self._monotonic(), 0.0
+        look = next(iter(looks.values()))
+        self._skipped += look.skipped
+        shown = (look.at - played.start - self._skipped) * self._round_seconds / played.minute
+        left = self._began + shown - self._monotonic()
+        if left > 0:
+            self._sleep(left)
+
 
 _OTHER_LINES = 16
 """Lines of a frame that are no nodes."""
@@ -26,16 +57,16 @@ _INCIDENTS = 2
 """That are shown of each player."""
 
 
-class LiveScreen:
+class GameScreen:
     """Drawn anew with every look."""
 
     def __init__(self, match: Match, rounds: int) -> None:
         self._match = match
         self._rounds = rounds
-        self._entries: tuple[Entry, ...] = match.game.entries
+        self._entries: tuple[PlayerEntry, ...] = match.game.entries
         self._console = Console()
         self._live = Live(console=self._console, screen=False, auto_refresh=False, transient=True)
-        self._seen: list[Looks] = []
+        self._seen: list[Samples] = []
         self._last = ""
         self._number = 0
 
@@ -50,19 +81,19 @@ class LiveScreen:
         """Print a line above what is redrawn."""
         self._console.print(Text(text, style), soft_wrap=True)
 
-    def look(self, played: Round, expected: dict[Node, Row], looks: Looks) -> None:
+    def look(self, played: Round, expected: dict[Node, Row], looks: Samples) -> None:
         """See Watch."""
         if played.number != self._number:
             self._number, self._seen, self._last = played.number, [], ""
         self._seen = [*self._seen[-_RATE_LOOKS:], looks]
         passed = next(iter(looks.values())).skipped
         if passed:
-            self._last = skipped(passed)
+            self._last = skipped_rounds(passed)
         self._live.update(self._frame(played, expected, looks), refresh=True)
 
-    def _frame(self, played: Round, expected: dict[Node, Row], looks: Looks) -> Group:
+    def _frame(self, played: Round, expected: dict[Node, Row], looks: Samples) -> Group:
         at = next(iter(looks.values())).at - played.start
-        head = Text(f"{begun(played)} of {self._rounds}, second {at:,.1f}", "bold")
+        head = Text(f"{round_begins(played)} of {self._rounds}, second {at:,.1f}", "bold")
         room = max(self._console.height - _OTHER_LINES, 3)
         return Group(
             head,
@@ -73,7 +104,7 @@ class LiveScreen:
             Text("Ctrl-C ends", "dim"),
         )
 
-    def _scores(self, looks: Looks) -> Table:
+    def _scores(self, looks: Samples) -> Table:
         table = _table(["player", "points", "messages/s", "now"], right=(1, 2))
         for entry in self._entries:
             now = Text("right", "green") if looks[entry.name].right else Text("not yet", "yellow")
@@ -85,10 +116,10 @@ class LiveScreen:
             return 0.0
         first, last = self._seen[0][name], self._seen[-1][name]
         seconds = last.at - first.at
-        return (last.processed - first.processed) / max(seconds, LOOK_SECONDS)
+        return (last.processed - first.processed) / max(seconds, SAMPLE_SECONDS)
 
 
-def _nodes(entries: Sequence[Entry], expected: dict[Node, Row], looks: Looks, room: int) -> Table:
+def _nodes(entries: Sequence[PlayerEntry], expected: dict[Node, Row], looks: Samples, room: int) -> Table:
     """The first measure of every node, or its count where there is none."""
     names = [entry.name for entry in entries]
     table = _table(["node", "truth of the round", *names], right=range(1, len(names) + 2))
@@ -100,7 +131,7 @@ def _nodes(entries: Sequence[Entry], expected: dict[Node, Row], looks: Looks, ro
     return table
 
 
-def _cell(look: Look, node: Node, column: int, wanted: Decimal | None) -> Text:
+def _cell(look: TotalsSample, node: Node, column: int, wanted: Decimal | None) -> Text:
     row = look.rows.get(node)
     found = None if row is None else row[column]
     if found is None:
@@ -113,7 +144,7 @@ def _amount(number: Decimal | None) -> str:
     return "-" if number is None else f"{number:,.2f}"
 
 
-def _incidents(entries: Sequence[Entry], looks: Looks) -> Iterable[Text]:
+def _incidents(entries: Sequence[PlayerEntry], looks: Samples) -> Iterable[Text]:
     for entry in entries:
         for incident in looks[entry.name].incidents[-_INCIDENTS:]:
             yield Text(f"{entry.name}: {incident}", "dim", no_wrap=True, overflow="ellipsis")

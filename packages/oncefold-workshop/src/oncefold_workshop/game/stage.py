@@ -8,14 +8,14 @@ from hashlib import sha256
 from typing import Any
 
 from oncefold.core.fold import Node
-from oncefold_lab.search.deployment import NAMES
+from oncefold_lab.search.scenario import NAMES
 from oncefold_lab.search.workload import Send
 from oncefold_lab.world.scheduler import START
-from oncefold_workshop.game.accounts import Account
 from oncefold_workshop.game.arena import Arena
+from oncefold_workshop.game.audit import Account
+from oncefold_workshop.game.expected import ExpectedTotals, Row, Wrong, first_wrong
 from oncefold_workshop.game.players import Player
-from oncefold_workshop.game.rules import LOOK_SECONDS, WINDOW_SECONDS, Cut, Mode, Round, Trouble
-from oncefold_workshop.game.truth import Row, Truth, Wrong, first_wrong
+from oncefold_workshop.game.rules import SAMPLE_SECONDS, WINDOW_SECONDS, BatchCut, Mode, Round, Trouble
 from oncefold_workshop.pipelines.settings import HARD_MODE, Rates
 
 _CALL = 500
@@ -23,7 +23,7 @@ _CALL = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class TotalsSample:
     """A player at a moment of a round."""
 
     at: float
@@ -39,7 +39,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Played:
+class PlayedRound:
     """How a player did in a round."""
 
     right_after: float | None
@@ -67,14 +67,14 @@ class Stage:
         self._arena = Arena(seed)
         player.deploy(self._arena)
         self._off: dict[tuple[Node, int], Decimal] = {}
-        self.played: Played | None = None
+        self.played: PlayedRound | None = None
         """How the last round went, once all its looks are taken."""
 
     def close(self) -> None:
         """End everything that runs."""
         self._arena.close()
 
-    def looks(self, played: Round, sends: Sequence[Send], truth: Truth) -> Iterator[Look]:
+    def looks(self, played: Round, sends: Sequence[Send], truth: ExpectedTotals) -> Iterator[TotalsSample]:
         """Play a round, whose messages `truth` has already, as fast as looks are taken."""
         self.played = None
         arena = self._arena
@@ -95,7 +95,7 @@ class Stage:
     def _begin(self, played: Round) -> None:
         """Prepare what is going to go wrong."""
         arena, trouble = self._arena, played.trouble
-        if trouble is Trouble.RECUT and played.cut is not Cut.BACK:
+        if trouble is Trouble.RECUT and played.cut is not BatchCut.BACK:
             arena.weather.cut = played.cut
             arena.fail_next()
         elif trouble is Trouble.ZOMBIE:
@@ -104,10 +104,10 @@ class Stage:
             for mapping in arena.mappings[1:]:
                 mapping.pause()
 
-    def _course(self, played: Round, truth: Truth) -> Iterator[Look]:
+    def _course(self, played: Round, truth: ExpectedTotals) -> Iterator[TotalsSample]:
         """The round's minute, the time that passes beside, and the minute after it."""
         minute = played.start + played.minute
-        if played.cut is Cut.BACK:
+        if played.cut is BatchCut.BACK:
             # While there is something to be cut: some batches are finished, and others follow.
             yield from self._watch(played.start + played.sending / 2, truth)
             self._deliver_again(cut=True)
@@ -129,30 +129,32 @@ class Stage:
         for mapping in self._arena.mappings:
             mapping.deliver_again(cut=cut)
 
-    def _watch(self, until: float, truth: Truth) -> Iterator[Look]:
+    def _watch(self, until: float, truth: ExpectedTotals) -> Iterator[TotalsSample]:
         at = self._arena.seconds
         while at < until:
-            at = min(at + LOOK_SECONDS, until)
+            at = min(at + SAMPLE_SECONDS, until)
             self._run(at)
             yield self._look(truth)
 
     def _run(self, until: float) -> None:
         self._arena.scheduler.run(START + until, _never)
 
-    def _look(self, truth: Truth, skipped: float = 0.0) -> Look:
+    def _look(self, truth: ExpectedTotals, skipped: float = 0.0) -> TotalsSample:
         rows = self.player.rows()
         right = self._wrong(truth, rows) is None
         arena = self._arena
-        return Look(arena.seconds, rows, arena.processed, right, tuple(arena.incidents)[-3:], skipped)
+        return TotalsSample(arena.seconds, rows, arena.processed, right, tuple(arena.incidents)[-3:], skipped)
 
-    def _wrong(self, truth: Truth, rows: dict[Node, Row]) -> Wrong | None:
+    def _wrong(self, truth: ExpectedTotals, rows: dict[Node, Row]) -> Wrong | None:
         return first_wrong(self._kept(truth), rows, self.player.tolerance)
 
-    def _kept(self, truth: Truth) -> dict[Node, Row]:
+    def _kept(self, truth: ExpectedTotals) -> dict[Node, Row]:
         kept = ((node, self.player.kept(node, row)) for node, row in truth.rows().items())
         return {node: row for node, row in kept if row is not None}
 
-    def _result(self, played: Round, truth: Truth, right_at: float | None, touched: Iterable[str]) -> Played:
+    def _result(
+        self, played: Round, truth: ExpectedTotals, right_at: float | None, touched: Iterable[str]
+    ) -> PlayedRound:
         rows = self.player.rows()
         wrong = self._wrong(truth, rows)
         off = self._differences(truth, rows)
@@ -160,9 +162,11 @@ class Stage:
         hurt = any(abs(amount) > max(self.player.tolerance, Decimal(0)) for amount in changed.values())
         self._off = off
         account = None if wrong is None else self.player.account(wrong, truth, touched)
-        return Played(None if right_at is None else right_at - played.judged_from, wrong, hurt, account, _hash(rows))
+        return PlayedRound(
+            None if right_at is None else right_at - played.judged_from, wrong, hurt, account, _hash(rows)
+        )
 
-    def _differences(self, truth: Truth, rows: dict[Node, Row]) -> dict[tuple[Node, int], Decimal]:
+    def _differences(self, truth: ExpectedTotals, rows: dict[Node, Row]) -> dict[tuple[Node, int], Decimal]:
         """By how much every number is too much."""
         found: dict[tuple[Node, int], Decimal] = {}
         for node, row in self._kept(truth).items():

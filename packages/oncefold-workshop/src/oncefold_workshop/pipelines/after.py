@@ -10,9 +10,11 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from oncefold_workshop.pipelines import messages
-from oncefold_workshop.pipelines.batches import (
+from oncefold_workshop.pipelines.messages import (
     CONDITION_FAILED,
     TOKEN_MISMATCH,
+    Item,
+    Message,
     addition,
     batch_hash,
     code,
@@ -20,9 +22,7 @@ from oncefold_workshop.pipelines.batches import (
     reduce_item,
     total_changes,
 )
-from oncefold_workshop.pipelines.faults import Fault
-from oncefold_workshop.pipelines.messages import Item, Message
-from oncefold_workshop.pipelines.settings import MAX_AGE_SECONDS
+from oncefold_workshop.pipelines.settings import MAX_AGE_SECONDS, InducedFault
 
 TOKEN_CHARS = 36
 """Characters of a ClientRequestToken, at most."""
@@ -35,7 +35,7 @@ class StateLambda:
     dynamodb: Any
     table: str
     clock: Callable[[], float]
-    fault: Fault
+    fault: InducedFault
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Raises whatever a message or DynamoDB raises but a failed condition, and InducedFailure."""
@@ -73,7 +73,7 @@ class MapLambda:
 
     dynamodb: Any
     table: str
-    fault: Fault
+    fault: InducedFault
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Raises whatever DynamoDB raises but a failed condition, and InducedFailure."""
@@ -97,7 +97,7 @@ class ReduceLambda:
 
     dynamodb: Any
     table: str
-    fault: Fault
+    fault: InducedFault
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Raises whatever DynamoDB raises but a token's mismatch, and InducedFailure."""

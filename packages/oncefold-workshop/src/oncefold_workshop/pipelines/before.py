@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from oncefold_workshop.pipelines import messages
-from oncefold_workshop.pipelines.batches import addition, net_changes, reduce_item, total_changes
-from oncefold_workshop.pipelines.faults import Fault
-from oncefold_workshop.pipelines.settings import MAX_AGE_SECONDS
+from oncefold_workshop.pipelines.messages import addition, net_changes, reduce_item, total_changes
+from oncefold_workshop.pipelines.settings import MAX_AGE_SECONDS, InducedFault
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +20,7 @@ class StateLambda:
     dynamodb: Any
     table: str
     clock: Callable[[], float]
-    fault: Fault
+    fault: InducedFault
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Raises whatever a message or DynamoDB raises, and InducedFailure."""
@@ -40,7 +39,7 @@ class MapLambda:
     table: str
     clock: Callable[[], float]
     random: Callable[[], float]
-    fault: Fault
+    fault: InducedFault
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Raises whatever DynamoDB raises, and InducedFailure."""
@@ -55,7 +54,7 @@ class ReduceLambda:
 
     dynamodb: Any
     table: str
-    fault: Fault
+    fault: InducedFault
 
     def handle(self, event: Mapping[str, Any]) -> None:
         """Raises whatever DynamoDB raises, and InducedFailure."""

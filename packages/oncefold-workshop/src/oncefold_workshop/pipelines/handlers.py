@@ -1,4 +1,4 @@
-"""The entry points, one for each function in each form: what Lambda calls with a batch.
+"""The workshop's three functions put together, in either form, and the entry points that Lambda calls with a batch.
 
 Settings come from the environment (`settings.Settings`). An invocation ends well or raises, and then Lambda delivers
 the batch again.
@@ -8,19 +8,65 @@ import os
 import random
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import boto3
 
-from oncefold_workshop.pipelines.forms import Functions, World, after_fixes, before_fixes
-from oncefold_workshop.pipelines.settings import Settings
+from oncefold_workshop.pipelines import after, before
+from oncefold_workshop.pipelines.settings import InducedFault, PipelineSettings
+
+Handle = Callable[[Mapping[str, Any]], None]
+"""Takes the event of one invocation, and raises where the invocation fails."""
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionEnvironment:
+    """What the functions get from outside: a DynamoDB client, seconds since 1970, a number from 0 up to 1."""
+
+    dynamodb: Any
+    clock: Callable[[], float]
+    random: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineFunctions:
+    """StateLambda, MapLambda and ReduceLambda."""
+
+    state: Handle
+    map: Handle
+    reduce: Handle
+
+
+def before_fixes(settings: PipelineSettings, world: FunctionEnvironment) -> PipelineFunctions:
+    """The functions as the workshop hands them out."""
+    tables, rates = settings.tables, settings.rates
+    return PipelineFunctions(
+        before.StateLambda(world.dynamodb, tables.state, world.clock, InducedFault(rates.state, world.random)).handle,
+        before.MapLambda(
+            world.dynamodb, tables.reduce, world.clock, world.random, InducedFault(rates.map, world.random)
+        ).handle,
+        before.ReduceLambda(world.dynamodb, tables.aggregate, InducedFault(rates.reduce, world.random)).handle,
+    )
+
+
+def after_fixes(settings: PipelineSettings, world: FunctionEnvironment) -> PipelineFunctions:
+    """The functions as the workshop leaves them."""
+    tables, rates = settings.tables, settings.rates
+    return PipelineFunctions(
+        after.StateLambda(world.dynamodb, tables.state, world.clock, InducedFault(rates.state, world.random)).handle,
+        after.MapLambda(world.dynamodb, tables.reduce, InducedFault(rates.map, world.random)).handle,
+        after.ReduceLambda(world.dynamodb, tables.aggregate, InducedFault(rates.reduce, world.random)).handle,
+    )
 
 
 @cache
-def _functions(form: Callable[[Settings, World], Functions]) -> Functions:
+def _functions(form: Callable[[PipelineSettings, FunctionEnvironment], PipelineFunctions]) -> PipelineFunctions:
     """The functions of a form, once for all invocations of an environment."""
-    return form(Settings.of(os.environ), World(boto3.client("dynamodb"), time.time, random.random))
+    return form(
+        PipelineSettings.of(os.environ), FunctionEnvironment(boto3.client("dynamodb"), time.time, random.random)
+    )
 
 
 def state_before(event: Mapping[str, Any], context: Any) -> None:  # noqa: ARG001 - nothing of it is needed

@@ -1,6 +1,6 @@
-"""What the workshop sets: the age of a message, its event source mappings, its tables and its faults."""
+"""What the workshop sets: the age of a message, its event source mappings, its tables, and its induced faults."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -17,7 +17,7 @@ REDUCE_BATCH = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class Tables:
+class TableNames:
     """The names of one workshop's tables."""
 
     state: str
@@ -38,17 +38,17 @@ HARD_MODE = Rates(state=0.05, map=0.10, reduce=0.10)
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class PipelineSettings:
     """What the functions find in their environment, all three the same."""
 
-    tables: Tables
+    tables: TableNames
     rates: Rates = Rates()
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Self:
         """The settings of the variables WORKSHOP_*. Raises KeyError where one is missing."""
         return cls(
-            Tables(
+            TableNames(
                 state=environment["WORKSHOP_STATE_TABLE"],
                 reduce=environment["WORKSHOP_REDUCE_TABLE"],
                 aggregate=environment["WORKSHOP_AGGREGATE_TABLE"],
@@ -70,3 +70,20 @@ class Settings:
             "WORKSHOP_MAP_FAILS": str(self.rates.map),
             "WORKSHOP_REDUCE_FAILS": str(self.rates.reduce),
         }
+
+
+class InducedFailure(Exception):  # noqa: N818 - it is a rule of the game
+    """The invocation fails although its write was made, so that the batch is delivered again."""
+
+
+@dataclass(frozen=True, slots=True)
+class InducedFault:
+    """Fails at a rate from 0 to 1; `random` gives numbers from 0 up to but not including 1."""
+
+    rate: float
+    random: Callable[[], float]
+
+    def strike(self) -> None:
+        """Raises InducedFailure, or not."""
+        if self.random() < self.rate:
+            raise InducedFailure(f"one of the {self.rate:.0%} of the invocations that fail in hard mode")

@@ -1,0 +1,190 @@
+"""The expected totals, computed from all events at once, and the balance that holds after every write.
+
+It shares no logic with the fold: it keeps no state, and nets nothing.
+
+And states only grow, and only to what was sent. Only rows that changed are read, so that a check costs little.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from oncefold.aws.functions import layout
+from oncefold.core import nodepath
+from oncefold.core.decimals import format_decimal
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import OncefoldError
+from oncefold.core.event import Content, Event
+from oncefold.core.fold import Node, Total
+from oncefold_lab.search.scenario import NAMES
+from oncefold_lab.simulator.values import Row, give_item
+from oncefold_lab.world.world import Violation
+
+_SHOWN = 5
+
+
+def order(event: Event) -> tuple[int, bool, tuple[bytes, ...], tuple[int, ...]]:
+    """What decides among the events of a key: version, a delete above all, labels by their bytes, measures."""
+    labels = event.content.labels
+    return (event.version, labels is None, tuple(map(str.encode, labels or ())), event.content.measures)
+
+
+def winners(events: Iterable[Event]) -> dict[str, Event]:
+    """The event of each key that counts."""
+    best: dict[str, Event] = {}
+    for event in events:
+        if event.key not in best or order(event) > order(best[event.key]):
+            best[event.key] = event
+    return best
+
+
+def contribution(pipeline: Pipeline, content: Content) -> dict[Node, tuple[int, ...]]:
+    """What one content adds to each node: a count of one, and its measures."""
+    if content.labels is None:
+        return {}
+    label = dict(zip(pipeline.levels, content.labels, strict=True))
+    paths = (tuple(label[level] for level in rollup.levels) for rollup in pipeline.rollups)
+    numbers = (1, *content.measures)
+    return {Node(index, path[:depth]): numbers for index, path in enumerate(paths) for depth in range(len(path) + 1)}
+
+
+def totals(pipeline: Pipeline, events: Iterable[Event]) -> dict[Node, Total]:
+    """The totals of all nodes with a live key below them."""
+    sums: dict[Node, tuple[int, ...]] = {}
+    for event in winners(events).values():
+        for node, numbers in contribution(pipeline, event.content).items():
+            sums[node] = plus(sums.get(node), numbers)
+    return {node: Total(count, tuple(rest)) for node, (count, *rest) in sums.items()}
+
+
+def plus(one: tuple[int, ...] | None, other: tuple[int, ...]) -> tuple[int, ...]:
+    """The sum of two rows of numbers; None is nothing."""
+    return other if one is None else tuple(a + b for a, b in zip(one, other, strict=True))
+
+
+def differences(expected: Mapping[Node, Total], actual: Mapping[Node, Total]) -> list[Node]:
+    """The nodes whose totals differ, in order; a node that is absent equals one that is zero."""
+    return sorted(
+        node
+        for node in expected.keys() | actual.keys()
+        if (expected.get(node) or None) != (actual.get(node) or None)
+    )  # fmt: skip
+
+
+def node_text(pipeline: Pipeline, expected: Mapping[Node, Total], actual: Mapping[Node, Total]) -> str:
+    """The first nodes that differ, for a person."""
+    wrong = differences(expected, actual)
+    shown = [
+        f"{pipeline.rollups[node.rollup].name} {nodepath.join(node.labels) or '(root)'}: "
+        f"{describe(pipeline, actual.get(node))} instead of {describe(pipeline, expected.get(node))}"
+        for node in wrong[:_SHOWN]
+    ]
+    return "; ".join([f"{len(wrong)} nodes are wrong", *shown])
+
+
+def describe(pipeline: Pipeline, total: Total | None) -> str:
+    """A total for a person: `3 keys, value 12.50`."""
+    if total is None:
+        return "nothing"
+    sums = zip(pipeline.measures, total.sums, strict=True)
+    return ", ".join(
+        [f"{total.count} keys", *(f"{measure.name} {format_decimal(value, measure.scale)}" for measure, value in sums)]
+    )
+
+
+Rows = Mapping[Any, Row]
+Numbers = dict[Node, tuple[int, ...]]
+
+
+class _Watched:
+    """A table, and its rows as they were when last looked at."""
+
+    def __init__(self, rows: Rows, read: Callable[[dict[str, Any]], Any]) -> None:
+        self._rows = rows
+        self._read = read
+        self._seen: dict[Any, tuple[Row, Any]] = {}
+
+    def changes(self) -> list[tuple[Any, Any]]:
+        """What every changed row says, before and after; None where there is none."""
+        found = []
+        for key, row in self._rows.items():
+            seen = self._seen.get(key)
+            if seen is None or seen[0] is not row:
+                after = self._read(give_item(row[0]))
+                found.append((None if seen is None else seen[1], after))
+                self._seen[key] = (row, after)
+        if len(self._seen) > len(self._rows):
+            gone = [key for key in self._seen if key not in self._rows]
+            found += [(self._seen.pop(key)[1], None) for key in gone]
+        return found
+
+
+class Balance:
+    """The books of one stack."""
+
+    def __init__(self, pipeline: Pipeline, rows: Callable[[str], Rows], events: Iterable[Event]) -> None:
+        """`rows` gives a table's rows; `events` are all that are ever sent."""
+        self._pipeline = pipeline
+        self._sent = {(event.key, event.version, event.content) for event in events}
+        self._states = _Watched(rows(NAMES.state_table), self._state)
+        self._outbox = _Watched(rows(NAMES.reduce_table), self._delta)
+        self._nodes = _Watched(rows(NAMES.aggregate_table), self._node)
+        self._off: Numbers = {}
+        """By how much totals + outbox are more than the states contribute, where they are."""
+
+    def check(self) -> None:
+        """Look at what changed. Raises Violation."""
+        try:
+            self._check()
+        except (ArithmeticError, LookupError, OncefoldError, TypeError, ValueError) as error:
+            raise Violation(f"a table holds what cannot be read: {error!r}") from error
+
+    def _check(self) -> None:
+        for before, after in self._states.changes():
+            self._check_growth(before, after)
+            for event, sign in ((before, 1), (after, -1)):
+                if event is not None:
+                    self._add(contribution(self._pipeline, event.content), sign)
+        for before, after in self._outbox.changes():
+            if before is not None and after is not None:
+                raise Violation("a delta in the outbox was changed")
+            self._add(after or before, 1 if before is None else -1)
+        for before, after in self._nodes.changes():
+            for numbers, sign in ((before, -1), (after, 1)):
+                if numbers is not None:
+                    self._add(numbers, sign)
+        if self._off:
+            raise Violation(f"totals and outbox are not what the states contribute: {self._words()}")
+
+    def _check_growth(self, before: Event | None, after: Event | None) -> None:
+        if after is None:
+            raise Violation(f"the state of {before} is gone")
+        if before is not None and order(after) <= order(before):
+            raise Violation(f"a state did not grow: {before} became {after}")
+        if (after.key, after.version, after.content) not in self._sent:
+            raise Violation(f"a state that was never sent: {after}")
+
+    def _add(self, numbers: Numbers, sign: int) -> None:
+        off = self._off
+        for node, row in numbers.items():
+            total = plus(off.get(node), tuple(sign * number for number in row))
+            if any(total):
+                off[node] = total
+            else:
+                off.pop(node, None)
+
+    def _words(self) -> str:
+        over = {node: Total(count, tuple(rest)) for node, (count, *rest) in self._off.items()}
+        return node_text(self._pipeline, {}, over)
+
+    def _state(self, item: dict[str, Any]) -> Event:
+        key, stored = layout.parse_state(self._pipeline, item)
+        return Event(key, stored.version, stored.content)
+
+    def _delta(self, item: dict[str, Any]) -> Numbers:
+        return {node: (total.count, *total.sums) for node, total in layout.parse_delta(self._pipeline, item).nodes}
+
+    def _node(self, item: dict[str, Any]) -> Numbers:
+        if not item["path"]["S"].startswith("/"):
+            return {}
+        node, total = layout.parse_node(self._pipeline, item)
+        return {node: (total.count, *total.sums)}

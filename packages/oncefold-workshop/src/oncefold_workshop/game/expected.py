@@ -1,0 +1,102 @@
+"""The truth of a game: the greatest version of every key, and its totals, kept up from round to round."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+
+from oncefold.core import nodepath
+from oncefold.core.definition import Pipeline
+from oncefold.core.event import Content, Event
+from oncefold.core.fold import Node
+from oncefold_lab.search.oracle import contribution, order, plus
+
+Row = tuple[Decimal | None, ...]
+"""A node's count and sums; None for what a player does not keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wrong:
+    """The first node that is not as it has to be."""
+
+    node: Node
+    path: str
+    column: int
+    """0 for the count, else the measure's number from 1 on."""
+    expected: Decimal
+    found: Decimal
+
+    @property
+    def by(self) -> Decimal:
+        """By how much it is too much."""
+        return self.found - self.expected
+
+
+class ExpectedTotals:
+    """What every player has to arrive at."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        self.pipeline = pipeline
+        self.best: dict[str, Event] = {}
+        """The event of each key that counts."""
+        self._sums: dict[Node, tuple[int, ...]] = {}
+        self._nodes: dict[tuple[str, ...], list[Node]] = {}
+        """The nodes that a leaf counts in."""
+        self._rows: dict[Node, Row] | None = None
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Take in events, in any order."""
+        for event in events:
+            before = self.best.get(event.key)
+            if before is None or order(event) > order(before):
+                self.best[event.key] = event
+                if before is not None:
+                    self._count(before.content, -1)
+                self._count(event.content, 1)
+        self._rows = None
+
+    def _count(self, content: Content, sign: int) -> None:
+        if content.labels is None:
+            return
+        if content.labels not in self._nodes:
+            self._nodes[content.labels] = list(contribution(self.pipeline, content))
+        numbers = (sign, *(sign * number for number in content.measures))
+        for node in self._nodes[content.labels]:
+            self._sums[node] = plus(self._sums.get(node), numbers)
+
+    def rows(self) -> dict[Node, Row]:
+        """Every node's count and sums, in the order of the tree."""
+        if self._rows is None:
+            self._rows = {node: self.row(numbers) for node, numbers in sorted(self._sums.items())}
+        return self._rows
+
+    def row(self, numbers: Iterable[int]) -> Row:
+        """Whole numbers as a row: mantissas become the numbers that they are of."""
+        scales = (0, *(measure.scale for measure in self.pipeline.measures))
+        return tuple(Decimal(number).scaleb(-scale) for number, scale in zip(numbers, scales, strict=True))
+
+    def amounts(self, content: Content) -> dict[Node, Row]:
+        """What one content adds to each node."""
+        return {node: self.row(numbers) for node, numbers in contribution(self.pipeline, content).items()}
+
+
+def path_of(node: Node) -> str:
+    """A node's name, for a person."""
+    return nodepath.join(node.labels) or "(root)"
+
+
+def first_wrong(expected: dict[Node, Row], found: dict[Node, Row], tolerance: Decimal) -> Wrong | None:
+    """The first node, in the order of the tree, that is off by the tolerance or more; by anything if that is 0.
+
+    `expected` has only what the player keeps; a node that is missing is nothing.
+    """
+    for node in sorted(expected.keys() | found.keys()):
+        wanted = expected.get(node)
+        there = found.get(node)
+        for column in range(len(wanted or there or ())):
+            one = wanted[column] if wanted is not None else Decimal(0)
+            other = there[column] if there is not None else Decimal(0)
+            if one is None or other is None:
+                continue
+            if abs(other - one) >= tolerance if tolerance else other != one:
+                return Wrong(node, path_of(node), column, one, other)
+    return None

@@ -1,0 +1,160 @@
+"""Results of rounds as text and as JSON: the same game gives the same bytes on every machine."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from oncefold_workshop.game.audit import Account, Cause
+from oncefold_workshop.game.expected import Wrong
+from oncefold_workshop.game.match import RoundResult, Scored
+from oncefold_workshop.game.players import PlayerEntry
+from oncefold_workshop.game.rules import Round, Trouble
+from oncefold_workshop.game.stage import PlayedRound
+
+_CAUSES = 3
+"""Causes of a lost round that are told."""
+_SPANS = ((3_600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
+
+
+def round_begins(played: Round) -> str:
+    """That a round begins."""
+    return f"round {played.number}, {played.words}: {played.messages:,} messages"
+
+
+def skipped_rounds(seconds: float) -> str:
+    """That time passes."""
+    size, unit = next((size, unit) for size, unit in _SPANS if seconds >= size)
+    return f"{seconds / size:,.0f} {unit} pass"
+
+
+def round_result(result: RoundResult) -> Iterator[str]:
+    """What became of a round, player by player."""
+    width = max(len(scored.name) for scored in result.scored)
+    for scored in result.scored:
+        how = _how(result.round, scored)
+        yield f"  {scored.name:<{width}} {scored.points:>3} points, {scored.total:>5,} in all: {how}"
+        yield from (f"      {line}" for line in reasons(result.round, scored.played))
+
+
+def _how(played: Round, scored: Scored) -> str:
+    one = scored.played
+    if one.wrong is None and one.right_after is not None:
+        since = "the outage's end" if played.trouble is Trouble.TRIM else "the last message"
+        return f"every node right {one.right_after:.1f} s after {since}"
+    if one.wrong is None:
+        return "right too late"
+    before = "" if one.right_after is None else f"was right after {one.right_after:.1f} s, but then "
+    return before + wrong_node(one.wrong)
+
+
+def wrong_node(found: Wrong) -> str:
+    """What is wrong with a node."""
+    more = "more" if found.by > 0 else "less"
+    return f"{found.path} is {found.found:,f}, {abs(found.by):,f} {more} than {found.expected:,f}"
+
+
+def reasons(played: Round, one: PlayedRound) -> Iterator[str]:
+    """Why, the causes of this round first, with some of the events."""
+    if one.account is None:
+        return
+    causes = sorted(one.account.causes, key=lambda cause: (-cause.round, -abs(cause.amount)))
+    shown = [cause for cause in causes[:_CAUSES] if cause.round == played.number] or causes[:1]
+    for cause in shown:
+        events = ", ".join(f"{blamed.key} {blamed.amount:+,f}" for blamed in cause.sample[:2])
+        yield f"{cause.words}; such as {events}"
+    yield _sum(one.account, len(causes) - len(shown))
+    yield from (f"hint: {hint}" for hint in one.account.hints)
+
+
+def _sum(account: Account, more: int) -> str:
+    if not account.causes:
+        return "which events it is, the tables do not tell"
+    earlier = f"{more} more causes, most of earlier rounds; " if more else ""
+    exact = "together they are the difference"
+    if account.left:
+        exact += f", but for {account.left:+.10f} of float sums" if abs(account.left) < 1 else (
+            f" but for {account.left:+,f}, which nothing explains"
+        )  # fmt: skip
+    return earlier + exact
+
+
+def scoreboard(entries: Sequence[PlayerEntry], points: Mapping[str, int], rounds: int) -> Iterator[str]:
+    """Who has how many points."""
+    played = "1 round" if rounds == 1 else f"{rounds:,} rounds"
+    yield f"after {played}:"
+    for entry in sorted(entries, key=lambda entry: -points[entry.name]):
+        yield f"  {points[entry.name]:>6,} points  {entry.name}: {entry.title}"
+
+
+def round_document(result: RoundResult) -> dict[str, Any]:
+    """One round."""
+    played = result.round
+    return {
+        "round": played.number,
+        "mode": played.mode.value,
+        "trouble": None if played.trouble is None else played.trouble.value,
+        "cut": None if played.cut is None else played.cut.value,
+        "messages": played.messages,
+        "began": round(played.start, 3),
+        "players": [_player(scored) for scored in result.scored],
+    }
+
+
+def _player(scored: Scored) -> dict[str, Any]:
+    played = scored.played
+    return {
+        "name": scored.name,
+        "points": scored.points,
+        "total": scored.total,
+        "right_after_seconds": None if played.right_after is None else round(played.right_after, 3),
+        "totals": played.totals,
+        "hurt": played.hurt,
+        "wrong": None if played.wrong is None else _wrong(played.wrong),
+        "account": None if played.account is None else _account(played.account),
+    }
+
+
+def _wrong(wrong: Wrong) -> dict[str, Any]:
+    amounts = {"expected": wrong.expected, "found": wrong.found, "by": wrong.by}
+    return {"node": wrong.path, "column": wrong.column, **{name: _text(value) for name, value in amounts.items()}}
+
+
+def _account(account: Account) -> dict[str, Any]:
+    told = {"causes": [_cause(cause) for cause in account.causes], "unexplained": _text(account.left)}
+    return {**told, "hints": list(account.hints)} if account.hints else told
+
+
+def _cause(cause: Cause) -> dict[str, Any]:
+    return {
+        "round": cause.round,
+        "what": cause.what.value,
+        "why": cause.why,
+        "events": cause.events,
+        "amount": _text(cause.amount),
+        "sample": [{"key": one.key, "amount": _text(one.amount)} for one in cause.sample],
+    }
+
+
+def _text(number: Decimal) -> str:
+    """Every digit, without an exponent."""
+    return f"{number:f}"
+
+
+class GameRecord:
+    """The lines of a game and their digest."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def line(self, document: dict[str, Any]) -> str:
+        """A document as a line, which is in the digest from now on."""
+        text = json.dumps(document)
+        self._hash.update(text.encode() + b"\n")
+        return text
+
+    @property
+    def digest(self) -> str:
+        """Of all lines so far: another machine that plays the same has the same."""
+        return self._hash.hexdigest()
