@@ -1,5 +1,6 @@
 """The parts of numba that it does not document do what the kernels need; the first tests to fail with another numba."""
 
+import pickle
 import re
 import tomllib
 from importlib.metadata import version
@@ -30,7 +31,17 @@ def test_the_installed_version_is_within_its_bounds(package):
 def test_the_cache_of_a_kernel_is_valid_for_the_whole_package():
     cache_file = hash_bytes._cache._cache_file
     assert cache_file._source_stamp == _numba_private._STAMP
+    assert str(_numba_private._STAMP) in cache_file._version
     assert "fold_kernel.py" in {name for name, _ in _numba_private._STAMP}
+
+
+def test_a_cache_of_another_version_is_not_unpickled(monkeypatch, tmp_path):
+    """An index may name classes that have other names now; numba's own version of it is what comes first."""
+    cache_file = hash_bytes._cache._cache_file
+    index = tmp_path / "index.nbi"
+    index.write_bytes(pickle.dumps(version("numba"), protocol=-1) + b"concefold.columnar.plan\nNoSuchClass\n.")
+    monkeypatch.setattr(cache_file, "_index_path", str(index))
+    assert cache_file._load_index() == {}
 
 
 def test_kernels_count_no_references():

@@ -32,13 +32,15 @@ def compiled(function: Function, **options: Any) -> Function:
     try:
         dispatcher = njit(nogil=True, cache=True, error_model="numpy", _nrt=False, **options)(function)
         cache_file = dispatcher._cache._cache_file  # noqa: SLF001 - there is no public way
-        _ = cache_file._source_stamp  # noqa: SLF001 - it is there, and is what the next start compares
+        _ = cache_file._source_stamp, cache_file._version  # noqa: SLF001 - the next start compares both
     except (AttributeError, KeyError, TypeError) as error:
         raise ImportError(
             f"numba {__version__} does not work with oncefold ({error}): install a version within the bounds of its "
             "package metadata"
         ) from error
     cache_file._source_stamp = _STAMP  # noqa: SLF001
+    # The version is compared before the rest is unpickled, which may name classes that another version had.
+    cache_file._version = f"{__version__} {_STAMP}"  # noqa: SLF001
     return cast("Function", dispatcher)
 
 
