@@ -12,7 +12,6 @@ import click
 
 from oncefold.cli import words
 from oncefold.cli.aws.counting import Counting
-from oncefold.core.errors import OncefoldError
 
 if TYPE_CHECKING:
     from oncefold_lab.embedded.search import DiskSearchResult, SearchOptions, ShrunkCase
@@ -62,7 +61,6 @@ def disk(
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Search for a seed under which a failing disk leaves a store wrong."""
-    _check_installed()
     from oncefold_lab.embedded.search import SearchOptions
 
     seconds = None if minutes is None else minutes * 60
@@ -72,13 +70,6 @@ def disk(
     failed = _search(wanted, as_json=as_json) if replay is None else _replay(wanted, as_json=as_json)
     if failed:
         click.get_current_context().exit(1)
-
-
-def _check_installed() -> None:
-    try:
-        import apsw  # noqa: F401
-    except ImportError:
-        raise OncefoldError("the simulated disk needs apsw: pip install oncefold-lab") from None
 
 
 def _search(wanted: SearchOptions, *, as_json: bool) -> bool:

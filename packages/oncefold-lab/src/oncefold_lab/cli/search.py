@@ -68,7 +68,6 @@ def search(
     as_json: bool,  # noqa: FBT001
 ) -> None:
     """Search for a seed under which a total is wrong."""
-    _check_installed()
     if shrunk and replay is None:
         raise OncefoldError("--shrunk says what is left of a seed: give the seed with --replay")
     failed = (
@@ -78,14 +77,6 @@ def search(
     )
     if failed:
         click.get_current_context().exit(1)
-
-
-def _check_installed() -> None:
-    try:
-        import botocore  # noqa: F401
-        import greenlet  # noqa: F401
-    except ImportError:
-        raise OncefoldError("the lab needs greenlet and boto3: pip install oncefold-lab") from None
 
 
 def _search(

@@ -1,7 +1,6 @@
 """The emulator: ministack on a free loopback port, as a process of its own that ends with this one."""
 
 import http.client
-import importlib.util
 import os
 import socket
 import subprocess
@@ -73,9 +72,7 @@ class Emulator:
         }
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raises OncefoldError if it is not installed or does not come up."""
-        if importlib.util.find_spec("ministack") is None:
-            raise OncefoldError("the local pipeline needs an emulator: pip install oncefold-lab")
+        """Start it and wait until it answers. Raises OncefoldError if it does not come up."""
         if _in_use(self._port):
             raise OncefoldError(
                 f"the emulator cannot start: something listens on {HOST}:{self._port}; name a free port"

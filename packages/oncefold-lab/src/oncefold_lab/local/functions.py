@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 def link_libraries(folder: Path) -> None:
-    """Make `folder` with links to the libraries as they are installed here. Raises OncefoldError if they are not."""
+    """Make `folder` with links to the libraries as they are installed here."""
     folder.mkdir()
     for installed in _with_requirements():
         for name in {file.parts[0] for file in installed.files or ()} - {"..", "__pycache__"}:
@@ -41,8 +41,6 @@ def _with_requirements() -> list[Distribution]:
         try:
             found[name] = distribution(name)
         except PackageNotFoundError:
-            if name in _OF_THE_RUNTIME:
-                raise OncefoldError("the local pipeline needs AWS's runtime client: pip install oncefold-lab") from None
             continue  # a requirement of another platform
         open_names += _required(found[name])
     return list(found.values())

@@ -17,7 +17,7 @@ def _end_with_parent() -> None:
 
 
 def main() -> None:
-    """Serve invocations until the parent lets go."""
+    """Serve invocations until the parent ends."""
     task_root, libraries, handler = sys.argv[1:]
     sys.path[:0] = [task_root, libraries]
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -103,7 +103,6 @@ def play(  # noqa: PLR0913 - an option each
     as_json: bool,
 ) -> None:
     """Play the workshop's game: pipelines side by side, round by round."""
-    check_installed()
     from oncefold.pipeline_file import load_pipeline
     from oncefold_workshop.game.match import Game
     from oncefold_workshop.game.rules import GameRules
@@ -119,15 +118,6 @@ def play(  # noqa: PLR0913 - an option each
     way = _Way(fast, round_seconds, as_json, jobs or os.cpu_count() or 1)
     if not _play(game, GameRules(messages, hard_from, expert_from), rounds, way):
         click.get_current_context().exit(_INTERRUPTED)
-
-
-def check_installed() -> None:
-    """Raises OncefoldError where the lab's libraries are missing."""
-    try:
-        import botocore  # noqa: F401
-        import greenlet  # noqa: F401
-    except ImportError:
-        raise OncefoldError("the lab needs greenlet and boto3: pip install oncefold-lab") from None
 
 
 def _entries(names: str | None, *, own: bool) -> tuple[PlayerEntry, ...]:

@@ -13,7 +13,6 @@ import click
 from oncefold.cli import words
 from oncefold.cli.aws.counting import Counting
 from oncefold.cli.screen import Grid, Screen
-from oncefold_workshop.cli.play import check_installed
 
 if TYPE_CHECKING:
     from oncefold_workshop.game.tournament import GameOutcome, Sums
@@ -56,7 +55,6 @@ def tournament(  # noqa: PLR0913 - an option each
     as_json: bool,
 ) -> None:
     """Play games of many seeds, and add them up by mode and by trouble."""
-    check_installed()
     from oncefold_workshop.game.players import ENTRIES
     from oncefold_workshop.game.rules import GameRules
     from oncefold_workshop.game.tournament import play_many
