@@ -8,7 +8,10 @@ from bench.serve.cases import SMALL
 from bench.serve.command import main
 from bench.serve.report import BEGIN, END
 
+from tests.tools.sizes import full_only
 
+
+@full_only("six servers, 30 s")
 def test_all_figures_of_a_small_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")

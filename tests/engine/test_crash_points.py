@@ -31,6 +31,7 @@ from tests.engine.small import on_commit, open_small, small_limits, tick
 from tests.store.model import SECOND, ManualClock
 from tests.tools import reference
 from tests.tools.faulty_vfs import Failure, FaultyDisk
+from tests.tools.sizes import sized
 
 RECORDS_PER_FILE = 16
 READ = ReadOptions(fields=fields_of(NARROW), block_bytes=1_100, table_rows=16)
@@ -155,7 +156,12 @@ def test_a_run_without_faults_uses_everything(memory: Path, given: Input) -> Non
 
 @pytest.mark.parametrize(
     ("failure", "lasting", "every"),
-    [(Failure.IO_ERROR, False, 1), (Failure.FULL, False, 13), (Failure.IO_ERROR, True, 13), (Failure.FULL, True, 13)],
+    [
+        (Failure.IO_ERROR, False, sized(11, 1)),
+        (Failure.FULL, False, sized(67, 13)),
+        (Failure.IO_ERROR, True, sized(67, 13)),
+        (Failure.FULL, True, sized(67, 13)),
+    ],
     ids=["an error", "full once", "errors from now on", "full from now on"],
 )
 def test_every_step_fails_in_turn(memory: Path, given: Input, failure: Failure, lasting: bool, every: int) -> None:

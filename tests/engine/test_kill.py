@@ -1,5 +1,7 @@
 """Real kills: `oncefold run` is killed fifty times over one input, at moments from a seed, and ends exact.
 
+In the short form it is killed eight times over as much less input.
+
 After every kill the store holds a prefix of the input, each event of it counted once: all totals and counters equal the
 generator's own account of so many events. A failure prints the seed; ONCEFOLD_KILL_SEED repeats its choices.
 """
@@ -25,12 +27,13 @@ from oncefold.store.check import check_store
 from oncefold.store.connection import wal_of
 from oncefold.store.reader import Reader
 from tests.tools.processes import COMMAND, Command, Standby
+from tests.tools.sizes import is_full, sized
 from tests.tools.waiting import until
 
-KILLS = 50
-STATIC_LIVES = 20
+KILLS = sized(8, 50)
+STATIC_LIVES = sized(3, 20)
 """Processes during which the file does not change; in the others it grows and is followed."""
-EVENTS, STATIC_EVENTS = 300_000, 180_000
+EVENTS, STATIC_EVENTS = sized((48_000, 27_000), (300_000, 180_000))
 CHUNKS = 6
 """Pieces in which the file grows during one life of the process."""
 AHEAD = 2
@@ -156,7 +159,7 @@ class Moments:
         return reached
 
 
-def test_fifty_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_many_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     seed = int(os.environ.get("ONCEFOLD_KILL_SEED") or random.SystemRandom().getrandbits(32))
     print(f"ONCEFOLD_KILL_SEED={seed}")
     truth = Truth()
@@ -198,7 +201,7 @@ def test_fifty_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["verify", "--store", str(path)]) == 0
     print(f"{kills} kills in {life} lives, {committed} of them after a commit")
     assert kills == KILLS
-    assert committed > KILLS // 4
+    assert committed > KILLS // 4 or not is_full()
 
 
 def _over(process: Standby, store: Store, growing: Input, budget: int) -> bool:

@@ -17,6 +17,7 @@ from oncefold.store.schema import PAGE_SIZE
 from oncefold.store.writer import Tuning
 from tests.store.model import PIPELINE, SECOND, Facts, Folder, ManualClock, random_batch, stored_facts
 from tests.tools.faulty_vfs import Failure, FaultyDisk, Survival, replay
+from tests.tools.sizes import sized
 
 COMMITS = 6
 REOPENED_AFTER = 3
@@ -79,7 +80,12 @@ def test_a_run_without_faults_uses_everything(memory: Path) -> None:
 
 @pytest.mark.parametrize(
     ("failure", "lasting", "every"),
-    [(Failure.IO_ERROR, False, 1), (Failure.FULL, False, 4), (Failure.IO_ERROR, True, 4), (Failure.FULL, True, 4)],
+    [
+        (Failure.IO_ERROR, False, sized(7, 1)),
+        (Failure.FULL, False, sized(29, 4)),
+        (Failure.IO_ERROR, True, sized(29, 4)),
+        (Failure.FULL, True, sized(29, 4)),
+    ],
 )
 def test_every_step_fails_in_turn(memory: Path, failure: Failure, lasting: bool, every: int) -> None:
     clean = FaultyDisk()

@@ -19,6 +19,7 @@ from oncefold.aws.functions.sweep import Swept
 from oncefold.aws.names import STACK_CHARS, Names
 from oncefold.core.errors import DefinitionError, OncefoldError
 from tests.aws.deploy.pipelines import ALL, COUNTS, RISK, tree
+from tests.tools.sizes import full_only
 
 NAMES = Names("oncefold-risk")
 GUIDE = Path(__file__).parents[3] / "docs" / "AWS_DEPLOY.md"
@@ -51,6 +52,7 @@ def references(value: Any) -> Iterator[str]:
             yield from references(item)
 
 
+@full_only("cfn-lint, 8 s")
 def test_cfn_lint_finds_nothing(tmp_path: Path) -> None:
     paths = []
     for pipeline in ALL:

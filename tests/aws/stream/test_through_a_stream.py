@@ -25,6 +25,7 @@ from oncefold.generate import Workload, generate, truth, write
 from oncefold.store.reader import Reader
 from oncefold_lab.local.emulator import Emulator
 from tests.tools.processes import Command
+from tests.tools.sizes import sized
 from tests.tools.waiting import until
 
 WORKLOAD = Workload(count=6_000, duplicates=0.1, modifications=0.3, out_of_order=0.05, deletes=0.05, seed=3)
@@ -191,7 +192,7 @@ def test_kills_lose_nothing_and_read_nothing_twice(user: User, tmp_path: Path) -
     rng, store = random.Random(seed), Path("s.db")
     keys = iter(range(10**6))
     sent = 0
-    for _ in range(3):
+    for _ in range(sized(1, 3)):
         arguments = ("run", "pipeline.toml", user.source, "--follow", "--store", store, "--quiet")
         with Command(tmp_path, *arguments) as process:
             aim = sent

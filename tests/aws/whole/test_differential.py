@@ -23,7 +23,7 @@ from oncefold.pipeline_file import load_pipeline
 from tests.aws.functions.conftest import simulated
 from tests.aws.functions.stacks import Stack
 from tests.oracle.test_covid19 import as_json_lines, assert_equal_to_publisher
-from tests.tools.sizes import examples
+from tests.tools.sizes import examples, sized
 
 Rows = dict[tuple[str, str], tuple[int, dict[str, str]]]
 """Count and sums, as texts, by rollup and path; nodes without live keys are left out."""
@@ -75,8 +75,10 @@ def rows_embedded(store: Session) -> Rows:
 
 
 def test_the_covid19_series(tmp_path: Path) -> None:
-    """All 115,080 events and a tenth of them again, shuffled, in batches of 500."""
+    """All 115,080 events and a tenth of them again, shuffled, in batches of 500; in the short form the last 20 days."""
     rng, events, published = random.Random(7), read_events(), read_published()
+    days = sorted(published)[sized(-20, 0) :]
+    events = [event for event in events if event.day >= days[0]]
     stream = [*events, *rng.sample(events, len(events) // 10)]
     rng.shuffle(stream)
     as_json_lines(tmp_path / "stream", stream)

@@ -21,10 +21,11 @@ from oncefold.core.fold import Outcome
 from oncefold.store.check import check_store
 from oncefold.store.reader import Reader
 from tests.serve.running import Client, Running
+from tests.tools.sizes import sized
 from tests.tools.waiting import until
 
 CLIENTS = 50
-KILLS = int(os.environ.get("ONCEFOLD_SERVE_KILLS", "4"))
+KILLS = int(os.environ.get("ONCEFOLD_SERVE_KILLS") or sized(1, 4))
 EVENTS_PER_KILL = 2_500
 """Events acknowledged between two kills, at least."""
 
