@@ -8,7 +8,7 @@ from typing import Any
 from bench.definition import SCALE
 from oncefold.core.decimals import format_decimal
 from oncefold.core.nodepath import split
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 
 
 def digest(totals: Mapping[str, tuple[int, str]]) -> str:
@@ -24,7 +24,7 @@ def digest_of_truth(truth: Mapping[str, Any]) -> str:
 
 def digest_of_store(path: str | Path) -> str:
     """The SHA-256 of the totals in a store, as another process reads them; nodes without live keys are left out."""
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         rows = reader.totals().rows
     return digest(
         {

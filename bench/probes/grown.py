@@ -14,7 +14,7 @@ def measure(files: list[str], store: str) -> dict[str, Any]:
     fill, file = files
     with Session.open(store, PIPELINE) as session:
         run(session, fill)
-        keys = session.questions.status().keys
+        keys = session.reader.status().keys
         read_through(file)
         began = perf_counter()
         progress = run(session, file)

@@ -21,7 +21,7 @@ def measure(store: str) -> dict[str, Any]:
         peak = resident().peak
         collect_garbage()
         now = resident().now
-        status = session.questions.status()
+        status = session.reader.status()
     return {
         "events": sum(status.counts.values()),
         "keys": status.keys,

@@ -37,7 +37,7 @@ from series import (
 from show import Show
 
 import oncefold
-from oncefold.queries.overview import Overview
+from oncefold.queries import StoreStatus
 
 START_SECONDS = 300.0
 """For a run to commit its first events; the first start on a machine compiles the kernels."""
@@ -193,9 +193,9 @@ class Demo:
         except oncefold.StoreError:
             return 0
 
-    def _overview(self) -> Overview:
-        with oncefold.ask(self._store) as ask:
-            return ask.status()
+    def _overview(self) -> StoreStatus:
+        with oncefold.open_reader(self._store) as reader:
+            return reader.status()
 
     def _totals(self) -> dict[str, Figures]:
         """The world and its countries, by the command line."""

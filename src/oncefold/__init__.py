@@ -26,7 +26,7 @@ from oncefold.pipeline_file import load_pipeline
 
 if TYPE_CHECKING:
     from oncefold.engine.session import Session
-    from oncefold.queries import Questions
+    from oncefold.queries.store_reader import StoreReader
     from oncefold.store.retention import Retention
 
 __version__ = "0.1.0"
@@ -48,16 +48,16 @@ __all__ = [
     "Time",
     "Version",
     "__version__",
-    "ask",
     "load_pipeline",
     "open",
+    "open_reader",
 ]
 
 
 def open(  # noqa: A001
     store: str | Path, pipeline: str | Path | Pipeline, *, retention: "Retention | None" = None
 ) -> "Session":
-    """Open a store for writing and asking, made anew if there is none; `pipeline` is a TOML file or a definition.
+    """Open a store for writing and querying, made anew if there is none; `pipeline` is a TOML file or a definition.
 
     Raises DefinitionError if the definition is wrong or does not fit the store, StoreLockedError while another
     process writes the store, StoreError if it cannot be opened.
@@ -68,9 +68,14 @@ def open(  # noqa: A001
     return Session.open(store, definition, retention=retention)
 
 
-def ask(store: str | Path) -> "Questions":
-    """Open a store for questions alone, whether or not it is being written. Raises StoreError."""
-    from oncefold.queries import Questions
-    from oncefold.store.reader import Reader
+def open_reader(store: str | Path) -> "StoreReader":
+    """Open a store for queries alone, whether or not it is being written; each answer is as of one commit.
 
-    return Questions(Reader.open(store))
+    Raises StoreError if there is no store or it cannot be read.
+
+    >>> with oncefold.open_reader("risk.db") as reader:
+    ...     totals = reader.query("FX", depth=None)
+    """
+    from oncefold.queries.store_reader import StoreReader
+
+    return StoreReader.open(store)

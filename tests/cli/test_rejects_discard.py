@@ -13,7 +13,7 @@ from oncefold.cli.main import main
 from oncefold.core.errors import QuestionError, StoreError
 from oncefold.core.fold import Outcome
 from oncefold.engine.session import Session
-from oncefold.store import Reader, rows
+from oncefold.store import StoreFile, rows
 from oncefold.store.check import check_store
 from tests.queries.stores import SHOP
 
@@ -46,7 +46,7 @@ def run(capsys: pytest.CaptureFixture[str], store: Path) -> Run:
 def left(store: Path) -> list[int]:
     """The ids on the list; the store is sound, and all five events stay counted."""
     assert check_store(store) == []
-    with Reader.open(store) as reader:
+    with StoreFile.open(store) as reader:
         status = reader.status()
         listed = [item.id for item in reader.rejects()]
         assert status.counts[Outcome.REJECTED] == 5
@@ -116,7 +116,7 @@ def test_what_is_not_there_is_told_and_nothing_is_discarded(store: Path, run: Ru
             session.discard([3])
         session.ingest(b"six\n", source="a")
         assert session.discard([6]) == 1
-    with Reader.open(store) as reader:
+    with StoreFile.open(store) as reader:
         assert [item.id for item in reader.rejects()] == [1, 2, 4, 5]
         assert reader.status().discarded == 2
     assert check_store(store) == []

@@ -26,7 +26,7 @@ from oncefold.engine.run import RunProgress
 from oncefold.generate import Workload, arrow_table, generate, plan, truth, write
 from oncefold.sources.blocks import Finding
 from oncefold.store.check import check_store
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from tests.tools.processes import COMMAND, Command
 from tests.tools.waiting import until
 
@@ -82,13 +82,13 @@ def user(capsys: pytest.CaptureFixture[str]) -> User:
 
 def counted(store: str | Path = "risk.db") -> Counter[Outcome]:
     """What the store counted, once it is found exact."""
-    with Reader.open(store) as reader:
+    with StoreFile.open(store) as reader:
         assert reader.verify().differences == []
         return +Counter(reader.status().counts)
 
 
 def nodes(store: str | Path = "risk.db") -> dict[str, dict[str, object]]:
-    with Reader.open(store) as reader:
+    with StoreFile.open(store) as reader:
         rows = reader.totals("risk").rows
     return {row.path: {"count": row.count, "value": f"{row.sums[0] // 100}.{row.sums[0] % 100:02d}"} for row in rows}
 

@@ -25,7 +25,7 @@ from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.store import Store, rows
 from oncefold.store.check import check_store
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from tests.engine.records import HEADER, NARROW, Record, csv_lines, json_lines, table
 from tests.engine.small import on_commit, open_small, small_limits, tick
 from tests.store.model import SECOND, ManualClock
@@ -118,7 +118,7 @@ def run(path: Path, given: Input, **options: Any) -> list[int]:
 
 def assert_exact(path: Path, given: Input, at_least: int) -> int:
     """The store is that of a whole commit, an acknowledged one or a later one; its number."""
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         status = reader.status()
         seq = status.last.seq
         assert seq >= at_least

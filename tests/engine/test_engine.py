@@ -27,7 +27,7 @@ from oncefold.engine import engine as engine_module
 from oncefold.engine.engine import Engine
 from oncefold.store import check, check_blobs, keyquestions, load, snapshots, verify
 from oncefold.store.check import check_store
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.writer import Store
 from tests.store.model import PIPELINE as UNTIMED
@@ -107,7 +107,7 @@ class Run:
         self.store.close()
         assert plain(stored_facts(self.path, PIPELINE)) == plain(self.folder.facts())
         assert check_store(self.path) == []
-        with Reader.open(self.path) as reader:
+        with StoreFile.open(self.path) as reader:
             assert [listed.reject for listed in reader.rejects()] == self.rejects
             listed = [in_mantissas(item.conflict) for item in reader.conflicts()]
             assert listed == [in_mantissas(conflict) for conflict in reversed(self.conflicts)]
@@ -240,7 +240,7 @@ def test_conflicts_are_listed_with_both_contents(run: Run) -> None:
     run.fold([event("a", 1, 5), event("a", 1, 4), event("a", 1, 6)])
     run.fold([Event("a", 1, DELETED), event("a", 1, 99)])
     run.commit()
-    with Reader.open(run.path) as reader:
+    with StoreFile.open(run.path) as reader:
         newest = reader.conflicts()[0].conflict
     assert newest == Conflict(
         "a", 1, "null", json.dumps({"labels": ["pv", "emea"], "measures": ["0.99", "-0.000000000000000099"]})
@@ -262,7 +262,7 @@ def test_rejects_are_listed_until_they_are_redriven(run: Run) -> None:
     batch = TextDecoder(PIPELINE).json(line_of(event("c", 1)), "s", 0)
     run.engine.fold(batch, redriven=[1, 3])
     run.store.commit(run.engine.take_commit())
-    with Reader.open(run.path) as reader:
+    with StoreFile.open(run.path) as reader:
         assert [listed.reject.raw for listed in reader.rejects()] == [BAD[1], BAD[3]]
         assert reader.status().keys == 3
 
@@ -334,7 +334,7 @@ def test_totals_as_of_every_commit_are_those_of_that_commit(run: Run) -> None:
         run.fold(random_batch(("as of", number), 0).events)
         run.commit()
         past.append({node: total for node, total in run.folder.totals.items() if total})
-    with Reader.open(run.path) as reader:
+    with StoreFile.open(run.path) as reader:
         for number, expected in enumerate(past, 1):
             for index, rollup in enumerate(PIPELINE.rollups):
                 rows = reader.totals(rollup.name, commit=number).rows

@@ -25,7 +25,7 @@ from oncefold.core.fold import Outcome
 from oncefold.generate import Tally, Workload, json_lines, plan
 from oncefold.store.check import check_store
 from oncefold.store.connection import wal_of
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from tests.tools.processes import COMMAND, Command, Standby
 from tests.tools.sizes import is_full, sized
 from tests.tools.waiting import until
@@ -52,7 +52,7 @@ class Truth:
 
     def assert_holds(self, path: Path, at_least: int) -> int:
         """The store is exact, and holds at least so many events; how many it holds."""
-        with Reader.open(path) as reader:
+        with StoreFile.open(path) as reader:
             status = reader.status()
             events = sum(status.counts.values())
             assert events >= at_least

@@ -18,7 +18,7 @@ from oncefold.engine import run as run_module
 from oncefold.engine.run import COMMIT_SECONDS, DECODED_AHEAD, IDLE, IDLE_SECONDS, ReadAhead, RunProgress
 from oncefold.engine.session import Session
 from oncefold.sources.blocks import Block, Finding, Oversize, TextBlock
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from tests.engine.records import NARROW, Record, json_lines
 from tests.engine.small import on_commit
 from tests.store.model import ManualClock
@@ -72,7 +72,7 @@ def recorded(memory: Path) -> Iterator[Recorded]:
 
 
 def live(path: Path) -> int:
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         assert reader.verify().differences == []
         return reader.status().live
 

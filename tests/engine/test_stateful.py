@@ -33,7 +33,7 @@ from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.store import rows
 from oncefold.store.check import check_store
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from tests.engine.records import (
     BATCHES,
     HEADER,
@@ -315,7 +315,7 @@ class Engine(RuleBasedStateMachine):
     @invariant()
     def everything_is_exact(self) -> None:
         expected = reference.totals(self.pipeline, self.model.accepted)
-        with Reader.open(self.path) as reader:
+        with StoreFile.open(self.path) as reader:
             reference.assert_equal(expected, _totals(reader), self.pipeline)
             verified = reader.verify()
             assert verified.differences == []
@@ -347,7 +347,7 @@ class Engine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def _check_all_that_is_remembered(self) -> None:
-        with Reader.open(self.path) as reader:
+        with StoreFile.open(self.path) as reader:
             oldest = reader.status().oldest.seq
             for seq, expected in self.remembered.items():
                 if seq >= oldest:
@@ -357,7 +357,7 @@ class Engine(RuleBasedStateMachine):
                         reader.totals("all", commit=seq)
 
 
-def _totals(reader: Reader, commit: int | None = None) -> Totals:
+def _totals(reader: StoreFile, commit: int | None = None) -> Totals:
     return {
         Node(index, rows.labels_of(row.path)): Total(row.count, row.sums)
         for index, rollup in enumerate(reader.pipeline.rollups)

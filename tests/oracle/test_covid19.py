@@ -116,7 +116,7 @@ def run(pipeline: Path, source: Path, store: Path) -> None:
 
 def totals(store: Path, as_of: int | None = None) -> dict[str, Figures]:
     """Every country, and the world under WORLD."""
-    with oncefold.ask(store) as ask:
+    with oncefold.open_reader(store) as ask:
         rows = ask.query(depth=1, as_of=as_of).to_dicts()
     return {row["label"]: Figures(*(int(row[name]) for name in Figures._fields)) for row in rows}
 
@@ -161,11 +161,11 @@ def test_every_chosen_day_equals_the_publishers_totals(
             FORMS[form](folder / f"{day}-{number}", piece)
         run(FOLDER / "pipeline.toml", folder, store)
         assert_equal_to_publisher(totals(store), published[day])
-        with oncefold.ask(store) as ask:
+        with oncefold.open_reader(store) as ask:
             commits[day] = ask.status().commit.number
     for day, commit in commits.items():
         assert_equal_to_publisher(totals(store, as_of=commit), published[day])
-    with oncefold.ask(store) as ask:
+    with oncefold.open_reader(store) as ask:
         assert ask.verify().exact
         assert ask.check().sound
         status = ask.status()
@@ -201,7 +201,7 @@ def test_a_missing_figure_is_rejected_then_redriven(
     canada = missing.pop(UNREPORTED)
     missing[WORLD] = Figures(*(world - its for world, its in zip(missing[WORLD], canada, strict=True)))
     assert totals(store) == missing
-    with oncefold.ask(store) as ask:
+    with oncefold.open_reader(store) as ask:
         rejects = ask.rejects()
     assert len(rejects) == UNREPORTED_EVENTS
     assert all("Recovered" in reject.reason and UNREPORTED.encode() in reject.raw for reject in rejects)
@@ -210,6 +210,6 @@ def test_a_missing_figure_is_rejected_then_redriven(
     assert main(["rejects", "redrive", str(FOLDER / "pipeline.toml"), "--store", str(store)]) == 0
     assert capsys.readouterr().out.startswith("6,720 read again: 6,720 accepted")
     assert_equal_to_publisher(totals(store), theirs)
-    with oncefold.ask(store) as ask:
+    with oncefold.open_reader(store) as ask:
         assert len(ask.rejects()) == 0
         assert ask.verify().exact

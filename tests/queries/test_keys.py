@@ -1,4 +1,4 @@
-"""`Questions.explain` and `Questions.history`: the keys behind a total, and what arrived for one."""
+"""`StoreReader.explain` and `StoreReader.history`: the keys behind a total, and what arrived for one."""
 
 from datetime import timedelta
 from decimal import Decimal, localcontext
@@ -9,9 +9,9 @@ import pyarrow as pa
 import pytest
 
 from oncefold.core.errors import QuestionError
-from oncefold.queries import Questions
-from oncefold.queries.snapshot import Snapshot
-from oncefold.queries.values import to_nanos
+from oncefold.queries.converters import to_nanos
+from oncefold.queries.store_reader import StoreReader
+from oncefold.store.reader import StoreFile
 from tests.queries.stores import BEGAN, MONDAY, SECOND, SHOP, TUESDAY, TWO_TREES, alter, build, events, lines, shop
 from tests.tools import reference
 
@@ -29,7 +29,7 @@ def books(tmp_path: Path) -> Path:
 
 
 def test_explain_lists_the_keys_and_they_add_up(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         found = ask.explain("FR")
         assert (found.commit.number, found.rollup, found.path, found.count) == (2, "place", "FR", 2)
         assert found.sums == {"amount": Decimal("201.00")}
@@ -44,9 +44,9 @@ def test_explain_lists_the_keys_and_they_add_up(tmp_path: Path) -> None:
 
 
 def test_explain_shows_as_many_as_asked(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         found = ask.explain("", limit=1)
-        assert (len(found), found.count, found.complete, found.adds_up) == (1, 4, False, False)
+        assert (len(found), found.count, found.complete, found.adds_up) == (1, 4, False, True)
         assert len(ask.explain("", limit=0)) == 0
         everything = ask.explain("", limit=None)
         assert everything.adds_up
@@ -65,12 +65,12 @@ def test_explain_adds_up_exactly_or_says_that_it_does_not(tmp_path: Path) -> Non
         {"order": i, "updated": i, "country": "c", "city": "d", "amount": "9999999999999999.99"} for i in range(40)
     ]
     path = build(tmp_path / "s.db", SHOP, lines(records))
-    with localcontext() as context, Questions.open(path) as ask:
+    with localcontext() as context, StoreReader.open(path) as ask:
         context.prec = 4
         assert ask.explain("c", limit=None).adds_up
         assert str(ask.explain("c").sums["amount"]) == "399999999999999999.60"
     alter(path, "UPDATE total SET sum_amount = '399999999999999999.59' WHERE node = 1")
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         assert not ask.explain("c", limit=None).adds_up
 
 
@@ -78,22 +78,22 @@ def test_an_answer_is_of_one_commit_even_if_another_is_made_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = shop(tmp_path)
-    asked = Snapshot.totals
+    asked = StoreFile.totals
 
-    def interrupted(self: Snapshot, *args: Any, **named: Any) -> Any:
+    def interrupted(self: StoreFile, *args: Any, **named: Any) -> Any:
         found = asked(self, *args, **named)
         build(path, SHOP, lines([{**MONDAY[0], "order": "new"}]))
         return found
 
-    monkeypatch.setattr(Snapshot, "totals", interrupted)
-    with Questions.open(path) as ask:
+    monkeypatch.setattr(StoreFile, "totals", interrupted)
+    with StoreReader.open(path) as ask:
         found = ask.explain("FR")
         assert (found.commit.number, found.count, found.adds_up) == (2, 2, True)
         assert ask.explain("FR").commit.number == 3
 
 
 def test_explain_shows_the_leaf_in_the_rollup_that_was_asked(books: Path) -> None:
-    with Questions.open(books) as ask:
+    with StoreReader.open(books) as ask:
         by_type = ask.explain("x", rollup="by_type")
         assert [(row.key, row.leaf) for row in by_type] == [("US/Texas", "x/north"), (r"US\/a/\e", "x/south")]
         assert [row.version for row in by_type] == [1, 1]
@@ -101,13 +101,13 @@ def test_explain_shows_the_leaf_in_the_rollup_that_was_asked(books: Path) -> Non
         assert [(row.key, row.leaf) for row in by_region] == [(r"US\/a/\e", "south"), ("US/7", "south")]
         assert by_region.rows[1].labels == ("y", "south")
         table = by_type.to_arrow()
-        assert table.column_names == ["commit", "key", "version", "leaf", "value", "tiny"]
+        assert table.column_names == ["commit", "key", "version", "leaf", "measure_value", "measure_tiny"]
         assert table.schema.field("version").type == pa.int64()
-        assert table.column("tiny").to_pylist() == [Decimal("0.500000000000000000"), Decimal(0)]
+        assert table.column("measure_tiny").to_pylist() == [Decimal("0.500000000000000000"), Decimal(0)]
 
 
 def test_history_shows_what_was_accepted(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         found = ask.history("A-2")
         assert [(row.commit.number, row.outcome, row.leaf, str(row.values["amount"])) for row in found] == [
             (1, "inserted", "FR/Lyon", "80.50"),
@@ -116,25 +116,25 @@ def test_history_shows_what_was_accepted(tmp_path: Path) -> None:
         assert found.key == "A-2"
         assert found.commit.number == 2
         assert found.forgotten_to is None
-        assert (found.stands.leaf, found.stands.values) == ("FR/Paris", {"amount": Decimal("81.00")})
-        assert not found.stands.deleted
+        assert (found.current.leaf, found.current.values) == ("FR/Paris", {"amount": Decimal("81.00")})
+        assert not found.current.deleted
         assert [row.outcome for row in ask.history("A-2", every=True)] == ["inserted", "corrected", "stale"]
         assert [row.outcome for row in ask.history("A-1", every=True)] == ["inserted", "duplicate"]
         assert [row.outcome for row in ask.history("A-3", every=True)] == ["inserted", "conflict_lost"]
 
 
 def test_history_of_a_deleted_key(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         found = ask.history("A-5")
-    assert found.stands.deleted
-    assert (found.stands.leaf, found.stands.values) == (None, {})
+    assert found.current.deleted
+    assert (found.current.leaf, found.current.values) == (None, {})
     last = found.rows[-1]
     assert (last.outcome, last.labels, last.leaf, last.values, last.known) == ("deleted", None, None, {}, True)
-    assert found.to_dicts()[-1]["amount"] is None
+    assert found.to_dicts()[-1]["measure_amount"] is None
 
 
 def test_timestamp_versions_are_exact_in_every_form(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         found = ask.history("A-2")
         corrected = found.rows[1]
         assert corrected.version_text == "2026-03-03T08:00:00.250000001Z"
@@ -149,12 +149,12 @@ def test_timestamp_versions_are_exact_in_every_form(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["US/Texas", ("US", "Texas"), ["US", "Texas"]])
 def test_a_composite_key_is_written_or_given_in_parts(books: Path, key: Any) -> None:
-    with Questions.open(books) as ask:
+    with StoreReader.open(books) as ask:
         assert ask.history(key).key == "US/Texas"
 
 
 def test_keys_as_people_write_them(books: Path, tmp_path: Path) -> None:
-    with Questions.open(books) as ask:
+    with StoreReader.open(books) as ask:
         assert ask.history(("US", 7)).key == ask.history("US/7").key == "US/7"
         assert ask.history(("US/a", "")).key == ask.history(r"US\/a/\e").key == r"US\/a/\e"
         with pytest.raises(QuestionError, match=r"the key US has 1 part; a key of this pipeline is its book and id"):
@@ -166,7 +166,7 @@ def test_keys_as_people_write_them(books: Path, tmp_path: Path) -> None:
         with pytest.raises(QuestionError, match=r"no event with the key 'US/nobody' has arrived"):
             ask.history("US/nobody")
     single = build(tmp_path / "single.db", SHOP, lines([{**MONDAY[0], "order": "a/b"}, {**MONDAY[0], "order": 7}]))
-    with Questions.open(single) as ask:
+    with StoreReader.open(single) as ask:
         assert ask.history("a/b").key == ask.history(("a/b",)).key == "a/b"
         assert ask.history(7).key == "7"
         with pytest.raises(QuestionError, match="one text, its order"):
@@ -176,7 +176,7 @@ def test_keys_as_people_write_them(books: Path, tmp_path: Path) -> None:
 def test_history_beyond_the_retention_says_so(tmp_path: Path) -> None:
     path = shop(tmp_path)
     alter(path, "UPDATE meta SET value = '1' WHERE key = 'changes_from'")
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         found = ask.history("A-2", every=True)
         assert found.forgotten_to is not None
         assert found.forgotten_to.number == 1

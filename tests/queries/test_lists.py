@@ -1,4 +1,4 @@
-"""`rejects`, `conflicts`, `status`, `verify` and `check` of `Questions`."""
+"""`rejects`, `conflicts`, `status`, `verify` and `check` of `StoreReader`."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -10,12 +10,12 @@ import pytest
 
 from oncefold.commit import SourcePosition
 from oncefold.core.errors import QuestionError
-from oncefold.queries import Questions
-from oncefold.queries.progress import SourceProgress, progress_of
-from oncefold.queries.questions import check
+from oncefold.queries.sources import progress_of
+from oncefold.queries.status_model import SourceProgress
+from oncefold.queries.store_reader import StoreReader, check
 from oncefold.sources.position import FileState
 from oncefold.store.answers import Position
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from tests.queries.stores import BEGAN, MONDAY, SECOND, SHOP, TWO_TREES, alter, build, lines, shop
 
 # rejects and conflicts
@@ -24,7 +24,7 @@ from tests.queries.stores import BEGAN, MONDAY, SECOND, SHOP, TWO_TREES, alter, 
 def test_rejects_keep_the_bytes_the_place_and_the_reason(tmp_path: Path) -> None:
     raw = b'{"order": \xff\xfe}'
     path = build(tmp_path / "s.db", SHOP, lines(MONDAY), raw + b"\n")
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         found = ask.rejects()
         assert (found.total, len(found), found.commit.number) == (2, 2, 2)
         first, second = found
@@ -43,15 +43,15 @@ def test_rejects_keep_the_bytes_the_place_and_the_reason(tmp_path: Path) -> None
 
 def test_conflicts_show_what_counts_and_what_does_not(tmp_path: Path) -> None:
     gone = {"order": "A-1", "updated": "2026-03-02T09:00:00Z", "cancelled": True}
-    with Questions.open(build(tmp_path / "s.db", SHOP, lines([MONDAY[0]]), lines([gone]))) as ask:
+    with StoreReader.open(build(tmp_path / "s.db", SHOP, lines([MONDAY[0]]), lines([gone]))) as ask:
         (found,) = ask.conflicts()
         assert (found.key, found.version_text, found.commit.number) == ("A-1", "2026-03-02T09:00:00Z", 2)
         assert (found.kept.labels, found.kept.leaf, found.kept.values) == (None, None, {})
         assert (found.dropped.labels, found.dropped.leaf) == (("FR", "Paris"), "FR/Paris")
         assert found.dropped.values == {"amount": Decimal("120.00")}
         table = ask.conflicts().to_arrow()
-        assert table.column("kept_amount").to_pylist() == [None]
-        assert table.column("dropped_amount").to_pylist() == [Decimal("120.00")]
+        assert table.column("kept_measure_amount").to_pylist() == [None]
+        assert table.column("dropped_measure_amount").to_pylist() == [Decimal("120.00")]
         assert ask.conflicts(limit=0).total == 1
 
 
@@ -60,8 +60,8 @@ def test_conflicts_show_what_counts_and_what_does_not(tmp_path: Path) -> None:
 
 def test_status_says_how_a_store_is(tmp_path: Path) -> None:
     now = BEGAN + 86_400 * SECOND
-    with Reader.open(shop(tmp_path)) as reader:
-        found = Questions(reader, clock=lambda: now).status()
+    with StoreFile.open(shop(tmp_path)) as reader:
+        found = StoreReader(reader, clock=lambda: now).status()
         assert (found.commit.number, found.keys, found.live, found.nodes) == (2, 5, 4, 7)
         assert found.events == 11
         assert {name: number for name, number in found.counts.items() if number} == {
@@ -78,7 +78,7 @@ def test_status_says_how_a_store_is(tmp_path: Path) -> None:
 
 
 def test_status_of_a_store_without_times_and_commits(tmp_path: Path) -> None:
-    with Questions.open(build(tmp_path / "s.db", TWO_TREES)) as ask:
+    with StoreReader.open(build(tmp_path / "s.db", TWO_TREES)) as ask:
         found = ask.status()
         assert (found.commit.number, found.events, found.newest_event, found.behind, len(found)) == (
             0,
@@ -127,14 +127,14 @@ def test_real_positions_are_understood(tmp_path: Path) -> None:
 
 def test_verify_compares_every_node(tmp_path: Path) -> None:
     path = shop(tmp_path)
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         found = ask.verify()
         assert found.exact
         assert (found.nodes, found.keys, found.commit.number, len(found)) == (7, 5, 2, 0)
     alter(path, "UPDATE total SET sum_amount = '120.01' WHERE node = (SELECT id FROM node WHERE path = 'FR/Paris')")
     alter(path, "UPDATE total SET count = 9 WHERE node = (SELECT id FROM node WHERE path = 'US')")
     alter(path, "UPDATE total SET sum_amount = 'much' WHERE node = (SELECT id FROM node WHERE path = 'US/Austin')")
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         found = ask.verify()
         assert not found.exact
         first, second, third = found
@@ -147,23 +147,23 @@ def test_verify_compares_every_node(tmp_path: Path) -> None:
         assert (third.stored, third.fault) == (None, "'much' is not a number")
         rows = found.to_arrow().to_pylist()
         assert rows == found.to_dicts()
-        assert rows[2]["stored_amount"] is None
-        assert rows[2]["recomputed_amount"] == Decimal("100000000.01")
+        assert rows[2]["stored_measure_amount"] is None
+        assert rows[2]["recomputed_measure_amount"] == Decimal("100000000.01")
 
 
 def test_verify_shows_wrong_sums_of_any_size(tmp_path: Path) -> None:
     path = shop(tmp_path)
     alter(path, "UPDATE total SET sum_amount = ? WHERE node = 0", "9" * 35 + ".99")
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         (wrong,) = ask.verify()
         assert wrong.stored is not None
         assert str(wrong.stored.sums["amount"]) == "9" * 35 + ".99"
-        assert ask.verify().to_arrow().schema.field("stored_amount").type == pa.decimal128(38, 2)
+        assert ask.verify().to_arrow().schema.field("stored_measure_amount").type == pa.decimal128(38, 2)
 
 
 def test_check_finds_damage_and_names_the_commit(tmp_path: Path) -> None:
     path = shop(tmp_path)
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         found = ask.check()
         assert found.sound
         assert found.commit is not None

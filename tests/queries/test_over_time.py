@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oncefold.core.errors import IllFormedQuestionError, QuestionError
-from oncefold.queries import Questions, series
+from oncefold.queries import series
+from oncefold.queries.store_reader import StoreReader
 from tests.queries.stores import SHOP, build, lines, shop
 from tests.tools.sizes import examples
 
@@ -36,7 +37,7 @@ def store(folder: str, commits: list[list[dict[str, Any]]]) -> Path:
 @settings(max_examples=examples(30))
 @given(commits=st.lists(EVENTS, min_size=1, max_size=12), points=st.integers(1, 15))
 def test_each_point_is_what_query_says_of_its_commit(commits: list[list[dict[str, Any]]], points: int) -> None:
-    with tempfile.TemporaryDirectory() as folder, Questions.open(store(folder, commits)) as ask:
+    with tempfile.TemporaryDirectory() as folder, StoreReader.open(store(folder, commits)) as ask:
         for node in ask.query(depth=None):
             found = ask.series(node.labels, points=points)
             assert 1 <= len(found) <= points
@@ -61,27 +62,26 @@ def test_each_point_is_what_query_says_of_its_commit(commits: list[list[dict[str
 def test_children_are_counted_as_query_lists_them(
     commits: list[list[dict[str, Any]]], depth: int | None, past: bool, data: st.DataObject
 ) -> None:
-    with tempfile.TemporaryDirectory() as folder, Questions.open(store(folder, commits)) as ask:
+    with tempfile.TemporaryDirectory() as folder, StoreReader.open(store(folder, commits)) as ask:
         as_of = data.draw(st.integers(0, len(commits))) if past else None
-        branch = ask.branch(depth=depth, as_of=as_of)
-        assert branch.totals == ask.query(depth=depth, as_of=as_of)
+        totals = ask.query(depth=depth, as_of=as_of)
         every = ask.query(depth=None, as_of=as_of)
-        for node, children in zip(branch.totals, branch.children, strict=True):
-            assert children == sum(row.labels[:-1] == node.labels and row.depth > 0 for row in every)
+        for node in totals:
+            assert node.children == sum(row.labels[:-1] == node.labels and row.depth > 0 for row in every)
         labels = [row.label for row in ask.query(as_of=as_of) if row.depth]
         after = data.draw(st.one_of(st.none(), st.sampled_from(["", "A", "B", "C"])))
         limit = data.draw(st.integers(1, 3))
-        page = ask.branch(as_of=as_of, after=after, limit=limit)
+        page = ask.query(as_of=as_of, after=after, limit=limit)
         beyond = [label for label in labels if after is None or label > after]
-        assert [row.label for row in page.totals][1:] == beyond[:limit]
+        assert [row.label for row in page][1:] == beyond[:limit]
         assert page.more == (len(beyond) > limit)
-        assert page.children[0] == len(labels)
+        assert page.node.children == len(labels)
 
 
 def test_a_series_reads_no_more_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     event = {"country": "A", "city": "x", "amount": 1}
     commits = [lines([{**event, "order": str(n), "updated": f"2026-01-01T00:00:{n:02}Z"}]) for n in range(40)]
-    with Questions.open(build(tmp_path / "s.db", SHOP, *commits)) as ask:
+    with StoreReader.open(build(tmp_path / "s.db", SHOP, *commits)) as ask:
         monkeypatch.setattr(series, "MOST_DELTAS", 20)
         found = ask.series("A", points=500)
         assert 1 < len(found) < 40
@@ -90,11 +90,11 @@ def test_a_series_reads_no_more_than_it_may(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_pages_are_of_one_level(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         with pytest.raises(IllFormedQuestionError, match="depth is 1"):
-            ask.branch(depth=2, limit=1)
+            ask.query(depth=2, limit=1)
         with pytest.raises(QuestionError, match="did you mean FR"):
-            ask.branch("FRR", limit=1)
+            ask.query("FRR", limit=1)
 
 
 @pytest.mark.parametrize(
@@ -111,24 +111,24 @@ def test_pages_are_of_one_level(tmp_path: Path) -> None:
     ],
 )
 def test_search_finds_live_nodes(tmp_path: Path, text: str, paths: list[str]) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         assert [node.path for node in ask.search(text).nodes] == paths
 
 
 @settings(max_examples=examples(30))
 @given(commits=st.lists(EVENTS, min_size=1, max_size=8), text=st.sampled_from(["1", "2", "3", "9", ""]))
 def test_search_knows_which_keys_count(commits: list[list[dict[str, Any]]], text: str) -> None:
-    with tempfile.TemporaryDirectory() as folder, Questions.open(store(folder, commits)) as ask:
+    with tempfile.TemporaryDirectory() as folder, StoreReader.open(store(folder, commits)) as ask:
         met = {event["order"] for commit in commits for event in commit}
         found = ask.search(text).keys
         assert {key.key for key in found} == {key for key in met if key.startswith(text)}
         for key in found:
-            assert key.live == (not ask.history(key.key).stands.deleted)
+            assert key.live == (not ask.history(key.key).current.deleted)
 
 
 def test_rejects_beyond_one_and_only_their_beginning(tmp_path: Path) -> None:
     path = build(tmp_path / "s.db", SHOP, b"one\ntwo\n" + json.dumps({"x": "y" * 50}).encode() + b"\n")
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         found = ask.rejects(after=1, most_bytes=5)
         assert [(row.id, row.raw, row.size) for row in found] == [(2, b"two", 3), (3, b'{"x":', 59)]
         assert found.total == 3

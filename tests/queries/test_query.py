@@ -1,4 +1,4 @@
-"""`Questions.query`: exact totals, of any node, now or in the past."""
+"""`StoreReader.query`: exact totals, of any node, now or in the past."""
 
 import dataclasses
 import json
@@ -18,7 +18,8 @@ from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import QuestionError, StoreError
 from oncefold.core.fold import Node, Total
 from oncefold.core.nodepath import join
-from oncefold.queries import Questions, Totals
+from oncefold.queries import Totals
+from oncefold.queries.store_reader import StoreReader
 from tests.core.strategies import LABELS
 from tests.queries.stores import BEGAN, MONDAY, SHOP, TUESDAY, TWO_TREES, alter, build, events, lines, shop
 from tests.tools import reference
@@ -44,7 +45,7 @@ def as_totals(pipeline: Pipeline, answer: Totals) -> dict[Node, Total]:
     return found
 
 
-def assert_right(questions: Questions, *commits: bytes, **asked: Any) -> None:
+def assert_right(questions: StoreReader, *commits: bytes, **asked: Any) -> None:
     """All nodes of all rollups equal the reference."""
     pipeline = questions.pipeline
     found: dict[Node, Total] = {}
@@ -54,7 +55,7 @@ def assert_right(questions: Questions, *commits: bytes, **asked: Any) -> None:
 
 
 def test_a_node_and_its_children(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         totals = ask.query()
         assert [(row.path, row.depth, row.label, row.count) for row in totals] == [
             ("", 0, "", 4),
@@ -72,14 +73,14 @@ def test_a_node_and_its_children(tmp_path: Path) -> None:
 
 def test_totals_equal_the_reference_at_every_commit(tmp_path: Path) -> None:
     commits = [lines(MONDAY), lines(TUESDAY)]
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         assert_right(ask, *commits)
         for seq in range(3):
             assert_right(ask, *commits[:seq], as_of=seq)
 
 
 def test_the_answer_names_its_commit_and_how_fresh_it_is(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         totals = ask.query()
         assert totals.commit.number == 2
         assert totals.commit.time == datetime(2026, 3, 2, 9, 0, 1, 123456, tzinfo=UTC)
@@ -90,7 +91,7 @@ def test_the_answer_names_its_commit_and_how_fresh_it_is(tmp_path: Path) -> None
 
 
 def test_the_past_is_named_by_commit_text_or_datetime(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         first = ask.query(as_of=1)
         assert first.commit.number == 1
         assert first.node.count == 4
@@ -117,26 +118,26 @@ def test_the_past_is_named_by_commit_text_or_datetime(tmp_path: Path) -> None:
     ],
 )
 def test_a_past_that_cannot_be_asked_is_said(tmp_path: Path, as_of: Any, words: str) -> None:
-    with Questions.open(shop(tmp_path)) as ask, pytest.raises(QuestionError, match=words):
+    with StoreReader.open(shop(tmp_path)) as ask, pytest.raises(QuestionError, match=words):
         ask.query(as_of=as_of)
 
 
 def test_the_empty_store_and_empty_nodes(tmp_path: Path) -> None:
     path = build(tmp_path / "s.db", SHOP)
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         totals = ask.query(depth=None)
         assert (totals.commit.number, totals.commit.time, totals.commit.time_text) == (0, None, None)
         assert [(row.path, row.count, row.sums) for row in totals] == [("", 0, {"amount": Decimal("0.00")})]
         assert totals.newest_event is None
         assert ask.verify().exact
     build(path, SHOP, lines(MONDAY), lines([{"order": "A-3", "updated": "2027-01-01", "cancelled": True}]))
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         (row,) = ask.query("US").rows
         assert (row.count, row.sums["amount"]) == (0, 0)
 
 
 def test_unknown_names_are_said_with_what_there_is(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         with pytest.raises(QuestionError, match=r"did you mean FR/Paris\?"):
             ask.query("FR/Pariss")
         with pytest.raises(QuestionError, match=r"there is no rollup 'x'; there is: place"):
@@ -149,20 +150,20 @@ def test_unknown_names_are_said_with_what_there_is(tmp_path: Path) -> None:
 
 def test_several_trees_must_be_named(tmp_path: Path) -> None:
     path = build(tmp_path / "s.db", TWO_TREES, lines([{"book": 1, "id": 2, "v": 1, "type": "x", "region": "y"}]))
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         with pytest.raises(QuestionError, match="several rollups: by_type, by_region"):
             ask.query()
         assert ask.query(rollup="by_region").rollup == "by_region"
 
 
 def test_a_closed_store_says_so(tmp_path: Path) -> None:
-    ask = Questions.open(shop(tmp_path))
+    ask = StoreReader.open(shop(tmp_path))
     ask.close()
     ask.close()
     with pytest.raises(StoreError, match="closed"):
         ask.query()
     with pytest.raises(StoreError, match="no such store"):
-        Questions.open(tmp_path / "none.db")
+        StoreReader.open(tmp_path / "none.db")
 
 
 def test_nodes_are_written_or_given_as_labels(tmp_path: Path) -> None:
@@ -171,7 +172,7 @@ def test_nodes_are_written_or_given_as_labels(tmp_path: Path) -> None:
         {"order": i, "updated": i, "country": label, "city": other, "amount": i}
         for i, (label, other) in enumerate((a, b) for a in awkward for b in awkward)
     ]
-    with Questions.open(build(tmp_path / "s.db", SHOP, lines(records))) as ask:
+    with StoreReader.open(build(tmp_path / "s.db", SHOP, lines(records))) as ask:
         assert_right(ask, lines(records))
         whole = ask.query(depth=None)
         for label in awkward:
@@ -212,7 +213,7 @@ def test_any_stream_gives_the_totals_of_the_reference_at_every_commit(batches: l
     commits = [lines(batch) for batch in batches]
     with tempfile.TemporaryDirectory() as folder:
         path = build(Path(folder) / "s.db", TWO_TREES, *commits)
-        with Questions.open(path) as ask:
+        with StoreReader.open(path) as ask:
             for seq in range(len(commits) + 1):
                 assert_right(ask, *commits[:seq], as_of=seq)
             assert ask.verify().exact
@@ -228,31 +229,31 @@ def big(tmp_path: Path) -> Path:
 
 
 def test_sums_keep_every_digit_whatever_the_decimal_context(tmp_path: Path) -> None:
-    with localcontext() as context, Questions.open(big(tmp_path)) as ask:
+    with localcontext() as context, StoreReader.open(big(tmp_path)) as ask:
         context.prec = 3
         totals = ask.query(rollup="by_type")
         value, tiny = totals.node.sums["value"], totals.node.sums["tiny"]
         table = totals.to_arrow()
     assert mantissa(value, 2) == BIGGEST
     assert mantissa(tiny, 18) == -BIGGEST
-    assert table.schema.field("value").type == pa.decimal128(38, 2)
-    assert table.schema.field("tiny").type == pa.decimal128(38, 18)
-    assert table.column("value")[0].as_py() == value
-    assert table.column("tiny")[0].as_py() == tiny
+    assert table.schema.field("measure_value").type == pa.decimal128(38, 2)
+    assert table.schema.field("measure_tiny").type == pa.decimal128(38, 18)
+    assert table.column("measure_value")[0].as_py() == value
+    assert table.column("measure_tiny")[0].as_py() == tiny
 
 
 def test_values_beyond_38_digits_become_wider_decimals(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         totals = ask.query()
     wide = Decimal("1" * 60 + ".25")
     node = dataclasses.replace(totals.node, sums={"amount": wide})
     table = dataclasses.replace(totals, rows=(node,)).to_arrow()
-    assert table.schema.field("amount").type == pa.decimal256(76, 2)
-    assert table.column("amount").to_pylist() == [wide]
+    assert table.schema.field("measure_amount").type == pa.decimal256(76, 2)
+    assert table.column("measure_amount").to_pylist() == [wide]
 
 
 def test_answers_as_rows_and_as_arrow_say_the_same(tmp_path: Path) -> None:
-    with Questions.open(shop(tmp_path)) as ask:
+    with StoreReader.open(shop(tmp_path)) as ask:
         totals = ask.query("FR")
     assert totals.to_dicts()[1] == {
         "commit": 2,
@@ -261,7 +262,8 @@ def test_answers_as_rows_and_as_arrow_say_the_same(tmp_path: Path) -> None:
         "depth": 2,
         "label": "Paris",
         "count": 2,
-        "amount": Decimal("201.00"),
+        "children": 0,
+        "measure_amount": Decimal("201.00"),
     }
     table = totals.to_arrow()
     assert table.to_pylist() == totals.to_dicts()
@@ -283,22 +285,22 @@ key = { sum = "a" }
 version = { sum = "b" }
 """)
     path = build(tmp_path / "s.db", pipeline, lines([{"k": "x", "a": 1, "b": 2}]))
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         row = ask.query().to_dicts()[0]
         assert row["commit"] == 1
-        assert row["sum_sum_commit"] == 1
-        assert row["sum_commit"] == 2
-        assert row["key"] == 1
+        assert row["measure_commit"] == 1
+        assert row["measure_sum_commit"] == 2
+        assert row["measure_key"] == 1
         assert ask.query().to_arrow().to_pylist() == [row]
         (explained,) = ask.explain("").to_dicts()
-        assert (explained["key"], explained["sum_key"], explained["sum_version"]) == ("x", 1, 2)
+        assert (explained["key"], explained["measure_key"], explained["measure_version"]) == ("x", 1, 2)
         (arrived,) = ask.history("x").to_arrow().to_pylist()
         assert (arrived["key"], arrived["commit"], arrived["version"]) == ("x", 1, None)
 
 
 def test_a_pipeline_without_measures_counts(tmp_path: Path) -> None:
     pipeline = parse_toml('name = "p"\n[event]\nkey = "k"\n[rollups]\nall = []\n')
-    with Questions.open(build(tmp_path / "s.db", pipeline, lines([{"k": "x"}, {"k": "y"}, {"k": "x"}]))) as ask:
+    with StoreReader.open(build(tmp_path / "s.db", pipeline, lines([{"k": "x"}, {"k": "y"}, {"k": "x"}]))) as ask:
         assert ask.query().node.count == 2
         assert ask.query().node.sums == {}
         assert ask.explain("").adds_up
@@ -306,7 +308,7 @@ def test_a_pipeline_without_measures_counts(tmp_path: Path) -> None:
 
 def test_questions_are_answered_while_a_writer_goes_on(tmp_path: Path) -> None:
     path = shop(tmp_path)
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         assert ask.query().commit.number == 2
         build(path, SHOP, lines([{**MONDAY[1], "order": "new"}]))
         assert ask.query().commit.number == 3

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncefold.store import Reader, Store, blobs
+from oncefold.store import Store, StoreFile, blobs
 from oncefold.store.errors import DamagedError
 from oncefold.store.schema import FORMAT
 from tests.store.model import PIPELINE, Folder, random_batch
@@ -86,12 +86,12 @@ def test_a_store_of_format_1_is_read_and_written_on(path: Path, monkeypatch: pyt
     with sqlite3.connect(path) as connection:
         connection.execute("PRAGMA user_version = 1")
     connection.close()
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         assert reader.verify().differences == []
         assert reader.status().format == 1
     with Store.open(path, PIPELINE) as store:
         store.load()
         store.commit(folder.commit(random_batch(2, 2)))
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         assert reader.verify().differences == []
         assert reader.status().format == FORMAT

@@ -12,7 +12,7 @@ from oncefold.commit import Reject, SourcePosition
 from oncefold.core.errors import StoreError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Total
-from oncefold.store import Reader, Store, rows
+from oncefold.store import Store, StoreFile, rows
 from oncefold.store.check import check_store
 from oncefold.store.compaction import Levels
 from oncefold.store.retention import Retention
@@ -59,7 +59,7 @@ def test_a_store_returns_what_was_committed(
     assert stored_facts(path) == said[-1]
     assert check_store(path) == []
     reference.assert_equal(reference.totals(PIPELINE, every), said[-1].totals, PIPELINE)
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         oldest = reader.status().oldest.seq
         for commit in range(oldest, len(said)):
             assert _totals(reader, commit) == _live(said[commit])
@@ -71,7 +71,7 @@ def test_a_store_returns_what_was_committed(
                 assert [arrival.version for arrival in arrivals] == [e.version for e in every if e.key == key]
 
 
-def _totals(reader: Reader, commit: int) -> dict[Node, Total]:
+def _totals(reader: StoreFile, commit: int) -> dict[Node, Total]:
     return {
         Node(index, rows.labels_of(row.path)): Total(row.count, row.sums)
         for index, rollup in enumerate(PIPELINE.rollups)
@@ -89,7 +89,7 @@ def _live(said: Facts) -> dict[Node, Total]:
 def test_rejects_are_listed_until_they_are_redriven(path: Path) -> None:
     folder = Folder()
     rejects = [Reject("s1", i, f"reason {i}", bytes([i]), "csv", "a,b", size=i) for i in range(3)]
-    with Store.open(path, PIPELINE, retention="forever") as store, Reader.open(path) as reader:
+    with Store.open(path, PIPELINE, retention="forever") as store, StoreFile.open(path) as reader:
         store.load()
         store.commit(folder.commit(Batch([], 5, rejects=rejects)))
         listed = reader.rejects()
@@ -105,7 +105,7 @@ def test_rejects_are_listed_until_they_are_redriven(path: Path) -> None:
 def test_a_repeated_conflict_is_listed_once(path: Path) -> None:
     one, two = (Event("k", 1, Content(("pv", region), (1, 1))) for region in ("apac", "emea"))
     folder = Folder()
-    with Store.open(path, PIPELINE, retention="forever") as store, Reader.open(path) as reader:
+    with Store.open(path, PIPELINE, retention="forever") as store, StoreFile.open(path) as reader:
         store.load()
         for at in range(3):
             store.commit(folder.commit(Batch([one, two, one], at)))
@@ -117,7 +117,7 @@ def test_a_repeated_conflict_is_listed_once(path: Path) -> None:
 
 def test_time_never_goes_back(path: Path) -> None:
     folder = Folder()
-    with Store.open(path, PIPELINE, retention="forever") as store, Reader.open(path) as reader:
+    with Store.open(path, PIPELINE, retention="forever") as store, StoreFile.open(path) as reader:
         store.load()
         for at in (10, 5, 20):
             store.commit(folder.commit(Batch([], at)))
@@ -136,7 +136,7 @@ def test_odd_keys_and_labels_come_back(path: Path) -> None:
         store.commit(folder.commit(Batch(arrived, 1)))
     assert stored_facts(path) == folder.facts()
     assert check_store(path) == []
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         for text in odd:
             assert reader.totals("risk", (text,), depth=0).rows[0].count == 1
             assert reader.history(text).state.key == text

@@ -10,7 +10,7 @@ import pytest
 
 from oncefold.commit import PAGE_ROWS, Changes, CommitContent, NewNode, NodeColumns, Page, States
 from oncefold.core.fold import Outcome
-from oncefold.store import Loaded, Reader, Store
+from oncefold.store import Loaded, Store, StoreFile
 from oncefold.store.check import check_store
 from oncefold.store.compaction import Levels
 from oncefold.store.segments import Segment
@@ -101,7 +101,7 @@ def test_a_shorter_retention_takes_hold_step_by_step(path: Path) -> None:
         for number in range(61, 71):
             clock.now = number * SECOND
             store.commit(folder.commit(random_batch(number, clock.now)))
-            with Reader.open(path) as reader:
+            with StoreFile.open(path) as reader:
                 oldest.append(reader.status().oldest.seq)
     assert oldest[0] < 20, "a bounded step after each commit"
     assert oldest == sorted(oldest)
@@ -112,7 +112,7 @@ def test_a_shorter_retention_takes_hold_step_by_step(path: Path) -> None:
 def test_the_log_stays_bounded_beside_a_reader_that_lingers(path: Path) -> None:
     folder, wal = Folder(), path.with_name("store.db-wal")
     tuning = Tuning(wal_bytes=2**20, wal_limit_bytes=2**21)
-    with Store.open(path, PIPELINE, retention="forever", tuning=tuning) as store, Reader.open(path) as reader:
+    with Store.open(path, PIPELINE, retention="forever", tuning=tuning) as store, StoreFile.open(path) as reader:
         store.load()
         with reader.at_one_commit() as connection:
             connection.execute("SELECT count(*) FROM commits").fetchone()

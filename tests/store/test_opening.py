@@ -10,7 +10,7 @@ import pytest
 
 from oncefold.core.definition_toml import parse_toml, to_toml
 from oncefold.core.errors import DefinitionError, StoreError, StoreLockedError
-from oncefold.store import Reader, Store, errors, opening
+from oncefold.store import Store, StoreFile, errors, opening
 from oncefold.store.connection import connect_writer
 from oncefold.store.schema import FORMAT
 from tests.store.model import PIPELINE, Batch, Folder, random_batch, stored_facts
@@ -51,7 +51,7 @@ NOT_STORES: dict[str, tuple[Callable[[Path], object], str]] = {
 
 
 @pytest.mark.parametrize(("prepare", "words"), NOT_STORES.values(), ids=NOT_STORES)
-@pytest.mark.parametrize("open_", [lambda path: Store.open(path, PIPELINE), Reader.open], ids=["writer", "reader"])
+@pytest.mark.parametrize("open_", [lambda path: Store.open(path, PIPELINE), StoreFile.open], ids=["writer", "reader"])
 def test_what_is_no_store_is_left_alone(
     path: Path, prepare: Callable[[Path], object], words: str, open_: Callable[[Path], object]
 ) -> None:
@@ -65,19 +65,19 @@ def test_what_is_no_store_is_left_alone(
 
 
 def test_a_missing_folder_is_named(memory: Path) -> None:
-    for open_ in (lambda path: Store.open(path, PIPELINE), Reader.open):
+    for open_ in (lambda path: Store.open(path, PIPELINE), StoreFile.open):
         with pytest.raises(StoreError, match=f"there is no folder {memory / 'no'}; create it first"):
             open_(memory / "no" / "store.db")
 
 
 def test_reading_needs_a_store(path: Path) -> None:
     with pytest.raises(StoreError, match="no such store"):
-        Reader.open(path)
+        StoreFile.open(path)
     path.touch()
     with pytest.raises(StoreError, match="no store yet"):
-        Reader.open(path)
+        StoreFile.open(path)
     make(path)
-    assert Reader.open(path).status().last.seq == 2
+    assert StoreFile.open(path).status().last.seq == 2
 
 
 def test_permissions_are_checked_first(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +86,7 @@ def test_permissions_are_checked_first(path: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(StoreError, match="no permission to write this file"):
         Store.open(path, PIPELINE)
     with pytest.raises(StoreError, match="no permission to read this file"):
-        Reader.open(path)
+        StoreFile.open(path)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_a_definition_that_only_accepts_more_takes_over(path: Path) -> None:
     wider = parse_toml(changed('missing = "reject"', 'missing = "zero"'))
     assert wider.fingerprint != PIPELINE.fingerprint
     with Store.open(path, wider):
-        assert Reader.open(path).pipeline == wider
+        assert StoreFile.open(path).pipeline == wider
     assert stored_facts(path, wider) == folder.facts()
     with pytest.raises(DefinitionError):
         Store.open(path, PIPELINE)
@@ -173,7 +173,7 @@ def test_a_name_may_change(path: Path) -> None:
     renamed = parse_toml(changed('name = "test"', 'name = "other"'))
     assert renamed.fingerprint == PIPELINE.fingerprint
     Store.open(path, renamed).close()
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         assert reader.pipeline.name == "other"
 
 
@@ -188,7 +188,7 @@ def test_any_measure_name_makes_a_column(path: Path, name: str) -> None:
 
 def test_the_retention_stays_until_another_is_given(path: Path) -> None:
     def kept() -> object:
-        with Reader.open(path) as reader:
+        with StoreFile.open(path) as reader:
             return reader.status().retention
 
     Store.open(path, PIPELINE).close()
@@ -213,7 +213,7 @@ def test_a_log_of_another_file_system_is_needed(path: Path) -> None:
 def test_an_old_sqlite_is_reported(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make(path)
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
-    for open_ in (lambda: Store.open(path, PIPELINE), lambda: Reader.open(path)):
+    for open_ in (lambda: Store.open(path, PIPELINE), lambda: StoreFile.open(path)):
         with pytest.raises(StoreError, match=r"needs SQLite 3.37.0 or newer, and this Python has"):
             open_()
 

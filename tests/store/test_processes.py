@@ -14,7 +14,7 @@ import pytest
 
 from oncefold.core.errors import StoreLockedError
 from oncefold.core.nodepath import join
-from oncefold.store import Reader, Store
+from oncefold.store import Store, StoreFile
 from oncefold.store.check import check_store
 from tests.store.model import PIPELINE, Facts, Folder, random_batch, stored_facts
 
@@ -54,7 +54,7 @@ def test_one_reads_and_none_writes_beside_a_writer(path: Path) -> None:
     expected = _facts(200)
     with writer(path, 200) as said:
         assert said.readline() == "0\n"
-        with Reader.open(path) as reader:
+        with StoreFile.open(path) as reader:
             seen = 0
             while seen < 60:
                 line = said.readline()

@@ -10,7 +10,7 @@ import pytest
 from oncefold.core.errors import QuestionError, StoreError
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.fold import Outcome, Stored, Total, fold
-from oncefold.store import Reader, Store
+from oncefold.store import Store, StoreFile
 from oncefold.store.answers import Arrival, Moment
 from oncefold.store.compaction import Levels
 from oncefold.store.connection import connect_writer
@@ -33,7 +33,7 @@ def folder(path: Path) -> Folder:
 
 
 def test_status(path: Path, folder: Folder) -> None:
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         status = reader.status()
     assert status.pipeline == PIPELINE
     assert status.last == Moment(COMMITS, COMMITS * SECOND)
@@ -49,7 +49,7 @@ def test_status(path: Path, folder: Folder) -> None:
 
 
 def test_totals_come_in_tree_order_to_a_depth(path: Path, folder: Folder) -> None:
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         rows = reader.totals("risk").rows
         labels = [tuple(reader.totals("risk", depth=d).rows[0].path) for d in (0, 1)]
         assert labels == [(), ()]
@@ -63,7 +63,7 @@ def test_totals_come_in_tree_order_to_a_depth(path: Path, folder: Folder) -> Non
 
 def test_an_empty_store_has_roots_of_nothing(path: Path) -> None:
     Store.open(path, PIPELINE).close()
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         (root,) = reader.totals("risk").rows
         assert (root.path, root.count, root.sums) == ("", 0, (0, 0))
         assert reader.totals("risk", commit=0).as_of == Moment(0, 0)
@@ -78,7 +78,7 @@ def test_an_empty_store_has_roots_of_nothing(path: Path) -> None:
 
 def test_a_node_without_keys_is_shown_when_it_is_queried(path: Path) -> None:
     folder = Folder()
-    with Store.open(path, PIPELINE, retention="forever") as store, Reader.open(path) as reader:
+    with Store.open(path, PIPELINE, retention="forever") as store, StoreFile.open(path) as reader:
         store.load()
         store.commit(folder.commit(Batch([Event("k", 1, Content(("pv", "emea"), (5, 6)))], 1)))
         store.commit(folder.commit(Batch([Event("k", 2, DELETED)], 2)))
@@ -91,7 +91,7 @@ def test_a_node_without_keys_is_shown_when_it_is_queried(path: Path) -> None:
 
 
 def test_totals_as_of_a_time(path: Path, folder: Folder) -> None:
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         for time, seq in ((SECOND - 1, 0), (SECOND, 1), (7 * SECOND + 5, 7), (10**18, COMMITS)):
             found = reader.totals("risk", time=time)
             assert found.as_of.seq == seq
@@ -99,7 +99,7 @@ def test_totals_as_of_a_time(path: Path, folder: Folder) -> None:
 
 
 def test_wrong_queries_have_different_errors(path: Path, folder: Folder) -> None:
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         wrong = {
             "several rollups: risk, by_region": reader.totals,
             "no rollup 'rist'; there is: risk, by_region": lambda: reader.totals("rist"),
@@ -125,7 +125,7 @@ def test_explain_shows_the_keys_behind_a_node(path: Path, folder: Folder) -> Non
         if state.content.labels is not None and state.content.labels[1] == "apac"
     ]
     order = sorted(behind, key=lambda item: folder.rows[item[0]])
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         whole = reader.explain("by_region", ("apac",), limit=1000)
         assert [(s.key, s.version, s.labels, s.measures) for s in whole.states] == order
         (row,) = reader.totals("by_region", ("apac",)).rows
@@ -146,7 +146,7 @@ def test_history_is_what_the_fold_saw(path: Path, folder: Folder) -> None:
                 Moment(number, number * SECOND), outcome, event.version, event.content.labels, event.content.measures
             )
             expected.setdefault(event.key, []).append(arrival)
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         for key, arrivals in expected.items():
             every, taken = reader.history(key, every=True), reader.history(key)
             assert every.arrivals == arrivals
@@ -159,7 +159,7 @@ def test_history_is_what_the_fold_saw(path: Path, folder: Folder) -> None:
 def test_a_duplicate_shows_what_it_repeated(path: Path) -> None:
     event = Event("k", 3, Content(("pv", "emea"), (5, 6)))
     folder = Folder()
-    with Store.open(path, PIPELINE, retention="forever") as store, Reader.open(path) as reader:
+    with Store.open(path, PIPELINE, retention="forever") as store, StoreFile.open(path) as reader:
         store.load()
         store.commit(folder.commit(Batch([event, event], 1)))
         first, second = reader.history("k", every=True).arrivals
@@ -176,7 +176,7 @@ def test_verify_names_a_total_that_was_altered(path: Path, folder: Folder) -> No
         )
     connection.execute("UPDATE total SET count = count + 1 WHERE node = (SELECT min(id) FROM node)")
     connection.close()
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         found = reader.verify()
     assert [(item.rollup, item.path) for item in found.differences] == [
         ("risk", ""),
@@ -196,7 +196,7 @@ def test_verify_names_a_node_that_is_gone(path: Path, folder: Folder) -> None:
     connection = connect_writer(path)
     connection.execute("DELETE FROM node WHERE rollup = 'risk' AND path = 'pv/emea'")
     connection.close()
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         (found,) = reader.verify().differences
     assert (found.rollup, found.path, found.stored) == ("risk", "pv/emea", None)
     assert found.recomputed.count > 0
@@ -204,7 +204,7 @@ def test_verify_names_a_node_that_is_gone(path: Path, folder: Folder) -> None:
 
 def test_a_reader_follows_a_writer_commit_by_commit(path: Path) -> None:
     folder = Folder()
-    with Store.open(path, PIPELINE, retention="forever") as store, Reader.open(path) as reader:
+    with Store.open(path, PIPELINE, retention="forever") as store, StoreFile.open(path) as reader:
         store.load()
         for number in range(1, 6):
             with reader.at_one_commit() as connection:
@@ -218,7 +218,7 @@ def test_a_file_that_nothing_may_be_written_beside_is_read_while_no_one_writes(p
     def unchanging(path: Path) -> sqlite3.Connection:
         return sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
 
-    with Reader.open(path, connect=unchanging) as reader:
+    with StoreFile.open(path, connect=unchanging) as reader:
         assert reader.verify().differences == []
         with pytest.raises(StoreError, match="query again"), reader.at_one_commit():
             writer = Store.open(path, PIPELINE)
@@ -234,7 +234,7 @@ def test_readers_cannot_write(path: Path, folder: Folder) -> None:
 
 
 def test_a_closed_reader_raises_an_error(path: Path, folder: Folder) -> None:
-    reader = Reader.open(path)
+    reader = StoreFile.open(path)
     reader.close()
     reader.close()
     with pytest.raises(StoreError, match="closed"):
@@ -248,7 +248,7 @@ def test_totals_beyond_the_retention_are_refused(path: Path) -> None:
         for number in range(1, COMMITS + 1):
             clock.now = number * SECOND
             store.commit(folder.commit(random_batch(number, clock.now, pages=1)))
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         oldest = reader.status().oldest
         assert COMMITS - 12 < oldest.seq <= COMMITS - 10
         words = f"the oldest commit that can be asked is {oldest.seq}, made at 1970-01-01T00:00:{oldest.seq}Z"

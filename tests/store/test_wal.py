@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from oncefold.core.errors import StoreError
-from oncefold.store import Reader, Store, wal, writer
+from oncefold.store import Store, StoreFile, wal, writer
 from oncefold.store.connection import wal_of
 from oncefold.store.schema import PAGE_SIZE
 from oncefold.store.wal import File, SystemFiles
@@ -203,7 +203,7 @@ def test_a_log_is_replaced_when_no_one_reads(path: Path, monkeypatch: pytest.Mon
 def test_a_log_is_written_over_itself_while_someone_reads(path: Path) -> None:
     facts, _ = left_open(path)
     before = wal_of(path).stat().st_ino
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         assert reader.status().last.seq == ACKNOWLEDGED
         files = WatchedFiles()
         with Store.open(path, PIPELINE, files=files) as store:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from oncefold.core.errors import OncefoldError, QuestionError
-from oncefold.queries import Questions
+from oncefold.queries.store_reader import StoreReader
 from oncefold.watch.client import Client, address_of
 from oncefold.watch.looks import Look, NotYetError, StoreMoment, Watched
 from oncefold.watch.server import ServerSource
@@ -189,7 +189,7 @@ def test_a_server_is_waited_for_before_it_is_there_and_while_it_restarts(tmp_pat
         server.post(lines(TUESDAY))
         seen = watching.look(ROOM)
         assert seen.look is not None
-        with Questions.open(store) as ask:
+        with StoreReader.open(store) as ask:
             assert seen.look.tree.rows == ask.query(rollup="place", depth=None).rows
 
 

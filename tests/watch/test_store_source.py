@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from oncefold.core.errors import OncefoldError, QuestionError, StoreError
-from oncefold.queries import Questions
+from oncefold.queries.store_reader import StoreReader
 from oncefold.store.connection import BUSY_MS
 from oncefold.watch.looks import NotYetError, StoreMoment, Watched
 from oncefold.watch.store import StoreSource
@@ -36,7 +36,7 @@ def commit_of(source: StoreSource) -> int:
 @pytest.mark.parametrize("node", ["", "FR", "US/St. Louis\\/MO"])
 def test_a_look_has_the_totals_of_query(path: Path, node: str, depth: int | None, room: int | None) -> None:
     build(path, SHOP, lines(MONDAY), lines(TUESDAY))
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         totals = ask.query(node, depth=depth)
     look = source(path, node, depth=depth).look(room)
     assert [row for row in totals if row in look.tree.rows] == list(look.tree.rows)
@@ -48,7 +48,7 @@ def test_a_look_has_the_totals_of_query(path: Path, node: str, depth: int | None
 
 def test_a_look_tells_events_commit_and_freshness(path: Path) -> None:
     build(path, SHOP, lines(MONDAY), lines(TUESDAY))
-    with Questions.open(path) as ask:
+    with StoreReader.open(path) as ask:
         status = ask.status()
     moment = source(path).look(ROOM).moment
     assert isinstance(moment, StoreMoment)

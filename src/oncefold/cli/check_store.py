@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli import words
 from oncefold.cli.options import format_options, store_option
 from oncefold.cli.output import Reply
 from oncefold.core.errors import StoreError
+from oncefold.queries.render import formatting
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from oncefold.cli.screen import Screen
-    from oncefold.queries.answers import CheckedStore
+    from oncefold.queries.render.screen import Screen
+    from oncefold.queries.status_model import CheckedStore
 
 _EPILOG = """\b
 Examples:
@@ -35,7 +35,7 @@ Exit status: 0 nothing is wrong, 1 something is, 2 there is no such file."""
 @click.pass_context
 def check_store(context: click.Context, store: Path, form: str | None, output: Path | None) -> None:
     """Examine a store file for damage, down to every checksum."""
-    from oncefold.queries.questions import check
+    from oncefold.queries.store_reader import check
 
     if not store.exists():
         raise StoreError(f"{store}: no such store; `oncefold run` creates one")
@@ -47,9 +47,9 @@ def check_store(context: click.Context, store: Path, form: str | None, output: P
 
 def _show(store: Path, found: CheckedStore, screen: Screen) -> None:
     for finding in found:
-        screen.line(words.printable(finding), "red")
-    at = "" if found.commit is None else f", {words.commit(found.commit)}"
-    verdict = "sound" if found.sound else f"{words.many(len(found), 'finding')}"
+        screen.line(formatting.printable(finding), "red")
+    at = "" if found.commit is None else f", {formatting.commit(found.commit)}"
+    verdict = "sound" if found.sound else f"{formatting.many(len(found), 'finding')}"
     screen.line(f"{store}: {verdict}{at}", "green" if found.sound else "bold red")
 
 

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from oncefold.cli.sample import SampleReading
-    from oncefold.cli.screen import Grid
     from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
     from oncefold.core.event import Event
+    from oncefold.queries.render.screen import Grid
 
 EXAMPLE = """\
 # A pipeline: what an event is, which trees it is counted in, and which sums are kept.
@@ -204,7 +204,7 @@ def _measure_text(measure: Measure) -> str:
 def _show_sample(pipeline: Pipeline, sample: str, rows: int, form: str | None, delimiter: str | None) -> int:
     """Print how the first events are read; the number of those that were."""
     from oncefold.cli.sample import first_records, readings
-    from oncefold.cli.screen import Screen
+    from oncefold.queries.render.screen import Screen
 
     with closing(first_records(sample, rows, form, delimiter)) as records:
         found = list(readings(records, pipeline))
@@ -227,7 +227,7 @@ def _summary(sample: str, read: int, found: int) -> str:
 
 def _grid(pipeline: Pipeline, found: Sequence[SampleReading]) -> Grid:
     """A row for each record, and further ones where it has several leaves or measures."""
-    from oncefold.cli.screen import Grid
+    from oncefold.queries.render.screen import Grid
 
     grid = Grid(["line", "key", "version", "leaf", "measures", "time"], frozenset(["line"]))
     for reading in found:

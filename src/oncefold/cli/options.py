@@ -12,15 +12,14 @@ from oncefold.core.errors import StoreError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from oncefold.queries import Questions
-
     Function = TypeVar("Function", bound=Callable[..., Any])
 
 STORE_VARIABLE = "ONCEFOLD_STORE"
 FORMATS = ("table", "json", "jsonl", "csv", "parquet")
 _LISTED_STORES = 8
 
-STATUS_WORDS = "Exit status: 0 answered, 2 the question or the store is wrong."
+STATUS_TEXT = "Exit status: 0 answered, 2 the query, or what is read, is wrong."
+STATUS_WORDS = STATUS_TEXT
 
 
 def number_or_all(context: click.Context, parameter: click.Parameter, value: str) -> int | None:
@@ -110,10 +109,3 @@ def limit_option(default: int, what: str) -> Callable[[Function], Function]:
         show_default=True,
         help=f"How many {what} to show.",
     )
-
-
-def ask(store: Path) -> Questions:
-    """The questions to a store. Raises StoreError if it cannot be read."""
-    from oncefold.queries import Questions
-
-    return Questions.open(store)

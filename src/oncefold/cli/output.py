@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +14,63 @@ from typing import IO, TYPE_CHECKING, Any
 import click
 
 from oncefold.cli.options import FORMATS
-from oncefold.cli.screen import Screen
 from oncefold.core.errors import OncefoldError
+from oncefold.queries.render.screen import Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    from oncefold.queries.answers import Answer
+    from oncefold.queries.model import Answer
+
+
+def write_answer(answer: Answer[Any], form: str | None, output: Path | None, *, whole: bool = False) -> None:
+    """Write an answer; `whole` is that of `oncefold.queries.render.table.show`.
+
+    Raises OncefoldError if the file cannot be written.
+    """
+    from oncefold.queries.render.table import left_out
+
+    chosen = form or _by_name(output)
+    if output is None and chosen == "table":
+        _show(answer, Screen(), whole=whole)
+        return
+    if output is None and chosen == "parquet" and sys.stdout.isatty():
+        raise OncefoldError("Parquet is not for a terminal; name a file with --output, or pipe it")
+    with _target(output) as file:
+        file.writelines(_pieces(answer, chosen, whole=whole))
+    if chosen not in {"table", "json"} and (rest := left_out(answer)):
+        click.echo(f"oncefold: {rest}", err=True)
+
+
+def _show(answer: Answer[Any], screen: Screen, *, whole: bool) -> None:
+    from oncefold.queries.status_model import Status
+
+    if isinstance(answer, Status):
+        from oncefold.queries.render.status_table import show_status
+
+        show_status(answer, screen)
+    else:
+        from oncefold.queries.render.table import show
+
+        show(answer, screen, whole=whole)
+
+
+def _pieces(answer: Answer[Any], form: str, *, whole: bool) -> Iterable[bytes]:
+    if form == "table":
+        text = io.StringIO()
+        _show(answer, Screen(text), whole=whole)
+        return [text.getvalue().encode()]
+    if form == "parquet":
+        from oncefold.queries.render.arrow import parquet
+
+        return [parquet(answer)]
+    from oncefold.queries.render.text import csv_lines, json_lines, pretty_json
+
+    if form == "json":
+        from oncefold.queries.render.document import document
+
+        return [pretty_json(document(answer, time.time_ns()))]
+    return json_lines(answer) if form == "jsonl" else csv_lines(answer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +80,7 @@ class Reply:
     screen: Callable[[Screen], None]
     document: Callable[[], Mapping[str, Any]]
     """The JSON form."""
-    rows: Answer | None = None
+    rows: Any = None
     """The row forms: JSON Lines, CSV and Parquet."""
     left_out: str = ""
     """What the rows leave out; said on stderr where the rows cannot say it."""

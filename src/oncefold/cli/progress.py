@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TextIO
 
-from oncefold.cli.words import size
 from oncefold.core.fold import Outcome
+from oncefold.queries.render.formatting import size
 
 if TYPE_CHECKING:
     from oncefold.engine.run import RunProgress

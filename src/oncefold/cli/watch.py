@@ -195,8 +195,8 @@ def _lines(watching: Watching, every: float, looks: int | None, write: Callable[
 
 
 def _write_block(seen: Seen, look: Look) -> None:
-    from oncefold.cli.screen import Screen
     from oncefold.cli.watch_words import show_block
+    from oncefold.queries.render.screen import Screen
 
     show_block(seen, look, Screen(sys.stdout))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from oncefold.cli import words
-from oncefold.cli.screen import Grid, Screen
+from oncefold.queries.render import formatting
+from oncefold.queries.render.screen import Grid, Screen
 from oncefold.watch.looks import StackMoment, StoreMoment
 
 if TYPE_CHECKING:
@@ -27,22 +27,22 @@ def facts(look: Look, rate: float | None, now: datetime | None = None) -> list[s
     """Two lines: how much there is, and how fresh it is; with `now`, how long ago that was."""
     moment = look.moment
     if isinstance(moment, StoreMoment):
-        where = words.printable(moment.store)
+        where = formatting.printable(moment.store)
         return [f"{_events(moment, rate)}; pipeline {look.pipeline}, {where}", _freshness(moment, now)]
-    keys = words.many(look.tree.node.count, "key")
+    keys = formatting.many(look.tree.node.count, "key")
     where = f"stack {moment.stack}"
     return [f"{keys}; pipeline {look.pipeline}, {where}", f"at {moment.time_text}; {_pending(moment)}"]
 
 
 def _events(moment: StoreMoment, rate: float | None) -> str:
-    text = f"{words.many(moment.events, 'event')} in {words.many(moment.commit.number, 'commit')}"
+    text = f"{formatting.many(moment.events, 'event')} in {formatting.many(moment.commit.number, 'commit')}"
     if rate is None:
         return text
     return f"{text}, {rate:,.1f} events/s" if 0 < rate < _SLOW else f"{text}, {rate:,.0f} events/s"
 
 
 def _freshness(moment: StoreMoment, now: datetime | None) -> str:
-    text, time = words.commit(moment.commit), moment.commit.time
+    text, time = formatting.commit(moment.commit), moment.commit.time
     if time is None:
         return text
     if now is not None:
@@ -50,20 +50,22 @@ def _freshness(moment: StoreMoment, now: datetime | None) -> str:
     if moment.newest_event is None:
         return text
     relation = "before" if moment.newest_event <= time else "after"
-    return f"{text}; newest event {moment.newest_event_text}, {words.span(time - moment.newest_event)} {relation} it"
+    return (
+        f"{text}; newest event {moment.newest_event_text}, {formatting.span(time - moment.newest_event)} {relation} it"
+    )
 
 
 def _rounded(length: timedelta) -> str:
     """To a tenth of a second: what is redrawn should not flutter."""
-    return words.span(timedelta(seconds=round(length.total_seconds(), 1)))
+    return formatting.span(timedelta(seconds=round(length.total_seconds(), 1)))
 
 
 def _pending(moment: StackMoment) -> str:
     if not moment.deltas or moment.oldest_seconds is None:
         return "nothing is pending"
-    count = words.many(moment.deltas, "delta")
+    count = formatting.many(moment.deltas, "delta")
     more = "" if moment.complete else "more than "
-    return f"{more}{count} pending, the oldest {words.span(timedelta(seconds=moment.oldest_seconds))} old"
+    return f"{more}{count} pending, the oldest {formatting.span(timedelta(seconds=moment.oldest_seconds))} old"
 
 
 def columns(look: Look) -> list[str]:
@@ -74,13 +76,13 @@ def columns(look: Look) -> list[str]:
 def name(look: Look, row: NodeTotal) -> str:
     """A node as it stands in the tree, indented."""
     if row is look.tree.node:
-        return words.node(row.path)
-    return _INDENT * (row.depth - look.tree.node.depth) + words.label(row.label)
+        return formatting.node(row.path)
+    return _INDENT * (row.depth - look.tree.node.depth) + formatting.label(row.label)
 
 
 def numbers(row: NodeTotal) -> list[str]:
     """A node's count and sums, every digit."""
-    return [words.number(row.count), *map(words.number, row.sums.values())]
+    return [formatting.number(row.count), *map(formatting.number, row.sums.values())]
 
 
 def show_block(seen: Seen, look: Look, screen: Screen) -> None:

@@ -16,10 +16,9 @@ from oncefold.core.fold import Outcome
 from oncefold.engine.decoding import BlockDecoder, EventData
 from oncefold.engine.engine import Engine
 from oncefold.engine.run import Committer, Durable, RunProgress, run
-from oncefold.queries import Questions
-from oncefold.queries.answers import Totals
+from oncefold.queries.model import Totals
+from oncefold.queries.store_reader import StoreReader
 from oncefold.sources.blocks import Block, Finding
-from oncefold.store.reader import Reader
 from oncefold.store.retention import Retention
 from oncefold.store.rows import absent_rejects
 from oncefold.store.writer import Store
@@ -53,7 +52,7 @@ class Session:
         self._clock = clock
         self._engine = Engine(store, clock)
         self._decoder = BlockDecoder(store.pipeline)
-        self._questions: Questions | None = None
+        self._reader: StoreReader | None = None
 
     @classmethod
     def open(
@@ -146,7 +145,7 @@ class Session:
 
         Those that were too long to be kept whole stay on it. Raises StoreError if the commit fails.
         """
-        listed = [item for item in self.questions.reader.rejects() if len(item.reject.raw) == item.reject.size]
+        listed = [item for item in self.reader.file.rejects() if len(item.reject.raw) == item.reject.size]
         counts: Counter[Outcome] = Counter()
         again = 0
         for indexes, batch in self._decoder.again([item.reject for item in listed]):
@@ -162,7 +161,7 @@ class Session:
         the commit fails; then all of them stay.
         """
         unwanted = sorted(set(ids))
-        with self.questions.reader.at_one_commit() as connection:
+        with self.reader.file.at_one_commit() as connection:
             absent = absent_rejects(connection, unwanted)
         if absent:
             raise QuestionError(f"not on the reject list: {', '.join(map(str, absent))}; see what `rejects list` shows")
@@ -173,11 +172,11 @@ class Session:
         return len(unwanted)
 
     @property
-    def questions(self) -> "Questions":
-        """Everything that can be asked; answers are as of the last commit."""
-        if self._questions is None:
-            self._questions = Questions(Reader.open(self.path))
-        return self._questions
+    def reader(self) -> StoreReader:
+        """The queries to the store; answers are as of the last commit."""
+        if self._reader is None:
+            self._reader = StoreReader.open(self.path)
+        return self._reader
 
     def totals(
         self,
@@ -186,15 +185,15 @@ class Session:
         rollup: str | None = None,
         depth: int | None = 1,
         as_of: int | str | datetime | None = None,
-    ) -> "Totals":
-        """A node and what lies at most `depth` levels below it; see `Questions.query`."""
-        return self.questions.query(node, rollup=rollup, depth=depth, as_of=as_of)
+    ) -> Totals:
+        """A node and what lies at most `depth` levels below it; see `Reader.query`."""
+        return self.reader.query(node, rollup=rollup, depth=depth, as_of=as_of)
 
     def close(self) -> None:
         """Close the store; without effect when closed."""
-        if self._questions is not None:
-            self._questions.close()
-            self._questions = None
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
         self._store.close()
 
     def _commit(self) -> int:

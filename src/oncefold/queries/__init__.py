@@ -1,19 +1,44 @@
-"""What can be asked of a store, and the answers: plain frozen values with exact decimals."""
+"""What can be queried, of a store, a server or a stack: one model, one protocol, one place that renders answers."""
 
-from oncefold.queries.answers import Commit, NodeTotal, Totals, Verification
-from oncefold.queries.events import Conflicts, Explanation, History, Rejects
-from oncefold.queries.overview import Overview
-from oncefold.queries.questions import Questions
+from oncefold.queries.model import (
+    Amounts,
+    Answer,
+    AsOfCommit,
+    AsOfTime,
+    Commit,
+    Conflicts,
+    Explanation,
+    History,
+    NodeTotal,
+    Rejects,
+    SearchResult,
+    Series,
+    Shape,
+    Totals,
+    Verification,
+)
+from oncefold.queries.protocol import Reader, UnsupportedQueryError
+from oncefold.queries.status_model import StackStatus, Status, StoreStatus
 
 __all__ = [
+    "Amounts",
+    "Answer",
+    "AsOfCommit",
+    "AsOfTime",
     "Commit",
     "Conflicts",
     "Explanation",
     "History",
     "NodeTotal",
-    "Overview",
-    "Questions",
+    "Reader",
     "Rejects",
+    "SearchResult",
+    "Series",
+    "Shape",
+    "StackStatus",
+    "Status",
+    "StoreStatus",
     "Totals",
+    "UnsupportedQueryError",
     "Verification",
 ]

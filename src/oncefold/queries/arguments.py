@@ -1,6 +1,7 @@
 """What a person may write for a node, a key or a past state, and what is meant by it. Raises IllFormedQuestionError."""
 
 import re
+import sys
 from collections.abc import Sequence
 from datetime import date, datetime
 
@@ -8,7 +9,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import IllFormedQuestionError
 from oncefold.core.nodepath import join, split
 from oncefold.core.timestamps import parse_timestamp
-from oncefold.queries.values import to_nanos
+from oncefold.queries.converters import to_nanos
 
 Node = str | Sequence[str]
 """Labels joined by `/` (escapes as in `oncefold.core.nodepath`), or the labels themselves; the root is empty."""
@@ -101,3 +102,15 @@ def _read(text: str) -> tuple[int | None, int | None]:
 
 def _kind(value: object) -> str:
     return "date (a datetime says which moment of the day)" if isinstance(value, date) else type(value).__name__
+
+
+def checked(number: int | None, name: str) -> int | None:
+    """A depth or limit. Raises IllFormedQuestionError for a negative one."""
+    if number is not None and number < 0:
+        raise IllFormedQuestionError(f"{name} is {number}; give 0 or more, or None for all")
+    return number
+
+
+def limited(limit: int | None) -> int:
+    """A limit as a number. Raises IllFormedQuestionError for a negative one."""
+    return sys.maxsize if checked(limit, "limit") is None else int(limit or 0)

@@ -1,67 +1,46 @@
 """How a node came to its totals: the totals as of some commits, from the deltas that the store keeps."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from oncefold.commit import Int64s
-from oncefold.queries.answers import Amounts, Commit, RowsOfCommit
-from oncefold.queries.columns import Column, amount_columns
-from oncefold.queries.snapshot import Snapshot, commit_of
-from oncefold.queries.values import Reading
+from oncefold.queries.converters import Converter, as_of_commit, commit_of
+from oncefold.queries.model import Point, Series
 from oncefold.store import moments
 from oncefold.store.amounts import carried, from_ints, to_ints
 from oncefold.store.answers import Moment
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.deltas import NodeDeltas, deltas_of
 from oncefold.store.nodes import find_node
+from oncefold.store.reader import StoreFile
 
 MOST_DELTAS = 2_000_000
 """Rows of deltas that one series reads, all nodes together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A node's totals as of a commit."""
-
-    commit: Commit
-    amounts: Amounts
-
-
-@dataclass(frozen=True)
-class Series(RowsOfCommit[Point]):
-    """A node's totals as of some commits, oldest first; the last is of the commit of this answer."""
-
-    rollup: str
-    path: str
-    scales: Mapping[str, int] = field(repr=False)
-
-    def _columns(self) -> Iterator[Column]:
-        fixed = [
-            Column("commit", "int", [row.commit.number for row in self.rows]),
-            Column("time", "time", [row.commit.time_text for row in self.rows]),
-            Column("count", "int", [row.amounts.count for row in self.rows]),
-        ]
-        yield from fixed
-        yield from amount_columns([c.name for c in fixed], self.scales, [row.amounts.sums for row in self.rows])
-
-
-def series_of(snapshot: Snapshot, reading: Reading, rollup: str | None, labels: tuple[str, ...], points: int) -> Series:
+def series_of(file: StoreFile, convert: Converter, rollup: str | None, labels: tuple[str, ...], points: int) -> Series:
     """The node at so many commits, evenly spread over the time they span. Raises QuestionError for an unknown one."""
-    found = snapshot.totals(rollup, labels, depth=0)
+    found = file.totals(rollup, labels, depth=0)
     (now,) = found.rows
     measures = len(now.sums)
-    with snapshot.at_one_commit() as connection:
+    with file.at_one_commit() as connection:
         node, since = find_node(connection, found.rollup, labels), moments.oldest(connection).seq
         deltas = deltas_of(connection, measures, -1 if node is None else node, since, MOST_DELTAS)
         chosen = list(_chosen(connection, deltas.since, found.as_of, points))
+        newest = file.newest_event(found.as_of.seq)
     counts, sums = _totals_at(np.array([moment.seq for moment in chosen]), deltas, now.count, now.sums)
     rows = tuple(
-        Point(commit_of(moment), Amounts(count, reading.amounts(amounts)))
+        Point(commit_of(moment.seq, moment.at), convert.amounts_of(count, amounts))
         for moment, count, amounts in zip(chosen, counts, sums, strict=True)
     )
-    return Series(commit=commit_of(found.as_of), rows=rows, rollup=found.rollup, path=now.path, scales=reading.scales)
+    return Series(
+        as_of=as_of_commit(commit_of(found.as_of.seq, found.as_of.at), newest),
+        shape=convert.shape,
+        rows=rows,
+        rollup=found.rollup,
+        path=now.path,
+    )
 
 
 def _totals_at(

@@ -43,7 +43,7 @@ from oncefold.serve.settings import Settings
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.store.answers import Status
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 
 _BACKLOG: Final = 2_048
 _KEEP_ALIVE_SECONDS: Final = 75
@@ -136,7 +136,7 @@ def _gauges(settings: Settings, ingest: Ingest, folding: FoldingProcess) -> Gaug
 
 
 def _status(settings: Settings) -> Status:
-    with Reader.open(settings.store) as reader:
+    with StoreFile.open(settings.store) as reader:
         return reader.status()
 
 

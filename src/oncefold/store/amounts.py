@@ -50,6 +50,11 @@ def to_texts(high: Int64s, low: Int64s, scale: int) -> list[str]:
     return [format_decimal(ints[i], scale) if "E" in text else text for i, text in enumerate(texts)]
 
 
+def exact_sum(values: Int64s) -> int:
+    """The sum of up to 2**31 mantissas."""
+    return (int((values >> LOW_BITS).sum()) << LOW_BITS) + int((values & LOW_MASK).sum())
+
+
 def from_texts(texts: Sequence[str], scale: int) -> tuple[Int64s, Int64s]:
     """The pairs behind decimal texts. Raises DamagedError for a text that is no decimal of this scale."""
     try:

@@ -94,6 +94,8 @@ class Explained:
     rollup: str
     path: str
     total: int
+    sums: tuple[int, ...]
+    """Of all these keys, listed or not."""
     states: list[KeyState]
 
 

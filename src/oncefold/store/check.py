@@ -15,7 +15,7 @@ from oncefold.store.check_blobs import blob_findings, count_findings
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.errors import DamagedError
 from oncefold.store.load import Replay, new_states, read_states
-from oncefold.store.reader import Reader, connect_reader
+from oncefold.store.reader import StoreFile, connect_reader
 from oncefold.store.schema import OUTCOMES, read_meta
 from oncefold.store.segments import changes_table, deltas_table
 from oncefold.store.snapshots import SnapshotSchedule
@@ -32,7 +32,7 @@ def check_store(path: str | Path, *, connect: Callable[[Path], Connection] = con
     """
     found: list[str] = []
     try:
-        with Reader.open(path, connect=connect) as reader, reader.at_one_commit() as connection:
+        with StoreFile.open(path, connect=connect) as reader, reader.at_one_commit() as connection:
             _collect(_findings(reader, connection), found)
     except StoreError as error:
         found.append(str(error))
@@ -49,7 +49,7 @@ def _collect(findings: Iterable[str], into: list[str]) -> None:
         into.append(str(error))
 
 
-def _findings(reader: Reader, connection: Connection) -> Iterator[str]:
+def _findings(reader: StoreFile, connection: Connection) -> Iterator[str]:
     damaged = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
     yield from damaged
     yield from _meta_findings(reader, connection)
@@ -62,7 +62,7 @@ def _findings(reader: Reader, connection: Connection) -> Iterator[str]:
         yield from content_findings(connection, reader.pipeline)
 
 
-def _meta_findings(reader: Reader, connection: Connection) -> Iterator[str]:
+def _meta_findings(reader: StoreFile, connection: Connection) -> Iterator[str]:
     meta = read_meta(connection)
     if meta["fingerprint"] != reader.pipeline.fingerprint:
         yield "meta: the fingerprint is not that of the stored definition"

@@ -5,12 +5,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
 
 from oncefold.commit import Conflict, Reject, States
 from oncefold.core.errors import StoreError
 from oncefold.core.nodepath import join
 from oncefold.store import history, keyquestions, moments, nodes, rows
+from oncefold.store.amounts import exact_sum
 from oncefold.store.answers import (
     Explained,
     KeyHistory,
@@ -25,6 +26,7 @@ from oncefold.store.answers import (
 from oncefold.store.connection import BUSY_MS, Connection, scalar, transaction, wal_of
 from oncefold.store.errors import check_readable, require_sqlite, translate_errors
 from oncefold.store.load import new_states, read_states
+from oncefold.store.rows import LastCommit
 from oncefold.store.schema import read_definition, read_meta, refuse_others
 from oncefold.store.segments import changes_table
 from oncefold.store.snapshots import SnapshotSchedule
@@ -60,17 +62,19 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
     return sqlite3.connect(uri, uri=True, timeout=BUSY_MS / 1000, isolation_level=None, check_same_thread=False)
 
 
-class Reader:
+class StoreFile:
     """A store, open for questions, each answered as of one commit.
 
     They raise QuestionError if they name what does not exist, and StoreError if the file cannot be read.
     """
 
     def __init__(self, path: Path, connect: Callable[[Path], Connection]) -> None:
-        """Use `Reader.open`."""
+        """Use `StoreFile.open`."""
         self.path = path
         self._connect = connect
         self._connection: Connection | None = None
+        self._within: Connection | None = None
+        self._head: LastCommit | None = None
         self._closed = False
         try:
             with self.at_one_commit() as connection:
@@ -93,15 +97,50 @@ class Reader:
 
     @contextmanager
     def at_one_commit(self) -> Iterator[Connection]:
-        """The connection, within one read transaction: all that is read inside is of one commit."""
+        """The connection, within one read transaction: all that is read inside is of one commit.
+
+        Inside such a block every method answers as of that commit, and a further block shares it.
+        """
+        if self._within is not None:
+            yield self._within
+            return
         if self._closed:
             raise StoreError(f"{self.path}: the store is closed; open it again")
         with translate_errors(self.path, "reading the store"):
             connection, unchanging = self._connected()
             with transaction(connection, "BEGIN"):
-                yield connection
+                self._within, self._head = connection, None
+                try:
+                    yield connection
+                finally:
+                    self._within = None
         if unchanging and wal_of(self.path).exists():
             raise StoreError(f"{self.path}: a writer opened the store during this query; query again")
+
+    def head(self) -> LastCommit:
+        """The last commit: that of the block of `at_one_commit` inside one."""
+        with self.at_one_commit() as connection:
+            if self._head is None:
+                self._head = rows.read_head(connection)
+            return self._head
+
+    def newest_event(self, commit: int) -> int | None:
+        """The greatest event time up to a commit, in nanoseconds since the epoch."""
+        with self.at_one_commit() as connection:
+            if commit == self.head().seq:
+                return self.head().newest_time
+            found: int | None = scalar(connection, "SELECT newest_time FROM commits WHERE seq = ?", (commit,))
+            return found
+
+    def node_count(self) -> int:
+        """How many nodes the store has, of all rollups."""
+        with self.at_one_commit() as connection:
+            return rows.node_count(connection)
+
+    def size_of(self, table: Literal["rejects", "conflicts"]) -> int:
+        """How many rows a list has."""
+        with self.at_one_commit() as connection:
+            return int(scalar(connection, f"SELECT count(*) FROM {table}"))  # noqa: S608 - names only
 
     def _connected(self) -> tuple[Connection, bool]:
         """The connection, and whether it takes the file for one that does not change: then it is a new one."""
@@ -159,6 +198,7 @@ class Reader:
             )
             counted = keyquestions.below(states.leaf, leaves_below(self.pipeline, leaves, index, labels))
             shown = counted[after : after + limit]
+            sums = tuple(exact_sum(column[counted]) for column in states.measures)
             keys = keyquestions.key_texts(connection, shown)
         content = zip(
             keys,
@@ -168,7 +208,7 @@ class Reader:
             strict=True,
         )
         name = self.pipeline.rollups[index].name
-        return Explained(as_of, name, join(labels), len(counted), [KeyState(*state) for state in content])
+        return Explained(as_of, name, join(labels), len(counted), sums, [KeyState(*state) for state in content])
 
     def history(self, key: str, *, every: bool = False) -> KeyHistory:
         """What arrived for a key: the events that became its state, or `every` one."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from oncefold.queries.answers import NodeTotal
+from oncefold.queries.model import NodeTotal
 
 
 def fitting(rows: Sequence[NodeTotal], room: int | None) -> tuple[tuple[NodeTotal, ...], bool]:

@@ -9,9 +9,10 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QuestionError
 from oncefold.core.fold import Node
 from oncefold.core.nodepath import join
-from oncefold.queries.answers import Commit, Tree
+from oncefold.queries.answers import Tree
 from oncefold.queries.arguments import Node as Named
 from oncefold.queries.arguments import labels_of_node
+from oncefold.queries.model import Commit
 from oncefold.store.nodes import rollup_index
 
 

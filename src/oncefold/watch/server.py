@@ -9,8 +9,9 @@ from urllib.parse import quote, urlencode
 from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.core.nodepath import join, split
 from oncefold.core.timestamps import parse_timestamp
-from oncefold.queries.answers import Commit, NodeTotal, Tree
+from oncefold.queries.answers import Tree
 from oncefold.queries.arguments import labels_of_node
+from oncefold.queries.model import Commit, NodeTotal
 from oncefold.queries.values import to_datetime
 from oncefold.watch.client import Client, Reply
 from oncefold.watch.levels import fitting
@@ -118,8 +119,7 @@ class ServerSource:
         found = reply.document
         status = self._client.get("/status").document
         scales = {measure["name"]: measure["scale"] for measure in status["measures"]}
-        members = {measure["name"]: measure["member"] for measure in status["measures"]}
-        rows, cut = fitting([_row(row, members) for row in found["rows"]], room)
+        rows, cut = fitting([_row(row) for row in found["rows"]], room)
         below = any(row["children"] for row in found["rows"] if row["depth"] == len(self._labels) + depth)
         return Look(
             status["pipeline"],
@@ -135,6 +135,6 @@ class ServerSource:
         return StoreMoment(self._client.url, commit, newest_time, newest, events)
 
 
-def _row(row: Mapping[str, Any], members: Mapping[str, str]) -> NodeTotal:
-    sums = {name: Decimal(row[member]) for name, member in members.items()}
+def _row(row: Mapping[str, Any]) -> NodeTotal:
+    sums = {name: Decimal(value) for name, value in row["measures"].items()}
     return NodeTotal(row["path"], split(row["path"]), row["depth"], row["label"], row["count"], sums)

@@ -8,9 +8,9 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from oncefold.core.errors import QuestionError, StoreError
-from oncefold.queries import Questions, Totals
-from oncefold.queries.answers import NodeTotal, Tree
-from oncefold.queries.snapshot import Snapshot, snapshot_of
+from oncefold.queries.answers import Tree
+from oncefold.queries.model import NodeTotal, Totals
+from oncefold.queries.store_reader import StoreReader
 from oncefold.store import rows
 from oncefold.store.connection import Connection
 from oncefold.store.errors import DamagedError
@@ -34,7 +34,7 @@ class StoreSource:
     def __init__(self, path: Path, watched: Watched) -> None:
         self._path = path
         self._watched = watched
-        self._ask: Questions | None = None
+        self._ask: StoreReader | None = None
         self._file: tuple[int, int] | None = None
         self._last: tuple[Look, int | None] | None = None
 
@@ -48,8 +48,8 @@ class StoreSource:
     def _look(self, room: int | None) -> Look:
         try:
             ask = self._opened()
-            with snapshot_of(ask.reader) as snapshot:
-                look = self._seen_already(snapshot, room) or self._new(snapshot, room)
+            with ask.file.at_one_commit():
+                look = self._seen_already(ask, room) or self._new(ask, room)
         except BaseException:
             self.close()
             raise
@@ -62,7 +62,7 @@ class StoreSource:
             self._ask.close()
         self._ask = self._file = self._last = None
 
-    def _opened(self) -> Questions:
+    def _opened(self) -> StoreReader:
         """The questions to the file that bears the name now."""
         file = _identity(self._path)
         if self._ask is None or file is None or file != self._file:
@@ -70,24 +70,23 @@ class StoreSource:
             self._ask, self._file = self._open(), file
         return self._ask
 
-    def _open(self) -> Questions:
+    def _open(self) -> StoreReader:
         try:
-            return Questions.open(self._path)
+            return StoreReader.open(self._path)
         except StoreError as error:
             if self._path.parent.is_dir() and (not self._path.exists() or _is_being_made(self._path)):
                 raise NotYetError(str(error)) from None
             raise
 
-    def _seen_already(self, snapshot: Snapshot, room: int | None) -> Look | None:
+    def _seen_already(self, ask: StoreReader, room: int | None) -> Look | None:
         """The last look, if nothing was committed since, and it was made for as much room."""
         if self._last is None:
             return None
         look, its_room = self._last
         assert isinstance(look.moment, StoreMoment)
-        return look if room == its_room and snapshot.last() == look.moment.commit else None
+        return look if room == its_room and ask.file.head().seq == look.moment.commit.number else None
 
-    def _new(self, snapshot: Snapshot, room: int | None) -> Look:
-        ask = Questions(snapshot)
+    def _new(self, ask: StoreReader, room: int | None) -> Look:
         node = self._watched.among(ask.pipeline)
         name = ask.pipeline.rollups[node.rollup].name
         try:
@@ -95,7 +94,7 @@ class StoreSource:
         except QuestionError as error:
             raise NotYetError(str(error)) from None
         tree, cut = Tree(totals.rows, name, totals.scales), False
-        with snapshot.at_one_commit() as connection:
+        with ask.file.at_one_commit() as connection:
             events = sum(rows.read_counts(connection).values())
             if room is not None:
                 top = find_node(connection, name, node.labels)

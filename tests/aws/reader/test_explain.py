@@ -14,7 +14,7 @@ from oncefold.aws.reader import StackQuestions
 from oncefold.core.errors import QuestionError
 from oncefold.core.event import Content
 from oncefold.core.fold import Node, Stored, Total
-from oncefold.queries import Questions
+from oncefold.queries.store_reader import StoreReader
 from tests.aws.conftest import Run
 from tests.aws.reader.clients import Paged, Restless
 from tests.aws.reader.records import random_records
@@ -30,7 +30,7 @@ def test_the_keys_are_those_of_the_engine(stack: Names, ask: Ask, tmp_path: Path
     data = lines(random_records(seed))
     fill(stack, TWO_TREES, events(TWO_TREES, data), pending=pending)
     asked = ask(Paged(client("dynamodb")))
-    with Questions.open(build(tmp_path / "s.db", TWO_TREES, data)) as embedded:
+    with StoreReader.open(build(tmp_path / "s.db", TWO_TREES, data)) as embedded:
         for rollup in ("by_type", "by_region"):
             for node in list(embedded.query(rollup=rollup, depth=None))[::4]:
                 expected = embedded.explain(node.labels, rollup=rollup, limit=None)

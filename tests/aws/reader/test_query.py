@@ -20,7 +20,7 @@ from oncefold.aws.reader.answers import Outbox
 from oncefold.cli.main import main
 from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.core.event import Content, Event
-from oncefold.queries import Questions
+from oncefold.queries.store_reader import StoreReader
 from tests.aws.conftest import Run
 from tests.aws.reader.clients import Paged, Restless
 from tests.aws.reader.records import ODD, random_records
@@ -39,7 +39,7 @@ def without_commit(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 def test_the_answer_is_that_of_a_store_of_the_same_events(
     shop_stack: Filled, ask: Ask, tmp_path: Path, depth: int | None
 ) -> None:
-    with Questions.open(shop(tmp_path)) as embedded:
+    with StoreReader.open(shop(tmp_path)) as embedded:
         for node in ("", "FR", "US", "FR/Paris", r"US/St. Louis\/MO"):
             expected, found = embedded.query(node, depth=depth), ask().query(node, depth=depth)
             assert found.rows == expected.rows
@@ -57,7 +57,7 @@ def test_any_events_give_the_rows_of_the_engine(stack: Names, ask: Ask, tmp_path
     data = lines(random_records(seed))
     fill(stack, TWO_TREES, events(TWO_TREES, data))
     asked, small_pages = ask(), ask(Paged(client("dynamodb")))
-    with Questions.open(build(tmp_path / "s.db", TWO_TREES, data)) as embedded:
+    with StoreReader.open(build(tmp_path / "s.db", TWO_TREES, data)) as embedded:
         for rollup in ("by_type", "by_region"):
             whole = embedded.query(rollup=rollup, depth=None)
             assert small_pages.query(rollup=rollup, depth=None).rows == whole.rows
@@ -71,7 +71,7 @@ def test_exact_adds_what_is_pending(stack: Names, ask: Ask, tmp_path: Path, seed
     data = lines(random_records(seed))
     fill(stack, TWO_TREES, events(TWO_TREES, data), pending=7)
     asked, small_pages = ask(), ask(Paged(client("dynamodb")))
-    with Questions.open(build(tmp_path / "s.db", TWO_TREES, data)) as embedded:
+    with StoreReader.open(build(tmp_path / "s.db", TWO_TREES, data)) as embedded:
         for rollup in ("by_type", "by_region"):
             expected = embedded.query(rollup=rollup, depth=None)
             found = small_pages.query(rollup=rollup, depth=None, exact=True)
@@ -109,7 +109,7 @@ def test_a_scan_gives_the_same_as_queries(
     data = lines(random_records(3, labels=[*ODD, "a/", "a/b/c"]))
     fill(stack, TWO_TREES, events(TWO_TREES, data))
     monkeypatch.setattr(tree, "FEW_QUERIES", few)
-    with Questions.open(build(tmp_path / "s.db", TWO_TREES, data)) as embedded:
+    with StoreReader.open(build(tmp_path / "s.db", TWO_TREES, data)) as embedded:
         expected = embedded.query(rollup="by_type", depth=None)
         paged = Paged(client("dynamodb"))
         assert ask(paged).query(rollup="by_type", depth=None).rows == expected.rows

@@ -22,7 +22,7 @@ from oncefold.cli.definition import EXAMPLE
 from oncefold.cli.main import main
 from oncefold.core.fold import Outcome
 from oncefold.generate import Workload, generate, truth, write
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from oncefold_lab.local.emulator import Emulator
 from tests.tools.processes import Command
 from tests.tools.sizes import sized
@@ -109,7 +109,7 @@ def user(aws: Emulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys:
 
 def counted(store: str | Path = "s.db") -> Counter[Outcome]:
     """What the store counted, once it is found exact."""
-    with Reader.open(store) as reader:
+    with StoreFile.open(store) as reader:
         assert reader.verify().differences == []
         return +Counter(reader.status().counts)
 

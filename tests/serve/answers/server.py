@@ -68,11 +68,11 @@ class Server:
     async def discard(self, ids: Sequence[int]) -> int:
         with self._lock:
             found = self.session.discard(ids)
-            await self._tell(Ingested(self.session.questions.status().commit.number, {}))
+            await self._tell(Ingested(self.session.reader.status().commit.number, {}))
             return found
 
     async def _tell(self, done: Ingested) -> None:
-        with self.session.questions.reader.at_one_commit() as connection:
+        with self.session.reader.file.at_one_commit() as connection:
             at, newest = connection.execute("SELECT at, newest_time FROM commits ORDER BY seq DESC LIMIT 1").fetchone()
         if (waiting := self.asking.ahead(done.commit)) is not None:
             await waiting

@@ -1,4 +1,4 @@
-"""Questions over HTTP: the contract as a client meets it."""
+"""StoreReader over HTTP: the contract as a client meets it."""
 
 import io
 from decimal import Decimal
@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from oncefold.core.definition_toml import parse_toml
-from oncefold.queries import Questions, forms
+from oncefold.queries import StoreReader, forms
 from tests.queries.stores import MONDAY, SHOP, TWO_TREES, lines
 from tests.serve.answers.server import Server, serving
 
@@ -105,7 +105,7 @@ def test_forms_by_name_and_by_accept(shop: Server, form: str, media_type: str) -
 
 
 def test_rows_are_those_of_the_command_line(shop: Server) -> None:
-    with Questions.open(shop.session.path) as ask:
+    with StoreReader.open(shop.session.path) as ask:
         totals = ask.query(depth=None)
         assert shop.ask("/totals/place?depth=all&form=csv").body == b"".join(forms.csv_lines(totals))
         assert shop.ask("/totals/place?depth=all&form=jsonl").body == b"".join(forms.json_lines(totals))

@@ -27,7 +27,7 @@ from oncefold.serve.ingest.worker import Worker
 from oncefold.serve.operations.health import Health
 from oncefold.serve.settings import INFLIGHT_BYTES, WAITING_REQUESTS
 from oncefold.store import rows
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 
 LIMITS = Limits(WAITING_REQUESTS, INFLIGHT_BYTES, None, RECORD_BYTES, Patience(30.0, 100))
 LEFT = {"type": "http.disconnect"}
@@ -136,7 +136,7 @@ async def inside(
 
 def totals(path: Path) -> dict[Node, Total]:
     """All totals of a store, as the reference gives them."""
-    with Reader.open(path) as reader:
+    with StoreFile.open(path) as reader:
         assert reader.verify().differences == []
         return {
             Node(index, rows.labels_of(row.path)): Total(row.count, row.sums)

@@ -25,7 +25,7 @@ from oncefold.serve.ingest.gate import all_settled
 from oncefold.serve.operations.access import Access
 from oncefold.serve.operations.express import Answers, WholeRequest
 from oncefold.serve.operations.request import RequestIds
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from tests.serve.running import Running
 from tests.tools.waiting import until
 
@@ -147,7 +147,7 @@ def test_an_answer_is_durable_when_it_is_given(server: Running) -> None:
     answer = asked(server, request(EVENT % b"durable"), express=True)
     document = json.loads(answer.partition(b"\r\n\r\n")[2])
     assert document["counts"] == {"inserted": 1}
-    with Reader.open(server.store) as reader:
+    with StoreFile.open(server.store) as reader:
         assert reader.history("durable").arrivals
         assert reader.status().last.seq >= document["commit"]
 
@@ -158,11 +158,11 @@ def test_clients_that_leave_take_no_place(server: Running) -> None:
             connection.sendall(request(EVENT % b"left %d" % number))
     gauges = ("oncefold_waiting_requests 0.0", "oncefold_waiting_bytes 0.0")
     until(lambda: all(gauge in server.get("/metrics").body.decode() for gauge in gauges), "all are gone")
-    with Reader.open(server.store) as reader:
+    with StoreFile.open(server.store) as reader:
         until(lambda: all(_has(reader, f"left {number}") for number in range(50)), "what they sent counts")
 
 
-def _has(reader: Reader, key: str) -> bool:
+def _has(reader: StoreFile, key: str) -> bool:
     try:
         return bool(reader.history(key).arrivals)
     except QuestionError:  # not there yet
@@ -232,7 +232,7 @@ def test_a_server_that_ends_answers_what_it_has_taken(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         assert server.command.wait() == 0
-    with Reader.open(tmp_path / "store.db") as reader:
+    with StoreFile.open(tmp_path / "store.db") as reader:
         assert reader.status().live >= len(acknowledged)
         assert all(_has(reader, key.decode()) for key in acknowledged)
 

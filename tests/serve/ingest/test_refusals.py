@@ -89,7 +89,7 @@ def test_malformed_as_a_whole(
     assert answer.status == 400, answer
     assert words in answer.document["detail"]
     with Session.open(path, NARROW) as session:
-        assert sum(session.questions.reader.status().counts.values()) == answer.document["committed_events"]
+        assert sum(session.reader.file.status().counts.values()) == answer.document["committed_events"]
         assert session.totals(rollup="all").node.count == answer.document["committed_events"]
 
 
@@ -252,5 +252,5 @@ def test_rejects_are_read_again_and_dismissed(memory: Path) -> None:
     asyncio.run(mend())
     with Session.open(memory / "store.db", NARROW) as session:
         assert session.engine.keys == 1
-        [listed] = session.questions.reader.rejects()
+        [listed] = session.reader.file.rejects()
         assert (listed.reject.source, listed.reject.position, listed.reject.raw) == ("till", 0, b"x")

@@ -19,7 +19,7 @@ from oncefold.cli.definition import EXAMPLE
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.fold import Outcome
 from oncefold.store.check import check_store
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from tests.serve.running import Client, Running
 from tests.tools.sizes import sized
 from tests.tools.waiting import until
@@ -112,7 +112,7 @@ def assert_exact(store: Path, found: list[Sender]) -> None:
     acknowledged = {key: cents for sender in found for key, cents in sender.acknowledged.items()}
     sent = sum(sender.sent for sender in found)
     assert check_store(store) == []
-    with Reader.open(store) as reader:
+    with StoreFile.open(store) as reader:
         assert reader.verify().differences == []
         status = reader.status()
         [root] = [row for row in reader.totals("risk").rows if not row.path]
@@ -164,7 +164,7 @@ def test_told_to_end_under_load(tmp_path: Path) -> None:
             server.end()
         assert "everything that was acknowledged is committed" in server.words
     assert_exact(server.store, found)
-    with Reader.open(server.store) as reader:
+    with StoreFile.open(server.store) as reader:
         inserted = sum(sender.inserted for sender in found)
         assert reader.status().counts[Outcome.INSERTED] == inserted
 
@@ -217,7 +217,7 @@ def test_sources_are_read_beside(tmp_path: Path) -> None:
         until(lambda: _live(server) == 5_002, "the file is read on")
         (folder / "two.csv").write_text("x,y\n1,2\n")
         assert server.post(event("late", 3)).document["counts"] == {"duplicate": 1}
-    with Reader.open(server.store) as reader:
+    with StoreFile.open(server.store) as reader:
         counts = reader.status().counts
         assert {outcome.name: count for outcome, count in counts.items() if count} == {
             "INSERTED": 5_002,

@@ -17,7 +17,7 @@ from oncefold.serve.operations.metrics import Gauges
 from oncefold.serve.operations.opening import Opening
 from oncefold.serve.operations.operations import Operations
 from oncefold.store.answers import Status
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from tests.queries.stores import MONDAY, SHOP, build, lines
 from tests.serve.operations.asgi import LOCAL, ask, echo, operations, send
 
@@ -25,8 +25,8 @@ Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Reader]:
-    with Reader.open(build(tmp_path / "shop.db", SHOP, lines(MONDAY))) as reader:
+def store(tmp_path: Path) -> Iterator[StoreFile]:
+    with StoreFile.open(build(tmp_path / "shop.db", SHOP, lines(MONDAY))) as reader:
         yield reader
 
 
@@ -49,7 +49,7 @@ def samples(text: str) -> Samples:
     }
 
 
-def test_every_number_is_that_of_the_traffic(store: Reader) -> None:
+def test_every_number_is_that_of_the_traffic(store: StoreFile) -> None:
     status = store.status()
     assert status.newest_time is not None
     parts = operations(clock=lambda: status.newest_time + 90_000_000_000)
@@ -107,7 +107,7 @@ def test_every_number_is_that_of_the_traffic(store: Reader) -> None:
     assert value("process_resident_memory_bytes") > 0
 
 
-def test_two_servers_in_one_process_count_apart(store: Reader) -> None:
+def test_two_servers_in_one_process_count_apart(store: StoreFile) -> None:
     one, other = operations(), operations()
     one.commits(Committed(1, 5, {Outcome.INSERTED: 5}, 5, 0.1, None))
     assert samples(scrape(other, store.status))["oncefold_events_total", (("outcome", "inserted"),)] == 0
@@ -123,7 +123,7 @@ def test_a_store_that_cannot_be_read_leaves_its_own_numbers_out() -> None:
     assert found["oncefold_waiting_requests", ()] == 7
 
 
-def test_openmetrics_is_spoken_to_those_who_ask_for_it(store: Reader) -> None:
+def test_openmetrics_is_spoken_to_those_who_ask_for_it(store: StoreFile) -> None:
     assert scrape(operations(), store.status, "application/openmetrics-text; version=1.0.0").endswith("# EOF\n")
 
 
@@ -135,7 +135,7 @@ def test_a_value_on_a_bound_lies_below_it() -> None:
     assert (histogram.count, histogram.total) == (5, 104.0)
 
 
-def test_readiness_follows_the_ingest_from_start_to_end(store: Reader) -> None:
+def test_readiness_follows_the_ingest_from_start_to_end(store: StoreFile) -> None:
     parts = operations()
     app = parts.guarded(Starlette(routes=parts.routes(gauges(store.status))))
 
@@ -159,7 +159,7 @@ def test_readiness_follows_the_ingest_from_start_to_end(store: Reader) -> None:
     assert "stopping" in told()[1]
 
 
-def test_before_the_store_is_open_health_alone_is_answered(store: Reader) -> None:
+def test_before_the_store_is_open_health_alone_is_answered(store: StoreFile) -> None:
     parts = operations()
     opening = Opening(parts.routes(gauges(store.status)))
     app = parts.guarded(opening)

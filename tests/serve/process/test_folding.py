@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from tests.serve.running import Client, Running
 from tests.tools.waiting import until
 
@@ -35,7 +35,7 @@ def runs(process: int) -> bool:
 
 
 def live(store: Path) -> int:
-    with Reader.open(store) as reader:
+    with StoreFile.open(store) as reader:
         assert reader.verify().differences == []
         return reader.status().live
 

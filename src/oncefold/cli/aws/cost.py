@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli import words
 from oncefold.cli.aws.counting import Counting
 from oncefold.cli.aws.options import STACK_VARIABLE
 from oncefold.cli.options import format_options
 from oncefold.cli.output import Reply
-from oncefold.cli.screen import Grid, Screen
 from oncefold.core.errors import OncefoldError
+from oncefold.queries.render import formatting
+from oncefold.queries.render.screen import Grid, Screen
 
 if TYPE_CHECKING:
     from oncefold.aws.operations.cost import Cost, Prices
@@ -139,14 +139,14 @@ def _of_stack(stack: str | None, span: _Span, prices: Prices, counting: Counting
 
 def _show(found: Cost, screen: Screen) -> None:
     invocations = sum(usage.invocations for usage in found.functions.values())
-    delivered = f"{words.many(round(found.events), 'event')} in {words.many(invocations, 'invocation')}"
+    delivered = f"{formatting.many(round(found.events), 'event')} in {formatting.many(invocations, 'invocation')}"
     screen.line(f"{delivered}, {found.hours:,.2f} hours", "bold")
     screen.line()
     grid = Grid(["function", "invocations", "GB-seconds", "write units", "read units"],
                 frozenset(["invocations", "GB-seconds", "write units", "read units"]))  # fmt: skip
     for name, usage in found.functions.items():
         units = (f"{usage.counts.get(kind, 0.0):,.1f}" for kind in ("write_units", "read_units"))
-        grid.add(name, words.number(usage.invocations), f"{usage.gb_seconds:,.3f}", *units)
+        grid.add(name, formatting.number(usage.invocations), f"{usage.gb_seconds:,.3f}", *units)
     screen.grid(grid)
     screen.line()
     screen.grid(_bill(found))

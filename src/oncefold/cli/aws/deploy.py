@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli import words
 from oncefold.cli.aws.options import names_of, new_stack_option, pipeline_argument, stack_option
-from oncefold.cli.screen import Grid, Screen
 from oncefold.pipeline_file import load_pipeline
+from oncefold.queries.render import formatting
+from oncefold.queries.render.screen import Grid, Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -149,11 +149,11 @@ def _show_plan(names: Names, plan: DeploymentPlan) -> None:
     if plan.definition:
         screen.line("definition: it widens, and the totals go on")
         for line in plan.definition:
-            screen.line(f"  {words.printable(line)}", "green" if line.startswith("+") else "red")
+            screen.line(f"  {formatting.printable(line)}", "green" if line.startswith("+") else "red")
     if change_set is None:
         return
     new_bucket = ", a bucket that would be made" if plan.bucket_is_new else ""
-    screen.line(f"code: {words.size(len(plan.package.data))} in s3://{plan.bucket.name}{new_bucket}")
+    screen.line(f"code: {formatting.size(len(plan.package.data))} in s3://{plan.bucket.name}{new_bucket}")
     if change_set.new and plan.deployed.table:
         screen.line("tables: those of an earlier stack are there, and would be taken up again")
     for change in plan.parameters:
@@ -241,7 +241,7 @@ def _show_inventory(names: Names, inventory: Inventory, *, keep_data: bool) -> N
     grid = Grid(["", "type", "name"])
     for part in inventory.parts:
         if part.type != _TABLE:
-            grid.add("deleted", part.type.removeprefix("AWS::"), words.printable(part.physical_name or part.name))
+            grid.add("deleted", part.type.removeprefix("AWS::"), formatting.printable(part.physical_name or part.name))
     for table in inventory.tables:
         grid.add("kept" if keep_data else "DELETED, with all data", "DynamoDB::Table", table)
     if inventory.code is not None:
@@ -273,7 +273,7 @@ class StackProgress:
             self._print(f"{len(self._done):>3} of {len(self._resources)}  {event.resource} {_DONE[event.status]}")
 
     def _print(self, line: str) -> None:
-        click.echo(f"oncefold: {words.printable(line)}", err=True)
+        click.echo(f"oncefold: {formatting.printable(line)}", err=True)
 
 
 @contextmanager

@@ -32,12 +32,12 @@ SECTIONS = (
     Section(
         "Query",
         (
-            _command("query", "Totals of a node and what lies below it."),
-            _command("explain", "The keys behind a total."),
-            _command("status", "Lag, outbox, failures and counts of a stack."),
-            _command("rejects", "Events that could not be read."),
-            _command("conflicts", "Events of one key and version that contradict."),
-            _command("verify", "Recompute every total from the keys and compare."),
+            Lazy("query", "oncefold.cli.queries:aws_query", "Totals of a node and what lies below it."),
+            Lazy("explain", "oncefold.cli.queries:aws_explain", "The keys behind a total."),
+            Lazy("status", "oncefold.cli.queries:aws_status", "Lag, outbox, failures and counts of a stack."),
+            Lazy("rejects", "oncefold.cli.queries:aws_rejects", "Events that could not be read."),
+            Lazy("conflicts", "oncefold.cli.queries:aws_conflicts", "Events of one key and version that contradict."),
+            Lazy("verify", "oncefold.cli.queries:aws_verify", "Recompute every total from the keys and compare."),
             _command("cost", "What a run consumed, and what a million events cost."),
         ),
     ),

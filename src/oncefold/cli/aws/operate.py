@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli import words
 from oncefold.cli.aws.asking import ask
 from oncefold.cli.aws.counting import Counting
 from oncefold.cli.aws.options import stack_option
+from oncefold.queries.render import formatting
 
 if TYPE_CHECKING:
     from oncefold.aws.names import Names
@@ -66,11 +66,11 @@ def drain(context: click.Context, names: Names, seconds: float | None) -> None:
     work = Drain.of(ask(names).stack)
     with Counting() as counting:
         drained = work.once(counting) if seconds is None else work.until_empty(counting, seconds)
-    click.echo(f"{words.many(drained.applied, 'delta')} applied")
+    click.echo(f"{formatting.many(drained.applied, 'delta')} applied")
     for name, reason in drained.refused.items():
-        click.echo(f"delta {name} is refused and stays pending: {words.printable(reason)}")
+        click.echo(f"delta {name} is refused and stays pending: {formatting.printable(reason)}")
     if drained.left:
-        click.echo(f"{words.many(drained.left, 'delta')} of the last pass may still be pending; run it again")
+        click.echo(f"{formatting.many(drained.left, 'delta')} of the last pass may still be pending; run it again")
     if not drained.empty:
         context.exit(1)
 
@@ -93,9 +93,9 @@ def redrive(context: click.Context, names: Names) -> None:
 
 
 def _report_rejects(found: RejectsSent) -> None:
-    click.echo(f"{words.many(found.sent, 'rejected event')} sent again")
+    click.echo(f"{formatting.many(found.sent, 'rejected event')} sent again")
     for reason, count in found.still.most_common(_SHOWN_REASONS):
-        click.echo(f"  {count:,} cannot be read still: {words.printable(reason)}")
+        click.echo(f"  {count:,} cannot be read still: {formatting.printable(reason)}")
     rest = sum(count for _, count in found.still.most_common()[_SHOWN_REASONS:])
     if rest:
         click.echo(f"  {rest:,} for other reasons; see: oncefold aws rejects")
@@ -105,8 +105,8 @@ def _report_rejects(found: RejectsSent) -> None:
 
 def _report_failures(found: FailuresSent) -> None:
     batches = f"{found.batches:,} failed {'batch' if found.batches == 1 else 'batches'} sent again"
-    click.echo(f"{batches}, {words.many(found.records, 'record')}")
+    click.echo(f"{batches}, {formatting.many(found.records, 'record')}")
     if found.reduced:
-        click.echo(f"{words.many(found.reduced, 'message')} about deltas deleted; those deltas are applied")
+        click.echo(f"{formatting.many(found.reduced, 'message')} about deltas deleted; those deltas are applied")
     for reason in found.kept:
-        click.echo(f"left in the queue: {words.printable(reason)}")
+        click.echo(f"left in the queue: {formatting.printable(reason)}")

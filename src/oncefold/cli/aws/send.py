@@ -12,10 +12,10 @@ import click
 from oncefold.aws.names import Names
 from oncefold.cli.aws.options import STACK_VARIABLE
 from oncefold.cli.run import StopSignal
-from oncefold.cli.words import many, printable, size
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.pipeline_file import load_pipeline
+from oncefold.queries.render.formatting import many, printable, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -8,13 +8,16 @@ from functools import lru_cache, partial
 from typing import Any
 
 from oncefold.core.errors import OncefoldError
-from oncefold.queries import Questions, forms
-from oncefold.queries.snapshot import Snapshot
+from oncefold.queries.model import AsOfCommit, SearchResult
+from oncefold.queries.render.document import content
+from oncefold.queries.render.text import compact_json
+from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers.asking import Asking
 from oncefold.serve.answers.cache import Answered, Cache
 from oncefold.serve.answers.declared import Route, Values
 from oncefold.serve.answers.express import Remember, Reply
 from oncefold.serve.answers.formats import Form, accepted, named
+from oncefold.serve.answers.fresh import freshness_of
 from oncefold.serve.answers.parameters import read_one, read_query
 from oncefold.serve.answers.problems import Problem, Receive, Send, problem_of, send_problem
 
@@ -24,7 +27,7 @@ PIECE_BYTES = 65_536
 MOST_AHEAD = 16
 """Questions of a route that are asked ahead after a commit."""
 
-_VERSION = 1
+_VERSION = 2
 """Of the documents' shape; it is in the entity tags."""
 
 Headers = Sequence[tuple[bytes, bytes]]
@@ -159,17 +162,15 @@ class Endpoint:
         inquiry = self._route.inquiry
         lane = self._asking.quick if inquiry.lane == "quick" else self._asking.slow
 
-        def asked(ask: Questions, snapshot: Snapshot) -> Answered:
-            found = inquiry.ask(ask, snapshot, request.values)
-            if request.form.write is None or found.rows is None:
-                return Answered(
-                    found.fresh, request.form.content_type, forms.compact_json(found.document()), document=True
-                )
-            return Answered(
-                found.fresh, request.form.content_type, b"".join(request.form.write(found.rows)), document=False
-            )
+        def answered(reader: StoreReader) -> Answered:
+            answer = inquiry.answer(reader, request.values)
+            assert isinstance(answer.as_of, AsOfCommit)
+            fresh, form = freshness_of(answer.as_of), request.form
+            if form.write is None or isinstance(answer, SearchResult):
+                return Answered(fresh, form.content_type, compact_json(content(answer)), document=True)
+            return Answered(fresh, form.content_type, b"".join(form.write(answer)), document=False)
 
-        return await lane.ask(asked)
+        return await lane.ask(answered)
 
     def _unchanged(self, tag: str, request: _Request) -> Reply:
         fresh = self._asking.newest

@@ -12,17 +12,15 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from oncefold.core.definition import Pipeline
-from oncefold.queries import Questions
-from oncefold.queries.snapshot import Snapshot, snapshot_of
-from oncefold.serve.answers.fresh import Freshness, freshness_of
+from oncefold.queries.store_reader import StoreReader
+from oncefold.serve.answers.fresh import Freshness
 from oncefold.serve.answers.problems import RETRY_SECONDS, Problem
 from oncefold.serve.answers.rate import Rate
 from oncefold.serve.ingest.committed import Committed
-from oncefold.store.reader import Reader
 
 Answer = TypeVar("Answer")
-Question = Callable[[Questions, Snapshot], Answer]
-"""Asked in a thread, within one snapshot of the store: everything it reads is of one commit."""
+Query = Callable[[StoreReader], Answer]
+"""Called in a thread; everything it reads is of one commit."""
 
 QUICK_THREADS = 2
 SLOW_THREADS = 2
@@ -47,13 +45,13 @@ class Lane:
     def __init__(self, path: Path, threads: int, name: str) -> None:
         """Raises StoreError if the store cannot be read."""
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"oncefold-{name}")
-        self._readers = [Reader.open(path) for _ in range(threads)]
-        self._free: queue.SimpleQueue[Reader] = queue.SimpleQueue()
+        self._readers = [StoreReader.open(path) for _ in range(threads)]
+        self._free: queue.SimpleQueue[StoreReader] = queue.SimpleQueue()
         for reader in self._readers:
             self._free.put(reader)
         self._waiting = 0
 
-    async def ask(self, question: Question[Answer]) -> Answer:
+    async def ask(self, query: Query[Answer]) -> Answer:
         """The answer to a question. Raises Problem 503 if too many wait, StoreError, and what the question raises."""
         if self._waiting >= MOST_WAITING:
             raise Problem(
@@ -61,15 +59,15 @@ class Lane:
             )
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, question)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, query)
         finally:
             self._waiting -= 1
 
-    def _answer(self, question: Question[Answer]) -> Answer:
+    def _answer(self, query: Query[Answer]) -> Answer:
         reader = self._free.get()
         try:
-            with snapshot_of(reader) as snapshot:
-                return question(Questions(snapshot), snapshot)
+            with reader.file.at_one_commit():
+                return query(reader)
         finally:
             self._free.put(reader)
 
@@ -105,11 +103,12 @@ class Asking:
     def open(cls, path: str | Path, clock: Clock | None = None) -> Self:
         """Open a store that exists. Raises StoreError if it cannot be read."""
         path, clock = Path(path), clock or Clock()
-        with Reader.open(path) as reader, snapshot_of(reader) as snapshot:
-            newest, created = freshness_of(snapshot), snapshot.status().created
+        with StoreReader.open(path) as reader:
+            status = reader.file.status()
+            newest = Freshness(status.last.seq, status.last.at, status.newest_time)
         return cls(
             pipeline=reader.pipeline,
-            store_id=hashlib.sha256(f"{created} {reader.pipeline.fingerprint}".encode()).hexdigest()[:12],
+            store_id=hashlib.sha256(f"{status.created} {reader.pipeline.fingerprint}".encode()).hexdigest()[:12],
             clock=clock,
             rate=Rate(clock.monotonic),
             quick=Lane(path, QUICK_THREADS, "quick"),

@@ -4,11 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from oncefold.queries import Questions
-from oncefold.queries.answers import Answer
-from oncefold.queries.snapshot import Snapshot
+from oncefold.queries.model import Answer, SearchResult
+from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers.formats import ONLY_JSON, Form
-from oncefold.serve.answers.fresh import Freshness
 from oncefold.serve.answers.parameters import Parameter
 
 Values = Mapping[str, Any]
@@ -18,21 +16,11 @@ Schema = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """What a question found."""
-
-    fresh: Freshness
-    document: Callable[[], Mapping[str, Any]]
-    """Its JSON document, without the members that say how fresh it is."""
-    rows: Answer | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Inquiry:
     """A question that a route asks."""
 
-    ask: Callable[[Questions, Snapshot, Values], Found]
-    """Asked in a thread of a lane, within one snapshot."""
+    answer: Callable[[StoreReader, Values], Answer[Any] | SearchResult]
+    """Called in a thread of a lane, at one commit."""
     forms: Sequence[Form] = ONLY_JSON
     lane: Literal["quick", "slow"] = "slow"
     kept: bool = True

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from oncefold.queries import forms
-from oncefold.queries.answers import Answer
+from oncefold.queries.model import Answer
+from oncefold.queries.render.arrow import arrow_stream
+from oncefold.queries.render.text import csv_lines, json_lines
 from oncefold.serve.answers.problems import Problem, shown
 
 _MOST_RANGES = 64
@@ -17,18 +19,18 @@ class Form:
     name: str
     media_type: str
     content_type: str
-    write: Callable[[Answer], Iterable[bytes]] | None = None
+    write: Callable[[Answer[Any]], Iterable[bytes]] | None = None
     """None for JSON documents, which hold more than rows."""
 
 
 JSON = Form("json", "application/json", "application/json")
-JSON_LINES = Form("jsonl", "application/x-ndjson", "application/x-ndjson", forms.json_lines)
-CSV = Form("csv", "text/csv", "text/csv; charset=utf-8; header=present", forms.csv_lines)
+JSON_LINES = Form("jsonl", "application/x-ndjson", "application/x-ndjson", json_lines)
+CSV = Form("csv", "text/csv", "text/csv; charset=utf-8; header=present", csv_lines)
 ARROW = Form(
     "arrow",
     "application/vnd.apache.arrow.stream",
     "application/vnd.apache.arrow.stream",
-    lambda answer: [forms.arrow_stream(answer)],
+    lambda answer: [arrow_stream(answer)],
 )
 ROWS = (JSON, JSON_LINES, CSV, ARROW)
 """The forms of answers that are rows."""

@@ -4,9 +4,8 @@ import json
 from dataclasses import dataclass
 from functools import lru_cache
 
-from oncefold.core.timestamps import format_timestamp
-from oncefold.queries.snapshot import Snapshot
-from oncefold.store.answers import Moment
+from oncefold.core.timestamps import format_timestamp, parse_timestamp
+from oncefold.queries.model import AsOfCommit
 
 _NANOS = 10**9
 
@@ -50,9 +49,11 @@ def _lasting(fresh: Freshness) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
     return tuple(headers), json.dumps(document, separators=(",", ":")).encode()[:-1] + b',"lag_seconds":'
 
 
-def freshness_of(snapshot: Snapshot, moment: Moment | None = None) -> Freshness:
-    """How fresh answers are as of a moment; without one, as of the snapshot's own commit."""
-    head = snapshot.head()
-    if moment is None or moment.seq == head.seq:
-        return Freshness(head.seq, head.at, head.newest_time)
-    return Freshness(moment.seq, moment.at, snapshot.newest_event(moment.seq))
+def freshness_of(as_of: AsOfCommit) -> Freshness:
+    """How fresh an answer is that is as of a commit."""
+    time, newest = as_of.commit.time_text, as_of.newest_event_text
+    return Freshness(
+        as_of.commit.number,
+        0 if time is None else parse_timestamp(time),
+        None if newest is None else parse_timestamp(newest),
+    )

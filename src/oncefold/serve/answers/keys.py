@@ -1,16 +1,13 @@
 """Routes about keys and names: the history of a key, and what a part of a name finds."""
 
-from typing import Any
-
 from oncefold.core.definition import Pipeline
 from oncefold.core.limits import KEY_BYTES
-from oncefold.queries import Questions, documents
-from oncefold.queries.snapshot import Snapshot
+from oncefold.queries.model import History, SearchResult
+from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
-from oncefold.serve.answers.declared import Described, Found, Inquiry, Route, Values
+from oncefold.serve.answers.declared import Described, Inquiry, Route, Values
 from oncefold.serve.answers.formats import ROWS
-from oncefold.serve.answers.fresh import freshness_of
-from oncefold.serve.answers.nodes import FORM, ROLLUP, without_commit
+from oncefold.serve.answers.nodes import FORM, ROLLUP
 from oncefold.serve.answers.parameters import Parameter, flag, number, text
 
 MOST_FOUND = 200
@@ -21,26 +18,25 @@ _Q = Parameter("q", *text(200, 1), "a part of a label, or the beginning of a key
 _LIMIT = Parameter("limit", *number(1, MOST_FOUND), "at most so many of each", default=20, example=20)
 
 
-def routes(_pipeline: Pipeline) -> list[Route]:
+def routes(pipeline: Pipeline) -> list[Route]:
     """The two routes."""
+    measures = [measure.name for measure in pipeline.measures]
     return [
-        Route("/history/{key}", Inquiry(_history, ROWS), _history_described(), (_KEY,), (_EVERY, FORM)),
+        Route("/history/{key}", Inquiry(_history, ROWS), _history_described(measures), (_KEY,), (_EVERY, FORM)),
         Route("/search", Inquiry(_search), _search_described(), (), (_Q, _LIMIT, ROLLUP)),
     ]
 
 
-def _history(ask: Questions, snapshot: Snapshot, values: Values) -> Found:
-    found = ask.history(values["key"], every=values["every"])
-    return Found(freshness_of(snapshot), lambda: without_commit(documents.history(found)), found)
+def _history(reader: StoreReader, values: Values) -> History:
+    return reader.history(values["key"], every=values["every"])
 
 
-def _history_described() -> Described:
-    amounts = schemas.object_of({}, others=schemas.AMOUNT)
-    stands = {
+def _history_described(measures: list[str]) -> Described:
+    current = {
         "deleted": schemas.BOOLEAN,
         "version": schemas.or_null(schemas.TEXT),
         "leaf": schemas.or_null(schemas.TEXT),
-        "values": amounts,
+        "measures": schemas.object_of({}, others=schemas.AMOUNT),
     }
     row = {
         "commit": schemas.COUNT,
@@ -48,13 +44,16 @@ def _history_described() -> Described:
         "outcome": schemas.TEXT,
         "version": schemas.or_null(schemas.TEXT),
         "leaf": schemas.or_null(schemas.TEXT),
+        "measures": schemas.measures(measures, nullable=True),
+        "known": schemas.BOOLEAN,
     }
     members = {
         **schemas.FRESH,
         "key": schemas.TEXT,
-        "stands": schemas.object_of(stands),
+        "current": schemas.object_of(current),
         "forgotten_to": schemas.or_null(schemas.COUNT),
-        "rows": schemas.array_of(schemas.object_of(row, others=schemas.or_null(schemas.AMOUNT))),
+        "forgotten_to_time": schemas.or_null(schemas.TIME),
+        "rows": schemas.array_of(schemas.object_of(row)),
     }
     return Described(
         summary="What arrived for a key",
@@ -65,14 +64,8 @@ def _history_described() -> Described:
     )
 
 
-def _search(ask: Questions, snapshot: Snapshot, values: Values) -> Found:
-    found = ask.search(values["q"], rollup=values["rollup"], limit=values["limit"])
-
-    def document() -> dict[str, Any]:
-        nodes = [{"rollup": node.rollup, "path": node.path, "count": node.count} for node in found.nodes]
-        return {"nodes": nodes, "keys": [{"key": key.key, "live": key.live} for key in found.keys]}
-
-    return Found(freshness_of(snapshot), document)
+def _search(reader: StoreReader, values: Values) -> SearchResult:
+    return reader.search(values["q"], rollup=values["rollup"], limit=values["limit"])
 
 
 def _search_described() -> Described:

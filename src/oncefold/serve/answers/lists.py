@@ -1,16 +1,12 @@
 """Routes about what could not be counted, and what contradicts itself."""
 
-from typing import Any
-
 from oncefold.core.definition import Pipeline
-from oncefold.queries import Questions, documents
-from oncefold.queries.events import RejectedEvent
-from oncefold.queries.snapshot import Snapshot
+from oncefold.queries.model import Conflicts, Rejects
+from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
-from oncefold.serve.answers.declared import Described, Found, Inquiry, Route, Values
+from oncefold.serve.answers.declared import Described, Inquiry, Route, Values
 from oncefold.serve.answers.formats import ROWS
-from oncefold.serve.answers.fresh import freshness_of
-from oncefold.serve.answers.nodes import FORM, without_commit
+from oncefold.serve.answers.nodes import FORM
 from oncefold.serve.answers.parameters import Parameter, choice, number
 
 MOST_LISTED = 1_000
@@ -32,8 +28,6 @@ _AFTER = Parameter(
     default=0,
     example=0,
 )
-_UTF8_TAIL = 3
-"""Bytes of a character that a cut can leave at an end."""
 
 
 def routes(pipeline: Pipeline) -> list[Route]:
@@ -44,28 +38,9 @@ def routes(pipeline: Pipeline) -> list[Route]:
     ]
 
 
-def _rejects(ask: Questions, snapshot: Snapshot, values: Values) -> Found:
+def _rejects(reader: StoreReader, values: Values) -> Rejects:
     newest_first = values["order"] == "newest"
-    found = ask.rejects(values["limit"], after=values["after"], most_bytes=RAW_BYTES, newest_first=newest_first)
-
-    def document() -> dict[str, Any]:
-        listed = without_commit(documents.listed(found))
-        rows = [{**row, **_raw(event)} for row, event in zip(listed["rows"], found, strict=True)]
-        return {**listed, "rows": rows}
-
-    return Found(freshness_of(snapshot), document, found)
-
-
-def _raw(event: RejectedEvent) -> dict[str, Any]:
-    """What the document says beside the columns, and the text of an event that was cut within a character."""
-    if len(event.raw) >= event.size:
-        return {"unit": event.unit}
-    for end in range(len(event.raw), len(event.raw) - _UTF8_TAIL - 1, -1):
-        try:
-            return {"unit": event.unit, "raw": event.raw[:end].decode(), "raw_base64": None}
-        except UnicodeDecodeError:
-            continue
-    return {"unit": event.unit}
+    return reader.rejects(values["limit"], after=values["after"], most_bytes=RAW_BYTES, newest_first=newest_first)
 
 
 def _rejects_described() -> Described:
@@ -96,12 +71,12 @@ def _rejects_described() -> Described:
     )
 
 
-def _conflicts(ask: Questions, snapshot: Snapshot, values: Values) -> Found:
-    found = ask.conflicts(values["limit"])
-    return Found(freshness_of(snapshot), lambda: without_commit(documents.listed(found)), found)
+def _conflicts(reader: StoreReader, values: Values) -> Conflicts:
+    return reader.conflicts(values["limit"])
 
 
 def _conflicts_described(pipeline: Pipeline) -> Described:
+    measures = [measure.name for measure in pipeline.measures]
     row = {
         "commit": schemas.COUNT,
         "time": schemas.or_null(schemas.TIME),
@@ -109,17 +84,15 @@ def _conflicts_described(pipeline: Pipeline) -> Described:
         "version": schemas.or_null(schemas.TEXT),
         "kept_leaf": schemas.or_null(schemas.TEXT),
         "dropped_leaf": schemas.or_null(schemas.TEXT),
+        "kept_measures": schemas.measures(measures, nullable=True),
+        "dropped_measures": schemas.measures(measures, nullable=True),
     }
-    rows = schemas.array_of(schemas.object_of(row, others=schemas.or_null(schemas.AMOUNT)))
+    rows = schemas.array_of(schemas.object_of(row))
     return Described(
         summary="Events that contradict each other",
-        description="The newest first: of two events of one key and version, which counts "
-        f"({_columns(pipeline, 'kept')}) and which does not ({_columns(pipeline, 'dropped')}).",
+        description="The newest first: of two events of one key and version, which counts (`kept_leaf`, "
+        "`kept_measures`) and which does not (`dropped_leaf`, `dropped_measures`).",
         answer=schemas.object_of({**schemas.FRESH, "total": schemas.COUNT, "rows": rows}),
         errors=(406, 422, 503),
         operation_id="conflicts",
     )
-
-
-def _columns(pipeline: Pipeline, which: str) -> str:
-    return ", ".join(f"{which}_{name}" for name in ("leaf", *(measure.name for measure in pipeline.measures)))

@@ -1,22 +1,16 @@
 """Routes about nodes: totals, series, and the keys behind a total."""
 
 from dataclasses import replace
-from typing import Any
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import IllFormedQuestionError
 from oncefold.core.limits import LABEL_BYTES
-from oncefold.queries import Questions, documents
-from oncefold.queries.branches import Branch
-from oncefold.queries.series import Series
-from oncefold.queries.snapshot import Snapshot
+from oncefold.queries.model import Explanation, Series, Totals
+from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
-from oncefold.serve.answers.amounts import member_names, member_scales, plain
-from oncefold.serve.answers.declared import Described, Found, Inquiry, Route, Schema, Values
+from oncefold.serve.answers.declared import Described, Inquiry, Route, Schema, Values
 from oncefold.serve.answers.formats import ROWS
-from oncefold.serve.answers.fresh import Freshness, freshness_of
 from oncefold.serve.answers.parameters import Parameter, choice, number, number_or_all, text
-from oncefold.store.moments import moment
 
 MOST_NODES = 1_000_000
 """Nodes of a store of which all may be asked for at once."""
@@ -51,11 +45,11 @@ _KEYS_AFTER = Parameter("after", *number(0, 2**32), "so many keys are left out f
 
 def routes(pipeline: Pipeline) -> list[Route]:
     """Each for the root of a rollup, and for a node below it."""
-    names = member_names(pipeline)
+    measures = [measure.name for measure in pipeline.measures]
     found = [
-        Route("/totals/{rollup}", Inquiry(_totals, ROWS, "quick"), _totals_described(list(names.values()))),
-        Route("/series/{rollup}", Inquiry(_series), _series_described(list(names.values()))),
-        Route("/explain/{rollup}", Inquiry(_explain, ROWS), _explain_described()),
+        Route("/totals/{rollup}", Inquiry(_totals, ROWS, "quick"), _totals_described(measures)),
+        Route("/series/{rollup}", Inquiry(_series), _series_described(measures)),
+        Route("/explain/{rollup}", Inquiry(_explain, ROWS), _explain_described(measures)),
     ]
     queries = {
         "/totals/{rollup}": (DEPTH, AS_OF, FORM, _LIMIT, _AFTER),
@@ -73,56 +67,23 @@ def routes(pipeline: Pipeline) -> list[Route]:
     return both
 
 
-def _totals(ask: Questions, snapshot: Snapshot, values: Values) -> Found:
+def _totals(reader: StoreReader, values: Values) -> Totals:
     extent = {name: values[name] for name in ("depth", "as_of", "after", "limit")}
     if extent["limit"] is None and extent["after"] is not None:
         extent["limit"] = MOST_PAGE
-    _bounded(snapshot, extent["depth"])
-    branch = ask.branch(values.get("path", ""), rollup=values["rollup"], **extent)
-    return Found(
-        _fresh(snapshot, branch.totals.commit.number), lambda: _totals_document(ask.pipeline, branch), branch.totals
-    )
+    _bounded(reader, extent["depth"])
+    return reader.query(values.get("path", ""), rollup=values["rollup"], **extent)
 
 
-def _fresh(snapshot: Snapshot, commit: int) -> Freshness:
-    if commit == snapshot.head().seq:
-        return freshness_of(snapshot)
-    with snapshot.at_one_commit() as connection:
-        return freshness_of(snapshot, moment(connection, commit))
-
-
-def _bounded(snapshot: Snapshot, depth: int | None) -> None:
+def _bounded(reader: StoreReader, depth: int | None) -> None:
     """Raises IllFormedQuestionError for all of a tree that is too large to be sent at once."""
     if depth is None or depth > 1:
-        nodes = snapshot.nodes()
+        nodes = reader.file.node_count()
         if nodes > MOST_NODES:
             raise IllFormedQuestionError(
                 f"the store has {nodes:,} nodes, and depth beyond 1 is answered up to {MOST_NODES:,}; "
                 "ask level by level, with limit and after"
             )
-
-
-def _totals_document(pipeline: Pipeline, branch: Branch) -> dict[str, Any]:
-    totals, names = branch.totals, member_names(pipeline)
-    levels = pipeline.rollups[pipeline.rollup_index(totals.rollup)].levels
-    return {
-        "rollup": totals.rollup,
-        "path": totals.node.path,
-        "levels": [level.name for level in levels],
-        "scales": member_scales(pipeline),
-        "rows": [
-            {
-                "path": row.path,
-                "depth": row.depth,
-                "label": row.label,
-                "count": row.count,
-                "children": children,
-                **plain(names, row.sums),
-            }
-            for row, children in zip(totals, branch.children, strict=True)
-        ],
-        "more": branch.more,
-    }
 
 
 def _totals_described(measures: list[str]) -> Described:
@@ -139,7 +100,7 @@ def _totals_described(measures: list[str]) -> Described:
         "path": schemas.TEXT,
         "levels": schemas.array_of(schemas.TEXT),
         "scales": schemas.object_of({}, others=schemas.COUNT),
-        "rows": schemas.array_of(schemas.with_amounts(row, measures)),
+        "rows": schemas.array_of(schemas.object_of({**row, "measures": schemas.measures(measures)})),
         "more": schemas.BOOLEAN,
     }
     return Described(
@@ -153,27 +114,8 @@ def _totals_described(measures: list[str]) -> Described:
     )
 
 
-def _series(ask: Questions, snapshot: Snapshot, values: Values) -> Found:
-    found = ask.series(values.get("path", ""), rollup=values["rollup"], points=values["points"])
-    return Found(freshness_of(snapshot), lambda: _series_document(ask.pipeline, found))
-
-
-def _series_document(pipeline: Pipeline, found: Series) -> dict[str, Any]:
-    names = member_names(pipeline)
-    return {
-        "rollup": found.rollup,
-        "path": found.path,
-        "scales": member_scales(pipeline),
-        "points": [
-            {
-                "commit": row.commit.number,
-                "time": row.commit.time_text,
-                "count": row.amounts.count,
-                **plain(names, row.amounts.sums),
-            }
-            for row in found
-        ],
-    }
+def _series(reader: StoreReader, values: Values) -> Series:
+    return reader.series(values.get("path", ""), rollup=values["rollup"], points=values["points"])
 
 
 def _series_described(measures: list[str]) -> Described:
@@ -183,7 +125,7 @@ def _series_described(measures: list[str]) -> Described:
         "rollup": schemas.TEXT,
         "path": schemas.TEXT,
         "scales": schemas.object_of({}, others=schemas.COUNT),
-        "points": schemas.array_of(schemas.with_amounts(point, measures)),
+        "points": schemas.array_of(schemas.object_of({**point, "measures": schemas.measures(measures)})),
     }
     return Described(
         summary="The totals of a node over time",
@@ -195,32 +137,30 @@ def _series_described(measures: list[str]) -> Described:
     )
 
 
-def _explain(ask: Questions, snapshot: Snapshot, values: Values) -> Found:
-    limit, after = values["limit"], values["after"]
-    limit = MOST_KEYS if limit is None else limit
-    found = ask.explain(values.get("path", ""), rollup=values["rollup"], limit=limit, after=after)
-    more = after + len(found) < found.count
-    return Found(freshness_of(snapshot), lambda: {**without_commit(documents.explanation(found)), "more": more}, found)
+def _explain(reader: StoreReader, values: Values) -> Explanation:
+    limit = MOST_KEYS if values["limit"] is None else values["limit"]
+    return reader.explain(values.get("path", ""), rollup=values["rollup"], limit=limit, after=values["after"])
 
 
-def without_commit(document: dict[str, Any]) -> dict[str, Any]:
-    """A document of the command line without what says how fresh it is."""
-    return {name: value for name, value in document.items() if name not in {"commit", "commit_time", "newest_event"}}
-
-
-def _explain_described() -> Described:
+def _explain_described(measures: list[str]) -> Described:
     members = {
         **schemas.FRESH,
         "rollup": schemas.TEXT,
         "path": schemas.TEXT,
         "count": schemas.COUNT,
-        "sums": schemas.object_of({}, others=schemas.AMOUNT),
+        "measures": schemas.measures(measures),
+        "total": schemas.amounts(measures),
         "complete": schemas.BOOLEAN,
-        "adds_up": schemas.or_null(schemas.BOOLEAN),
+        "adds_up": schemas.BOOLEAN,
+        "moved": schemas.BOOLEAN,
         "rows": schemas.array_of(
             schemas.object_of(
-                {"key": schemas.TEXT, "version": schemas.or_null(schemas.TEXT), "leaf": schemas.TEXT},
-                others=schemas.AMOUNT,
+                {
+                    "key": schemas.TEXT,
+                    "version": schemas.or_null(schemas.TEXT),
+                    "leaf": schemas.TEXT,
+                    "measures": schemas.measures(measures),
+                }
             )
         ),
         "more": schemas.BOOLEAN,

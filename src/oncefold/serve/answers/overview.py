@@ -1,55 +1,32 @@
 """Routes about the store as a whole: status, and whether every total is right."""
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
-from oncefold.queries import Questions, documents
-from oncefold.queries.snapshot import Snapshot
+from oncefold.queries.model import Verification
+from oncefold.queries.status_model import ServerLoad, StoreStatus
+from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
-from oncefold.serve.answers.amounts import member_names
-from oncefold.serve.answers.declared import Described, Found, Inquiry, Route, Values
-from oncefold.serve.answers.fresh import freshness_of
-from oncefold.serve.answers.nodes import without_commit
-
-Live = Callable[[], tuple[float, int]]
-"""Events per second now, and requests that wait for their commit."""
+from oncefold.serve.answers.declared import Described, Inquiry, Route, Values
 
 
-def routes(pipeline: Pipeline, live: Live) -> list[Route]:
-    """The two routes."""
+def routes(pipeline: Pipeline, live: Callable[[], ServerLoad]) -> list[Route]:
+    """The two routes; `live` says what the server is doing."""
 
-    def status(ask: Questions, snapshot: Snapshot, _: Values) -> Found:
-        found = ask.status()
-        return Found(freshness_of(snapshot), lambda: _status_document(pipeline, documents.status(found), live))
+    def status(reader: StoreReader, _: Values) -> StoreStatus:
+        return replace(reader.status(), load=live())
 
     return [
         Route("/status", Inquiry(status, lane="quick", kept=False), _status_described()),
-        Route("/verify", Inquiry(_verify, kept=False), _verify_described(), methods=("GET", "POST")),
+        Route("/verify", Inquiry(_verify, kept=False), _verify_described(pipeline), methods=("GET", "POST")),
     ]
-
-
-def _status_document(pipeline: Pipeline, document: dict[str, Any], live: Live) -> dict[str, Any]:
-    rate, waiting = live()
-    names = member_names(pipeline)
-    return {
-        **without_commit(document),
-        "rollups": [
-            {"name": rollup.name, "levels": [level.name for level in rollup.levels]} for rollup in pipeline.rollups
-        ],
-        "measures": [
-            {"name": measure.name, "scale": measure.scale, "member": names[measure.name]}
-            for measure in pipeline.measures
-        ],
-        "events_per_second": rate,
-        "waiting_requests": waiting,
-    }
 
 
 def _status_described() -> Described:
     whole, text = schemas.COUNT, schemas.TEXT
-    measure = schemas.object_of({"name": text, "scale": whole, "member": text})
+    measure = schemas.object_of({"name": text, "scale": whole})
     members = {
         **schemas.FRESH,
         "store": text,
@@ -69,7 +46,9 @@ def _status_described() -> Described:
         "conflicts": whole,
         "retention_seconds": schemas.or_null(schemas.SECONDS),
         "oldest_commit": whole,
+        "oldest_commit_time": schemas.or_null(schemas.TIME),
         "sources": schemas.array_of({"type": "object", "required": ["source"], "properties": {"source": text}}),
+        "version_type": schemas.or_null({"enum": ["integer", "timestamp"]}),
         "rollups": schemas.array_of(schemas.object_of({"name": text, "levels": schemas.array_of(text)})),
         "measures": schemas.array_of(measure),
         "events_per_second": schemas.SECONDS,
@@ -77,27 +56,19 @@ def _status_described() -> Described:
     }
     return Described(
         summary="The store as a whole",
-        description="Counts, positions, freshness, the rollups and measures there are, and how much is going on. "
-        "`member` is what documents of nodes call a measure.",
+        description="Counts, positions, freshness, the rollups and measures there are, and how much is going on.",
         answer=schemas.object_of(members),
         errors=(406, 422, 503),
         operation_id="status",
     )
 
 
-def _verify(ask: Questions, snapshot: Snapshot, _: Values) -> Found:
-    found = ask.verify()
-
-    def document() -> dict[str, Any]:
-        whole = without_commit(documents.verification(found))
-        whole["rows"] = whole.pop("wrong")
-        return whole
-
-    return Found(freshness_of(snapshot), document)
+def _verify(reader: StoreReader, _: Values) -> Verification:
+    return reader.verify()
 
 
-def _verify_described() -> Described:
-    amounts = schemas.object_of({"count": schemas.WHOLE, "sums": schemas.object_of({}, others=schemas.AMOUNT)})
+def _verify_described(pipeline: Pipeline) -> Described:
+    amounts = schemas.amounts([measure.name for measure in pipeline.measures])
     row = {
         "rollup": schemas.TEXT,
         "path": schemas.TEXT,
@@ -111,6 +82,9 @@ def _verify_described() -> Described:
         "nodes": schemas.COUNT,
         "keys": schemas.COUNT,
         "rows": schemas.array_of(schemas.object_of(row)),
+        "undecided": schemas.array_of(schemas.TEXT),
+        "tries": schemas.COUNT,
+        "moved": schemas.BOOLEAN,
     }
     return Described(
         summary="Every total recomputed from the keys and compared",

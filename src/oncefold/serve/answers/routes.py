@@ -2,6 +2,7 @@
 
 from starlette.routing import BaseRoute
 
+from oncefold.queries.status_model import ServerLoad
 from oncefold.serve.answers import keys, lists, nodes, overview
 from oncefold.serve.answers.answering import Endpoint
 from oncefold.serve.answers.asking import Asking
@@ -47,5 +48,5 @@ def routes(asking: Asking, ingest: Redriving, remember: Remember = lambda *_: No
 def declarations(asking: Asking, ingest: Redriving) -> list[Route]:
     """The routes of questions as they are declared."""
     pipeline = asking.pipeline
-    live = overview.routes(pipeline, lambda: (asking.rate.per_second(), ingest.waiting_requests))
+    live = overview.routes(pipeline, lambda: ServerLoad(asking.rate.per_second(), ingest.waiting_requests))
     return [*nodes.routes(pipeline), *keys.routes(pipeline), *lists.routes(pipeline), *live]

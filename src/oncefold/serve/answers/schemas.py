@@ -38,9 +38,14 @@ def array_of(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def with_amounts(members: Mapping[str, Schema], measures: Sequence[str]) -> Schema:
-    """An object with these members and an amount for each measure."""
-    return object_of({**members, **dict.fromkeys(measures, AMOUNT)})
+def measures(names: Sequence[str], *, nullable: bool = False) -> Schema:
+    """An object with an amount for each measure."""
+    return object_of(dict.fromkeys(names, or_null(AMOUNT) if nullable else AMOUNT))
+
+
+def amounts(names: Sequence[str]) -> Schema:
+    """Count and measures of a node."""
+    return object_of({"count": WHOLE, "measures": measures(names)})
 
 
 FRESH: Mapping[str, Schema] = {

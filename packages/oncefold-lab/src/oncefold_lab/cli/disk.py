@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli import words
 from oncefold.cli.aws.counting import Counting
+from oncefold.queries.render import formatting
 
 if TYPE_CHECKING:
     from oncefold_lab.embedded.search import DiskSearchResult, SearchOptions, ShrunkCase
@@ -119,7 +119,7 @@ def _shrunk(failed: DiskTrialResult, wanted: SearchOptions) -> ShrunkCase:
 
 
 def _show(found: DiskSearchResult, wanted: SearchOptions, took: float) -> None:
-    click.echo(f"{words.many(found.seeds, 'seed')} from {wanted.first:,} on in {took:,.1f} s, and none failed")
+    click.echo(f"{formatting.many(found.seeds, 'seed')} from {wanted.first:,} on in {took:,.1f} s, and none failed")
     click.echo(f"{_work(found)}; what they met:")
     for name, number in sorted(found.happened.items()):
         click.echo(f"  {number:>12,} {name}")
@@ -127,15 +127,17 @@ def _show(found: DiskSearchResult, wanted: SearchOptions, took: float) -> None:
 
 def _work(done: DiskSearchResult | DiskTrialResult) -> str:
     counted = ((done.lives, "life"), (done.commits, "commit"), (done.steps, "step"))
-    return ", ".join(words.many(number, noun) for number, noun in counted).replace("lifes", "lives")
+    return ", ".join(formatting.many(number, noun) for number, noun in counted).replace("lifes", "lives")
 
 
 def _show_failure(smaller: ShrunkCase, failure: str, wanted: SearchOptions) -> None:
     seed = smaller.case.seed
-    click.echo(f"seed {seed} FAILED: {words.printable(failure)}")
-    click.echo(f"shrunk in {words.many(smaller.trials, 'trial')} to {words.many(smaller.case.faults, 'fault')}:")
+    click.echo(f"seed {seed} FAILED: {formatting.printable(failure)}")
+    click.echo(
+        f"shrunk in {formatting.many(smaller.trials, 'trial')} to {formatting.many(smaller.case.faults, 'fault')}:"
+    )
     for line in smaller.schedule:
-        click.echo(f"  {words.printable(line)}")
+        click.echo(f"  {formatting.printable(line)}")
     click.echo("what happens then:")
     _show_lives(smaller.result)
     click.echo(f"to replay it: {_command(seed, wanted)}")
@@ -143,7 +145,7 @@ def _show_failure(smaller: ShrunkCase, failure: str, wanted: SearchOptions) -> N
 
 def _show_lives(result: DiskTrialResult) -> None:
     for number, life in enumerate(result.log, 1):
-        click.echo(f"{number:>3} {words.printable(life)}")
+        click.echo(f"{number:>3} {formatting.printable(life)}")
 
 
 def _command(seed: int, wanted: SearchOptions) -> str:

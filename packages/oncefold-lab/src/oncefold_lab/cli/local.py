@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli import words
 from oncefold.cli.aws.options import names_of, new_stack_option
-from oncefold.cli.screen import Grid, Screen
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
 from oncefold.pipeline_file import load_pipeline
+from oncefold.queries.render import formatting
+from oncefold.queries.render.screen import Grid, Screen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -165,9 +165,11 @@ def _show(view: View, screen: Screen) -> None:
     grid = Grid(["node", "count", "value", "must be", ""], frozenset(["count", "value", "must be"]))
     for node in view.nodes:
         if node.path.count("/") < _SHOWN_DEPTH:
-            right = words.number(node.right_value)
+            right = formatting.number(node.right_value)
             verdict = "exact" if node.exact else "WRONG"
-            grid.add(words.node(node.path), words.number(node.count), words.number(node.value), right, verdict)
+            grid.add(
+                formatting.node(node.path), formatting.number(node.count), formatting.number(node.value), right, verdict
+            )
     screen.grid(grid)
 
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli import words
 from oncefold.cli.aws.counting import Counting
-from oncefold.cli.screen import Grid, Screen
 from oncefold.core.errors import OncefoldError
+from oncefold.queries.render import formatting
+from oncefold.queries.render.screen import Grid, Screen
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def _one(trial: ExpectedFailure, *, as_json: bool) -> bool:
     screen = Screen()
     screen.line(f"{trial.name}: {trial.words}", "bold")
     if found.refuted is None:
-        screen.line(f"NOTHING goes wrong in {words.many(found.states, 'state')}", "bold red")
+        screen.line(f"NOTHING goes wrong in {formatting.many(found.states, 'state')}", "bold red")
         return False
     _show_schedule(found, found.refuted, screen)
     return True
@@ -93,7 +93,7 @@ def _show_schedule(found: Checked, refuted: Refuted, screen: Screen) -> None:
     from oncefold_lab.model.report import shards
 
     screen.line(f"not so: {refuted.claim.words}", "yellow")
-    screen.line(f"a shortest schedule, found in {words.many(found.states, 'state')}:")
+    screen.line(f"a shortest schedule, found in {formatting.many(found.states, 'state')}:")
     for line in shards(found.scenario):
         screen.line(f"    {line}")
     for number, line in enumerate(refuted.schedule, 1):
@@ -143,7 +143,7 @@ def _show(
     grid = Grid(["scenario", *numbers], frozenset(numbers))
     for found in scenarios:
         sizes = (found.states, found.transitions, found.depth, found.ends)
-        grid.add(found.scenario.name, *map(words.number, sizes), f"{found.seconds:.1f}")
+        grid.add(found.scenario.name, *map(formatting.number, sizes), f"{found.seconds:.1f}")
     screen.grid(grid)
     wrong = [found for found in scenarios if found.refuted is not None]
     for found in wrong:
@@ -151,7 +151,7 @@ def _show(
         screen.line(f"WRONG in the scenario {found.scenario.name!r}", "bold red")
         _show_schedule(found, found.refuted, screen)
     if not wrong:
-        screen.line(f"in all {words.many(sum(found.states for found in scenarios), 'state')}:", "green")
+        screen.line(f"in all {formatting.many(sum(found.states for found in scenarios), 'state')}:", "green")
         for claim in TRUE:
             screen.line(f"  {claim.name + ':':<10}{claim.words}")
     screen.line()
@@ -165,9 +165,9 @@ def _show_trials(what: str, trials: Sequence[ExpectedFailure], tried: dict[str, 
     grid = Grid([what, "schedule", "states", ""], frozenset(["schedule", "states"]))
     for trial in trials:
         found = tried[trial.name]
-        steps = "NONE" if found.refuted is None else words.many(len(found.refuted.schedule), "step")
+        steps = "NONE" if found.refuted is None else formatting.many(len(found.refuted.schedule), "step")
         breaks = "" if trial.claim.name == trial.name else f" (breaks: {trial.claim.name})"
-        grid.add(trial.name, steps, words.number(found.states), trial.words + breaks)
+        grid.add(trial.name, steps, formatting.number(found.states), trial.words + breaks)
     screen.grid(grid)
 
 

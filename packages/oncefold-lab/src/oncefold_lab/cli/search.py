@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli import words
 from oncefold.cli.aws.counting import Counting
 from oncefold.core.errors import OncefoldError
+from oncefold.queries.render import formatting
 
 if TYPE_CHECKING:
     from oncefold_lab.search.search import FaultSearchResult
@@ -94,7 +94,7 @@ def _search(
     if as_json:
         click.echo(json.dumps(_document(found, first, system, took, smaller)))
     elif smaller is None:
-        click.echo(f"{words.many(found.seeds, 'seed')} from {first:,} on in {took:,.1f} s, and none failed")
+        click.echo(f"{formatting.many(found.seeds, 'seed')} from {first:,} on in {took:,.1f} s, and none failed")
         _show_coverage(found)
     else:
         _show_failure(smaller, found.failures[smaller.result.scenario.seed], system)
@@ -118,8 +118,8 @@ def _show_coverage(found: FaultSearchResult) -> None:
 
 def _show_failure(smaller: ShrunkScenario, failure: str, system: str) -> None:
     result = smaller.result
-    click.echo(f"seed {result.scenario.seed} FAILED: {words.printable(failure)}")
-    click.echo(f"shrunk in {words.many(smaller.runs, 'run')} to {_size(result)}:")
+    click.echo(f"seed {result.scenario.seed} FAILED: {formatting.printable(failure)}")
+    click.echo(f"shrunk in {formatting.many(smaller.runs, 'run')} to {_size(result)}:")
     _show_steps(result)
     click.echo(f"to replay it: {_command(smaller, system)}")
 
@@ -127,8 +127,8 @@ def _show_failure(smaller: ShrunkScenario, failure: str, system: str) -> None:
 def _size(result: TrialResult) -> str:
     scenario = result.scenario
     lines = sum(len(send.lines) for send in scenario.sends)
-    parts = [words.many(lines, "line"), words.many(len(result.admitted), "mishap")]
-    return ", ".join([*parts, words.many(len(scenario.incidents), "incident")])
+    parts = [formatting.many(lines, "line"), formatting.many(len(result.admitted), "mishap")]
+    return ", ".join([*parts, formatting.many(len(scenario.incidents), "incident")])
 
 
 def _command(smaller: ShrunkScenario, system: str) -> str:
@@ -162,7 +162,7 @@ def _replay(seed: int, shrunk: str, system: str, *, as_json: bool) -> bool:
     if result.failure is None:
         click.echo(f"seed {seed} is exact after {result.seconds:,.0f} virtual seconds: {_size(result)}")
     else:
-        click.echo(f"seed {seed} FAILED: {words.printable(result.failure)}")
+        click.echo(f"seed {seed} FAILED: {formatting.printable(result.failure)}")
     return result.failure is not None
 
 
@@ -171,9 +171,9 @@ def _show_steps(result: TrialResult) -> None:
         for key, lines in send.records:
             for line in lines:
                 data = line.data.decode(errors="backslashreplace")
-                click.echo(f"{send.at:12.6f} sent under {words.printable(key)!r}: {words.printable(data)}")
+                click.echo(f"{send.at:12.6f} sent under {formatting.printable(key)!r}: {formatting.printable(data)}")
     for step in result.trace():
-        click.echo(words.printable(step))
+        click.echo(formatting.printable(step))
 
 
 def _document(

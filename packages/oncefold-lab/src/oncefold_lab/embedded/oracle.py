@@ -11,7 +11,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Outcome, Stored, Total, fold, nodes_of
-from oncefold.store import Reader, rows
+from oncefold.store import StoreFile, rows
 from oncefold.store.answers import Status
 from oncefold.store.check import check_store
 
@@ -130,7 +130,7 @@ def examine(path: Path, truth: Oracle, rng: Random) -> Examined:
     """Everything about a store that can be right or wrong; `rng` chooses which past commit is asked about."""
     damage, seq, oldest = _damage(path), 0, 0
     try:
-        with Reader.open(path) as reader:
+        with StoreFile.open(path) as reader:
             status = reader.status()
             seq, oldest = status.last.seq, status.oldest.seq
             wrong = [*_wrong(reader, status, truth), *_wrong_in_the_past(reader, truth, rng.randint(oldest, seq))]
@@ -148,7 +148,7 @@ def _damage(path: Path) -> tuple[str, ...]:
         return (f"{STUMBLED} {type(error).__name__}: {error}",)
 
 
-def _wrong(reader: Reader, status: Status, truth: Oracle) -> list[str]:
+def _wrong(reader: StoreFile, status: Status, truth: Oracle) -> list[str]:
     seq = status.last.seq
     if seq > len(truth.steps):
         return [f"it is at commit {seq}, and there are {len(truth.steps)}"]
@@ -165,7 +165,7 @@ def _wrong(reader: Reader, status: Status, truth: Oracle) -> list[str]:
     ]
 
 
-def _wrong_in_the_past(reader: Reader, truth: Oracle, commit: int) -> list[str]:
+def _wrong_in_the_past(reader: StoreFile, truth: Oracle, commit: int) -> list[str]:
     return _unequal_totals(reader, truth.after(commit), commit) if commit <= len(truth.steps) else []
 
 
@@ -173,7 +173,7 @@ def _unequal(what: str, expected: object, found: object) -> list[str]:
     return [] if expected == found else [f"{what}: {found} instead of {expected}"]
 
 
-def _unequal_totals(reader: Reader, facts: Facts, commit: int | None) -> list[str]:
+def _unequal_totals(reader: StoreFile, facts: Facts, commit: int | None) -> list[str]:
     found: Totals = {
         Node(index, rows.labels_of(row.path)): Total(row.count, row.sums)
         for index, rollup in enumerate(reader.pipeline.rollups)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
-from oncefold.cli.screen import Screen
 from oncefold.core.errors import OncefoldError
+from oncefold.queries.render.screen import Screen
 
 if TYPE_CHECKING:
     from oncefold.core.fold import Node

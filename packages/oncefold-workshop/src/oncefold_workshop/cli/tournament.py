@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli import words
 from oncefold.cli.aws.counting import Counting
-from oncefold.cli.screen import Grid, Screen
+from oncefold.queries.render import formatting
+from oncefold.queries.render.screen import Grid, Screen
 
 if TYPE_CHECKING:
     from oncefold_workshop.game.tournament import GameOutcome, Sums
@@ -87,14 +87,16 @@ def _line(outcome: GameOutcome, seconds: float) -> str:
     for line in outcome.lines:
         points[line.player] = points.get(line.player, 0) + line.points
     scores = ", ".join(f"{name} {number:,}" for name, number in points.items())
-    return f"{seconds:8.1f} s  seed {outcome.seed}, {words.many(outcome.rounds, 'round')}: {scores}; {outcome.digest}"
+    return (
+        f"{seconds:8.1f} s  seed {outcome.seed}, {formatting.many(outcome.rounds, 'round')}: {scores}; {outcome.digest}"
+    )
 
 
 def _show(sums: Sums, seconds: float) -> None:
     from oncefold_workshop.game.tournament import losses_table, mode_table
 
     screen = Screen()
-    screen.line(f"{words.many(sums.games, 'game')}, {words.many(sums.rounds, 'round')} in {seconds:,.0f} s")
+    screen.line(f"{formatting.many(sums.games, 'game')}, {formatting.many(sums.rounds, 'round')} in {seconds:,.0f} s")
     for headings, rows in (mode_table(sums), losses_table(sums)):
         grid = Grid(headings, frozenset(headings[1:]))
         for row in rows:

@@ -68,7 +68,7 @@ class Hub:
         if self._ended or len(self._subscribers) >= MOST_SUBSCRIBERS:
             raise Problem(503, "no further subscriber is taken now", {"Retry-After": str(RETRY_SECONDS)})
         self._start()
-        start = await self._asking.telling.ask(lambda _, snapshot: begin(snapshot, want, known))
+        start = await self._asking.telling.ask(lambda reader: begin(reader.file, want, known))
         subscription = Subscription(want, start)
         self._watched.setdefault(want, start.watched)
         self._subscribers.add(subscription)
@@ -125,7 +125,7 @@ class Hub:
         if not ready:
             return 0
         waiting = [self._waiting(want, subscribers) for want, subscribers in ready.items()]
-        told = await self._asking.telling.ask(lambda ask, snapshot: tell(ask, snapshot, waiting))
+        told = await self._asking.telling.ask(lambda reader: tell(reader.file, waiting))
         messages = Messages(told, self._asking.clock.now())
         for (want, subscribers), heard in zip(ready.items(), told.heard, strict=True):
             if want in self._watched:

@@ -7,15 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from oncefold.commit import Int32s
+from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
-from oncefold.queries import Questions
-from oncefold.queries.snapshot import Snapshot
-from oncefold.serve.answers.amounts import member_names
 from oncefold.serve.answers.changes.wanted import Wanted, Watched, grown, watch
-from oncefold.serve.answers.fresh import Freshness, freshness_of
+from oncefold.serve.answers.fresh import Freshness
 from oncefold.store import moments, rows
 from oncefold.store.connection import Connection
 from oncefold.store.deltas import ChangedNodes, changed_since
+from oncefold.store.reader import StoreFile
 from oncefold.store.watching import NodeValues, events_after, values_of
 
 MOST_ROWS = 10_000
@@ -76,10 +75,10 @@ class Told:
     heard: Sequence[Heard]
 
 
-def begin(snapshot: Snapshot, want: Wanted, known: int | None) -> Begin:
+def begin(file: StoreFile, want: Wanted, known: int | None) -> Begin:
     """Begin after the commit that the subscriber knows, or now. Raises TooManyError."""
-    with snapshot.at_one_commit() as connection:
-        fresh, counts, watched = freshness_of(snapshot), _counts(connection), watch(connection, want)
+    with file.at_one_commit() as connection:
+        fresh, counts, watched = _fresh(file), _counts(connection), watch(connection, want)
         if known is None:
             return Begin(fresh, watched, fresh.commit, counts)
         if known > fresh.commit:
@@ -91,11 +90,16 @@ def begin(snapshot: Snapshot, want: Wanted, known: int | None) -> Begin:
         return Begin(fresh, watched, known, before)
 
 
-def tell(ask: Questions, snapshot: Snapshot, waiting: Sequence[Waiting]) -> Told:
+def tell(file: StoreFile, waiting: Sequence[Waiting]) -> Told:
     """What changed for all who wait, with the values as of the snapshot's commit."""
-    with snapshot.at_one_commit() as connection:
-        told = _Told(ask, connection, waiting)
-        return Told(freshness_of(snapshot), _counts(connection), told.heard())
+    with file.at_one_commit() as connection:
+        told = _Told(file.pipeline, connection, waiting)
+        return Told(_fresh(file), _counts(connection), told.heard())
+
+
+def _fresh(file: StoreFile) -> Freshness:
+    head = file.head()
+    return Freshness(head.seq, head.at, head.newest_time)
 
 
 def _counts(connection: Connection) -> Counts:
@@ -105,7 +109,7 @@ def _counts(connection: Connection) -> Counts:
 
 @dataclass(slots=True)
 class _Told:
-    ask: Questions
+    pipeline: Pipeline
     connection: Connection
     waiting: Sequence[Waiting]
     _values: dict[int, tuple[str, bytes]] = field(default_factory=dict)
@@ -125,7 +129,7 @@ class _Told:
 
     def _changed(self) -> tuple[ChangedNodes, int]:
         """The nodes that changed, and since when: those who are so late that too much had to be read are left out."""
-        measures, oldest = len(self.ask.pipeline.measures), moments.oldest(self.connection).seq
+        measures, oldest = len(self.pipeline.measures), moments.oldest(self.connection).seq
         known = sorted({since for one in self.waiting for since in one.since if since >= oldest})
         for since in (known[0], known[-1]) if known else ():
             found = changed_since(self.connection, measures, since, MOST_DELTAS)
@@ -144,8 +148,8 @@ class _Told:
     def _read(self, wanted: Sequence[Int32s]) -> None:
         if not wanted:
             return
-        names = [member_names(self.ask.pipeline)[measure.name] for measure in self.ask.pipeline.measures]
-        for values in values_of(self.connection, self.ask.pipeline, np.unique(np.concatenate(wanted)).tolist()):
+        names = [measure.name for measure in self.pipeline.measures]
+        for values in values_of(self.connection, self.pipeline, np.unique(np.concatenate(wanted)).tolist()):
             self._values[values.id] = (values.rollup, _row(values, names))
 
     def _text(self, want: Wanted, ids: Int32s | str) -> bytes | str:
@@ -166,6 +170,6 @@ def _common(some: Int32s, others: Int32s) -> Int32s:
 
 
 def _row(values: NodeValues, names: Sequence[str]) -> bytes:
-    row = {"rollup": values.rollup, "path": values.path, "count": values.keys}
-    row |= zip(names, values.sums, strict=True)
+    measures = dict(zip(names, values.sums, strict=True))
+    row = {"rollup": values.rollup, "path": values.path, "count": values.keys, "measures": measures}
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()

@@ -13,9 +13,9 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from oncefold.cli import screen, words
 from oncefold.cli.main import main
-from oncefold.queries import Questions
+from oncefold.queries.render import formatting, screen
+from oncefold.queries.store_reader import StoreReader
 from oncefold.sources.position import FileState
 from tests.queries.stores import MONDAY, SHOP, TWO_TREES, alter, build, lines, shop
 
@@ -113,12 +113,24 @@ def test_several_trees_must_be_named(run: Run, tmp_path: Path) -> None:
 def parsed(form: str, text: str) -> list[dict[str, Any]]:
     """The rows of one form of output, with text for every value that is no whole number."""
     if form == "json":
-        rows: list[dict[str, Any]] = json.loads(text, parse_float=refuse)["rows"]
+        document = json.loads(text, parse_float=Float)
+        assert isinstance(document.pop("lag_seconds"), Float | None)
+        assert "Float" not in repr(document)
+        rows: list[dict[str, Any]] = document["rows"]
     elif form == "jsonl":
         rows = [json.loads(line, parse_float=refuse) for line in text.splitlines()]
     else:
         rows = list(csv.DictReader(io.StringIO(text, newline="")))
     return rows
+
+
+class Float(str):
+    """A number of JSON that a reader may take for a float."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"Float({super().__repr__()})"
 
 
 def refuse(text: str) -> float:
@@ -144,29 +156,42 @@ def awkward(tmp_path: Path) -> Path:
 def test_text_forms_parse_back_to_the_same(run: Run, awkward: Path, form: str) -> None:
     status, out, _ = run("query", "--depth", "all", "--format", form, "-s", awkward)
     assert status == 0
-    with Questions.open(awkward) as ask:
+    with StoreReader.open(awkward) as ask:
         expected = ask.query(depth=None)
     rows = parsed(form, out)
     assert len(rows) == len(expected) == 21
     for row, total in zip(rows, expected, strict=True):
         assert (row["path"], row["label"]) == (total.path, total.label)
         assert (int(row["depth"]), int(row["count"])) == (total.depth, total.count)
-        assert isinstance(row["amount"], str)
-        assert Decimal(row["amount"]) == total.sums["amount"]
-        assert row["amount"] == str(total.sums["amount"]), "every digit, no separators"
+        amount = row["measure_amount"] if form == "csv" else row["measures"]["amount"]
+        assert isinstance(amount, str)
+        assert Decimal(amount) == total.sums["amount"]
+        assert amount == str(total.sums["amount"]), "every digit, no separators"
 
 
 def test_json_says_what_it_is(run: Run, store: Path) -> None:
     document = json.loads(run("query", "FR", "--format", "json", "-s", store)[1])
+    assert document.pop("lag_seconds") > 0
     assert document == {
         "commit": 2,
         "commit_time": "2026-03-02T09:00:01.123456789Z",
         "newest_event": "2026-03-03T08:40:00Z",
         "rollup": "place",
+        "path": "FR",
+        "levels": ["country", "city"],
+        "scales": {"amount": 2},
         "rows": [
-            {"path": "FR", "depth": 1, "label": "FR", "count": 2, "amount": "201.00"},
-            {"path": "FR/Paris", "depth": 2, "label": "Paris", "count": 2, "amount": "201.00"},
+            {"path": "FR", "depth": 1, "label": "FR", "count": 2, "children": 1, "measures": {"amount": "201.00"}},
+            {
+                "path": "FR/Paris",
+                "depth": 2,
+                "label": "Paris",
+                "count": 2,
+                "children": 0,
+                "measures": {"amount": "201.00"},
+            },
         ],
+        "more": False,
     }
 
 
@@ -175,7 +200,7 @@ def test_parquet_and_files(run: Run, awkward: Path, tmp_path: Path) -> None:
     target.write_text("an old file")
     status, out, _ = run("query", "--depth", "all", "--output", target, "-s", awkward)
     assert (status, out) == (0, "")
-    with Questions.open(awkward) as ask:
+    with StoreReader.open(awkward) as ask:
         assert pq.read_table(target).to_pylist() == ask.query(depth=None).to_dicts()
     for name in ("out.json", "out.jsonl", "out.csv", "out.txt"):
         assert run("query", "-o", tmp_path / name, "-s", awkward)[0] == 0
@@ -204,7 +229,7 @@ def test_verify_says_what_was_compared(run: Run, store: Path) -> None:
     assert status == 0
     assert out == "compared 7 nodes with 5 keys at commit 2, 2026-03-02T09:00:01.123456789Z\nexact\n"
     document = json.loads(run("verify", "--store", store, "--format", "json")[1])
-    assert (document["exact"], document["nodes"], document["keys"], document["wrong"]) == (True, 7, 5, [])
+    assert (document["exact"], document["nodes"], document["keys"], document["rows"]) == (True, 7, 5, [])
 
 
 def test_verify_names_the_first_wrong_node_and_exits_1(run: Run, store: Path) -> None:
@@ -222,8 +247,8 @@ def test_verify_names_the_first_wrong_node_and_exits_1(run: Run, store: Path) ->
     status, out, _ = run("verify", "--store", store, "--format", "json")
     document = json.loads(out)
     assert (status, document["exact"]) == (1, False)
-    assert [wrong["path"] for wrong in document["wrong"]] == ["FR/Paris", "US"]
-    assert document["wrong"][0]["stored"] == {"count": 2, "sums": {"amount": "201.01"}}
+    assert [wrong["path"] for wrong in document["rows"]] == ["FR/Paris", "US"]
+    assert document["rows"][0]["stored"] == {"count": 2, "measures": {"amount": "201.01"}}
 
 
 def test_verify_of_a_total_that_is_no_number(run: Run, store: Path) -> None:
@@ -271,8 +296,8 @@ def test_explain_prints_the_keys(run: Run, store: Path) -> None:
 def test_explain_in_machine_forms(run: Run, store: Path) -> None:
     document = json.loads(run("explain", "", "--limit", "all", "-f", "json", "-s", store)[1])
     assert (document["count"], document["complete"], document["adds_up"]) == (4, True, True)
-    assert document["sums"] == {"amount": "100002201.00"}
-    assert sum(Decimal(row["amount"]) for row in document["rows"]) == Decimal("100002201.00")
+    assert document["measures"] == document["total"]["measures"] == {"amount": "100002201.00"}
+    assert sum(Decimal(row["measures"]["amount"]) for row in document["rows"]) == Decimal("100002201.00")
     status, out, err = run("explain", "", "--limit", "3", "-f", "csv", "-s", store)
     assert (status, len(parsed("csv", out))) == (0, 3)
     assert err == "oncefold: 3 of 4 keys are listed; --limit all lists every one\n"
@@ -307,10 +332,10 @@ def test_history_prints_what_was_accepted(run: Run, store: Path) -> None:
 
 def test_history_in_machine_forms(run: Run, store: Path) -> None:
     document = json.loads(run("history", "A-5", "-f", "json", "-s", store)[1])
-    assert document["stands"] == {"deleted": True, "version": "2026-03-03T08:30:00Z", "leaf": None, "values": {}}
-    assert document["rows"][1]["amount"] is None
+    assert document["current"] == {"deleted": True, "version": "2026-03-03T08:30:00Z", "leaf": None, "measures": {}}
+    assert document["rows"][1]["measures"] == {"amount": None}
     inserted, deleted = parsed("csv", run("history", "A-5", "-f", "csv", "-s", store)[1])
-    assert (inserted["amount"], deleted["amount"], deleted["leaf"]) == ("15.00", "", "")
+    assert (inserted["measure_amount"], deleted["measure_amount"], deleted["leaf"]) == ("15.00", "", "")
 
 
 def test_history_says_what_is_beyond_the_retention(run: Run, store: Path) -> None:
@@ -356,7 +381,7 @@ def test_no_rejects_and_no_conflicts(run: Run, tmp_path: Path) -> None:
     path = build(tmp_path / "s.db", SHOP, lines(MONDAY[:1]))
     assert run("rejects", "list", "-s", path)[1].startswith("0 rejected events.\n")
     assert run("conflicts", "-s", path)[1].startswith("0 conflicts.\n")
-    heading = "id,commit,time,source,position,reason,raw,raw_base64,size,format,context\n"
+    heading = "id,commit,time,source,position,unit,reason,raw,raw_base64,size,format,context\n"
     assert run("rejects", "list", "-f", "csv", "-s", path)[1] == heading
 
 
@@ -366,7 +391,7 @@ def test_conflicts_print_both_sides(run: Run, store: Path) -> None:
         "2", "A-3", "2026-03-02T09:07:00Z", r"US/St. Louis\/MO amount=1,999.99", r"US/St. Louis\/MO amount=1,999.98",
     ]  # fmt: skip
     (row,) = parsed("jsonl", run("conflicts", "-f", "jsonl", "--store", store)[1])
-    assert (row["kept_amount"], row["dropped_amount"]) == ("1999.99", "1999.98")
+    assert (row["kept_measures"], row["dropped_measures"]) == ({"amount": "1999.99"}, {"amount": "1999.98"})
 
 
 # status
@@ -446,10 +471,10 @@ def test_wide_and_unprintable_labels_stay_in_line(run: Run, tmp_path: Path) -> N
     ],
 )
 def test_numbers_keep_every_digit(value: Decimal | int, text: str) -> None:
-    assert words.number(value) == text
+    assert formatting.number(value) == text
 
 
 def test_sizes_and_spans() -> None:
-    assert [words.size(n) for n in (0, 1023, 1024, 5 * 2**30)] == ["0 B", "1,023 B", "1.0 KiB", "5.0 GiB"]
+    assert [formatting.size(n) for n in (0, 1023, 1024, 5 * 2**30)] == ["0 B", "1,023 B", "1.0 KiB", "5.0 GiB"]
     spans = {0.25: "0.25 s", 59.9: "59.9 s", 60: "1 min", 3_661: "1 h 1 min", 90_000: "1 d 1 h", -86_400: "1 d"}
-    assert {seconds: words.span(timedelta(seconds=seconds)) for seconds in spans} == spans
+    assert {seconds: formatting.span(timedelta(seconds=seconds)) for seconds in spans} == spans

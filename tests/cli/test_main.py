@@ -49,7 +49,7 @@ def test_the_help_of_every_command_has_an_example(
 def test_the_help_lists_every_command_in_its_section(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert re.findall(r"^(\w+):$", text, re.MULTILINE) == ["Options", "Define", "Run", "Ask", "Tools"]
+    assert re.findall(r"^(\w+):$", text, re.MULTILINE) == ["Options", "Define", "Run", "Query", "Tools"]
     names = [command.name for section in SECTIONS for command in section.commands]
     assert len(names) == len(set(names)) >= 11
     assert all(re.search(rf"^  {name} +[A-Z].*\.$", text, re.MULTILINE) for name in names)

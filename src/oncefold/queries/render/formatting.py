@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from decimal import Decimal
 
-    from oncefold.queries.answers import Commit
+    from oncefold.queries.model import Commit
 
 _BYTES_STEP = 1024
 _SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"))

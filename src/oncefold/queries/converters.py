@@ -1,0 +1,232 @@
+"""From whole numbers, as backends keep them, to the values of the model: decimals, times in UTC, versions as text."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING
+
+from oncefold.core.decimals import format_decimal, parse_decimal
+from oncefold.core.fold import Outcome, Total
+from oncefold.core.nodepath import join
+from oncefold.core.timestamps import format_timestamp
+from oncefold.queries.model import (
+    Amounts,
+    Arrival,
+    AsOfCommit,
+    Commit,
+    Contradiction,
+    CountedKey,
+    CurrentVersion,
+    NodeTotal,
+    RejectedEvent,
+    Shape,
+    Side,
+    WrongNode,
+)
+from oncefold.queries.status_model import StoreStatus
+from oncefold.store.rows import labels_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from oncefold.core.definition import Pipeline
+    from oncefold.queries.status_model import SourceProgress
+    from oncefold.store import answers as stored
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LIMIT = 10**19
+"""Beyond every mantissa of one event."""
+
+
+def to_decimal(mantissa: int, scale: int) -> Decimal:
+    """The number mantissa / 10**scale with exactly `scale` places, whatever the decimal context says."""
+    return Decimal(format_decimal(mantissa, scale))
+
+
+def to_datetime(nanos: int) -> datetime:
+    """The microsecond in UTC that this time in nanoseconds since the epoch lies in."""
+    return _EPOCH + timedelta(microseconds=nanos // 1_000)
+
+
+def to_nanos(moment: datetime) -> int:
+    """The first nanosecond of a moment's microsecond; the moment must have a time zone."""
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+def commit_of(seq: int, at: int) -> Commit:
+    """A commit by its number and its time in nanoseconds since the epoch, 0 where it has none."""
+    return Commit(seq, to_datetime(at), format_timestamp(at)) if at else Commit(seq)
+
+
+def as_of_commit(commit: Commit, newest_event: int | None) -> AsOfCommit:
+    """A commit with the greatest event time up to it, in nanoseconds since the epoch."""
+    if newest_event is None:
+        return AsOfCommit(commit)
+    return AsOfCommit(commit, to_datetime(newest_event), format_timestamp(newest_event))
+
+
+@lru_cache(maxsize=2**16)
+def path_of(labels: tuple[str, ...]) -> str:
+    """The labels joined as a path; many keys share a leaf."""
+    return join(labels)
+
+
+@dataclass(frozen=True)
+class Converter:
+    """Converts the numbers and labels of one pipeline."""
+
+    pipeline: Pipeline
+
+    @cached_property
+    def shape(self) -> Shape:
+        """What the answers look like."""
+        return Shape.of(self.pipeline)
+
+    def amounts(self, mantissas: Sequence[int]) -> Mapping[str, Decimal]:
+        """Sums or values by measure."""
+        pairs = zip(self.shape.scales.items(), mantissas, strict=True)
+        return {name: to_decimal(mantissa, scale) for (name, scale), mantissa in pairs}
+
+    def amounts_of(self, count: int, sums: Sequence[int]) -> Amounts:
+        """The totals of a node."""
+        return Amounts(count, self.amounts(sums))
+
+    def total(self, total: Total) -> Amounts:
+        """The same from a value of the core."""
+        return self.amounts_of(total.count, total.sums)
+
+    def version(self, version: int | None) -> int | None:
+        """The version; None for a pipeline without versions."""
+        return None if self.pipeline.version is None else version
+
+    def version_text(self, version: int | None) -> str:
+        """The version as a person writes it: a number, an RFC 3339 time, or nothing."""
+        if version is None or self.pipeline.version is None:
+            return ""
+        return format_timestamp(version) if self.pipeline.version.type == "timestamp" else str(version)
+
+    def node_total(
+        self, labels: tuple[str, ...], count: int, sums: Sequence[int], children: int | None = None
+    ) -> NodeTotal:
+        """A node's totals."""
+        label = labels[-1] if labels else ""
+        return NodeTotal(path_of(labels), labels, len(labels), label, count, self.amounts(sums), children)
+
+    def row_total(self, row: stored.TotalRow, children: int | None) -> NodeTotal:
+        """The same of a store's row."""
+        sums = self.amounts(row.sums)
+        return NodeTotal(row.path, labels_of(row.path), row.depth, row.label, row.count, sums, children)
+
+    def counted_key(
+        self, rollup: int, key: str, version: int, labels: tuple[str, ...], measures: Sequence[int]
+    ) -> CountedKey:
+        """A key behind a total of this rollup; labels are one per level of the pipeline."""
+        leaf = path_of(tuple(labels[level] for level in self.pipeline.rollup_levels[rollup]))
+        return CountedKey(key, self.version(version), self.version_text(version), labels, leaf, self.amounts(measures))
+
+    def wrong_node(self, difference: stored.Difference) -> WrongNode:
+        """A node whose stored totals are wrong."""
+        was = difference.stored
+        return WrongNode(
+            rollup=difference.rollup,
+            path=difference.path,
+            stored=self.total(was) if isinstance(was, Total) else None,
+            fault=was if isinstance(was, str) else "",
+            recomputed=self.total(difference.recomputed),
+        )
+
+    def current_version(self, state: stored.KeyState) -> CurrentVersion:
+        """The state of a key."""
+        live = state.labels is not None
+        return CurrentVersion(
+            version=self.version(state.version),
+            version_text=self.version_text(state.version),
+            labels=state.labels,
+            leaf=None if state.labels is None else path_of(state.labels),
+            values=self.amounts(state.measures) if live else {},
+        )
+
+    def arrival(self, arrival: stored.Arrival) -> Arrival:
+        """An event of a key."""
+        live = arrival.labels is not None
+        return Arrival(
+            commit=commit_of(arrival.commit.seq, arrival.commit.at),
+            outcome=arrival.outcome.name.lower(),
+            known=arrival.version is not None,
+            version=self.version(arrival.version),
+            version_text=self.version_text(arrival.version),
+            labels=arrival.labels,
+            leaf=None if arrival.labels is None else path_of(arrival.labels),
+            values=self.amounts(arrival.measures) if live else {},
+        )
+
+    def contradiction(self, item: stored.ListedConflict) -> Contradiction:
+        """A conflict of a store."""
+        conflict = item.conflict
+        return Contradiction(
+            commit=commit_of(item.commit.seq, item.commit.at),
+            key=conflict.key,
+            version=self.version(conflict.version),
+            version_text=self.version_text(conflict.version),
+            kept=self.side(conflict.kept),
+            dropped=self.side(conflict.dropped),
+        )
+
+    def side(self, text: str) -> Side:
+        """One content of a conflict, from the JSON text that the store keeps."""
+        content = json.loads(text)
+        if content is None:
+            return Side(None, None, {})
+        labels = tuple(content["labels"])
+        pairs = zip(content["measures"], self.pipeline.measures, strict=True)
+        values = self.amounts([parse_decimal(value, measure.scale, _LIMIT) for value, measure in pairs])
+        return Side(labels, path_of(labels), values)
+
+
+def rejected(item: stored.ListedReject) -> RejectedEvent:
+    """An event on the reject list of a store."""
+    reject, commit = item.reject, commit_of(item.commit.seq, item.commit.at)
+    return RejectedEvent(
+        id=item.id,
+        commit=commit,
+        time_text=commit.time_text,
+        source=reject.source,
+        position=reject.position,
+        unit="row" if reject.format == "table" else "byte",
+        reason=reject.reason,
+        raw=reject.raw,
+        size=reject.size,
+        format=reject.format,
+        context=reject.context,
+    )
+
+
+def store_status(path: Path, status: stored.Status, sources: tuple[SourceProgress, ...], now: int) -> StoreStatus:
+    """A store as a whole, at a time in nanoseconds since the epoch."""
+    newest, retention = status.newest_time, status.retention
+    return StoreStatus(
+        as_of=as_of_commit(commit_of(status.last.seq, status.last.at), newest),
+        shape=Shape.of(status.pipeline),
+        rows=sources,
+        fingerprint=status.pipeline.fingerprint,
+        path=str(path),
+        format=status.format,
+        created=to_datetime(status.created),
+        keys=status.keys,
+        live=status.live,
+        nodes=status.nodes,
+        counts={outcome.name.lower(): status.counts.get(outcome, 0) for outcome in Outcome},
+        rejects=status.rejects,
+        discarded=status.discarded,
+        conflicts=status.conflicts,
+        queried=to_datetime(now),
+        behind=None if newest is None else timedelta(microseconds=(now - newest) // 1_000),
+        oldest=commit_of(status.oldest.seq, status.oldest.at),
+        retention=None if isinstance(retention, str) else retention,
+        file_bytes=status.file_bytes,
+    )
