@@ -19,6 +19,7 @@ _CHANGING = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{4,9}Z", "TIME"),
     (r"[\d,.]+ (?:d|h|min|s)(?: \d+ (?:h|min|s))? (ago|before|after)", r"SPAN \1"),
     (r"[\d,.]+ [KMG]iB", "SIZE"),
+    (r'"lag_seconds": [\d.]+', "LAG"),
     (r"\S*/(?=(?:mon|tues)day\.jsonl)", "/"),
 ]
 """What differs from run to run, and what stands for it: commit times, how long ago, file sizes, folders."""

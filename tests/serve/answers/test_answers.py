@@ -9,7 +9,8 @@ import pyarrow as pa
 import pytest
 
 from oncefold.core.definition_toml import parse_toml
-from oncefold.queries import StoreReader, forms
+from oncefold.queries.render import text
+from oncefold.queries.store_reader import StoreReader
 from tests.queries.stores import MONDAY, SHOP, TWO_TREES, lines
 from tests.serve.answers.server import Server, serving
 
@@ -30,9 +31,16 @@ def test_the_root_and_its_children(shop: Server) -> None:
         "levels": ["country", "city"],
         "scales": {"amount": 2},
         "rows": [
-            {"path": "", "depth": 0, "label": "", "count": 4, "children": 2, "amount": "100002201.00"},
-            {"path": "FR", "depth": 1, "label": "FR", "count": 2, "children": 1, "amount": "201.00"},
-            {"path": "US", "depth": 1, "label": "US", "count": 2, "children": 2, "amount": "100002000.00"},
+            {"path": "", "depth": 0, "label": "", "count": 4, "children": 2, "measures": {"amount": "100002201.00"}},
+            {"path": "FR", "depth": 1, "label": "FR", "count": 2, "children": 1, "measures": {"amount": "201.00"}},
+            {
+                "path": "US",
+                "depth": 1,
+                "label": "US",
+                "count": 2,
+                "children": 2,
+                "measures": {"amount": "100002000.00"},
+            },
         ],
         "more": False,
     }
@@ -78,7 +86,7 @@ def test_children_come_page_by_page(shop: Server) -> None:
 def test_the_past(shop: Server) -> None:
     document = shop.ask("/totals/place/FR?as_of=1").json()
     assert (document["commit"], document["newest_event"]) == (1, "2026-03-02T09:11:00Z")
-    assert [(row["path"], row["amount"]) for row in document["rows"]] == [
+    assert [(row["path"], row["measures"]["amount"]) for row in document["rows"]] == [
         ("FR", "215.50"), ("FR/Lyon", "80.50"), ("FR/Paris", "135.00"),
     ]  # fmt: skip
     by_time = shop.ask("/totals/place/FR?as_of=2026-03-02T09:00:00.9Z").json()
@@ -107,8 +115,8 @@ def test_forms_by_name_and_by_accept(shop: Server, form: str, media_type: str) -
 def test_rows_are_those_of_the_command_line(shop: Server) -> None:
     with StoreReader.open(shop.session.path) as ask:
         totals = ask.query(depth=None)
-        assert shop.ask("/totals/place?depth=all&form=csv").body == b"".join(forms.csv_lines(totals))
-        assert shop.ask("/totals/place?depth=all&form=jsonl").body == b"".join(forms.json_lines(totals))
+        assert shop.ask("/totals/place?depth=all&form=csv").body == b"".join(text.csv_lines(totals))
+        assert shop.ask("/totals/place?depth=all&form=jsonl").body == b"".join(text.json_lines(totals))
         table = pa.ipc.open_stream(io.BytesIO(shop.ask("/totals/place?depth=all&form=arrow").body)).read_all()
         assert table.equals(totals.to_arrow(), check_metadata=True)
 
@@ -184,7 +192,7 @@ def test_other_methods(shop: Server) -> None:
 
 def test_the_keys_behind_a_total(shop: Server) -> None:
     document = shop.ask("/explain/place/FR?limit=1").json()
-    assert (document["count"], document["sums"], document["complete"], document["more"]) == (
+    assert (document["count"], document["measures"], document["complete"], document["more"]) == (
         2,
         {"amount": "201.00"},
         False,
@@ -201,11 +209,11 @@ def test_the_keys_behind_a_total(shop: Server) -> None:
 def test_what_happened_to_a_key(shop: Server) -> None:
     document = shop.ask("/history/A-2?every=true").json()
     assert [row["outcome"] for row in document["rows"]] == ["inserted", "corrected", "stale"]
-    assert document["stands"] == {
+    assert document["current"] == {
         "deleted": False,
         "version": "2026-03-03T08:00:00.250000001Z",
         "leaf": "FR/Paris",
-        "values": {"amount": "81.00"},
+        "measures": {"amount": "81.00"},
     }
 
 
@@ -300,10 +308,10 @@ def test_status_names_what_there_is(shop: Server) -> None:
     shop.waiting_requests = 7
     document = shop.ask("/status").json()
     assert document["rollups"] == [{"name": "place", "levels": ["country", "city"]}]
-    assert document["measures"] == [{"name": "amount", "scale": 2, "member": "amount"}]
+    assert document["measures"] == [{"name": "amount", "scale": 2}]
     assert (document["waiting_requests"], document["events"]) == (7, 11)
     assert document["counts"]["conflict_lost"] == 1
-    assert shop.ask("/conflicts").json()["rows"][0]["kept_amount"] == "1999.99"
+    assert shop.ask("/conflicts").json()["rows"][0]["kept_measures"] == {"amount": "1999.99"}
 
 
 def test_what_a_part_of_a_name_finds(shop: Server) -> None:
@@ -327,19 +335,19 @@ def test_a_measure_named_like_a_member(tmp_path: Path) -> None:
         """)
     with serving(tmp_path / "s.db", pipeline, b'{"k":"1","a":"x","v":7}\n') as server:
         document = server.ask("/totals/r").json()
-        assert document["scales"] == {"sum_sum_children": 0, "sum_children": 1}
+        assert document["scales"] == {"children": 0, "sum_children": 1}
         assert document["rows"][0]["children"] == 1
-        assert document["rows"][0]["sum_sum_children"] == "7"
-        assert server.ask("/series/r").json()["points"][-1]["sum_children"] == "7.0"
+        assert document["rows"][0]["measures"]["children"] == "7"
+        assert server.ask("/series/r").json()["points"][-1]["measures"]["sum_children"] == "7.0"
 
 
 def test_an_empty_store_and_several_trees(tmp_path: Path) -> None:
     with serving(tmp_path / "s.db", TWO_TREES) as server:
         document = server.ask("/totals/by_region").json()
         assert (document["commit"], document["commit_time"], document["newest_event"]) == (0, None, None)
-        assert [(row["count"], row["tiny"]) for row in document["rows"]] == [(0, "0.000000000000000000")]
+        assert [(row["count"], row["measures"]["tiny"]) for row in document["rows"]] == [(0, "0.000000000000000000")]
         assert server.ask("/series/by_type").json()["points"][-1]["count"] == 0
         assert server.ask("/search?q=x").json()["nodes"] == []
         server.ingest(b'{"book":"b","id":"1","v":1,"type":"t","region":"r","value":"1.5"}\n')
         assert [row["path"] for row in server.ask("/totals/by_type?depth=all").json()["rows"]] == ["", "t", "t/r"]
-        assert Decimal(server.ask("/explain/by_region/r").json()["sums"]["value"]) == Decimal("1.50")
+        assert Decimal(server.ask("/explain/by_region/r").json()["measures"]["value"]) == Decimal("1.50")

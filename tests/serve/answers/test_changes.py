@@ -20,7 +20,7 @@ def order(number: int, country: str = "FR", city: str = "Paris", amount: int = 1
 def told(stream: Stream, commit: int) -> dict[tuple[str, str], tuple[int, str]]:
     """The values of all nodes that are told of up to a commit, the last ones."""
     return {
-        (row["rollup"], row["path"]): (row["count"], row["amount"])
+        (row["rollup"], row["path"]): (row["count"], row["measures"]["amount"])
         for name, _, data in stream.until(commit)
         if name == "commit"
         for row in data["rows"]
@@ -36,8 +36,8 @@ def test_hello_and_then_each_commit(shop: Server) -> None:
     name, id_, data = stream.next()
     assert (name, id_, data["counts"]) == ("commit", done.commit, {"inserted": 2, "duplicate": 1})
     assert data["rows"] == [
-        {"rollup": "place", "path": "FR", "count": 3, "amount": "206.00"},
-        {"rollup": "place", "path": "FR/Paris", "count": 3, "amount": "206.00"},
+        {"rollup": "place", "path": "FR", "count": 3, "measures": {"amount": "206.00"}},
+        {"rollup": "place", "path": "FR/Paris", "count": 3, "measures": {"amount": "206.00"}},
     ]
     stream.close()
 
@@ -87,7 +87,7 @@ def test_resuming_tells_what_changed_since(shop: Server, as_header: bool) -> Non
     assert data["counts"] == {
         "inserted": 1, "corrected": 1, "deleted": 1, "duplicate": 1, "stale": 1, "conflict_lost": 1,
     }  # fmt: skip
-    assert {row["path"]: (row["count"], row["amount"]) for row in data["rows"]} == {
+    assert {row["path"]: (row["count"], row["measures"]["amount"]) for row in data["rows"]} == {
         "": (4, "100002201.00"),
         "FR": (2, "201.00"),
         "FR/Lyon": (0, "0.00"),
@@ -139,7 +139,7 @@ def test_a_slow_reader_misses_no_node(tmp_path: Path, monkeypatch: pytest.Monkey
             last = server.ingest(lines(batch)).commit
         expected = {}
         for row in server.ask("/totals/place?depth=all").json()["rows"]:
-            expected["place", row["path"]] = (row["count"], row["amount"])
+            expected["place", row["path"]] = (row["count"], row["measures"]["amount"])
         heard = told(slow, last)
         assert {node: expected[node] for node in heard} == heard
         assert set(expected) - set(heard) == {("place", "FR"), ("place", "FR/Paris"), ("place", "FR/Lyon"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oncefold.queries import search, series
+from oncefold.queries import series, store_reader
 from oncefold.serve.answers import lists, nodes
 from oncefold.serve.answers.changes import endpoint, telling
 from tests.serve.answers.server import Server
@@ -44,8 +44,8 @@ def test_the_page_states_the_limits() -> None:
         f"up to {nodes.MOST_NODES:,} nodes",
         f"`all` is {nodes.MOST_KEYS:,}",
         f"{series.MOST_DELTAS:,} rows of deltas",
-        f"first {search.MOST_NODES:,} nodes",
-        f"some {search.NEWEST_KEYS:,} of the newest",
+        f"first {store_reader.MOST_SEARCHED:,} nodes",
+        f"some {store_reader.NEWEST_KEYS:,} of the newest",
         f"first {lists.RAW_BYTES:,} bytes",
         f"up to {endpoint.MOST_PATHS:,} times",
         f"more than {telling.MOST_ROWS:,} nodes",

@@ -4,13 +4,9 @@ import { segments } from "./nodepath.js";
 import { learnClock } from "./times.js";
 
 const TOKEN = "oncefold-token";
-const TAKEN = new Set(["commit", "commit_time", "time", "rollup", "path", "depth", "label", "count", "children", "key", "live", "version", "leaf", "outcome"]);
 
-// The sum of a measure in a row. A measure that is called like another member has its own after `sum_`.
-export function amount(row, measure) {
-  const renamed = `sum_${measure}`;
-  return (TAKEN.has(measure) && renamed in row ? row[renamed] : row[measure]) ?? null;
-}
+// A measure's amount in a row; null where it has none.
+export const amount = (row, measure) => row.measures?.[measure] ?? null;
 
 // Something the server refused or could not be asked; the message is for a person.
 export class AskError extends Error {

@@ -23,7 +23,7 @@ export class KeyView {
   async start() {
     try {
       const found = await this.app.api.history(this.route.key, this.route.every);
-      const text = JSON.stringify([found.stands, found.rows]);
+      const text = JSON.stringify([found.current, found.rows]);
       if (text !== this.text && !this.gone) this.show(found);
       this.text = text;
     } catch (error) {
@@ -38,19 +38,19 @@ export class KeyView {
       h("div", { class: "summary card" },
         h("nav", { class: "crumbs", "aria-label": "Where this is" }, h("ol", {}, h("li", {}, h("a", { href: "#/" }, "Totals")), h("li", {}, h("span", { "aria-current": "page" }, "Key")))),
         h("h1", { tabindex: -1, class: "key-name" }, found.key),
-        this.standing(found.stands)),
+        this.currentVersion(found.current)),
       h("div", { class: "list card" },
         h("div", { class: "tabs" }, h("h2", {}, "History"), h("label", { class: "choice" }, toggle, " also what changed nothing")),
         found.rows.length ? h("div", { class: "scroll" }, this.table(found)) : emptyWords("Everything that arrived for it is beyond the retention."),
         h("p", { class: "verdict" }, this.closing(found))));
   }
 
-  standing(stands) {
-    const version = stands.version ? ` at version ${stands.version}` : "";
-    if (stands.deleted) return h("p", { class: "standing" }, h("span", { class: "outcome deleted" }, "deleted"), `${version}: it counts nowhere.`);
+  currentVersion(current) {
+    const version = current.version ? ` at version ${current.version}` : "";
+    if (current.deleted) return h("p", { class: "standing" }, h("span", { class: "outcome deleted" }, "deleted"), `${version}: it counts nowhere.`);
     return h("div", { class: "standing" },
-      h("p", {}, `Counts${version} in `, ...this.leafLinks(stands.leaf)),
-      h("dl", { class: "figures" }, ...Object.entries(stands.values ?? {}).map(([name, value]) => h("div", {}, h("dt", {}, name), numberIn("dd", value ?? "")))));
+      h("p", {}, `Counts${version} in `, ...this.leafLinks(current.leaf)),
+      h("dl", { class: "figures" }, ...Object.entries(current.measures ?? {}).map(([name, value]) => h("div", {}, h("dt", {}, name), numberIn("dd", value ?? "")))));
   }
 
   // One link into each tree.

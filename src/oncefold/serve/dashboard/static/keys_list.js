@@ -91,7 +91,7 @@ export class KeysList {
     if (this.rows.length < found.count) return `${grouped(this.rows.length)} of ${many(found.count, "key")}, in the order in which they first arrived.`;
     const wrong = this.app.status.measures.filter(({ name, scale }) => {
       const sum = this.rows.reduce((total, row) => total + mantissa(amount(row, name) ?? "0"), 0n);
-      return format(sum, scale) !== String(found.sums[name]);
+      return format(sum, scale) !== String(found.total.measures[name]);
     });
     if (wrong.length) return `The values listed do not add up to the total of ${wrong.map(({ name }) => name).join(", ")}; run: oncefold verify`;
     return `${found.count === 1 ? "This is the only key" : `These are all ${grouped(found.count)} keys`}; the values add up to the total exactly.`;

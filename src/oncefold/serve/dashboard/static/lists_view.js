@@ -1,6 +1,5 @@
 // The reject list and the conflicts: what a person should look at.
 
-import { amount } from "./api.js";
 import { grouped, h, many } from "./dom.js";
 import { numberIn } from "./number.js";
 import { emptyWords, failure, leafWords } from "./pieces.js";
@@ -95,7 +94,7 @@ export class ConflictsView extends ListView {
   }
 
   side(row, side, words, measures) {
-    const value = (name) => row[`${side}_${name}`] ?? "";
+    const amounts = row[`${side}_measures`] ?? {};
     const first = side === "kept", leaf = row[`${side}_leaf`];
     return h("tr", { class: side },
       first ? numberIn("td", row.commit, { rowspan: 2, "data-head": "Commit" }) : null,
@@ -103,7 +102,7 @@ export class ConflictsView extends ListView {
       first ? h("td", { rowspan: 2, "data-head": "Version", class: "version" }, row.version ?? "") : null,
       h("td", { "data-head": "" }, words),
       h("td", { "data-head": "Leaf" }, leaf === null || leaf === undefined ? "(delete)" : leafWords(leaf)),
-      ...measures.map(({ name }) => numberIn("td", value(name) ?? amount(row, name) ?? "", { "data-head": name })));
+      ...measures.map(({ name }) => numberIn("td", amounts[name] ?? "", { "data-head": name })));
   }
 }
 

@@ -240,5 +240,6 @@ export class Tree {
 }
 
 function differs(known, row) {
-  return Object.entries(row).some(([name, value]) => name !== "path" && name !== "rollup" && String(known[name]) !== String(value));
+  const amounts = Object.entries(row.measures).some(([name, value]) => known.measures[name] !== value);
+  return amounts || String(known.count) !== String(row.count);
 }
