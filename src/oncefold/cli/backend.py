@@ -6,6 +6,7 @@ import functools
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -71,23 +72,15 @@ def _open_store(backend: Backend, _: Mapping[str, Any]) -> Iterator[Reader]:
 
 
 @contextmanager
-def _open_server(backend: Backend, _: Mapping[str, Any]) -> Iterator[Reader]:
-    from oncefold.queries.http_reader import HttpReader
-
-    with HttpReader.open(backend.where, backend.token()) as reader:
-        yield reader
-
-
-@contextmanager
 def _open_stack(backend: Backend, options: Mapping[str, Any]) -> Iterator[Reader]:
-    from oncefold.aws.reader import open_stack
     from oncefold.cli.aws.counting import Counting
 
-    with Counting() as progress, open_stack(backend.where, progress=progress, **options) as reader:
-        yield reader
+    reader = import_module("oncefold.aws.reader")
+    with Counting() as progress, reader.open_stack(backend.where, progress=progress, **options) as opened:
+        yield opened
 
 
-_OPENERS = {"store": _open_store, "server": _open_server, "stack": _open_stack}
+_OPENERS = {"store": _open_store, "stack": _open_stack}
 """How each kind of backend is opened."""
 
 
