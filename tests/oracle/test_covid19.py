@@ -14,6 +14,7 @@ from examples.covid19.series import FOLDER, HEADER, UNREPORTED, WORLD, Event, Fi
 
 import oncefold
 from oncefold.cli.main import main
+from tests.tools.sizes import full_only, sized
 
 DAYS = (
     "2020-01-22",  # the first
@@ -26,7 +27,7 @@ DAYS = (
     "2020-12-31",
     "2021-02-28",
     "2021-03-16",  # the last
-)
+)[: sized(5, None)]
 DUPLICATES = 0.1
 """Share of a step's events that come twice in it."""
 REPLAYS = 0.05
@@ -34,6 +35,7 @@ REPLAYS = 0.05
 FILES = 3
 """A step's events come in so many files, of any sizes."""
 UNREPORTED_EVENTS = 6_720
+OTHER_FORM = full_only("the whole series in another form")
 
 Steps = dict[str, list[Event]]
 Published = dict[str, dict[str, Figures]]
@@ -185,7 +187,7 @@ def test_batches_of_any_size_from_python(steps: Steps, published: Published, tmp
         assert_equal_to_publisher(totals(store), published[day])
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ["jsonl", *(pytest.param(form, marks=OTHER_FORM) for form in ("csv", "parquet"))])
 def test_a_missing_figure_is_rejected_then_redriven(
     form: str, events: list[Event], published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
