@@ -12,6 +12,7 @@ from oncefold.core.errors import StoreError
 from oncefold.store import blobs, compaction, opening, rows, segments, writer
 from oncefold.store.segments import Segment
 from oncefold_lab.embedded.search import SearchOptions, search
+from tests.tools.sizes import full_only
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -142,7 +143,13 @@ PLANTED: list[tuple[Plant, int]] = [
 PAGE = (Path(__file__).parents[3] / "docs" / "LAB.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("plant", "within"), PLANTED, ids=[plant.__name__ for plant, _ in PLANTED])
+@pytest.mark.parametrize(
+    ("plant", "within"),
+    [
+        pytest.param(plant, within, marks=full_only("many seeds") if within > 10 else (), id=plant.__name__)
+        for plant, within in PLANTED
+    ],
+)
 def test_a_planted_fault_is_caught(monkeypatch: pytest.MonkeyPatch, plant: Plant, within: int) -> None:
     plant(monkeypatch)
     found = search(SearchOptions(0, within, None, jobs=1), lambda so_far: None)

@@ -18,9 +18,10 @@ from oncefold_lab.embedded.search import DiskSearchResult, SearchOptions, search
 from oncefold_lab.embedded.trial import DiskTrialResult, attempt
 from oncefold_lab.embedded.workload import pipeline_of
 from tests.tools import reference
+from tests.tools.sizes import is_full, sized
 
-SEEDS = 60
-LYING_SEEDS = 12
+SEEDS = sized(12, 60)
+LYING_SEEDS = sized(4, 12)
 
 
 def searched(wanted: SearchOptions) -> DiskSearchResult:
@@ -35,9 +36,10 @@ def test_no_seed_fails_and_every_kind_of_fault_happens() -> None:
     faults |= {"write full", "write torn", "lock busy", "sync forgotten", "kill", "power"}
     faults |= {f"power lost, {survival} survived" for survival in Survival}
     outcomes = {"inserted", "corrected", "deleted", "conflict_won", "duplicate", "stale", "conflict_lost", "rejected"}
-    assert faults | outcomes <= {name for name, number in found.happened.items() if number}
-    assert found.happened["commits forgotten by retention"] > SEEDS // 4
     assert found.commits > 8 * SEEDS
+    if is_full():
+        assert faults | outcomes <= {name for name, number in found.happened.items() if number}
+        assert found.happened["commits forgotten by retention"] > SEEDS // 4
 
 
 def test_what_a_lying_sync_loses_is_seen_to_be_lost() -> None:

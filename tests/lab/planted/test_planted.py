@@ -8,11 +8,13 @@ from oncefold_lab.planted.catalogue import PLANTED, Planted
 from oncefold_lab.search.scenario import draw
 from oncefold_lab.search.trial import run
 from tests.lab.planted.page import parts
+from tests.tools.sizes import full_only
 
 NAMES = [planted.system.__name__ for planted in PLANTED]
 ROW = re.compile(r"^\| `\w+:(\w+)` \| (.+) \| (\d+) \| (\d+) \|$", re.MULTILINE)
 
 
+@full_only("the whole search for each; the short form runs the seed that the page names")
 @pytest.mark.parametrize("planted", PLANTED, ids=NAMES)
 def test_it_is_found(planted: Planted) -> None:
     assert planted.first_seed() is not None

@@ -9,8 +9,9 @@ import pytest
 from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.scenario import draw
 from oncefold_lab.search.trial import run
+from tests.tools.sizes import sized
 
-SEEDS = range(8)
+SEEDS = range(sized(3, 8))
 PRINT = """
 import hashlib
 from oncefold_lab.search.oncefold import Oncefold

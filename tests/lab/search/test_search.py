@@ -1,4 +1,4 @@
-"""Two hundred seeds: none fails, and everything that can happen has happened."""
+"""Two hundred seeds, fewer in the short form: none fails, and everything that can happen has happened."""
 
 from oncefold.core.fold import Node, Total
 from oncefold_lab.search.oncefold import Oncefold
@@ -6,7 +6,9 @@ from oncefold_lab.search.scenario import CALLED, INCIDENTS, draw
 from oncefold_lab.search.search import run_seed, search
 from oncefold_lab.search.trial import run
 from oncefold_lab.world.faults import INVOCATION_FAULTS
+from tests.tools.sizes import is_full, sized
 
+SEEDS = sized(40, 200)
 SYSTEM = "oncefold_lab.search.oncefold:Oncefold"
 OUTCOMES = ["inserted", "corrected", "deleted", "conflict_won", "duplicate", "stale", "conflict_lost", "rejected"]
 MET = {
@@ -40,10 +42,10 @@ MET = {
 
 
 def test_no_seed_fails_and_everything_happens() -> None:
-    played = run_seed(range(200), SYSTEM)
+    played = run_seed(range(SEEDS), SYSTEM)
     assert played.failures == ()
-    assert played.seeds == 200
-    assert {name for name in MET if not played.coverage.get(name)} == set()
+    assert played.seeds == SEEDS
+    assert not is_full() or {name for name in MET if not played.coverage.get(name)} == set()
 
 
 def test_processes_find_what_one_process_finds() -> None:
