@@ -8,7 +8,9 @@ from pathlib import Path
 
 from tests.serve.answers.server import HOST, Server
 from tests.serve.running import Running
+from tests.tools.sizes import sized
 
+PHASES = sized("examples,coverage", "examples,coverage,fuzzing")
 _CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
     "response_schema_conformance,negative_data_rejection,unsupported_method"
@@ -49,7 +51,7 @@ def judged(url: str, settings: Path) -> subprocess.CompletedProcess[str]:
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", settings, "run", url),
         *("--exclude-path-regex", "^/changes", "--checks", _CHECKS),
-        *("--max-examples", "10", "--phases", "examples,coverage,fuzzing", "--seed", "1", "--no-color"),
+        *("--max-examples", "10", "--phases", PHASES, "--seed", "1", "--no-color"),
         *("--generation-database", "none", "--request-timeout", "30"),
     ]
     quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}
