@@ -2,12 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from itertools import count
+from typing import Any
 
 import pytest
 
 from oncefold.aws.connect import client
 from oncefold.aws.names import Names
-from oncefold.aws.reader import StackQuestions
+from oncefold.aws.reader import StackReader, open_stack
+from oncefold.aws.reader.reader import StackOptions
+from oncefold.aws.reader.status import StatusClients
 from oncefold.cli.main import main
 from oncefold_lab.local.emulator import Emulator
 from tests.aws.reader.stacks import NOW, Filled, fill
@@ -49,11 +52,12 @@ def shop_stack(stack: Names) -> Filled:
 
 
 @pytest.fixture
-def ask(stack: Names) -> Callable[..., StackQuestions]:
-    """Open the stack, perhaps with another client."""
+def open_reader(stack: Names) -> Callable[..., StackReader]:
+    """Open the stack, perhaps with another client, or options; its clock is stopped."""
 
-    def opened(dynamodb: object = None) -> StackQuestions:
-        return StackQuestions(StackQuestions.open(stack, dynamodb).stack, clock=lambda: NOW)
+    def opened(dynamodb: object = None, clients: StatusClients | None = None, **options: Any) -> StackReader:
+        tables = open_stack(stack.stack, dynamodb=dynamodb).stack
+        return StackReader(tables, StackOptions(**options), clock=lambda: NOW, clients=clients)
 
     return opened
 

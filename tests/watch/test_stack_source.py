@@ -6,9 +6,9 @@ import pytest
 
 from oncefold.aws.names import Names
 from oncefold.aws.operations.drain import Drain
-from oncefold.aws.reader import StackQuestions
-from oncefold.aws.reader.tables import no_progress
+from oncefold.aws.reader import StackReader, open_stack
 from oncefold.core.errors import OncefoldError, QuestionError
+from oncefold.queries.protocol import no_progress
 from oncefold.watch.looks import NotYetError, StackMoment, Watched
 from oncefold.watch.stack import StackSource
 from oncefold.watch.watching import Watching
@@ -18,32 +18,32 @@ from tests.watch.looks import Clock
 
 
 class Counted:
-    """The questions to a stack, and which depths were asked for."""
+    """Opens a stack and notes which depths were queried."""
 
     def __init__(self, names: Names) -> None:
         self._names = names
         self.depths: list[int | None] = []
 
-    def __call__(self) -> StackQuestions:
-        ask = StackQuestions.open(self._names)
-        query = ask.query
+    def __call__(self) -> StackReader:
+        reader = open_stack(self._names.stack)
+        query = reader.query
 
         def counted(*arguments: object, depth: int | None = 1, **options: object) -> object:
             self.depths.append(depth)
             return query(*arguments, depth=depth, **options)  # type: ignore[arg-type]
 
-        ask.query = counted  # type: ignore[method-assign, assignment]
-        return ask
+        reader.query = counted  # type: ignore[method-assign, assignment]
+        return reader
 
 
 @pytest.fixture
-def opener(stack: Names) -> Callable[[], StackQuestions]:
+def opener(stack: Names) -> Callable[[], StackReader]:
     fill(stack, SHOP, events(SHOP, lines(MONDAY), lines(TUESDAY)), pending=1)
-    return lambda: StackQuestions.open(stack)
+    return lambda: open_stack(stack.stack)
 
 
 def test_totals_and_what_is_pending_are_seen_and_what_is_applied_changes_them(
-    opener: Callable[[], StackQuestions],
+    opener: Callable[[], StackReader],
 ) -> None:
     watching = Watching(StackSource(opener, Watched()), Clock())
     seen = watching.look()
@@ -74,13 +74,13 @@ def test_only_levels_that_fit_are_read_again(stack: Names) -> None:
     assert ([row.path for row in look.tree], look.cut) == (["", "FR"], True)
 
 
-def test_a_node_that_is_not_there_is_waited_for(opener: Callable[[], StackQuestions]) -> None:
+def test_a_node_that_is_not_there_is_waited_for(opener: Callable[[], StackReader]) -> None:
     with pytest.raises(NotYetError, match="there is no node ES"):
         StackSource(opener, Watched("ES")).look(None)
     with pytest.raises(QuestionError, match="has 2 levels"):
         StackSource(opener, Watched("FR/Paris/Left Bank")).look(None)
 
 
-def test_a_stack_that_is_not_there_is_told(stack: Names) -> None:
+def test_a_stack_that_is_not_there_is_reported(stack: Names) -> None:
     with pytest.raises(OncefoldError, match="no-such-stack"):
-        StackSource(lambda: StackQuestions.open("no-such-stack"), Watched()).look(None)
+        StackSource(lambda: open_stack("no-such-stack"), Watched()).look(None)

@@ -6,7 +6,6 @@ import functools
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -73,11 +72,11 @@ def _open_store(backend: Backend, _: Mapping[str, Any]) -> Iterator[Reader]:
 
 @contextmanager
 def _open_stack(backend: Backend, options: Mapping[str, Any]) -> Iterator[Reader]:
-    from oncefold.cli.aws.counting import Counting
+    from oncefold.aws.reader import open_stack
+    from oncefold.cli.progress import ProgressLine
 
-    reader = import_module("oncefold.aws.reader")
-    with Counting() as progress, reader.open_stack(backend.where, progress=progress, **options) as opened:
-        yield opened
+    with ProgressLine() as progress, open_stack(backend.where, progress=progress, **options) as reader:
+        yield reader
 
 
 _OPENERS = {"store": _open_store, "stack": _open_stack}

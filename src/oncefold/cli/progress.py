@@ -1,12 +1,14 @@
-"""Progress of a run: a bar on a terminal, plain lines elsewhere, nothing with --quiet."""
+"""Progress of a run, and of other long tasks: live on a terminal, plain lines elsewhere, nothing with --quiet."""
 
 import contextlib
 import os
 import shlex
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TextIO
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from oncefold.core.fold import Outcome
 from oncefold.queries.render.formatting import size
@@ -20,6 +22,8 @@ _LINE_SECONDS = 5.0
 _REFRESH_SECONDS = 0.1
 _SHOWN_RATE_SECONDS = 0.5
 """Shorter runs report no rate, since it would be noise."""
+_REDRAW_SECONDS = 0.2
+_ERASE = "\r\x1b[K"
 
 
 class Reporter:
@@ -174,3 +178,40 @@ def compact(number: float) -> str:
 
 def _many(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+class ProgressLine:
+    """Reports on stderr what a long task has done: a line that is redrawn on a terminal, else a line now and then.
+
+    What takes no time is not mentioned.
+    """
+
+    def __init__(self, out: TextIO | None = None, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._out = sys.stderr if out is None else out
+        self._live = self._out.isatty()
+        self._monotonic = monotonic
+        self._last = monotonic()
+        self._drawn = False
+
+    def __call__(self, what: str, seen: int) -> None:
+        """So many of these are read."""
+        now = self._monotonic()
+        if now - self._last < (_REDRAW_SECONDS if self._live else _LINE_SECONDS):
+            return
+        self._last = now
+        if self._live:
+            self._out.write(f"{_ERASE}{seen:,} {what}")
+            self._drawn = True
+        else:
+            self._out.write(f"oncefold: {seen:,} {what} so far\n")
+        self._out.flush()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._drawn:
+            self._out.write(_ERASE)
+            self._out.flush()

@@ -153,12 +153,10 @@ def _server_source(url: str, watched: Watched, token_file: Path | None) -> Sourc
 
 
 def _stack_source(stack: str, watched: Watched) -> Source:
-    from oncefold.aws.names import Names
-    from oncefold.cli.aws.asking import ask
+    from oncefold.aws.reader import open_stack
     from oncefold.watch.stack import StackSource
 
-    names = Names(stack)
-    return StackSource(lambda: ask(names), watched)
+    return StackSource(lambda: open_stack(stack), watched)
 
 
 def _watch(watching: Watching, every: float, looks: int | None, *, as_json: bool) -> Seen:

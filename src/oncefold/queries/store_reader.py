@@ -23,7 +23,6 @@ from oncefold.queries.sources import progress_of
 from oncefold.queries.status_model import CheckedStore
 from oncefold.queries.store_totals import Extent, totals_of
 from oncefold.store.check import check_store
-from oncefold.store.nodes import rollup_index
 from oncefold.store.reader import WHOLE_RAW, StoreFile
 from oncefold.store.search import find_keys, find_nodes
 
@@ -107,7 +106,7 @@ class StoreReader:
     def search(self, text: str, *, rollup: str | None = None, limit: int = 20) -> SearchResult:
         """Live nodes whose label holds the text, and keys that are or begin with it; at most `limit` of each."""
         pipeline = self.pipeline
-        name = None if rollup is None else pipeline.rollups[rollup_index(pipeline, rollup)].name
+        name = None if rollup is None else pipeline.rollups[pipeline.find_rollup(rollup)].name
         with self.file.at_one_commit() as connection:
             nodes = find_nodes(connection, text, name, limit, MOST_SEARCHED) if text else []
             keys = find_keys(connection, len(pipeline.measures), text, limit, NEWEST_KEYS)
@@ -119,7 +118,7 @@ class StoreReader:
 
     def explain(self, node: Node, *, rollup: str | None = None, limit: int | None = 20, after: int = 0) -> Explanation:
         """The keys that count in a node, in order of their first appearance: `limit` (None: all) after `after`."""
-        labels, index = labels_of_node(node), rollup_index(self.pipeline, rollup)
+        labels, index = labels_of_node(node), self.pipeline.find_rollup(rollup)
         with self.file.at_one_commit():
             (stored,) = self.file.totals(rollup, labels, depth=0).rows
             found = self.file.explain(rollup, labels, limit=limited(limit), after=limited(after))

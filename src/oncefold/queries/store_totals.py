@@ -42,7 +42,7 @@ def totals_of(file: StoreFile, convert: Converter, node: Node, rollup: str | Non
     checked(extent.depth, "depth")
     if extent.paged and extent.depth != 1:
         raise IllFormedQuestionError("limit and after page through the children of a node; with them depth is 1")
-    tree = _Tree(convert, nodes.rollup_index(convert.pipeline, rollup), labels_of_node(node))
+    tree = _Tree(convert, convert.pipeline.find_rollup(rollup), labels_of_node(node))
     with file.at_one_commit() as connection:
         if extent.as_of is None:
             at = Moment(file.head().seq, file.head().at)

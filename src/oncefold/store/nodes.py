@@ -7,7 +7,7 @@ import numpy as np
 
 from oncefold.commit import Int64s
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import IllFormedQuestionError, QuestionError
+from oncefold.core.errors import QuestionError
 from oncefold.core.nodepath import escape, join
 from oncefold.store import blobs, deltas
 from oncefold.store.amounts import carried, from_texts, to_ints
@@ -25,19 +25,6 @@ WITH RECURSIVE sub(id, depth, label, path) AS (
     SELECT n.id, n.depth, n.label, n.path FROM sub JOIN node AS n ON n.parent = sub.id WHERE sub.depth < ?)
 SELECT sub.id, sub.path, sub.depth, sub.label, t.count{sums} FROM sub JOIN total AS t ON t.node = sub.id
 """
-
-
-def rollup_index(pipeline: Pipeline, name: str | None) -> int:
-    """The rollup with this name; it may be left out where there is only one. Raises QuestionError."""
-    known = ", ".join(rollup.name for rollup in pipeline.rollups)
-    if name is None:
-        if len(pipeline.rollups) > 1:
-            raise IllFormedQuestionError(f"there are several rollups: {known}; name the one you mean")
-        return 0
-    try:
-        return pipeline.rollup_index(name)
-    except KeyError:
-        raise QuestionError(f"there is no rollup {name!r}; there is: {known}") from None
 
 
 def find_node(connection: Connection, rollup: str, labels: tuple[str, ...]) -> int | None:

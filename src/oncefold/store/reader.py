@@ -170,7 +170,7 @@ class StoreFile:
 
         As of now, of a commit, or of a time in nanoseconds since the epoch.
         """
-        index = nodes.rollup_index(self.pipeline, rollup)
+        index = self.pipeline.find_rollup(rollup)
         with self.at_one_commit() as connection:
             as_of = moments.resolve(connection, commit, time)
             past = None if commit is None and time is None else as_of.seq
@@ -188,7 +188,7 @@ class StoreFile:
         self, rollup: str | None = None, labels: tuple[str, ...] = (), *, limit: int = 20, after: int = 0
     ) -> Explained:
         """The keys that count in a node: how many, and the states of the first `limit` but for `after` of them."""
-        index = nodes.rollup_index(self.pipeline, rollup)
+        index = self.pipeline.find_rollup(rollup)
         with self.at_one_commit() as connection:
             nodes.find_node(connection, self.pipeline.rollups[index].name, labels)
             as_of, states, leaves = (

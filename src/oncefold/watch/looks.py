@@ -13,7 +13,6 @@ from oncefold.queries.answers import Tree
 from oncefold.queries.arguments import Node as Named
 from oncefold.queries.arguments import labels_of_node
 from oncefold.queries.model import Commit
-from oncefold.store.nodes import rollup_index
 
 
 class NotYetError(Exception):
@@ -31,7 +30,7 @@ class Watched:
 
     def among(self, pipeline: Pipeline) -> Node:
         """The node in this pipeline's trees. Raises QuestionError for one that they can never have."""
-        index, labels = rollup_index(pipeline, self.rollup), labels_of_node(self.node)
+        index, labels = pipeline.find_rollup(self.rollup), labels_of_node(self.node)
         rollup = pipeline.rollups[index]
         if len(labels) > len(rollup.levels):
             raise QuestionError(

@@ -9,7 +9,7 @@ from oncefold.aws.functions import layout
 from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.layout import Delta, Item
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
-from oncefold.aws.functions.state import FoldedBatch, StateFunction, StreamRecord
+from oncefold.aws.functions.state import FoldResult, StateFunction, StreamRecord
 from oncefold.aws.functions.sweep import Swept, sweep
 from oncefold.aws.names import Names
 from oncefold.core.decimals import format_decimal
@@ -80,7 +80,7 @@ class Stack:
 
     def fold(
         self, records: Sequence[StreamRecord], client: Any = None, seconds: float = 3600.0, reject_days: int = 0
-    ) -> FoldedBatch:
+    ) -> FoldResult:
         dynamo = self.dynamo(client, seconds)
         function = StateFunction(self.pipeline, self.names, dynamo, self.time.read, reject_days=reject_days)
         return function.handle(records)

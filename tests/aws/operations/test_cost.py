@@ -15,9 +15,9 @@ from oncefold.aws.functions.report import Invocation, line
 from oncefold.aws.names import Names
 from oncefold.aws.operations.cost import LIST_PRICES, Cost, Prices, assumed_stream, measured_stream, read_prices
 from oncefold.aws.operations.logs import read_lines
-from oncefold.aws.reader.tables import no_progress
 from oncefold.cli.main import main
 from oncefold.core.errors import OncefoldError
+from oncefold.queries.protocol import no_progress
 from tests.aws.conftest import Run
 
 ROUND = Prices("here", "today", 1.0, 0.5, 10.0, 2.0, 0.25, 4.0, 0.125, 3.0, 1.5)
@@ -198,7 +198,7 @@ def test_the_command_reads_the_logs_of_a_stack(stack: Names, run: Run) -> None:
     status, out, err = run("cost")
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == "7 events in 1 invocation, 1.00 hours"
-    assert "one record of at most 1 KB for each event" in out
+    assert "one record of up to 1 KB for each event" in out
     assert run("cost", "--since", "3h")[1].startswith("12 events in 2 invocations, 3.00 hours")
     assert run("cost", "--since", "10s")[2].startswith("oncefold: no events were delivered")
 

@@ -12,16 +12,16 @@ from oncefold.aws.functions.rejected import RAW_BYTES
 from oncefold.aws.names import Names
 from oncefold.aws.operations.failures import FailureQueue, FailuresSent
 from oncefold.aws.operations.redrive import RejectsSent, redrive_rejects
-from oncefold.aws.reader import StackQuestions
-from oncefold.aws.reader.tables import no_progress
+from oncefold.aws.reader import StackReader
 from oncefold.aws.stream.records import Record
 from oncefold.core.errors import OncefoldError
 from oncefold.core.event import Content
+from oncefold.queries.protocol import no_progress
 from tests.aws.conftest import Run
 from tests.aws.reader.stacks import NOW, Filled, count, fill, put_conflict, put_reject
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, events, lines
 
-Ask = Callable[..., StackQuestions]
+OpenReader = Callable[..., StackReader]
 
 GOOD = json.dumps(MONDAY[0]).encode()
 BAD = json.dumps({**MONDAY[0], "amount": "1.005"}).encode()
@@ -51,30 +51,30 @@ def rejected(shop_stack: Filled) -> Names:
     return names
 
 
-def test_what_can_be_read_now_is_sent_and_off_the_list(rejected: Names, ask: Ask) -> None:
+def test_what_can_be_read_now_is_sent_and_off_the_list(rejected: Names, open_reader: OpenReader) -> None:
     sent: list[Record] = []
-    result = redrive_rejects(ask().stack, sent.extend, no_progress, NOW)
+    result = redrive_rejects(open_reader().stack, sent.extend, no_progress, NOW)
     assert result == RejectsSent(1, Counter({WHY: 2}), 1)
     assert [record.data for record in sent] == [GOOD]
-    assert [row.sequence for row in ask().rejects()] == ["2", "3", "4", "5"]
-    assert ask().conflicts().total == 1
+    assert [row.sequence for row in open_reader().rejects()] == ["2", "3", "4", "5"]
+    assert open_reader().conflicts().total == 1
 
 
-def test_nothing_leaves_the_list_unless_it_is_in_the_stream(rejected: Names, ask: Ask) -> None:
+def test_nothing_leaves_the_list_unless_it_is_in_the_stream(rejected: Names, open_reader: OpenReader) -> None:
     def fail(records: Iterable[Record]) -> None:
         raise OncefoldError("the stream is full")
 
     with pytest.raises(OncefoldError, match="the stream is full"):
-        redrive_rejects(ask().stack, fail, no_progress, NOW)
-    assert ask().rejects().total == 5
+        redrive_rejects(open_reader().stack, fail, no_progress, NOW)
+    assert open_reader().rejects().total == 5
 
 
 def test_what_dynamodb_could_not_hold_is_not_sent(
-    shop_stack: Filled, ask: Ask, monkeypatch: pytest.MonkeyPatch
+    shop_stack: Filled, open_reader: OpenReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     put_reject(shop_stack.names, GOOD, "too large")
     monkeypatch.setattr("oncefold.aws.operations.redrive.refusal", lambda *_: "its state would be too large")
-    result = redrive_rejects(ask().stack, lambda records: None, no_progress, NOW)
+    result = redrive_rejects(open_reader().stack, lambda records: None, no_progress, NOW)
     assert (result.sent, result.still) == (0, Counter({"its state would be too large": 1}))
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from oncefold.aws.connect import client
@@ -17,8 +18,9 @@ from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Stored, Total, fold, net
 
 NOW = 1_772_500_000 * 10**9 + 123_456_000
-"""The clock of the questions in tests: 2026-03-03T01:06:40.123456Z."""
+"""The clock of the readers in tests: 2026-03-03T01:06:40.123456Z."""
 NOW_TEXT = "2026-03-03T01:06:40.123456Z"
+NOW_TIME = datetime(2026, 3, 3, 1, 6, 40, 123456, UTC)
 OLD = 1_772_500_000 - 12
 """When deltas were made, in seconds: twelve seconds before."""
 

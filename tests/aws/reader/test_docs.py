@@ -61,7 +61,7 @@ def test_the_commands_print_what_the_guide_shows(
     monkeypatch.chdir(tmp_path)
     make()
     others = {"lambda": Mapped(), "cloudwatch": NoErrors()}
-    monkeypatch.setattr("oncefold.aws.reader.questions.client", lambda name: others.get(name) or client(name))
+    monkeypatch.setattr("oncefold.aws.reader.status.client", lambda name: others.get(name) or client(name))
     # What changes the stack comes last, whatever the order of the page.
     for command, output in sorted(examples(), key=lambda example: "drain" in example[0] or "redrive" in example[0]):
         main(shlex.split(command)[1:])

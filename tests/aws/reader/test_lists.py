@@ -12,7 +12,7 @@ import pytest
 from oncefold.aws.connect import client
 from oncefold.aws.functions.rejected import RAW_BYTES
 from oncefold.aws.names import Names
-from oncefold.aws.reader import StackQuestions
+from oncefold.aws.reader import StackReader
 from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.core.event import DELETED, Content
 from tests.aws.conftest import Run
@@ -20,7 +20,7 @@ from tests.aws.reader.clients import Paged
 from tests.aws.reader.stacks import Filled, fill, put, put_conflict, put_reject
 from tests.queries.stores import SHOP, TWO_TREES
 
-Ask = Callable[..., StackQuestions]
+OpenReader = Callable[..., StackReader]
 
 
 @pytest.fixture
@@ -34,46 +34,49 @@ def rejected(shop_stack: Filled) -> Names:
     return names
 
 
-def test_rejects_come_in_the_order_of_their_arrival(rejected: Names, ask: Ask) -> None:
-    found = ask(Paged(client("dynamodb"), 1)).rejects()
-    assert [(row.sequence, row.line) for row in found] == [("9", 2), ("9", 11), ("10", 1), ("100", 1)]
-    assert found.rows[0].arrived_text == "2026-03-02T09:00:00.25Z"
-    assert found.rows[0].shard == "shardId-000000000000"
+def test_rejects_come_in_the_order_of_their_arrival(rejected: Names, open_reader: OpenReader) -> None:
+    found = open_reader(Paged(client("dynamodb"), 1)).rejects()
+    assert [(row.sequence, row.position) for row in found] == [("9", 2), ("9", 11), ("10", 1), ("100", 1)]
+    assert found.rows[0].time_text == "2026-03-02T09:00:00.25Z"
+    assert found.rows[0].source == "shardId-000000000000"
     assert found.rows[0].raw == b"\xff\x00"
     assert found.total == 4
-    assert [len(ask().rejects(limit)) for limit in (0, 1, 3, 9)] == [0, 1, 3, 4]
-    assert ask().rejects(0).total == 4
+    newest = open_reader().rejects(newest_first=True)
+    assert newest.rows == found.rows[::-1]
+    assert open_reader().rejects(1, newest_first=True).rows == newest.rows[:1]
+    assert [len(open_reader().rejects(limit)) for limit in (0, 1, 3, 9)] == [0, 1, 3, 4]
+    assert open_reader().rejects(0).total == 4
     with pytest.raises(QuestionError, match="limit is -1"):
-        ask().rejects(-1)
+        open_reader().rejects(-1)
 
 
-def test_a_reject_too_long_to_keep_says_so(shop_stack: Filled, ask: Ask, run: Run) -> None:
+def test_a_reject_too_long_to_keep_says_so(shop_stack: Filled, open_reader: OpenReader, run: Run) -> None:
     put_reject(shop_stack.names, b"x" * (RAW_BYTES + 1), "too long")
-    (row,) = ask().rejects()
+    (row,) = open_reader().rejects()
     assert row.cut
     assert len(row.raw) == RAW_BYTES
     assert "(the rest was not kept)" in run("rejects", "--raw")[1]
 
 
-def test_conflicts_are_ordered_by_key_and_version(stack: Names, ask: Ask) -> None:
+def test_conflicts_are_ordered_by_key_and_version(stack: Names, open_reader: OpenReader) -> None:
     fill(stack, TWO_TREES, [])
     low, high = Content(("a", "b"), (-150, 1)), Content(("a", "b/c"), (10**17, 1))
     put_conflict(stack, TWO_TREES, "k", 2, low, high)
     put_conflict(stack, TWO_TREES, "k", 1, low, DELETED)
     put_conflict(stack, TWO_TREES, "a", 9, high, low)
-    found = ask().conflicts()
+    found = open_reader().conflicts()
     assert [(row.key, row.version) for row in found] == [("a", 9), ("k", 1), ("k", 2)]
     assert found.rows[1].kept.labels is None
     assert found.rows[2].kept.leaf == r"a/b\/c"
     assert found.rows[2].dropped.values == {"value": Decimal("-1.50"), "tiny": Decimal("0.000000000000000001")}
-    assert (ask().conflicts(1).total, len(ask().conflicts(1))) == (3, 1)
-    assert ask().conflicts().to_arrow().column_names[:4] == ["key", "version", "kept_leaf", "dropped_leaf"]
+    assert (open_reader().conflicts(1).total, len(open_reader().conflicts(1))) == (3, 1)
+    assert open_reader().conflicts().to_arrow().column_names[:4] == ["key", "version", "kept_leaf", "dropped_leaf"]
 
 
-def test_an_item_that_nobody_wrote(shop_stack: Filled, ask: Ask) -> None:
+def test_an_item_that_nobody_wrote(shop_stack: Filled, open_reader: OpenReader) -> None:
     put(shop_stack.names.reject_table, [{"id": {"S": "reject/x"}, "kind": {"S": "reject"}}])
     with pytest.raises(OncefoldError, match=r"the item .*reject/x.* cannot be read \(ValueError"):
-        ask().rejects()
+        open_reader().rejects()
 
 
 def test_the_commands_show_the_lists(rejected: Names, run: Run) -> None:

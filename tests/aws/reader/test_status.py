@@ -11,21 +11,21 @@ from botocore.exceptions import ClientError
 
 from oncefold.aws.connect import client
 from oncefold.aws.names import Names
-from oncefold.aws.reader import StackQuestions, status
-from oncefold.aws.reader.answers import Outbox
-from oncefold.aws.reader.overview import Count, FunctionState, MappingState, StreamState
-from oncefold.aws.reader.status import SERVICES, StatusClients
+from oncefold.aws.reader import StackReader, status
+from oncefold.aws.reader.status import StatusClients
 from oncefold.core.event import Content
 from oncefold.core.fold import Stored
+from oncefold.queries.model import Pending
+from oncefold.queries.status_model import Count, FunctionState, MappingState, StreamState
 from tests.aws.conftest import Run
 from tests.aws.reader.stacks import Filled, fill, put, put_conflict, put_reject, state_item
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, events, lines
 
-Ask = Callable[..., StackQuestions]
+OpenReader = Callable[..., StackReader]
 
 
 class Functions:
-    """Lambda, as far as it is asked."""
+    """Lambda, as far as it is used."""
 
     def list_event_source_mappings(self, FunctionName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
         if FunctionName.endswith("-reduce"):
@@ -34,7 +34,7 @@ class Functions:
 
 
 class Metrics:
-    """CloudWatch, as far as it is asked."""
+    """CloudWatch, as far as it is used."""
 
     def get_metric_statistics(self, **request: Any) -> dict[str, Any]:
         (dimension,) = request["Dimensions"]
@@ -44,7 +44,7 @@ class Metrics:
 
 
 class Refusing:
-    """A service that may not be asked anything."""
+    """A service that refuses every call."""
 
     def __getattr__(self, name: str) -> Any:
         def refuse(**request: Any) -> Any:
@@ -54,9 +54,7 @@ class Refusing:
 
 
 def clients(**others: Any) -> StatusClients:
-    return dataclasses.replace(
-        StatusClients(*map(client, SERVICES)), functions=Functions(), metrics=Metrics(), **others
-    )
+    return dataclasses.replace(StatusClients.connect(), functions=Functions(), metrics=Metrics(), **others)
 
 
 @pytest.fixture
@@ -70,8 +68,8 @@ def filled(stack: Names) -> Filled:
     return filled
 
 
-def test_a_stack_as_a_whole(filled: Filled, ask: Ask) -> None:
-    found = ask().status(clients=clients())
+def test_a_stack_as_a_whole(filled: Filled, open_reader: OpenReader) -> None:
+    found = open_reader(clients=clients()).status()
     names = filled.names
     assert (found.pipeline, found.fingerprint, found.accepted) == ("shop", SHOP.fingerprint, 1)
     assert found.region == "us-east-1"
@@ -82,7 +80,7 @@ def test_a_stack_as_a_whole(filled: Filled, ask: Ask) -> None:
         FunctionState(names.reduce_function, (), age, 0),
         FunctionState(names.sweep_function, (), None, 3),
     )
-    assert found.outbox == Outbox(2, timedelta(seconds=12))
+    assert found.outbox == Pending(2, timedelta(seconds=12))
     assert (found.rejects, found.conflicts, found.failures) == (Count(3), Count(1), 1)
     assert found.keys == Count(len(filled.states), exact=False)
     assert found.nodes == Count(len(filled.totals), exact=False)
@@ -90,20 +88,20 @@ def test_a_stack_as_a_whole(filled: Filled, ask: Ask) -> None:
     assert not found.unknown
 
 
-def test_keys_and_nodes_counted_now(filled: Filled, ask: Ask) -> None:
+def test_keys_and_nodes_counted_now(filled: Filled, open_reader: OpenReader) -> None:
     put(
         filled.names.state_table,
         [state_item(SHOP, f"k{number}", Stored(1, Content(("a", "b"), (1,)))) for number in range(40)],
     )
-    found = ask().status(count=True, clients=clients())
+    found = open_reader(clients=clients(), count=True).status()
     assert found.keys == Count(len(filled.states) + 40)
     assert found.live == Count(4 + 40)
     assert found.nodes == Count(len(filled.totals))
 
 
-def test_what_may_not_be_asked_is_said(filled: Filled, ask: Ask) -> None:
+def test_what_may_not_be_read_is_said(filled: Filled, open_reader: OpenReader) -> None:
     refusing = Refusing()
-    found = ask().status(clients=StatusClients(refusing, refusing, refusing, refusing))
+    found = open_reader(clients=StatusClients(refusing, refusing, refusing, refusing)).status()
     assert (found.stream, found.failures) == (None, None)
     assert {(function.mappings, function.age, function.errors) for function in found.functions} == {
         (None, None, None),
@@ -115,7 +113,7 @@ def test_what_may_not_be_asked_is_said(filled: Filled, ask: Ask) -> None:
 
 
 class Resharded:
-    """Kinesis after a merge, which tells its shards a page at a time."""
+    """Kinesis after a merge, which lists its shards a page at a time."""
 
     def describe_stream_summary(self, **request: Any) -> dict[str, Any]:
         summary = {"StreamStatus": "ACTIVE", "RetentionPeriodHours": 48}
@@ -128,14 +126,16 @@ class Resharded:
         return {"Shards": [closed], "NextToken": "more"}
 
 
-def test_shards_are_open_or_closed(filled: Filled, ask: Ask) -> None:
-    found = ask().status(clients=clients(kinesis=Resharded())).stream
+def test_shards_are_open_or_closed(filled: Filled, open_reader: OpenReader) -> None:
+    found = open_reader(clients=clients(kinesis=Resharded())).status().stream
     assert found == StreamState(filled.names.stream, "ACTIVE", "ON_DEMAND", 1, 2, timedelta(hours=48))
 
 
-def test_lists_are_counted_so_far_only(filled: Filled, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status, "LISTED", 0)
-    found = ask().status(clients=clients())
+def test_lists_are_counted_so_far_only(
+    filled: Filled, open_reader: OpenReader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(status, "COUNTED_ROWS", 0)
+    found = open_reader(clients=clients()).status()
     assert not found.rejects.complete
 
 
@@ -148,7 +148,7 @@ def test_the_command(filled: Filled, run: Run) -> None:
     assert shown["stream"] == "active, provisioned, 2 open shards, keeps 1 d"
     assert shown["keys"] == "about 5"
     assert shown["outbox"].startswith("2 deltas pending, the oldest ")
-    assert shown["rejects"] == "3; see: oncefold aws rejects"
+    assert shown["rejects"] == "3; see: oncefold rejects"
     assert shown["failures"] == "1 message about failed batches; see: oncefold aws redrive"
     assert shown["about:"].endswith("--count counts now")
     exit_status, out, _ = run("status", "--count", "--format", "json")

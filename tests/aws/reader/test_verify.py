@@ -13,11 +13,12 @@ from oncefold.aws.connect import client
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.layout import Delta
 from oncefold.aws.names import Names
-from oncefold.aws.reader import StackQuestions
-from oncefold.aws.reader.tables import SEGMENTS
+from oncefold.aws.reader import StackReader
+from oncefold.aws.tables import SEGMENTS
 from oncefold.core.errors import OncefoldError, QuestionError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Stored, Total, net
+from oncefold.queries.model import AsOfTime
 from tests.aws.conftest import Run
 from tests.aws.reader.clients import Paged, Restless
 from tests.aws.reader.records import random_records
@@ -25,19 +26,21 @@ from tests.aws.reader.stacks import NOW_TEXT, OLD, Filled, fill, node_item, put,
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, events, lines
 from tests.tools import reference
 
-Ask = Callable[..., StackQuestions]
+OpenReader = Callable[..., StackReader]
 
 
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("pending", [0, 6])
-def test_right_totals_are_exact(stack: Names, ask: Ask, seed: int, pending: int) -> None:
+def test_right_totals_are_exact(stack: Names, open_reader: OpenReader, seed: int, pending: int) -> None:
     folded = events(TWO_TREES, lines(random_records(seed)))
     filled = fill(stack, TWO_TREES, folded, pending=pending)
-    found = ask(Paged(client("dynamodb"))).verify()
+    found = open_reader(Paged(client("dynamodb"))).verify()
     assert found.exact
-    assert (found.keys, found.deltas, found.tries) == (len(filled.states), pending, 1)
+    assert isinstance(found.as_of, AsOfTime)
+    assert found.as_of.pending is not None
+    assert (found.keys, found.as_of.pending.deltas, found.tries) == (len(filled.states), pending, 1)
     assert found.nodes >= len(reference.totals(TWO_TREES, folded))
-    assert (found.read.stack, found.read.time_text) == (stack.stack, NOW_TEXT)
+    assert (found.as_of.stack, found.as_of.time_text) == (stack.stack, NOW_TEXT)
 
 
 def tamper_total(filled: Filled) -> None:
@@ -96,10 +99,12 @@ def double_a_delta(filled: Filled) -> None:
         (double_a_delta, ""),
     ],
 )
-def test_whatever_is_wrong_is_named(stack: Names, ask: Ask, tamper: Callable[[Filled], None], first: str) -> None:
+def test_whatever_is_wrong_is_named(
+    stack: Names, open_reader: OpenReader, tamper: Callable[[Filled], None], first: str
+) -> None:
     filled = fill(stack, SHOP, events(SHOP, lines(MONDAY), lines(TUESDAY)), pending=1)
     tamper(filled)
-    found = ask().verify()
+    found = open_reader().verify()
     assert not found.exact
     assert found.rows[0].path == first
     assert [row.path for row in found] == sorted(row.path for row in found)
@@ -107,30 +112,33 @@ def test_whatever_is_wrong_is_named(stack: Names, ask: Ask, tamper: Callable[[Fi
     assert (found.tries, found.moved) == (1, False)
 
 
-def test_what_was_expected_and_found(shop_stack: Filled, ask: Ask) -> None:
+def test_what_was_expected_and_found(shop_stack: Filled, open_reader: OpenReader) -> None:
     tamper_total(shop_stack)
-    (wrong,) = ask().verify()
+    (wrong,) = open_reader().verify()
     assert wrong.stored is not None
     assert (wrong.stored.count, wrong.stored.sums) == (2, {"amount": Decimal("201.01")})
     assert (wrong.recomputed.count, wrong.recomputed.sums) == (2, {"amount": Decimal("201.00")})
+    assert wrong.pending is not None
     assert (wrong.pending.count, wrong.pending.sums) == (0, {"amount": Decimal("0.00")})
-    (row,) = ask().verify().to_dicts()
-    assert row["stored_amount"] == Decimal("201.01")
-    assert row["recomputed_amount"] == Decimal("201.00")
+    (row,) = open_reader().verify().to_dicts()
+    assert row["stored_measure_amount"] == Decimal("201.01")
+    assert row["recomputed_measure_amount"] == Decimal("201.00")
 
 
 @pytest.mark.parametrize(
-    ("amount", "words"),
+    ("amount", "message"),
     [
         ({"N": "1.001"}, "'1.001' has more than 2 decimal places"),
         ({"S": "x"}, "a part of it is missing or no number: 'N'"),
     ],
 )
-def test_a_total_that_is_no_number(shop_stack: Filled, ask: Ask, amount: dict[str, str], words: str) -> None:
+def test_a_total_that_is_no_number(
+    shop_stack: Filled, open_reader: OpenReader, amount: dict[str, str], message: str
+) -> None:
     item = node_item(SHOP, Node(0, ("FR",)), Total(2, (0,)))
     put(shop_stack.names.aggregate_table, [{**item, "amount": amount}])
-    (wrong,) = ask().verify()
-    assert (wrong.path, wrong.stored, wrong.fault) == ("FR", None, words)
+    (wrong,) = open_reader().verify()
+    assert (wrong.path, wrong.stored, wrong.fault) == ("FR", None, message)
 
 
 @pytest.mark.parametrize(
@@ -141,15 +149,15 @@ def test_a_total_that_is_no_number(shop_stack: Filled, ask: Ask, amount: dict[st
         ("reduce_table", {"id": {"S": "d"}, "created": {"N": "1"}, "nodes": {"S": "nonsense"}}),
     ],
 )
-def test_items_that_nobody_wrote(shop_stack: Filled, ask: Ask, table: str, item: dict[str, Any]) -> None:
+def test_items_that_nobody_wrote(shop_stack: Filled, open_reader: OpenReader, table: str, item: dict[str, Any]) -> None:
     put(getattr(shop_stack.names, table), [item])
     with pytest.raises(OncefoldError, match=r"cannot be read .* Oncefold did not write it so"):
-        ask().verify()
+        open_reader().verify()
 
 
-def test_tries_are_one_at_least(shop_stack: Filled, ask: Ask) -> None:
+def test_tries_are_one_at_least(shop_stack: Filled, open_reader: OpenReader) -> None:
     with pytest.raises(QuestionError, match="tries is 0"):
-        ask().verify(tries=0)
+        open_reader(tries=0).verify()
 
 
 # while the pipeline moves
@@ -189,37 +197,39 @@ class Busy:
 
 
 @pytest.mark.parametrize("reducing", [True, False])
-def test_what_moved_before_the_keys_were_read_is_in_the_second_look(
-    shop_stack: Filled, ask: Ask, *, reducing: bool
+def test_what_moved_before_the_keys_were_read_is_in_the_second_reading(
+    shop_stack: Filled, open_reader: OpenReader, *, reducing: bool
 ) -> None:
     busy = Busy(shop_stack, shop_stack.names.state_table, reducing=reducing)
-    found = ask(Restless(client("dynamodb"), busy)).verify()
+    found = open_reader(Restless(client("dynamodb"), busy)).verify()
     assert found.exact
     assert (found.tries, found.moved) == (1, True)
 
 
 @pytest.mark.parametrize("reducing", [True, False])
-def test_a_wrong_node_is_found_while_others_move(shop_stack: Filled, ask: Ask, *, reducing: bool) -> None:
+def test_a_wrong_node_is_found_while_others_move(
+    shop_stack: Filled, open_reader: OpenReader, *, reducing: bool
+) -> None:
     wrong = Node(0, ("US", "Austin"))
     put(shop_stack.names.aggregate_table, [node_item(SHOP, wrong, Total(1, (1,)))])
     busy = Busy(shop_stack, shop_stack.names.state_table, reducing=reducing)
-    found = ask(Restless(client("dynamodb"), busy)).verify()
+    found = open_reader(Restless(client("dynamodb"), busy)).verify()
     assert [row.path for row in found] == ["US/Austin"]
     assert (found.tries, found.moved) == (2, True), "seen twice with the same difference"
 
 
 @pytest.mark.parametrize("reducing", [True, False])
 def test_a_pipeline_that_never_stands_still_is_not_called_wrong(
-    shop_stack: Filled, ask: Ask, *, reducing: bool
+    shop_stack: Filled, open_reader: OpenReader, *, reducing: bool
 ) -> None:
     tables = (shop_stack.names.state_table, shop_stack.names.reduce_table)
     busy = Busy(shop_stack, *tables, reducing=reducing)
-    found = ask(Restless(client("dynamodb"), busy)).verify(tries=4)
+    found = open_reader(Restless(client("dynamodb"), busy), tries=4).verify()
     assert not found.exact
     assert not found.rows
     assert found.undecided == ("place: (root)", "place: FR", "place: FR/Nice")
     assert (found.tries, found.moved) == (4, True)
-    assert ask().verify().exact
+    assert open_reader().verify().exact
 
 
 # the command
@@ -248,12 +258,12 @@ def test_the_command_names_the_first_wrong_node(shop_stack: Filled, run: Run) ->
     status, out, _ = run("verify", "--format", "json")
     assert status == 1
     document = json.loads(out)
-    assert [wrong["path"] for wrong in document["wrong"]] == ["FR/Paris", r"US/St. Louis\/MO"]
-    assert document["wrong"][1]["stored"] is None
-    assert document["wrong"][0]["recomputed"] == {"count": 2, "sums": {"amount": "201.00"}}
+    assert [wrong["path"] for wrong in document["rows"]] == ["FR/Paris", r"US/St. Louis\/MO"]
+    assert document["rows"][1]["stored"] is None
+    assert document["rows"][0]["recomputed"] == {"count": 2, "measures": {"amount": "201.00"}}
 
 
-def test_the_command_drains_first_if_told(stack: Names, run: Run) -> None:
+def test_the_command_drains_first_on_request(stack: Names, run: Run) -> None:
     fill(stack, SHOP, events(SHOP, lines(MONDAY), lines(TUESDAY)), pending=2)
     assert ", 2 pending deltas accounted for;" in run("verify")[1]
     status, out, _ = run("verify", "--drain")
@@ -264,7 +274,7 @@ def test_the_command_drains_first_if_told(stack: Names, run: Run) -> None:
 def test_the_command_cannot_decide(shop_stack: Filled, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     tables = (shop_stack.names.state_table, shop_stack.names.reduce_table)
     restless = Restless(client("dynamodb"), Busy(shop_stack, *tables, reducing=True))
-    monkeypatch.setattr("oncefold.aws.reader.questions.client", lambda service: restless)
+    monkeypatch.setattr("oncefold.aws.reader.reader.client", lambda service: restless)
     status, out, err = run("verify", "--tries", "2")
     assert (status, err) == (2, "")
     assert out.splitlines()[1:] == [

@@ -1,5 +1,6 @@
 """`oncefold aws local` as a user runs it: a process, a port, Ctrl-C."""
 
+import re
 import signal
 from pathlib import Path
 
@@ -17,6 +18,29 @@ def test_the_demonstration_ends_exact(tmp_path: Path) -> None:
         assert command.wait(180) == 0, command.words
     assert "19 of 19 nodes exact" in command.words
     assert "All 19 nodes are exact" in command.words
+
+
+DEFINITION = """
+name = "many-trees"
+[event]
+key = ["shop.id", "order"]
+version = { field = "updated", type = "timestamp" }
+time = "updated"
+delete = { field = "state", equals = "void" }
+[rollups]
+place = ["country", { field = "city", missing = "(none)" }]
+day = [{ field = "updated", window = "1h" }, "country"]
+[measures]
+net = { sum = "amounts.net", scale = 2 }
+pieces = { sum = "pieces", scale = 0 }
+"""
+
+
+def test_the_demonstration_makes_messages_for_any_definition(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(DEFINITION, encoding="utf-8")
+    with Command(tmp_path, "aws", "local", tmp_path / "p.toml", "--demo", "--events", 300, "--seed", 3) as command:
+        assert command.wait(180) == 0, command.words
+    assert re.search(r"All \d+ nodes are exact", command.words)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -11,7 +11,7 @@ from typing import Any
 
 from oncefold.aws.functions.calls import Meter
 from oncefold.aws.functions.reduce import Reduced
-from oncefold.aws.functions.state import FoldedBatch
+from oncefold.aws.functions.state import FoldResult
 from oncefold.aws.functions.sweep import Swept
 from oncefold.core.fold import Outcome
 
@@ -49,7 +49,7 @@ class Invocation:
     memory: int
 
 
-def state_counts(folded: FoldedBatch, unfinished: int) -> dict[str, Any]:
+def state_counts(folded: FoldResult, unfinished: int) -> dict[str, Any]:
     """The counts of StateLambda, deliveries by outcome among them."""
     outcomes = {outcome.name.lower(): folded.outcomes[outcome] for outcome in Outcome}
     return {

@@ -40,7 +40,7 @@ class StreamRecord:
 
 
 @dataclass(slots=True)
-class FoldedBatch:
+class FoldResult:
     """What became of a batch: deliveries by outcome, what was written, and where to go on if it is not finished."""
 
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -97,9 +97,9 @@ class StateFunction:
         self._reject_days = reject_days
         self._decoder = Decoder(pipeline)
 
-    def handle(self, records: Sequence[StreamRecord]) -> FoldedBatch:
+    def handle(self, records: Sequence[StreamRecord]) -> FoldResult:
         """Fold a batch. Events are finished in the order of their records as far as the time suffices."""
-        folded = FoldedBatch()
+        folded = FoldResult()
         rejects: list[tuple[int, Item]] = []
         arrivals: dict[str, list[_Arrival]] = {}
         for index, record in enumerate(records):
@@ -124,7 +124,7 @@ class StateFunction:
                 raise InvalidEvent(reason)
         return event
 
-    def _reject(self, rejects: Sequence[tuple[int, Item]], folded: FoldedBatch) -> None:
+    def _reject(self, rejects: Sequence[tuple[int, Item]], folded: FoldResult) -> None:
         for some in slices(rejects, PUT_ITEMS):
             try:
                 self._dynamo.put(self._names.reject_table, [item for _, item in some])
@@ -133,7 +133,7 @@ class StateFunction:
             else:
                 folded.outcomes[Outcome.REJECTED] += len(some)
 
-    def _fold(self, arrivals: dict[str, list[_Arrival]], folded: FoldedBatch) -> None:
+    def _fold(self, arrivals: dict[str, list[_Arrival]], folded: FoldResult) -> None:
         """Rounds of reading, folding and writing, each with the keys that others changed meanwhile."""
         open_keys = list(arrivals)
         rounds = 0
@@ -178,7 +178,7 @@ class StateFunction:
             now = self._wall_clock()
             self._dynamo.put(self._names.reject_table, [expiring(item, now, self._reject_days) for item in some])
 
-    def _write(self, turns: dict[str, _Turn], arrivals: dict[str, list[_Arrival]], folded: FoldedBatch) -> list[str]:
+    def _write(self, turns: dict[str, _Turn], arrivals: dict[str, list[_Arrival]], folded: FoldResult) -> list[str]:
         """Write the changes; the keys that have to be read again."""
         changes = [turn.change for turn in turns.values() if turn.change is not None]
         done = [key for key, turn in turns.items() if turn.change is None]

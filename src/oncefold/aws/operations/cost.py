@@ -15,8 +15,8 @@ from typing import Any, Literal
 from oncefold.aws.connect import aws_errors_explained, client
 from oncefold.aws.names import Names
 from oncefold.aws.operations.logs import FunctionUsage, log_lines, read_lines
-from oncefold.aws.reader.tables import Progress
 from oncefold.core.errors import OncefoldError
+from oncefold.queries.protocol import Progress
 
 MILLION = 1_000_000
 

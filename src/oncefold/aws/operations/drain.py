@@ -14,7 +14,8 @@ from oncefold.aws.connect import aws_errors_explained
 from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.layout import Delta
 from oncefold.aws.functions.reduce import ReduceFunction
-from oncefold.aws.reader.tables import Progress, Stack, count_items, no_progress, read_deltas
+from oncefold.aws.tables import Stack, count_items, read_deltas
+from oncefold.queries.protocol import Progress, no_progress
 
 BATCH_DELTAS = 500
 """Deltas that are planned together."""

@@ -13,9 +13,9 @@ from botocore.exceptions import ClientError
 
 from oncefold.aws.connect import is_missing, plain_message
 from oncefold.aws.names import Names
-from oncefold.aws.reader.tables import Progress
 from oncefold.aws.stream import calls
 from oncefold.aws.stream.records import Record
+from oncefold.queries.protocol import Progress
 
 Send = Callable[[Iterable[Record]], object]
 """Puts records into the stack's stream; when it returns they are all in it. Raises OncefoldError if not."""

@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from oncefold.aws.connect import is_missing
 from oncefold.aws.names import Names
-from oncefold.aws.reader.tables import Progress
+from oncefold.queries.protocol import Progress
 
 FUNCTIONS = ("state", "reduce", "sweep")
 NO_LINE = "killed"

@@ -15,16 +15,16 @@ from oncefold.aws.connect import aws_errors_explained, client
 from oncefold.aws.functions.plan import refusal
 from oncefold.aws.operations.drain import Drain
 from oncefold.aws.operations.failures import FailureQueue, FailuresSent, Send
-from oncefold.aws.reader.answers import StreamReject
-from oncefold.aws.reader.lists import read_rejects
-from oncefold.aws.reader.tables import Progress, Stack, no_progress
 from oncefold.aws.stream import calls
 from oncefold.aws.stream.records import Record, by_fields
 from oncefold.aws.stream.send import send
+from oncefold.aws.tables import Stack, StreamReject, read_rejects
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent, OncefoldError
 from oncefold.core.fold import Stored
+from oncefold.queries.model import RejectedEvent
+from oncefold.queries.protocol import Progress, no_progress
 
 _AT_ONCE = 500
 """Rejects that are sent together."""
@@ -50,28 +50,28 @@ def redrive_rejects(stack: Stack, send: Send, progress: Progress, began: int) ->
     readable = _readable(stack.pipeline, read_rejects(stack, progress), result, began)
     key = by_fields(stack.pipeline.key)
     while some := list(islice(readable, _AT_ONCE)):
-        send(Record(reject.raw, key(reject.raw), location=reject.id) for reject in some)
-        _delete(stack, [reject.id for reject in some])
+        send(Record(event.raw, key(event.raw), location=str(event.id)) for event in some)
+        _delete(stack, [str(event.id) for event in some])
         result.sent += len(some)
     return result
 
 
 def _readable(
     pipeline: Pipeline, rejects: Iterable[StreamReject], result: RejectsSent, began: int
-) -> Iterator[StreamReject]:
+) -> Iterator[RejectedEvent]:
     decoder = Decoder(pipeline)
     for reject in rejects:
         if reject.arrived > began:
             continue  # what was sent just now and is refused again
-        if reject.cut:
+        if reject.event.cut:
             result.cut += 1
             continue
         try:
-            _check(pipeline, decoder, reject.raw)
+            _check(pipeline, decoder, reject.event.raw)
         except InvalidEvent as error:
             result.still[str(error)] += 1
         else:
-            yield reject
+            yield reject.event
 
 
 def _check(pipeline: Pipeline, decoder: Decoder, raw: bytes) -> None:
@@ -92,7 +92,7 @@ def _delete(stack: Stack, ids: Sequence[str]) -> None:
 
 
 @dataclass(frozen=True)
-class Redrive:
+class StackRedrive:
     """Sends the rejects and the failed batches of one stack again."""
 
     stack: Stack

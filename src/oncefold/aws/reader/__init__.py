@@ -1,5 +1,5 @@
-"""What can be asked of a stack on AWS, and done about it: the questions of `oncefold.queries`, and operations."""
+"""The AWS implementation of `oncefold.queries.protocol.Reader`: queries answered from a stack's tables."""
 
-from oncefold.aws.reader.questions import StackQuestions
+from oncefold.aws.reader.reader import StackReader, open_stack
 
-__all__ = ["StackQuestions"]
+__all__ = ["StackReader", "open_stack"]

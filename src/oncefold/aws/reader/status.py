@@ -1,4 +1,4 @@
-"""`status`: how far a stack is. What is not there, or may not be asked, is left out, and that is said."""
+"""`status`: a stack as a whole. What is not there, or may not be read, is left out, and `unknown` says why."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,39 +7,40 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncefold.aws.connect import plain_message
-from oncefold.aws.reader.answers import Reading
-from oncefold.aws.reader.lists import filtered
-from oncefold.aws.reader.overview import Count, FunctionState, MappingState, StackOverview, StreamState
-from oncefold.aws.reader.query import outbox
-from oncefold.aws.reader.tables import Progress, Stack, scan_pages
+from oncefold.aws.connect import client, plain_message
+from oncefold.aws.reader.totals import outbox
+from oncefold.aws.tables import Stack, only_kind, scan_pages
+from oncefold.queries.model import AsOfTime, Shape
+from oncefold.queries.protocol import Progress
+from oncefold.queries.status_model import Count, FunctionState, MappingState, StackStatus, StreamState
 
 Fact = TypeVar("Fact")
 
 LATELY = timedelta(minutes=15)
 """Metrics come a few minutes late; older ones say little of now."""
-LISTED = 1_000
+COUNTED_ROWS = 1_000
 """Rejects and conflicts are counted up to about here."""
 _PERIOD_SECONDS = 60
 
 
-SERVICES = ("kinesis", "lambda", "cloudwatch", "sqs")
-"""Whom `StatusClients` are of, in their order."""
-
-
 @dataclass(frozen=True)
 class StatusClients:
-    """Whom to ask beside DynamoDB."""
+    """Clients of the services that are asked beside DynamoDB."""
 
     kinesis: Any
     functions: Any
     metrics: Any
     queues: Any
 
+    @classmethod
+    def connect(cls) -> "StatusClients":
+        """The standard clients. Raises OncefoldError."""
+        return cls(client("kinesis"), client("lambda"), client("cloudwatch"), client("sqs"))
+
 
 @dataclass
-class StatusReader:
-    """The questions about one stack's parts."""
+class Inspection:
+    """Reads the state of one stack's parts."""
 
     stack: Stack
     clients: StatusClients
@@ -47,20 +48,21 @@ class StatusReader:
     """Nanoseconds since 1970."""
     unknown: dict[str, str] = field(default_factory=dict)
 
-    def overview(self, read: Reading, progress: Progress, *, counting: bool) -> StackOverview:
+    def status(self, as_of: AsOfTime, progress: Progress, *, counting: bool) -> StackStatus:
         """All of it; `counting` counts keys and nodes, which reads their tables."""
         names = self.stack.names
         pipeline = self.stack.pipeline
         keys, live = self._keys(progress, counting=counting)
-        return StackOverview(
-            read=read,
+        return StackStatus(
+            as_of=as_of,
+            shape=Shape.of(pipeline),
+            rows=(),
             region=self.stack.dynamodb.meta.region_name,
-            pipeline=pipeline.name,
             fingerprint=pipeline.fingerprint,
             accepted=len(self.stack.fingerprints),
             stream=self._learned("stream", self._stream),
             functions=tuple(
-                self._function(function, read.time, fed=function != names.sweep_function)
+                self._function(function, as_of.time, fed=function != names.sweep_function)
                 for function in (names.state_function, names.reduce_function, names.sweep_function)
             ),
             lately=LATELY,
@@ -74,10 +76,10 @@ class StatusReader:
             unknown=self.unknown,
         )
 
-    def _learned(self, what: str, ask: Callable[[], Fact]) -> Fact | None:
+    def _learned(self, what: str, query: Callable[[], Fact]) -> Fact | None:
         """An answer, or None where there is none; then the reason is kept."""
         try:
-            return ask()
+            return query()
         except ClientError as error:
             self.unknown[what] = plain_message(error)
         except BotoCoreError as error:
@@ -124,7 +126,7 @@ class StatusReader:
         )
 
     def _metric(self, function: str, metric: str, statistic: str, now: datetime) -> Sequence[float] | None:
-        def ask() -> list[float]:
+        def query() -> list[float]:
             points = self.clients.metrics.get_metric_statistics(
                 Namespace="AWS/Lambda",
                 MetricName=metric,
@@ -136,7 +138,7 @@ class StatusReader:
             )["Datapoints"]
             return [float(point[statistic]) for point in points]
 
-        return self._learned(f"{metric} of {function}", ask)
+        return self._learned(f"{metric} of {function}", query)
 
     def _keys(self, progress: Progress, *, counting: bool) -> tuple[Count, Count | None]:
         table = self.stack.names.state_table
@@ -166,9 +168,9 @@ class StatusReader:
 
     def _listed(self, kind: str) -> Count:
         found = 0
-        for page in scan_pages(self.stack.dynamodb, self.stack.names.reject_table, Select="COUNT", **filtered(kind)):
+        for page in scan_pages(self.stack.dynamodb, self.stack.names.reject_table, Select="COUNT", **only_kind(kind)):
             found += page["Count"]
-            if found > LISTED:
+            if found > COUNTED_ROWS:
                 return Count(found, complete=False)
         return Count(found)
 

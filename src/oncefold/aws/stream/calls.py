@@ -1,4 +1,4 @@
-"""What readers and writers of a Kinesis stream share: what it is like, and its errors in words.
+"""What readers and writers of a Kinesis stream share: what it is like, and its errors as messages.
 
 Sources: the API reference and the quotas of Kinesis Data Streams, and the service model of botocore.
 """
@@ -14,8 +14,8 @@ RECORD_BYTES: Final = 2**20
 """Bytes of a record, its partition key included, where the stream does not say that it takes more."""
 
 Trouble = Literal["busy", "unreachable", "gone", "expired", "argument", "other"]
-"""`busy`: too much was asked for. `unreachable`: no answer, or one that admits a fault of the service. Both pass.
-`gone`: there is no such stream or shard. `expired`: an iterator is to be renewed. `argument`: refused as it stands."""
+"""`busy`: too much was requested. `unreachable`: no answer, or one that admits a fault of the service. Both pass.
+`gone`: there is no such stream or shard. `expired`: an iterator is to be renewed. `argument`: refused as it is."""
 
 _CODES: Final[dict[str, Trouble]] = {
     "ProvisionedThroughputExceededException": "busy",
@@ -36,7 +36,7 @@ _CODES: Final[dict[str, Trouble]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Description:
+class StreamDescription:
     """A stream."""
 
     name: str
@@ -48,14 +48,14 @@ class Description:
     """Bytes that a record may have, its partition key included."""
 
 
-def describe(client: Any, name: str) -> Description:
-    """What a stream is like. Raises SourceError if there is none, or it may not or cannot be asked."""
+def describe(client: Any, name: str) -> StreamDescription:
+    """What a stream is like. Raises SourceError if there is none, or it may not or cannot be read."""
     try:
         found = client.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
     except (ClientError, BotoCoreError) as error:
         raise SourceError(f"kinesis://{name}: {reason(error, client)}") from None
     created = found["StreamCreationTimestamp"]
-    return Description(
+    return StreamDescription(
         name,
         created if isinstance(created, int | float) else created.timestamp(),
         found["RetentionPeriodHours"],
@@ -82,10 +82,10 @@ def code(error: Exception) -> str:
 def reason(error: Exception, client: Any) -> str:
     """An error of a call, for a person: what, and where it is not plain the way on."""
     if not isinstance(error, ClientError):
-        told = str(error).rstrip(".")
+        message = str(error).rstrip(".")
         if type(error).__name__ in {"NoCredentialsError", "PartialCredentialsError"}:
-            return f"AWS: {told}. Set them in the environment (AWS_PROFILE, ...) or with: aws configure"
-        return f"it cannot be reached: {told}"
+            return f"AWS: {message}. Set them in the environment (AWS_PROFILE, ...) or with: aws configure"
+        return f"it cannot be reached: {message}"
     if trouble(error) == "gone":
         region = client.meta.region_name
         return f"there is no such stream in {region}; to see those there are: aws kinesis list-streams"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli.aws.counting import Counting
-from oncefold.cli.aws.options import STACK_VARIABLE
+from oncefold.cli.backend import STACK_VARIABLE
 from oncefold.cli.options import format_options
 from oncefold.cli.output import Reply
+from oncefold.cli.progress import ProgressLine
 from oncefold.core.errors import OncefoldError
 from oncefold.queries.render import formatting
 from oncefold.queries.render.screen import Grid, Screen
@@ -101,24 +101,24 @@ def cost(  # noqa: PLR0913, PLR0917 - each is an option
     from oncefold.aws.operations.cost import LIST_PRICES, read_prices
 
     prices = LIST_PRICES if price_file is None else read_prices(price_file)
-    with Counting() as counting:
+    with ProgressLine() as progress:
         if logs is not None:
-            found = _of_file(logs, shards, prices, counting)
+            found = _of_file(logs, shards, prices, progress)
         else:
             until = time.time() if end is None else end
-            found = _of_stack(stack, _Span(until - since if start is None else start, until), prices, counting)
+            found = _of_stack(stack, _Span(until - since if start is None else start, until), prices, progress)
     if not found.events:
         raise OncefoldError("no events were delivered to the state function in these logs; choose another time")
     Reply(lambda screen: _show(found, screen), lambda: _document(found)).write(form, output)
 
 
-def _of_file(path: Path, shards: int | None, prices: Prices, counting: Counting) -> Cost:
+def _of_file(path: Path, shards: int | None, prices: Prices, progress: ProgressLine) -> Cost:
     from oncefold.aws.operations.cost import Cost, assumed_stream, events_of, hours_between
     from oncefold.aws.operations.logs import read_lines
 
     try:
         with click.open_file(str(path), encoding="utf-8", errors="replace") as lines:
-            usage = read_lines(lines, counting)
+            usage = read_lines(lines, progress)
     except OSError as error:
         raise OncefoldError(f"{path}: cannot be read: {error.strerror or error}") from None
     functions = usage.functions()
@@ -126,7 +126,7 @@ def _of_file(path: Path, shards: int | None, prices: Prices, counting: Counting)
     return Cost(functions, hours_between(usage.first or 0.0, usage.last or 0.0), stream, usage.billed, prices)
 
 
-def _of_stack(stack: str | None, span: _Span, prices: Prices, counting: Counting) -> Cost:
+def _of_stack(stack: str | None, span: _Span, prices: Prices, progress: ProgressLine) -> Cost:
     from oncefold.aws.names import Names
     from oncefold.aws.operations.cost import cost_of
 
@@ -134,7 +134,7 @@ def _of_stack(stack: str | None, span: _Span, prices: Prices, counting: Counting
         raise OncefoldError(f"which stack? Name one with --stack, or in {STACK_VARIABLE}; or give --logs FILE")
     if span.start >= span.end:
         raise OncefoldError("the time ends before it begins; see --since, --from and --to")
-    return cost_of(Names(stack), span.start, span.end, prices, counting)
+    return cost_of(Names(stack), span.start, span.end, prices, progress)
 
 
 def _show(found: Cost, screen: Screen) -> None:

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli.aws.asking import ask
-from oncefold.cli.aws.counting import Counting
 from oncefold.cli.aws.options import stack_option
+from oncefold.cli.progress import ProgressLine
 from oncefold.queries.render import formatting
 
 if TYPE_CHECKING:
@@ -62,10 +61,11 @@ Exit status: 0 done, 1 failed batches are left in the queue, 2 AWS cannot or may
 def drain(context: click.Context, names: Names, seconds: float | None) -> None:
     """Apply all pending deltas to the totals now."""
     from oncefold.aws.operations.drain import Drain
+    from oncefold.aws.reader import open_stack
 
-    work = Drain.of(ask(names).stack)
-    with Counting() as counting:
-        drained = work.once(counting) if seconds is None else work.until_empty(counting, seconds)
+    work = Drain.of(open_stack(names.stack).stack)
+    with ProgressLine() as progress:
+        drained = work.once(progress) if seconds is None else work.until_empty(progress, seconds)
     click.echo(f"{formatting.many(drained.applied, 'delta')} applied")
     for name, reason in drained.refused.items():
         click.echo(f"delta {name} is refused and stays pending: {formatting.printable(reason)}")
@@ -80,12 +80,13 @@ def drain(context: click.Context, names: Names, seconds: float | None) -> None:
 @click.pass_context
 def redrive(context: click.Context, names: Names) -> None:
     """Send rejected events that can be read now, and failed batches, into the stream again."""
-    from oncefold.aws.operations.redrive import Redrive
+    from oncefold.aws.operations.redrive import StackRedrive
+    from oncefold.aws.reader import open_stack
 
-    work = Redrive.of(ask(names).stack)
-    with Counting() as counting:
-        rejects = work.redrive_rejects(counting)
-        failures = work.redrive_failures(counting)
+    work = StackRedrive.of(open_stack(names.stack).stack)
+    with ProgressLine() as progress:
+        rejects = work.redrive_rejects(progress)
+        failures = work.redrive_failures(progress)
     _report_rejects(rejects)
     _report_failures(failures)
     if failures.kept:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from oncefold.aws.names import Names
+from oncefold.cli.backend import STACK_VARIABLE
 from oncefold.core.errors import OncefoldError
 
 if TYPE_CHECKING:
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from oncefold.core.definition import Pipeline
 
     Function = TypeVar("Function", bound=Callable[..., Any])
-
-STACK_VARIABLE = "ONCEFOLD_STACK"
 
 
 def _named(context: click.Context, _parameter: click.Parameter, value: str | None) -> Names | None:

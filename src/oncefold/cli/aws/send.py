@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TextIO
 import click
 
 from oncefold.aws.names import Names
-from oncefold.cli.aws.options import STACK_VARIABLE
+from oncefold.cli.backend import STACK_VARIABLE
 from oncefold.cli.run import StopSignal
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fieldpath import FieldPath

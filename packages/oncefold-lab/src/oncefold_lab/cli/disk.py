@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli.aws.counting import Counting
+from oncefold.cli.progress import ProgressLine
 from oncefold.queries.render import formatting
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def _search(wanted: SearchOptions, *, as_json: bool) -> bool:
     from oncefold_lab.embedded.search import search, try_seed
 
     began = time.monotonic()
-    with Counting() as counting:
-        found = search(wanted, lambda so_far: counting("seeds", so_far.seeds))
+    with ProgressLine() as progress:
+        found = search(wanted, lambda so_far: progress("seeds", so_far.seeds))
     took = time.monotonic() - began
     smaller = None
     if found.failures:
@@ -113,8 +113,8 @@ def _shrunk(failed: DiskTrialResult, wanted: SearchOptions) -> ShrunkCase:
     from oncefold_lab.embedded.case import draw
     from oncefold_lab.embedded.search import shrink
 
-    with Counting() as counting:
-        tell = lambda trials: counting("smaller cases tried", trials)  # noqa: E731 - as short as it is
+    with ProgressLine() as progress:
+        tell = lambda trials: progress("smaller cases tried", trials)  # noqa: E731 - as short as it is
         return shrink(draw(failed.seed, lies=wanted.lies), failed, tell=tell)
 
 

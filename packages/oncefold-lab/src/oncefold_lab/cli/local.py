@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from oncefold.aws.names import Names
-    from oncefold_lab.local.demo import Demo, LocalPipeline, View
+    from oncefold.core.definition import Pipeline
+    from oncefold.queries.model import Amounts
+    from oncefold_lab.local.demo import Demo, LocalPipeline, Messages, View
     from oncefold_lab.local.emulator import Emulator
 
 _SHOWN_DEPTH = 1
@@ -34,7 +36,10 @@ Examples:
   # 10,000 messages of the workshop's hard mode through the real functions, until every total is exact
   oncefold aws local --demo
 \b
-  # your own pipeline, for as long as you like; another terminal sends and asks
+  # the same with messages made for your own pipeline
+  oncefold aws local pipeline.toml --demo
+\b
+  # your own pipeline, for as long as you like; another terminal sends and queries
   oncefold aws local pipeline.toml
 \b
   # more of it
@@ -79,6 +84,7 @@ def local(
         raise OncefoldError("which pipeline? Name its file, or say --demo for an example")
     definition = parse_toml(EXAMPLE) if pipeline is None else load_pipeline(pipeline)
     names = names_of(stack, definition)
+    messages = _messages(definition, events, seed, workshop=pipeline is None) if demo else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = {"ShardCount": str(shards), "DeletionProtection": "false"}
     with Emulator(port) as emulator, _led_to(emulator):
@@ -86,9 +92,9 @@ def local(
         _say(f"stack {names.stack}: deploying the template and the functions' zip ...")
         with LocalPipeline(definition, names, emulator, settings, StackProgress(())) as running:
             _say("its functions are at work")
-            if not demo:
+            if messages is None:
                 _wait(emulator, names)
-            elif not _demonstrate(names, running, events, seed):
+            elif not _demonstrate(names, running, messages):
                 context.exit(_WRONG)
 
 
@@ -121,19 +127,15 @@ def _wait(emulator: Emulator, names: Names) -> None:
         _say("ended; what the emulator held is gone")
 
 
-def _demonstrate(names: Names, running: LocalPipeline, events: int, seed: int) -> bool:
+def _demonstrate(names: Names, running: LocalPipeline, messages: Messages) -> bool:
     """Whether every node became exact, and `verify` agrees."""
     from oncefold.aws.connect import client
-    from oncefold.aws.reader.questions import StackQuestions
-    from oncefold.generate import Workload
+    from oncefold.aws.reader import open_stack
     from oncefold_lab.local.demo import Demo
 
-    workload = Workload(
-        count=events, duplicates=0.125, modifications=0.05, out_of_order=0.02, deletes=0.01, seed=seed
-    )  # fmt: skip
-    _say(f"sending {events:,} messages: duplicates, corrections, late ones and deletes among them")
-    view = _watch(Demo(names, running.functions, client("kinesis"), workload))
-    verified = StackQuestions.open(names).verify()
+    _say(f"sending {messages.count:,} messages: duplicates, corrections, late ones and deletes among them")
+    view = _watch(Demo(names, running.functions, client("kinesis"), messages))
+    verified = open_stack(names.stack).verify()
     _show(view, Screen())
     screen = Screen()
     screen.line()
@@ -148,29 +150,49 @@ def _demonstrate(names: Names, running: LocalPipeline, events: int, seed: int) -
     return True
 
 
+def _messages(definition: Pipeline, events: int, seed: int, *, workshop: bool) -> Messages:
+    """What is sent: messages of the workshop for its pipeline, else of the shape that the definition describes."""
+    from oncefold.generate import Workload
+    from oncefold_lab.local.demo import sample_messages, workshop_messages
+
+    if not workshop:
+        return sample_messages(definition, events, seed)
+    return workshop_messages(
+        definition,
+        Workload(count=events, duplicates=0.125, modifications=0.05, out_of_order=0.02, deletes=0.01, seed=seed),
+    )
+
+
 def _watch(demo: Demo) -> View:
-    """Tell of each look; the last one."""
+    """Report each view; the last one."""
     view = None
     for view in demo.views():
         root = view.nodes[0]
         _say(
-            f"{view.seconds:6.1f} s  sent {view.sent:,} of {view.events:,}; keys in the totals {root.count:,} of "
-            f"{root.right_count:,}; {view.exact} of {len(view.nodes)} nodes exact"
+            f"{view.seconds:6.1f} s  sent {view.sent:,} of {view.messages:,}; keys in the totals "
+            f"{root.amounts.count:,} of {root.right.count:,}; {view.exact} of {len(view.nodes)} nodes exact"
         )
-    assert view is not None, "there always is a last look"
+    assert view is not None, "there always is a last view"
     return view
 
 
 def _show(view: View, screen: Screen) -> None:
-    grid = Grid(["node", "count", "value", "must be", ""], frozenset(["count", "value", "must be"]))
+    measures = list(view.nodes[0].right.sums)
+    rollups = len({node.rollup for node in view.nodes}) > 1
+    numbers = ["count", *measures]
+    grid = Grid([*(["rollup"] if rollups else []), "node", *numbers, ""], frozenset(numbers))
     for node in view.nodes:
-        if node.path.count("/") < _SHOWN_DEPTH:
-            right = formatting.number(node.right_value)
-            verdict = "exact" if node.exact else "WRONG"
-            grid.add(
-                formatting.node(node.path), formatting.number(node.count), formatting.number(node.value), right, verdict
-            )
+        if node.path.count("/") < _SHOWN_DEPTH or not node.exact:
+            sums = [formatting.number(node.amounts.sums[measure]) for measure in measures]
+            name = [node.rollup] if rollups else []
+            verdict = "exact" if node.exact else f"WRONG: must be {_amounts_text(node.right)}"
+            grid.add(*name, formatting.node(node.path), formatting.number(node.amounts.count), *sums, verdict)
     screen.grid(grid)
+
+
+def _amounts_text(amounts: Amounts) -> str:
+    sums = (f"{measure} {formatting.number(value)}" for measure, value in amounts.sums.items())
+    return ", ".join([formatting.many(amounts.count, "key"), *sums])
 
 
 def _say(line: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli.aws.counting import Counting
+from oncefold.cli.progress import ProgressLine
 from oncefold.core.errors import OncefoldError
 from oncefold.queries.render import formatting
 from oncefold.queries.render.screen import Grid, Screen
@@ -75,8 +75,8 @@ def _one(trial: ExpectedFailure, *, as_json: bool) -> bool:
     """Show one schedule; whether there was one."""
     from oncefold_lab.model.explore import attempt
 
-    with Counting() as counting:
-        found = attempt(trial, time.process_time, lambda states: counting("states", states))
+    with ProgressLine() as progress:
+        found = attempt(trial, time.process_time, lambda states: progress("states", states))
     if as_json:
         click.echo(json.dumps(_trial_document(trial, found), indent=2))
         return found.refuted is not None
@@ -109,10 +109,10 @@ def _all(
     from oncefold_lab.model.explore import attempt, check
     from oncefold_lab.model.scenarios import LARGE, SMALL
 
-    with Counting() as counting:
+    with ProgressLine() as progress:
 
         def tell(name: str, states: int) -> None:
-            counting(f"states of {name!r}", states)
+            progress(f"states of {name!r}", states)
 
         scenarios = [
             check(scenario, time.process_time, tell=partial(tell, scenario.name))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli.aws.counting import Counting
+from oncefold.cli.progress import ProgressLine
 from oncefold.core.errors import OncefoldError
 from oncefold.queries.render import formatting
 
@@ -87,8 +87,8 @@ def _search(
     began = time.monotonic()
     most = seeds if seeds or minutes else _SEEDS
     seconds = None if minutes is None else minutes * 60
-    with Counting() as counting:
-        found = search_many(first, most, seconds, jobs, system, lambda so_far: counting("seeds", so_far.seeds))
+    with ProgressLine() as progress:
+        found = search_many(first, most, seconds, jobs, system, lambda so_far: progress("seeds", so_far.seeds))
     took = time.monotonic() - began
     smaller = _shrunk(min(found.failures), system) if found.failures else None
     if as_json:
@@ -106,8 +106,8 @@ def _shrunk(seed: int, system: str) -> ShrunkScenario:
     from oncefold_lab.search.search import load_system
     from oncefold_lab.search.shrink import Shrinker
 
-    with Counting() as counting:
-        return Shrinker(draw(seed), load_system(system), lambda runs: counting("smaller runs tried", runs)).shrink()
+    with ProgressLine() as progress:
+        return Shrinker(draw(seed), load_system(system), lambda runs: progress("smaller runs tried", runs)).shrink()
 
 
 def _show_coverage(found: FaultSearchResult) -> None:

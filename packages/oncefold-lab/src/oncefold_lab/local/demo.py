@@ -14,13 +14,17 @@ from oncefold.aws.deploy.cloudformation import OnEvent, Polling
 from oncefold.aws.deploy.deployment import DeployClients, Deployment
 from oncefold.aws.deploy.parameters import MAPPINGS_ENABLED
 from oncefold.aws.names import Names
-from oncefold.aws.reader.questions import StackQuestions
+from oncefold.aws.reader import open_stack
 from oncefold.aws.stream.records import Line, pack
 from oncefold.aws.stream.send import Sent, send
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
+from oncefold.core.nodepath import join
 from oncefold.generate import Workload, generate, truth
+from oncefold.queries.converters import Converter
+from oncefold.queries.model import Amounts
 from oncefold_lab.local.emulator import Emulator
+from oncefold_lab.local.sample_events import SampleEvents
 from oncefold_lab.local.stack import LocalStack
 
 _TICKET = "oncefold-local"
@@ -70,19 +74,51 @@ _RECORD_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class NodeView:
-    """A node as it is and as it will be: keys and value."""
+class Messages:
+    """What a demonstration sends, and the totals that follow from it."""
 
-    path: str
+    lines: Callable[[], Iterator[bytes]]
+    """JSON Lines, without line feeds."""
     count: int
-    value: Decimal
-    right_count: int
-    right_value: Decimal
+    right: Mapping[tuple[str, str], Amounts]
+    """By rollup and path, the roots first."""
+
+
+def workshop_messages(pipeline: Pipeline, workload: Workload) -> Messages:
+    """Messages of the workshop's kind for its pipeline: one rollup, one measure named `value`."""
+    (rollup,) = pipeline.rollups
+    right = {
+        (rollup.name, path): Amounts(node["count"], {"value": Decimal(node["value"])})
+        for path, node in truth(workload)["nodes"].items()
+    }
+    return Messages(
+        lambda: (line for chunk in generate(workload) for line in chunk.splitlines()), workload.counts.events, right
+    )
+
+
+def sample_messages(pipeline: Pipeline, count: int, seed: int) -> Messages:
+    """Messages of the shape that any definition describes. Raises OncefoldError if none can be made."""
+    events, convert = SampleEvents(pipeline, count, seed), Converter(pipeline)
+    right = {
+        (pipeline.rollups[node.rollup].name, join(node.labels)): convert.total(total)
+        for node, total in sorted(events.totals().items())
+    }
+    return Messages(events.lines, count, right)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeView:
+    """A node as it is and as it will be."""
+
+    rollup: str
+    path: str
+    amounts: Amounts
+    right: Amounts
 
     @property
     def exact(self) -> bool:
         """Whether it is as it must be."""
-        return (self.count, self.value) == (self.right_count, self.right_value)
+        return self.amounts == self.right
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +127,7 @@ class View:
 
     seconds: float
     sent: int
-    events: int
+    messages: int
     """How many will be sent."""
     nodes: tuple[NodeView, ...]
 
@@ -102,36 +138,33 @@ class View:
 
 
 class Demo:
-    """Sends a workload into a stack whose functions are at work, and looks at its totals meanwhile."""
+    """Sends messages into a stack whose functions are at work, and reads its totals meanwhile."""
 
-    def __init__(self, names: Names, functions: LocalStack, kinesis: Any, workload: Workload) -> None:
-        """The stack's pipeline must have one rollup and one measure named `value`, as the generator's truth has."""
+    def __init__(self, names: Names, functions: LocalStack, kinesis: Any, messages: Messages) -> None:
         self._names = names
         self._functions = functions
         self._kinesis = kinesis
-        self._workload = workload
-        self._questions = StackQuestions.open(names)
-        self._truth: Mapping[str, Any] = truth(workload)["nodes"]
+        self._messages = messages
+        self._reader = open_stack(names.stack)
         self._sent = Sent()
         self._failure: BaseException | None = None
 
     def views(self, clock: Callable[[], float] = time.monotonic) -> Iterator[View]:
-        """A look every half second, the last one when all that was sent is worked off. Raises OncefoldError."""
+        """A view every half second, the last one when all that was sent is worked off. Raises OncefoldError."""
         begun = clock()
         done = threading.Event()
         thread = threading.Thread(target=self._work, args=(done,), daemon=True)
         thread.start()
         while not done.wait(POLL_SECONDS):
-            yield self._look(clock() - begun)
+            yield self._view(clock() - begun)
         thread.join()
         if self._failure is not None:
             raise OncefoldError(f"the demonstration stopped: {self._failure}") from self._failure
-        yield self._look(clock() - begun)
+        yield self._view(clock() - begun)
 
     def _work(self, done: threading.Event) -> None:
         try:
-            lines = (Line(line) for chunk in generate(self._workload) for line in chunk.splitlines())
-            records = pack(lines, record_bytes=_RECORD_BYTES)
+            records = pack(map(Line, self._messages.lines()), record_bytes=_RECORD_BYTES)
             send(self._kinesis, self._names.stream, records, on_progress=self._note)
             self._functions.wait_until_idle(IDLE_SECONDS)
         except Exception as error:
@@ -142,11 +175,13 @@ class Demo:
     def _note(self, sent: Sent) -> None:
         self._sent = sent
 
-    def _look(self, seconds: float) -> View:
-        rows = {row.path: row for row in self._questions.query(depth=None)}
-        nodes = []
-        for path, right in self._truth.items():
-            row = rows.get(path)
-            count, value = (0, Decimal(0)) if row is None else (row.count, row.sums["value"])
-            nodes.append(NodeView(path, count, value, right["count"], Decimal(right["value"])))
-        return View(seconds, self._sent.lines, self._workload.counts.events, tuple(nodes))
+    def _view(self, seconds: float) -> View:
+        found = {
+            (rollup.name, row.path): Amounts(row.count, row.sums)
+            for rollup in self._reader.shape.rollups
+            for row in self._reader.query(rollup=rollup.name, depth=None)
+        }
+        nothing = Amounts(0, {measure: Decimal(0) for measure in self._reader.shape.scales})
+        nodes = tuple(NodeView(*name, found.pop(name, nothing), right) for name, right in self._messages.right.items())
+        wrong = tuple(NodeView(*name, amounts, nothing) for name, amounts in found.items() if amounts != nothing)
+        return View(seconds, self._sent.lines, self._messages.count, nodes + wrong)

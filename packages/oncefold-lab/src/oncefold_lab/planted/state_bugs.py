@@ -6,7 +6,7 @@ from dataclasses import replace
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.layout import Delta, Item
 from oncefold.aws.functions.plan import Change, Chunk
-from oncefold.aws.functions.state import FoldedBatch, StateFunction, StreamRecord
+from oncefold.aws.functions.state import FoldResult, StateFunction, StreamRecord
 from oncefold.core.event import DELETED
 from oncefold.core.fold import Node, Stored, Total, net, nodes_of
 from oncefold_lab.search.oncefold import Oncefold
@@ -145,7 +145,7 @@ class _DeletedIsNew(StateFunction):
 class _NamedByBatch(StateFunction):
     """Deltas under a hash of the records that were delivered together, put whatever stands there."""
 
-    def handle(self, records: Sequence[StreamRecord]) -> FoldedBatch:
+    def handle(self, records: Sequence[StreamRecord]) -> FoldResult:
         self._batch = layout.digest([record.sequence for record in records])
         return super().handle(records)
 
@@ -159,7 +159,7 @@ class _NamedByBatch(StateFunction):
 
 
 class _RejectsForgotten(StateFunction):
-    def _reject(self, rejects: Sequence[tuple[int, Item]], folded: FoldedBatch) -> None:
+    def _reject(self, rejects: Sequence[tuple[int, Item]], folded: FoldResult) -> None:
         super()._reject(rejects[:1], folded)
 
 

@@ -8,7 +8,7 @@ from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.guard import check_definition
 from oncefold.aws.functions.handlers import kinesis_record
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
-from oncefold.aws.functions.state import FoldedBatch, StateFunction
+from oncefold.aws.functions.state import FoldResult, StateFunction
 from oncefold.aws.functions.sweep import GRACE_SECONDS, Swept, sweep
 from oncefold.core.fold import Node, Total
 from oncefold_lab.local.settings import MappingSettings
@@ -176,7 +176,7 @@ def _settings(arn: str, shape: StackShape, filters: tuple[str, ...] = ()) -> Map
     )
 
 
-def _note_folded(context: Context, folded: FoldedBatch, meter: Meter) -> None:
+def _note_folded(context: Context, folded: FoldResult, meter: Meter) -> None:
     for outcome, number in folded.outcomes.items():
         context.ledger.note(f"outcome: {outcome.name.lower()}", number)
     context.ledger.note("overtaken state write", meter.conflicts)

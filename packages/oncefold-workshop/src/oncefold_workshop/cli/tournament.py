@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli.aws.counting import Counting
+from oncefold.cli.progress import ProgressLine
 from oncefold.queries.render import formatting
 from oncefold.queries.render.screen import Grid, Screen
 
@@ -61,7 +61,7 @@ def tournament(  # noqa: PLR0913 - an option each
 
     began = time.monotonic()
     done = 0
-    with Counting() as counting:
+    with ProgressLine() as progress:
 
         def tell(outcome: GameOutcome) -> None:
             nonlocal done
@@ -69,7 +69,7 @@ def tournament(  # noqa: PLR0913 - an option each
             if log:
                 click.echo(_line(outcome, time.monotonic() - began), err=True)
             else:
-                counting(f"of {seeds:,} games", done)
+                progress(f"of {seeds:,} games", done)
 
         rules = GameRules(messages, hard_from, expert_from)
         chosen = range(first, first + seeds)

@@ -11,7 +11,7 @@ from oncefold.core.errors import IllFormedQuestionError, QuestionError
 from oncefold.core.nodepath import join
 from oncefold.queries.arguments import labels_of_node
 from oncefold.store.connection import Connection
-from oncefold.store.nodes import find_node, rollup_index
+from oncefold.store.nodes import find_node
 from oncefold.store.rows import labels_of
 from oncefold.store.watching import MetNode, ids_below, met_from, nodes_met
 
@@ -41,10 +41,10 @@ def wanted(pipeline: Pipeline, rollup: str | None, paths: Sequence[str], depth: 
     """What a request names; `deep` if it says no depth. Raises QuestionError."""
     every = {one.name for one in pipeline.rollups}
     if not paths:
-        names = every if rollup is None else {pipeline.rollups[rollup_index(pipeline, rollup)].name}
+        names = every if rollup is None else {pipeline.rollups[pipeline.find_rollup(rollup)].name}
         tops = frozenset() if deep else frozenset((name, ()) for name in names)
         return Wanted(frozenset(names), tops, None if deep else depth)
-    name = pipeline.rollups[rollup_index(pipeline, rollup)].name
+    name = pipeline.rollups[pipeline.find_rollup(rollup)].name
     named = frozenset((name, labels_of_node(path)) for path in paths)
     return Wanted(frozenset({name}), named, 1 if deep else depth)
 

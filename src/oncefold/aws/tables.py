@@ -6,27 +6,31 @@ Raises OncefoldError for items that Oncefold cannot have written.
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.layout import Delta, Item
 from oncefold.aws.names import Names
+from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Node, Stored, Total
+from oncefold.core.timestamps import format_timestamp
+from oncefold.queries.model import RejectedEvent
+from oncefold.queries.protocol import Progress
 
 SEGMENTS = 8
 """Segments of a scan, each read by a thread of its own; clients keep ten connections."""
 
-Progress = Callable[[str, int], None]
-"""Told what is being read, and how much of it was so far."""
-
 Page = dict[str, Any]
 
-Held = Total | str
-"""A node's totals, or what is wrong with them in words."""
+Row = TypeVar("Row")
 
+Held = Total | str
+"""A node's totals, or what is wrong with them."""
+
+_NANOS_PLACES = 9
 _UNREADABLE = (KeyError, ValueError, TypeError, AttributeError, IndexError)
 
 
@@ -41,7 +45,7 @@ class Stack:
     dynamodb: Any
 
 
-def open_stack(names: Names, dynamodb: Any) -> Stack:
+def open_tables(names: Names, dynamodb: Any) -> Stack:
     """Read the definition that the tables were made under. Raises OncefoldError if there is none."""
     answer = dynamodb.get_item(TableName=names.aggregate_table, Key=layout.DEFINITION_KEY, ConsistentRead=True)
     if "Item" not in answer:
@@ -99,8 +103,9 @@ def scan_pages(dynamodb: Any, table: str, **request: Any) -> Iterator[Page]:
             workers.shutdown(wait=False, cancel_futures=True)
 
 
-def no_progress(what: str, seen: int) -> None:
-    """Report to nobody."""
+def no_total(pipeline: Pipeline) -> Total:
+    """The totals of a node that no key counts in."""
+    return Total(0, (0,) * len(pipeline.measures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +175,69 @@ def parse_waiting(stack: Stack, item: Mapping[str, Any]) -> WaitingDelta:
         return WaitingDelta(layout.parse_delta(stack.pipeline, item), int(item["created"]["N"]))
     except _UNREADABLE as error:
         raise _unreadable(stack.names.reduce_table, item.get("id"), error) from None
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReject:
+    """An item of the reject list, with what orders it: when Kinesis took its record, in nanoseconds since 1970."""
+
+    arrived: int
+    event: RejectedEvent
+
+    @property
+    def order(self) -> tuple[int, str, int, str, int]:
+        """The order of arrival."""
+        sequence = self.event.sequence or ""
+        number = int(sequence) if sequence.isdecimal() else 0
+        return self.arrived, self.event.source, number, sequence, self.event.position
+
+
+def read_rejects(stack: Stack, progress: Progress) -> Iterator[StreamReject]:
+    """The reject list, in no order."""
+    return read_listed(stack, progress, "reject", _reject_of)
+
+
+def _reject_of(item: Mapping[str, Any]) -> StreamReject:
+    name = item["id"]["S"]
+    _, shard, sequence, line = name.split("/")
+    nanos = parse_decimal(item["arrived"]["N"], _NANOS_PLACES, 10**19, rounding=True)
+    raw = bytes(item["raw"]["B"])
+    cut = item.get("cut", {}).get("BOOL", False)
+    return StreamReject(
+        nanos,
+        RejectedEvent(
+            id=name,
+            commit=None,
+            time_text=format_timestamp(nanos),
+            source=shard,
+            position=int(line),
+            unit="line",
+            reason=item["reason"]["S"],
+            raw=raw,
+            size=None if cut else len(raw),
+            sequence=sequence,
+        ),
+    )
+
+
+def read_listed(
+    stack: Stack, progress: Progress, kind: str, parse: Callable[[Mapping[str, Any]], Row]
+) -> Iterator[Row]:
+    """The items of one kind in RejectTable, parsed, in no order."""
+    for item in scan(stack.dynamodb, stack.names.reject_table, progress, f"{kind}s", **only_kind(kind)):
+        try:
+            yield parse(item)
+        except (KeyError, ValueError, TypeError) as error:
+            raise _unreadable(stack.names.reject_table, item.get("id"), error) from None
+
+
+def only_kind(kind: str) -> dict[str, Any]:
+    """The filter of a scan that lets only items of this kind through."""
+    return {
+        "FilterExpression": "#kind = :kind",
+        "ExpressionAttributeNames": {"#kind": "kind"},
+        "ExpressionAttributeValues": {":kind": {"S": kind}},
+    }
 
 
 def _unreadable(table: str, key: object, error: Exception) -> OncefoldError:

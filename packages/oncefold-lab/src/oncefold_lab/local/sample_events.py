@@ -1,0 +1,145 @@
+"""Events of any definition's shape, and what its totals are after them, by the plain definition of the totals.
+
+A field gets one value, whatever the definition uses it for: a field that is part of the key and a level, too, keeps its
+label. Events come duplicated, corrected, late and, where the definition has deletes, deleted.
+"""
+
+import json
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oncefold.core.decimals import format_decimal
+from oncefold.core.decode import Decoder
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import InvalidEvent, OncefoldError
+from oncefold.core.event import Event
+from oncefold.core.fieldpath import FieldPath
+from oncefold.core.fold import Node, Stored, Total, net
+from oncefold.core.timestamps import format_timestamp
+
+DUPLICATES, CORRECTIONS, LATE, DELETES = 0.125, 0.1, 0.05, 0.01
+"""Shares of the events."""
+LABELS = 3
+"""Labels of a level under each parent."""
+_NANOS = 10**9
+_START = 1_772_442_000 * _NANOS
+"""2026-03-02T09:00:00Z: the time of the first event."""
+_SECOND_OF_EVENT = 10**7
+"""Nanoseconds between two events."""
+_MEASURE_DIGITS = 8
+"""Of each number, with those after the point; a measure takes up to 18."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """What is drawn for an event."""
+
+    key: int
+    version: int
+    at: int
+    """Nanoseconds since 1970."""
+    deleted: bool = False
+
+
+class SampleEvents:
+    """A fixed sequence of events for one definition; the same seed gives the same bytes."""
+
+    def __init__(self, pipeline: Pipeline, count: int, seed: int) -> None:
+        """Raises OncefoldError for a definition that rejects all of them."""
+        self.pipeline, self.count = pipeline, count
+        self._seed = seed
+        decoder = Decoder(pipeline)
+        self._greatest: dict[str, Event] = {}
+        reason = ""
+        for line in self.lines():
+            try:
+                event = decoder.json(line)
+            except InvalidEvent as error:
+                reason = str(error)
+                continue
+            before = self._greatest.get(event.key)
+            if before is None or _rank(before) < _rank(event):
+                self._greatest[event.key] = event
+        if not self._greatest:
+            raise OncefoldError(f"pipeline {pipeline.name}: no sample event can be made for this definition: {reason}")
+
+    def lines(self) -> Iterator[bytes]:
+        """The events as JSON Lines, without line feeds."""
+        chance = random.Random(self._seed)  # noqa: S311 - nothing here is secret
+        drawn: list[_Draw] = []
+        for number in range(self.count):
+            draw = self._next(chance, drawn, number)
+            drawn.append(draw)
+            yield self._line(draw)
+
+    def totals(self) -> Mapping[Node, Total]:
+        """The totals of every node that a live key counts in, and of the roots."""
+        pairs = ((None, Stored(event.version, event.content)) for event in self._greatest.values())
+        totals = {node: total for node, total in net(self.pipeline, pairs).items() if total.count}
+        nothing = Total(0, (0,) * len(self.pipeline.measures))
+        roots = {Node(index): nothing for index in range(len(self.pipeline.rollups))}
+        return roots | totals
+
+    def _next(self, chance: random.Random, drawn: list[_Draw], number: int) -> _Draw:
+        at = _START + number * _SECOND_OF_EVENT
+        kind = chance.random()
+        if drawn and kind < DUPLICATES:
+            return chance.choice(drawn)
+        if drawn and self.pipeline.version is not None:
+            old = chance.choice(drawn)
+            if kind < DUPLICATES + CORRECTIONS:
+                return _Draw(old.key, self._version(number, at), at)
+            if kind < DUPLICATES + CORRECTIONS + LATE:
+                return _Draw(old.key, old.version - 1, old.at - 1)
+            if self.pipeline.delete is not None and kind < DUPLICATES + CORRECTIONS + LATE + DELETES:
+                return _Draw(old.key, self._version(number, at), at, deleted=True)
+        return _Draw(number, self._version(number, at), at)
+
+    def _version(self, number: int, at: int) -> int:
+        version = self.pipeline.version
+        return at if version is not None and version.type == "timestamp" else 2 * number + 1
+
+    def _line(self, draw: _Draw) -> bytes:
+        pipeline = self.pipeline
+        chance = random.Random(f"{self._seed}/{draw.key}/{draw.version}")  # noqa: S311
+        values: dict[FieldPath, Any] = {}
+        for measure in pipeline.measures:
+            values[measure.field] = _number(chance, measure.scale)
+        label = ""
+        for level in pipeline.levels:
+            label = f"{label}{chance.choice('abc'[:LABELS])}"
+            values[level.field] = format_timestamp(draw.at) if level.window is not None else label
+        if pipeline.time is not None:
+            values[pipeline.time.field] = format_timestamp(draw.at)
+        for field in pipeline.key:
+            values[field] = f"k{draw.key}"
+        if pipeline.version is not None:
+            by_time = pipeline.version.type == "timestamp"
+            values[pipeline.version.field] = format_timestamp(draw.version) if by_time else draw.version
+        if draw.deleted and pipeline.delete is not None:
+            values[pipeline.delete.field] = True if pipeline.delete.equals is None else pipeline.delete.equals
+        return _record(values)
+
+
+def _rank(event: Event) -> tuple[int, Any]:
+    return event.version, event.content.rank
+
+
+def _number(chance: random.Random, scale: int) -> str:
+    """A number as text, with so many decimal places."""
+    return format_decimal(chance.randrange(-(10**_MEASURE_DIGITS), 10**_MEASURE_DIGITS), scale)
+
+
+def _record(values: Mapping[FieldPath, Any]) -> bytes:
+    """A JSON object with each value at its path; of two paths of which one leads through the other, the longer one."""
+    record: dict[str, Any] = {}
+    for path in sorted(values, key=lambda path: len(path.segments)):
+        inner = record
+        for segment in path.segments[:-1]:
+            if not isinstance(inner.get(segment), dict):
+                inner[segment] = {}
+            inner = inner[segment]
+        inner[path.segments[-1]] = values[path]
+    return json.dumps(record, ensure_ascii=False).encode()
