@@ -2,18 +2,20 @@
 
 import oncefold
 
-with oncefold.open("risk.db", "pipeline.toml") as store:
-    store.ingest(b'{"TradeID": "a", "Version": 1, "Value": 10.50, "Desk": "FX"}')
-    for row in store.totals("FX"):
-        print(row.path, row.count, row.sums)
+with oncefold.open("orders.db", "orders.toml") as store:
+    store.ingest(b'{"order": "A-1", "version": 1, "country": "DE", "channel": "web", "amount": 19.90}')
+    for row in store.totals("DE"):
+        print(row.path, row.count, row.sums["amount"])
 """
 
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
 from oncefold.core.errors import (
     DefinitionError,
+    IllFormedQuestionError,
     OncefoldError,
     QuestionError,
     SourceError,
@@ -25,42 +27,149 @@ from oncefold.core.fold import Outcome
 from oncefold.pipeline_file import load_pipeline
 
 if TYPE_CHECKING:
-    from oncefold.engine.session import Session
+    from oncefold.commit import Reject
+    from oncefold.engine.decoding import EventData
+    from oncefold.engine.session import Ingested, Session
+    from oncefold.queries.model import (
+        Amounts,
+        Answer,
+        Arrival,
+        AsOfCommit,
+        AsOfTime,
+        Commit,
+        Conflicts,
+        Contradiction,
+        CountedKey,
+        CurrentVersion,
+        Explanation,
+        FoundKey,
+        FoundNode,
+        History,
+        NodeTotal,
+        Pending,
+        Point,
+        RejectedEvent,
+        Rejects,
+        RollupShape,
+        SearchResult,
+        Series,
+        Shape,
+        Side,
+        Totals,
+        Verification,
+        WrongNode,
+    )
+    from oncefold.queries.protocol import Reader, UnsupportedQueryError
+    from oncefold.queries.status_model import CheckedStore, ServerLoad, SourceProgress, Status, StoreStatus
     from oncefold.queries.store_reader import StoreReader
     from oncefold.store.retention import Retention
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Amounts",
+    "Answer",
+    "Arrival",
+    "AsOfCommit",
+    "AsOfTime",
+    "CheckedStore",
+    "Commit",
+    "Conflicts",
+    "Contradiction",
+    "CountedKey",
+    "CurrentVersion",
     "DefinitionError",
     "Delete",
+    "EventData",
+    "Explanation",
     "FieldPath",
+    "FoundKey",
+    "FoundNode",
+    "History",
+    "IllFormedQuestionError",
+    "Ingested",
     "Level",
     "Measure",
+    "NodeTotal",
     "OncefoldError",
     "Outcome",
+    "Pending",
     "Pipeline",
+    "Point",
     "QuestionError",
+    "Reader",
+    "Reject",
+    "RejectedEvent",
+    "Rejects",
+    "Retention",
     "Rollup",
+    "RollupShape",
+    "SearchResult",
+    "Series",
+    "ServerLoad",
+    "Session",
+    "Shape",
+    "Side",
     "SourceError",
+    "SourceProgress",
+    "Status",
     "StoreError",
     "StoreLockedError",
+    "StoreReader",
+    "StoreStatus",
     "Time",
+    "Totals",
+    "UnsupportedQueryError",
+    "Verification",
     "Version",
+    "WrongNode",
     "__version__",
     "load_pipeline",
     "open",
     "open_reader",
 ]
 
+_LATER = {
+    "oncefold.commit": ("Reject",),
+    "oncefold.engine.decoding": ("EventData",),
+    "oncefold.engine.session": ("Ingested", "Session"),
+    "oncefold.queries.protocol": ("Reader", "UnsupportedQueryError"),
+    "oncefold.queries.status_model": ("CheckedStore", "ServerLoad", "SourceProgress", "Status", "StoreStatus"),
+    "oncefold.queries.store_reader": ("StoreReader",),
+    "oncefold.store.retention": ("Retention",),
+}
+"""What is imported when it is first used, so that `import oncefold` and the command line start at once; all others of
+`__all__` that are not above are the answers, of `oncefold.queries.model`."""
+
 
 def open(  # noqa: A001
     store: str | Path, pipeline: str | Path | Pipeline, *, retention: "Retention | None" = None
 ) -> "Session":
-    """Open a store for writing and querying, made anew if there is none; `pipeline` is a TOML file or a definition.
+    """Open a store for writing and querying; it is created if there is none. One process at a time can write a store.
 
-    Raises DefinitionError if the definition is wrong or does not fit the store, StoreLockedError while another
-    process writes the store, StoreError if it cannot be opened.
+    Args:
+        store: The file.
+        pipeline: A TOML file, or the definition as an object. An existing store accepts it if
+            its totals keep their meaning.
+        retention: How far back history and past totals can be queried, or `"forever"`. None keeps the store's own
+            retention, or 30 days in a new store.
+
+    Returns:
+        The open store; close it, or use it in a `with` statement.
+
+    Raises:
+        DefinitionError: The definition is wrong, or would change the meaning of the store's totals.
+        StoreLockedError: Another process writes the store.
+        StoreError: The store cannot be opened.
+
+    Example:
+        >>> import oncefold
+        >>> line = b'{"order": "A-1", "version": 1, "country": "DE", "channel": "web", "amount": 19.90}'
+        >>> with oncefold.open("orders.db", "orders.toml") as store:
+        ...     done = store.ingest(line)
+        ...     totals = store.totals("DE")
+        >>> done.commit, totals.node.count, str(totals.node.sums["amount"])
+        (1, 1, '19.90')
     """
     from oncefold.engine.session import Session
 
@@ -69,13 +178,45 @@ def open(  # noqa: A001
 
 
 def open_reader(store: str | Path) -> "StoreReader":
-    """Open a store for queries alone, whether or not it is being written; each answer is as of one commit.
+    """Open a store for queries alone, whether or not a process writes it; each answer is as of one commit.
 
-    Raises StoreError if there is no store or it cannot be read.
+    Args:
+        store: The file, which must exist.
 
-    >>> with oncefold.open_reader("risk.db") as reader:
-    ...     totals = reader.query("FX", depth=None)
+    Returns:
+        The reader; close it, or use it in a `with` statement.
+
+    Raises:
+        StoreError: There is no such store, or it cannot be read.
+
+    Example:
+        >>> import oncefold
+        >>> order = {"order": "A-1", "version": 1, "country": "DE", "channel": "web", "amount": "19.90"}
+        >>> with oncefold.open("orders.db", "orders.toml") as store:
+        ...     done = store.ingest(order)
+        >>> with oncefold.open_reader("orders.db") as reader:
+        ...     for node in reader.query(depth=None):
+        ...         print(node.path or "(root)", node.count, node.sums["amount"])
+        ...     print(reader.verify().exact)
+        (root) 1 19.90
+        DE 1 19.90
+        DE/web 1 19.90
+        True
     """
     from oncefold.queries.store_reader import StoreReader
 
     return StoreReader.open(store)
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        """Import what is exported and was not used yet."""
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home = next((module for module, names in _LATER.items() if name in names), "oncefold.queries.model")
+        value = globals()[name] = getattr(import_module(home), name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

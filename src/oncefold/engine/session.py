@@ -42,7 +42,10 @@ class Ingested:
 
 
 class Session:
-    """A store open for writing and asking, by one thread at a time."""
+    """A store open for writing and querying, by one thread at a time; `oncefold.open` gives it.
+
+    Use it in a `with` statement, or close it. After a failed commit nothing more can be written: open the store again.
+    """
 
     def __init__(self, store: Store, clock: Callable[[], int]) -> None:
         """Use `oncefold.open`."""
@@ -63,7 +66,7 @@ class Session:
         retention: Retention | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> Self:
-        """Open or create a store. Raises as `Store.open` does."""
+        """Open or create a store; see `oncefold.open`."""
         store = Store.open(path, pipeline, retention=retention, clock=clock)
         try:
             return cls(store, clock)
@@ -104,10 +107,10 @@ class Session:
             >>> with oncefold.open("orders.db", "orders.toml") as store:
             ...     done = store.ingest(orders)
             ...     again = store.ingest(orders)
-            >>> [(outcome.name, number) for outcome, number in done.counts.items()]
-            [('INSERTED', 1), ('CORRECTED', 1)]
-            >>> [(outcome.name, number) for outcome, number in again.counts.items()]
-            [('STALE', 1), ('DUPLICATE', 1)]
+            >>> sorted((outcome.name, number) for outcome, number in done.counts.items())
+            [('CORRECTED', 1), ('INSERTED', 1)]
+            >>> sorted((outcome.name, number) for outcome, number in again.counts.items())
+            [('DUPLICATE', 1), ('STALE', 1)]
         """
         counts: Counter[Outcome] = Counter()
         rejects: list[Reject] = []
@@ -143,7 +146,24 @@ class Session:
     def redrive(self) -> Ingested:
         """Read every reject again, with the definition as it is now; those that can be read leave the list.
 
-        Those that were too long to be kept whole stay on it. Raises StoreError if the commit fails.
+        Those that were too long to be kept whole stay on it.
+
+        Returns:
+            The commit, and how many events had which outcome; `REJECTED` counts those that stay on the list.
+
+        Raises:
+            StoreError: The commit failed; the list is as it was before.
+
+        Example:
+            >>> import oncefold
+            >>> order = {"order": "A-1", "version": 1, "country": "DE", "channel": "web", "amount": "1,99"}
+            >>> with oncefold.open("orders.db", "orders.toml") as store:
+            ...     done = store.ingest(order)
+            ...     again = store.redrive()
+            >>> [reject.reason for reject in done.rejects]
+            ["field amount: '1,99' is not a number"]
+            >>> again.counts[oncefold.Outcome.REJECTED]
+            1
         """
         listed = [item for item in self.reader.file.rejects() if len(item.reject.raw) == item.reject.size]
         counts: Counter[Outcome] = Counter()
@@ -155,10 +175,26 @@ class Session:
         return Ingested(self._commit(), +counts)
 
     def discard(self, ids: Iterable[int]) -> int:
-        """Take these rejects off the list for good, in one commit; how many those are.
+        """Take rejects off the list for good, in one commit; they stay counted as rejected.
 
-        What became of the events stays counted. Raises QuestionError if one is not on the list, and StoreError if
-        the commit fails; then all of them stay.
+        Args:
+            ids: Their numbers on the list, as `reader.rejects()` gives them.
+
+        Returns:
+            How many were taken off.
+
+        Raises:
+            QuestionError: One of them is not on the list; all of them stay.
+            StoreError: The commit failed; all of them stay.
+
+        Example:
+            >>> import oncefold
+            >>> with oncefold.open("orders.db", "orders.toml") as store:
+            ...     done = store.ingest({"order": "A-1", "version": "first"})
+            ...     discarded = store.discard(reject.id for reject in store.reader.rejects())
+            ...     left = len(store.reader.rejects())
+            >>> discarded, left
+            (1, 0)
         """
         unwanted = sorted(set(ids))
         with self.reader.file.at_one_commit() as connection:
@@ -186,7 +222,31 @@ class Session:
         depth: int | None = 1,
         as_of: int | str | datetime | None = None,
     ) -> Totals:
-        """A node and what lies at most `depth` levels below it; see `Reader.query`."""
+        """The totals of a node and of all at most `depth` levels below it, as of the last commit or a past one.
+
+        Args:
+            node: Its labels, or the labels joined by `/`; the root if left out.
+            rollup: The tree, by name; needed where there are several.
+            depth: How many levels below the node; None for all.
+            as_of: A past state: the number of a commit, or a time (then the last commit at or before it).
+
+        Returns:
+            The node and those below it, in tree order. It can be iterated, indexed by path and turned into Arrow.
+
+        Raises:
+            QuestionError: There is no such node, rollup or commit; the message says what there is.
+            StoreError: The store cannot be read.
+
+        Example:
+            >>> import oncefold
+            >>> order = {"order": "A-1", "version": 1, "country": "DE", "channel": "web", "amount": "19.90"}
+            >>> with oncefold.open("orders.db", "orders.toml") as store:
+            ...     first = store.ingest(order)
+            ...     second = store.ingest(order | {"version": 2, "amount": "17.90"})
+            ...     now, then = store.totals("DE"), store.totals("DE", as_of=first.commit)
+            >>> str(now["DE/web"].sums["amount"]), str(then["DE/web"].sums["amount"])
+            ('17.90', '19.90')
+        """
         return self.reader.query(node, rollup=rollup, depth=depth, as_of=as_of)
 
     def close(self) -> None:
