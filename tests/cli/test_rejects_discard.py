@@ -10,7 +10,7 @@ import pytest
 
 import oncefold
 from oncefold.cli.main import main
-from oncefold.core.errors import QuestionError, StoreError
+from oncefold.core.errors import QueryError, StoreError
 from oncefold.core.fold import Outcome
 from oncefold.engine.session import Session
 from oncefold.store import StoreFile, rows
@@ -108,11 +108,11 @@ def test_what_is_not_there_is_told_and_nothing_is_discarded(store: Path, run: Ru
     assert "not on the reject list: 6, 7" in err
     assert left(store) == [1, 2, 3, 4, 5]
     with oncefold.open(store, SHOP) as session:
-        with pytest.raises(QuestionError, match="6"):
+        with pytest.raises(QueryError, match="6"):
             session.discard([1, 6])
         assert session.discard([]) == 0
         assert session.discard(iter([3])) == 1
-        with pytest.raises(QuestionError, match="3"):
+        with pytest.raises(QueryError, match="3"):
             session.discard([3])
         session.ingest(b"six\n", source="a")
         assert session.discard([6]) == 1

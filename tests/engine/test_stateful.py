@@ -25,7 +25,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from oncefold.columnar.plan import fields_of
 from oncefold.commit import Conflict
 from oncefold.core.decimals import format_decimal
-from oncefold.core.errors import QuestionError, StoreError
+from oncefold.core.errors import QueryError, StoreError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Outcome, Stored, Total, fold
 from oncefold.sources.blocks import Finding
@@ -353,7 +353,7 @@ class Engine(RuleBasedStateMachine):
                 if seq >= oldest:
                     reference.assert_equal(expected, _totals(reader, seq), self.pipeline)
                 else:
-                    with pytest.raises(QuestionError, match="beyond the retention"):
+                    with pytest.raises(QueryError, match="beyond the retention"):
                         reader.totals("all", commit=seq)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import QueryError
 from oncefold.queries.converters import to_nanos
 from oncefold.queries.store_reader import StoreReader
 from oncefold.store.reader import StoreFile
@@ -54,9 +54,9 @@ def test_explain_shows_as_many_as_asked(tmp_path: Path) -> None:
         assert {row.key: row.labels for row in everything} == {
             key: event.content.labels for key, event in winners.items() if not event.content.deleted
         }
-        with pytest.raises(QuestionError, match="limit is -1"):
+        with pytest.raises(QueryError, match="limit is -1"):
             ask.explain("", limit=-1)
-        with pytest.raises(QuestionError, match="at the top there is FR, US"):
+        with pytest.raises(QueryError, match="at the top there is FR, US"):
             ask.explain("XX")
 
 
@@ -157,19 +157,19 @@ def test_keys_as_people_write_them(books: Path, tmp_path: Path) -> None:
     with StoreReader.open(books) as ask:
         assert ask.history(("US", 7)).key == ask.history("US/7").key == "US/7"
         assert ask.history(("US/a", "")).key == ask.history(r"US\/a/\e").key == r"US\/a/\e"
-        with pytest.raises(QuestionError, match=r"the key US has 1 part; a key of this pipeline is its book and id"):
+        with pytest.raises(QueryError, match=r"the key US has 1 part; a key of this pipeline is its book and id"):
             ask.history("US")
-        with pytest.raises(QuestionError, match="has 3 parts"):
+        with pytest.raises(QueryError, match="has 3 parts"):
             ask.history(("US", "a", ""))
-        with pytest.raises(QuestionError, match="not a key: 'US//a' has an empty part"):
+        with pytest.raises(QueryError, match="not a key: 'US//a' has an empty part"):
             ask.history("US//a")
-        with pytest.raises(QuestionError, match=r"no event with the key 'US/nobody' has arrived"):
+        with pytest.raises(QueryError, match=r"no event with the key 'US/nobody' has arrived"):
             ask.history("US/nobody")
     single = build(tmp_path / "single.db", SHOP, lines([{**MONDAY[0], "order": "a/b"}, {**MONDAY[0], "order": 7}]))
     with StoreReader.open(single) as ask:
         assert ask.history("a/b").key == ask.history(("a/b",)).key == "a/b"
         assert ask.history(7).key == "7"
-        with pytest.raises(QuestionError, match="one text, its order"):
+        with pytest.raises(QueryError, match="one text, its order"):
             ask.history(("a", "b"))
 
 

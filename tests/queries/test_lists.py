@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from oncefold.commit import SourcePosition
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import QueryError
 from oncefold.queries.sources import progress_of
 from oncefold.queries.status_model import SourceProgress
 from oncefold.queries.store_reader import StoreReader, check
@@ -37,7 +37,7 @@ def test_rejects_keep_the_bytes_the_place_and_the_reason(tmp_path: Path) -> None
         assert found.to_arrow().column("raw").to_pylist() == [first.raw, raw]
         assert [row.id for row in ask.rejects(limit=1)] == [1]
         assert ask.rejects(limit=1).total == 2
-        with pytest.raises(QuestionError, match="limit is -5"):
+        with pytest.raises(QueryError, match="limit is -5"):
             ask.rejects(limit=-5)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oncefold.core.errors import IllFormedQuestionError, QuestionError
+from oncefold.core.errors import InvalidQueryError, QueryError
 from oncefold.queries import series
 from oncefold.queries.store_reader import StoreReader
 from tests.queries.stores import SHOP, build, lines, shop
@@ -91,9 +91,9 @@ def test_a_series_reads_no_more_than_it_may(tmp_path: Path, monkeypatch: pytest.
 
 def test_pages_are_of_one_level(tmp_path: Path) -> None:
     with StoreReader.open(shop(tmp_path)) as ask:
-        with pytest.raises(IllFormedQuestionError, match="depth is 1"):
+        with pytest.raises(InvalidQueryError, match="depth is 1"):
             ask.query(depth=2, limit=1)
-        with pytest.raises(QuestionError, match="did you mean FR"):
+        with pytest.raises(QueryError, match="did you mean FR"):
             ask.query("FRR", limit=1)
 
 

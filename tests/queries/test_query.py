@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
-from oncefold.core.errors import QuestionError, StoreError
+from oncefold.core.errors import QueryError, StoreError
 from oncefold.core.fold import Node, Total
 from oncefold.core.nodepath import join
 from oncefold.queries import Totals
@@ -118,7 +118,7 @@ def test_the_past_is_named_by_commit_text_or_datetime(tmp_path: Path) -> None:
     ],
 )
 def test_a_past_that_cannot_be_asked_is_said(tmp_path: Path, as_of: Any, words: str) -> None:
-    with StoreReader.open(shop(tmp_path)) as ask, pytest.raises(QuestionError, match=words):
+    with StoreReader.open(shop(tmp_path)) as ask, pytest.raises(QueryError, match=words):
         ask.query(as_of=as_of)
 
 
@@ -138,20 +138,20 @@ def test_the_empty_store_and_empty_nodes(tmp_path: Path) -> None:
 
 def test_unknown_names_are_said_with_what_there_is(tmp_path: Path) -> None:
     with StoreReader.open(shop(tmp_path)) as ask:
-        with pytest.raises(QuestionError, match=r"did you mean FR/Paris\?"):
+        with pytest.raises(QueryError, match=r"did you mean FR/Paris\?"):
             ask.query("FR/Pariss")
-        with pytest.raises(QuestionError, match=r"there is no rollup 'x'; there is: place"):
+        with pytest.raises(QueryError, match=r"there is no rollup 'x'; there is: place"):
             ask.query(rollup="x")
-        with pytest.raises(QuestionError, match="has an empty part"):
+        with pytest.raises(QueryError, match="has an empty part"):
             ask.query("FR//Paris")
-        with pytest.raises(QuestionError, match="depth is -1"):
+        with pytest.raises(QueryError, match="depth is -1"):
             ask.query(depth=-1)
 
 
 def test_several_trees_must_be_named(tmp_path: Path) -> None:
     path = build(tmp_path / "s.db", TWO_TREES, lines([{"book": 1, "id": 2, "v": 1, "type": "x", "region": "y"}]))
     with StoreReader.open(path) as ask:
-        with pytest.raises(QuestionError, match="several rollups: by_type, by_region"):
+        with pytest.raises(QueryError, match="several rollups: by_type, by_region"):
             ask.query()
         assert ask.query(rollup="by_region").rollup == "by_region"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from oncefold.core.errors import QuestionError, StoreError
+from oncefold.core.errors import QueryError, StoreError
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.fold import Outcome, Stored, Total, fold
 from oncefold.store import Store, StoreFile
@@ -70,9 +70,9 @@ def test_an_empty_store_has_roots_of_nothing(path: Path) -> None:
         assert reader.verify().differences == []
         assert reader.explain("risk").total == 0
         assert reader.status().live == 0
-        with pytest.raises(QuestionError, match="no event with the key 'x'"):
+        with pytest.raises(QueryError, match="no event with the key 'x'"):
             reader.history("x")
-        with pytest.raises(QuestionError, match="nothing is at the top"):
+        with pytest.raises(QueryError, match="nothing is at the top"):
             reader.totals("risk", ("pv",))
 
 
@@ -114,7 +114,7 @@ def test_wrong_queries_have_different_errors(path: Path, folder: Folder) -> None
             "no event with the key 'nobody'": lambda: reader.history("nobody"),
         }
         for words, ask in wrong.items():
-            with pytest.raises(QuestionError, match=words):
+            with pytest.raises(QueryError, match=words):
                 ask()
 
 
@@ -254,9 +254,9 @@ def test_totals_beyond_the_retention_are_refused(path: Path) -> None:
         words = f"the oldest commit that can be asked is {oldest.seq}, made at 1970-01-01T00:00:{oldest.seq}Z"
         reader.totals("risk", commit=oldest.seq)
         reader.totals("risk", time=oldest.at)
-        with pytest.raises(QuestionError, match=f"commit {oldest.seq - 1} is beyond the retention; {words}"):
+        with pytest.raises(QueryError, match=f"commit {oldest.seq - 1} is beyond the retention; {words}"):
             reader.totals("risk", commit=oldest.seq - 1)
-        with pytest.raises(QuestionError, match=words):
+        with pytest.raises(QueryError, match=words):
             reader.totals("risk", time=oldest.at - 1)
         key = next(iter(folder.states))
         past = reader.history(key, every=True)

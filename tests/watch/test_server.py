@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from oncefold.core.errors import OncefoldError, QuestionError
+from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.queries.store_reader import StoreReader
 from oncefold.watch.client import Client, address_of
 from oncefold.watch.looks import Look, NotYetError, StoreMoment, Watched
@@ -156,7 +156,7 @@ def test_changes_are_seen_as_they_are_committed(server: Running, source: Looking
     ],
 )
 def test_what_can_never_be_there_is_refused(source: Looking, node: str, rollup: str | None, words: str) -> None:
-    with pytest.raises(QuestionError, match=words):
+    with pytest.raises(QueryError, match=words):
         source(node, rollup).look(ROOM)
 
 

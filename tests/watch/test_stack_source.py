@@ -7,7 +7,7 @@ import pytest
 from oncefold.aws.names import Names
 from oncefold.aws.operations.drain import Drain
 from oncefold.aws.reader import StackReader, open_stack
-from oncefold.core.errors import OncefoldError, QuestionError
+from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.queries.protocol import no_progress
 from oncefold.watch.looks import NotYetError, StackMoment, Watched
 from oncefold.watch.stack import StackSource
@@ -77,7 +77,7 @@ def test_only_levels_that_fit_are_read_again(stack: Names) -> None:
 def test_a_node_that_is_not_there_is_waited_for(opener: Callable[[], StackReader]) -> None:
     with pytest.raises(NotYetError, match="there is no node ES"):
         StackSource(opener, Watched("ES")).look(None)
-    with pytest.raises(QuestionError, match="has 2 levels"):
+    with pytest.raises(QueryError, match="has 2 levels"):
         StackSource(opener, Watched("FR/Paris/Left Bank")).look(None)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from oncefold.core.errors import OncefoldError, QuestionError, StoreError
+from oncefold.core.errors import OncefoldError, QueryError, StoreError
 from oncefold.queries.store_reader import StoreReader
 from oncefold.store.connection import BUSY_MS
 from oncefold.watch.looks import NotYetError, StoreMoment, Watched
@@ -100,7 +100,7 @@ def test_another_store_under_the_same_name_is_seen(path: Path, tmp_path: Path) -
     watched.look(ROOM)
     other = build(tmp_path / "other.db", TWO_TREES, b'{"book": "b", "id": 1, "v": 1, "value": 5}\n', b"")
     other.replace(path)
-    with pytest.raises(QuestionError, match="by_type, by_region"):
+    with pytest.raises(QueryError, match="by_type, by_region"):
         watched.look(ROOM)
     path.unlink()
     with pytest.raises(NotYetError):
@@ -140,7 +140,7 @@ def test_a_store_that_is_locked_fails_and_is_seen_again(path: Path, monkeypatch:
 )
 def test_what_can_never_be_there_is_refused(path: Path, node: str, rollup: str | None, words: str) -> None:
     build(path, SHOP, lines(MONDAY))
-    with pytest.raises(QuestionError, match=words):
+    with pytest.raises(QueryError, match=words):
         source(path, node, rollup=rollup).look(ROOM)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from oncefold.core.errors import QuestionError, StoreError
+from oncefold.core.errors import QueryError, StoreError
 from oncefold.watch.changes import changed, moved
 from oncefold.watch.levels import fitting
 from oncefold.watch.looks import Look, NotYetError
@@ -92,7 +92,7 @@ def test_what_is_not_there_yet_is_waited_for_however_long() -> None:
 
 
 def test_a_failure_at_first_sight_is_told_at_once() -> None:
-    for error in (StoreError("not a store"), QuestionError("no such rollup")):
+    for error in (StoreError("not a store"), QueryError("no such rollup")):
         with pytest.raises(type(error)):
             Watching(Scripted([error]), Clock()).look()
 

@@ -12,7 +12,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any, Literal
 
-from oncefold.core.errors import DefinitionError, IllFormedQuestionError, QuestionError
+from oncefold.core.errors import DefinitionError, InvalidQueryError, QueryError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
 from oncefold.core.timestamps import Window
@@ -160,16 +160,16 @@ class Pipeline:
         return hashlib.sha256(json.dumps(_meaning(self), sort_keys=True).encode()).hexdigest()
 
     def find_rollup(self, name: str | None) -> int:
-        """The index of the rollup with this name; it may be left out where there is only one. Raises QuestionError."""
+        """The index of the rollup with this name; it may be left out where there is only one. Raises QueryError."""
         known = ", ".join(rollup.name for rollup in self.rollups)
         if name is None:
             if len(self.rollups) > 1:
-                raise IllFormedQuestionError(f"there are several rollups: {known}; name the one you mean")
+                raise InvalidQueryError(f"there are several rollups: {known}; name the one you mean")
             return 0
         try:
             return self.rollup_index(name)
         except KeyError:
-            raise QuestionError(f"there is no rollup {name!r}; there is: {known}") from None
+            raise QueryError(f"there is no rollup {name!r}; there is: {known}") from None
 
     def rollup_index(self, name: str) -> int:
         """The index of the rollup with this name. Raises KeyError if there is none."""

@@ -25,9 +25,13 @@ class StoreLockedError(StoreError):
     """Another process writes this store; readers need not care."""
 
 
-class QuestionError(OncefoldError):
-    """A question names a node, key, rollup or commit that does not exist."""
+class QueryError(OncefoldError):
+    """A query names a node, key, rollup or commit that does not exist."""
 
 
-class IllFormedQuestionError(QuestionError):
-    """A question cannot be read, whatever there is; write it otherwise."""
+class InvalidQueryError(QueryError):
+    """A query cannot be read, whatever the store holds; write it in another form."""
+
+
+QuestionError = QueryError
+IllFormedQuestionError = InvalidQueryError

@@ -11,7 +11,7 @@ from typing import Self
 
 from oncefold.commit import Reject, SourcePosition
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import QueryError
 from oncefold.core.fold import Outcome
 from oncefold.engine.decoding import BlockDecoder, EventData
 from oncefold.engine.engine import Engine
@@ -184,7 +184,7 @@ class Session:
             How many were taken off.
 
         Raises:
-            QuestionError: One of them is not on the list; all of them stay.
+            QueryError: One of them is not on the list; all of them stay.
             StoreError: The commit failed; all of them stay.
 
         Example:
@@ -200,7 +200,7 @@ class Session:
         with self.reader.file.at_one_commit() as connection:
             absent = absent_rejects(connection, unwanted)
         if absent:
-            raise QuestionError(f"not on the reject list: {', '.join(map(str, absent))}; see what `rejects list` shows")
+            raise QueryError(f"not on the reject list: {', '.join(map(str, absent))}; see what `rejects list` shows")
         if unwanted:
             self._commit()
             with self._engine.intact():
@@ -234,7 +234,7 @@ class Session:
             The node and those below it, in tree order. It can be iterated, indexed by path and turned into Arrow.
 
         Raises:
-            QuestionError: There is no such node, rollup or commit; the message says what there is.
+            QueryError: There is no such node, rollup or commit; the message says what there is.
             StoreError: The store cannot be read.
 
         Example:

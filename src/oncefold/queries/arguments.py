@@ -1,4 +1,4 @@
-"""What a person may write for a node, a key or a past state, and what is meant by it. Raises IllFormedQuestionError."""
+"""What a person may write for a node, a key or a past state, and what is meant by it. Raises InvalidQueryError."""
 
 import re
 import sys
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import IllFormedQuestionError
+from oncefold.core.errors import InvalidQueryError
 from oncefold.core.nodepath import join, split
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.queries.converters import to_nanos
@@ -31,7 +31,7 @@ def labels_of_node(node: Node) -> tuple[str, ...]:
     try:
         return split(node)
     except ValueError as error:
-        raise IllFormedQuestionError(
+        raise InvalidQueryError(
             f"not a node: {error}; a node is its labels joined by /, the root the empty text"
         ) from None
 
@@ -50,13 +50,13 @@ def _parts(pipeline: Pipeline, key: str) -> Sequence[str]:
     try:
         return split(key)
     except ValueError as error:
-        raise IllFormedQuestionError(f"not a key: {error}; {_key_words(pipeline)}") from None
+        raise InvalidQueryError(f"not a key: {error}; {_key_words(pipeline)}") from None
 
 
 def _checked(pipeline: Pipeline, parts: Sequence[str]) -> Sequence[str]:
     if len(parts) != len(pipeline.key):
         found = "1 part" if len(parts) == 1 else f"{len(parts)} parts"
-        raise IllFormedQuestionError(f"the key {join(parts)} has {found}; {_key_words(pipeline)}")
+        raise InvalidQueryError(f"the key {join(parts)} has {found}; {_key_words(pipeline)}")
     return parts
 
 
@@ -78,13 +78,11 @@ def commit_or_time(as_of: AsOf) -> tuple[int | None, int | None]:
         return as_of, None
     if isinstance(as_of, datetime):
         if as_of.utcoffset() is None:
-            raise IllFormedQuestionError(
-                f"{as_of} has no time zone; give one, such as datetime(..., tzinfo=timezone.utc)"
-            )
+            raise InvalidQueryError(f"{as_of} has no time zone; give one, such as datetime(..., tzinfo=timezone.utc)")
         return None, to_nanos(as_of) + _LAST_OF_MICROSECOND
     if isinstance(as_of, str):
         return _read(as_of.strip())
-    raise IllFormedQuestionError(
+    raise InvalidQueryError(
         f"a past state is named by a commit's number, a text or a datetime, not by a {_kind(as_of)}"
     )
 
@@ -93,11 +91,11 @@ def _read(text: str) -> tuple[int | None, int | None]:
     if _NUMBER.fullmatch(text):
         return int(text), None
     if not re.match(r"[0-9]{4}-", text):
-        raise IllFormedQuestionError(f"{text!r} is neither a commit's number nor a time such as 2026-01-31T09:30:00Z")
+        raise InvalidQueryError(f"{text!r} is neither a commit's number nor a time such as 2026-01-31T09:30:00Z")
     try:
         return None, parse_timestamp(text)
     except ValueError as error:
-        raise IllFormedQuestionError(str(error)) from None
+        raise InvalidQueryError(str(error)) from None
 
 
 def _kind(value: object) -> str:
@@ -105,12 +103,12 @@ def _kind(value: object) -> str:
 
 
 def checked(number: int | None, name: str) -> int | None:
-    """A depth or limit. Raises IllFormedQuestionError for a negative one."""
+    """A depth or limit. Raises InvalidQueryError for a negative one."""
     if number is not None and number < 0:
-        raise IllFormedQuestionError(f"{name} is {number}; give 0 or more, or None for all")
+        raise InvalidQueryError(f"{name} is {number}; give 0 or more, or None for all")
     return number
 
 
 def limited(limit: int | None) -> int:
-    """A limit as a number. Raises IllFormedQuestionError for a negative one."""
+    """A limit as a number. Raises InvalidQueryError for a negative one."""
     return sys.maxsize if checked(limit, "limit") is None else int(limit or 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, Self
 
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import QueryError
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from oncefold.queries.status_model import Status
 
 
-class UnsupportedQueryError(QuestionError):
+class UnsupportedQueryError(QueryError):
     """A backend cannot answer such a query; the message says which one can, or what to do instead."""
 
 
@@ -44,8 +44,8 @@ class Reader(Protocol):
     """Queries to a store, a server or a stack.
 
     A node is written as its labels joined by `/`, or given as a sequence of them; a composite key likewise. A rollup is
-    named where there are several. All queries raise QuestionError if they name what does not exist, with what there is,
-    IllFormedQuestionError if they cannot be read, UnsupportedQueryError if this backend has no answer, and another
+    named where there are several. All queries raise QueryError if they name what does not exist, with what there is,
+    InvalidQueryError if they cannot be read, UnsupportedQueryError if this backend has no answer, and another
     OncefoldError if the backend cannot be read.
     """
 

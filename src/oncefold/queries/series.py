@@ -20,7 +20,7 @@ MOST_DELTAS = 2_000_000
 
 
 def series_of(file: StoreFile, convert: Converter, rollup: str | None, labels: tuple[str, ...], points: int) -> Series:
-    """The node at so many commits, evenly spread over the time they span. Raises QuestionError for an unknown one."""
+    """The node at so many commits, evenly spread over the time they span. Raises QueryError for an unknown one."""
     found = file.totals(rollup, labels, depth=0)
     (now,) = found.rows
     measures = len(now.sums)

@@ -46,7 +46,7 @@ class StoreReader:
 
     Sums are exact. Each answer names the commit that it is as of.
 
-    Raises QuestionError for what does not exist, with what there is, and StoreError if the store cannot be read.
+    Raises QueryError for what does not exist, with what there is, and StoreError if the store cannot be read.
 
         with StoreReader.open("risk.db") as reader:
             for row in reader.query("Delta", depth=2):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from oncefold.core.errors import IllFormedQuestionError
+from oncefold.core.errors import InvalidQueryError
 from oncefold.queries.arguments import AsOf, Node, checked, commit_or_time, labels_of_node, limited
 from oncefold.queries.converters import Converter, as_of_commit, commit_of
 from oncefold.queries.model import Totals
@@ -38,10 +38,10 @@ class Extent:
 
 
 def totals_of(file: StoreFile, convert: Converter, node: Node, rollup: str | None, extent: Extent) -> Totals:
-    """The totals. Raises QuestionError for what does not exist, IllFormedQuestionError for pages of several levels."""
+    """The totals. Raises QueryError for what does not exist, InvalidQueryError for pages of several levels."""
     checked(extent.depth, "depth")
     if extent.paged and extent.depth != 1:
-        raise IllFormedQuestionError("limit and after page through the children of a node; with them depth is 1")
+        raise InvalidQueryError("limit and after page through the children of a node; with them depth is 1")
     tree = _Tree(convert, convert.pipeline.find_rollup(rollup), labels_of_node(node))
     with file.at_one_commit() as connection:
         if extent.as_of is None:

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oncefold.commit import PAGE_ROWS, Int64s
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import QueryError
 from oncefold.core.fold import Outcome
 from oncefold.store import blobs
 from oncefold.store.answers import Arrival, KeyState, Moment
@@ -19,14 +19,14 @@ Leaves = Sequence[tuple[str, ...]]
 
 
 def find_row(connection: Connection, key: str) -> int:
-    """The row of a key, looked for among the newest first. Raises QuestionError if it never arrived."""
+    """The row of a key, looked for among the newest first. Raises QueryError if it never arrived."""
     table = keys_table(connection)
     wanted = pa.scalar(key.encode(), pa.large_binary())
     for segment in reversed(table.stored()):
         index = pc.index(table.read(segment).column(0), wanted).as_py()
         if index >= 0:
             return int(segment.first + index)
-    raise QuestionError(f"no event with the key {key!r} has arrived")
+    raise QueryError(f"no event with the key {key!r} has arrived")
 
 
 def key_texts(connection: Connection, wanted: Int64s) -> list[str]:

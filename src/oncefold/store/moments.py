@@ -1,6 +1,6 @@
 """Which commit a question is about."""
 
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import QueryError
 from oncefold.core.timestamps import format_timestamp
 from oncefold.store.answers import Moment
 from oncefold.store.connection import Connection
@@ -26,20 +26,20 @@ def oldest(connection: Connection) -> Moment:
 
 
 def resolve(connection: Connection, commit: int | None, time: int | None) -> Moment:
-    """The commit meant: this one, the last one at or before this time, or the last of all. Raises QuestionError."""
+    """The commit meant: this one, the last one at or before this time, or the last of all. Raises QueryError."""
     if commit is None and time is None:
         return last(connection)
     if commit is not None and time is not None:
-        raise QuestionError("a past state is named by a commit or by a time, not by both")
+        raise QueryError("a past state is named by a commit or by a time, not by both")
     return _of_time(connection, time) if commit is None and time is not None else _of_number(connection, commit or 0)
 
 
 def _of_number(connection: Connection, commit: int) -> Moment:
     newest, first = last(connection), oldest(connection)
     if not 0 <= commit <= newest.seq:
-        raise QuestionError(f"there is no commit {commit}; the last is {newest.seq}, {_shown(newest)}")
+        raise QueryError(f"there is no commit {commit}; the last is {newest.seq}, {_shown(newest)}")
     if commit < first.seq:
-        raise QuestionError(f"commit {commit} is {_beyond(first)}")
+        raise QueryError(f"commit {commit} is {_beyond(first)}")
     return moment(connection, commit)
 
 
@@ -47,7 +47,7 @@ def _of_time(connection: Connection, time: int) -> Moment:
     row = connection.execute("SELECT seq, at FROM commits WHERE at <= ? ORDER BY seq DESC LIMIT 1", (time,)).fetchone()
     found, first = Moment(*row) if row else Moment(0, 0), oldest(connection)
     if found.seq < first.seq:
-        raise QuestionError(f"{format_timestamp(time)} is {_beyond(first)}")
+        raise QueryError(f"{format_timestamp(time)} is {_beyond(first)}")
     return found
 
 

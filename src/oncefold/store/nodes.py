@@ -7,7 +7,7 @@ import numpy as np
 
 from oncefold.commit import Int64s
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import QueryError
 from oncefold.core.nodepath import escape, join
 from oncefold.store import blobs, deltas
 from oncefold.store.amounts import carried, from_texts, to_ints
@@ -28,12 +28,12 @@ SELECT sub.id, sub.path, sub.depth, sub.label, t.count{sums} FROM sub JOIN total
 
 
 def find_node(connection: Connection, rollup: str, labels: tuple[str, ...]) -> int | None:
-    """The id of a node; None for the root of a store without commits. Raises QuestionError."""
+    """The id of a node; None for the root of a store without commits. Raises QueryError."""
     node = scalar(connection, "SELECT id FROM node WHERE parent IS NULL AND rollup = ?", (rollup,))
     for depth, label in enumerate(labels):
         child = scalar(connection, "SELECT id FROM node WHERE parent = ? AND label = ?", (node, label))
         if child is None:
-            raise QuestionError(_no_child(connection, node, labels[:depth], label))
+            raise QueryError(_no_child(connection, node, labels[:depth], label))
         node = child
     return None if node is None else int(node)
 
@@ -63,7 +63,7 @@ def below(
 ) -> list[TotalRow]:
     """A node and what lies at most `depth` levels below it, as of now or of a past commit.
 
-    Nodes without live keys are left out, except the node itself. Raises QuestionError for an unknown node.
+    Nodes without live keys are left out, except the node itself. Raises QueryError for an unknown node.
     """
     node = find_node(connection, pipeline.rollups[rollup].name, labels)
     if node is None:

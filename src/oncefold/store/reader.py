@@ -65,7 +65,7 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
 class StoreFile:
     """A store, open for questions, each answered as of one commit.
 
-    They raise QuestionError if they name what does not exist, and StoreError if the file cannot be read.
+    They raise QueryError if they name what does not exist, and StoreError if the file cannot be read.
     """
 
     def __init__(self, path: Path, connect: Callable[[Path], Connection]) -> None:

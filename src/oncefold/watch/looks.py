@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import QueryError
 from oncefold.core.fold import Node
 from oncefold.core.nodepath import join
 from oncefold.queries.answers import Tree
@@ -29,11 +29,11 @@ class Watched:
     """Levels below the node; None for all."""
 
     def among(self, pipeline: Pipeline) -> Node:
-        """The node in this pipeline's trees. Raises QuestionError for one that they can never have."""
+        """The node in this pipeline's trees. Raises QueryError for one that they can never have."""
         index, labels = pipeline.find_rollup(self.rollup), labels_of_node(self.node)
         rollup = pipeline.rollups[index]
         if len(labels) > len(rollup.levels):
-            raise QuestionError(
+            raise QueryError(
                 f"there cannot be a node {join(labels)}: the rollup {rollup.name} has {len(rollup.levels)} levels"
             )
         return Node(index, labels)

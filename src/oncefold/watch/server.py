@@ -6,7 +6,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from oncefold.core.errors import OncefoldError, QuestionError
+from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.core.nodepath import join, split
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.queries.answers import Tree
@@ -77,16 +77,16 @@ class ServerSource:
         return look
 
     def _meant(self) -> _Rollup:
-        """The rollup that is looked at. Raises QuestionError for a node that it can never have."""
+        """The rollup that is looked at. Raises QueryError for a node that it can never have."""
         there = {item["name"]: len(item["levels"]) for item in self._client.get("/status").document["rollups"]}
         name = self._watched.rollup
         if name is None and len(there) > 1:
-            raise QuestionError(f"there are several rollups: {', '.join(there)}; name the one you mean")
+            raise QueryError(f"there are several rollups: {', '.join(there)}; name the one you mean")
         if name is not None and name not in there:
-            raise QuestionError(f"there is no rollup {name!r}; there is: {', '.join(there)}")
+            raise QueryError(f"there is no rollup {name!r}; there is: {', '.join(there)}")
         rollup = _Rollup(*next(item for item in there.items() if name in {None, item[0]}))
         if len(self._labels) > rollup.levels:
-            raise QuestionError(
+            raise QueryError(
                 f"there cannot be a node {join(self._labels)}: the rollup {rollup.name} has {rollup.levels} levels"
             )
         return rollup

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from oncefold.aws.reader import StackReader
-from oncefold.core.errors import OncefoldError, QuestionError
+from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.queries.answers import Tree
 from oncefold.queries.model import AsOfTime, Totals
 from oncefold.watch.levels import fitting
@@ -53,7 +53,7 @@ class StackSource:
     def _query(self, reader: StackReader, depth: int) -> Totals:
         try:
             tree = reader.query(self._watched.node, rollup=self._watched.rollup, depth=depth)
-        except QuestionError as error:
+        except QueryError as error:
             raise NotYetError(str(error)) from None
         self._met[depth] = len(tree)
         return tree

@@ -7,7 +7,7 @@ from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
-from oncefold.core.errors import QuestionError, StoreError
+from oncefold.core.errors import QueryError, StoreError
 from oncefold.queries.answers import Tree
 from oncefold.queries.model import NodeTotal, Totals
 from oncefold.queries.store_reader import StoreReader
@@ -91,7 +91,7 @@ class StoreSource:
         name = ask.pipeline.rollups[node.rollup].name
         try:
             totals = ask.query(node.labels, rollup=name, depth=self._watched.depth if room is None else 0)
-        except QuestionError as error:
+        except QueryError as error:
             raise NotYetError(str(error)) from None
         tree, cut = Tree(totals.rows, name, totals.scales), False
         with ask.file.at_one_commit() as connection:

@@ -11,7 +11,7 @@ from oncefold.aws.connect import client
 from oncefold.aws.functions import layout
 from oncefold.aws.names import Names
 from oncefold.aws.reader import StackReader
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import QueryError
 from oncefold.core.event import Content
 from oncefold.core.fold import Node, Stored, Total
 from oncefold.queries.store_reader import StoreReader
@@ -84,9 +84,9 @@ def test_a_node_that_only_the_keys_know(shop_stack: Filled, open_reader: OpenRea
     put(shop_stack.names.state_table, [state_item(SHOP, "new", Stored(1, Content(("AT", "Linz"), (5,))))])
     found = open_reader().explain("AT/Linz")
     assert ([row.key for row in found], found.adds_up, found.total.count) == (["new"], False, 0)
-    with pytest.raises(QuestionError, match="there is no node AT: at the top there is FR, US"):
+    with pytest.raises(QueryError, match="there is no node AT: at the top there is FR, US"):
         open_reader().explain("AT/Graz")
-    with pytest.raises(QuestionError, match="there is no rollup 'x'"):
+    with pytest.raises(QueryError, match="there is no rollup 'x'"):
         open_reader().explain("AT", rollup="x")
 
 

@@ -13,7 +13,7 @@ from oncefold.aws.connect import client
 from oncefold.aws.functions.rejected import RAW_BYTES
 from oncefold.aws.names import Names
 from oncefold.aws.reader import StackReader
-from oncefold.core.errors import OncefoldError, QuestionError
+from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.core.event import DELETED, Content
 from tests.aws.conftest import Run
 from tests.aws.reader.clients import Paged
@@ -46,7 +46,7 @@ def test_rejects_come_in_the_order_of_their_arrival(rejected: Names, open_reader
     assert open_reader().rejects(1, newest_first=True).rows == newest.rows[:1]
     assert [len(open_reader().rejects(limit)) for limit in (0, 1, 3, 9)] == [0, 1, 3, 4]
     assert open_reader().rejects(0).total == 4
-    with pytest.raises(QuestionError, match="limit is -1"):
+    with pytest.raises(QueryError, match="limit is -1"):
         open_reader().rejects(-1)
 
 

@@ -17,7 +17,7 @@ from oncefold.aws.functions import layout
 from oncefold.aws.names import Names
 from oncefold.aws.reader import StackReader, open_stack, totals
 from oncefold.cli.main import main
-from oncefold.core.errors import IllFormedQuestionError, OncefoldError, QuestionError
+from oncefold.core.errors import InvalidQueryError, OncefoldError, QueryError
 from oncefold.core.event import Content, Event
 from oncefold.queries.model import AsOfTime, NodeTotal, Pending, Totals
 from oncefold.queries.protocol import Reader, UnsupportedQueryError
@@ -145,7 +145,7 @@ def test_children_come_page_by_page(stack: Names, open_reader: OpenReader, *, ex
     assert found == children
     assert reader.query(rollup="by_type", limit=0).rows == (node,)
     assert reader.query(rollup="by_type", after=children[1].label).rows == (node, *children[2:])
-    with pytest.raises(IllFormedQuestionError, match="with them depth is 1"):
+    with pytest.raises(InvalidQueryError, match="with them depth is 1"):
         reader.query(rollup="by_type", depth=2, limit=1)
 
 
@@ -192,7 +192,7 @@ def test_no_event_yet_is_a_root_of_nothing(stack: Names, open_reader: OpenReader
     fill(stack, SHOP, [])
     found = open_reader().query(depth=None)
     assert [(row.path, row.count) for row in found] == [("", 0)]
-    with pytest.raises(QuestionError, match="there is no node FR: nothing is at the top"):
+    with pytest.raises(QueryError, match="there is no node FR: nothing is at the top"):
         open_reader().query("FR")
 
 
@@ -251,7 +251,7 @@ def test_what_cannot_be_answered(
     shop_stack: Filled, open_reader: OpenReader, arguments: dict[str, Any], message: str
 ) -> None:
     for exact in (False, True):
-        with pytest.raises(QuestionError, match=message):
+        with pytest.raises(QueryError, match=message):
             open_reader(exact=exact).query(**arguments)
 
 

@@ -15,7 +15,7 @@ from oncefold.aws.functions.layout import Delta
 from oncefold.aws.names import Names
 from oncefold.aws.reader import StackReader
 from oncefold.aws.tables import SEGMENTS
-from oncefold.core.errors import OncefoldError, QuestionError
+from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Stored, Total, net
 from oncefold.queries.model import AsOfTime
@@ -156,7 +156,7 @@ def test_items_that_nobody_wrote(shop_stack: Filled, open_reader: OpenReader, ta
 
 
 def test_tries_are_one_at_least(shop_stack: Filled, open_reader: OpenReader) -> None:
-    with pytest.raises(QuestionError, match="tries is 0"):
+    with pytest.raises(QueryError, match="tries is 0"):
         open_reader(tries=0).verify()
 
 

@@ -11,7 +11,7 @@ from oncefold.aws.names import Names
 from oncefold.aws.operations.drain import Drain
 from oncefold.aws.reader import rejects, status, totals, verification
 from oncefold.aws.tables import Stack, open_tables
-from oncefold.core.errors import IllFormedQuestionError, QuestionError
+from oncefold.core.errors import InvalidQueryError, QueryError
 from oncefold.core.fold import Node
 from oncefold.core.timestamps import format_timestamp
 from oncefold.queries.arguments import AsOf, Key, labels_of_node
@@ -51,7 +51,7 @@ class StackReader:
     """Queries to one stack: a `Reader` (`oncefold.queries.protocol`) with the rows of a store of the same events.
 
     All reads are consistent: an answer has everything that was applied before its time, and may have some of what
-    came later. Queries raise QuestionError if they name what does not exist, UnsupportedQueryError for what a stack
+    came later. Queries raise QueryError if they name what does not exist, UnsupportedQueryError for what a stack
     does not keep (past totals, histories, an index of labels), and OncefoldError if AWS cannot or may not answer.
 
         with open_stack("oncefold-risk") as reader:
@@ -105,7 +105,7 @@ class StackReader:
         subtree = totals.Subtree(self.stack, self._node(node, rollup), _checked(depth, "depth"))
         page = totals.ChildPage(after, _checked(limit, "limit"))
         if page and depth != 1:
-            raise IllFormedQuestionError("limit and after page through the children of a node; with them depth is 1")
+            raise InvalidQueryError("limit and after page through the children of a node; with them depth is 1")
         query = totals.query_exact if self._options.exact else totals.query
         with aws_errors_explained(self.name):
             return query(subtree, page, self._as_of(), self._clock)
@@ -151,7 +151,7 @@ class StackReader:
         """Recompute every total of every rollup from the state of every key, and compare with what is stored."""
         options = self._options
         if options.tries < 1:
-            raise QuestionError(f"tries is {options.tries}; give 1 or more")
+            raise QueryError(f"tries is {options.tries}; give 1 or more")
         with aws_errors_explained(self.name):
             if options.drain:
                 Drain.of(self.stack).once(options.progress)
@@ -216,5 +216,5 @@ def open_stack(
 
 def _checked(number: int | None, name: str) -> int | None:
     if number is not None and number < 0:
-        raise IllFormedQuestionError(f"{name} is {number}; give 0 or more, or None for all")
+        raise InvalidQueryError(f"{name} is {number}; give 0 or more, or None for all")
     return number

@@ -15,7 +15,7 @@ from typing import Any
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.layout import Delta, Item, key_text, plain_text
 from oncefold.aws.tables import SEGMENTS, Stack, no_total, parse_total, read_deltas, read_totals, scan_pages
-from oncefold.core.errors import OncefoldError, QuestionError
+from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.core.fold import Node, Total
 from oncefold.core.nodepath import escape, join
 from oncefold.queries.converters import Converter
@@ -178,7 +178,7 @@ def _as_numbers(stack: Stack, node: Node, held: Total | str) -> tuple[Node, Tota
 
 
 def query(subtree: Subtree, page: ChildPage, as_of: AsOfTime, clock: Callable[[], int]) -> Totals:
-    """What AggregateTable says, and how much is not in it yet. Raises QuestionError for a node that is not there."""
+    """What AggregateTable says, and how much is not in it yet. Raises QueryError for a node that is not there."""
     found, more = subtree.read_page(page) if page else (subtree.read(), False)
     return _totals(subtree, page, found, replace(as_of, pending=outbox(subtree.stack, clock)), more=more)
 
@@ -281,7 +281,7 @@ def _totals(subtree: Subtree, page: ChildPage, totals: Mapping[Node, Total], as_
     )
 
 
-def missing_node(stack: Stack, node: Node, also: Collection[Node] = ()) -> QuestionError:
+def missing_node(stack: Stack, node: Node, also: Collection[Node] = ()) -> QueryError:
     """The error for a node that is neither in the table nor among `also`: which step of its path does not exist."""
     for depth, label in enumerate(node.labels):
         above = Node(node.rollup, node.labels[:depth])
@@ -289,19 +289,19 @@ def missing_node(stack: Stack, node: Node, also: Collection[Node] = ()) -> Quest
         children |= {other.labels[-1] for other in also if other.labels[:-1] == above.labels and other.labels}
         if label not in children:
             return _no_such_node(above.labels, label, sorted(children))
-    return QuestionError(f"there is no node {join(node.labels)} any more; query again")
+    return QueryError(f"there is no node {join(node.labels)} any more; query again")
 
 
-def _no_such_node(above: tuple[str, ...], label: str, children: Iterable[str]) -> QuestionError:
+def _no_such_node(above: tuple[str, ...], label: str, children: Iterable[str]) -> QueryError:
     """The error for a label that is not among a node's children; it names similar ones."""
     known = [escape(child) for child in children]
     where = f"below {join(above)}" if above else "at the top"
     missing = f"there is no node {join((*above, label))}"
     if not known:
-        return QuestionError(f"{missing}: nothing is {where}")
+        return QueryError(f"{missing}: nothing is {where}")
     near = difflib.get_close_matches(escape(label), known, 3)
     if near:
         prefix = f"{join(above)}/" if above else ""
-        return QuestionError(f"{missing}; did you mean {' or '.join(prefix + found for found in near)}?")
+        return QueryError(f"{missing}; did you mean {' or '.join(prefix + found for found in near)}?")
     more = ", ..." if len(known) > _SHOWN_LABELS else ""
-    return QuestionError(f"{missing}: {where} there is {', '.join(known[:_SHOWN_LABELS])}{more}")
+    return QueryError(f"{missing}: {where} there is {', '.join(known[:_SHOWN_LABELS])}{more}")

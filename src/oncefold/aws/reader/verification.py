@@ -226,7 +226,7 @@ class _Sum:
 def explain(stack: Stack, node: Node, listing: Listing, as_of: AsOfTime, progress: Progress) -> Explanation:
     """The keys that count in a node by their texts, and whether all of them make up its totals.
 
-    Raises QuestionError for a node that does not exist.
+    Raises QueryError for a node that does not exist.
     """
     none = no_total(stack.pipeline)
     before = _observe_node(stack, node, progress)
