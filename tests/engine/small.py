@@ -23,7 +23,7 @@ PAGE_ROWS = 4
 WINDOW_ROWS = 6
 BLOCK_BYTES = 400
 
-_PAGED = ("store.snapshots", "store.load", "store.verify", "store.keyquestions", "store.check_blobs", "store.check")
+_PAGED = ("store.snapshots", "store.load", "store.verify", "store.keys", "store.check_blobs", "store.check")
 _PAGED += ("engine.engine",)
 
 

@@ -25,7 +25,7 @@ from oncefold.core.fold import Outcome
 from oncefold.core.limits import MEASURE_LIMIT
 from oncefold.engine import engine as engine_module
 from oncefold.engine.engine import Engine
-from oncefold.store import check, check_blobs, keyquestions, load, snapshots, verify
+from oncefold.store import check, check_blobs, keys, load, snapshots, verify
 from oncefold.store.check import check_store
 from oncefold.store.reader import StoreFile
 from oncefold.store.snapshots import SnapshotSchedule
@@ -135,7 +135,7 @@ def in_mantissas(conflict: Conflict) -> Conflict:
 @pytest.fixture
 def small_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages of a few rows and a short window, so that a small store has many of them."""
-    for module in (engine_module, snapshots, load, keyquestions, verify, check_blobs, check):
+    for module in (engine_module, snapshots, load, keys, verify, check_blobs, check):
         monkeypatch.setattr(module, "PAGE_ROWS", PAGE_ROWS)
     monkeypatch.setitem(SnapshotSchedule.__init__.__kwdefaults__, "min_window", WINDOW_ROWS)
 

@@ -11,7 +11,7 @@ from oncefold.core.errors import QueryError, StoreError
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.fold import Outcome, Stored, Total, fold
 from oncefold.store import Store, StoreFile
-from oncefold.store.answers import Arrival, Moment
+from oncefold.store.answers import CommitTime, StoredArrival
 from oncefold.store.compaction import Levels
 from oncefold.store.connection import connect_writer
 from oncefold.store.reader import connect_reader
@@ -36,8 +36,8 @@ def test_status(path: Path, folder: Folder) -> None:
     with StoreFile.open(path) as reader:
         status = reader.status()
     assert status.pipeline == PIPELINE
-    assert status.last == Moment(COMMITS, COMMITS * SECOND)
-    assert status.oldest == Moment(0, 0)
+    assert status.last == CommitTime(COMMITS, COMMITS * SECOND)
+    assert status.oldest == CommitTime(0, 0)
     assert status.keys == len(folder.rows)
     assert status.live == sum(not state.content.deleted for state in folder.states.values())
     assert status.nodes == len(folder.nodes)
@@ -66,7 +66,7 @@ def test_an_empty_store_has_roots_of_nothing(path: Path) -> None:
     with StoreFile.open(path) as reader:
         (root,) = reader.totals("risk").rows
         assert (root.path, root.count, root.sums) == ("", 0, (0, 0))
-        assert reader.totals("risk", commit=0).as_of == Moment(0, 0)
+        assert reader.totals("risk", commit=0).as_of == CommitTime(0, 0)
         assert reader.verify().differences == []
         assert reader.explain("risk").total == 0
         assert reader.status().live == 0
@@ -137,13 +137,17 @@ def test_explain_shows_the_keys_behind_a_node(path: Path, folder: Folder) -> Non
 
 
 def test_history_is_what_the_fold_saw(path: Path, folder: Folder) -> None:
-    expected: dict[str, list[Arrival]] = {}
+    expected: dict[str, list[StoredArrival]] = {}
     states: dict[str, Stored] = {}
     for number in range(1, COMMITS + 1):
         for event in random_batch(number, number * SECOND).events:
             outcome, states[event.key] = fold(states.get(event.key), event)
-            arrival = Arrival(
-                Moment(number, number * SECOND), outcome, event.version, event.content.labels, event.content.measures
+            arrival = StoredArrival(
+                CommitTime(number, number * SECOND),
+                outcome,
+                event.version,
+                event.content.labels,
+                event.content.measures,
             )
             expected.setdefault(event.key, []).append(arrival)
     with StoreFile.open(path) as reader:
@@ -251,7 +255,7 @@ def test_totals_beyond_the_retention_are_refused(path: Path) -> None:
     with StoreFile.open(path) as reader:
         oldest = reader.status().oldest
         assert COMMITS - 12 < oldest.seq <= COMMITS - 10
-        words = f"the oldest commit that can be asked is {oldest.seq}, made at 1970-01-01T00:00:{oldest.seq}Z"
+        words = f"the oldest commit that can be queried is {oldest.seq}, made at 1970-01-01T00:00:{oldest.seq}Z"
         reader.totals("risk", commit=oldest.seq)
         reader.totals("risk", time=oldest.at)
         with pytest.raises(QueryError, match=f"commit {oldest.seq - 1} is beyond the retention; {words}"):

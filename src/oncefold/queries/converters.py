@@ -129,7 +129,7 @@ class Converter:
         leaf = path_of(tuple(labels[level] for level in self.pipeline.rollup_levels[rollup]))
         return CountedKey(key, self.version(version), self.version_text(version), labels, leaf, self.amounts(measures))
 
-    def wrong_node(self, difference: stored.Difference) -> WrongNode:
+    def wrong_node(self, difference: stored.WrongTotal) -> WrongNode:
         """A node whose stored totals are wrong."""
         was = difference.stored
         return WrongNode(
@@ -151,7 +151,7 @@ class Converter:
             values=self.amounts(state.measures) if live else {},
         )
 
-    def arrival(self, arrival: stored.Arrival) -> Arrival:
+    def arrival(self, arrival: stored.StoredArrival) -> Arrival:
         """An event of a key."""
         live = arrival.labels is not None
         return Arrival(
@@ -206,7 +206,7 @@ def rejected(item: stored.ListedReject) -> RejectedEvent:
     )
 
 
-def store_status(path: Path, status: stored.Status, sources: tuple[SourceProgress, ...], now: int) -> StoreStatus:
+def store_status(path: Path, status: stored.StoredStatus, sources: tuple[SourceProgress, ...], now: int) -> StoreStatus:
     """A store as a whole, at a time in nanoseconds since the epoch."""
     newest, retention = status.newest_time, status.retention
     return StoreStatus(

@@ -7,11 +7,11 @@ import numpy as np
 from oncefold.commit import Int64s
 from oncefold.queries.converters import Converter, as_of_commit, commit_of
 from oncefold.queries.model import Point, Series
-from oncefold.store import moments
+from oncefold.store import commits
 from oncefold.store.amounts import carried, from_ints, to_ints
-from oncefold.store.answers import Moment
+from oncefold.store.answers import CommitTime
+from oncefold.store.changes import NodeDeltas, deltas_of
 from oncefold.store.connection import Connection, scalar
-from oncefold.store.deltas import NodeDeltas, deltas_of
 from oncefold.store.nodes import find_node
 from oncefold.store.reader import StoreFile
 
@@ -25,7 +25,7 @@ def series_of(file: StoreFile, convert: Converter, rollup: str | None, labels: t
     (now,) = found.rows
     measures = len(now.sums)
     with file.at_one_commit() as connection:
-        node, since = find_node(connection, found.rollup, labels), moments.oldest(connection).seq
+        node, since = find_node(connection, found.rollup, labels), commits.oldest(connection).seq
         deltas = deltas_of(connection, measures, -1 if node is None else node, since, MOST_DELTAS)
         chosen = list(_chosen(connection, deltas.since, found.as_of, points))
         newest = file.newest_event(found.as_of.seq)
@@ -64,21 +64,21 @@ def _sums_from(values: Int64s, begin: Int64s) -> Int64s:
     return rest
 
 
-def _chosen(connection: Connection, since: int, last: Moment, points: int) -> Iterator[Moment]:
+def _chosen(connection: Connection, since: int, last: CommitTime, points: int) -> Iterator[CommitTime]:
     """Commits from `since` to the last, at most so many, evenly spread over their time."""
     if last.seq - since < points:
         sql = "SELECT seq, at FROM commits WHERE seq > ? ORDER BY seq"
-        yield moments.moment(connection, since)
-        yield from (Moment(*row) for row in connection.execute(sql, (since,)))
+        yield commits.find(connection, since)
+        yield from (CommitTime(*row) for row in connection.execute(sql, (since,)))
         return
     if points > 1:
-        yield moments.moment(connection, since)
+        yield commits.find(connection, since)
     begin, previous = _time_of(connection, since + 1), since
     for step in range(1, points - 1):
         seq = _last_before(connection, begin + (last.at - begin) * step // (points - 1), since, last.seq)
         if previous < seq < last.seq:
             previous = seq
-            yield moments.moment(connection, seq)
+            yield commits.find(connection, seq)
     yield last
 
 

@@ -23,8 +23,9 @@ from oncefold.queries.sources import progress_of
 from oncefold.queries.status_model import CheckedStore
 from oncefold.queries.store_totals import Extent, totals_of
 from oncefold.store.check import check_store
+from oncefold.store.keys import find_keys
+from oncefold.store.nodes import find_nodes
 from oncefold.store.reader import WHOLE_RAW, StoreFile
-from oncefold.store.search import find_keys, find_nodes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

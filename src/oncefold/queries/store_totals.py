@@ -9,8 +9,8 @@ from oncefold.core.errors import InvalidQueryError
 from oncefold.queries.arguments import AsOf, Node, checked, commit_or_time, labels_of_node, limited
 from oncefold.queries.converters import Converter, as_of_commit, commit_of
 from oncefold.queries.model import Totals
-from oncefold.store import branches, moments, nodes
-from oncefold.store.answers import Moment, TotalRow
+from oncefold.store import commits, nodes
+from oncefold.store.answers import CommitTime, TotalRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,10 +45,10 @@ def totals_of(file: StoreFile, convert: Converter, node: Node, rollup: str | Non
     tree = _Tree(convert, convert.pipeline.find_rollup(rollup), labels_of_node(node))
     with file.at_one_commit() as connection:
         if extent.as_of is None:
-            at = Moment(file.head().seq, file.head().at)
+            at = CommitTime(file.head().seq, file.head().at)
             found, more = tree.now(connection, extent)
         else:
-            at = moments.resolve(connection, *commit_or_time(extent.as_of))
+            at = commits.resolve(connection, *commit_or_time(extent.as_of))
             found, more = tree.past(connection, at, extent)
         newest = file.newest_event(at.seq)
     return Totals(
@@ -81,16 +81,16 @@ class _Tree:
         if extent.paged:
             return self._page(connection, id_, extent)
         if extent.depth is not None and extent.depth <= 1:
-            return branches.level(connection, pipeline, id_, extent.depth), False
+            return nodes.level(connection, pipeline, id_, extent.depth), False
         rows = self._below(connection, extent.depth, None)
         children = _children_of(rows)
         levels = len(pipeline.rollups[self.index].levels)
         deepest = levels if extent.depth is None else len(self.labels) + extent.depth
         if deepest < levels:
-            children.update(branches.children_of_level(connection, id_, deepest))
+            children.update(nodes.children_of_level(connection, id_, deepest))
         return _counted(rows, children), False
 
-    def past(self, connection: Connection, at: Moment, extent: Extent) -> tuple[_Counted, bool]:
+    def past(self, connection: Connection, at: CommitTime, extent: Extent) -> tuple[_Counted, bool]:
         """The same as of a past commit: one level more is read, to count the children of the deepest."""
         depth = None if extent.depth is None else extent.depth + 1
         rows = self._below(connection, depth, at.seq)
@@ -105,14 +105,14 @@ class _Tree:
         return [found[0], *beyond[:limit]], len(beyond) > limit
 
     def _below(self, connection: Connection, depth: int | None, past: int | None) -> list[TotalRow]:
-        return nodes.below(connection, self.convert.pipeline, self.index, self.labels, depth, past)
+        return nodes.subtree(connection, self.convert.pipeline, self.index, self.labels, depth, past)
 
     def _page(self, connection: Connection, id_: int, extent: Extent) -> tuple[_Counted, bool]:
         pipeline, limit = self.convert.pipeline, limited(extent.limit)
-        ((top, own),) = branches.level(connection, pipeline, id_, 0)
-        found = branches.page(connection, pipeline, id_, extent.after, min(limit, 2**62) + 1)
+        ((top, own),) = nodes.level(connection, pipeline, id_, 0)
+        found = nodes.page(connection, pipeline, id_, extent.after, min(limit, 2**62) + 1)
         shown = found[:limit]
-        counts = branches.children_of_page(connection, id_, shown[0].label, shown[-1].label) if shown else {}
+        counts = nodes.children_of_page(connection, id_, shown[0].label, shown[-1].label) if shown else {}
         return [(top, own), *_counted(shown, counts)], len(found) > limit
 
 

@@ -42,7 +42,7 @@ from oncefold.serve.process.remote import FoldingProcess
 from oncefold.serve.settings import Settings
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
-from oncefold.store.answers import Status
+from oncefold.store.answers import StoredStatus
 from oncefold.store.reader import StoreFile
 
 _BACKLOG: Final = 2_048
@@ -135,7 +135,7 @@ def _gauges(settings: Settings, ingest: Ingest, folding: FoldingProcess) -> Gaug
     )
 
 
-def _status(settings: Settings) -> Status:
+def _status(settings: Settings) -> StoredStatus:
     with StoreFile.open(settings.store) as reader:
         return reader.status()
 

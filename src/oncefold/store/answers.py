@@ -10,7 +10,7 @@ from oncefold.store.retention import Retention
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class CommitTime:
     """A commit: its number and its wall clock time in nanoseconds since the epoch (0 before the first)."""
 
     seq: int
@@ -27,13 +27,13 @@ class Position:
 
 
 @dataclass(frozen=True, slots=True)
-class Status:
+class StoredStatus:
     """The store as a whole."""
 
     pipeline: Pipeline
     format: int
     created: int
-    last: Moment
+    last: CommitTime
     newest_time: int | None
     """Greatest event time ever met."""
     keys: int
@@ -50,7 +50,7 @@ class Status:
     """Events ever taken off it for good."""
     conflicts: int
     retention: Retention
-    oldest: Moment
+    oldest: CommitTime
     """The oldest commit whose totals can be asked."""
     file_bytes: int
     """The file with its write-ahead log."""
@@ -68,10 +68,10 @@ class TotalRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class StoredTotals:
     """Rows in tree order: a node, then its children by label, each followed by its own."""
 
-    as_of: Moment
+    as_of: CommitTime
     rollup: str
     rows: list[TotalRow]
 
@@ -90,7 +90,7 @@ class KeyState:
 class Explained:
     """The keys that count in a node, in order of first appearance, and how many there are in all."""
 
-    as_of: Moment
+    as_of: CommitTime
     rollup: str
     path: str
     total: int
@@ -100,10 +100,10 @@ class Explained:
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
+class StoredArrival:
     """One event of a key. A duplicate shows what it repeated; `version` is None where that is forgotten."""
 
-    commit: Moment
+    commit: CommitTime
     outcome: Outcome
     version: int | None
     labels: tuple[str, ...] | None
@@ -116,8 +116,8 @@ class KeyHistory:
 
     key: str
     state: KeyState
-    arrivals: list[Arrival]
-    since: Moment | None
+    arrivals: list[StoredArrival]
+    since: CommitTime | None
     """None if this is all that ever arrived; otherwise arrivals up to this commit are forgotten."""
 
 
@@ -126,7 +126,7 @@ class ListedReject:
     """An event on the reject list."""
 
     id: int
-    commit: Moment
+    commit: CommitTime
     reject: Reject
 
 
@@ -134,12 +134,12 @@ class ListedReject:
 class ListedConflict:
     """A conflict, with the commit that met it."""
 
-    commit: Moment
+    commit: CommitTime
     conflict: Conflict
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class WrongTotal:
     """A node whose stored totals are not those of the keys below it."""
 
     rollup: str
@@ -153,8 +153,8 @@ class Difference:
 class Verified:
     """The outcome of recomputing every total from the key states; no differences means all is right."""
 
-    as_of: Moment
+    as_of: CommitTime
     nodes: int
     keys: int
-    differences: list[Difference]
+    differences: list[WrongTotal]
     """In tree order, the first wrong node first."""

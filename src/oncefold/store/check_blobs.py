@@ -12,7 +12,7 @@ from oncefold.core.fold import Outcome
 from oncefold.store import blobs, rows
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.errors import DamagedError
-from oncefold.store.keyquestions import key_texts
+from oncefold.store.keys import key_texts
 from oncefold.store.rows import Ends
 from oncefold.store.schema import OUTCOMES, read_discarded, read_meta
 from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table

@@ -10,19 +10,20 @@ from typing import Literal, Self
 from oncefold.commit import Conflict, Reject, States
 from oncefold.core.errors import StoreError
 from oncefold.core.nodepath import join
-from oncefold.store import history, keyquestions, moments, nodes, rows
+from oncefold.store import commits, keys, nodes, rows
 from oncefold.store.amounts import exact_sum
 from oncefold.store.answers import (
+    CommitTime,
     Explained,
     KeyHistory,
     KeyState,
     ListedConflict,
     ListedReject,
-    Moment,
-    Status,
-    Totals,
+    StoredStatus,
+    StoredTotals,
     Verified,
 )
+from oncefold.store.commits import read_status
 from oncefold.store.connection import BUSY_MS, Connection, scalar, transaction, wal_of
 from oncefold.store.errors import check_readable, require_sqlite, translate_errors
 from oncefold.store.load import new_states, read_states
@@ -30,7 +31,6 @@ from oncefold.store.rows import LastCommit
 from oncefold.store.schema import read_definition, read_meta, refuse_others
 from oncefold.store.segments import changes_table
 from oncefold.store.snapshots import SnapshotSchedule
-from oncefold.store.status import read_status
 from oncefold.store.verify import differences, leaves_below
 
 _BEYOND_IDS = 2**63 - 1
@@ -152,7 +152,7 @@ class StoreFile:
         scalar(self._connection, "SELECT count(*) FROM sqlite_master")
         return self._connection, not wal_of(self.path).exists()
 
-    def status(self) -> Status:
+    def status(self) -> StoredStatus:
         """The store as a whole."""
         with self.at_one_commit() as connection:
             return read_status(connection, self.path, self.pipeline)
@@ -165,22 +165,22 @@ class StoreFile:
         depth: int | None = None,
         commit: int | None = None,
         time: int | None = None,
-    ) -> Totals:
+    ) -> StoredTotals:
         """A node and what lies at most `depth` levels below it (None: all).
 
         As of now, of a commit, or of a time in nanoseconds since the epoch.
         """
         index = self.pipeline.find_rollup(rollup)
         with self.at_one_commit() as connection:
-            as_of = moments.resolve(connection, commit, time)
+            as_of = commits.resolve(connection, commit, time)
             past = None if commit is None and time is None else as_of.seq
-            found = nodes.below(connection, self.pipeline, index, labels, depth, past)
-        return Totals(as_of, self.pipeline.rollups[index].name, found)
+            found = nodes.subtree(connection, self.pipeline, index, labels, depth, past)
+        return StoredTotals(as_of, self.pipeline.rollups[index].name, found)
 
     def verify(self) -> Verified:
         """Recompute every total from the key states and compare."""
         with self.at_one_commit() as connection:
-            as_of, states = moments.last(connection), self._states(connection)
+            as_of, states = commits.last(connection), self._states(connection)
             number, found = differences(connection, self.pipeline, states)
         return Verified(as_of, number, len(states.version), found)
 
@@ -192,16 +192,16 @@ class StoreFile:
         with self.at_one_commit() as connection:
             nodes.find_node(connection, self.pipeline.rollups[index].name, labels)
             as_of, states, leaves = (
-                moments.last(connection),
+                commits.last(connection),
                 self._states(connection),
                 rows.read_leaves(connection, len(self.pipeline.levels)),
             )
-            counted = keyquestions.below(states.leaf, leaves_below(self.pipeline, leaves, index, labels))
+            counted = keys.rows_of_leaves(states.leaf, leaves_below(self.pipeline, leaves, index, labels))
             shown = counted[after : after + limit]
             sums = tuple(exact_sum(column[counted]) for column in states.measures)
-            keys = keyquestions.key_texts(connection, shown)
+            texts = keys.key_texts(connection, shown)
         content = zip(
-            keys,
+            texts,
             states.version[shown].tolist(),
             [leaves[leaf] for leaf in states.leaf[shown].tolist()],
             map(tuple, states.measures[:, shown].T.tolist()),
@@ -213,8 +213,8 @@ class StoreFile:
     def history(self, key: str, *, every: bool = False) -> KeyHistory:
         """What arrived for a key: the events that became its state, or `every` one."""
         with self.at_one_commit() as connection:
-            row = keyquestions.find_row(connection, key)
-            return history.of_row(connection, key, row, self.pipeline, every=every)
+            row = keys.find_row(connection, key)
+            return keys.history_of_row(connection, key, row, self.pipeline, every=every)
 
     def rejects(
         self, *, limit: int | None = None, after: int = 0, most_bytes: int = WHOLE_RAW, newest_first: bool = False
@@ -230,7 +230,7 @@ class StoreFile:
             WHERE r.id {beyond} ? ORDER BY r.id {order} LIMIT ?"""  # noqa: S608 - one of two signs and words
         with self.at_one_commit() as connection:
             found = connection.execute(sql, (most_bytes, start, -1 if limit is None else limit)).fetchall()
-        return [ListedReject(id_, Moment(seq, at), Reject(*rest)) for id_, seq, at, *rest in found]
+        return [ListedReject(id_, CommitTime(seq, at), Reject(*rest)) for id_, seq, at, *rest in found]
 
     def conflicts(self, *, limit: int | None = None) -> list[ListedConflict]:
         """The conflicts, newest first."""
@@ -239,7 +239,7 @@ class StoreFile:
             FROM conflicts AS f LEFT JOIN commits AS c ON c.seq = f."commit" ORDER BY f.id DESC LIMIT ?"""
         with self.at_one_commit() as connection:
             found = connection.execute(sql, (-1 if limit is None else limit,)).fetchall()
-        return [ListedConflict(Moment(seq, at), Conflict(*rest)) for seq, at, *rest in found]
+        return [ListedConflict(CommitTime(seq, at), Conflict(*rest)) for seq, at, *rest in found]
 
     def _states(self, connection: Connection) -> States:
         states = new_states(rows.read_ends(connection).rows, self._measures)

@@ -12,14 +12,14 @@ from oncefold.core.fold import Node, Total
 from oncefold.core.nodepath import join
 from oncefold.store import rows
 from oncefold.store.amounts import DIGITS, LOW_BITS, LOW_MASK, carried, to_ints
-from oncefold.store.answers import Difference
+from oncefold.store.answers import WrongTotal
 from oncefold.store.connection import Connection
 from oncefold.store.errors import DamagedError
 
 Stored = Total | str | None
 
 
-def differences(connection: Connection, pipeline: Pipeline, states: States) -> tuple[int, list[Difference]]:
+def differences(connection: Connection, pipeline: Pipeline, states: States) -> tuple[int, list[WrongTotal]]:
     """How many nodes there are, and those whose stored totals differ from the keys', in tree order.
 
     Raises DamagedError for a state at a leaf that does not exist.
@@ -38,7 +38,7 @@ def differences(connection: Connection, pipeline: Pipeline, states: States) -> t
             wrong.append((Node(node.rollup, node.labels), stored.get(node.id), recomputed))
     wrong.sort(key=lambda item: item[0])
     return len(nodes), [
-        Difference(pipeline.rollups[node.rollup].name, join(node.labels), was, recomputed)
+        WrongTotal(pipeline.rollups[node.rollup].name, join(node.labels), was, recomputed)
         for node, was, recomputed in wrong
     ]
 

@@ -16,7 +16,7 @@ from oncefold.serve.operations.histogram import Histogram
 from oncefold.serve.operations.metrics import Gauges
 from oncefold.serve.operations.opening import Opening
 from oncefold.serve.operations.operations import Operations
-from oncefold.store.answers import Status
+from oncefold.store.answers import StoredStatus
 from oncefold.store.reader import StoreFile
 from tests.queries.stores import MONDAY, SHOP, build, lines
 from tests.serve.operations.asgi import LOCAL, ask, echo, operations, send
@@ -114,7 +114,7 @@ def test_two_servers_in_one_process_count_apart(store: StoreFile) -> None:
 
 
 def test_a_store_that_cannot_be_read_leaves_its_own_numbers_out() -> None:
-    def gone() -> Status:
+    def gone() -> StoredStatus:
         raise StoreError("gone")
 
     found = samples(scrape(operations(), gone))

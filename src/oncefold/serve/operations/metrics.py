@@ -21,7 +21,7 @@ from oncefold.serve.operations.commits import Commits
 from oncefold.serve.operations.connections import Connections
 from oncefold.serve.operations.health import Health
 from oncefold.serve.operations.traffic import Traffic
-from oncefold.store.answers import Status
+from oncefold.store.answers import StoredStatus
 
 _NANOS = 1e9
 
@@ -32,7 +32,7 @@ class Gauges:
 
     waiting_requests: Callable[[], int]
     waiting_bytes: Callable[[], int]
-    status: Callable[[], Status]
+    status: Callable[[], StoredStatus]
     """The store as a whole; may raise OncefoldError."""
     folding: Callable[[], int] = lambda: 0
     """Process id of the folding process; 0 while there is none."""

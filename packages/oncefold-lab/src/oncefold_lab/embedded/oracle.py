@@ -12,7 +12,7 @@ from oncefold.core.errors import OncefoldError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Outcome, Stored, Total, fold, nodes_of
 from oncefold.store import StoreFile, rows
-from oncefold.store.answers import Status
+from oncefold.store.answers import StoredStatus
 from oncefold.store.check import check_store
 
 Totals = dict[Node, Total]
@@ -148,7 +148,7 @@ def _damage(path: Path) -> tuple[str, ...]:
         return (f"{STUMBLED} {type(error).__name__}: {error}",)
 
 
-def _wrong(reader: StoreFile, status: Status, truth: Oracle) -> list[str]:
+def _wrong(reader: StoreFile, status: StoredStatus, truth: Oracle) -> list[str]:
     seq = status.last.seq
     if seq > len(truth.steps):
         return [f"it is at commit {seq}, and there are {len(truth.steps)}"]

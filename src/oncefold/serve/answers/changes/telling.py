@@ -11,11 +11,10 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
 from oncefold.serve.answers.changes.wanted import Wanted, Watched, grown, watch
 from oncefold.serve.answers.fresh import Freshness
-from oncefold.store import moments, rows
+from oncefold.store import commits, rows
+from oncefold.store.changes import ChangedNodes, NodeValues, changed_since, events_after, values_of
 from oncefold.store.connection import Connection
-from oncefold.store.deltas import ChangedNodes, changed_since
 from oncefold.store.reader import StoreFile
-from oncefold.store.watching import NodeValues, events_after, values_of
 
 MOST_ROWS = 10_000
 """Nodes of one message."""
@@ -83,7 +82,7 @@ def begin(file: StoreFile, want: Wanted, known: int | None) -> Begin:
             return Begin(fresh, watched, fresh.commit, counts)
         if known > fresh.commit:
             return Begin(fresh, watched, fresh.commit, counts, UNKNOWN)
-        if known < max(moments.oldest(connection).seq, fresh.commit - MOST_COMMITS):
+        if known < max(commits.oldest(connection).seq, fresh.commit - MOST_COMMITS):
             return Begin(fresh, watched, fresh.commit, counts, TOO_OLD)
         later = events_after(connection, OUTCOMES, known)
         before = tuple(count - after for count, after in zip(counts, later, strict=True))
@@ -129,7 +128,7 @@ class _Told:
 
     def _changed(self) -> tuple[ChangedNodes, int]:
         """The nodes that changed, and since when: those who are so late that too much had to be read are left out."""
-        measures, oldest = len(self.pipeline.measures), moments.oldest(self.connection).seq
+        measures, oldest = len(self.pipeline.measures), commits.oldest(self.connection).seq
         known = sorted({since for one in self.waiting for since in one.since if since >= oldest})
         for since in (known[0], known[-1]) if known else ():
             found = changed_since(self.connection, measures, since, MOST_DELTAS)

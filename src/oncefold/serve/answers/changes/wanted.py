@@ -10,10 +10,10 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import IllFormedQuestionError, QuestionError
 from oncefold.core.nodepath import join
 from oncefold.queries.arguments import labels_of_node
+from oncefold.store.changes import NodeEntry, ids_below, nodes_from
 from oncefold.store.connection import Connection
 from oncefold.store.nodes import find_node
-from oncefold.store.rows import labels_of
-from oncefold.store.watching import MetNode, ids_below, met_from, nodes_met
+from oncefold.store.rows import labels_of, node_count
 
 MOST_WATCHED = 200_000
 """Nodes that one subscription may name, with those below them."""
@@ -76,18 +76,18 @@ def watch(connection: Connection, want: Wanted) -> Watched:
             f"that is more than {MOST_WATCHED:,} nodes; name fewer, or a smaller depth, or no path and no depth: then "
             "every node is told of"
         )
-    return Watched(ids, nodes_met(connection))
+    return Watched(ids, node_count(connection))
 
 
 def grown(connection: Connection, wants: Sequence[tuple[Wanted, Watched]]) -> list[Watched]:
     """The same with the nodes that were met since."""
-    met = nodes_met(connection)
+    met = node_count(connection)
     first = min((watched.known for want, watched in wants if want.tops and watched.known >= 0), default=met)
     if first == met:
         return [watched for _, watched in wants]
     if met - first > MOST_NEW:
         return [_again(connection, want) if want.tops and seen.known >= 0 else seen for want, seen in wants]
-    new = _sorted_out([want for want, _ in wants], met_from(connection, first))
+    new = _sorted_out([want for want, _ in wants], nodes_from(connection, first))
     return [
         Watched(np.union1d(seen.ids, np.array(ids, np.int32)).astype(np.int32), met) if seen.known >= 0 else seen
         for (_, seen), ids in zip(wants, new, strict=True)
@@ -101,7 +101,7 @@ def _again(connection: Connection, want: Wanted) -> Watched:
         return Watched(np.zeros(0, np.int32), -1)
 
 
-def _sorted_out(wants: Sequence[Wanted], nodes: Iterable[MetNode]) -> list[list[int]]:
+def _sorted_out(wants: Sequence[Wanted], nodes: Iterable[NodeEntry]) -> list[list[int]]:
     """For each want, the ids of these nodes that lie in it."""
     by_top: dict[tuple[str, str], list[tuple[int, int | None]]] = {}
     for index, want in enumerate(wants):

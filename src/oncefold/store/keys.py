@@ -1,0 +1,179 @@
+"""Queries for keys: where a key is, its history, the keys behind a node, and keys by the beginning of their text."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from oncefold.commit import NO_LEAF, PAGE_ROWS, Int64s
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import QueryError
+from oncefold.core.fold import Outcome
+from oncefold.store import blobs, commits, rows
+from oncefold.store.answers import CommitTime, KeyHistory, KeyState, StoredArrival
+from oncefold.store.connection import Connection
+from oncefold.store.errors import DamagedError
+from oncefold.store.schema import read_meta
+from oncefold.store.segments import changes_table, keys_table
+
+Leaves = Sequence[tuple[str, ...]]
+
+
+def find_row(connection: Connection, key: str) -> int:
+    """The row of a key, searched from the newest keys back. Raises QueryError if it never arrived."""
+    table = keys_table(connection)
+    wanted = pa.scalar(key.encode(), pa.large_binary())
+    for segment in reversed(table.stored()):
+        index = pc.index(table.read(segment).column(0), wanted).as_py()
+        if index >= 0:
+            return int(segment.first + index)
+    raise QueryError(f"no event with the key {key!r} has arrived")
+
+
+def key_texts(connection: Connection, wanted: Int64s) -> list[str]:
+    """The keys of these rows, which are in ascending order."""
+    table = keys_table(connection)
+    texts: list[str] = []
+    for segment in table.stored():
+        here = wanted[(wanted >= segment.first) & (wanted <= segment.last)] - segment.first
+        if len(here):
+            texts.extend(key.decode() for key in table.read(segment).column(0).take(pa.array(here)).to_pylist())
+    return texts
+
+
+def content_of(leaves: Leaves, leaf: int, sums: Iterable[int]) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
+    """The labels and measures of a state; None and nothing for a delete."""
+    return (None, ()) if leaf < 0 else (leaves[leaf], tuple(map(int, sums)))
+
+
+def page_state(
+    connection: Connection, row: int, key: str, leaves: Leaves, measures: int
+) -> tuple[int, KeyState | None]:
+    """The commit of the snapshot page that holds a row, and the row's state there; 0 and None without."""
+    commit, columns = _page_row(connection, measures, row)
+    if columns is None:
+        return 0, None
+    version, leaf, *sums = columns
+    return commit, KeyState(key, int(version), *content_of(leaves, int(leaf), sums))
+
+
+def _page_row(connection: Connection, measures: int, row: int) -> tuple[int, list[Any] | None]:
+    """The commit of the snapshot page that holds a row, and the row's columns there; 0 and None without."""
+    number, index = divmod(row, PAGE_ROWS)
+    sql = 'SELECT "commit", n, crc32, blob FROM pages WHERE number = ?'
+    found = connection.execute(sql, (number,)).fetchone()
+    if found is None or index >= found[1]:
+        return 0, None
+    commit, n, crc32, blob = found
+    batch = blobs.decode(blobs.state_schema(measures), n, crc32, blob, f"page {number}")
+    return commit, [column[index] for column in blobs.columns(batch)]
+
+
+def arrivals(connection: Connection, row: int, leaves: Leaves, measures: int) -> Iterator[StoredArrival]:
+    """Every event of a row that is kept, oldest first; a duplicate without content; the times of commits are 0."""
+    table = changes_table(connection, measures)
+    for segment in table.stored():
+        commit, changed, outcome, version, leaf, *sums = blobs.columns(table.read(segment))
+        for i in np.flatnonzero(changed == row).tolist():
+            commit_time, became = CommitTime(segment.first + int(commit[i]), 0), Outcome(int(outcome[i]))
+            if became is Outcome.DUPLICATE:
+                yield StoredArrival(commit_time, became, None, None, ())
+            else:
+                content = content_of(leaves, int(leaf[i]), (column[i] for column in sums))
+                yield StoredArrival(commit_time, became, int(version[i]), *content)
+
+
+def rows_of_leaves(leaf: npt.NDArray[np.int32], counted: npt.NDArray[np.bool_]) -> Int64s:
+    """The rows whose leaf is counted, in order."""
+    live = np.flatnonzero(leaf >= 0)
+    return live[counted[leaf[live]]]
+
+
+def history_of_row(connection: Connection, key: str, row: int, pipeline: Pipeline, *, every: bool) -> KeyHistory:
+    """The history of the key in this row. Raises DamagedError if its state is missing."""
+    leaves, measures = rows.read_leaves(connection, len(pipeline.levels)), len(pipeline.measures)
+    forgotten = int(read_meta(connection)["changes_from"])
+    paged, state = page_state(connection, row, key, leaves, measures)
+    stored = list(arrivals(connection, row, leaves, measures))
+    for arrival in stored:
+        if arrival.outcome.taken and arrival.version is not None and arrival.commit.seq > paged:
+            state = KeyState(key, arrival.version, arrival.labels, arrival.measures)
+    if state is None:
+        raise DamagedError(f"the state of the key {key!r} is missing")
+    shown = (arrival for arrival in _completed(stored, state) if every or arrival.outcome.taken)
+    dated = [replace(arrival, commit=commits.find(connection, arrival.commit.seq)) for arrival in shown]
+    return KeyHistory(key, state, dated, commits.find(connection, forgotten) if forgotten else None)
+
+
+def _completed(arrivals: Sequence[StoredArrival], state: KeyState) -> Iterator[StoredArrival]:
+    """The arrivals, each duplicate with the content it repeated: that of the last taken event, or else the state's."""
+    content: tuple[int | None, tuple[str, ...] | None, tuple[int, ...]] = (None, None, ())
+    if not any(arrival.outcome.taken for arrival in arrivals):
+        content = (state.version, state.labels, state.measures)
+    for arrival in arrivals:
+        if arrival.outcome.taken:
+            content = (arrival.version, arrival.labels, arrival.measures)
+        if arrival.outcome is Outcome.DUPLICATE:
+            yield StoredArrival(arrival.commit, arrival.outcome, *content)
+        else:
+            yield arrival
+
+
+@dataclass(frozen=True, slots=True)
+class KeyMatch:
+    """A key that is or begins with the text, and whether it counts."""
+
+    key: str
+    live: bool
+
+
+def find_keys(connection: Connection, measures: int, text: str, limit: int, newest_rows: int) -> list[KeyMatch]:
+    """The key that is the text, then keys among the newest rows that begin with it, at most `limit`, newest first."""
+    found_rows = _rows_of_keys(connection, text.encode(), limit, newest_rows)
+    live = _live(connection, measures, [row for row, _ in found_rows])
+    found = [KeyMatch(key.decode(), alive) for (_, key), alive in zip(found_rows, live, strict=True)]
+    return sorted(found, key=lambda item: item.key != text)
+
+
+def _rows_of_keys(connection: Connection, text: bytes, limit: int, newest_rows: int) -> list[tuple[int, bytes]]:
+    table, wanted = keys_table(connection), pa.scalar(text, pa.large_binary())
+    exact: list[tuple[int, bytes]] = []
+    found: list[tuple[int, bytes]] = []
+    seen = 0
+    for segment in reversed(table.stored()):
+        looking = seen < newest_rows and len(found) < limit
+        if exact and not looking:
+            break
+        seen += segment.rows
+        keys = table.read(segment).column(0)
+        index = -1 if exact else pc.index(keys, wanted).as_py()
+        if index >= 0:
+            exact = [(segment.first + index, text)]
+        if looking:
+            begin = np.flatnonzero(pc.starts_with(keys, text).to_numpy(zero_copy_only=False))[::-1][: limit + 1]
+            found += [(segment.first + int(i), keys[int(i)].as_py()) for i in begin]
+    return [*exact, *(item for item in found if item[1] != text)][:limit]
+
+
+def _live(connection: Connection, measures: int, key_rows: Sequence[int]) -> list[bool]:
+    """Whether the keys of these rows count: by their pages, then by every later change of them."""
+    page_commits, leaves = np.zeros(len(key_rows), np.int64), np.full(len(key_rows), -1, np.int64)
+    for i, row in enumerate(key_rows):
+        page_commits[i], columns = _page_row(connection, measures, row)
+        leaves[i] = columns[1] if columns else NO_LEAF
+    order = np.argsort(key_rows)
+    sorted_rows = np.array(key_rows, np.int64)[order]
+    table = changes_table(connection, measures)
+    for segment in table.stored() if key_rows else []:
+        if segment.last <= page_commits.min():
+            continue
+        commit, changed, outcome, _, leaf, *_ = blobs.columns(table.read(segment))
+        for i in np.flatnonzero(np.isin(changed, sorted_rows) & (outcome <= Outcome.CONFLICT_WON)).tolist():
+            at = order[np.searchsorted(sorted_rows, changed[i])]
+            if segment.first + int(commit[i]) > page_commits[at]:
+                leaves[at] = leaf[i]
+    return [bool(leaf >= 0) for leaf in leaves]
