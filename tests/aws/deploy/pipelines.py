@@ -33,7 +33,7 @@ ALL = (RISK, COUNTS, WINDOWS)
 
 
 def tree(rollups: int, levels: int, measures: int = 0) -> Pipeline:
-    """As many rollups as told, each of so many levels and none with a level of another's."""
+    """As many rollups as wanted, each of so many levels and none with a level of another's."""
     lines = ['name = "tree"', "[event]", 'key = "id"', 'version = "v"', "[rollups]"]
     for rollup in range(rollups):
         names = ", ".join(f'"f{rollup}_{level}"' for level in range(levels))

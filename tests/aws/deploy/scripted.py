@@ -1,4 +1,4 @@
-"""A CloudFormation that says what it is told to: pages, slowness and cancelled resources, which no emulator has."""
+"""A CloudFormation that answers as scripted: pages, slowness and cancelled resources, which no emulator has."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""A stack's changes as CloudFormation tells them: what would change, what happens, what went wrong first."""
+"""A stack's changes as CloudFormation reports them: what would change, what happens, what went wrong first."""
 
 from typing import Any
 
@@ -59,10 +59,10 @@ def test_a_change_set_is_awaited_and_read_page_by_page() -> None:
         ResourceChange("Add", "B", TABLE, "", ()),
     )
     assert len(pauses.seconds) == 2
-    asked = cloudformation.requests[0]
-    assert asked["ChangeSetType"] == "CREATE"
-    assert asked["ImportExistingResources"]
-    assert asked["Parameters"] == [
+    request = cloudformation.requests[0]
+    assert request["ChangeSetType"] == "CREATE"
+    assert request["ImportExistingResources"]
+    assert request["Parameters"] == [
         {"ParameterKey": "ShardCount", "ParameterValue": "3"},
         {"ParameterKey": "StreamMode", "UsePreviousValue": True},
     ]

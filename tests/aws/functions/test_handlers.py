@@ -60,7 +60,7 @@ def kinesis_event(lines: list[str]) -> dict[str, Any]:
 
 
 def stream_event(stack: Stack) -> dict[str, Any]:
-    """The outbox as its stream tells it, with a deletion among the records."""
+    """The outbox as its stream delivers it, with a deletion among the records."""
     items = stack.scan(stack.names.reduce_table)
     records: list[dict[str, Any]] = [
         {"eventName": "INSERT", "dynamodb": {"SequenceNumber": str(number), "NewImage": item}}
@@ -85,10 +85,10 @@ def test_events_become_totals(deployed: Stack, capsys: pytest.CaptureFixture[str
     assert state["write_units"] > 0
     assert (reduce["deltas"], sweep["OutboxItems"]) == (1, 0)
     for document in (state, reduce, again, sweep):
-        (told,) = document["_aws"]["CloudWatchMetrics"]
-        assert told["Namespace"] == "Oncefold"
-        assert all(metric["Name"] in document for metric in told["Metrics"])
-        assert all(name in document for names in told["Dimensions"] for name in names)
+        (described,) = document["_aws"]["CloudWatchMetrics"]
+        assert described["Namespace"] == "Oncefold"
+        assert all(metric["Name"] in document for metric in described["Metrics"])
+        assert all(name in document for names in described["Dimensions"] for name in names)
 
 
 def test_without_time_the_answer_names_the_first_record(deployed: Stack) -> None:

@@ -295,7 +295,7 @@ def test_the_sweeper_leaves_young_deltas_to_their_stream_records(sim: Stack) -> 
 
 
 def test_a_total_beyond_38_digits_holds_up_nothing_else(sim: Stack) -> None:
-    """No rounding: the delta stays in the outbox with DynamoDB's words, the others are applied."""
+    """No rounding: the delta stays in the outbox with DynamoDB's message, the others are applied."""
     key = layout.node_key(PIPELINE, Node(0, ("Delta",)))
     full = layout.number(10**38 - 1, 2)
     sim.client.put_item(TableName=sim.names.aggregate_table, Item={**key, "count": {"N": "0"}, "value": full})
@@ -346,7 +346,7 @@ def test_a_huge_record_is_kept_as_far_as_an_item_goes(sim: Stack) -> None:
 
 @settings(deadline=None, max_examples=examples(60))
 @given(st.lists(st.builds(Event, st.just("k"), st.just(1), contents(PIPELINE)), min_size=2, max_size=5), st.randoms())
-def test_a_contradiction_is_noted_once_and_settled_by_content(said: list[Event], chance: random.Random) -> None:
+def test_a_contradiction_is_noted_once_and_decided_by_content(said: list[Event], chance: random.Random) -> None:
     stack = simulated()
     for event in said:
         stack.fold(lines([written(event)]))

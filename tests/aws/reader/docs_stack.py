@@ -1,4 +1,4 @@
-"""The stack that the guide's examples are asked: the shop of the other guides, with what can go wrong in one."""
+"""The stack that the guide's examples query: the shop of the other guides, with what can go wrong in one."""
 
 import json
 from pathlib import Path

@@ -23,7 +23,7 @@ _CHANGING = [
     (r"(?<= at )\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "TIME"),
     (r"the oldest [\d,.]+ (?:d|h|min|s)(?: \d+ (?:h|min|s))? old", "the oldest SPAN old"),
 ]
-"""What differs from run to run, and what stands for it."""
+"""What differs from run to run, and what replaces it."""
 
 
 class Mapped:
@@ -48,7 +48,7 @@ def examples() -> Iterator[tuple[str, str]]:
             yield command, output
 
 
-def settled(output: str) -> list[list[str]]:
+def normalized(output: str) -> list[list[str]]:
     """The words of each line, without what differs from run to run."""
     for pattern, stand_in in _CHANGING:
         output = re.sub(pattern, stand_in, output)
@@ -66,7 +66,7 @@ def test_the_commands_print_what_the_guide_shows(
     for command, output in sorted(examples(), key=lambda example: "drain" in example[0] or "redrive" in example[0]):
         main(shlex.split(command)[1:])
         shown = capsys.readouterr()
-        assert settled(shown.out + shown.err) == settled(output), command
+        assert normalized(shown.out + shown.err) == normalized(output), command
 
 
 def test_the_guide_has_every_command_and_every_price() -> None:

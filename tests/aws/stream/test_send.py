@@ -208,12 +208,12 @@ def test_a_flush_sends_what_is_there_before_more_comes() -> None:
     arrived = threading.Event()
     take = stream.put_records
 
-    def tell(**request: Any) -> dict[str, Any]:
-        answer = take(**request)
+    def answer(**request: Any) -> dict[str, Any]:
+        taken = take(**request)
         arrived.set()
-        return answer
+        return taken
 
-    stream.put_records = tell  # type: ignore[method-assign]
+    stream.put_records = answer  # type: ignore[method-assign]
 
     def trickle() -> Iterator[Record | Flush]:
         yield Record(b"first", "key")
