@@ -33,7 +33,7 @@ from oncefold.queries.protocol import Progress, UnsupportedQueryError, no_progre
 from oncefold.queries.status_model import StackStatus
 
 TRIES = 3
-"""How often `verify` reads everything while the pipeline moves, unless it is told otherwise."""
+"""How often `verify` reads everything while the pipeline changes, by default."""
 
 
 @dataclass(frozen=True, slots=True)
