@@ -1,4 +1,4 @@
-"""What a reader answers with: plain values, sums as whole numbers of each measure's smallest unit."""
+"""Values that a store's queries return; sums are whole numbers of each measure's smallest unit."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class CommitTime:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """How far a source is folded, and the commit that said so."""
+    """The position of a source, and the commit that wrote it."""
 
     source: str
     state: str
@@ -35,11 +35,11 @@ class StoredStatus:
     created: int
     last: CommitTime
     newest_time: int | None
-    """Greatest event time ever met."""
+    """Greatest event time of all events."""
     keys: int
-    """Keys ever met."""
+    """Keys that ever arrived."""
     live: int
-    """Keys that count, deletes left out."""
+    """Live keys: those that are not deleted."""
     nodes: int
     counts: Mapping[Outcome, int]
     """Events ever, by outcome."""
@@ -47,11 +47,11 @@ class StoredStatus:
     rejects: int
     """Events on the reject list now."""
     discarded: int
-    """Events ever taken off it for good."""
+    """Events ever discarded."""
     conflicts: int
     retention: Retention
     oldest: CommitTime
-    """The oldest commit whose totals can be asked."""
+    """The oldest commit whose totals can be queried."""
     file_bytes: int
     """The file with its write-ahead log."""
 
@@ -78,7 +78,7 @@ class StoredTotals:
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """The event that stands for a key; `labels` is None after a delete."""
+    """The current event of a key; `labels` is None after a delete."""
 
     key: str
     version: int
@@ -88,20 +88,20 @@ class KeyState:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """The keys that count in a node, in order of first appearance, and how many there are in all."""
+    """The keys that count in a node, in order of first appearance, and their number."""
 
     as_of: CommitTime
     rollup: str
     path: str
     total: int
     sums: tuple[int, ...]
-    """Of all these keys, listed or not."""
+    """Of all keys that count in the node."""
     states: list[KeyState]
 
 
 @dataclass(frozen=True, slots=True)
 class StoredArrival:
-    """One event of a key. A duplicate shows what it repeated; `version` is None where that is forgotten."""
+    """One event of a key. A duplicate shows what it repeated; `version` is None where it was dropped."""
 
     commit: CommitTime
     outcome: Outcome
@@ -112,13 +112,13 @@ class StoredArrival:
 
 @dataclass(frozen=True, slots=True)
 class KeyHistory:
-    """What arrived for a key, oldest first, and what stands."""
+    """What arrived for a key, oldest first, and its current state."""
 
     key: str
     state: KeyState
     arrivals: list[StoredArrival]
     since: CommitTime | None
-    """None if this is all that ever arrived; otherwise arrivals up to this commit are forgotten."""
+    """None if this is all that ever arrived; otherwise arrivals up to this commit were dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class ListedReject:
 
 @dataclass(frozen=True, slots=True)
 class ListedConflict:
-    """A conflict, with the commit that met it."""
+    """A conflict, with the commit that found it."""
 
     commit: CommitTime
     conflict: Conflict
@@ -140,7 +140,7 @@ class ListedConflict:
 
 @dataclass(frozen=True, slots=True)
 class WrongTotal:
-    """A node whose stored totals are not those of the keys below it."""
+    """A node whose stored totals differ from those of the keys below it."""
 
     rollup: str
     path: str
@@ -151,7 +151,7 @@ class WrongTotal:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The outcome of recomputing every total from the key states; no differences means all is right."""
+    """The result of recomputing every total from the key states; without differences all totals are right."""
 
     as_of: CommitTime
     nodes: int

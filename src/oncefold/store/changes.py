@@ -44,7 +44,7 @@ def newest(connection: Connection) -> int:
 
 
 def changed_since(connection: Connection, measures: int, commit: int, most_rows: int) -> ChangedNodes | None:
-    """The nodes that commits after this one changed; None if more than so many rows of deltas had to be read.
+    """The nodes that commits after this one changed; None if more than `most_rows` rows of deltas had to be read.
 
     The deltas after that commit must be kept. Raises DamagedError for damaged blobs.
     """
@@ -66,9 +66,9 @@ def changed_since(connection: Connection, measures: int, commit: int, most_rows:
 
 
 def deltas_of(connection: Connection, measures: int, node: int, since: int, most_rows: int) -> NodeDeltas:
-    """The changes of a node after `since`, or after the oldest commit that so many rows of deltas reach back to.
+    """The changes of a node after `since`, or after the oldest commit within `most_rows` rows of deltas.
 
-    The newest segment is read whatever its length. Raises DamagedError for damaged blobs.
+    The newest segment is always read. Raises DamagedError for damaged blobs.
     """
     table = deltas_table(connection, measures)
     found: list[list[npt.NDArray[Any]]] = []
@@ -136,13 +136,13 @@ class NodeValues(NamedTuple):
 
 
 def nodes_from(connection: Connection, first: int) -> Iterator[NodeEntry]:
-    """The nodes from this id on."""
+    """The nodes from this id on, in order of their ids."""
     rows = connection.execute("SELECT id, rollup, path, depth FROM node WHERE id >= ? ORDER BY id", (first,))
     return map(NodeEntry._make, rows)
 
 
 def ids_below(connection: Connection, rollup: str, node: int, deepest: int, most: int) -> Int32s:
-    """The ids of a node and of what lies below it down to a depth, at most so many, in no order."""
+    """The ids of a node and of what lies below it down to a depth, at most `most`, in no order."""
     rows = connection.execute(_BELOW, (rollup, node, deepest, most)).fetchall()
     return np.array(rows, np.int32).reshape(-1)
 
@@ -151,7 +151,7 @@ def values_of(connection: Connection, pipeline: Pipeline, ids: Iterable[int]) ->
     """The totals of these nodes, in no order."""
     sums = "".join(f', t."sum_{measure.name}"' for measure in pipeline.measures)
     listed = json.dumps(list(ids))
-    # One value, not a row for each: a step of SQLite gives up the interpreter lock, and waits for it again.
+    # One value, not a row for each: a step of SQLite releases the interpreter lock and waits for it again.
     (text,) = connection.execute(_VALUES.format(sums=sums), (listed,)).fetchone()
     for id_, rollup, path, keys, *texts in json.loads(text):
         yield NodeValues(id_, rollup, path, keys, texts)

@@ -30,7 +30,7 @@ def oldest(connection: Connection) -> CommitTime:
 
 
 def resolve(connection: Connection, commit: int | None, time: int | None) -> CommitTime:
-    """The commit meant: this one, the last one at or before this time, or the last of all. Raises QueryError."""
+    """The commit of this number, the last one at or before this time, or the last one. Raises QueryError."""
     if commit is None and time is None:
         return last(connection)
     if commit is not None and time is not None:

@@ -147,7 +147,7 @@ WHERE p.parent = ? AND p.label BETWEEN ? AND ? AND t.count > 0 GROUP BY p.id
 def level(connection: Connection, pipeline: Pipeline, node: int, depth: int) -> list[tuple[TotalRow, int]]:
     """A node and, unless the depth is 0, its live children by label, each with the number of its own live children.
 
-    It comes as one value of SQLite: with a step for each row, a thread would give up the interpreter lock for each, and
+    It comes as one value of SQLite: with a step for each row, a thread would release the interpreter lock for each, and
     wait for a busy thread each time. Raises DamagedError for a sum that is no decimal.
     """
     names = "".join(f', t."sum_{measure.name}"' for measure in pipeline.measures)
@@ -169,7 +169,7 @@ def _sums(pipeline: Pipeline, texts: Sequence[Sequence[str]], rows: int) -> Iter
 
 
 def page(connection: Connection, pipeline: Pipeline, node: int, after: str | None, most: int) -> list[TotalRow]:
-    """Live children of a node beyond a label (from the first without one), in order of their labels, at most `most`.
+    """Live children of a node after a label (from the first without one), in order of their labels, at most `most`.
 
     Raises DamagedError for a sum that is no decimal.
     """

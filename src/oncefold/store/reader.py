@@ -1,4 +1,4 @@
-"""The store as every other process sees it: questions, each answered as of one commit, while a writer goes on."""
+"""The store for readers: queries, each answered from one commit, while a writer may go on."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.verify import differences, leaves_below
 
 _BEYOND_IDS = 2**63 - 1
-"""No id of a reject is so great."""
+"""Greater than any id of a reject."""
 
 WHOLE_RAW = 2**31 - 1
 """More bytes than any blob of SQLite has."""
@@ -43,8 +43,8 @@ WHOLE_RAW = 2**31 - 1
 def connect_reader(path: Path) -> Connection:
     """A connection that only reads; it may be used from any thread, by one at a time.
 
-    Where the files beside the store cannot be made (a read-only folder or medium) and none are there, so that no
-    one is writing, the file is read as one that does not change.
+    Where the files beside the store cannot be created (a read-only folder or medium) and do not exist, so that there
+    is no writer, the file is read as one that does not change.
     """
     connection = _connect(path, "mode=ro")
     try:
@@ -63,9 +63,9 @@ def _connect(path: Path, options: str) -> sqlite3.Connection:
 
 
 class StoreFile:
-    """A store, open for questions, each answered as of one commit.
+    """A store, open for queries, each answered from one commit.
 
-    They raise QueryError if they name what does not exist, and StoreError if the file cannot be read.
+    Queries raise QueryError if they name something that does not exist, and StoreError if the file cannot be read.
     """
 
     def __init__(self, path: Path, connect: Callable[[Path], Connection]) -> None:
@@ -97,9 +97,9 @@ class StoreFile:
 
     @contextmanager
     def at_one_commit(self) -> Iterator[Connection]:
-        """The connection, within one read transaction: all that is read inside is of one commit.
+        """The connection, within one read transaction: everything that is read in the block is of one commit.
 
-        Inside such a block every method answers as of that commit, and a further block shares it.
+        Within the block every method answers from that commit, and a nested block shares it.
         """
         if self._within is not None:
             yield self._within
