@@ -70,3 +70,18 @@ def test_the_guides_numbers_are_read_as_it_says() -> None:
     read = Decoder(pipeline)
     for number in ("12.5", '"12.5"', "1.25e1", '"+12.50"'):
         assert read.json(f'{{"id": 1, "v": {number}}}'.encode()).content.measures == (1250, 1250)
+
+
+CODE_PAGES = [
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "docs" / "ARCHITECTURE.md",
+    *sorted((ROOT / "docs" / "adr").glob("*.md")),
+]
+CODE_ROOTS = ("", "src/oncefold", "packages/oncefold-lab/src", "packages/oncefold-workshop/src")
+
+
+@pytest.mark.parametrize("page", CODE_PAGES, ids=lambda page: page.name)
+def test_files_and_folders_that_the_pages_name_are_there(page: Path) -> None:
+    named = re.findall(r"`([\w/-]+(?:\.py|/))`", page.read_text(encoding="utf-8"))
+    gone = [name for name in named if not any((ROOT / root / name).exists() for root in CODE_ROOTS)]
+    assert not [name for name in gone if name != "site/"]
