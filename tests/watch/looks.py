@@ -3,9 +3,11 @@
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
-from oncefold.queries.answers import Commit, NodeTotal, Tree
-from oncefold.queries.values import to_datetime
-from oncefold.watch.looks import Look, StoreMoment
+from oncefold.queries.converters import to_datetime
+from oncefold.queries.model import AsOfCommit, Commit, NodeTotal, RollupShape, Shape, Totals
+from oncefold.watch.looks import Look
+
+SHAPE = Shape("shop", (RollupShape("place", ("country", "city")),), {"amount": 2}, "timestamp")
 
 Numbers = tuple[int, str]
 
@@ -17,9 +19,9 @@ def row(path: str, count: int, amount: str) -> NodeTotal:
 
 def look(nodes: Mapping[str, Numbers], *, events: int = 0, cut: bool = False) -> Look:
     """A look at nodes by their paths, the first of them the one that is looked at."""
-    tree = Tree(tuple(row(path, *numbers) for path, numbers in nodes.items()), "place", {"amount": 2})
-    moment = StoreMoment("shop.db", Commit(1, to_datetime(0), "1970-01-01T00:00:00Z"), None, None, events)
-    return Look("shop", tree, cut, moment)
+    rows = tuple(row(path, *numbers) for path, numbers in nodes.items())
+    as_of = AsOfCommit(Commit(1, to_datetime(0), "1970-01-01T00:00:00Z"))
+    return Look("shop.db", Totals(as_of=as_of, shape=SHAPE, rows=rows, rollup="place"), cut, events)
 
 
 class Scripted:

@@ -11,11 +11,10 @@ from pathlib import Path
 import pytest
 
 from oncefold.core.errors import OncefoldError, QueryError
+from oncefold.queries.http_client import Client, address_of
 from oncefold.queries.store_reader import StoreReader
-from oncefold.watch.client import Client, address_of
-from oncefold.watch.looks import Look, NotYetError, StoreMoment, Watched
-from oncefold.watch.server import ServerSource
-from oncefold.watch.store import StoreSource
+from oncefold.watch.looks import Look, NotYetError, Watched
+from oncefold.watch.sources import ServerSource, StoreSource
 from oncefold.watch.watching import Watching
 from tests.queries.stores import MONDAY, TUESDAY, lines
 from tests.serve.running import Running
@@ -96,8 +95,7 @@ def url_of(server: Running) -> str:
 
 
 def commit_of(look: Look) -> int:
-    assert isinstance(look.moment, StoreMoment)
-    return look.moment.commit.number
+    return look.totals.commit.number
 
 
 @pytest.mark.parametrize("room", [None, 1, 2, 3, 5, 6, ROOM])
@@ -108,17 +106,10 @@ def test_a_look_at_a_server_is_the_look_at_its_store(
 ) -> None:
     look = source(node, depth=depth).look(room)
     stored = StoreSource(server.store, Watched(node, "place", depth)).look(room)
-    assert look.tree.rows == stored.tree.rows
-    assert (look.cut, look.pipeline, look.tree.rollup) == (stored.cut, stored.pipeline, stored.tree.rollup)
-    assert look.tree.scales == stored.tree.scales
-    assert isinstance(stored.moment, StoreMoment)
-    assert look.moment == StoreMoment(
-        url_of(server),
-        stored.moment.commit,
-        stored.moment.newest_event,
-        stored.moment.newest_event_text,
-        stored.events or 0,
-    )
+    assert look.totals.rows == stored.totals.rows
+    assert (look.cut, look.totals.shape, look.totals.rollup) == (stored.cut, stored.totals.shape, stored.totals.rollup)
+    assert (look.totals.as_of, look.events) == (stored.totals.as_of, stored.events)
+    assert look.where == url_of(server)
 
 
 def test_while_nothing_is_committed_a_look_is_one_small_answer(server: Running, looking: Looking) -> None:
@@ -129,7 +120,7 @@ def test_while_nothing_is_committed_a_look_is_one_small_answer(server: Running, 
     assert watched.look(ROOM) is first
     assert watched.look(ROOM) is first
     assert client.statuses == [304, 304]
-    assert watched.look(None).tree == first.tree
+    assert watched.look(None).totals == first.totals
     assert server.post(lines(MONDAY)).status == 200
     assert commit_of(watched.look(None)) == commit_of(first) + 1
 
@@ -143,8 +134,8 @@ def test_changes_are_seen_as_they_are_committed(server: Running, source: Looking
     )
     seen = watching.look(ROOM)
     assert seen.moved
-    assert seen.changed["FR/Nice"] == {"count", "amount", "children"}
-    assert seen.changed["FR"] == {"count", "amount", "children"}
+    assert seen.changed["FR/Nice"] == {"count", "measure_amount", "measure_children"}
+    assert seen.changed["FR"] == {"count", "measure_amount", "measure_children"}
 
 
 @pytest.mark.parametrize(
@@ -190,7 +181,7 @@ def test_a_server_is_waited_for_before_it_is_there_and_while_it_restarts(tmp_pat
         seen = watching.look(ROOM)
         assert seen.look is not None
         with StoreReader.open(store) as ask:
-            assert seen.look.tree.rows == ask.query(rollup="place", depth=None).rows
+            assert seen.look.totals.rows == ask.query(rollup="place", depth=None).rows
 
 
 def test_what_is_no_server_of_ours_is_told() -> None:
@@ -247,4 +238,4 @@ def test_the_command_shows_a_server_as_json(server: Running, tmp_path: Path) -> 
         assert watch.wait() == 0
     assert second["commit"] == first["commit"] + 1
     assert second["rows"][0]["count"] == first["rows"][0]["count"] + 1
-    assert second["changed"] == {"FR": ["count", "amount", "children"]}
+    assert second["changed"] == {"FR": ["count", "measure_amount", "measure_children"]}

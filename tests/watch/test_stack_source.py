@@ -8,9 +8,10 @@ from oncefold.aws.names import Names
 from oncefold.aws.operations.drain import Drain
 from oncefold.aws.reader import StackReader, open_stack
 from oncefold.core.errors import OncefoldError, QueryError
+from oncefold.queries.model import AsOfTime
 from oncefold.queries.protocol import no_progress
-from oncefold.watch.looks import NotYetError, StackMoment, Watched
-from oncefold.watch.stack import StackSource
+from oncefold.watch.looks import NotYetError, Watched
+from oncefold.watch.sources import StackSource
 from oncefold.watch.watching import Watching
 from tests.aws.reader.stacks import fill
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, events, lines
@@ -48,17 +49,19 @@ def test_totals_and_what_is_pending_are_seen_and_what_is_applied_changes_them(
     watching = Watching(StackSource(opener, Watched()), Clock())
     seen = watching.look()
     assert seen.look is not None
-    assert isinstance(seen.look.moment, StackMoment)
-    assert (seen.look.moment.deltas, seen.look.moment.complete) == (1, True)
-    assert seen.look.tree.rows == opener().query(depth=None).rows
+    assert isinstance(seen.look.totals.as_of, AsOfTime)
+    assert seen.look.totals.as_of.pending is not None
+    assert (seen.look.totals.as_of.pending.deltas, seen.look.totals.as_of.pending.complete) == (1, True)
+    assert seen.look.totals.rows == opener().query(depth=None).rows
     assert (seen.look.events, seen.rate) == (None, None)
     assert not watching.look().moved
 
     Drain.of(opener().stack).once(no_progress)
     seen = watching.look()
     assert seen.look is not None
-    assert isinstance(seen.look.moment, StackMoment)
-    assert seen.look.moment.deltas == 0
+    assert isinstance(seen.look.totals.as_of, AsOfTime)
+    assert seen.look.totals.as_of.pending is not None
+    assert seen.look.totals.as_of.pending.deltas == 0
     assert "count" in seen.changed[""] | seen.changed["US"]
 
 
@@ -66,12 +69,12 @@ def test_only_levels_that_fit_are_read_again(stack: Names) -> None:
     fill(stack, SHOP, events(SHOP, lines(MONDAY)))
     counted = Counted(stack)
     source = StackSource(counted, Watched())
-    assert ([row.path for row in source.look(4).tree], source.look(4).cut) == (["", "FR", "US"], True)
+    assert ([row.path for row in source.look(4).totals], source.look(4).cut) == (["", "FR", "US"], True)
     assert counted.depths == [1, 2, 1]
     assert not source.look(9).cut
     assert counted.depths == [1, 2, 1, 2]
     look = source.look(2)
-    assert ([row.path for row in look.tree], look.cut) == (["", "FR"], True)
+    assert ([row.path for row in look.totals], look.cut) == (["", "FR"], True)
 
 
 def test_a_node_that_is_not_there_is_waited_for(opener: Callable[[], StackReader]) -> None:

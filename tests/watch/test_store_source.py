@@ -9,8 +9,8 @@ import pytest
 from oncefold.core.errors import OncefoldError, QueryError, StoreError
 from oncefold.queries.store_reader import StoreReader
 from oncefold.store.connection import BUSY_MS
-from oncefold.watch.looks import NotYetError, StoreMoment, Watched
-from oncefold.watch.store import StoreSource
+from oncefold.watch.looks import NotYetError, Watched
+from oncefold.watch.sources import StoreSource
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, alter, build, lines
 
 ROOM = 24
@@ -26,9 +26,7 @@ def source(path: Path, node: str = "", *, rollup: str | None = None, depth: int 
 
 
 def commit_of(source: StoreSource) -> int:
-    moment = source.look(ROOM).moment
-    assert isinstance(moment, StoreMoment)
-    return moment.commit.number
+    return source.look(ROOM).totals.commit.number
 
 
 @pytest.mark.parametrize("room", [None, 2, 3, 5, 6, ROOM])
@@ -39,21 +37,21 @@ def test_a_look_has_the_totals_of_query(path: Path, node: str, depth: int | None
     with StoreReader.open(path) as ask:
         totals = ask.query(node, depth=depth)
     look = source(path, node, depth=depth).look(room)
-    assert [row for row in totals if row in look.tree.rows] == list(look.tree.rows)
-    assert look.tree.rows[0] == totals.rows[0]
-    assert look.cut == (len(look.tree) < len(totals))
+    assert [row for row in totals if row in look.totals.rows] == list(look.totals.rows)
+    assert look.totals.rows[0] == totals.rows[0]
+    assert look.cut == (len(look.totals) < len(totals))
     assert look.cut == (room is not None and len(totals) > room)
-    assert room is None or len(look.tree) <= room
+    assert room is None or len(look.totals) <= room
 
 
 def test_a_look_tells_events_commit_and_freshness(path: Path) -> None:
     build(path, SHOP, lines(MONDAY), lines(TUESDAY))
     with StoreReader.open(path) as ask:
         status = ask.status()
-    moment = source(path).look(ROOM).moment
-    assert isinstance(moment, StoreMoment)
-    assert (moment.events, moment.commit) == (status.events, status.commit)
-    assert (moment.newest_event, moment.newest_event_text) == (status.newest_event, status.newest_event_text)
+    look = source(path).look(ROOM)
+    assert (look.events, look.totals.commit) == (status.events, status.commit)
+    assert look.totals.newest_event == status.newest_event
+    assert look.totals.newest_event_text == status.newest_event_text
 
 
 def test_it_follows_a_writer_and_reads_nothing_anew_in_between(path: Path) -> None:
@@ -64,7 +62,7 @@ def test_it_follows_a_writer_and_reads_nothing_anew_in_between(path: Path) -> No
     assert watched.look(None) is not first
     build(path, SHOP, lines(TUESDAY))
     assert commit_of(watched) == 2
-    assert watched.look(ROOM).tree != first.tree
+    assert watched.look(ROOM).totals != first.totals
 
 
 def test_a_store_that_is_not_there_or_is_being_made_is_waited_for(path: Path) -> None:
@@ -80,7 +78,7 @@ def test_a_store_that_is_not_there_or_is_being_made_is_waited_for(path: Path) ->
         watched.look(ROOM)
     connection.close()
     build(path, SHOP)
-    assert watched.look(ROOM).tree.node.count == 0
+    assert watched.look(ROOM).totals.node.count == 0
     build(path, SHOP, lines(MONDAY))
     assert commit_of(watched) == 1
 
@@ -91,7 +89,7 @@ def test_a_node_that_is_not_there_is_waited_for(path: Path) -> None:
     with pytest.raises(NotYetError, match="no node FR"):
         watched.look(ROOM)
     build(path, SHOP, lines(MONDAY))
-    assert watched.look(ROOM).tree.node.path == "FR/Paris"
+    assert watched.look(ROOM).totals.node.path == "FR/Paris"
 
 
 def test_another_store_under_the_same_name_is_seen(path: Path, tmp_path: Path) -> None:

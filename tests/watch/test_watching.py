@@ -3,11 +3,8 @@
 import pytest
 
 from oncefold.core.errors import QueryError, StoreError
-from oncefold.watch.changes import changed, moved
-from oncefold.watch.levels import fitting
-from oncefold.watch.looks import Look, NotYetError
-from oncefold.watch.rate import WINDOW_SECONDS, Rate
-from oncefold.watch.watching import PATIENCE_SECONDS, Watching
+from oncefold.watch.looks import Look, NotYetError, fitting
+from oncefold.watch.watching import FAILURE_SECONDS, WINDOW_SECONDS, MovingRate, Watching, changed, moved
 from tests.watch.looks import Clock, Scripted, look, row
 
 FIRST = {"": (3, "6.00"), "FR": (2, "5.00"), "US": (1, "1.00")}
@@ -20,7 +17,7 @@ def test_nothing_changed_in_a_first_look_but_all_of_it_is_news() -> None:
 
 def test_each_value_that_is_another_is_named() -> None:
     then = look({"": (3, "7.00"), "FR": (3, "6.00"), "US": (1, "1.00")})
-    assert changed(look(FIRST), then) == {"": {"amount"}, "FR": {"count", "amount"}}
+    assert changed(look(FIRST), then) == {"": {"measure_amount"}, "FR": {"count", "measure_amount"}}
     assert moved(look(FIRST), then)
     assert not moved(then, then)
     assert changed(then, then) == {}
@@ -31,7 +28,7 @@ def test_equal_numbers_did_not_change() -> None:
 
 
 def test_a_new_node_changed_altogether() -> None:
-    assert changed(look(FIRST), look({**FIRST, "ES": (0, "0.00")})) == {"ES": {"count", "amount"}}
+    assert changed(look(FIRST), look({**FIRST, "ES": (0, "0.00")})) == {"ES": {"count", "measure_amount"}}
 
 
 def test_a_node_that_was_left_out_before_is_not_known_to_have_changed() -> None:
@@ -64,7 +61,7 @@ def test_levels_are_shown_whole_where_there_is_room(room: int | None, paths: lis
 
 
 def test_a_rate_is_the_mean_of_the_window() -> None:
-    rate = Rate()
+    rate = MovingRate()
     assert rate.at(0.0, 1_000) is None
     assert rate.at(1.0, 1_100) == pytest.approx(100)
     assert rate.at(WINDOW_SECONDS, 1_500) == pytest.approx(100)
@@ -73,7 +70,7 @@ def test_a_rate_is_the_mean_of_the_window() -> None:
 
 
 def test_a_number_that_falls_begins_a_new_rate() -> None:
-    rate = Rate()
+    rate = MovingRate()
     rate.at(0.0, 1_000)
     assert rate.at(1.0, 10) is None
     assert rate.at(2.0, 30) == pytest.approx(20)
@@ -83,7 +80,7 @@ def test_what_is_not_there_yet_is_waited_for_however_long() -> None:
     clock = Clock()
     watching = Watching(Scripted([NotYetError("no store"), NotYetError("no store"), look(FIRST, events=5)]), clock)
     assert watching.look().trouble == "no store"
-    clock.now += 100 * PATIENCE_SECONDS
+    clock.now += 100 * FAILURE_SECONDS
     assert watching.look().look is None
     seen = watching.look()
     assert seen.look == look(FIRST, events=5)
@@ -105,7 +102,7 @@ def test_a_source_that_was_seen_may_fail_for_a_while() -> None:
     seen = watching.look()
     assert (seen.trouble, seen.look, seen.moved) == ("held by another", look(FIRST), False)
     assert watching.look().changed == {"": {"count"}}
-    clock.now += PATIENCE_SECONDS
+    clock.now += FAILURE_SECONDS
     assert watching.look().trouble
     clock.now += 1
     with pytest.raises(StoreError):

@@ -53,6 +53,12 @@ class Backend:
         with _OPENERS[self.kind](self, given) as reader:
             yield reader
 
+    def open_unclosed(self) -> Reader:
+        """Open a stack for as long as the caller wants, without reporting progress. Raises OncefoldError."""
+        from oncefold.aws.reader import open_stack
+
+        return open_stack(self.where)
+
     def token(self) -> str | None:
         """The token for a server, from the file or the environment. Raises OncefoldError if the file has none."""
         from oncefold.serve.operations.tokens import reading_token
@@ -71,6 +77,14 @@ def _open_store(backend: Backend, _: Mapping[str, Any]) -> Iterator[Reader]:
 
 
 @contextmanager
+def _open_server(backend: Backend, _: Mapping[str, Any]) -> Iterator[Reader]:
+    from oncefold.queries.http_reader import HttpReader
+
+    with HttpReader.open(backend.where, backend.token()) as reader:
+        yield reader
+
+
+@contextmanager
 def _open_stack(backend: Backend, options: Mapping[str, Any]) -> Iterator[Reader]:
     from oncefold.aws.reader import open_stack
     from oncefold.cli.progress import ProgressLine
@@ -79,7 +93,7 @@ def _open_stack(backend: Backend, options: Mapping[str, Any]) -> Iterator[Reader
         yield reader
 
 
-_OPENERS = {"store": _open_store, "stack": _open_stack}
+_OPENERS = {"store": _open_store, "server": _open_server, "stack": _open_stack}
 """How each kind of backend is opened."""
 
 

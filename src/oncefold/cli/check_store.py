@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oncefold.cli.options import format_options, store_option
-from oncefold.cli.output import Reply
+from oncefold.cli.output import write_report
 from oncefold.core.errors import StoreError
 from oncefold.queries.render import formatting
 
@@ -40,7 +40,7 @@ def check_store(context: click.Context, store: Path, form: str | None, output: P
     if not store.exists():
         raise StoreError(f"{store}: no such store; `oncefold run` creates one")
     found = check(store)
-    Reply(lambda screen: _show(store, found, screen), lambda: _document(store, found)).write(form, output)
+    write_report(lambda screen: _show(store, found, screen), lambda: _document(store, found), form, output)
     if not found.sound:
         context.exit(1)
 

@@ -7,7 +7,6 @@ import os
 import sys
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -73,49 +72,25 @@ def _pieces(answer: Answer[Any], form: str, *, whole: bool) -> Iterable[bytes]:
     return json_lines(answer) if form == "jsonl" else csv_lines(answer)
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """One answer in all its forms."""
+def write_report(
+    show: Callable[[Screen], None], document: Callable[[], Mapping[str, Any]], form: str | None, output: Path | None
+) -> None:
+    """Write what has no rows, as a table or as JSON. Raises OncefoldError if the file cannot be written."""
+    chosen = form or _by_name(output)
+    if output is None and chosen == "table":
+        show(Screen())
+        return
+    if chosen not in {"table", "json"}:
+        raise OncefoldError(f"this answer has no form {chosen}; there is table and json")
+    text = io.StringIO()
+    if chosen == "table":
+        show(Screen(text))
+    else:
+        from oncefold.queries.render.text import pretty_json
 
-    screen: Callable[[Screen], None]
-    document: Callable[[], Mapping[str, Any]]
-    """The JSON form."""
-    rows: Any = None
-    """The row forms: JSON Lines, CSV and Parquet."""
-    left_out: str = ""
-    """What the rows leave out; said on stderr where the rows cannot say it."""
-
-    def write(self, form: str | None, output: Path | None) -> None:
-        """Write it. Raises OncefoldError if the file cannot be written."""
-        chosen = form or _by_name(output)
-        if output is None and chosen == "table":
-            self.screen(Screen())
-            return
-        if output is None and chosen == "parquet" and sys.stdout.isatty():
-            raise OncefoldError("Parquet is not for a terminal; name a file with --output, or pipe it")
-        with _target(output) as file:
-            self._write_form(chosen, file)
-        if self.left_out and chosen not in {"table", "json"}:
-            click.echo(f"oncefold: {self.left_out}", err=True)
-
-    def _write_form(self, form: str, file: IO[bytes]) -> None:
-        if form == "table":
-            text = io.StringIO()
-            self.screen(Screen(text))
-            file.write(text.getvalue().encode())
-        else:
-            file.writelines(self._pieces(form))
-
-    def _pieces(self, form: str) -> Iterable[bytes]:
-        from oncefold.queries import forms
-
-        if form == "json":
-            return [forms.pretty_json(self.document())]
-        if self.rows is None:
-            raise OncefoldError(f"this answer has no form {form}; there is table and json")
-        if form == "jsonl":
-            return forms.json_lines(self.rows)
-        return forms.csv_lines(self.rows) if form == "csv" else [forms.parquet(self.rows)]
+        text.write(pretty_json(document()).decode())
+    with _target(output) as file:
+        file.write(text.getvalue().encode())
 
 
 def _by_name(output: Path | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import select
 import sys
 import time
@@ -15,21 +14,17 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
-from oncefold.cli.options import STORE_VARIABLE, find_store, number_or_all
+from oncefold.cli.backend import SERVER_VARIABLE, STACK_VARIABLE, Backend, Kind, choose
+from oncefold.cli.options import STORE_VARIABLE, number_or_all
 from oncefold.core.errors import OncefoldError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from oncefold.watch.looks import Look, Source, Watched
     from oncefold.watch.watching import Seen, Watching
 
-_STACK_VARIABLE = "ONCEFOLD_STACK"
-_URL_VARIABLE = "ONCEFOLD_URL"
-_TOKEN_VARIABLES = ("ONCEFOLD_READ_TOKEN", "ONCEFOLD_ADMIN_TOKEN")
 _SCHEMES = ("http://", "https://")
-_PLACES = {"store": ("--store", STORE_VARIABLE), "stack": ("--aws", _STACK_VARIABLE), "url": ("--url", _URL_VARIABLE)}
-"""Where totals can be: the option and the environment variable that name it."""
 
 _EPILOG = """\b
 Examples:
@@ -44,10 +39,10 @@ Examples:
   oncefold watch https://totals.example.com --token-file token
 \b
   # a stack on AWS
-  oncefold watch --aws oncefold-risk
+  oncefold watch --stack oncefold-risk
 \b
   # for a script: a JSON object for each of 20 looks at which totals had changed
-  oncefold watch --json --looks 20 --store risk.db | jq '.rows[0].value'
+  oncefold watch --json --looks 20 --store risk.db | jq '.rows[0].measures.value'
 
 NODE is labels joined by /, the root if left out. On a terminal the numbers that changed since the last look are
 highlighted, and q or Ctrl-C ends it; elsewhere each look at which totals had changed is written as plain lines, nodes
@@ -58,18 +53,18 @@ the server's own file), ONCEFOLD_READ_TOKEN or ONCEFOLD_ADMIN_TOKEN.
 
 \b
 Exit status: 0 ended by q, Ctrl-C or after --looks; 1 in all of --looks there was nothing to see yet;
-2 the question is wrong, or the store, the server or AWS cannot be read."""
+2 the query is wrong, or the store, the server or AWS cannot be read."""
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("words", nargs=-1, metavar="[URL] [NODE]")
 @click.option("--store", "-s", type=click.Path(path_type=Path), envvar=STORE_VARIABLE, show_envvar=True,
               help="The store file; it need not exist yet.  [default: the only *.db in this folder]")  # fmt: skip
-@click.option("--aws", "stack", metavar="STACK", envvar=_STACK_VARIABLE, show_envvar=True,
-              help="A stack on AWS instead.")  # fmt: skip
-@click.option("--url", metavar="URL", envvar=_URL_VARIABLE, show_envvar=True,
+@click.option("--server", "--url", metavar="URL", envvar=SERVER_VARIABLE, show_envvar=True,
               help="A server instead; the same as URL before NODE.")  # fmt: skip
 @click.option("--token-file", type=click.Path(path_type=Path), metavar="FILE", help="The token for a server.")
+@click.option("--stack", "--aws", metavar="NAME", envvar=STACK_VARIABLE, show_envvar=True,
+              help="A stack on AWS instead.")  # fmt: skip
 @click.option("--rollup", "-r", metavar="NAME", help="The tree; needed where there are several.")
 @click.option("--depth", "-d", callback=number_or_all, metavar="N|all", default="all", show_default=True,
               help="How many levels below NODE to show.")  # fmt: skip
@@ -82,7 +77,7 @@ def watch(  # noqa: PLR0913 - an option each
     words: tuple[str, ...],
     store: Path | None,
     stack: str | None,
-    url: str | None,
+    server: str | None,
     token_file: Path | None,
     rollup: str | None,
     depth: int | None,
@@ -94,11 +89,11 @@ def watch(  # noqa: PLR0913 - an option each
     from oncefold.watch.looks import Watched
     from oncefold.watch.watching import Watching
 
-    typed_url, node = _url_and_node(words)
-    place, where = _place({"store": store, "stack": stack, "url": typed_url or url}, typed_url)
-    if token_file is not None and place != "url":
-        raise OncefoldError("--token-file is for a server; name it by its URL")
-    source = _source(place, where, Watched(node, rollup, depth), token_file)
+    url, node = _url_and_node(words)
+    named: dict[Kind, Path | str | None] = {"store": store, "server": server, "stack": stack}
+    if url is not None:
+        named = _with_url(url, named)
+    source = _source(choose(named, token_file), Watched(node, rollup, depth))
     watching = Watching(source, time.monotonic)
     try:
         seen = _watch(watching, every, looks, as_json=as_json)
@@ -117,46 +112,26 @@ def _url_and_node(words: tuple[str, ...]) -> tuple[str | None, str]:
     return url, nodes[0] if nodes else ""
 
 
-def _place(named: dict[str, Path | str | None], typed_url: str | None) -> tuple[str, Path | str | None]:
-    """Where the totals are: what was typed, else what the environment names, else the only store here."""
+def _with_url(url: str, named: Mapping[Kind, Path | str | None]) -> dict[Kind, Path | str | None]:
+    """The URL before NODE is what was typed; the environment names nothing then. Raises OncefoldError for several."""
     source_of = click.get_current_context().get_parameter_source
-    given = [place for place, where in named.items() if where is not None]
-    typed = [place for place in given if source_of(place) is ParameterSource.COMMANDLINE]
-    if typed_url is not None and "url" not in typed:
-        typed.append("url")
-    meant = typed or given
-    if len(meant) > 1:
-        options = ", ".join(_PLACES[place][0 if typed else 1] for place in meant)
-        environment = "" if typed else " (environment)"
-        raise OncefoldError(f"which? {options}{environment} name several places; give one of --store, --aws and --url")
-    return (meant[0], named[meant[0]]) if meant else ("store", None)
+    typed = [kind for kind in named if source_of(kind) is ParameterSource.COMMANDLINE]
+    if typed:
+        options = ", ".join(f"--{kind}" for kind in typed)
+        raise OncefoldError(f"which? {url} and {options} name several; give one of --store, --server and --stack")
+    return {"server": url}
 
 
-def _source(place: str, where: Path | str | None, watched: Watched, token_file: Path | None) -> Source:
-    if place == "stack":
-        return _stack_source(str(where), watched)
-    if place == "url":
-        return _server_source(str(where), watched, token_file)
-    from oncefold.watch.store import StoreSource
+def _source(backend: Backend, watched: Watched) -> Source:
+    from oncefold.watch.sources import ServerSource, StackSource, StoreSource
 
-    return StoreSource(find_store(None if where is None else Path(where)), watched)
+    if backend.kind == "stack":
+        return StackSource(backend.open_unclosed, watched)
+    if backend.kind == "server":
+        from oncefold.queries.http_client import Client, address_of
 
-
-def _server_source(url: str, watched: Watched, token_file: Path | None) -> Source:
-    from oncefold.serve.operations.tokens import reading_token
-    from oncefold.watch.client import Client, address_of
-    from oncefold.watch.server import ServerSource
-
-    variables = (os.environ.get(name) for name in _TOKEN_VARIABLES)
-    token = reading_token(token_file) if token_file is not None else next(filter(None, variables), None)
-    return ServerSource(Client(address_of(url), token), watched)
-
-
-def _stack_source(stack: str, watched: Watched) -> Source:
-    from oncefold.aws.reader import open_stack
-    from oncefold.watch.stack import StackSource
-
-    return StackSource(lambda: open_stack(stack), watched)
+        return ServerSource(Client(address_of(backend.where), backend.token()), watched)
+    return StoreSource(Path(backend.where), watched)
 
 
 def _watch(watching: Watching, every: float, looks: int | None, *, as_json: bool) -> Seen:
@@ -193,14 +168,14 @@ def _lines(watching: Watching, every: float, looks: int | None, write: Callable[
 
 
 def _write_block(seen: Seen, look: Look) -> None:
-    from oncefold.cli.watch_words import show_block
+    from oncefold.cli.watch_text import show_block
     from oncefold.queries.render.screen import Screen
 
     show_block(seen, look, Screen(sys.stdout))
 
 
 def _write_json(seen: Seen, look: Look) -> None:
-    from oncefold.cli.watch_words import document
+    from oncefold.cli.watch_text import document
 
     click.echo(json.dumps(document(seen, look), ensure_ascii=False))
 

@@ -17,8 +17,8 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from oncefold.cli.watch_words import columns, facts, name, numbers
-from oncefold.watch.levels import fitting
+from oncefold.cli.watch_text import columns, facts, headings, name, numbers
+from oncefold.watch.looks import fitting
 from oncefold.watch.watching import Seen
 
 if TYPE_CHECKING:
@@ -38,14 +38,14 @@ _CHANGED = "bold yellow"
 _LEAVE = "q ends"
 
 
-class _Told(Enum):
+class _Signal(Enum):
     """What a user or the system wants."""
 
     END = auto()
     REDRAW = auto()
 
 
-_Inbox = SimpleQueue[Seen | Exception | _Told]
+_Inbox = SimpleQueue[Seen | Exception | _Signal]
 
 
 class LiveScreen:
@@ -86,15 +86,15 @@ class LiveScreen:
                 self._wanted.put(self._room)
                 taken, looking, due = taken + 1, True, max(now, due + self._every)
             try:
-                told = self._inbox.get(timeout=None if looking else max(due - now, 0))
+                received = self._inbox.get(timeout=None if looking else max(due - now, 0))
             except Empty:
                 continue
-            if told is _Told.END:
+            if received is _Signal.END:
                 return
-            if isinstance(told, Exception):
-                raise told
-            if isinstance(told, Seen):
-                self._seen, looking = told, False
+            if isinstance(received, Exception):
+                raise received
+            if isinstance(received, Seen):
+                self._seen, looking = received, False
             else:
                 due = now
             live.update(self._frame(), refresh=True)
@@ -144,22 +144,22 @@ def _line(text: Text) -> Text:
 
 def _left_out(look: Look, room: int | None) -> str:
     """That there is more, where there is."""
-    cut = look.cut or fitting(look.tree.rows, room)[1]
+    cut = look.cut or fitting(look.totals.rows, room)[1]
     return "more lies below: make the terminal taller, or name a NODE" if cut else ""
 
 
 def _table(seen: Seen, look: Look, width: int, room: int | None) -> list[Text]:
-    rows, _ = fitting(look.tree.rows, room)
-    headings = columns(look)
+    rows, _ = fitting(look.totals.rows, room)
+    titles = headings(look)
     cells = [numbers(row) for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(headings, *cells, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(titles, *cells, strict=True)]
     names = [name(look, row) for row in rows]
     left = width - sum(widths) - len(_GAP) * len(widths)
-    wide = min(max(cell_len(text) for text in [look.tree.rollup, *names]), max(left, _LEAST_NAME))
-    lines = [_row(look.tree.rollup, headings, [wide, *widths], ["bold"] * len(headings), "bold")]
+    wide = min(max(cell_len(text) for text in [look.totals.rollup, *names]), max(left, _LEAST_NAME))
+    lines = [_row(look.totals.rollup, titles, [wide, *widths], ["bold"] * len(titles), "bold")]
     for row, text, values in zip(rows, names, cells, strict=True):
         changed = seen.changed.get(row.path, frozenset())
-        styles = [_CHANGED if heading in changed else "" for heading in headings]
+        styles = [_CHANGED if column in changed else "" for column in columns(look)]
         lines.append(_row(text, values, [wide, *widths], styles, ""))
     return lines
 
@@ -176,8 +176,8 @@ def _row(name: str, values: Sequence[str], widths: Sequence[int], styles: Sequen
 @contextmanager
 def _signals(inbox: _Inbox) -> Iterator[None]:
     """A new size is drawn at once; SIGTERM ends it like `q`, so that the terminal is left in order."""
-    wanted = {"SIGWINCH": _Told.REDRAW, "SIGTERM": _Told.END}
-    numbers = {getattr(signal, name): told for name, told in wanted.items() if hasattr(signal, name)}
+    wanted = {"SIGWINCH": _Signal.REDRAW, "SIGTERM": _Signal.END}
+    numbers = {getattr(signal, name): received for name, received in wanted.items() if hasattr(signal, name)}
     before = {number: signal.signal(number, lambda n, _: inbox.put(numbers[n])) for number in numbers}
     try:
         yield
@@ -217,4 +217,4 @@ def _read_keys(terminal: int, inbox: _Inbox) -> None:
         if not typed:
             return
         if b"q" in typed.lower():
-            inbox.put(_Told.END)
+            inbox.put(_Signal.END)

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from datetime import date, datetime
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import InvalidQueryError
+from oncefold.core.errors import InvalidQueryError, QueryError
 from oncefold.core.nodepath import join, split
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.queries.converters import to_nanos
+from oncefold.queries.model import RollupShape, Shape
 
 Node = str | Sequence[str]
 """Labels joined by `/` (escapes as in `oncefold.core.nodepath`), or the labels themselves; the root is empty."""
@@ -112,3 +113,14 @@ def checked(number: int | None, name: str) -> int | None:
 def limited(limit: int | None) -> int:
     """A limit as a number. Raises InvalidQueryError for a negative one."""
     return sys.maxsize if checked(limit, "limit") is None else int(limit or 0)
+
+
+def rollup_of(shape: Shape, name: str | None) -> RollupShape:
+    """The rollup with this name; it may be left out where there is only one. Raises QueryError."""
+    known = ", ".join(rollup.name for rollup in shape.rollups)
+    if name is None and len(shape.rollups) > 1:
+        raise InvalidQueryError(f"there are several rollups: {known}; name the one you mean")
+    for rollup in shape.rollups:
+        if name in {None, rollup.name}:
+            return rollup
+    raise QueryError(f"there is no rollup {name!r}; there is: {known}")

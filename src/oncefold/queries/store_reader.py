@@ -26,6 +26,7 @@ from oncefold.store.check import check_store
 from oncefold.store.keys import find_keys
 from oncefold.store.nodes import find_nodes
 from oncefold.store.reader import WHOLE_RAW, StoreFile
+from oncefold.store.rows import read_counts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,6 +186,11 @@ class StoreReader:
         status = self.file.status()
         sources = tuple(map(progress_of, status.positions))
         return store_status(self.file.path, status, sources, self._clock())
+
+    def events(self) -> int:
+        """Events ever met, rejected ones too."""
+        with self.file.at_one_commit() as connection:
+            return sum(read_counts(connection).values())
 
     def check(self) -> CheckedStore:
         """Examine the store file for damage, down to every checksum."""

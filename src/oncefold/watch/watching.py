@@ -1,15 +1,22 @@
-"""A source watched over time: each look with what changed since the last one, and troubles that may pass."""
+"""A source watched over time: each look with what changed since the last one, rates, and failures that may pass."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from oncefold.core.errors import OncefoldError
-from oncefold.watch.changes import changed, moved
+from oncefold.queries.model import NodeTotal
+from oncefold.queries.render.columns import MEASURE
 from oncefold.watch.looks import Changed, Look, NotYetError, Source
-from oncefold.watch.rate import Rate
 
-PATIENCE_SECONDS = 30.0
+FAILURE_SECONDS = 30.0
 """How long a source may fail that could be seen before."""
+
+
+WINDOW_SECONDS = 5.0
+"""A rate is the mean of so long, since commits come in bursts."""
+
+COUNT = "count"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ class Watching:
         """Times are seconds of this monotonic clock."""
         self._source = source
         self._monotonic = monotonic
-        self._rate = Rate()
+        self._rate = MovingRate()
         self._last: Look | None = None
         self._good = 0.0
 
@@ -51,7 +58,7 @@ class Watching:
             self._good = self._monotonic()
             return self._without(str(error))
         except OncefoldError as error:
-            if self._last is None or self._monotonic() - self._good > PATIENCE_SECONDS:
+            if self._last is None or self._monotonic() - self._good > FAILURE_SECONDS:
                 raise
             return self._without(str(error))
         return self._with(look, self._monotonic())
@@ -64,3 +71,56 @@ class Watching:
     def _without(self, trouble: str) -> Seen:
         self._rate.forget()
         return Seen(self._last, trouble=trouble)
+
+
+class MovingRate:
+    """The mean rate at which a number grew during the window; times are seconds of a monotonic clock."""
+
+    def __init__(self, window: float = WINDOW_SECONDS) -> None:
+        self._window = window
+        self._seen: deque[tuple[float, int]] = deque()
+
+    def at(self, time: float, number: int) -> float | None:
+        """The rate, now that there are so many; None until it is known. A number that falls begins anew."""
+        if self._seen and number < self._seen[-1][1]:
+            self._seen.clear()
+        self._seen.append((time, number))
+        while len(self._seen) > 2 and time - self._seen[1][0] >= self._window:
+            self._seen.popleft()
+        began, first = self._seen[0]
+        return (number - first) / (time - began) if time > began else None
+
+    def forget(self) -> None:
+        """Begin anew."""
+        self._seen.clear()
+
+
+def changed(before: Look | None, after: Look) -> Changed:
+    """The values of `after` that are others than in `before`; none in a first look.
+
+    A node that is new counts as changed altogether, unless `before` left nodes out and may have left out this one.
+    """
+    if before is None or _amounts(before) == _amounts(after):
+        return {}
+    known = {row.path: row for row in before.totals}
+    found = ((row.path, frozenset(_columns(known.get(row.path), row, before.cut))) for row in after.totals)
+    return {path: columns for path, columns in found if columns}
+
+
+def moved(before: Look | None, after: Look) -> bool:
+    """Whether totals are others than before, or nodes are gone; a first look always moved."""
+    return before is None or _amounts(before) != _amounts(after)
+
+
+def _columns(before: NodeTotal | None, after: NodeTotal, cut: bool) -> Iterator[str]:  # noqa: FBT001
+    if before is None and cut:
+        return
+    if before is None or before.count != after.count:
+        yield COUNT
+    for name, amount in after.sums.items():
+        if before is None or before.sums.get(name) != amount:
+            yield f"{MEASURE}{name}"
+
+
+def _amounts(look: Look) -> list[tuple[object, ...]]:
+    return [(row.path, row.count, row.sums) for row in look.totals]

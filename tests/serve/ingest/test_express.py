@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from oncefold.core.errors import QuestionError
+from oncefold.core.errors import QueryError
 from oncefold.serve.ingest.delivery import Delivery
 from oncefold.serve.ingest.express import EventsExpress
 from oncefold.serve.ingest.faults import Broken
@@ -165,7 +165,7 @@ def test_clients_that_leave_take_no_place(server: Running) -> None:
 def _has(reader: StoreFile, key: str) -> bool:
     try:
         return bool(reader.history(key).arrivals)
-    except QuestionError:  # not there yet
+    except QueryError:  # not there yet
         return False
 
 

@@ -12,7 +12,7 @@ import click
 
 from oncefold.cli.backend import STACK_VARIABLE
 from oncefold.cli.options import format_options
-from oncefold.cli.output import Reply
+from oncefold.cli.output import write_report
 from oncefold.cli.progress import ProgressLine
 from oncefold.core.errors import OncefoldError
 from oncefold.queries.render import formatting
@@ -109,7 +109,7 @@ def cost(  # noqa: PLR0913, PLR0917 - each is an option
             found = _of_stack(stack, _Span(until - since if start is None else start, until), prices, progress)
     if not found.events:
         raise OncefoldError("no events were delivered to the state function in these logs; choose another time")
-    Reply(lambda screen: _show(found, screen), lambda: _document(found)).write(form, output)
+    write_report(lambda screen: _show(found, screen), lambda: _document(found), form, output)
 
 
 def _of_file(path: Path, shards: int | None, prices: Prices, progress: ProgressLine) -> Cost:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import IllFormedQuestionError
+from oncefold.core.errors import InvalidQueryError
 from oncefold.core.limits import LABEL_BYTES
 from oncefold.queries.model import Explanation, Series, Totals
 from oncefold.queries.store_reader import StoreReader
@@ -76,11 +76,11 @@ def _totals(reader: StoreReader, values: Values) -> Totals:
 
 
 def _bounded(reader: StoreReader, depth: int | None) -> None:
-    """Raises IllFormedQuestionError for all of a tree that is too large to be sent at once."""
+    """Raises InvalidQueryError for all of a tree that is too large to be sent at once."""
     if depth is None or depth > 1:
         nodes = reader.file.node_count()
         if nodes > MOST_NODES:
-            raise IllFormedQuestionError(
+            raise InvalidQueryError(
                 f"the store has {nodes:,} nodes, and depth beyond 1 is answered up to {MOST_NODES:,}; "
                 "ask level by level, with limit and after"
             )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from oncefold.core.errors import IllFormedQuestionError, OncefoldError, QuestionError, StoreError
+from oncefold.core.errors import InvalidQueryError, OncefoldError, QueryError, StoreError
 from oncefold.serve.operations.problem import ASGIApp, Receive, Send, problem_document, send_answer
 from oncefold.serve.operations.request import request_id_of
 
@@ -32,9 +32,9 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
 
 def problem_of(error: OncefoldError) -> Problem:
     """What an error of a question is over HTTP."""
-    if isinstance(error, IllFormedQuestionError):
+    if isinstance(error, InvalidQueryError):
         return Problem(422, str(error))
-    if isinstance(error, QuestionError):
+    if isinstance(error, QueryError):
         return Problem(404, str(error))
     if isinstance(error, StoreError):
         return Problem(503, str(error), {"Retry-After": str(RETRY_SECONDS)})

@@ -63,7 +63,7 @@ class Hub:
     async def subscribe(self, want: Wanted, known: int | None) -> tuple[Subscription, Begin]:
         """Begin to hear of what changes after now, or after the commit that is known already.
 
-        Raises Problem 503 for one subscriber too many, and QuestionError for too many nodes.
+        Raises Problem 503 for one subscriber too many, and QueryError for too many nodes.
         """
         if self._ended or len(self._subscribers) >= MOST_SUBSCRIBERS:
             raise Problem(503, "no further subscriber is taken now", {"Retry-After": str(RETRY_SECONDS)})

@@ -7,7 +7,7 @@ import numpy as np
 
 from oncefold.commit import Int32s
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import IllFormedQuestionError, QuestionError
+from oncefold.core.errors import InvalidQueryError, QueryError
 from oncefold.core.nodepath import join
 from oncefold.queries.arguments import labels_of_node
 from oncefold.store.changes import NodeEntry, ids_below, nodes_from
@@ -21,7 +21,7 @@ MOST_NEW = 10_000
 """New nodes that are looked at one by one; after more, the trees are looked through again."""
 
 
-class TooManyError(IllFormedQuestionError):
+class TooManyError(InvalidQueryError):
     """A subscription names more nodes than may be."""
 
 
@@ -38,7 +38,7 @@ class Wanted:
 
 
 def wanted(pipeline: Pipeline, rollup: str | None, paths: Sequence[str], depth: int | None, *, deep: bool) -> Wanted:
-    """What a request names; `deep` if it says no depth. Raises QuestionError."""
+    """What a request names; `deep` if it says no depth. Raises QueryError."""
     every = {one.name for one in pipeline.rollups}
     if not paths:
         names = every if rollup is None else {pipeline.rollups[pipeline.find_rollup(rollup)].name}
@@ -65,7 +65,7 @@ def watch(connection: Connection, want: Wanted) -> Watched:
     for rollup, labels in want.tops:
         try:
             node = find_node(connection, rollup, labels)
-        except QuestionError:
+        except QueryError:
             continue
         if node is not None:
             deepest = 2**31 if want.depth is None else len(labels) + want.depth

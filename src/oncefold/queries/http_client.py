@@ -1,4 +1,4 @@
-"""Questions to a server over HTTP: one connection, kept open, with what went wrong in words."""
+"""GET requests to a server: one connection, kept open, with errors that say what to do."""
 
 import http.client
 import json
@@ -9,12 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from oncefold.core.errors import OncefoldError
-from oncefold.watch.looks import NotYetError
+from oncefold.core.errors import InvalidQueryError, OncefoldError, QueryError
 
 TIMEOUT_SECONDS = 10.0
+"""Without a byte from the server."""
 MOST_ANSWER_BYTES = 256 * 2**20
 _SHOWN = 200
+
+
+class UnreachableError(OncefoldError):
+    """No server answers, or it starts or ends; it may answer soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,17 +60,19 @@ def address_of(url: str) -> Address:
 
 
 class Client:
-    """Asks one server; not for several threads at a time."""
+    """Queries one server; not for several threads at a time."""
 
-    def __init__(self, address: Address, token: str | None) -> None:
+    def __init__(self, address: Address, token: str | None, timeout: float = TIMEOUT_SECONDS) -> None:
+        """`timeout` is in seconds without a byte from the server."""
         self.url = address.url
-        self._address, self._token = address, token
+        self._address, self._token, self._timeout = address, token, timeout
         self._connection: http.client.HTTPConnection | None = None
 
     def get(self, target: str, etag: str | None = None) -> Reply:
         """GET a path with its query.
 
-        Raises NotYetError where nothing answers, where the server starts or ends, and for 404; OncefoldError else.
+        Raises UnreachableError where nothing answers, and where the server starts or ends; QueryError for 404,
+        InvalidQueryError for 422, and OncefoldError else.
         """
         headers = {"Accept": "application/json"}
         if self._token is not None:
@@ -80,13 +86,13 @@ class Client:
             raise
 
     def close(self) -> None:
-        """Let go of the connection; the next question opens another."""
+        """Close the connection; the next request opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _exchange(self, target: str, headers: Mapping[str, str]) -> tuple[http.client.HTTPResponse, bytes]:
-        """Ask; once more on a new connection, if the one that was kept is found closed."""
+        """Request; once more on a new connection, if the one that was kept is found closed."""
         if self._connection is not None:
             with suppress(http.client.RemoteDisconnected, ConnectionError):
                 return self._once(self._connection, target, headers)
@@ -97,14 +103,14 @@ class Client:
         except ssl.SSLError as error:
             raise OncefoldError(f"{self.url}: no secure connection: {error.reason or error}") from None
         except (ConnectionError, http.client.RemoteDisconnected):
-            raise NotYetError(f"{self.url}: no server answers there") from None
+            raise UnreachableError(f"{self.url}: no server answers there") from None
         except (OSError, http.client.HTTPException) as error:
-            words = getattr(error, "strerror", None) or str(error) or type(error).__name__
-            raise OncefoldError(f"{self.url}: cannot be asked: {words}") from None
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+            raise OncefoldError(f"{self.url}: cannot be queried: {reason}") from None
 
     def _connect(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self._address.secure else http.client.HTTPConnection
-        return kind(self._address.host, self._address.port, timeout=TIMEOUT_SECONDS)
+        return kind(self._address.host, self._address.port, timeout=self._timeout)
 
     def _once(
         self, connection: http.client.HTTPConnection, target: str, headers: Mapping[str, str]
@@ -130,12 +136,16 @@ class Client:
     def _problem(self, status: int, document: Any, reason: str) -> Exception:
         if not isinstance(document, dict) or "detail" not in document:
             return OncefoldError(f"{self.url}: this is no Oncefold server: it answers {status} {reason}")
-        words = str(document["detail"])[:_SHOWN]
+        reason = str(document["detail"])[:_SHOWN]
         if status in {http.HTTPStatus.UNAUTHORIZED, http.HTTPStatus.FORBIDDEN}:
-            return OncefoldError(f"{self.url}: {words} Give --token-file FILE or set ONCEFOLD_READ_TOKEN.")
-        if status in {http.HTTPStatus.NOT_FOUND, http.HTTPStatus.SERVICE_UNAVAILABLE}:
-            return NotYetError(words if status == http.HTTPStatus.NOT_FOUND else f"{self.url}: {words}")
-        return OncefoldError(f"{self.url}: {words}")
+            return OncefoldError(f"{self.url}: {reason} Give --token-file FILE or set ONCEFOLD_READ_TOKEN.")
+        if status == http.HTTPStatus.NOT_FOUND:
+            return QueryError(reason)
+        if status == http.HTTPStatus.UNPROCESSABLE_ENTITY:
+            return InvalidQueryError(reason)
+        if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+            return UnreachableError(f"{self.url}: {reason}")
+        return OncefoldError(f"{self.url}: {reason}")
 
 
 def _document(body: bytes) -> Any:

@@ -1,0 +1,246 @@
+"""The queries to a running server over its HTTP API, with the values of the model as answers."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from dataclasses import replace
+from decimal import InvalidOperation
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import quote, urlencode
+
+from oncefold.core.errors import OncefoldError
+from oncefold.core.nodepath import join
+from oncefold.core.timestamps import format_timestamp
+from oncefold.queries import parse
+from oncefold.queries.arguments import AsOf, Key, Node, checked, commit_or_time, labels_of_node, rollup_of
+from oncefold.queries.http_client import Client, address_of
+from oncefold.queries.protocol import UnsupportedQueryError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+    from oncefold.queries.model import (
+        Answer,
+        Conflicts,
+        Explanation,
+        History,
+        Rejects,
+        SearchResult,
+        Series,
+        Shape,
+        Totals,
+        Verification,
+    )
+    from oncefold.queries.status_model import StoreStatus
+
+    Found = TypeVar("Found", bound=Answer[Any] | SearchResult)
+
+MOST_REMEMBERED = 64
+"""Answers that are kept with their entity tags, the latest."""
+QUERY_SECONDS = 300.0
+"""Without a byte from the server, which may read its whole store for an answer."""
+KEYS_OF_PAGE = 100_000
+LISTED_OF_PAGE = 1_000
+_PAGES_TRIES = 3
+
+
+class HttpReader:
+    """Queries to one server; a `Reader`, see there for the arguments and errors.
+
+    One connection is kept open. An answer that the server says is unchanged is the one that was given before.
+
+        with HttpReader.open("http://127.0.0.1:8321", token=None) as reader:
+            print(reader.query("Delta").node.count)
+    """
+
+    def __init__(self, client: Client, clock: Callable[[], int] = time.time_ns) -> None:
+        """Query through this client; the clock is in nanoseconds since the epoch."""
+        self._client = client
+        self._clock = clock
+        self._shape: Shape | None = None
+        self._kept: OrderedDict[str, tuple[str, Any]] = OrderedDict()
+
+    @classmethod
+    def open(cls, url: str, token: str | None = None) -> Self:
+        """Name a server, which is reached with the first query. Raises OncefoldError for what is no server's URL."""
+        return cls(Client(address_of(url), token, QUERY_SECONDS))
+
+    @property
+    def name(self) -> str:
+        """The server's URL."""
+        return self._client.url
+
+    @property
+    def shape(self) -> Shape:
+        """The trees, measures and versions of the pipeline."""
+        if self._shape is None:
+            self.status()
+        assert self._shape is not None
+        return self._shape
+
+    def query(
+        self,
+        node: Node = "",
+        *,
+        rollup: str | None = None,
+        depth: int | None = 1,
+        as_of: AsOf = None,
+        after: str | None = None,
+        limit: int | None = None,
+    ) -> Totals:
+        """The totals of a node and of all at most `depth` levels below it (None: all of them)."""
+        parameters = {
+            "depth": "all" if checked(depth, "depth") is None else depth,
+            "as_of": _as_of_text(as_of),
+            "after": after,
+            "limit": limit,
+        }
+        target = self._of_node("totals", rollup, node)
+        return self._answer(target, parameters, lambda found: parse.totals(self.shape, found))
+
+    def series(self, node: Node = "", *, rollup: str | None = None, points: int = 60) -> Series:
+        """How a node came to its totals: its totals as of at most `points` commits, the last of them now."""
+        target = self._of_node("series", rollup, node)
+        return self._answer(target, {"points": points}, lambda found: parse.series(self.shape, found))
+
+    def search(self, text: str, *, rollup: str | None = None, limit: int = 20) -> SearchResult:
+        """Live nodes whose label holds the text, and keys that are or begin with it; at most `limit` of each."""
+        return self._answer("search", {"q": text, "rollup": rollup, "limit": limit}, parse.search)
+
+    def explain(self, node: Node, *, rollup: str | None = None, limit: int | None = 20, after: int = 0) -> Explanation:
+        """The keys that count in a node, in order of their first appearance: `limit` (None: all) after `after`."""
+        target = self._of_node("explain", rollup, node)
+
+        def page(size: int, start: int) -> Explanation:
+            parameters = {"limit": size, "after": start}
+            return self._answer(target, parameters, lambda found: parse.explanation(self.shape, found, start))
+
+        if checked(limit, "limit") is not None and (limit or 0) <= KEYS_OF_PAGE:
+            return page(limit or 0, after)
+        wanted = float("inf") if limit is None else limit
+
+        def whole() -> Explanation | None:
+            found = last = page(KEYS_OF_PAGE, after)
+            while last.more and len(found) < wanted:
+                last = page(int(min(KEYS_OF_PAGE, wanted - len(found))), after + len(found))
+                if last.commit != found.commit:
+                    return None
+                found = replace(found, rows=(*found.rows, *last.rows))
+            return found
+
+        return self._of_one_commit(whole)
+
+    def history(self, key: Key, *, every: bool = False) -> History:
+        """The events that became the state of a key, oldest first; `every` one: duplicates, stale and lost ones too."""
+        target = f"history/{quote(_key_text(key), safe='')}"
+        parameters = {"every": "true" if every else "false"}
+        return self._answer(target, parameters, lambda found: parse.history(self.shape, found))
+
+    def rejects(self, limit: int | None = None, *, after: int = 0, newest_first: bool = False) -> Rejects:
+        """Events that could not be read, at most `limit`, after the id `after` in the order; of each the beginning."""
+        checked(limit, "limit")
+
+        def page(size: int, start: int) -> Rejects:
+            parameters = {"limit": size, "after": start, "order": "newest" if newest_first else "oldest"}
+            return self._answer("rejects", parameters, lambda found: parse.rejects(self.shape, found))
+
+        if limit is not None and limit <= LISTED_OF_PAGE:
+            return page(limit, after)
+        wanted = float("inf") if limit is None else limit
+
+        def whole() -> Rejects | None:
+            found = last = page(LISTED_OF_PAGE, after)
+            while len(last) == LISTED_OF_PAGE and len(found) < wanted:
+                last = page(int(min(LISTED_OF_PAGE, wanted - len(found))), int(found.rows[-1].id))
+                if last.commit != found.commit:
+                    return None
+                found = replace(found, rows=(*found.rows, *last.rows))
+            return found
+
+        return self._of_one_commit(whole)
+
+    def conflicts(self, limit: int | None = None) -> Conflicts:
+        """Events of one key and version with different content, the newest first, at most `limit`.
+
+        Raises UnsupportedQueryError for more than a server lists.
+        """
+        size = LISTED_OF_PAGE if checked(limit, "limit") is None else min(limit or 0, LISTED_OF_PAGE)
+        found = self._answer("conflicts", {"limit": size}, lambda read: parse.conflicts(self.shape, read))
+        if len(found) < found.total and (limit is None or limit > LISTED_OF_PAGE):
+            raise UnsupportedQueryError(
+                f"a server lists at most {LISTED_OF_PAGE:,} of its {found.total:,} conflicts; give a smaller limit, or "
+                "query its store file with --store"
+            )
+        return found
+
+    def verify(self) -> Verification:
+        """Recompute every total from the keys and compare, in the server; it needs a token with the admin scope."""
+        return self._answer("verify", {}, lambda found: parse.verification(self.shape, found))
+
+    def status(self) -> StoreStatus:
+        """The server's store as a whole, and what the server is doing."""
+        found = self._answer("status", {}, lambda read: parse.status(read, self._clock()))
+        self._shape = found.shape
+        return found
+
+    def close(self) -> None:
+        """Close the connection and forget what was read; the next query opens it again, perhaps to another server."""
+        self._client.close()
+        self._shape = None
+        self._kept.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _of_node(self, route: str, rollup: str | None, node: Node) -> str:
+        name, path = rollup_of(self.shape, rollup).name, join(labels_of_node(node))
+        return "/".join(quote(part, safe="/" if part is path else "") for part in (route, name, path) if part)
+
+    def _answer(self, target: str, parameters: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Found]) -> Found:
+        """The answer to a GET, read from its document; or the one before, where the server says it is unchanged."""
+        query = urlencode({name: value for name, value in parameters.items() if value is not None})
+        address = f"/{target}?{query}" if query else f"/{target}"
+        etag, before = self._kept.get(address, (None, None))
+        reply = self._client.get(address, etag)
+        if reply.document is None:
+            self._kept.move_to_end(address)
+            return before  # type: ignore[no-any-return]
+        try:
+            found = read(reply.document)
+        except (KeyError, TypeError, ValueError, InvalidOperation) as error:
+            raise OncefoldError(f"{self.name}: its answer cannot be read ({error!r}); is it a newer version?") from None
+        if "etag" in reply.headers:
+            self._kept[address] = reply.headers["etag"], found
+            if len(self._kept) > MOST_REMEMBERED:
+                self._kept.popitem(last=False)
+        return found
+
+    def _of_one_commit(self, read: Callable[[], Found | None]) -> Found:
+        """What several pages say, all as of one commit."""
+        for _ in range(_PAGES_TRIES):
+            found = read()
+            if found is not None:
+                return found
+        raise OncefoldError(f"{self.name}: events were committed between the pages of the answer; query fewer rows")
+
+
+def _as_of_text(as_of: AsOf) -> str | None:
+    """What a server takes for a past state."""
+    if as_of is None or isinstance(as_of, str):
+        return None if as_of is None else as_of
+    commit, moment = commit_or_time(as_of)
+    return str(commit) if moment is None else format_timestamp(moment)
+
+
+def _key_text(key: Key) -> str:
+    if isinstance(key, str | int):
+        return str(key)
+    parts = [str(part) for part in key]
+    return parts[0] if len(parts) == 1 else join(parts)
