@@ -122,7 +122,7 @@ def _guess(events: str) -> str:
 @click.option("--sample", metavar="EVENTS", help="Also read the first events of a JSON Lines or CSV file, - for stdin.")
 @click.option("--rows", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many of them.")
 @click.option("--format", "form", metavar="NAME", help="Format of EVENTS: jsonl, csv or tsv.  [default: by its name]")
-@click.option("--delimiter", metavar="CHARACTER", help="What stands between the fields of a CSV.")
+@click.option("--delimiter", metavar="CHARACTER", help="The character between the fields of a CSV.")
 @click.pass_context
 def check(
     context: click.Context, file: Path, sample: str | None, rows: int, form: str | None, delimiter: str | None

@@ -73,7 +73,7 @@ class BlockDecoder:
         return self._text.csv(block.data, block.source, block.offset, block.header, block.delimiter), oversize
 
     def batches(self, data: EventData, source: str) -> Iterable[Batch]:
-        """The batches of what a Python program hands in. Raises SourceError for data of another kind."""
+        """The batches of data that a Python program passes. Raises SourceError for data of another kind."""
         if isinstance(data, str):
             data = data.encode()
         if isinstance(data, bytes | bytearray | memoryview):
