@@ -36,6 +36,11 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("oncefold")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: many tests wait for processes that they start."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only the full form runs."""
     if not sizes.is_full():
