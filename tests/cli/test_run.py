@@ -28,10 +28,12 @@ from oncefold.sources.blocks import Finding
 from oncefold.store.check import check_store
 from oncefold.store.reader import StoreFile
 from tests.tools.processes import COMMAND, Command
+from tests.tools.sizes import full_only
 from tests.tools.waiting import until
 
 pty = pytest.importorskip("pty")
 
+OTHER_SIGNAL = full_only("as the signal before it, 7 s")
 WORKLOAD = Workload(count=3_000, duplicates=0.1, modifications=0.3, out_of_order=0.05, deletes=0.05, seed=3)
 PLACE = '{"RiskType": "PV", "TradeDesk": "x", "Region": "y"}'
 
@@ -324,7 +326,7 @@ def _until_committed(run: Command, number: int, store: str = "risk.db") -> None:
     until(committed, f"{number} events")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=OTHER_SIGNAL)])
 def test_a_stopped_follower_prints_the_command_that_continues(here: Path, number: signal.Signals) -> None:
     folder = here / "it's here"
     folder.mkdir()

@@ -173,14 +173,14 @@ MILLION = 10**6
     ids=range(13),
 )
 def test_hostile_digits_are_exact_and_quick(text: str, mantissa: int | None) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     if mantissa is None:
         with pytest.raises(ValueError, match="…") as refusal:
             parse_decimal(text, 2, MEASURE_LIMIT)
         assert len(str(refusal.value)) < 200
     else:
         assert parse_decimal(text, 2, MEASURE_LIMIT) == mantissa
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
 
 
 def test_words() -> None:

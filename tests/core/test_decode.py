@@ -632,6 +632,6 @@ def test_paths_are_limited_as_they_are_written() -> None:
     ids=["key", "number as key", "number", "exponent", "arrays", "objects"],
 )
 def test_huge_records_are_refused_quickly(raw: bytes) -> None:
-    started = time.perf_counter()
+    started = time.process_time()
     refusal(SIMPLE.json, raw)
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 2

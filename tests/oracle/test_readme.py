@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.oracle.pages import ROOT, blocks, examples, run, steady
+from tests.tools.sizes import full_only
 
 PAGES = ("README.md", "docs/TUTORIAL.md")
 LEFT_ALONE = {"README.md": 6, "docs/TUTORIAL.md": 2}
@@ -16,7 +17,7 @@ def text_of(name: str) -> str:
     return (ROOT / name).read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("name", ["README.md", pytest.param("docs/TUTORIAL.md", marks=full_only("forty commands"))])
 def test_every_example_runs_and_prints_what_is_shown(name: str, tmp_path: Path) -> None:
     compared = 0
     for example, output in run(text_of(name), tmp_path):

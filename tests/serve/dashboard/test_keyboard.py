@@ -5,6 +5,9 @@ from playwright.sync_api import expect
 
 from tests.serve.dashboard.browsing import PHONE, SHOP, event, post, visiting
 from tests.serve.running import Running
+from tests.tools.sizes import full_only
+
+pytestmark = full_only("a server and a browser page for each, 8 s")
 
 NAMELESS = """() => [...document.querySelectorAll('a, button, input, select, [tabindex="0"], [role="row"]')]
     .filter((element) => element.checkVisibility() && element.getAttribute('role') !== 'row')

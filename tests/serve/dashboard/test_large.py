@@ -9,6 +9,9 @@ import oncefold
 from oncefold.pipeline_file import load_pipeline
 from tests.serve.dashboard.browsing import post, visiting
 from tests.serve.running import Running
+from tests.tools.sizes import full_only
+
+pytestmark = full_only("a hundred thousand nodes in a browser")
 
 LEAVES = 100_000
 

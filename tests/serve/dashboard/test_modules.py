@@ -10,10 +10,13 @@ from oncefold.core.decimals import format_decimal
 from oncefold.core.nodepath import join, split
 from tests.serve.dashboard.browsing import SHOP, visiting
 from tests.serve.running import Running
+from tests.tools.sizes import examples
 
 MANTISSAS = st.integers(-(10**30), 10**30) | st.integers(-300, 300)
 LABELS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=6), min_size=1, max_size=4)
-MANY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(
+    max_examples=examples(15, short=4), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ from oncefold_workshop.course.hints import hints
 from oncefold_workshop.course.observer import MAP, REDUCE, STATE, SWEEP, CallCounts, Observation
 from oncefold_workshop.game.players import TABLES
 from oncefold_workshop.game.rules import GameRules
+from tests.tools.sizes import full_only
 from tests.workshop.course.learner import EASY, EXPERT, HARD, THREE, TWO, after, changed, hints_of, play, points
 
 OUTBOX = "functions:state,reduce"
@@ -164,7 +165,13 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("name", MISTAKES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=full_only("a game of expert rounds") if mistake.rules is EXPERT else ())
+        for name, mistake in MISTAKES.items()
+    ],
+)
 def test_a_mistake_gives_its_hint(name: str, tmp_path: Path) -> None:
     mistake = MISTAKES[name]
     rounds = 4 if mistake.rules is EXPERT else 3

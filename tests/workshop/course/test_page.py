@@ -7,6 +7,7 @@ import pytest
 
 from oncefold_workshop.course import hints
 from oncefold_workshop.game.rules import GameRules, Mode, Trouble
+from tests.tools.sizes import sized
 from tests.workshop.course.learner import EASY, HARD, THREE, TWO, after, play, points
 from tests.workshop.course.page import PAGE, Desk, blocks
 
@@ -26,14 +27,14 @@ def test_after_lab_1_easy_rounds_are_won_and_hard_ones_lost(tmp_path: Path) -> N
     assert points(play(after(1), tmp_path, THREE, HARD, 3)) == [0] * 3
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", sized([1], [1, 2]))
 def test_after_lab_2_hard_rounds_are_won_and_expert_ones_lost(seed: int, tmp_path: Path) -> None:
     results = play(after(2), tmp_path, THREE, GameRules(400, 100, 600), 10, seed)
     assert [result.round.mode for result in results] == [Mode.EASY] + [Mode.HARD] * 5 + [Mode.EXPERT] * 4
     assert points(results) == [100] * 6 + [0] * 4
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", sized([1], [1, 2, 3]))
 def test_after_lab_3_all_are_won(seed: int, tmp_path: Path) -> None:
     results = play(after(3), tmp_path, TWO, GameRules(400, 100, 300), 11, seed)
     assert {result.round.trouble for result in results} == {None, *Trouble}
