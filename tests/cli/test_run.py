@@ -391,9 +391,9 @@ from oncefold.cli.progress import reporter_for
 from oncefold.cli.run import Stop
 stop, reporter = Stop(), reporter_for(sys.stderr, quiet=False)
 with stop.on_signals(), reporter.running(None, stop.event.is_set):
-    reporter.say("stuck")
+    reporter.report("stuck")
     stop.event.wait()
-    reporter.say("stopping")
+    reporter.report("stopping")
     threading.Event().wait()
 """
 """A run that never comes to its end."""

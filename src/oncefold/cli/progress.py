@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from oncefold.core.fold import Outcome
-from oncefold.queries.render.formatting import size
+from oncefold.queries.render.formatting import many, size
 
 if TYPE_CHECKING:
     from oncefold.engine.run import RunProgress
@@ -37,7 +37,7 @@ class Reporter:
         self._stopping: Callable[[], bool] = lambda: False
         self._reported_stop = False
 
-    def say(self, message: str) -> None:
+    def report(self, message: str) -> None:
         """One line for the user."""
         if not self._quiet:
             self._print(f"oncefold: {message}")
@@ -57,29 +57,29 @@ class Reporter:
         self._report_findings(progress.findings)
         if self._stopping() and not self._reported_stop:
             self._reported_stop = True
-            self.say("stopping: what is read is committed first (once more ends at once; nothing is lost either way)")
+            self.report("stopping: what is read is committed first (a second signal ends at once; nothing is lost)")
         self._show(progress, self._monotonic())
 
     def _show(self, progress: "RunProgress", now: float) -> None:
         if now - self._last >= _LINE_SECONDS and progress.events > self._reported_events:
             self._last, self._reported_events = now, progress.events
-            self.say(self._facts(progress, now - self._began))
+            self.report(self._facts(progress, now - self._began))
 
     def finish(self, progress: "RunProgress", session: Any, done_files: int, *, stopped: str = "") -> None:
         """Report what was folded and what to do next; `stopped` replaces the latter."""
         self._report_findings(progress.findings)
         seconds = self._monotonic() - self._began
         if done_files:
-            self.say(f"{_many(done_files, 'file')} had been read before and did not change")
+            self.report(f"{many(done_files, 'file')} had been read before and did not change")
         at = f", commit {progress.last_commit}" if progress.last_commit else ""
-        self.say(f"{self._facts(progress, seconds)}{at}")
+        self.report(f"{self._facts(progress, seconds)}{at}")
         store = shlex.quote(str(session.path))
         if progress.counts[Outcome.REJECTED]:
-            self.say(f"to see the rejects: oncefold rejects list --store {store}")
-        self.say(stopped or f"to see the totals: oncefold query --store {store}")
+            self.report(f"to see the rejects: oncefold rejects list --store {store}")
+        self.report(stopped or f"to see the totals: oncefold query --store {store}")
 
     def _facts(self, progress: "RunProgress", seconds: float) -> str:
-        text = f"{_many(progress.events, 'event')}: {outcomes(progress.counts)}"
+        text = f"{many(progress.events, 'event')}: {outcomes(progress.counts)}"
         if seconds >= _SHOWN_RATE_SECONDS:
             text += f"; {seconds:.1f} s, {progress.events / seconds:,.0f} events/s"
         if self._total:
@@ -174,10 +174,6 @@ def compact(number: float) -> str:
             return f"{number:.3g}{unit}"
         number /= 1_000
     return f"{number:.3g} G"
-
-
-def _many(number: int, word: str) -> str:
-    return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
 class ProgressLine:

@@ -99,7 +99,7 @@ def run(  # noqa: PLR0913
     stop = StopSignal()
     with Session.open(path, definition, retention=retention_of(retention)) as session:
         found = Sources(sources, options, session.positions, RealWaiting(stop.event), open_stream=open_stream)
-        warm_up(reporter.say)
+        warm_up(reporter.report)
         with stop.on_signals(), reporter.running(found.total_bytes, stop.event.is_set):
             progress = session.run(_without_repeated_error(found.blocks()), reporter.update, stop.event.set)
         reporter.finish(

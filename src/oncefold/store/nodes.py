@@ -48,13 +48,13 @@ def _no_child(connection: Connection, node: int | None, above: tuple[str, ...], 
     where = f"below {join(above)}" if above else "at the top"
     if not known:
         return f"there is no node {join((*above, label))}: nothing is {where}"
-    words = f"there is no node {join((*above, label))}"
+    message = f"there is no node {join((*above, label))}"
     near = difflib.get_close_matches(escape(label), known, 3)
     if near:
         prefix = f"{join(above)}/" if above else ""
-        return f"{words}; did you mean {' or '.join(prefix + found for found in near)}?"
+        return f"{message}; did you mean {' or '.join(prefix + found for found in near)}?"
     more = ", ..." if len(known) > _SHOWN_LABELS else ""
-    return f"{words}: {where} there is {', '.join(known[:_SHOWN_LABELS])}{more}"
+    return f"{message}: {where} there is {', '.join(known[:_SHOWN_LABELS])}{more}"
 
 
 def subtree(

@@ -227,7 +227,7 @@ class StoreFile:
         sql = f"""
             SELECT r.id, r."commit", ifnull(c.at, 0), source, position, reason, substr(raw, 1, ?), format, context, size
             FROM rejects AS r LEFT JOIN commits AS c ON c.seq = r."commit"
-            WHERE r.id {beyond} ? ORDER BY r.id {order} LIMIT ?"""  # noqa: S608 - one of two signs and words
+            WHERE r.id {beyond} ? ORDER BY r.id {order} LIMIT ?"""  # noqa: S608 - two operators and two keywords
         with self.at_one_commit() as connection:
             found = connection.execute(sql, (most_bytes, start, -1 if limit is None else limit)).fetchall()
         return [ListedReject(id_, CommitTime(seq, at), Reject(*rest)) for id_, seq, at, *rest in found]
