@@ -72,7 +72,7 @@ def by_the_core(records: Iterable[tuple[int, bytes]], decode: Callable[[bytes], 
     read, times, rejects = [], [], []
     for position, raw in records:
         event = None
-        if raw.strip(b" \t\r" if form["format"] == "json" else b""):
+        if raw.lstrip(b"\0").strip(b" \t\r" if form["format"] == "json" else b""):
             try:
                 event = decode(raw)
             except InvalidEvent as error:

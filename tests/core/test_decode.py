@@ -635,3 +635,7 @@ def test_huge_records_are_refused_quickly(raw: bytes) -> None:
     started = time.process_time()
     refusal(SIMPLE.json, raw)
     assert time.process_time() - started < 2
+
+
+def test_nul_bytes_in_front_of_a_record_are_left_out() -> None:
+    assert RISK.json(b"\0\0\0" + GOOD.encode()) == EVENT

@@ -151,3 +151,15 @@ def test_a_line_of_200_megabytes_is_not_held(delimiter: str | None) -> None:
     assert (oversize.offset, oversize.length, len(oversize.head)) == (0, 200 * 2**20 - 3, HEAD_BYTES)
     assert bytes(piece.data) == b"y\n"
     assert peak < 64 * 2**20
+
+
+@pytest.mark.parametrize("delimiter", [None, ","])
+@pytest.mark.parametrize("nuls", [1, 31, 32, 33, 1_000])
+def test_nul_bytes_in_front_of_a_record_do_not_cost_the_record(delimiter: str | None, nuls: int) -> None:
+    pieces = cut([b"x,0\n" + bytes(nuls) + b"a,1\nb,2\n"], delimiter, 16, 32)
+    data = b"".join(bytes(piece.data) for piece in pieces)
+    passed = [oversize for piece in pieces for oversize in piece.oversize]
+    assert data.replace(b"\0", b"") == b"x,0\na,1\nb,2\n"
+    assert data.count(b"\0") + sum(oversize.length for oversize in passed) == nuls
+    assert all(oversize.reason.startswith("NUL bytes") for oversize in passed)
+    assert bool(passed) == (nuls > 28)

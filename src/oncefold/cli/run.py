@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,9 @@ from oncefold.pipeline_file import load_pipeline
 from oncefold.store.retention import Retention
 
 if TYPE_CHECKING:
-    from oncefold.sources.blocks import Block, Finding
+    from oncefold.cli.progress import Reporter
+    from oncefold.engine.run import RunProgress
+    from oncefold.engine.session import Session
     from oncefold.sources.sources import Sources
 
 _EPILOG = """\b
@@ -101,7 +103,7 @@ def run(  # noqa: PLR0913
         found = Sources(sources, options, session.positions, RealWaiting(stop.event), open_stream=open_stream)
         warm_up(reporter.report)
         with stop.on_signals(), reporter.running(found.total_bytes, stop.event.is_set):
-            progress = session.run(_without_repeated_error(found.blocks()), reporter.update, stop.event.set)
+            progress = _read(session, found, reporter, stop.event)
         reporter.finish(
             progress, session, found.done_files, stopped="" if stop.signal is None else _how_to_continue(found)
         )
@@ -111,16 +113,23 @@ def run(  # noqa: PLR0913
         raise SystemExit(128 + stop.signal)
 
 
-def _without_repeated_error(blocks: "Iterable[Block | Finding]") -> "Iterator[Block | Finding]":
-    """The blocks, without a last error that only repeats a finding."""
-    reported = False
+def _read(session: "Session", found: "Sources", reporter: "Reporter", stop: threading.Event) -> "RunProgress":
+    """Fold the sources; a last error that only repeats a finding is left out. Raises SourceError and StoreError."""
+    from oncefold.engine.run import RunProgress
+
+    latest = RunProgress()
+
+    def update(progress: RunProgress) -> None:
+        nonlocal latest
+        latest = progress
+        reporter.update(progress)
+
     try:
-        for block in blocks:
-            reported = reported or getattr(block, "kind", None) == "unreadable"
-            yield block
+        return session.run(found.blocks(), update, stop.set)
     except SourceError:
-        if not reported:
+        if not any(finding.kind == "unreadable" for finding in latest.findings):
             raise
+        return latest
 
 
 def _how_to_continue(found: "Sources") -> str:

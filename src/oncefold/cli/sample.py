@@ -65,12 +65,15 @@ def first_records(
 ) -> Generator[SampleRecord]:
     """At most so many records of a file, `-` for stdin; gzip and zstd are detected. Raises SourceError."""
     from oncefold.sources.inputs import ReadOptions, format_of
+    from oncefold.sources.text import document_fault
 
     found = format_of(name, ReadOptions(format=form, delimiter=delimiter))
     if not found.is_text:
         raise SourceError(f"{name}: a sample is read from JSON Lines or CSV; give one of these")
     try:
         with _opened(name) as stream:
+            if found.kind == "json" and (fault := document_fault(stream.peek(1).removeprefix(_BOM))):
+                raise SourceError(f"{name}: {fault}")
             lines = _Lines(stream)
             records = _csv(name, lines, found.delimiter or ",") if found.kind == "csv" else _json(lines)
             yield from islice(records, rows)
@@ -81,7 +84,7 @@ def first_records(
 
 
 @contextmanager
-def _opened(name: str) -> Iterator[IO[bytes]]:
+def _opened(name: str) -> Iterator[io.BufferedReader]:
     """The file's bytes, decompressed; stdin stays open."""
     with ExitStack() as stack:
         file: Any = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
@@ -151,6 +154,7 @@ def _csv(name: str, lines: _Lines, delimiter: str) -> Iterator[SampleRecord]:
     except StopIteration:
         return
     except csv.Error as error:
+        parse_header(name, lines.take(), delimiter)
         raise SourceError(f"{name}: its first line is not a CSV header: {error}") from None
     header = parse_header(name, lines.take(), delimiter)
     while True:

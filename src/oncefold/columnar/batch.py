@@ -44,13 +44,15 @@ class Batch:
     leaves: Leaves
     newest_time: int = NO_TIME
     rejects: list[Reject] = field(default_factory=list)
+    padding: int = 0
+    """NUL bytes in front of records, which were skipped."""
 
     def __len__(self) -> int:
         return len(self.version)
 
 
-Scalar = Callable[[int], Event]
-"""Decodes row i by the scalar core; raises InvalidEvent."""
+Scalar = Callable[[int], Event | None]
+"""Decodes row i by the scalar core, None if it is blank; raises InvalidEvent."""
 
 Refusal = Callable[[int, str], Reject]
 """The reject of row i for a reason."""
@@ -69,6 +71,7 @@ class BatchBuilder:
         self.measures: Int64s = np.empty((measures, rows), np.int64)
         self.time: Int64s = np.empty(rows, np.int64)
         self.where: Int64s | range = range(rows)
+        self.padding = 0
         self.leaves = InternTable()
 
     def reserve_leaves(self, size: int) -> None:
@@ -87,7 +90,11 @@ class BatchBuilder:
         events: list[tuple[int, Event]] = []
         for row in np.flatnonzero(self.leaf == UNDECODED).tolist():
             try:
-                events.append((row, scalar(row)))
+                event = scalar(row)
+                if event is None:
+                    self.leaf[row] = NOT_AN_EVENT
+                else:
+                    events.append((row, event))
             except InvalidEvent as error:
                 self.leaf[row] = NOT_AN_EVENT
                 rejects.append(refusal(row, str(error)))
@@ -105,6 +112,7 @@ class BatchBuilder:
             Leaves(self.leaves.data, self.leaves.offsets[: self.leaves.count + 1]),
             int(newest(self.time, self.leaf, NO_TIME)),
             rejects,
+            self.padding,
         )
 
     def _fill(self, events: list[tuple[int, Event]]) -> None:

@@ -68,7 +68,12 @@ class TableDecoder:
         def record(row: int) -> dict[str, Any]:
             return {field.column: plain_value(column, row) for field, column in found.items() if column is not None}
 
+        ambiguous = {str(field): name for field in found if (name := typed.ambiguous_name(table, field))}
+
         def refusal(row: int, reason: str) -> Reject:
+            field = reason.removeprefix("field ").partition(":")[0]
+            if field in ambiguous:
+                reason = f"field {field}: the name {ambiguous[field]!r} is twice in one struct"
             raw = json.dumps(record(row), default=str, ensure_ascii=False).encode("utf-8", "surrogatepass")
             return Reject(source, first_row + row, reason, raw, "table", size=len(raw))
 

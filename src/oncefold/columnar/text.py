@@ -62,11 +62,15 @@ class TextDecoder:
         def raw(row: int) -> bytes:
             return data[where[row] : ends[row]].tobytes().rstrip(b"\r\n")
 
+        def event(row: int) -> Event | None:
+            record = _unpadded(raw(row), columns)
+            return self._scalar.json(record) if record.strip(b" \t\r") else None
+
         def refusal(row: int, reason: str) -> Reject:
             text = raw(row)
             return Reject(source, offset + int(where[row]), reason, text, "json", size=len(text))
 
-        batch = columns.finish(lambda row: self._scalar.json(raw(row)), refusal)
+        batch = columns.finish(event, refusal)
         where += offset
         return batch
 
@@ -102,7 +106,11 @@ class TextDecoder:
             context = json.dumps([delimiter, *header], ensure_ascii=False)
             return Reject(source, offset + int(where[row]), reason, text, "csv", context, len(text))
 
-        batch = columns.finish(lambda row: decode_csv(self._scalar, raw(row), header, delimiter), refusal)
+        def event(row: int) -> Event | None:
+            record = _unpadded(raw(row), columns)
+            return decode_csv(self._scalar, record, header, delimiter) if record else None
+
+        batch = columns.finish(event, refusal)
         where += offset
         return batch
 
@@ -130,8 +138,16 @@ class TextDecoder:
         return (columns.key_start, columns.key_length, columns.key_hash, target, used), composed
 
 
+def _unpadded(raw: bytes, columns: BatchBuilder) -> bytes:
+    """A record without the NUL bytes in front of it, which are counted: a crash or a rotation leaves them in a log."""
+    record = raw.lstrip(b"\0")
+    columns.padding += len(raw) - len(record)
+    return record
+
+
 def decode_csv(decoder: Decoder, raw: bytes, header: Sequence[str], delimiter: str) -> Event:
-    """One CSV record by the scalar decoder. Raises InvalidEvent."""
+    """One CSV record by the scalar decoder, NUL bytes in front of it left out. Raises InvalidEvent."""
+    raw = raw.lstrip(b"\0")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:

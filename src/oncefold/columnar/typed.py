@@ -16,6 +16,7 @@ from oncefold.columnar.assemble import window_second
 from oncefold.columnar.leaves import spans_of
 from oncefold.columnar.parse_kernels import parse_scaled, parse_time
 from oncefold.columnar.primitives import hash_bytes, kernel
+from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import VERSION_MAX
 
@@ -51,16 +52,45 @@ class Texts:
 
 
 def column_of(table: pa.RecordBatch, field: FieldPath) -> pa.Array | None:
-    """The column of a field: of that dotted name, else nested in structs; None if there is neither."""
+    """The column of a field: of that dotted name, else nested in structs; None if there is neither.
+
+    Where a struct on the way names the next one twice, it is the struct itself, which no field takes for a value.
+    Raises SourceError for a table that names the column twice.
+    """
     names = table.schema.names
+    name = field.column if field.column in names else field.segments[0]
+    if names.count(name) > 1:
+        raise SourceError(f"the table names the column {name!r} twice; every column that is read needs its own name")
     if field.column in names:
         return table.column(field.column)
     return _nested(table.column(field.segments[0]), field.segments[1:]) if field.segments[0] in names else None
 
 
+def ambiguous_name(table: pa.RecordBatch, field: FieldPath) -> str | None:
+    """The name on the way to a field that is twice in one struct, if one is."""
+    if field.column in table.schema.names or field.segments[0] not in table.schema.names:
+        return None
+    kind = table.schema.field(field.segments[0]).type
+    for segment in field.segments[1:]:
+        if not pa.types.is_struct(kind):
+            return None
+        found = kind.get_all_field_indices(segment)
+        if len(found) > 1:
+            return segment
+        if not found:
+            return None
+        kind = kind.field(found[0]).type
+    return None
+
+
 def _nested(column: pa.Array, segments: tuple[str, ...]) -> pa.Array | None:
     for segment in segments:
-        if not pa.types.is_struct(column.type) or column.type.get_field_index(segment) < 0:
+        if not pa.types.is_struct(column.type):
+            return None
+        times = len(column.type.get_all_field_indices(segment))
+        if times > 1:
+            return column
+        if not times:
             return None
         column = pc.struct_field(column, segment)
     return column

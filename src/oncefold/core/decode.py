@@ -55,9 +55,10 @@ class Decoder:
     def json(self, raw: bytes) -> Event:
         """One JSON text (RFC 8259, UTF-8). Raises InvalidEvent.
 
-        A name that occurs twice in one object is refused where it is read, because its meaning is ambiguous.
+        NUL bytes in front of it, as a crash or the rotation of a log leaves them, are left out. A name that occurs
+        twice in one object is refused where it is read, because its meaning is ambiguous.
         """
-        return self.record(self._object(raw))
+        return self.record(self._object(raw.lstrip(b"\0")))
 
     def csv(self, header: Sequence[str], cells: Sequence[str]) -> Event:
         """One row of a flat table of text; for measures, times and versions an empty cell is missing.

@@ -75,6 +75,11 @@ class BlockDecoder:
     def batches(self, data: EventData, source: str) -> Iterable[Batch]:
         """The batches of data that a Python program passes. Raises SourceError for data of another kind."""
         if isinstance(data, str):
+            if _is_a_name(data):
+                raise SourceError(
+                    f"cannot ingest the text {data[:100]!r}: it is no JSON object. To read a file of that name: "
+                    "oncefold run, or hand in its bytes"
+                )
             data = data.encode()
         if isinstance(data, bytes | bytearray | memoryview):
             return self._lines(bytes(data), source)
@@ -130,6 +135,12 @@ class BlockDecoder:
 
     def _row_again(self, reject: Reject) -> Batch:
         return self._records.row(reject.raw, reject.source, reject.position)
+
+
+def _is_a_name(text: str) -> bool:
+    """Whether a text is rather the name of a file than JSON Lines: one line that holds no JSON."""
+    line = text.strip()
+    return bool(line) and "\n" not in line and line[0] not in '{["'
 
 
 def _oversize(block: TextBlock, record: Oversize) -> Reject:

@@ -20,6 +20,7 @@ from typing import Final, Generic, Self, TypeVar
 
 from oncefold.columnar.batch import Batch
 from oncefold.commit import CommitContent, Reject, SourcePosition
+from oncefold.core.errors import SourceError
 from oncefold.core.fold import Outcome
 from oncefold.engine.decoding import BlockDecoder
 from oncefold.engine.engine import Engine
@@ -294,13 +295,37 @@ def due(engine: Engine, committer: Committer, waited: float | None, *, idle: boo
 
 
 def decoded(decoder: BlockDecoder, blocks: Iterable[Block | Finding]) -> Iterator[Decoded | Finding]:
-    """The blocks, ready to be folded, and the findings among them."""
+    """The blocks, ready to be folded, and the findings among them.
+
+    A block that cannot be decoded is a finding, and the rest of its source is not read: its position must not pass what
+    was not folded. Raises SourceError at the end if there was one; all other sources were read then.
+    """
+    failed: dict[str, str] = {}
     for block in blocks:
         if isinstance(block, Finding):
             yield block
-        else:
-            batch, oversize = decoder.decode(block)
+        elif block.source not in failed:
+            try:
+                batch, oversize = decoder.decode(block)
+            except Exception as error:  # whatever is wrong with one source, the others are read
+                finding = Finding.unreadable(block.source, error)
+                failed[block.source] = finding.message
+                yield finding
+                continue
+            if batch.padding:
+                yield _padded(block.source, batch.padding)
             yield Decoded(batch, oversize, block.position, block.consumed_bytes)
+    if failed:
+        raise SourceError("; ".join(failed.values()))
+
+
+def _padded(source: str, padding: int) -> Finding:
+    return Finding(
+        source,
+        "padded",
+        f"{source}: {padding:,} NUL bytes in front of records were skipped, as a crash or a rotation of a log leaves "
+        "them; the records after them count",
+    )
 
 
 def fold(engine: Engine, block: Decoded) -> Counter[Outcome]:

@@ -8,6 +8,7 @@ from typing import Literal
 import pyarrow as pa
 
 from oncefold.commit import SourcePosition
+from oncefold.core.errors import SourceError
 
 TextKind = Literal["json", "csv"]
 TableKind = Literal["parquet", "arrow"]
@@ -90,9 +91,17 @@ class Finding:
     """Something about a source that a person should know; the other sources go on."""
 
     source: str
-    kind: Literal["truncated", "replaced", "trimmed", "rotated", "delayed", "waiting", "unreadable"]
+    kind: Literal["truncated", "replaced", "trimmed", "rotated", "delayed", "waiting", "padded", "unreadable"]
     """`truncated` and `replaced`: not what was read before. `trimmed`: a stream no longer holds all that was not read.
-    `rotated`, `delayed` and `waiting`: reported, reading goes on. `unreadable`: the rest of the source could not be
-    read; a run that is not following ends with a SourceError that repeats it."""
+    `rotated`, `delayed`, `waiting` and `padded`: reported, reading goes on. `unreadable`: the rest of the source could
+    not be read; a run that is not following ends with a SourceError that repeats it."""
     message: str
     """What happened and what to do, one sentence that names the source."""
+
+    @classmethod
+    def unreadable(cls, source: str, error: Exception) -> "Finding":
+        """A source whose rest cannot be read, because of this error."""
+        if isinstance(error, SourceError):
+            return cls(source, "unreadable", str(error))
+        reason = (error.strerror or str(error)) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+        return cls(source, "unreadable", f"{source}: it cannot be read: {reason}")

@@ -208,6 +208,8 @@ class RecordCutter:
             self._scan()
             if self._cut > self._start or self._scanned - self._start <= self._record_bytes:
                 return
+            if self._pass_nuls():
+                continue
             line = self._newline(self._start)
             if 0 <= line <= self._start + self._record_bytes:
                 self._refuse_front(f"a quote in it does not close within {self._record_bytes:,} bytes")
@@ -254,6 +256,17 @@ class RecordCutter:
             if found >= 0:
                 return at + found + 1
         return -1
+
+    def _pass_nuls(self) -> bool:
+        """Pass over NUL bytes in front of a record too long to be held; whether there were any."""
+        held = self._buffer[self._start : self._scanned]
+        count = int(np.argmax(held != 0)) if held.any() else len(held)
+        if count:
+            reason = "NUL bytes, as a crash or a rotation of a log leaves them"
+            self._oversize.append(Oversize(self._base + self._start, count, b"", reason))
+            self._start += count
+            self._cut = self._start
+        return count > 0
 
     def _refuse_front(self, reason: str) -> None:
         """Pass over the line that begins at `start`, where nothing whole begins."""

@@ -62,12 +62,10 @@ class Followed:
                 if not isinstance(block, Finding):
                     self._state = block.position.state
                 yield block
-        except (SourceError, OSError) as error:
+        except Exception as error:  # whatever is wrong with one file, the others are followed
             self._given_up = True
             self.close()
-            source = self._item.source
-            message = str(error) if isinstance(error, SourceError) else f"{source}: it cannot be read: {error.strerror}"
-            yield Finding(source, "unreadable", message)
+            yield Finding.unreadable(self._item.source, error)
 
     def _poll(self) -> Iterator[Block | Finding]:
         now = _signature(self._item.path)

@@ -103,10 +103,10 @@ class Sources:
         source = task.input.source
         try:
             yield from self._blocks_of(task, waiting)
-        except (SourceError, OSError) as error:
-            message = str(error) if isinstance(error, SourceError) else f"{source}: it cannot be read: {_reason(error)}"
-            unreadable.append(message)
-            yield Finding(source, "unreadable", message)
+        except Exception as error:  # whatever is wrong with one source, the others are read
+            finding = Finding.unreadable(source, error)
+            unreadable.append(finding.message)
+            yield finding
 
     def _blocks_of(self, task: Task, waiting: Waiting) -> Iterator[Block | Finding]:
         item = task.input
@@ -167,7 +167,3 @@ class Sources:
 def _is_endless(item: Input) -> bool:
     """Whether its end is not known beforehand, and it is no file to look at now and then."""
     return item.is_pipe or item.is_stream
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or str(error)

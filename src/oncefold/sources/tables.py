@@ -4,6 +4,7 @@ A table file is written once: its position covers the whole file, and one that c
 """
 
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -78,6 +79,7 @@ def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_
     """Batches from `row` on, none of which spans row groups; row groups before it are not read."""
     metadata = pq.read_metadata(path)
     columns = None
+    _refuse_named_twice(options.fields, metadata.schema.to_arrow_schema().names, path)
     if options.fields is not None:
         paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
         columns = _wanted(options.fields, paths, path)
@@ -93,6 +95,18 @@ def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_
                 behind += len(batch)
                 if behind > row:
                     yield _Rows(batch.slice(max(0, row - behind + len(batch))), size * behind // metadata.num_rows)
+
+
+def _refuse_named_twice(fields: Sequence[FieldPath] | None, names: Sequence[str], path: str) -> None:
+    """Refuse a table that names a column twice which is read: nothing says which of the two is meant."""
+    read = None
+    if fields is not None:
+        read = {field.column if field.column in names else field.segments[0] for field in fields}
+    for name, times in Counter(names).items():
+        if times > 1 and (read is None or name in read):
+            raise SourceError(
+                f"{path}: it names the column {name!r} twice; every column that is read needs its own name"
+            )
 
 
 def _repeating(metadata: pq.FileMetaData) -> list[str]:
@@ -137,6 +151,7 @@ def _arrow_batches(path: str, size: int, options: ReadOptions) -> Iterator[_Rows
         is_file = file.read(len(_ARROW_FILE_MAGIC)) == _ARROW_FILE_MAGIC
         file.seek(0)
         with pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file) as reader:
+            _refuse_named_twice(options.fields, reader.schema.names, path)
             settings = _arrow_settings(options.fields, reader.schema, path)
         file.seek(0)
         if is_file:

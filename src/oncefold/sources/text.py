@@ -2,7 +2,9 @@
 
 import csv
 import io
+import json
 import os
+import re
 from collections.abc import Iterator, Sequence
 from typing import Final, Protocol
 
@@ -23,6 +25,11 @@ from oncefold.sources.cut import Piece, RecordCutter
 from oncefold.sources.inputs import Format, ReadOptions, says_compressed
 from oncefold.sources.position import FileState, Fingerprinter
 from oncefold.sources.waiting import Waiting
+
+_HEAD_BYTES: Final = 2**16
+"""Bytes of a JSON stream that are looked at before it is read as lines."""
+
+_ARRAY_OF_OBJECTS: Final = re.compile(rb"\[\s*(\{|$)")
 
 HEADER_BYTES: Final = 2**20
 """Bytes of a CSV header; a longer first record is no header."""
@@ -60,6 +67,8 @@ class TextStream:
         self._fields = options.fields
         self._progress = progress
         self._header = header
+        self._is_checked = self._kind == "csv" or offset > 0
+        """Whether the stream was found to be lines, or its beginning was read by an earlier run."""
         self._cutter = RecordCutter(
             form.delimiter, offset=offset, block_bytes=options.block_bytes, record_bytes=options.record_bytes
         )
@@ -82,11 +91,15 @@ class TextStream:
         return self._header
 
     def ready(self) -> Iterator[TextBlock]:
-        """The whole records that are here. Raises SourceError for a header that cannot be one."""
+        """The whole records that are here.
+
+        Raises SourceError for a header that cannot be one, and for JSON that is one document instead of lines.
+        """
         if self._needs_header():
             self.take_header()
         if not self._needs_header():
             for piece in iter(self._cutter.take, None):
+                self._check(piece)
                 yield self._block(piece)
 
     def finish(self) -> Iterator[TextBlock]:
@@ -105,7 +118,18 @@ class TextStream:
         resume = self._cutter.resume
         pieces = self._cutter.finish() or [Piece(memoryview(b""), resume, (), resume)]
         for piece in pieces:
+            self._check(piece)
             yield self._block(piece, done=piece is pieces[-1])
+
+    def _check(self, piece: Piece) -> None:
+        """Refuse a stream whose first record shows that it is one document. Raises SourceError."""
+        if self._is_checked:
+            return
+        head = piece.oversize[0].head if piece.oversize else bytes(piece.data[:_HEAD_BYTES])
+        if head.strip(b"\0 \t\r\n"):
+            self._is_checked = True
+            if fault := document_fault(head):
+                raise SourceError(f"{self._source}: {fault}")
 
     def _needs_header(self) -> bool:
         return self._kind == "csv" and self._header is None
@@ -132,6 +156,38 @@ class TextStream:
         )
 
 
+def document_fault(head: bytes) -> str:
+    """Why a stream that begins with these bytes is one JSON document, or several over many lines; "" if it is lines.
+
+    Reading it line by line would count some of its events and reject the others.
+    """
+    head = head.lstrip(b"\0 \t\r\n")
+    if _ARRAY_OF_OBJECTS.match(head):
+        return "it is one JSON array, not JSON Lines; write one object per line, for example by: jq -c '.[]' FILE"
+    line, newline, _ = head.partition(b"\n")
+    if not line.startswith(b"{") or not newline or _is_json(line):
+        return ""
+    text = head.decode("utf-8", "replace")
+    try:
+        spread = line.strip() == b"{" or json.JSONDecoder().raw_decode(text)[1] > text.index("\n")
+    except (ValueError, RecursionError):
+        return ""
+    return (
+        "its objects extend over several lines, which is not JSON Lines; write one object per line, for example by: "
+        "jq -c . FILE"
+        if spread
+        else ""
+    )
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
 def parse_header(
     source: str, record: bytes, delimiter: str, fields: Sequence[FieldPath] | None = None
 ) -> tuple[str, ...]:
@@ -147,13 +203,19 @@ def parse_header(
         rows = list(csv.reader(io.StringIO(text.rstrip("\r\n"), newline=""), delimiter=delimiter))
     except csv.Error as error:
         raise SourceError(f"{where} {error}") from None
+    if len(rows) > 1:
+        raise SourceError(
+            f"{where} a carriage return alone ends no line here; end lines with a line feed, for example by: "
+            "tr '\\r' '\\n' < FILE"
+        )
     names = tuple(rows[0]) if rows else ()
     if not any(names):
         raise SourceError(f"{where} it is empty; write the columns' names there")
+    read = None if fields is None else {field.column for field in fields}
     seen: set[str] = set()
     for name in names:
-        if name in seen:
-            raise SourceError(f"{where} it names {name!r} twice; every column needs a name of its own")
+        if name in seen and (read is None or name in read):
+            raise SourceError(f"{where} it names {name!r} twice; every column that is read needs a name of its own")
         seen.add(name)
     if fields and not seen.intersection(field.column for field in fields):
         wanted = ", ".join(field.column for field in fields[:5])
