@@ -202,6 +202,22 @@ def profile(bench: Bench) -> Found:
     return Found([row], "\n".join(lines))
 
 
+def shapes(bench: Bench) -> Found:
+    """What common writers make of the same events, against plain lines."""
+    result = bench.runner.fastest("shapes", bench.inputs.of(bench.sizes.shaped, "jsonl"))
+    plain = result["shapes"]["plain"]
+    lines = [
+        f"Processor time per event of the shapes in which common writers give {result['events']:,} events:",
+        "",
+        "| shape | ns per event | times plain |",
+        "|---|--:|--:|",
+        *(f"| {name} | {time:,.0f} | {time / plain:.1f} |" for name, time in result["shapes"].items()),
+    ]
+    most = max(result["shapes"].values()) / plain
+    row = bench.row("slowest shape to plain JSON Lines", f"{most:.1f} times", "≤ 3 times", most <= 3, result)
+    return Found([row], "\n".join(lines))
+
+
 CASES: Final[dict[str, Callable[[Bench], Found]]] = {
     "jsonl": jsonl,
     "parquet": parquet,
@@ -213,4 +229,5 @@ CASES: Final[dict[str, Callable[[Bench], Found]]] = {
     "reopen": reopen,
     "latency": latency,
     "profile": profile,
+    "shapes": shapes,
 }

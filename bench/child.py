@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from bench.probes import fold, grown, latency, memory, reopen, stages
+from bench.probes import fold, grown, latency, memory, reopen, shapes, stages
 from oncefold.engine.warmup import warm_up
 
 PROBES: Final[dict[str, Callable[..., dict[str, Any]]]] = {
@@ -15,6 +15,7 @@ PROBES: Final[dict[str, Callable[..., dict[str, Any]]]] = {
     "reopen": reopen.measure,
     "latency": latency.measure,
     "stages": stages.measure,
+    "shapes": shapes.measure,
 }
 
 

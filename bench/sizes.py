@@ -32,6 +32,8 @@ class Sizes:
     slow: int
     """Sent at `slow_rate`."""
     slow_rate: int
+    shapes: int
+    """Of the case that compares shapes of events."""
     targets: bool
     """Whether the targets are for these sizes."""
 
@@ -64,6 +66,11 @@ class Sizes:
         return Workload(count=self.file * times, keys=self.file_keys, seed=_KIND["seed"])
 
     @property
+    def shaped(self) -> Workload:
+        """What is written in several shapes."""
+        return Workload(count=self.shapes, **_KIND)
+
+    @property
     def slow_stream(self) -> Workload:
         """What is sent slowly."""
         return Workload(count=self.slow, **_KIND)
@@ -80,6 +87,7 @@ LARGE: Final = Sizes(
     file_keys=100_000,
     slow=20_000,
     slow_rate=1_000,
+    shapes=300_000,
     targets=True,
 )
 
@@ -94,5 +102,6 @@ SMALL: Final = Sizes(
     file_keys=1_000,
     slow=500,
     slow_rate=1_000,
+    shapes=2_000,
     targets=False,
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from bench.cases import CASES
 from bench.command import main
+from bench.probes.shapes import SHAPES
 from bench.report import BEGIN, END
 from bench.runner import MeasurementError, Runner, start
 
@@ -36,9 +37,9 @@ def test_the_cases_run_and_reach_the_right_totals(work: Path) -> None:
     out, cases = work / "PERFORMANCE.md", sized(("jsonl", "parquet", "profile"), tuple(CASES))
     done = bench("--small", "--keep", work, "--out", out, *(word for name in cases for word in ("--only", name)))
     assert all(f"case {name}\n" in done.stderr for name in cases)
-    table, profile = (
+    table, profile, shapes = (
         [line.split("|")[1:-1] for line in part.splitlines() if line.startswith("|")]
-        for part in done.stdout.split("Nanoseconds per event")
+        for part in re.split("Nanoseconds per event of each stage|Processor time per event of the shapes", done.stdout)
     )
     hashes = {metric.strip(): sha256.strip(" `") for metric, _, _, _, sha256 in table}
     for form in ("JSON Lines", "Parquet", *sized((), ("JSON Lines under zstd", "CSV"))):
@@ -46,6 +47,7 @@ def test_the_cases_run_and_reach_the_right_totals(work: Path) -> None:
     assert hashes["processor time per event, JSON Lines"] == STREAM
     stages = [row[0].strip() for row in profile]
     assert stages[2:] == ["read", "decode", "fold", "take_commit", "blobs", "SQLite", "all"]
+    assert [row[0].strip() for row in shapes[2:]] == list(SHAPES)
     assert done.stdout in out.read_text(encoding="utf-8")
     assert not re.search(r"\b(yes|no)\b", " ".join(row[3] for row in table))
     assert str(ROOT) not in done.stdout

@@ -10,7 +10,7 @@ from oncefold.core.errors import SourceError
 from oncefold.core.fold import Outcome
 from oncefold.engine.session import Session
 from oncefold.pipeline_file import load_pipeline
-from oncefold.store.reader import Reader
+from oncefold.store.reader import StoreFile
 from tests.cli.test_run import User, counted
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
@@ -127,7 +127,7 @@ def test_so_are_those_of_csv_and_a_column_that_is_not_read_may_be_there_twice(ca
     said = runs(user, "a.csv")
     assert "3 NUL bytes in front of records were skipped" in "\n".join(said)
     assert outcomes() == {Outcome.INSERTED: 2}
-    with Reader.open("s.db") as reader:
+    with StoreFile.open("s.db") as reader:
         assert [row.path for row in reader.totals("t").rows] == ["", "x"]
         assert reader.history("k1")
 

@@ -1,6 +1,7 @@
 """Blocks of JSON Lines give, record by record, what the scalar decoder gives."""
 
 import json
+import re
 from itertools import pairwise
 from random import Random
 
@@ -92,6 +93,21 @@ def test_a_plain_record_is_read_without_the_scalar_decoder() -> None:
         ("false", "1"),
         ("false", '"TRUE"'),
         (": ", "\t :  "),
+        ("34624.51", "3.462451E4"),
+        ("34624.51", "-3462451e-2"),
+        ("34624.51", '1.5E+2, "Rounded": 1.2345e1'),
+        ("34624.51", '"1.5e1"'),
+        ("1616413258.8997", "1.6164132588997E9"),
+        ('"Version": 3', '"Version": 3e0'),
+        ('"k1"', r'"caf\u00E9"'),
+        ('"k1"', r'"2021\/03\/22 \"\\\b\f\n\r\t\u0000"'),
+        ('"k1"', r'"\ud83d\ude00\u20ac\u007f\u0080\u07ff\u0800\uffff\udbff\udfff"'),
+        ('"Delta"', r'"D\u00e9lta"'),
+        ('"EMEA"', r'"\u0045MEA"'),
+        ('"Value"', r'"V\u0061lue"'),
+        ('"Hierarchy"', r'"x\u00e9\/": {"Value": 2}, "Hierarchy"'),
+        ("false", r'"\u0074rue"'),
+        ("1616413258.8997", r'"2021\u002d03-22T11:00:58Z"'),
     ],
 )
 def test_common_forms_are_read_without_the_scalar_decoder(old: str, new: str) -> None:
@@ -121,6 +137,30 @@ def test_usual_records_never_need_the_scalar_decoder(seed: int) -> None:
     assert_same(json_by_the_core(RISK, block, 0), read)
     assert scalar.asked == 0
     assert sum(event is not None for _, event in read.records) == 50
+
+
+def escaped(block: bytes) -> bytes:
+    """As writers that keep to ASCII, or escape slashes, would have written it: all such characters are in strings."""
+    text = re.sub(r"(?<!\\)/", r"\\/", block.decode())
+    return re.sub(r"[^\x00-\x7f]", lambda found: json.dumps(found[0])[1:-1], text).encode()
+
+
+@given(SEEDS)
+@effort(10)
+def test_escaped_records_never_need_the_scalar_decoder(seed: int) -> None:
+    block = escaped(Records(RISK, Random(seed), odds=0).lines(50))
+    decoder, scalar = counting(RISK)
+    read = of_batch(decoder.json(block, SOURCE, 0))
+    assert_same(json_by_the_core(RISK, block, 0), read)
+    assert scalar.asked == 0
+
+
+@given(PIPELINES, SEEDS)
+@effort(60)
+def test_broken_bytes_of_escaped_records(pipeline: Pipeline, seed: int) -> None:
+    rng = Random(seed)
+    block = escaped(Records(pipeline, rng, 0).lines(15))
+    assert_as_the_core(pipeline, mutated(block, rng, rng.choice([0, 1, 5, 20])))
 
 
 @given(PIPELINES, SEEDS)

@@ -31,7 +31,12 @@ DECIMALS = st.builds(
     DIGITS,
     st.sampled_from(["", "."]),
     st.builds(str.__add__, DIGITS, st.sampled_from(["", "5", "50", "500000000000000000000000001", "0" * 30])),
-    st.sampled_from(["", "", "", "", "e1", "E-2", "e+3", "x", " ", "."]),
+    st.one_of(
+        st.sampled_from(
+            ["", "", "", "", "e1", "E-2", "e+3", "x", " ", ".", "e", "e+", "e1.", "e1e1", "E0007", "e-012"]
+        ),
+        st.builds("{}{:+d}".format, st.sampled_from("eE"), st.integers(-24, 24)),
+    ),
 )
 NOISE = st.text("0123456789+-.eE:TZz \n/é", max_size=40)
 MOMENTS = st.integers(VERSION_MIN, VERSION_MAX)
@@ -68,6 +73,15 @@ def test_understood_numbers_equal_the_core(text: str, scale: int, rounding: bool
     found = scaled(text, scale, rounding=rounding)
     if found is not None:
         assert found == parse_decimal(text, scale, VERSION_MAX, rounding=rounding)
+
+
+@given(st.integers(-(10**12), 10**12), st.integers(-9, 3), st.integers(0, 6), st.sampled_from("eE"))
+@effort(300)
+def test_numbers_with_exponents_are_understood(mantissa: int, exponent: int, point: int, e: str) -> None:
+    digits = str(abs(mantissa)).rjust(point + 1, "0")
+    plain = f"{digits[: len(digits) - point]}.{digits[len(digits) - point :]}".rstrip(".")
+    text = f"{'-' if mantissa < 0 else ''}{plain}{e}{exponent}"
+    assert scaled(text, 3, rounding=True) == parse_decimal(text, 3, VERSION_MAX, rounding=True)
 
 
 @given(st.integers(-(10**18) + 1, 10**18 - 1), SCALES, st.booleans())

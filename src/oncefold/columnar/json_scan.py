@@ -1,7 +1,10 @@
 """JSON Lines to fields in one pass: a strict reader of the plain majority of records.
 
-It accepts a record only if RFC 8259 does and every field of interest is plain: no escapes in it, each name on its
-path once, UTF-8. Every other record it marks for the scalar decoder, which reads it or says what is wrong.
+It accepts a record only if RFC 8259 does and every field of interest is plain: each name on its path once, UTF-8, no
+half of a surrogate pair. Every other record it marks for the scalar decoder, which reads it or says what is wrong.
+
+A field's text without escapes is a span of the block. One with escapes is written unescaped into `area`, memory behind
+the block in the same array, so that it is a span of `data` as well.
 """
 
 from typing import Any
@@ -30,7 +33,7 @@ from oncefold.columnar.primitives import (
 DEPTH = 32
 """Levels of nesting that are followed here; deeper records go to the scalar decoder."""
 
-_COMMA, _COLON, _OPEN, _CLOSE, _OPEN_LIST, _CLOSE_LIST = 44, 58, 123, 125, 91, 93
+_COMMA, _COLON, _OPEN, _CLOSE, _OPEN_LIST, _CLOSE_LIST, _SLASH = 44, 58, 123, 125, 91, 93, 47
 _ARRAY = -2
 _ONES = np.uint64(0x0101010101010101)
 _HIGH = np.uint64(0x8080808080808080)
@@ -41,22 +44,35 @@ _8 = np.int64(8)
 
 
 def json_scratch(trie: Trie) -> tuple[Any, ...]:
-    """Scratch space for `scan_json`: fields (kinds, starts, ends), edges seen, stack, encoded leaf."""
+    """Scratch space for `scan_json`: fields (kinds, starts, ends), edges seen, stack, encoded leaf, used of `area`."""
     width = max(1, len(trie.field))
     fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
-    return fields, np.zeros(width, np.uint8), np.zeros(DEPTH, np.int64), np.zeros(2_048, np.uint8)
+    seen, stack, encoded = np.zeros(width, np.uint8), np.zeros(DEPTH, np.int64), np.zeros(2_048, np.uint8)
+    return fields, seen, stack, encoded, np.zeros(1, np.int64)
 
 
 @kernel
 def scan_json(
-    data: Any, utf8: bool, trie: Any, plan: Any, columns: Any, where: Any, keys: Any, table: Any, scratch: Any
+    data: Any,
+    area: Any,
+    utf8: bool,
+    trie: Any,
+    plan: Any,
+    columns: Any,
+    where: Any,
+    keys: Any,
+    table: Any,
+    scratch: Any,
 ) -> int:
-    """Read every line of `data`, which ends in a newline; gives the number of distinct leaves.
+    """Read every line of a block, which ends in a newline; gives the number of distinct leaves.
+
+    `area` is the end of `data`, behind the block, and can be written; area[-1] is not used. Without it, of length 1,
+    texts with escapes are left to the scalar decoder.
 
     Row r is the r-th line: where[r] its start, columns filled, or leaf[r] UNDECODED or NOT_AN_EVENT (blank).
     `utf8` says that the whole block is known to be valid UTF-8.
     """
-    fields, seen, stack, encoded = scratch
+    fields, seen, stack, encoded, used = scratch
     kinds = fields[0]
     leaf = columns[1]
     shift = shift_of(table[0])
@@ -70,7 +86,7 @@ def scan_json(
         else:
             kinds[:] = MISSING
             seen[:] = 0
-            i, plain = _record(data, i, utf8, trie, fields, seen, stack)
+            i, plain = _record(data, area, used, i, utf8, trie, fields, seen, stack)
             if plain:
                 count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
             else:
@@ -139,6 +155,97 @@ def _skip_string(data: Any, i: int, utf8: bool) -> int:
 
 
 @kernel
+def _hex4(data: Any, i: int) -> int:
+    """Four hexadecimal digits as a number, -1 if they are none."""
+    value = np.int64(0)
+    for k in range(4):
+        byte = np.int64(data[i + k])
+        if is_digit(byte):
+            digit = byte - ZERO
+        elif 97 <= byte | 32 <= 102:
+            digit = (byte | 32) - 87
+        else:
+            return np.int64(-1)
+        value = value << 4 | digit
+    return value
+
+
+@kernel
+def _unescape(data: Any, area: Any, at: int, start: int, i: int, utf8: bool) -> Any:
+    """Write the text that begins at `start`, with its first escape at `i`, into area[at:].
+
+    Gives (its closing quote, where it ends in `area`), or (~where it is not plain, at).
+    """
+    out = at
+    if at + (i - start) >= len(area):
+        return ~i, at
+    for k in range(start, i):
+        area[out] = data[k]
+        out += 1
+    while data[i] != QUOTE:
+        if data[i] != BACKSLASH:
+            end = _string_end(data, i, utf8)
+            if (data[end] != QUOTE and data[end] != BACKSLASH) or out + end - i >= len(area):
+                return ~end, at
+            for k in range(i, end):
+                area[out] = data[k]
+                out += 1
+            i = end
+            continue
+        if out + 4 >= len(area):
+            return ~i, at
+        code = np.int64(data[i + 1])
+        i += 2
+        if code == 117:
+            code = _hex4(data, i)
+            i += 4
+            if 0xD800 <= code < 0xDC00 and data[i] == BACKSLASH and data[i + 1] == 117:
+                low = _hex4(data, i + 2)
+                if not 0xDC00 <= low < 0xE000:
+                    return ~i, at
+                code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00)
+                i += 6
+            if code < 0 or 0xD800 <= code < 0xE000:
+                return ~(i - 4), at
+        elif code == 98:
+            code = np.int64(8)
+        elif code == 102:
+            code = np.int64(12)
+        elif code == 110:
+            code = np.int64(10)
+        elif code == 114:
+            code = np.int64(13)
+        elif code == 116:
+            code = np.int64(9)
+        elif code != QUOTE and code != BACKSLASH and code != _SLASH:
+            return ~(i - 1), at
+        if code < 0x80:
+            area[out] = code
+            out += 1
+            continue
+        out = _encode(code, area, out)
+    return i, out
+
+
+@inlined
+def _encode(code: int, area: Any, out: int) -> int:
+    """Write a character beyond ASCII as UTF-8; gives where it ends."""
+    if code < 0x800:
+        area[out] = 0xC0 | code >> 6
+    else:
+        if code < 0x10000:
+            area[out] = 0xE0 | code >> 12
+        else:
+            area[out] = 0xF0 | code >> 18
+            out += 1
+            area[out] = 0x80 | (code >> 12 & 0x3F)
+        out += 1
+        area[out] = 0x80 | (code >> 6 & 0x3F)
+    area[out + 1] = 0x80 | (code & 0x3F)
+    return out + 2
+
+
+@kernel
 def _number_end(data: Any, i: int) -> int:
     """Past a number of RFC 8259; -1 if it is none."""
     if data[i] == MINUS:
@@ -204,15 +311,23 @@ def _head(data: Any, start: int, length: int) -> np.uint64:
 
 
 @inlined
-def _name(data: Any, i: int, utf8: bool, node: int, trie: Any, seen: Any) -> Any:
+def _name(data: Any, area: Any, used: Any, i: int, utf8: bool, node: int, trie: Any, seen: Any) -> Any:
     """Read a member's name and colon: (where its value begins, its edge or -1); where it went wrong is given as ~i."""
     if data[i] != QUOTE:
         return ~i, np.int64(-1)
     start = i + 1
     i = _string_end(data, start, utf8)
+    stop = i
+    if data[i] == BACKSLASH:
+        i, stop = _unescape(data, area, used[0], start, i, utf8)
+        if i < 0:
+            return i, np.int64(-1)
+        start = len(data) - len(area)
+        stop += start
+        start += used[0]
     if data[i] != QUOTE:
         return ~i, np.int64(-1)
-    edge = _edge(data, start, i - start, node, trie)
+    edge = _edge(data, start, stop - start, node, trie)
     if edge >= 0:
         if seen[edge] != 0:
             return ~i, edge
@@ -224,7 +339,7 @@ def _name(data: Any, i: int, utf8: bool, node: int, trie: Any, seen: Any) -> Any
 
 
 @inlined
-def _value(data: Any, i: int, utf8: bool, field: int, fields: Any) -> int:
+def _value(data: Any, area: Any, used: Any, i: int, utf8: bool, field: int, fields: Any) -> int:
     """Read a value that is neither object nor array, and note it if it is a field's.
 
     Gives where it ends; where it went wrong is given as ~i.
@@ -236,9 +351,15 @@ def _value(data: Any, i: int, utf8: bool, field: int, fields: Any) -> int:
             i = _skip_string(data, i + 1, utf8)
             return i if i >= 0 else ~start
         i = _string_end(data, i + 1, utf8)
+        kinds[field] = STRING
+        if data[i] == BACKSLASH:
+            i, stop = _unescape(data, area, used[0], start + 1, i, utf8)
+            starts[field] = len(data) - len(area) + used[0]
+            ends[field] = len(data) - len(area) + stop
+            used[0] = stop
+            return i + 1 if i >= 0 else i
         if data[i] != QUOTE:
             return ~i
-        kinds[field] = STRING
         starts[field] = start + 1
         ends[field] = i
         return i + 1
@@ -257,7 +378,7 @@ def _value(data: Any, i: int, utf8: bool, field: int, fields: Any) -> int:
 
 
 @inlined
-def _record(data: Any, i: int, utf8: bool, trie: Any, fields: Any, seen: Any, stack: Any) -> Any:
+def _record(data: Any, area: Any, used: Any, i: int, utf8: bool, trie: Any, fields: Any, seen: Any, stack: Any) -> Any:
     """Read one record from its first byte: (its newline, True), or (somewhere in its line, False).
 
     stack[d] says what encloses level d: the trie node of an object whose names matter, -1 for another object, or
@@ -276,7 +397,7 @@ def _record(data: Any, i: int, utf8: bool, trie: Any, fields: Any, seen: Any, st
         else:
             edge = np.int64(-1)
             if stack[depth] != _ARRAY:
-                i, edge = _name(data, i, utf8, stack[depth], trie, seen)
+                i, edge = _name(data, area, used, i, utf8, stack[depth], trie, seen)
                 if i < 0:
                     return ~i, False
             field = trie.field[edge] if edge >= 0 else np.int64(-1)
@@ -291,7 +412,7 @@ def _record(data: Any, i: int, utf8: bool, trie: Any, fields: Any, seen: Any, st
                 i = _blank(data, i + 1)
                 opened = True
                 continue
-            i = _value(data, i, utf8, field, fields)
+            i = _value(data, area, used, i, utf8, field, fields)
             if i < 0:
                 return ~i, False
         opened = False

@@ -19,6 +19,10 @@ _MOST_DIGITS = 19
 
 _NANOS = 1_000_000_000
 _DAY = 86_400 * _NANOS
+_MOST_SIGNIFICANT = 18
+_MOST_EXPONENT_DIGITS = 3
+_MOST_MANTISSA = np.int64(9_000_000_000_000_000_000)
+_LOWER_E = 101
 _FIRST_YEAR, _LAST_YEAR = 1700, 2250
 
 
@@ -30,7 +34,81 @@ def is_digit(byte: Any) -> bool:
 
 @kernel
 def parse_scaled(data: Any, start: int, end: int, scale: int, rounds: int) -> Any:
-    """A plain decimal as its mantissa at `scale`; `rounds` is 1 for half-even rounding of the digits beyond."""
+    """A decimal as its mantissa at `scale`; `rounds` is 1 for half-even rounding of the digits beyond."""
+    understood, mantissa = _parse_plain(data, start, end, scale, rounds)
+    if not understood:
+        for i in range(start + 1, end):
+            if data[i] | 32 == _LOWER_E:
+                return _parse_exponential(data, start, i, end, scale, rounds)
+    return understood, mantissa
+
+
+@kernel
+def _parse_exponential(data: Any, start: int, e: int, end: int, scale: int, rounds: int) -> Any:
+    """A decimal with an exponent, whose `e` is at data[e]: its digits, shifted by the exponent and the scale."""
+    i = start
+    negative = data[i] == MINUS
+    if negative or data[i] == PLUS:
+        i += 1
+    mantissa, digits, fraction, leading = np.int64(0), 0, 0, 0
+    point = False
+    while i < e:
+        if data[i] == POINT and not point and digits + leading > 0:
+            point = True
+        elif is_digit(data[i]):
+            if mantissa == 0 and data[i] == ZERO:
+                leading += 1
+            else:
+                digits += 1
+            if digits > _MOST_SIGNIFICANT:
+                return False, np.int64(0)
+            mantissa = mantissa * 10 + (data[i] - ZERO)
+            fraction += 1 if point else 0
+        else:
+            return False, np.int64(0)
+        i += 1
+    i = e + 1
+    below = i < end and data[i] == MINUS
+    if below or (i < end and data[i] == PLUS):
+        i += 1
+    if digits + leading == 0 or not 1 <= end - i <= _MOST_EXPONENT_DIGITS:
+        return False, np.int64(0)
+    exponent = 0
+    while i < end:
+        if not is_digit(data[i]):
+            return False, np.int64(0)
+        exponent = exponent * 10 + np.int64(data[i] - ZERO)
+        i += 1
+    return _shifted(mantissa, scale - fraction + (-exponent if below else exponent), negative, rounds)
+
+
+@inlined
+def _shifted(mantissa: int, shift: int, negative: bool, rounds: int) -> Any:
+    """(understood, mantissa x 10**shift), half-even where it rounds."""
+    if mantissa == 0:
+        return True, np.int64(0)
+    if shift >= 0:
+        if shift > _MOST_SIGNIFICANT or mantissa > _MOST_MANTISSA // _POWERS[shift]:
+            return False, np.int64(0)
+        mantissa *= _POWERS[shift]
+        return True, -mantissa if negative else mantissa
+    if shift < -_MOST_SIGNIFICANT:
+        return False, np.int64(0)
+    power = _POWERS[-shift]
+    rest = mantissa % power
+    mantissa //= power
+    if rest != 0:
+        if rounds == 0:
+            return False, np.int64(0)
+        half = power // 2
+        if rest > half or (rest == half and mantissa & 1 == 1):
+            mantissa += 1
+    return True, -mantissa if negative else mantissa
+
+
+@inlined
+def _parse_plain(data: Any, start: int, end: int, scale: int, rounds: int) -> Any:
+    """A decimal without an exponent."""
     i = start
     negative = False
     if i < end and (data[i] == MINUS or data[i] == PLUS):

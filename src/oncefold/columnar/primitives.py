@@ -94,6 +94,15 @@ def copy_bytes(source: Any, start: int, target: Any, at: int, length: int) -> No
 
 
 @kernel
+def count_byte(data: Any, byte: int) -> int:
+    """How many times a uint8 array holds a byte."""
+    count = 0
+    for i in range(len(data)):
+        count += data[i] == byte
+    return count
+
+
+@kernel
 def count_newlines(data: Any) -> int:
     """How many newlines a uint8 array holds."""
     count = 0

@@ -14,7 +14,7 @@ from oncefold.columnar.batch import Batch, BatchBuilder
 from oncefold.columnar.csv_scan import csv_scratch, record_ends, scan_csv
 from oncefold.columnar.json_scan import json_scratch, scan_json
 from oncefold.columnar.plan import columns_of, plan_of, trie_of
-from oncefold.columnar.primitives import count_newlines
+from oncefold.columnar.primitives import BACKSLASH, count_byte, count_newlines
 from oncefold.commit import Reject
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
@@ -44,8 +44,11 @@ class TextDecoder:
         columns = self._columns(rows, data)
         where = columns.where = np.zeros(rows, np.int64)
         keys, composed = self._keys(columns)
+        scratch = json_scratch(self._trie)
+        whole, area = _with_area(data)
         columns.leaves.count = scan_json(
-            data,
+            whole,
+            area,
             _is_utf8(data),
             self._trie,
             self._plan,
@@ -53,10 +56,9 @@ class TextDecoder:
             where,
             keys,
             (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
-            json_scratch(self._trie),
+            scratch,
         )
-        if composed is not None:
-            columns.data = composed
+        columns.data = whole[: len(data) + scratch[-1][0]] if composed is None else composed
         ends = np.append(where[1:], size)
 
         def raw(row: int) -> bytes:
@@ -173,6 +175,15 @@ def _terminated(block: bytes | memoryview) -> tuple[UInt8s, int]:
     if not len(data) or data[-1] == 10:
         return read_only(data), len(data)
     return read_only(np.append(data, np.uint8(10))), len(data)
+
+
+def _with_area(data: UInt8s) -> tuple[UInt8s, UInt8s]:
+    """The block with memory behind it for texts without their escapes, and that memory; as it is if it has none."""
+    if not count_byte(data, BACKSLASH):
+        return data, np.empty(1, np.uint8)
+    whole = np.empty(2 * len(data) + 8, np.uint8)
+    whole[: len(data)] = data
+    return read_only(whole), whole[len(data) :]
 
 
 def _is_utf8(data: UInt8s) -> bool:
