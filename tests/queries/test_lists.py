@@ -10,9 +10,9 @@ import pytest
 
 from oncefold.commit import SourcePosition
 from oncefold.core.errors import QueryError
-from oncefold.queries.sources import progress_of
 from oncefold.queries.status_model import SourceProgress
 from oncefold.queries.store_reader import StoreReader, check
+from oncefold.queries.store_status import progress_of
 from oncefold.sources.position import FileState
 from oncefold.store.answers import Position
 from oncefold.store.reader import StoreFile

@@ -1,4 +1,4 @@
-"""An answer in the form that was asked for, on standard output or in a file."""
+"""Answers in the requested form, on standard output or in a file."""
 
 from __future__ import annotations
 

@@ -53,13 +53,13 @@ _DISCARD_EPILOG = """\b
 Examples:
   oncefold rejects discard 17 18 --store risk.db
 \b
-  # all of one source, without being asked
+  # all of one source, without a question
   oncefold rejects discard --source old.jsonl --yes --store risk.db
 
 The events stay counted as rejected; their texts are gone. To count them after a fix,
 `oncefold rejects redrive` them instead.
 
-Exit status: 0 discarded, or there was nothing to discard, 1 not agreed to, 2 the question or the store is wrong."""
+Exit status: 0 discarded, or there was nothing to discard, 1 not agreed to, 2 the command or the store is wrong."""
 
 
 @click.command(epilog=_DISCARD_EPILOG, short_help="Take rejected events off the list for good.")

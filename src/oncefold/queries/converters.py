@@ -10,7 +10,7 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from oncefold.core.decimals import format_decimal, parse_decimal
-from oncefold.core.fold import Outcome, Total
+from oncefold.core.fold import Total
 from oncefold.core.nodepath import join
 from oncefold.core.timestamps import format_timestamp
 from oncefold.queries.model import (
@@ -27,15 +27,12 @@ from oncefold.queries.model import (
     Side,
     WrongNode,
 )
-from oncefold.queries.status_model import StoreStatus
 from oncefold.store.rows import labels_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from pathlib import Path
 
     from oncefold.core.definition import Pipeline
-    from oncefold.queries.status_model import SourceProgress
     from oncefold.store import answers as stored
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -203,30 +200,4 @@ def rejected(item: stored.ListedReject) -> RejectedEvent:
         size=reject.size,
         format=reject.format,
         context=reject.context,
-    )
-
-
-def store_status(path: Path, status: stored.StoredStatus, sources: tuple[SourceProgress, ...], now: int) -> StoreStatus:
-    """A store as a whole, at a time in nanoseconds since the epoch."""
-    newest, retention = status.newest_time, status.retention
-    return StoreStatus(
-        as_of=as_of_commit(commit_of(status.last.seq, status.last.at), newest),
-        shape=Shape.of(status.pipeline),
-        rows=sources,
-        fingerprint=status.pipeline.fingerprint,
-        path=str(path),
-        format=status.format,
-        created=to_datetime(status.created),
-        keys=status.keys,
-        live=status.live,
-        nodes=status.nodes,
-        counts={outcome.name.lower(): status.counts.get(outcome, 0) for outcome in Outcome},
-        rejects=status.rejects,
-        discarded=status.discarded,
-        conflicts=status.conflicts,
-        queried=to_datetime(now),
-        behind=None if newest is None else timedelta(microseconds=(now - newest) // 1_000),
-        oldest=commit_of(status.oldest.seq, status.oldest.at),
-        retention=None if isinstance(retention, str) else retention,
-        file_bytes=status.file_bytes,
     )

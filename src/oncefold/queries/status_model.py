@@ -83,16 +83,16 @@ class ServerLoad:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreStatus(Status):
-    """A store as a whole, read from its file or told by its server."""
+    """A store as a whole, read from its file or reported by its server."""
 
     path: str
     format: int
     """Version of the file's format."""
     created: datetime
     keys: int
-    """Keys ever met."""
+    """Keys ever seen."""
     live: int
-    """Keys that count: those met, without the deleted."""
+    """Keys that count: those seen, without the deleted."""
     nodes: int
     counts: Mapping[str, int]
     """Events ever, by outcome."""
@@ -116,7 +116,7 @@ class StoreStatus(Status):
 
     @property
     def events(self) -> int:
-        """Events ever met, rejected ones too."""
+        """Events ever seen, rejected ones too."""
         return sum(self.counts.values())
 
 
@@ -168,7 +168,7 @@ class StackStatus(Status):
     lately: timedelta
     """What "lately" is in the states of functions."""
     keys: Count
-    """Keys ever met, deleted ones too."""
+    """Keys ever seen, deleted ones too."""
     live: Count | None
     """Keys that count; None if they were not counted."""
     nodes: Count

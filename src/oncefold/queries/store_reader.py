@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from oncefold.core.errors import OncefoldError
-from oncefold.queries.arguments import AsOf, Key, Node, checked, key_text, labels_of_node, limited
-from oncefold.queries.converters import Converter, as_of_commit, commit_of, rejected, store_status
+from oncefold.core.errors import InvalidQueryError, OncefoldError
+from oncefold.queries.arguments import AsOf, Key, Node, checked, commit_or_time, key_text, labels_of_node, limited
+from oncefold.queries.converters import Converter, as_of_commit, commit_of, rejected
 from oncefold.queries.model import (
     AsOfCommit,
     Conflicts,
@@ -17,25 +18,26 @@ from oncefold.queries.model import (
     History,
     Rejects,
     SearchResult,
+    Totals,
     Verification,
 )
-from oncefold.queries.sources import progress_of
 from oncefold.queries.status_model import CheckedStore
-from oncefold.queries.store_totals import Extent, totals_of
-from oncefold.store.check import check_store
+from oncefold.queries.store_status import progress_of, store_status
+from oncefold.store import commits, nodes
+from oncefold.store.answers import CommitTime, TotalRow
 from oncefold.store.keys import find_keys
-from oncefold.store.nodes import find_nodes
 from oncefold.store.reader import WHOLE_RAW, StoreFile
 from oncefold.store.rows import read_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from oncefold.core.definition import Pipeline
-    from oncefold.queries.model import Series, Shape, Totals
+    from oncefold.queries.model import Series, Shape
     from oncefold.queries.status_model import StoreStatus
+    from oncefold.store.connection import Connection
 
 MOST_SEARCHED = 500_000
 """Nodes that a search looks through, the oldest."""
@@ -93,7 +95,7 @@ class StoreReader:
     ) -> Totals:
         """The totals of a node and of all at most `depth` levels below it (None: all of them)."""
         with self.file.at_one_commit():
-            return totals_of(self.file, self._convert, node, rollup, Extent(depth, as_of, after, limit))
+            return _totals_of(self.file, self._convert, node, rollup, _Extent(depth, as_of, after, limit))
 
     def series(self, node: Node = "", *, rollup: str | None = None, points: int = 60) -> Series:
         """How a node came to its totals: its totals as of at most `points` commits, the last of them now.
@@ -110,11 +112,11 @@ class StoreReader:
         pipeline = self.pipeline
         name = None if rollup is None else pipeline.rollups[pipeline.find_rollup(rollup)].name
         with self.file.at_one_commit() as connection:
-            nodes = find_nodes(connection, text, name, limit, MOST_SEARCHED) if text else []
+            found = nodes.find_nodes(connection, text, name, limit, MOST_SEARCHED) if text else []
             keys = find_keys(connection, len(pipeline.measures), text, limit, NEWEST_KEYS)
             return SearchResult(
                 as_of=self._as_of(),
-                nodes=tuple(FoundNode(node.rollup, node.path, node.count) for node in nodes),
+                nodes=tuple(FoundNode(node.rollup, node.path, node.count) for node in found),
                 keys=tuple(FoundKey(key.key, key.live) for key in keys),
             )
 
@@ -188,7 +190,7 @@ class StoreReader:
         return store_status(self.file.path, status, sources, self._clock())
 
     def events(self) -> int:
-        """Events ever met, rejected ones too."""
+        """Events ever seen, rejected ones too."""
         with self.file.at_one_commit() as connection:
             return sum(read_counts(connection).values())
 
@@ -215,6 +217,8 @@ class StoreReader:
 
 def check(path: str | Path) -> CheckedStore:
     """Examine a store file for damage; it may be one that cannot even be opened."""
+    from oncefold.store.check import check_store
+
     try:
         with StoreFile.open(path) as file:
             head = file.head()
@@ -222,3 +226,118 @@ def check(path: str | Path) -> CheckedStore:
     except OncefoldError:
         commit = None
     return CheckedStore(commit, tuple(check_store(path)))
+
+
+_Counted = list[tuple[TotalRow, int]]
+"""Rows in tree order, each with how many live children it has."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """How much of a tree is wanted, as `StoreFile.query` takes it."""
+
+    depth: int | None = 1
+    as_of: AsOf = None
+    after: str | None = None
+    limit: int | None = None
+
+    @property
+    def paged(self) -> bool:
+        """Whether a part of the children is wanted."""
+        return self.limit is not None or self.after is not None
+
+
+def _totals_of(file: StoreFile, convert: Converter, node: Node, rollup: str | None, extent: _Extent) -> Totals:
+    """The totals. Raises QueryError for what does not exist, InvalidQueryError for pages of several levels."""
+    checked(extent.depth, "depth")
+    if extent.paged and extent.depth != 1:
+        raise InvalidQueryError("limit and after page through the children of a node; with them depth is 1")
+    tree = _Tree(convert, convert.pipeline.find_rollup(rollup), labels_of_node(node))
+    with file.at_one_commit() as connection:
+        if extent.as_of is None:
+            at = CommitTime(file.head().seq, file.head().at)
+            found, more = tree.now(connection, extent)
+        else:
+            at = commits.resolve(connection, *commit_or_time(extent.as_of))
+            found, more = tree.past(connection, at, extent)
+        newest = file.newest_event(at.seq)
+    return Totals(
+        as_of=as_of_commit(commit_of(at.seq, at.at), newest),
+        shape=convert.shape,
+        rows=tuple(convert.row_total(row, children) for row, children in found),
+        rollup=tree.rollup,
+        more=more,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Tree:
+    """A node of a rollup, and what is below it."""
+
+    convert: Converter
+    index: int
+    labels: tuple[str, ...]
+
+    @property
+    def rollup(self) -> str:
+        return self.convert.pipeline.rollups[self.index].name
+
+    def now(self, connection: Connection, extent: _Extent) -> tuple[_Counted, bool]:
+        """The rows, and whether a limit left children out."""
+        pipeline = self.convert.pipeline
+        id_ = nodes.find_node(connection, self.rollup, self.labels)
+        if id_ is None:
+            return [(TotalRow("", 0, "", 0, (0,) * len(pipeline.measures)), 0)], False
+        if extent.paged:
+            return self._page(connection, id_, extent)
+        if extent.depth is not None and extent.depth <= 1:
+            return nodes.level(connection, pipeline, id_, extent.depth), False
+        rows = self._below(connection, extent.depth, None)
+        children = _children_of(rows)
+        levels = len(pipeline.rollups[self.index].levels)
+        deepest = levels if extent.depth is None else len(self.labels) + extent.depth
+        if deepest < levels:
+            children.update(nodes.children_of_level(connection, id_, deepest))
+        return _counted(rows, children), False
+
+    def past(self, connection: Connection, at: CommitTime, extent: _Extent) -> tuple[_Counted, bool]:
+        """The same as of a past commit: one level more is read, to count the children of the deepest."""
+        depth = None if extent.depth is None else extent.depth + 1
+        rows = self._below(connection, depth, at.seq)
+        children = _children_of(rows)
+        if extent.depth is not None:
+            rows = [row for row in rows if row.depth <= len(self.labels) + extent.depth]
+        found = _counted(rows, children)
+        if not extent.paged:
+            return found, False
+        beyond = [item for item in found[1:] if extent.after is None or item[0].label > extent.after]
+        limit = limited(extent.limit)
+        return [found[0], *beyond[:limit]], len(beyond) > limit
+
+    def _below(self, connection: Connection, depth: int | None, past: int | None) -> list[TotalRow]:
+        return nodes.subtree(connection, self.convert.pipeline, self.index, self.labels, depth, past)
+
+    def _page(self, connection: Connection, id_: int, extent: _Extent) -> tuple[_Counted, bool]:
+        pipeline, limit = self.convert.pipeline, limited(extent.limit)
+        ((top, own),) = nodes.level(connection, pipeline, id_, 0)
+        found = nodes.page(connection, pipeline, id_, extent.after, min(limit, 2**62) + 1)
+        shown = found[:limit]
+        counts = nodes.children_of_page(connection, id_, shown[0].label, shown[-1].label) if shown else {}
+        return [(top, own), *_counted(shown, counts)], len(found) > limit
+
+
+def _counted(rows: Sequence[TotalRow], children: dict[str, int]) -> _Counted:
+    return [(row, children.get(row.path, 0)) for row in rows]
+
+
+def _children_of(rows: Sequence[TotalRow]) -> dict[str, int]:
+    """How many of the rows are children of each, by path; the rows are in tree order."""
+    found: dict[str, int] = {}
+    above: list[str] = []
+    top = rows[0].depth
+    for row in rows:
+        del above[row.depth - top :]
+        if above:
+            found[above[-1]] = found.get(above[-1], 0) + 1
+        above.append(row.path)
+    return found

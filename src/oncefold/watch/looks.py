@@ -49,7 +49,7 @@ class Look:
     """Whether more nodes were wanted than there was room for: then the deepest levels are left out, whole levels
     if possible."""
     events: int | None
-    """Events ever met, rejected ones too; None for a stack, where nothing counts them exactly."""
+    """Events ever seen, rejected ones too; None for a stack, where nothing counts them exactly."""
 
 
 class Source(Protocol):

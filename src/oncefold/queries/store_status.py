@@ -1,11 +1,20 @@
-"""How far the sources of a store are folded, held against the files as they are now."""
+"""`status` of a store: how far its sources are folded, compared with the files now, and the store as a whole."""
+
+from __future__ import annotations
 
 import json
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oncefold.queries.status_model import SourceKind, SourceProgress
-from oncefold.store.answers import Position
+from oncefold.core.fold import Outcome
+from oncefold.queries.converters import as_of_commit, commit_of, to_datetime
+from oncefold.queries.model import Shape
+from oncefold.queries.status_model import SourceKind, SourceProgress, StoreStatus
+
+if TYPE_CHECKING:
+    from oncefold.store import answers as stored
+    from oncefold.store.answers import Position
 
 _KINDS: dict[object, SourceKind] = {
     "text": "text",
@@ -68,3 +77,29 @@ def _size(source: str) -> int | None:
         return Path(source).stat().st_size
     except (OSError, ValueError):
         return None
+
+
+def store_status(path: Path, status: stored.StoredStatus, sources: tuple[SourceProgress, ...], now: int) -> StoreStatus:
+    """A store as a whole, at a time in nanoseconds since the epoch."""
+    newest, retention = status.newest_time, status.retention
+    return StoreStatus(
+        as_of=as_of_commit(commit_of(status.last.seq, status.last.at), newest),
+        shape=Shape.of(status.pipeline),
+        rows=sources,
+        fingerprint=status.pipeline.fingerprint,
+        path=str(path),
+        format=status.format,
+        created=to_datetime(status.created),
+        keys=status.keys,
+        live=status.live,
+        nodes=status.nodes,
+        counts={outcome.name.lower(): status.counts.get(outcome, 0) for outcome in Outcome},
+        rejects=status.rejects,
+        discarded=status.discarded,
+        conflicts=status.conflicts,
+        queried=to_datetime(now),
+        behind=None if newest is None else timedelta(microseconds=(now - newest) // 1_000),
+        oldest=commit_of(status.oldest.seq, status.oldest.at),
+        retention=None if isinstance(retention, str) else retention,
+        file_bytes=status.file_bytes,
+    )
