@@ -166,7 +166,9 @@ def test_a_store_and_its_server_give_one_document(
             assert list(json_lines(answers[0])) == list(json_lines(answers[1]))
             assert answers[0].to_arrow().equals(answers[1].to_arrow(), check_metadata=True)
     assert without(server.ask(route).json(), CLOCK, LOAD) == expected
-    for backend in [] if command is None else (["--store", str(server.session.path)], ["--server", url]):
+    for backend in (["--store", str(server.session.path)], ["--server", url]):
+        if command is None:
+            continue
         assert main([*command, "--format", "json", *backend]) == 0
         assert without(json.loads(capsys.readouterr().out), CLOCK, LOAD) == expected
 

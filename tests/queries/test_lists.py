@@ -32,6 +32,8 @@ def test_rejects_keep_the_bytes_the_place_and_the_reason(tmp_path: Path) -> None
         assert first.position == len(lines(MONDAY[:3]))
         assert "more than 2 decimal places" in first.reason
         assert first.raw + b"\n" == lines(MONDAY[3:4])
+        assert first.commit is not None
+        assert second.commit is not None
         assert first.commit.number == 1
         assert (second.raw, second.size, second.commit.number) == (raw, len(raw), 2)
         assert found.to_arrow().column("raw").to_pylist() == [first.raw, raw]
@@ -45,6 +47,7 @@ def test_conflicts_show_what_counts_and_what_does_not(tmp_path: Path) -> None:
     gone = {"order": "A-1", "updated": "2026-03-02T09:00:00Z", "cancelled": True}
     with StoreReader.open(build(tmp_path / "s.db", SHOP, lines([MONDAY[0]]), lines([gone]))) as ask:
         (found,) = ask.conflicts()
+        assert found.commit is not None
         assert (found.key, found.version_text, found.commit.number) == ("A-1", "2026-03-02T09:00:00Z", 2)
         assert (found.kept.labels, found.kept.leaf, found.kept.values) == (None, None, {})
         assert (found.dropped.labels, found.dropped.leaf) == (("FR", "Paris"), "FR/Paris")

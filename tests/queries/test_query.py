@@ -133,7 +133,7 @@ def test_the_empty_store_and_empty_nodes(tmp_path: Path) -> None:
     build(path, SHOP, lines(MONDAY), lines([{"order": "A-3", "updated": "2027-01-01", "cancelled": True}]))
     with StoreReader.open(path) as ask:
         (row,) = ask.query("US").rows
-        assert (row.count, row.sums["amount"]) == (0, 0)
+        assert (row.count, row.sums["amount"]) == (0, Decimal(0))
 
 
 def test_unknown_names_are_said_with_what_there_is(tmp_path: Path) -> None:

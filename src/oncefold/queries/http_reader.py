@@ -201,17 +201,18 @@ class HttpReader:
 
     def _of_node(self, route: str, rollup: str | None, node: Node) -> str:
         name, path = rollup_of(self.shape, rollup).name, join(labels_of_node(node))
-        return "/".join(quote(part, safe="/" if part is path else "") for part in (route, name, path) if part)
+        return "/".join([route, quote(name, safe=""), *([quote(path, safe="/")] if path else [])])
 
     def _answer(self, target: str, parameters: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Found]) -> Found:
         """The answer to a GET, read from its document; or the one before, where the server says it is unchanged."""
         query = urlencode({name: value for name, value in parameters.items() if value is not None})
         address = f"/{target}?{query}" if query else f"/{target}"
-        etag, before = self._kept.get(address, (None, None))
-        reply = self._client.get(address, etag)
-        if reply.document is None:
+        kept = self._kept.get(address)
+        reply = self._client.get(address, None if kept is None else kept[0])
+        if reply.document is None and kept is not None:
             self._kept.move_to_end(address)
-            return before  # type: ignore[no-any-return]
+            before: Found = kept[1]
+            return before
         try:
             found = read(reply.document)
         except (KeyError, TypeError, ValueError, InvalidOperation) as error:
