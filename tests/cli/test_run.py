@@ -487,7 +487,7 @@ def test_lines_tell_a_log_what_happens() -> None:
         "oncefold: 110,000 events: 110,000 accepted; 10.0 s, 11,000 events/s, 28 % of 976.6 KiB",
         "oncefold: 130,000 events: 130,000 accepted; 15.0 s, 8,667 events/s, 32 % of 976.6 KiB",
         "oncefold: s is another file now",
-        "oncefold: stopping: what is read is committed first (once more ends at once; nothing is lost either way)",
+        "oncefold: stopping: what is read is committed first (a second signal ends at once; nothing is lost)",
     ]
 
 
