@@ -8,8 +8,8 @@ import pytest
 
 from oncefold.cli.definition import EXAMPLE
 from oncefold.cli.main import main
-from oncefold.serve import server
-from oncefold.serve.operations.scopes import Scope
+from oncefold.serve.security.tokens import Scope
+from oncefold.serve.server import service as server
 from oncefold.serve.settings import Settings
 
 SECRET = "a-token-that-is-long-enough"
@@ -128,16 +128,14 @@ def test_what_is_wrong_is_told_and_nothing_is_made(
 
 def test_a_missing_extra_is_told_with_the_way_to_install_it(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(sys.modules):
-        if name == "uvicorn" or name.startswith(
-            ("uvicorn.", "oncefold.serve.server", "oncefold.serve.operations.connections")
-        ):
+        if name == "granian" or name.startswith(("granian.", "oncefold.serve.server", "oncefold.serve.transport")):
             monkeypatch.delitem(sys.modules, name)
 
     class Missing:
         def find_spec(self, name: str, *_: object) -> None:
-            if name.partition(".")[0] == "uvicorn":
+            if name.partition(".")[0] == "granian":
                 raise ModuleNotFoundError(f"No module named {name!r}", name=name.partition(".")[0])
 
     monkeypatch.setattr(sys, "meta_path", [Missing(), *sys.meta_path])
     status, said = run("pipeline.toml")
-    assert (status, said) == (2, "oncefold: the server needs uvicorn: pip install 'oncefold[serve]'\n")
+    assert (status, said) == (2, "oncefold: the server needs granian: pip install 'oncefold[serve]'\n")

@@ -28,7 +28,7 @@ _START = """
 import json, sys
 from dataclasses import replace
 from oncefold.cli.main import main
-from oncefold.serve import server
+from oncefold.serve.server import service as server
 serve, told = server.serve, json.loads(sys.argv[1])
 server.serve = lambda settings: serve(replace(settings, **told))
 sys.exit(main(["serve", *sys.argv[2:]]))

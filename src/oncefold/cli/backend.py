@@ -61,7 +61,7 @@ class Backend:
 
     def token(self) -> str | None:
         """The token for a server, from the file or the environment. Raises OncefoldError if the file has none."""
-        from oncefold.serve.operations.tokens import reading_token
+        from oncefold.serve.security.tokens import reading_token
 
         if self.token_file is not None:
             return reading_token(self.token_file)

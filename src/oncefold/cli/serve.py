@@ -50,7 +50,7 @@ _HEADINGS = {
 }
 _UNITS = {"": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "kib": 2**10,
           "mib": 2**20, "gib": 2**30}  # fmt: skip
-_PARTS = frozenset({"starlette", "uvicorn", "uvloop", "httptools", "prometheus_client"})
+_PARTS = frozenset({"granian", "prometheus_client"})
 """Packages of the extra `serve`."""
 
 
@@ -111,7 +111,7 @@ def serve(*, pipeline: str, store_path: str | None, log: Literal["json", "text"]
     form = log or ("text" if sys.stderr.isatty() else "json")
     settings = _settings(Path(pipeline), store, form, **options)
     try:
-        from oncefold.serve.server import serve as run
+        from oncefold.serve.server.service import serve as run
     except ModuleNotFoundError as error:
         if error.name not in _PARTS:
             raise
@@ -123,8 +123,8 @@ def _settings(pipeline: Path, store: Path, log: Literal["json", "text"], **optio
     """Raises OncefoldError for what is wrong, or would be open to others."""
     from oncefold.cli.run import retention_of
     from oncefold.core.limits import RECORD_BYTES
-    from oncefold.serve.operations.access import access_on
-    from oncefold.serve.operations.tokens import Tokens, from_environment, from_file
+    from oncefold.serve.security.access import access_on
+    from oncefold.serve.security.tokens import Tokens, from_environment, from_file
     from oncefold.serve.settings import Settings
 
     token_file = options["token_file"]

@@ -1,11 +1,11 @@
-"""What `oncefold serve` was told: frozen values, checked when they are made."""
+"""The settings of a server: frozen values."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
 from oncefold.core.limits import RECORD_BYTES
-from oncefold.serve.operations.access import Access
+from oncefold.serve.security.access import Access
 from oncefold.store.retention import Retention
 
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -15,12 +15,15 @@ INFLIGHT_BYTES: Final = 64 * 2**20
 """Bytes of events that are held in memory between their arrival and their fold, over all requests."""
 
 WAITING_REQUESTS: Final = 4_096
-"""Requests that wait for their commit, or are being read, before new ones are sent away for a moment."""
+"""Requests that wait for their commit, or are being read, before new ones are refused for a moment."""
+
+STREAM_BYTES: Final = 4 * 2**20
+"""What a body that comes piece by piece takes: on its way, as a block being cut, and its part of what is decoded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a server is told at its start."""
+    """Everything that a server is given at its start."""
 
     pipeline: Path
     """The pipeline file."""
@@ -29,7 +32,7 @@ class Settings:
     port: int = DEFAULT_PORT
     """0 takes a free one."""
     access: Access = field(default_factory=Access)
-    """Tokens, host names and origins; made by `operations.access_on`, which refuses what would be open to others."""
+    """Tokens, host names and origins; made by `access_on`, which refuses what would be open to others."""
     max_body: int | None = None
     """Bytes of a request's body as sent (compressed, if it is); None is no limit."""
     max_line: int = RECORD_BYTES
@@ -46,7 +49,7 @@ class Settings:
     retention: Retention | None = None
     """How long history reaches back; None leaves the store's own."""
     sources: tuple[str, ...] = ()
-    """Read beside the server: files, directories, globs, `kinesis://STREAM`."""
+    """Attached sources: files, directories, globs, `kinesis://STREAM`."""
     follow: bool = False
     """Go on reading sources as they grow."""
     format: str | None = None
@@ -57,6 +60,30 @@ class Settings:
     """Read every source from its start."""
     log: Literal["text", "json"] = "text"
     max_connections: int = 4_096
-    """Connections at a time, idle ones included; more are closed at once."""
+    """Connections at a time, idle ones included; more wait until one ends."""
     head_seconds: float = 15.0
-    """A request whose headers take longer to arrive is given up."""
+    """A connection whose next request's headers take longer to arrive is closed."""
+
+    @property
+    def limits(self) -> "Limits":
+        """The limits of ingest."""
+        return Limits(
+            max_waiting=self.max_waiting,
+            max_inflight_bytes=self.max_inflight_bytes,
+            max_body=self.max_body,
+            max_line=self.max_line,
+            body_idle_seconds=self.body_idle_seconds,
+            min_body_bytes_per_second=self.min_body_bytes_per_second,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much ingest takes at a time, and how slow a body may be; see `Settings`."""
+
+    max_waiting: int = WAITING_REQUESTS
+    max_inflight_bytes: int = INFLIGHT_BYTES
+    max_body: int | None = None
+    max_line: int = RECORD_BYTES
+    body_idle_seconds: float = 30.0
+    min_body_bytes_per_second: int = 100

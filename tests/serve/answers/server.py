@@ -3,24 +3,23 @@
 import asyncio
 import http.client
 import json
-import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-from starlette.applications import Starlette
-
 from oncefold.core.definition import Pipeline
 from oncefold.engine.session import Ingested, Session
 from oncefold.serve.answers import Asking, Clock, routes
-from oncefold.serve.ingest.committed import Committed
+from oncefold.serve.channel.messages import Committed
+from oncefold.serve.http.routing import Route
+from oncefold.serve.security.access import Access
 from tests.queries.stores import BEGAN, SECOND, build
-from tests.tools.waiting import until
+from tests.serve.application import Parts
+from tests.serve.transport.listening import serving_in_thread
 
 HOST = "127.0.0.1"
 
@@ -134,33 +133,18 @@ def serving(path: Path, pipeline: Pipeline, *commits: bytes, now: int = BEGAN + 
     with Session.open(path, pipeline, clock=lambda: next(ticks)) as session:
         asking = Asking.open(path, Clock(now=lambda: now))
         server = Server(session, asking)
-        with running(Starlette(routes=routes(asking, server)), asking) as (server.port, server.loop, server.end):
+        with running(routes(asking, server), asking) as (server.port, server.loop, server.end):
             yield server
 
 
 @contextmanager
-def running(app: Any, asking: Asking) -> Iterator[tuple[int, asyncio.AbstractEventLoop, Callable[[], None]]]:
-    """The port and the event loop of an app that runs in a thread, and what begins its end."""
-    listening = socket.socket(
-        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )  # else asyncio sets no TCP_NODELAY
-    listening.bind((HOST, 0))
-    config = uvicorn.Config(app, log_level="error", lifespan="off", access_log=False)
-    server = uvicorn.Server(config)
-    loops: list[asyncio.AbstractEventLoop] = []
-
-    async def main() -> None:
-        loops.append(asyncio.get_running_loop())
-        await server.serve(sockets=[listening])
-
-    thread = threading.Thread(target=lambda: asyncio.run(main()))
-    thread.start()
-    try:
-        until(lambda: server.started, "the server")
-        yield int(listening.getsockname()[1]), loops[0], lambda: loops[0].call_soon_threadsafe(asking.end) and None
-    finally:
-        loops[0].call_soon_threadsafe(asking.end)
-        server.should_exit = True
-        thread.join()
-        listening.close()
-        asking.close()
+def running(
+    routes: Iterable[Route], asking: Asking
+) -> Iterator[tuple[int, asyncio.AbstractEventLoop, Callable[[], None]]]:
+    """The port and the event loop of routes that are served in a thread, and what begins their end."""
+    with serving_in_thread(Parts(Access(loopback=False)).guarded(routes)) as (port, loop):
+        try:
+            yield port, loop, lambda: loop.call_soon_threadsafe(asking.end) and None
+        finally:
+            loop.call_soon_threadsafe(asking.end)
+    asking.close()

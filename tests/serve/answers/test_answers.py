@@ -184,7 +184,7 @@ def test_what_is_wrong_is_said(shop: Server, target: str, status: int, words: st
 def test_other_methods(shop: Server) -> None:
     answer = shop.ask("/totals/place", method="DELETE")
     assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
-    assert "it has GET, HEAD" in answer.json()["detail"]
+    assert "it takes GET, HEAD" in answer.json()["detail"]
     assert shop.ask("/verify", method="POST").json()["exact"]
     head = shop.ask("/totals/place", method="HEAD")
     assert (head.status, head.body) == (200, b"")

@@ -1,13 +1,11 @@
-"""A route of questions as an ASGI endpoint: checks, entity tags, kept answers, forms, freshness."""
+"""A route of questions: checks, entity tags, kept answers, forms, freshness."""
 
 import asyncio
 import hashlib
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from typing import Any
 
-from oncefold.core.errors import OncefoldError
 from oncefold.queries.model import AsOfCommit, SearchResult
 from oncefold.queries.render.document import content
 from oncefold.queries.render.text import compact_json
@@ -15,14 +13,11 @@ from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers.asking import Asking
 from oncefold.serve.answers.cache import Answered, Cache
 from oncefold.serve.answers.declared import Route, Values
-from oncefold.serve.answers.express import Remember, Reply
 from oncefold.serve.answers.formats import Form, accepted, named
 from oncefold.serve.answers.fresh import freshness_of
 from oncefold.serve.answers.parameters import read_one, read_query
-from oncefold.serve.answers.problems import Problem, Receive, Send, problem_of, send_problem
-
-PIECE_BYTES = 65_536
-"""An answer goes out in pieces of this size, so that a slow reader holds no more than one beside the answer itself."""
+from oncefold.serve.http.request import Header, Request
+from oncefold.serve.http.response import Response
 
 MOST_AHEAD = 16
 """Questions of a route that are asked ahead after a commit."""
@@ -30,12 +25,10 @@ MOST_AHEAD = 16
 _VERSION = 2
 """Of the documents' shape; it is in the entity tags."""
 
-Headers = Sequence[tuple[bytes, bytes]]
-
 
 @dataclass(frozen=True, slots=True)
-class _Request:
-    """A request that was read and is well-formed."""
+class _Question:
+    """What a request asks, well-formed."""
 
     question: Hashable
     values: Values
@@ -49,53 +42,40 @@ class _Request:
 class Endpoint:
     """Answers one route."""
 
-    def __init__(self, route: Route, asking: Asking, cache: Cache, remember: Remember) -> None:
-        """`remember` is told of questions about now that were answered."""
-        self._route, self._asking, self._cache, self._remember = route, asking, cache, remember
+    def __init__(self, route: Route, asking: Asking, cache: Cache) -> None:
+        self._route, self._asking, self._cache = route, asking, cache
         self._under_way: dict[Hashable, asyncio.Task[Answered]] = {}
-        self._recent: dict[Hashable, _Request] = {}
+        self._recent: dict[Hashable, _Question] = {}
         """Quick questions about now that came since the last commit."""
         self._ahead: set[asyncio.Task[Answered]] = set()
         self._asked_ahead = route.inquiry.kept and route.inquiry.lane == "quick"
         if self._asked_ahead:
             asking.on_ahead(self._ask_ahead)
 
-    async def __call__(self, scope: Any, _receive: Receive, send: Send) -> None:
-        """Answer, if need be with a problem."""
-        try:
-            request = self._read(scope)
-            tag = self._known_tag(request)
-            if tag is not None and tag in request.matches:
-                reply = self._unchanged(tag, request)
-            else:
-                reply = self._reply(await self._answered(request), request)
-        except Problem as problem:
-            await send_problem(scope, send, problem)
-            return
-        except OncefoldError as error:
-            await send_problem(scope, send, problem_of(error))
-            return
-        if self._asked_ahead and request.values.get("as_of") is None:
-            self._remember(scope, partial(self._at_once, request))
-        await _send(send, reply)
+    async def __call__(self, request: Request) -> Response:
+        """Answer. Raises Problem for what cannot be read, and what the question raises."""
+        asked = self._read(request)
+        tag = self._known_tag(asked)
+        if tag is not None and tag in asked.matches:
+            return self._unchanged(tag, asked)
+        return self._response(await self._answered(asked), asked)
 
-    def _read(self, scope: Mapping[str, Any]) -> _Request:
+    def _read(self, request: Request) -> _Question:
         route = self._route
-        headers = _headers(scope["headers"])
-        in_path = {p.name: read_one(p, scope["path_params"][p.name]) for p in route.in_path}
-        values = {**in_path, **read_query(scope["query_string"], route.in_query)}
-        name = values.get("form")
-        form = named(name) if name is not None else accepted(headers.get(b"accept", ""), route.inquiry.forms)
+        in_path = {p.name: read_one(p, request.parameters[p.name]) for p in route.in_path}
+        values = {**in_path, **read_query(request.query, route.in_query)}
+        name, accept = values.get("form"), request.headers.all(b"accept")
+        form = named(name) if name is not None else accepted(_joined(accept), route.inquiry.forms)
         past = values.get("as_of")
-        return _Request(
+        return _Question(
             question=(route.path, tuple(values.items()), form.name),
             values=values,
             form=form,
             past=int(past) if isinstance(past, str) and past.isascii() and past.isdigit() else None,
-            matches=_tags(headers.get(b"if-none-match", "")),
+            matches=_tags(_joined(request.headers.all(b"if-none-match"))),
         )
 
-    def _known_tag(self, request: _Request) -> str | None:
+    def _known_tag(self, request: _Question) -> str | None:
         """The tag of the answer, if that is known before it is asked for."""
         if not self._route.inquiry.kept or not request.matches:
             return None
@@ -104,10 +84,10 @@ class Endpoint:
             return None if request.values.get("as_of") else self._tag(request, newest)
         return self._tag(request, request.past) if request.past <= newest else None
 
-    def _tag(self, request: _Request, commit: int) -> str:
+    def _tag(self, request: _Question, commit: int) -> str:
         return f'"{self._asking.store_id}-{commit}-{_digest(request.question)}"'
 
-    async def _answered(self, request: _Request) -> Answered:
+    async def _answered(self, request: _Question) -> Answered:
         """The answer as of the newest commit at this moment, or of a later one."""
         least = 0 if request.past is not None else self._asking.newest.commit
         if not self._route.inquiry.kept:
@@ -118,12 +98,12 @@ class Endpoint:
         self._note(request)
         return kept or await self._asked_since(request, least)
 
-    def _note(self, request: _Request) -> None:
+    def _note(self, request: _Question) -> None:
         """A question about now was asked."""
         if len(self._recent) < MOST_AHEAD:
             self._recent[request.question] = request
 
-    async def _asked_since(self, request: _Request, least: int) -> Answered:
+    async def _asked_since(self, request: _Question, least: int) -> Answered:
         """The answer as of this commit or a later one."""
         while True:  # one that was asked before that commit may be too old
             answer = await self._asked_once(request)
@@ -140,7 +120,7 @@ class Endpoint:
             task.add_done_callback(_looked_at)
         return tasks
 
-    async def _asked_once(self, request: _Request) -> Answered:
+    async def _asked_once(self, request: _Question) -> Answered:
         """Ask, or wait for the answer to the same question that is under way."""
         task = self._under_way.get(request.question)
         if task is None or task.done():
@@ -153,12 +133,12 @@ class Endpoint:
             del self._under_way[question]
         _looked_at(task)
 
-    async def _ask_and_keep(self, request: _Request) -> Answered:
+    async def _ask_and_keep(self, request: _Question) -> Answered:
         answer = await self._ask(request)
         self._cache.put(request.question, answer)
         return answer
 
-    async def _ask(self, request: _Request) -> Answered:
+    async def _ask(self, request: _Question) -> Answered:
         inquiry = self._route.inquiry
         lane = self._asking.quick if inquiry.lane == "quick" else self._asking.slow
 
@@ -172,28 +152,19 @@ class Endpoint:
 
         return await lane.ask(answered)
 
-    def _unchanged(self, tag: str, request: _Request) -> Reply:
+    def _unchanged(self, tag: str, request: _Question) -> Response:
         fresh = self._asking.newest
         known = fresh.headers(self._asking.clock.now()) if request.past is None else []
-        return Reply(304, [*_of_tag(tag), *known], b"")
+        return Response(304, (*_of_tag(tag), *known))
 
-    def _at_once(self, request: _Request) -> Reply | None:
-        """The answer to a question about now, if it is kept, of the newest commit, and short."""
-        kept = self._cache.get(request.question, self._asking.newest.commit)
-        if kept is None or len(kept.body) > PIECE_BYTES:
-            return None
-        self._note(request)
-        reply = self._reply(kept, request)
-        return reply if reply.status == 200 else None
-
-    def _reply(self, answer: Answered, request: _Request) -> Reply:
+    def _response(self, answer: Answered, request: _Question) -> Response:
         now = self._asking.clock.now()
         headers = answer.fresh.headers(now)
         if self._route.inquiry.kept:
             tag = self._tag(request, answer.fresh.commit)
             headers += _of_tag(tag)
             if tag in request.matches:
-                return Reply(304, headers, b"")
+                return Response(304, tuple(headers))
         else:
             headers.append((b"cache-control", b"no-store"))
         body = answer.body
@@ -201,23 +172,7 @@ class Endpoint:
             rest = b"," + body[1:] if len(body) > 2 else b"}"
             body = answer.fresh.members(now) + rest
         headers.append((b"content-type", answer.content_type.encode()))
-        return Reply(200, headers, body)
-
-
-async def _send(send: Send, reply: Reply) -> None:
-    length = [] if reply.status == 304 else [(b"content-length", str(len(reply.body)).encode())]
-    await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, *length]})
-    await send_pieces(send, reply.body)
-
-
-async def send_pieces(send: Send, body: bytes) -> None:
-    """Send a whole body piece by piece, as the client takes it."""
-    whole, start = memoryview(body), 0
-    while len(whole) - start > PIECE_BYTES:
-        piece = bytes(whole[start : start + PIECE_BYTES])
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-        start += PIECE_BYTES
-    await send({"type": "http.response.body", "body": bytes(whole[start:])})
+        return Response(200, tuple(headers), body)
 
 
 def _looked_at(task: asyncio.Task[Answered]) -> None:
@@ -231,18 +186,13 @@ def _digest(question: Hashable) -> str:
     return hashlib.sha256(repr((_VERSION, question)).encode("utf-8", "backslashreplace")).hexdigest()[:16]
 
 
-def _of_tag(tag: str) -> list[tuple[bytes, bytes]]:
+def _of_tag(tag: str) -> list[Header]:
     """Weak, since how far the newest event lies back goes on with the clock."""
     return [(b"etag", f"W/{tag}".encode()), (b"cache-control", b"no-cache"), (b"vary", b"Accept")]
 
 
-def _headers(raw: Headers) -> dict[bytes, str]:
-    found: dict[bytes, str] = {}
-    for name, value in raw:
-        if name in {b"accept", b"if-none-match"}:
-            text = value.decode("latin-1")
-            found[name] = f"{found[name]},{text}" if name in found else text
-    return found
+def _joined(values: Sequence[bytes]) -> str:
+    return b",".join(values).decode("latin-1")
 
 
 def _tags(text: str) -> frozenset[str]:

@@ -14,9 +14,9 @@ from typing import Any, Self, TypeVar
 from oncefold.core.definition import Pipeline
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers.fresh import Freshness
-from oncefold.serve.answers.problems import RETRY_SECONDS, Problem
 from oncefold.serve.answers.rate import Rate
-from oncefold.serve.ingest.committed import Committed
+from oncefold.serve.channel.messages import Committed
+from oncefold.serve.http.response import RETRY_SOON, Problem
 
 Answer = TypeVar("Answer")
 Query = Callable[[StoreReader], Answer]
@@ -54,9 +54,7 @@ class Lane:
     async def ask(self, query: Query[Answer]) -> Answer:
         """The answer to a question. Raises Problem 503 if too many wait, StoreError, and what the question raises."""
         if self._waiting >= MOST_WAITING:
-            raise Problem(
-                503, "too many questions wait for their answer; ask again", {"Retry-After": str(RETRY_SECONDS)}
-            )
+            raise Problem(503, "too many queries wait for their answer; send it again", RETRY_SOON)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, query)

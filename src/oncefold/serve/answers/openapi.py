@@ -1,6 +1,5 @@
 """The OpenAPI 3.1 description, made from the declarations of the routes."""
 
-import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -11,8 +10,9 @@ from oncefold.serve.answers import schemas
 from oncefold.serve.answers.changes.endpoint import PARAMETERS
 from oncefold.serve.answers.declared import Route
 from oncefold.serve.answers.parameters import Parameter, read_query
-from oncefold.serve.answers.problems import MEDIA_TYPE, TITLES, Problem, Receive, Send, send_problem
-from oncefold.serve.operations.problem import send_answer
+from oncefold.serve.answers.problems import MEDIA_TYPE
+from oncefold.serve.http.request import Request
+from oncefold.serve.http.response import JSON, TITLES, Response, compact_json
 
 _ABOUT = """Events in, exact totals out. Sums and versions are text, so that no reader makes floats of them; counts and
 commits are numbers; times are RFC 3339 in UTC. An answer is of one commit, and says of which."""
@@ -138,14 +138,9 @@ class DescriptionEndpoint:
     """Answers with the description."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self._body = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        self._response = Response(200, (JSON, (b"cache-control", b"no-cache")), compact_json(document))
 
-    async def __call__(self, scope: Any, _receive: Receive, send: Send) -> None:
-        """Answer, if need be with a problem."""
-        try:
-            read_query(scope["query_string"], ())
-        except Problem as problem:
-            await send_problem(scope, send, problem)
-            return
-        headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-cache")]
-        await send_answer(send, 200, headers, self._body)
+    async def __call__(self, request: Request) -> Response:
+        """Raises Problem 422 for a query."""
+        read_query(request.query, ())
+        return self._response

@@ -6,7 +6,7 @@ from typing import Any
 from oncefold.core.fold import Outcome
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.problems import MEDIA_TYPE
-from oncefold.serve.ingest.forms import ENCODINGS, TYPES
+from oncefold.serve.server.body_format import ENCODINGS, TYPES
 
 ALWAYS = (401, 403, 414, 431)
 """Any route may answer so: where tokens are asked for, and to what is too long."""

@@ -1,7 +1,5 @@
 """All routes of questions, from their declarations."""
 
-from starlette.routing import BaseRoute
-
 from oncefold.queries.status_model import ServerLoad
 from oncefold.serve.answers import keys, lists, nodes, overview
 from oncefold.serve.answers.answering import Endpoint
@@ -10,43 +8,37 @@ from oncefold.serve.answers.cache import Cache
 from oncefold.serve.answers.changes.endpoint import ChangesEndpoint
 from oncefold.serve.answers.changes.hub import Hub
 from oncefold.serve.answers.declared import Route
-from oncefold.serve.answers.express import Remember
-from oncefold.serve.answers.mending import MendingEndpoint, Redriving, discard, redrive
 from oncefold.serve.answers.openapi import DescriptionEndpoint, description
-from oncefold.serve.answers.paths import WholeRoute
+from oncefold.serve.answers.reject_administration import RejectAdministration, discard, redrive
+from oncefold.serve.http import routing
 
-_PATTERNS = {"rollup": "[^/]+", "path": ".*", "key": ".*"}
-_ID = r"(?!redrive\Z)[^/]+"
+_REST_OF_PATH = ("path", "key")
+"""Parameters that may hold slashes."""
 
 
-def routes(asking: Asking, ingest: Redriving, remember: Remember = lambda *_: None) -> list[BaseRoute]:
-    """The routes of all questions, of live changes, of the reject list, and of `/openapi.json`.
-
-    `remember` is told of questions that may be asked again in the same words.
-    """
-    declared = declarations(asking, ingest)
+def routes(asking: Asking, writer: RejectAdministration) -> list[routing.Route]:
+    """The routes of all questions, of live changes, of the reject list, and of `/openapi.json`."""
+    declared = declarations(asking, writer)
     cache = Cache()
-    found: list[BaseRoute] = [
-        WholeRoute(
-            route.path,
-            Endpoint(route, asking, cache, remember),
-            route.methods,
-            [_PATTERNS[parameter.name] for parameter in route.in_path],
-        )
-        for route in declared
-    ]
     text = description(asking.pipeline, declared)
     return [
-        *found,
-        WholeRoute("/changes", ChangesEndpoint(asking, Hub(asking)), ("GET",), ()),
-        WholeRoute("/rejects/redrive", MendingEndpoint(redrive(ingest)), ("POST",), ()),
-        WholeRoute("/rejects/{id}", MendingEndpoint(discard(ingest)), ("DELETE",), (_ID,)),
-        WholeRoute("/openapi.json", DescriptionEndpoint(text), ("GET",), ()),
+        *(_http_route(route, Endpoint(route, asking, cache)) for route in declared),
+        routing.Route("/changes", ChangesEndpoint(asking, Hub(asking))),
+        routing.Route("/rejects/redrive", redrive(writer), ("POST",)),
+        routing.Route("/rejects/{id}", discard(writer), ("DELETE",)),
+        routing.Route("/openapi.json", DescriptionEndpoint(text)),
     ]
 
 
-def declarations(asking: Asking, ingest: Redriving) -> list[Route]:
+def _http_route(route: Route, endpoint: Endpoint) -> routing.Route:
+    path = route.path
+    for name in _REST_OF_PATH:
+        path = path.replace(f"{{{name}}}", f"{{{name}*}}")
+    return routing.Route(path, endpoint, tuple(route.methods))
+
+
+def declarations(asking: Asking, writer: RejectAdministration) -> list[Route]:
     """The routes of questions as they are declared."""
     pipeline = asking.pipeline
-    live = overview.routes(pipeline, lambda: ServerLoad(asking.rate.per_second(), ingest.waiting_requests))
+    live = overview.routes(pipeline, lambda: ServerLoad(asking.rate.per_second(), writer.waiting_requests))
     return [*nodes.routes(pipeline), *keys.routes(pipeline), *lists.routes(pipeline), *live]

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
+from oncefold.serve.http.request import Header, Request
+from oncefold.serve.http.response import Problem, Response
+from oncefold.serve.http.routing import Route
 
 PAGE = "index.html"
 
@@ -25,15 +24,14 @@ POLICY = (
 )
 """Labels and keys come from events, which anybody may have written: no text of theirs can become markup or script."""
 
-HEADERS = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": POLICY,
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
+HEADERS: tuple[Header, ...] = (
+    (b"cache-control", b"no-cache"),
+    (b"content-security-policy", POLICY.encode()),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +50,11 @@ class StaticFile:
 
     def response(self, known: str) -> Response:
         """The file, or 304 where `known`, the request's If-None-Match, holds its tag."""
-        headers = {**HEADERS, "ETag": self.etag}
+        headers = (*HEADERS, (b"etag", self.etag.encode()))
         tags = {tag.strip().removeprefix("W/") for tag in known.split(",")}
         if self.etag in tags or "*" in tags:
-            return Response(status_code=304, headers=headers)
-        return Response(self.content, headers=headers, media_type=self.media_type)
+            return Response(304, headers)
+        return Response(200, (*headers, (b"content-type", self.media_type.encode())), self.content)
 
 
 def read_files() -> Mapping[str, StaticFile]:
@@ -65,17 +63,21 @@ def read_files() -> Mapping[str, StaticFile]:
     return {item.name: StaticFile.of(item.name, item.read_bytes()) for item in found if item.is_file()}
 
 
-def routes() -> list[BaseRoute]:
+def routes() -> list[Route]:
     """`/` is the page, `/assets/NAME` its files; both are public, since they hold nothing of any store."""
     static = read_files()
 
     async def page(request: Request) -> Response:
-        return static[PAGE].response(request.headers.get("if-none-match", ""))
+        return static[PAGE].response(_known(request))
 
     async def asset(request: Request) -> Response:
-        name = request.path_params["name"]
+        name = request.parameters["name"]
         if name not in static:
-            raise HTTPException(404, f"the dashboard has no file {name!r}")
-        return static[name].response(request.headers.get("if-none-match", ""))
+            raise Problem(404, f"the dashboard has no file {name[:200]!r}")
+        return static[name].response(_known(request))
 
     return [Route("/", page), Route("/assets/{name}", asset)]
+
+
+def _known(request: Request) -> str:
+    return request.headers.get(b"if-none-match").decode("latin-1")

@@ -71,6 +71,8 @@ class Request(NamedTuple):
     client: str = ""
     """The address it came from."""
     http_1_0: bool = False
+    url_bytes: int = 0
+    """Of the path as it came, and the query."""
     parameters: Mapping[str, str] = {}
     """Those of the route's path, by name."""
 

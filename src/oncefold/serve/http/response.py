@@ -1,8 +1,8 @@
 """A response as a value, and errors as problem documents (RFC 9457)."""
 
 import json
-from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple, Protocol
 
 from oncefold.serve.http.request import Header
 
@@ -23,14 +23,26 @@ TITLES: Final = {
 }
 
 
+class Stream(Protocol):
+    """A body that is made piece by piece, each when the client has taken those before."""
+
+    async def __anext__(self) -> bytes:
+        """The next piece. Raises StopAsyncIteration at the end."""
+        ...
+
+    async def aclose(self) -> None:
+        """Nobody reads it any more; called once, however it ended."""
+        ...
+
+
 class Response(NamedTuple):
     """What is sent, but for the headers that every response has."""
 
     status: int
     headers: tuple[Header, ...] = ()
     body: bytes = b""
-    stream: AsyncGenerator[bytes, None] | None = None
-    """Sent piece by piece after `body`, each when the client has taken those before; closed when the client leaves."""
+    stream: Stream | None = None
+    """Sent after `body`, until it ends or the client leaves."""
 
 
 class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
@@ -48,7 +60,7 @@ class Problem(Exception):  # noqa: N818 - RFC 9457 calls it so
     def response(self, request_id: str) -> Response:
         """The response to the request with this id."""
         document = {"title": self.title, "status": self.status, "detail": self.detail, "request_id": request_id}
-        return Response(self.status, (PROBLEM, *self.headers), compact_json({**document, **self.members}))
+        return Response(self.status, (PROBLEM, NO_STORE, *self.headers), compact_json({**document, **self.members}))
 
 
 def compact_json(value: Any) -> bytes:

@@ -6,10 +6,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from oncefold.serve.http.request import Request
-from oncefold.serve.http.response import NO_STORE, Problem, Response
+from oncefold.serve.http.response import Problem, Response
 
 Handler = Callable[[Request], Awaitable[Response]]
 """Answers a request. May raise Problem, Disconnected, and OncefoldError."""
+
+EVENTS: Final = "/events"
+"""Where events are sent to."""
+CHANGES: Final = "/changes"
+"""The stream of what changes."""
 
 _PARAMETER: Final = re.compile(r"\{([a-z_]+)(\*?)\}")
 _SHOWN: Final = 200
@@ -57,7 +62,7 @@ class Router:
         if handler is None:
             allowed = ", ".join(sorted(handlers))
             detail = f"{request.path[:_SHOWN]} does not take {request.method}; it takes {allowed}."
-            raise Problem(405, detail, (b"allow", allowed.encode()), NO_STORE)
+            raise Problem(405, detail, (b"allow", allowed.encode()))
         return await handler(request)
 
     def _matched(self, request: Request) -> tuple[Request, dict[str, Handler]]:

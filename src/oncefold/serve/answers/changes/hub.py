@@ -14,7 +14,7 @@ from oncefold.serve.answers.asking import Asking
 from oncefold.serve.answers.changes.messages import Message, Messages
 from oncefold.serve.answers.changes.telling import Begin, Heard, Waiting, begin, tell
 from oncefold.serve.answers.changes.wanted import Wanted, Watched
-from oncefold.serve.answers.problems import RETRY_SECONDS, Problem
+from oncefold.serve.http.response import RETRY_SOON, Problem
 
 PACE_SECONDS = 0.25
 """Between two messages at least."""
@@ -66,7 +66,7 @@ class Hub:
         Raises Problem 503 for one subscriber too many, and QueryError for too many nodes.
         """
         if self._ended or len(self._subscribers) >= MOST_SUBSCRIBERS:
-            raise Problem(503, "no further subscriber is taken now", {"Retry-After": str(RETRY_SECONDS)})
+            raise Problem(503, "no further subscriber is taken now", RETRY_SOON)
         self._start()
         start = await self._asking.telling.ask(lambda reader: begin(reader.file, want, known))
         subscription = Subscription(want, start)

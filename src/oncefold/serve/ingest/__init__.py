@@ -1,1 +1,0 @@
-"""Events over HTTP: bodies to blocks, one thread that folds them, one commit for all that wait, an answer to each."""

@@ -1,0 +1,123 @@
+"""POST /events: a body in, a response out when its events are durable."""
+
+import asyncio
+from typing import Final
+
+from oncefold.serve.channel.messages import SMALL_BYTES, Acknowledgement, BodyFormat
+from oncefold.serve.http.request import Disconnected, Request
+from oncefold.serve.http.response import CLOSE, Problem, Response
+from oncefold.serve.server.acknowledgements import response_to
+from oncefold.serve.server.admission import Admission
+from oncefold.serve.server.body_format import body_format
+from oncefold.serve.server.writer_client import BodyStream, WriterClient
+from oncefold.serve.settings import STREAM_BYTES, Limits
+
+
+class EventsEndpoint:
+    """Belongs to one event loop."""
+
+    def __init__(self, writer: WriterClient, admission: Admission, limits: Limits) -> None:
+        self._writer, self._admission, self._limits = writer, admission, limits
+        self._small_bytes: Final = min(SMALL_BYTES, limits.max_line)
+
+    async def __call__(self, request: Request) -> Response:
+        """Answer when the events are durable. Raises Problem and Disconnected."""
+        headers = request.headers
+        format_ = body_format(headers.get(b"content-type"), headers.get(b"content-encoding"), request.query)
+        body = _BoundedBody(request, self._limits)
+        with self._admission.request():
+            beginning = await body.beginning(self._small_bytes)
+            if len(beginning) <= self._small_bytes:
+                with self._admission.holding(len(beginning)):
+                    return response_to(await self._writer.submit(format_, beginning))
+            with self._admission.holding(STREAM_BYTES):
+                return response_to(await self._stream(format_, beginning, body))
+
+    async def _stream(self, format_: BodyFormat, beginning: bytes, body: "_BoundedBody") -> Acknowledgement:
+        """Pass a body on as it comes, and wait for its acknowledgement. Raises Problem and Disconnected."""
+        stream = self._writer.stream(format_)
+        try:
+            await _pass_on(stream, beginning, body)
+        except Problem as problem:  # what was whole of it before is committed
+            committed = (await stream.acknowledgement()).committed_events
+            raise Problem(
+                problem.status,
+                problem.detail,
+                *problem.headers,
+                title=problem.title,
+                members={"committed_events": committed},
+            ) from None
+        except Disconnected:
+            await stream.acknowledgement()
+            raise
+        return await stream.acknowledgement()
+
+
+async def _pass_on(stream: BodyStream, beginning: bytes, body: "_BoundedBody") -> None:
+    """Pass a body on until it ends, or the writer has no use for more. Raises Problem and Disconnected."""
+    whole = False
+    try:
+        await stream.send(beginning)
+        while body.more and not stream.is_acknowledged:
+            await stream.send(await body.next())
+        whole = not body.more
+    finally:
+        stream.end(whole=whole)
+
+
+class _BoundedBody:
+    """A request's body as it arrives, within the limits of a server.
+
+    Only the time that the server waits for its client counts, not the other way round.
+    """
+
+    def __init__(self, request: Request, limits: Limits) -> None:
+        """Raises Problem 413 for a body that says that it is too large."""
+        self._body, self._limits = request.body, limits
+        self._total = 0
+        self._waited = 0.0
+        """Seconds in which the server waited for the client."""
+        self._now = asyncio.get_running_loop().time
+        length = request.headers.get(b"content-length")
+        self._require_room(int(length) if length.isdigit() else 0)
+
+    @property
+    def more(self) -> bool:
+        """Whether more may come."""
+        return self._body.more
+
+    async def next(self) -> bytes:
+        """The next bytes. Raises Problem, 408 if little or nothing comes, 413 if too much does, and Disconnected."""
+        began = self._now()
+        idle_seconds = self._limits.body_idle_seconds
+        try:
+            async with asyncio.timeout(idle_seconds):
+                data = await self._body.next()
+        except TimeoutError:
+            detail = f"Nothing of the body has come for {idle_seconds:g} seconds; send it again."
+            raise Problem(408, detail, CLOSE, title="Body not sent") from None
+        self._total += len(data)
+        self._waited += self._now() - began
+        self._require_room(self._total)
+        if self.more:
+            self._require_speed()
+        return data
+
+    async def beginning(self, size: int) -> bytes:
+        """All of it, or its first bytes, of which there are more than `size` then. Raises as `next` does."""
+        data = await self.next() if self.more else b""
+        while self.more and len(data) <= size:
+            data += await self.next()
+        return data
+
+    def _require_room(self, length: int) -> None:
+        most = self._limits.max_body
+        if most is not None and length > most:
+            detail = f"A body may have {most:,} bytes here; send its events in several requests."
+            raise Problem(413, detail, CLOSE, title="Body too large")
+
+    def _require_speed(self) -> None:
+        least = self._limits.min_body_bytes_per_second
+        if self._total < least * (self._waited - self._limits.body_idle_seconds):
+            detail = f"Less than {least:,} bytes of the body come in a second; send it again."
+            raise Problem(408, detail, CLOSE, title="Body too slow")

@@ -1,0 +1,181 @@
+"""One service from its start to its end: the writer process, the routes, and the HTTP server around them."""
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, closing
+from typing import Final
+
+from oncefold.aws.stream import open_stream
+from oncefold.columnar.plan import fields_of
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import StoreError
+from oncefold.engine.tuning import tune_gc
+from oncefold.pipeline_file import load_pipeline
+from oncefold.serve import answers
+from oncefold.serve.answers.asking import Asking
+from oncefold.serve.channel.messages import AttachedSources, CommitListener
+from oncefold.serve.dashboard import page
+from oncefold.serve.http.request import RequestIds
+from oncefold.serve.http.routing import EVENTS, Route
+from oncefold.serve.server.admission import Admission
+from oncefold.serve.server.application import Application
+from oncefold.serve.server.ingest import EventsEndpoint
+from oncefold.serve.server.operations import Health, operations_routes
+from oncefold.serve.server.writer_client import WriterClient
+from oncefold.serve.settings import Settings
+from oncefold.serve.telemetry.access_log import AccessLog
+from oncefold.serve.telemetry.counters import CommitCounters, RequestCounters
+from oncefold.serve.telemetry.logs import logging_to
+from oncefold.serve.telemetry.metrics import Gauges, Metrics
+from oncefold.serve.transport.asgi import AsgiAdapter
+from oncefold.serve.transport.granian import Address, HttpServer, connections_allowed, loop_factory, reserved
+from oncefold.sources.inputs import ReadOptions
+from oncefold.sources.sources import Sources
+from oncefold.store.answers import StoredStatus
+from oncefold.store.reader import StoreFile
+
+_SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+_SWITCH_SECONDS: Final = 0.001
+"""A thread that computes lets the event loop have its turn after so long."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT; then what was accepted is committed.
+
+    Raises OncefoldError if the server cannot begin, and StoreError if the store could not be written at the end.
+    """
+    pipeline = load_pipeline(settings.pipeline)
+    sources = _attached(settings, pipeline)
+    if sources is not None and not settings.store.exists():
+        # A mistyped source leaves no empty store behind.
+        Sources(sources.arguments, sources.options, open_stream=open_stream)
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    with (
+        logging_to(sys.stderr, settings.log) as logger,
+        reserved(settings.host, settings.port) as address,
+        asyncio.Runner(loop_factory=loop_factory()) as runner,
+    ):
+        runner.run(_run(settings, pipeline, sources, address, logger))
+
+
+async def _run(
+    settings: Settings,
+    pipeline: Pipeline,
+    sources: AttachedSources | None,
+    address: Address,
+    logger: logging.Logger,
+) -> None:
+    tune_gc()
+    service = _Service(settings, address, logger)
+    await service.http.start()
+    try:
+        with ExitStack() as stack:
+            await service.open(pipeline, sources, stack)
+            if not service.ending.is_set():
+                logger.info("serving %s at http://%s/", settings.store, address.text)
+            await service.ending.wait()
+            await service.http.stop(settings.grace_seconds)
+            await service.writer.stop()
+    finally:
+        await service.http.stop(0)
+        await service.writer.stop()
+        service.log.sum_up()
+    if service.writer.failure:
+        raise StoreError(service.writer.failure)
+    logger.info("ended; everything that was acknowledged is committed")
+
+
+class _Service:
+    """The parts of one service, put together."""
+
+    def __init__(self, settings: Settings, address: Address, logger: logging.Logger) -> None:
+        self._settings = settings
+        self.ending = asyncio.Event()
+        self.health = Health()
+        commits, requests = CommitCounters(), RequestCounters()
+        self._listeners: list[CommitListener] = [commits]
+        self._enders: list[Callable[[], None]] = [self.health.stopping, self.ending.set]
+        self.writer = WriterClient(self.health, self._listeners, logger, self.end)
+        self.admission = Admission(settings.limits, lambda: self.health.reason)
+        self.log = AccessLog(requests, commits, logger, time.monotonic)
+        metrics = Metrics(commits, requests, self._gauges(), time.time_ns)
+        self.application = Application(settings.access, requests, self.log, operations_routes(self.health, metrics))
+        self.http = HttpServer(
+            AsgiAdapter(self.application, RequestIds(secrets.token_hex(4))),
+            address,
+            head_seconds=settings.head_seconds,
+            max_connections=connections_allowed(settings.max_connections),
+        )
+        loop = asyncio.get_running_loop()
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, self._signalled, number)
+
+    async def open(self, pipeline: Pipeline, sources: AttachedSources | None, stack: ExitStack) -> None:
+        """Open the store, and answer everything from then on. Raises as opening does."""
+        settings = self._settings
+        await self.writer.start(settings, pipeline, sources)
+        asking = stack.enter_context(closing(await asyncio.to_thread(Asking.open, settings.store)))
+        self._listeners.append(asking.committed)
+        self._enders.append(asking.end)
+        self.writer.prepare = asking.ahead
+        events = EventsEndpoint(self.writer, self.admission, settings.limits)
+        administration = _RejectAdministration(self.writer, self.admission)
+        self.application.opened(
+            [Route(EVENTS, events, ("POST",)), *answers.routes(asking, administration), *page.routes()]
+        )
+
+    def end(self) -> None:
+        """Begin to end."""
+        for end in self._enders:
+            end()
+
+    def _signalled(self, number: int) -> None:
+        if self.ending.is_set():
+            os._exit(128 + number)  # the store holds whole commits only
+        self.end()
+
+    def _gauges(self) -> Gauges:
+        return Gauges(
+            ready=lambda: not self.health.reason,
+            waiting_requests=lambda: self.admission.requests,
+            waiting_bytes=lambda: self.admission.bytes,
+            status=self._status,
+            connections=lambda: self.http.connections,
+            writer=lambda: self.writer.pid,
+        )
+
+    def _status(self) -> StoredStatus:
+        with StoreFile.open(self._settings.store) as reader:
+            return reader.status()
+
+
+class _RejectAdministration:
+    """What the routes need of the writer."""
+
+    def __init__(self, writer: WriterClient, admission: Admission) -> None:
+        self._admission = admission
+        self.redrive, self.discard = writer.redrive, writer.discard
+
+    @property
+    def waiting_requests(self) -> int:
+        """Requests that wait for their commit."""
+        return self._admission.requests
+
+
+def _attached(settings: Settings, pipeline: Pipeline) -> AttachedSources | None:
+    if not settings.sources:
+        return None
+    options = ReadOptions(
+        format=settings.format,
+        delimiter=settings.delimiter,
+        fields=fields_of(pipeline),
+        follow=settings.follow,
+        reread=settings.reread,
+    )
+    return AttachedSources(settings.sources, options)

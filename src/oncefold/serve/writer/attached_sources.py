@@ -1,0 +1,64 @@
+"""Attached sources: decoded in a thread of their own, folded and committed with what requests bring."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from oncefold.aws.stream import open_stream
+from oncefold.core.errors import SourceError
+from oncefold.engine.decoding import BlockDecoder
+from oncefold.engine.run import DECODED_AHEAD, decoded
+from oncefold.serve.channel.messages import AttachedSources
+from oncefold.serve.writer.group_commit import Part
+from oncefold.sources.blocks import Finding
+from oncefold.sources.sources import Sources
+from oncefold.sources.waiting import RealWaiting
+
+_LOOK_SECONDS: Final = 0.1
+"""How often a thread whose block is not taken looks whether it still will be."""
+
+
+class SourceReader:
+    """Reads the sources on from the positions of one session, until it is closed."""
+
+    def __init__(
+        self,
+        attached: AttachedSources,
+        positions: Mapping[str, str],
+        decoder: BlockDecoder,
+        post: Callable[[Part], object],
+        logger: logging.Logger,
+    ) -> None:
+        """Raises SourceError for sources that are not there."""
+        self._post, self._decoder, self._logger = post, decoder, logger
+        self._closed = threading.Event()
+        self._room = threading.Semaphore(DECODED_AHEAD)
+        self._sources = Sources(
+            attached.arguments, attached.options, positions, RealWaiting(self._closed), open_stream=open_stream
+        )
+        self._thread = threading.Thread(target=self._work, name="oncefold-sources", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop reading and wait for the thread."""
+        self._closed.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        try:
+            for item in decoded(self._decoder, self._sources.blocks()):
+                if isinstance(item, Finding):
+                    self._logger.warning(item.message)
+                    continue
+                while not self._room.acquire(timeout=_LOOK_SECONDS):
+                    if self._closed.is_set():
+                        return
+                self._post(Part(self, item, self._room.release))
+        except SourceError as error:
+            self._logger.error(str(error))  # noqa: TRY400 - it is meant for a person
+        except Exception:
+            self._logger.exception("a source could not be read on; restart the server to go on with it")
+        else:
+            if not self._closed.is_set():
+                self._logger.info("the sources are read to their end")

@@ -1,0 +1,139 @@
+"""The threads that read the bodies of requests and decode them; the ingest thread folds what they decoded."""
+
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Final
+
+from oncefold.engine.run import Decoded
+from oncefold.engine.session import Ingested, Session
+from oncefold.serve.channel.messages import BodyError
+from oncefold.serve.settings import STREAM_BYTES, Limits
+from oncefold.serve.writer.arrow_messages import Malformed
+from oncefold.serve.writer.body_stream import BodyReader, BrokenOff, StreamedBody, WholeBody
+from oncefold.serve.writer.group_commit import Part
+from oncefold.serve.writer.ingest_loop import Call, Finish, IngestLoop
+from oncefold.serve.writer.joining import joinable_lines
+from oncefold.serve.writer.pending import PendingRequest
+from oncefold.serve.writer.reading import BLOCK_BYTES, BodyDecoding, Hold, read_body
+from oncefold.serve.writer.resources import MemoryBudget, lower_priority, processors_to_compute
+from oncefold.sources.blocks import TableBlock, TextBlock
+
+assert STREAM_BYTES >= 4 * BLOCK_BYTES
+
+_DECODED_BLOCKS: Final = 4
+"""Blocks of all bodies together that are decoded and not folded: one thread folds them all."""
+_MOST_STREAMS: Final = 64
+_LOOK_SECONDS: Final = 0.1
+"""How often a thread whose block is not taken looks whether it still will be."""
+
+
+class _NoRoom(Exception):  # noqa: N818
+    """A record of the body is so long that there was no room for it beside those of other bodies."""
+
+
+class BodyThreads:
+    """Takes requests; one thread calls."""
+
+    def __init__(self, loop: IngestLoop, decoding: BodyDecoding, limits: Limits) -> None:
+        self._loop, self._body_decoding, self._limits = loop, decoding, limits
+        self._budget = MemoryBudget(limits.max_inflight_bytes)
+        self._room = threading.Semaphore(_DECODED_BLOCKS)
+        self._decoding = threading.Semaphore(processors_to_compute())
+        self._streams = ThreadPoolExecutor(_MOST_STREAMS, "oncefold-stream", lower_priority)
+        self._wholes = ThreadPoolExecutor(1, "oncefold-bodies", lower_priority)
+        self._open: dict[int, StreamedBody] = {}
+
+    def take(self, request: PendingRequest, body: bytes) -> None:
+        """Read a body that is here as a whole."""
+        lines = joinable_lines(request.format, body)
+        if lines is None:
+            self._wholes.submit(self._read, request, WholeBody(body), lambda _: None)
+        else:
+            request.body = lines
+            self._loop.arrivals.add(request)
+
+    def start_stream(self, request: PendingRequest, consumed: Callable[[int], None]) -> None:
+        """Read a body that comes piece by piece; `consumed` is called with how many bytes were read since."""
+        body = self._open[request.number] = StreamedBody(consumed)
+        self._streams.submit(self._read_stream, request, body)
+
+    def put(self, number: int, data: bytes) -> None:
+        """The next bytes of such a body."""
+        body = self._open.get(number)
+        if body is not None:
+            body.put(data)
+
+    def end_stream(self, number: int, *, whole: bool) -> None:
+        """All of it was put in; or it breaks off, and what is here need not be read."""
+        body = self._open.get(number)
+        if body is not None:
+            body.finish(whole=whole)
+
+    def redrive(self, done: Callable[[Ingested | None, BaseException | None], object]) -> None:
+        """Read every reject again."""
+        self._loop.post(Call(Session.redrive, done))
+
+    def discard(self, ids: Sequence[int], done: Callable[[int | None, BaseException | None], object]) -> None:
+        """Take these rejects off the list; done with how many of them were on it."""
+        self._loop.post(Call(lambda session: session.discard(ids), done))
+
+    def end(self) -> None:
+        """Commit all that was handed over, and end; waits for that."""
+        self._loop.stop()
+        for body in list(self._open.values()):
+            body.finish(whole=False)
+        self._streams.shutdown(cancel_futures=True)
+        self._wholes.shutdown(cancel_futures=True)
+
+    def _read_stream(self, request: PendingRequest, body: StreamedBody) -> None:
+        extra = 0
+
+        def hold(count: int) -> None:
+            nonlocal extra
+            more = max(0, 2 * (count - BLOCK_BYTES)) - extra
+            if more > 0 and not self._budget.take_within(more, self._limits.body_idle_seconds):
+                raise _NoRoom
+            if more < 0:
+                self._budget.give(-more)
+            extra += more
+
+        self._budget.take_at_once(STREAM_BYTES)
+        try:
+            self._read(request, body, hold)
+        finally:
+            self._budget.give(extra + STREAM_BYTES)
+            del self._open[request.number]
+
+    def _read(self, request: PendingRequest, body: BodyReader, hold: Hold) -> None:
+        try:
+            for block in read_body(self._body_decoding, request.format, body, hold):
+                if request.failure:
+                    break
+                self._wait_for_room()
+                self._loop.post(Part(request, self._decoded(block), self._room.release))
+        except BrokenOff:
+            pass  # the server, which said so, responds
+        except Malformed as error:
+            request.error = BodyError("malformed", str(error))
+        except _NoRoom:
+            request.error = BodyError("no_room")
+        except Exception as error:  # the server turns it into a response
+            request.error = BodyError("mistake", "".join(traceback.format_exception(error)))
+        finally:
+            self._loop.post(Finish(request))
+
+    def _wait_for_room(self) -> None:
+        while not self._room.acquire(timeout=_LOOK_SECONDS):
+            if self._loop.ended:
+                raise BrokenOff
+
+    def _decoded(self, block: TextBlock | TableBlock) -> Decoded:
+        try:
+            with self._decoding:
+                batch, oversize = self._body_decoding.decoder.decode(block)
+        except BaseException:
+            self._room.release()
+            raise
+        return Decoded(batch, oversize, None, block.consumed_bytes)

@@ -1,0 +1,174 @@
+"""A JSON document, an object or an array of objects, converted to JSON Lines in place, piece by piece.
+
+Every byte stays where it is: the array's brackets become a blank and a newline, the commas between its elements
+newlines, and newlines within an element blanks. So an element is a line, of any size, and its position is that in the
+body. Whether an element is an event, or JSON at all, is for the decoder; only the array itself is judged here. A raw
+newline inside a string, which JSON forbids, becomes another character that it forbids.
+"""
+
+from typing import Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+_START: Final = 0
+_OBJECT: Final = 1
+_ARRAY: Final = 2
+_DONE: Final = 3
+"""Where in the document: before it, in an only object, in the array, after it."""
+
+_FINE: Final = 0
+_NO_DOCUMENT: Final = 1
+_NO_ELEMENT: Final = 2
+_UNBALANCED: Final = 3
+_MORE: Final = 4
+"""Faults."""
+
+_WHERE: Final = 0
+_DEPTH: Final = 1
+_IN_STRING: Final = 2
+_ESCAPED: Final = 3
+_SEEN: Final = 4
+"""Whether something of an element was seen since the last comma."""
+_COMMAS: Final = 5
+_READ: Final = 6
+_FIELDS: Final = 7
+
+_QUOTE: Final = 0x22
+_BACKSLASH: Final = 0x5C
+_COMMA: Final = 0x2C
+_OPEN_OBJECT: Final = 0x7B
+_CLOSE_OBJECT: Final = 0x7D
+_OPEN_ARRAY: Final = 0x5B
+_CLOSE_ARRAY: Final = 0x5D
+_LINE_FEED: Final = 0x0A
+_RETURN: Final = 0x0D
+_TAB: Final = 0x09
+_BLANK: Final = 0x20
+_BOM_BYTES: Final = 3
+_BOM_LEAST: Final = 0xBB
+"""The bytes of a byte order mark are greater than those of any JSON outside strings."""
+_SUBSTITUTE: Final = 0x1A
+"""A control character, which no JSON string may hold, as it may not hold a newline."""
+
+
+_FAULTS: Final = {
+    _NO_DOCUMENT: "it begins neither with { nor with [",
+    _NO_ELEMENT: "an element is missing between commas or brackets",
+    _UNBALANCED: "a bracket closes what was not opened",
+    _MORE: "something follows its end; send objects as an array, or one a line as application/x-ndjson",
+}
+
+
+class Document:
+    """One document, as far as it was read."""
+
+    def __init__(self) -> None:
+        self._now = np.zeros(_FIELDS, np.int64)
+
+    def convert(self, piece: memoryview) -> tuple[int, str]:
+        """Convert the next bytes, which can be written; (how many, ""), or before a fault fewer, and its reason."""
+        done, fault = _convert(np.frombuffer(piece, np.uint8), self._now)
+        if fault == _FINE:
+            return done, ""
+        return done, f"the body is not JSON: at byte {int(self._now[_READ]):,} {_FAULTS[fault]}"
+
+    def missing(self) -> str:
+        """What is missing if the body ends here; empty if nothing is."""
+        where = int(self._now[_WHERE])
+        if where == _DONE:
+            return ""
+        if where == _START:
+            return "the body is empty; send an object, or an array of objects"
+        return f"the body is cut short: its {'object' if where == _OBJECT else 'array'} does not end"
+
+
+def lines_of(body: bytes) -> bytes | None:
+    """A whole document as JSON Lines; None if it is malformed."""
+    document, lines = Document(), bytearray(body)
+    _, fault = document.convert(memoryview(lines))
+    return None if fault or document.missing() else bytes(lines)
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _convert(data: npt.NDArray[np.uint8], now: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """Convert bytes in place, on from the state `now`; (how many, _FINE), fewer than all before a fault."""
+    at, fault = 0, _FINE
+    where, depth, seen = now[_WHERE], now[_DEPTH], now[_SEEN]
+    if now[_IN_STRING]:
+        at = _string(data, at, now)
+    while at < len(data):
+        byte = data[at]
+        if byte == _LINE_FEED or byte == _BLANK or byte == _RETURN or byte == _TAB:
+            data[at] = _BLANK
+        elif where == _START:
+            if byte == _OPEN_OBJECT or byte == _OPEN_ARRAY:
+                where, depth = (_OBJECT if byte == _OPEN_OBJECT else _ARRAY), 1
+                if where == _ARRAY:
+                    data[at] = _BLANK
+            elif now[_READ] + at >= _BOM_BYTES or byte < _BOM_LEAST:
+                fault = _NO_DOCUMENT
+                break
+        elif where == _DONE:
+            fault = _MORE
+            break
+        elif depth > 1 or not (byte == _COMMA or byte == _CLOSE_OBJECT or byte == _CLOSE_ARRAY):
+            seen = 1
+            if byte == _QUOTE:
+                at = _string(data, at + 1, now)
+                continue
+            if byte == _OPEN_OBJECT or byte == _OPEN_ARRAY:
+                depth += 1
+            elif byte == _CLOSE_OBJECT or byte == _CLOSE_ARRAY:
+                depth -= 1
+        elif byte == _COMMA:
+            if where == _ARRAY:
+                if not seen:
+                    fault = _NO_ELEMENT
+                    break
+                data[at] = _LINE_FEED
+                seen = 0
+                now[_COMMAS] = 1
+        else:
+            fault = _end(byte, where, seen, now)
+            if fault != _FINE:
+                break
+            if where == _ARRAY:
+                data[at] = _LINE_FEED
+            where = _DONE
+        at += 1
+    now[_WHERE], now[_DEPTH], now[_SEEN] = where, depth, seen
+    now[_READ] += at
+    return at, fault
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _string(data: npt.NDArray[np.uint8], at: int, now: npt.NDArray[np.int64]) -> int:
+    """Go on within a string; the index after its end, or after all bytes."""
+    escaped = now[_ESCAPED]
+    now[_IN_STRING] = 1
+    while at < len(data):
+        byte = data[at]
+        at += 1
+        if byte == _LINE_FEED:
+            data[at - 1] = _SUBSTITUTE
+        if escaped:
+            escaped = 0
+        elif byte == _BACKSLASH:
+            escaped = 1
+        elif byte == _QUOTE:
+            now[_IN_STRING] = 0
+            break
+    now[_ESCAPED] = escaped
+    return at
+
+
+@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def _end(byte: int, where: int, seen: int, now: npt.NDArray[np.int64]) -> int:
+    """The fault, if the outermost bracket may not close here, or not with this byte."""
+    if (byte == _CLOSE_OBJECT) != (where == _OBJECT):
+        return _UNBALANCED
+    if where == _ARRAY and now[_COMMAS] and not seen:
+        return _NO_ELEMENT
+    return _FINE
