@@ -19,5 +19,5 @@ def test_both_pipelines_give_the_generators_totals(tmp_path: Path, capsys: pytes
 def test_a_page_without_a_place_is_refused(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("nothing")
-    with pytest.raises(ValueError, match="no place for the table"):
+    with pytest.raises(ValueError, match="no marks for the table"):
         write_between(page, "table")

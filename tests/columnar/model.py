@@ -1,4 +1,4 @@
-"""The scalar fold beside the columnar one, held against it after every batch; and known-wrong scalar folds."""
+"""The scalar fold compared with the columnar one after every batch; and known-wrong scalar folds."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -34,7 +34,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Two contents under one version: which event of the batch, which change, and what stood before it."""
+    """Two contents under one version: which event of the batch, which change, and the previous content."""
 
     index: int
     kept: int
@@ -105,7 +105,7 @@ class ScalarForm:
 
 
 class ColumnarForm:
-    """KeyedState and Trees, asked after each batch for all that the specification says."""
+    """KeyedState and Trees, queried after each batch for all that the specification says."""
 
     def __init__(self, pipeline: Pipeline, hashes: Callable[[str], int] | None = None) -> None:
         self.pipeline, self._hashes = pipeline, hashes

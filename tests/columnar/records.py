@@ -290,7 +290,7 @@ class Records:
 
 
 def _plant(tree: dict[str, Any], segments: Sequence[str], value: str) -> None:
-    """Put a value at a path, unless something else stands in its way."""
+    """Put a value at a path, unless something else is there."""
     for name in segments[:-1]:
         tree = tree.setdefault(name, {})
         if not isinstance(tree, dict):

@@ -79,9 +79,9 @@ def test_common_rows_are_read_without_the_scalar_decoder(row: bytes) -> None:
     decoder, scalar = counting(DAILY)
     plain = row if b"\r" not in row else ROW
     for block in (row + b"\n" + plain, row + b"\r\n" + plain + b"\r\n"):
-        scalar.asked = 0
+        scalar.calls = 0
         read = of_batch(decoder.csv(block, SOURCE, 9, HEADER))
-        assert scalar.asked == (row is not plain)  # a composed key with a newline is escaped by the core
+        assert scalar.calls == (row is not plain)  # a composed key with a newline is escaped by the core
         assert not read.rejects
         assert_same(csv_by_the_core(DAILY, block, 9, HEADER, ","), read)
 
@@ -92,7 +92,7 @@ def test_deletes_are_read_without_the_scalar_decoder(value: str) -> None:
     decoder, scalar = counting(pipeline)
     block = f"7,{value}\n".encode()
     read = of_batch(decoder.csv(block, SOURCE, 0, ["id", "gone"]))
-    assert scalar.asked == 0
+    assert scalar.calls == 0
     assert_same(csv_by_the_core(pipeline, block, 0, ["id", "gone"], ","), read)
     assert_as_the_core(pipeline, b"7,2\n7,no\n7,truee\n7,tru\n7,fals\n7, \n7,01\n", ["id", "gone"])
 
@@ -109,7 +109,7 @@ def test_usual_rows_never_need_the_scalar_decoder(seed: int, delimiter: str) -> 
     decoder, scalar = counting(pipeline)
     read = of_batch(decoder.csv(block, SOURCE, 0, header, delimiter))
     assert_same(csv_by_the_core(pipeline, block, 0, header, delimiter), read)
-    assert scalar.asked == 0
+    assert scalar.calls == 0
     assert sum(event is not None for _, event in read.records) == 50
 
 
@@ -202,7 +202,7 @@ ROWS = [
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r\r\n"])
 def test_every_row_alone_and_together(end: bytes) -> None:
-    """Together, one row that is not UTF-8 stands beside others that hold more than ASCII."""
+    """Together, one row that is not UTF-8 is next to others that hold more than ASCII."""
     for row in ROWS:
         for block in (row, row + end, row + end + ROW, ROW + end + row, row + end + row):
             assert_as_the_core(DAILY, block, offset=3)
@@ -213,7 +213,7 @@ def test_every_row_alone_and_together(end: bytes) -> None:
 
 
 def test_a_cell_may_be_longer_than_pythons_limit() -> None:
-    """The csv module refuses cells of 131,073 characters and more, unless told; the limit of a record is ours."""
+    """The csv module refuses cells of 131,073 characters and more, unless configured; the limit of a record is ours."""
     for row in (ROW.replace(b"x", b"x" * 200_000), ROW.replace(b"x", b'"' + b'""' * 200_000 + b'"')):
         assert not assert_as_the_core(DAILY, row).rejects
 
@@ -230,7 +230,7 @@ TWO_NAMES = Pipeline(
 def test_two_fields_may_be_one_column() -> None:
     decoder, scalar = counting(TWO_NAMES)
     read = of_batch(decoder.csv(b"k,7\n", SOURCE, 0, ["id", "a.b"]))
-    assert scalar.asked == 0
+    assert scalar.calls == 0
     assert_same(csv_by_the_core(TWO_NAMES, b"k,7\n", 0, ["id", "a.b"], ","), read)
     event = read.records[0][1]
     assert event is not None
@@ -242,8 +242,8 @@ def test_two_fields_may_be_one_column() -> None:
 def test_a_repeated_column_is_refused_where_it_is_read(twice: str) -> None:
     block = ROW + b",y\n\n" + ROW.replace(b"upsert", b"delete") + b",0\n" + ROW + b"\n\r\n" + ROW + b",17\n"
     read = assert_as_the_core(DAILY, block, [*HEADER, twice])
-    words = [reject.reason for reject in read.rejects if "twice" in reject.reason]
-    assert len(words) == {"country": 3, "op": 3, "cases": 2}.get(twice, 0)
+    reasons = [reject.reason for reject in read.rejects if "twice" in reject.reason]
+    assert len(reasons) == {"country": 3, "op": 3, "cases": 2}.get(twice, 0)
 
 
 @pytest.mark.parametrize("missing", HEADER)

@@ -1,4 +1,4 @@
-"""The keyed state and the trees do, batch by batch, what the scalar fold does; and known-wrong folds are told apart."""
+"""The keyed state and the trees do, batch by batch, what the scalar fold does; and known-wrong folds are detected."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -49,9 +49,9 @@ HALVES = [0, 1, 2**31, 2**32 - 1, 2**32, 2**33 + 1, MEASURE_LIMIT - 1]
 
 
 def cut(items: Sequence[Event], at: Sequence[int]) -> list[Sequence[Event]]:
-    """The items as batches, cut at these places; some are empty."""
-    places = [0, *sorted(min(place, len(items)) for place in at), len(items)]
-    return [items[a:b] for a, b in itertools.pairwise(places)]
+    """The items as batches, cut at these ends; some are empty."""
+    ends = [0, *sorted(min(end, len(items)) for end in at), len(items)]
+    return [items[a:b] for a, b in itertools.pairwise(ends)]
 
 
 @st.composite
@@ -134,7 +134,7 @@ LABELS = ["", "\x00", "a", "aa", "b", "ab" * 200, "b" * 255, "b" * 256, "b" * 25
 
 @pytest.mark.parametrize(("one", "other"), list(itertools.permutations(LABELS, 2)))
 def test_leaves_compare_by_the_bytes_of_their_labels(one: str, other: str) -> None:
-    """Not by their lengths, which stand before them: a long label may be less than a short one."""
+    """Not by their lengths, which are written before them: a long label may be less than a short one."""
     for pair in [
         ((one, "", ""), (other, "", "")),
         (("x", one, "z"), ("x", other, "a")),
@@ -156,7 +156,7 @@ def test_measures_compare_as_numbers() -> None:
 
 
 def test_outcomes_are_those_of_the_specification() -> None:
-    """Every outcome is met, so that equality above is about all of them."""
+    """Every outcome occurs, so that equality above is about all of them."""
     leaf, less = Content(("b", "b", "b"), (1, 1)), Content(("a", "b", "b"), (9, 9))
     stream = [
         *[Event("k", 2, leaf), Event("k", 2, leaf), Event("k", 1, less), Event("k", 2, less), Event("k", 3, leaf)],
@@ -323,7 +323,7 @@ def test_leaves_are_numbered_in_order_of_first_appearance(leaves: list[tuple[str
     assert [table.text(number) for number in range(table.count)] == seen
 
 
-# Planted bugs: the comparison above must tell a wrong fold from the right one.
+# Planted bugs: the comparison above must distinguish a wrong fold from the right one.
 
 
 def stale_accepted(stored: Stored | None, event: Event) -> tuple[Outcome, Stored]:

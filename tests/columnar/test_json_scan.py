@@ -70,7 +70,7 @@ def changed(old: str, new: str) -> bytes:
 def test_a_plain_record_is_read_without_the_scalar_decoder() -> None:
     decoder, scalar = counting(RISK)
     read = of_batch(decoder.json(GOOD + b"\r\n" + GOOD, SOURCE, 5))
-    assert scalar.asked == 0
+    assert scalar.calls == 0
     assert [position for position, _ in read.records] == [5, 5 + len(GOOD) + 2]
     assert_same(json_by_the_core(RISK, GOOD + b"\r\n" + GOOD, 5), read)
 
@@ -114,7 +114,7 @@ def test_common_forms_are_read_without_the_scalar_decoder(old: str, new: str) ->
     decoder, scalar = counting(RISK)
     block = changed(old, new) + b"\n"
     read = of_batch(decoder.json(block, SOURCE, 0))
-    assert scalar.asked == 0
+    assert scalar.calls == 0
     assert read.rejects == []
     assert_same(json_by_the_core(RISK, block, 0), read)
 
@@ -123,7 +123,7 @@ def test_composed_keys_are_read_without_the_scalar_decoder() -> None:
     decoder, scalar = counting(parse_toml('name="k"\n[event]\nkey=["a","b","a"]\n[rollups]\nr=[]\n'))
     block = b'{"a": "x", "b": ""}\n{"b": 7, "a": "\xc3\xa9"}\n{"a": "", "b": ""}\n' * 3
     read = of_batch(decoder.json(block, SOURCE, 0))
-    assert scalar.asked == 0
+    assert scalar.calls == 0
     assert [event.key for _, event in read.records[:3] if event] == ["x/\\e/x", "é/7/é", "\\e/\\e/\\e"]
 
 
@@ -135,7 +135,7 @@ def test_usual_records_never_need_the_scalar_decoder(seed: int) -> None:
     decoder, scalar = counting(RISK)
     read = of_batch(decoder.json(block, SOURCE, 0))
     assert_same(json_by_the_core(RISK, block, 0), read)
-    assert scalar.asked == 0
+    assert scalar.calls == 0
     assert sum(event is not None for _, event in read.records) == 50
 
 
@@ -152,7 +152,7 @@ def test_escaped_records_never_need_the_scalar_decoder(seed: int) -> None:
     decoder, scalar = counting(RISK)
     read = of_batch(decoder.json(block, SOURCE, 0))
     assert_same(json_by_the_core(RISK, block, 0), read)
-    assert scalar.asked == 0
+    assert scalar.calls == 0
 
 
 @given(PIPELINES, SEEDS)
@@ -297,7 +297,7 @@ STRUCTURES = [
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r\r\n", b" \t\r\n"])
 def test_every_structure_alone_and_together(end: bytes) -> None:
-    """Together, one line that is not UTF-8 stands beside others that hold more than ASCII."""
+    """Together, one line that is not UTF-8 is next to others that hold more than ASCII."""
     for line in STRUCTURES:
         for block in (line, line + end, line + end + GOOD, GOOD + end + line, line + end + line):
             assert_as_the_core(RISK, block, 3)
@@ -307,12 +307,12 @@ def test_every_structure_alone_and_together(end: bytes) -> None:
 
 
 @pytest.mark.parametrize("kind", ['{"x":', "["])
-@pytest.mark.parametrize("place", ["beside", "in"])
-def test_nesting_up_to_and_past_both_limits(kind: str, place: str) -> None:
+@pytest.mark.parametrize("where", ["next to", "in"])
+def test_nesting_up_to_and_past_both_limits(kind: str, where: str) -> None:
     lines = []
     for depth in [1, 2, 29, 30, 31, 32, 33, NESTING - 2, NESTING - 1, NESTING, NESTING + 1, 300, 30_000]:
         value = kind * depth + ("1" if kind == "[" else "{}") + ("]" if kind == "[" else "}") * depth
-        lines.append(changed('"EMEA"', value) if place == "in" else changed("}}", f'}}, "x": {value}}}'))
+        lines.append(changed('"EMEA"', value) if where == "in" else changed("}}", f'}}, "x": {value}}}'))
         lines.append(changed('"EMEA"', '"' + "[" * depth + '"'))
     read = assert_as_the_core(RISK, b"\n".join(lines))
     assert any("nested deeper" in reject.reason for reject in read.rejects)

@@ -46,7 +46,7 @@ def timeless(event: Event) -> Event:
 
 
 def of_batch(batch: Batch) -> Read:
-    """A batch in plain words; also checks that its columns fit together."""
+    """A batch as plain values; also checks that its columns fit together."""
     leaves = [batch.leaves.data[a:b].tobytes() for a, b in pairwise(batch.leaves.offsets)]
     assert len(set(leaves)) == len(leaves) == len(batch.leaves)
     labels = [decode_leaf(leaf) for leaf in leaves]
@@ -139,27 +139,27 @@ def csv_by_the_core(pipeline: Pipeline, block: bytes, offset: int, header: Seque
 
 def assert_same(expected: Read, actual: Read) -> None:
     """Fail with the first record that differs."""
-    words = {reject.position: reject.reason for reject in expected.rejects}
+    reasons = {reject.position: reject.reason for reject in expected.rejects}
     for wanted, found in zip(expected.records, actual.records, strict=True):
-        assert wanted == found, words.get(wanted[0], "")
+        assert wanted == found, reasons.get(wanted[0], "")
     for wanted, found in zip(expected.rejects, actual.rejects, strict=True):
         assert wanted == found
     assert expected.newest_time == actual.newest_time
 
 
 class Scalar(Decoder):
-    """The scalar decoder, which counts how often it is asked."""
+    """The scalar decoder, which counts its calls."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         super().__init__(pipeline)
-        self.asked = 0
+        self.calls = 0
 
     def json(self, raw: bytes) -> Event:
-        self.asked += 1
+        self.calls += 1
         return super().json(raw)
 
     def csv(self, header: Sequence[str], cells: Sequence[str]) -> Event:
-        self.asked += 1
+        self.calls += 1
         return super().csv(header, cells)
 
 

@@ -1,4 +1,4 @@
-"""Arguments to files: order, what is left out, nothing twice, and errors in words."""
+"""Arguments to files: order, what is left out, nothing twice, and errors with their reasons."""
 
 import os
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_a_name_with_pattern_characters_is_a_file_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("argument", "words"),
+    ("argument", "message"),
     [
         ("none.jsonl", "there is no such file"),
         ("*.csv", "no file matches"),
@@ -66,12 +66,12 @@ def test_a_name_with_pattern_characters_is_a_file_first(tmp_path: Path) -> None:
         ("a.log", "say --format with one of jsonl, csv, tsv, parquet, arrow"),
     ],
 )
-def test_errors_name_the_argument(tmp_path: Path, argument: str, words: str) -> None:
+def test_errors_name_the_argument(tmp_path: Path, argument: str, message: str) -> None:
     (tmp_path / "empty").mkdir()
     touch(tmp_path, "a.log")
     with pytest.raises(SourceError) as caught:
         names(tmp_path, argument)
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert argument in str(caught.value)
 
 

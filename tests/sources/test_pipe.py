@@ -116,9 +116,9 @@ def test_a_stop_hands_on_whole_records_and_leaves_the_rest() -> None:
 
 def test_cut_short_and_damaged_streams_are_told() -> None:
     packed = gzip.compress(LINES)
-    for stored, words in ((packed[:-20], "middle of a gzip member"), (packed + b"garbage", "not gzip")):
+    for stored, message in ((packed[:-20], "middle of a gzip member"), (packed + b"garbage", "not gzip")):
         with pipe() as (descriptor, write, close):
-            seen = read_until_error(read(descriptor, ScriptedWaiting([write(stored), close])), words)
+            seen = read_until_error(read(descriptor, ScriptedWaiting([write(stored), close])), message)
         records = records_of([item for item in seen if isinstance(item, TextBlock)])
         assert records == reference(LINES)[: len(records)]
         assert len(records) > 500

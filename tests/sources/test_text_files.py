@@ -182,7 +182,7 @@ def test_nothing_to_read_is_still_a_position(tmp_path: Path, name: str, data: by
 
 
 @pytest.mark.parametrize(
-    ("data", "words"),
+    ("data", "message"),
     [
         (b"k,k\n1,2\n", "names 'k' twice"),
         (b"\nk,v\n", "is empty"),
@@ -193,12 +193,12 @@ def test_nothing_to_read_is_still_a_position(tmp_path: Path, name: str, data: by
         (b'"k' + b"x\n" * 2**24, "a quote in it does not close within 16,777,216 bytes"),
     ],
 )
-def test_a_header_that_cannot_be_one(tmp_path: Path, data: bytes, words: str) -> None:
+def test_a_header_that_cannot_be_one(tmp_path: Path, data: bytes, message: str) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(data)
     with pytest.raises(SourceError) as caught:
         read(path, fields=[FieldPath(("k",))])
-    assert words in str(caught.value)
+    assert message in str(caught.value)
     assert str(path) in str(caught.value)
 
 

@@ -24,7 +24,7 @@ def lines(name: str, start: int = 0) -> bytes:
 
 
 class Followed:
-    """Sources that are followed by a thread, until told to stop; what they have given so far."""
+    """Sources that are followed by a thread, until stopped; what they have given so far."""
 
     def __init__(self, *arguments: str | Path, open_stream: OpenStream | None = None) -> None:
         self.stop = threading.Event()
@@ -121,7 +121,7 @@ class EndlessStream:
             number += 1
 
 
-def test_streams_are_followed_beside_each_other_and_files(tmp_path: Path) -> None:
+def test_streams_are_followed_together_with_files(tmp_path: Path) -> None:
     (file := tmp_path / "a.jsonl").write_bytes(lines("a"))
     streams = ("kinesis://x", "kinesis://y")
     with Followed(*streams, file, open_stream=lambda name, positions, follow: EndlessStream(name)) as followed:
@@ -131,7 +131,7 @@ def test_streams_are_followed_beside_each_other_and_files(tmp_path: Path) -> Non
         assert numbers == list(range(len(numbers)))
 
 
-def test_one_that_cannot_be_read_is_told_and_the_others_go_on(tmp_path: Path, fifos: list[Path]) -> None:
+def test_one_that_cannot_be_read_is_reported_and_the_others_go_on(tmp_path: Path, fifos: list[Path]) -> None:
     (file := tmp_path / "a.jsonl").write_bytes(b"")
     with Followed(fifos[0], file) as followed:
         fifos[0].write_bytes(b"\x1f\x8b\x08 no gzip at all")

@@ -16,7 +16,7 @@ from oncefold.sources.sources import Sources
 BOM = b"\xef\xbb\xbf"
 
 Record = tuple[int, bytes] | tuple[int, int, str]
-"""(offset, bytes), or of a refused one (offset, length, the first words of why)."""
+"""(offset, bytes), or of a refused one (offset, length, the beginning of the reason)."""
 
 
 def record_end(data: bytes, start: int, delimiter: str | None) -> tuple[int | None, bool]:
@@ -71,7 +71,7 @@ def split(data: bytes, offset: int, delimiter: str | None) -> Iterator[Record]:
 
 
 def why(oversize: Oversize) -> str:
-    """The first words of the reason."""
+    """The beginning of the reason."""
     return "longer" if oversize.reason.startswith("longer") else oversize.reason[: len("a quote")]
 
 
@@ -106,10 +106,10 @@ def read(
     return list(sources.blocks())
 
 
-def read_until_error(blocks: Iterator[Block | Finding], words: str) -> list[Block | Finding]:
-    """All that comes before the SourceError with these words, which must come."""
+def read_until_error(blocks: Iterator[Block | Finding], message: str) -> list[Block | Finding]:
+    """All that comes before the SourceError with this message, which must come."""
     seen: list[Block | Finding] = []
-    with pytest.raises(SourceError, match=words):
+    with pytest.raises(SourceError, match=message):
         seen.extend(blocks)
     return seen
 

@@ -71,7 +71,7 @@ def columns_of(pipeline: Pipeline) -> dict[FieldPath, int]:
 
 
 def plan_of(pipeline: Pipeline, number: Mapping[FieldPath, int] | None = None) -> DecodePlan:
-    """Compile the definition; fields are numbered as in `fields_of` unless told otherwise."""
+    """Compile the definition; fields are numbered as in `fields_of` unless given otherwise."""
     if number is None:
         number = {field: index for index, field in enumerate(fields_of(pipeline))}
     version, time, delete = pipeline.version, pipeline.time, pipeline.delete

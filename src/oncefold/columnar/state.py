@@ -35,7 +35,7 @@ class ChangeLog:
         self.count = 0
 
     def clear(self) -> None:
-        """Begin anew."""
+        """Empty it for the next commit."""
         self.count = 0
 
     def columns(self, more: int) -> tuple[Any, ...]:

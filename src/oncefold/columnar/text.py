@@ -205,7 +205,7 @@ class RecordDecoder:
         self._measures = len(pipeline.measures)
 
     def mappings(self, records: Sequence[Mapping[str, Any]], source: str) -> Batch:
-        """Python mappings, nested as the paths are; whatever else stands among them is rejected."""
+        """Python mappings, nested as the paths are; anything else among them is rejected."""
 
         def event(row: int) -> Event:
             if not isinstance(records[row], Mapping):

@@ -151,6 +151,6 @@ def _located(rejects: Iterable[Reject], pieces: Pieces) -> list[Reject]:
     """The rejects of a joined block, each with the source and position of its piece."""
     located: list[Reject] = []
     for reject in rejects:
-        source, position = pieces.place(reject.position)
+        source, position = pieces.locate(reject.position)
         located.append(replace(reject, source=source, position=position))
     return located

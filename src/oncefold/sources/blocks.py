@@ -36,7 +36,7 @@ class Pieces:
     """From 0 on, rising."""
     names: Sequence[str]
 
-    def place(self, offset: int) -> tuple[str, int]:
+    def locate(self, offset: int) -> tuple[str, int]:
         """The piece that holds a byte, and the byte's offset in it."""
         index = bisect_right(self.starts, offset) - 1
         return self.names[index], offset - self.starts[index]

@@ -1,6 +1,6 @@
 """Bytes of one stream, decompressed where need be, handed on as they come.
 
-The end of what is here now is told apart from damage: `readinto` gives 0 in both cases, `fault` says which. More may
+The end of what is here now is distinguished from damage: `readinto` gives 0 in both cases, `fault` says which. More may
 follow after a 0 without a fault, and after one that says the stream is cut short.
 """
 
@@ -187,7 +187,7 @@ class Zstd(_Decompressed):
     def __init__(self, fetch: Fetch) -> None:
         super().__init__(fetch)
         self.cut_short = False
-        """It gives nothing more; read the file anew to go on."""
+        """It gives nothing more; read the file from its start to go on."""
         self._stream = pa.CompressedInputStream(pa.PythonFile(_Readable(self._fetched), mode="r"), "zstd")
 
     def fault(self) -> str | None:

@@ -230,7 +230,7 @@ _SKIP_BYTES: Final = 256 * 2**10
 
 
 class TextFile:
-    """Reads the file open as `descriptor`, from the start or on from `state`; whoever opened it closes it."""
+    """Reads the file open as `descriptor`, from the start or on from `state`; the caller closes it."""
 
     def __init__(
         self,

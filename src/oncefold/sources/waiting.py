@@ -130,7 +130,7 @@ def _put(
 
 
 class _SharedWaiting:
-    """The same waiting, which also ends when nobody wants the blocks any more."""
+    """The same waiting, which also ends when the blocks are not wanted any more."""
 
     def __init__(self, waiting: Waiting) -> None:
         self._waiting = waiting

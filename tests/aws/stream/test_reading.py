@@ -135,10 +135,10 @@ def test_lines_of_records_and_where_they_came_from() -> None:
     assert data.endswith(b"\n")
     assert pieces is not None
     shard = f"{ORDERS}/shardId-000"
-    assert pieces.place(data.index(b"one")) == (f"{shard}@4907", 0)
-    assert pieces.place(data.index(b"two")) == (f"{shard}@4921", 0)
-    assert pieces.place(data.index(b"four")) == (f"{shard}@4928", 6)
-    assert pieces.place(data.index(b"five")) == (f"{shard}@4942", 0)
+    assert pieces.locate(data.index(b"one")) == (f"{shard}@4907", 0)
+    assert pieces.locate(data.index(b"two")) == (f"{shard}@4921", 0)
+    assert pieces.locate(data.index(b"four")) == (f"{shard}@4928", 6)
+    assert pieces.locate(data.index(b"five")) == (f"{shard}@4942", 0)
     assert block.consumed_bytes == sum(map(len, (b"one", b"two\n", b"three\nfour", b"\n", b"five\r\n")))
 
 
@@ -327,7 +327,7 @@ def test_an_expired_iterator_is_renewed() -> None:
     assert reader.findings == []
 
 
-# What is lost is told
+# What is lost is reported
 
 
 def test_a_position_that_aged_out_is_told_and_reading_goes_on_with_the_oldest() -> None:
@@ -340,11 +340,11 @@ def test_a_position_that_aged_out_is_told_and_reading_goes_on_with_the_oldest() 
     reader.put(0, b"new")()
     assert reader.run() == [b"0-6", b"new"]
     assert reader.kinds() == ["trimmed"]
-    words = reader.findings[0].message
-    assert "2023-11-14 22:13:20 UTC" in words
-    assert "2023-11-14 23:13:20 UTC" in words
-    assert "48 hours" in words
-    assert "send those events again" in words
+    message = reader.findings[0].message
+    assert "2023-11-14 22:13:20 UTC" in message
+    assert "2023-11-14 23:13:20 UTC" in message
+    assert "48 hours" in message
+    assert "send those events again" in message
     assert reader.run() == []
     assert reader.findings == []
 
@@ -448,15 +448,15 @@ def test_a_position_of_another_version_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "options", "words"),
+    ("arguments", "options", "message"),
     [
         (["kinesis://"], {}, "name a stream as kinesis://NAME"),
         (["kinesis://a/b"], {}, "name a stream as kinesis://NAME"),
         (["kinesis://orders"], {"format": "csv"}, "the records of a stream are JSON Lines"),
     ],
 )
-def test_what_makes_no_sense_is_refused(arguments: list[str], options: dict[str, Any], words: str) -> None:
-    with pytest.raises(SourceError, match=words):
+def test_what_makes_no_sense_is_refused(arguments: list[str], options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SourceError, match=message):
         Sources(arguments, ReadOptions(**options))
 
 
