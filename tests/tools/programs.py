@@ -67,5 +67,8 @@ def summary(skip_reasons: Iterable[str]) -> list[str]:
     missing = Counter(reason for reason in skip_reasons if reason.startswith(_MARK))
     if not missing:
         return []
-    lines = [f"{count} tests did not run: each {reason}" for reason, count in sorted(missing.items())]
+    lines = [
+        f"{count} tests did not run: each {reason}" if count > 1 else f"1 test did not run: it {reason}"
+        for reason, count in sorted(missing.items())
+    ]
     return [*lines, f"To run them too, install what is missing: {INSTALL}"]

@@ -7,13 +7,14 @@ import pytest
 
 from oncefold_workshop.course import hints
 from oncefold_workshop.game.rules import GameRules, Mode, Trouble
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 from tests.workshop.course.learner import EASY, HARD, THREE, TWO, after, play, points
 from tests.workshop.course.page import PAGE, Desk, blocks
 
 TEXT = PAGE.read_text(encoding="utf-8")
 
 
+@full_only("the whole course, 11 s")
 def test_every_output_is_what_the_command_prints(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
     for block in blocks(TEXT):
