@@ -63,7 +63,7 @@ def test_what_binds_first(text: str, holds: bool) -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "words"),
+    ("request_", "message"),
     [
         (_request("", {}), "can not be empty"),
         (_request("a = ", {}), 'Syntax error; token: "<EOF>", near: "= "'),
@@ -106,8 +106,8 @@ def test_what_binds_first(text: str, holds: bool) -> None:
         (_request("a = :v OR " * 500 + "a = :v", {":v": {"S": ""}}), "exceeded the maximum allowed size"),
     ],
 )
-def test_what_is_refused(request_: dict[str, Any], words: str) -> None:
+def test_what_is_refused(request_: dict[str, Any], message: str) -> None:
     with pytest.raises(ClientError) as raised:
         simulated().put_item(TableName="items", Item={"id": {"S": "k"}}, **request_)
     assert code(raised.value) == "ValidationException"
-    assert words in raised.value.response["Error"]["Message"]
+    assert message in raised.value.response["Error"]["Message"]

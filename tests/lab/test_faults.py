@@ -252,19 +252,19 @@ def test_a_caller_crashes_before_or_after_the_effect(moment: str, done: bool) ->
 def test_another_caller_comes_in_between() -> None:
     """What a hook does before a call happens before its effect, and the clock that it moves has moved."""
     clock = ManualClock()
-    told: list[tuple[str, str]] = []
+    reported: list[tuple[str, str]] = []
 
     def hook(operation: str, when: str) -> None:
-        told.append((operation, when))
+        reported.append((operation, when))
         if (operation, when) == ("UpdateItem", "before"):
             clock.advance(5)
             put(dynamodb, "k", n=10)
 
     dynamodb = simulated(calls=hook, clock=clock)
-    told.clear()
+    reported.clear()
     add(dynamodb)
     assert (get(dynamodb, "k") or {})["n"] == {"N": "11"}
-    assert told[:4] == [
+    assert reported[:4] == [
         ("UpdateItem", "before"),
         ("PutItem", "before"),
         ("PutItem", "after"),

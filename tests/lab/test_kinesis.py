@@ -211,7 +211,7 @@ def test_shards_are_listed_page_by_page() -> None:
 
 
 @pytest.mark.parametrize(
-    ("records", "words"),
+    ("records", "message"),
     [
         ([], "between 1 and 500"),
         ([{"PartitionKey": "k", "Data": b"x"}] * 501, "between 1 and 500"),
@@ -221,11 +221,11 @@ def test_shards_are_listed_page_by_page() -> None:
         ([{"PartitionKey": "k", "Data": b"x" * (6 << 20)}] * 2, "exceeds 10 MB"),
     ],
 )
-def test_what_cannot_be_put(records: list[dict[str, Any]], words: str) -> None:
+def test_what_cannot_be_put(records: list[dict[str, Any]], message: str) -> None:
     with pytest.raises(ClientError) as raised:
         stream_of().put_records(StreamName="stream", Records=records)
     assert code(raised.value) == "InvalidArgumentException"
-    assert words in raised.value.response["Error"]["Message"]
+    assert message in raised.value.response["Error"]["Message"]
 
 
 def test_a_stream_is_made_once_and_can_be_deleted() -> None:

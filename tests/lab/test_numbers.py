@@ -72,7 +72,7 @@ def test_known_numbers(text: str, shortest: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "cannot be converted"),
         ("dog", "cannot be converted"),
@@ -92,8 +92,8 @@ def test_known_numbers(text: str, shortest: str) -> None:
         ("1E-99999999999", "underflow"),
     ],
 )
-def test_what_is_no_number(text: str, words: str) -> None:
-    with pytest.raises(ServiceError, match=words):
+def test_what_is_no_number(text: str, message: str) -> None:
+    with pytest.raises(ServiceError, match=message):
         number.canonical(text)
 
 

@@ -79,7 +79,7 @@ def test_totals_are_exact_whatever_happens(seed: int) -> None:
         time.now += random.choice([0.1, 1.0, 700.0])
     faults.stop()
     time.now += LATE_SECONDS
-    client.settle()
+    client.run_due()
     stack.check_balance()
     stack.sweep()
     stack.check_exact(events)

@@ -102,7 +102,7 @@ KEYED: dict[str, Any] = {"ExpressionAttributeValues": {":p": {"S": "p"}}, "Expre
 
 
 @pytest.mark.parametrize(
-    ("request_", "words"),
+    ("request_", "message"),
     [
         ({}, "KeyConditionExpression parameter must be specified"),
         ({"KeyConditionExpression": ""}, "can not be empty"),
@@ -135,11 +135,11 @@ KEYED: dict[str, Any] = {"ExpressionAttributeValues": {":p": {"S": "p"}}, "Expre
         ),
     ],
 )
-def test_what_a_query_cannot_ask(request_: dict[str, Any], words: str) -> None:
+def test_what_a_query_cannot_ask(request_: dict[str, Any], message: str) -> None:
     with pytest.raises(ClientError) as raised:
         simulated().query(TableName="nodes", **request_)
     assert code(raised.value) == "ValidationException"
-    assert words in raised.value.response["Error"]["Message"]
+    assert message in raised.value.response["Error"]["Message"]
 
 
 def test_operands_of_a_key_condition_may_be_swapped() -> None:
@@ -156,15 +156,15 @@ def test_operands_of_a_key_condition_may_be_swapped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request_", "words"),
+    ("request_", "message"),
     [
         ({"Segment": 0}, "TotalSegments parameter is required"),
         ({"TotalSegments": 4}, "Segment parameter is required"),
         ({"Segment": 4, "TotalSegments": 4}, "must be less than parameter TotalSegments"),
     ],
 )
-def test_what_a_scan_cannot_ask(request_: dict[str, Any], words: str) -> None:
-    with pytest.raises(ClientError, match=words):
+def test_what_a_scan_cannot_ask(request_: dict[str, Any], message: str) -> None:
+    with pytest.raises(ClientError, match=message):
         simulated().scan(TableName="items", **request_)
 
 

@@ -159,7 +159,7 @@ def test_a_late_request_under_a_token_that_was_used_again_comes_to_nothing() -> 
         dynamodb.transact_write_items(TransactItems=[add_write("k")], ClientRequestToken="token")
     dynamodb.transact_write_items(TransactItems=[add_write("k")], ClientRequestToken="token")
     clock.advance(LATE_SECONDS)
-    dynamodb.settle()
+    dynamodb.run_due()
     assert number(dynamodb, "k") == "1"
 
 
@@ -187,10 +187,10 @@ def test_each_reason_is_told_for_its_item() -> None:
         },
     )
     assert reasons(error) == ["None", "ValidationError", "ConditionalCheckFailed", "None"]
-    told = error.response["CancellationReasons"]
-    assert told[0] == {"Code": "None"}
-    assert told[1]["Message"] == "An operand in the update expression has an incorrect data type"
-    assert told[2] == {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
+    reported = error.response["CancellationReasons"]
+    assert reported[0] == {"Code": "None"}
+    assert reported[1]["Message"] == "An operand in the update expression has an incorrect data type"
+    assert reported[2] == {"Code": "ConditionalCheckFailed", "Message": "The conditional request failed"}
     assert str(error).endswith("[None, ValidationError, ConditionalCheckFailed, None]")
     assert get(dynamodb, "fresh") is None
 
@@ -205,7 +205,7 @@ def test_the_item_that_a_condition_failed_on_is_shown_on_demand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("writes", "words"),
+    ("writes", "message"),
     [
         ([], "greater than or equal to 1"),
         ([put_write(str(number)) for number in range(101)], "less than or equal to 100"),
@@ -218,10 +218,10 @@ def test_the_item_that_a_condition_failed_on_is_shown_on_demand() -> None:
         ([{**put_write("k"), **add_write("l")}], "only contain one of"),
     ],
 )
-def test_what_is_invalid_from_the_request_alone(writes: list[dict[str, Any]], words: str) -> None:
+def test_what_is_invalid_from_the_request_alone(writes: list[dict[str, Any]], message: str) -> None:
     error = refused(simulated(), *writes)
     assert code(error) == "ValidationException"
-    assert words in error.response["Error"]["Message"]
+    assert message in error.response["Error"]["Message"]
 
 
 @pytest.mark.parametrize("key", [{"id": {"N": "5"}}, {"other": {"S": "k"}}, {"id": {"S": "k"}, "other": {"S": "x"}}])

@@ -132,7 +132,7 @@ def test_an_update_without_an_expression_makes_the_item() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "values", "words"),
+    ("text", "values", "message"),
     [
         ("SET n = :v SET s = :v", {":v": {"N": "1"}}, 'The "SET" section can only be used once'),
         ("SET n = :v, n = :v", {":v": {"N": "1"}}, "overlap with each other"),
@@ -165,14 +165,14 @@ def test_an_update_without_an_expression_makes_the_item() -> None:
         ("SET s = :v", {":v": {"S": "x" * 410_000}}, "Item size to update has exceeded"),
     ],
 )
-def test_what_is_refused(text: str, values: dict[str, Any], words: str) -> None:
+def test_what_is_refused(text: str, values: dict[str, Any], message: str) -> None:
     dynamodb = simulated()
     put(dynamodb, "k", n=1, s="text")
     before = get(dynamodb, "k")
     with pytest.raises(ClientError) as raised:
         update(dynamodb, text, values)
     assert code(raised.value) == "ValidationException"
-    assert words in raised.value.response["Error"]["Message"]
+    assert message in raised.value.response["Error"]["Message"]
     assert get(dynamodb, "k") == before
 
 

@@ -37,7 +37,7 @@ def test_an_item_counts_its_names() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "words"),
+    ("value", "message"),
     [
         ({}, "exactly one"),
         ({"S": "a", "N": "1"}, "exactly one"),
@@ -51,8 +51,8 @@ def test_an_item_counts_its_names() -> None:
         ({"L": [{"N": "x"}]}, "numeric value"),
     ],
 )
-def test_what_is_no_value(value: Any, words: str) -> None:
-    with pytest.raises(ServiceError, match=words):
+def test_what_is_no_value(value: Any, message: str) -> None:
+    with pytest.raises(ServiceError, match=message):
         values.take(value)
 
 

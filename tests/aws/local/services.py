@@ -47,10 +47,10 @@ def mapping(
     invoke: Callable[[bytes], InvocationResult],
     disturbance: Disturbance | None = None,
     discard: Callable[[str], object] = lambda _: None,
-    pace: PollTiming = QUICK,
+    timing: PollTiming = QUICK,
     **settings: Any,
 ) -> EventSourceMapping:
     made = MappingSettings(arn, "arn:aws:lambda:us-east-1:000000000000:function:function", **settings)
     return EventSourceMapping(
-        made, open_stream(client, arn, RecordFilter.of(made.filters)), invoke, discard, pace, disturbance
+        made, open_stream(client, arn, RecordFilter.of(made.filters)), invoke, discard, timing, disturbance
     )

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from oncefold.core.errors import OncefoldError
 from oncefold_lab.local.environment import FunctionError, InvocationResult
-from oncefold_lab.local.lanes import PAYLOAD_BYTES, Discarded, RecordBatch, RecordLane, Verdict, judge
+from oncefold_lab.local.lanes import PAYLOAD_BYTES, Discarded, RecordBatch, RecordLane, Verdict, verdict_of
 from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming, Undisturbed
 from oncefold_lab.local.streams import StreamRecord
 from tests.aws.local.disturbing import Disturbing
 
 ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
-PACE = PollTiming(first_retry=1.0, longest_retry=8.0)
+TIMING = PollTiming(first_retry=1.0, longest_retry=8.0)
 
 
 def settings(**changed: object) -> MappingSettings:
@@ -23,7 +23,7 @@ def settings(**changed: object) -> MappingSettings:
 
 
 def lane(disturbance: Disturbance | None = None, **changed: object) -> RecordLane:
-    return RecordLane(settings(**changed), PACE, disturbance or Undisturbed())
+    return RecordLane(settings(**changed), TIMING, disturbance or Undisturbed())
 
 
 def entries(count: int, size: int = 10, first: int = 0) -> list[StreamRecord]:
@@ -45,10 +45,10 @@ def test_a_batch_is_no_larger_than_its_size() -> None:
     some = lane(batch_size=3)
     fill(some, entries(4))
     assert take(some) == [0, 1, 2]
-    some.settle(Verdict(3), 0.0)
+    some.finish(Verdict(3), 0.0)
     assert take(some) == [3]
     assert some.waiting == 1
-    some.settle(Verdict(1), 0.0)
+    some.finish(Verdict(1), 0.0)
     assert some.empty
 
 
@@ -70,7 +70,7 @@ def test_a_batch_waits_for_the_window_or_until_it_is_full() -> None:
     assert some.due() <= 12.0
     assert take(some) == [0, 1]
     fill(some, entries(1, first=2), now=13.0)
-    some.settle(Verdict(2), 20.0)
+    some.finish(Verdict(2), 20.0)
     assert some.due() == 25.0  # the window begins with the end of the invocation
 
 
@@ -87,7 +87,7 @@ def test_a_failed_batch_comes_again_with_growing_waits() -> None:
     due = []
     for _ in range(6):
         assert take(some) == [0, 1]
-        some.settle(Verdict(0, unhandled=True), 100.0)
+        some.finish(Verdict(0, unhandled=True), 100.0)
         due.append(some.due() - 100.0)
     assert due == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
 
@@ -96,10 +96,10 @@ def test_a_partial_answer_goes_on_at_the_first_failed_record() -> None:
     some = lane(batch_size=4)
     fill(some, entries(5))
     assert take(some) == [0, 1, 2, 3]
-    some.settle(Verdict(1), 0.0)
+    some.finish(Verdict(1), 0.0)
     assert some.due() <= 0.0  # it made progress
     assert take(some) == [1, 2, 3]
-    some.settle(Verdict(3), 0.0)
+    some.finish(Verdict(3), 0.0)
     assert take(some) == [4]
 
 
@@ -109,7 +109,7 @@ def test_retries_are_counted_and_then_the_batch_is_given_up() -> None:
     given_up: list[Discarded | None] = []
     for _ in range(3):
         take(some)
-        given_up.append(some.settle(Verdict(0, unhandled=True), 0.0))
+        given_up.append(some.finish(Verdict(0, unhandled=True), 0.0))
     assert given_up[:2] == [None, None]
     last = given_up[2]
     assert last is not None
@@ -125,7 +125,7 @@ def test_a_poison_record_is_isolated_without_costing_retries() -> None:
     while not some.empty:
         numbers = take(some)
         delivered.append(numbers)
-        given_up = some.settle(Verdict(0, unhandled=True) if 5 in numbers else Verdict(len(numbers)), 0.0)
+        given_up = some.finish(Verdict(0, unhandled=True) if 5 in numbers else Verdict(len(numbers)), 0.0)
         discarded += [given_up] if given_up else []
     assert delivered == [[*range(8)], [0, 1, 2, 3], [4, 5, 6, 7], [4, 5], [4], [5], [5], [6, 7]]
     (only,) = discarded
@@ -141,7 +141,7 @@ def test_with_partial_answers_bisecting_splits_where_they_say() -> None:
     while not some.empty:
         numbers = take(some)
         delivered.append(numbers)
-        given_up = some.settle(Verdict(numbers.index(5) if 5 in numbers else len(numbers)), 0.0)
+        given_up = some.finish(Verdict(numbers.index(5) if 5 in numbers else len(numbers)), 0.0)
         discarded += [given_up] if given_up else []
     assert delivered == [[*range(8)], [5, 6, 7], [5, 6], [5], [6], [7]]
     assert [[entry.sequence for entry in one.batch.entries] for one in discarded] == [["5"]]
@@ -157,7 +157,7 @@ def test_records_past_their_age_are_given_up_and_younger_ones_delivered() -> Non
     assert [entry.sequence for entry in discarded.batch.entries] == ["0", "1"]
     assert batch is not None
     assert [entry.sequence for entry in batch.entries] == ["2", "3"]
-    some.settle(Verdict(0, unhandled=True), 102.0)
+    some.finish(Verdict(0, unhandled=True), 102.0)
     batch, discarded = some.take(200.0)
     assert batch is None
     assert discarded is not None
@@ -176,20 +176,20 @@ def test_every_record_is_finished_in_order_whatever_fails(
     seed: int, count: int, size: int, bisect: bool, disturbed: bool
 ) -> None:
     """A record is finished after all records before it, however batches fail, split and are cut anew."""
-    chance = random.Random(seed)
-    some = lane(Disturbing(chance) if disturbed else None, batch_size=size, bisect=bisect)
+    rng = random.Random(seed)
+    some = lane(Disturbing(rng) if disturbed else None, batch_size=size, bisect=bisect)
     waiting = entries(count)
     finished: list[int] = []
     while waiting or not some.empty:
-        arriving = chance.randint(0, 5)
+        arriving = rng.randint(0, 5)
         fill(some, waiting[:arriving])
         del waiting[:arriving]
         if some.due() == float("inf"):
             continue
         numbers = take(some)
         assert len(numbers) <= size
-        done = chance.choice([0, chance.randint(0, len(numbers)), len(numbers)])
-        assert some.settle(Verdict(done), 0.0) is None
+        done = rng.choice([0, rng.randint(0, len(numbers)), len(numbers)])
+        assert some.finish(Verdict(done), 0.0) is None
         finished += numbers[:done]
     assert finished == [*range(count)]
 
@@ -203,7 +203,7 @@ def test_a_failed_batch_can_be_cut_anew() -> None:
     fill(some, entries(2))
     assert take(some) == [0, 1]
     fill(some, entries(3, first=2))
-    some.settle(Verdict(0), 0.0)
+    some.finish(Verdict(0), 0.0)
     assert take(some) == [0, 1, 2]
 
 
@@ -234,14 +234,14 @@ def answered(payload: bytes, error: FunctionError | None = None) -> InvocationRe
     ],
 )
 def test_partial_answers_are_read_as_lambda_reads_them(payload: bytes, finished: int) -> None:
-    assert judge(answered(payload), BATCH, report_failures=True) == Verdict(finished)
-    assert judge(answered(payload), BATCH, report_failures=False) == Verdict(4)
+    assert verdict_of(answered(payload), BATCH, report_failures=True) == Verdict(finished)
+    assert verdict_of(answered(payload), BATCH, report_failures=False) == Verdict(4)
 
 
 def test_an_error_finishes_nothing() -> None:
     failed = answered(b"", FunctionError("ValueError", "no"))
     for report_failures in (True, False):
-        assert judge(failed, BATCH, report_failures=report_failures) == Verdict(0, unhandled=True)
+        assert verdict_of(failed, BATCH, report_failures=report_failures) == Verdict(0, unhandled=True)
 
 
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"batch_size": 10_001}, {"parallelization": 11}])

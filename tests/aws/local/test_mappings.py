@@ -219,15 +219,15 @@ def test_a_filter_lets_only_insertions_of_a_table_through(stack: Names, tmp_path
 def test_a_failed_change_of_a_table_is_described_to_the_queue(stack: Names, tmp_path: Path) -> None:
     settings, _ = noting(tmp_path, "def handle(event, context): raise ValueError")
     arn = table_stream_arn(stack.reduce_table)
-    told: list[str] = []
+    reported: list[str] = []
     for number in range(3):
         client("dynamodb").put_item(TableName=stack.reduce_table, Item={"id": {"S": str(number)}})
     with (
         LocalFunction(settings) as function,
-        mapping(arn, function.invoke, discard=told.append, max_retries=0) as running,
+        mapping(arn, function.invoke, discard=reported.append, max_retries=0) as running,
     ):
         running.wait_until_idle(SECONDS)
-    (message,) = [json.loads(body) for body in told]
+    (message,) = [json.loads(body) for body in reported]
     assert message["DDBStreamBatchInfo"]["batchSize"] == 3
     assert message["DDBStreamBatchInfo"]["streamArn"] == arn
 

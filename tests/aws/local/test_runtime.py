@@ -27,9 +27,11 @@ Run = Callable[..., LocalFunction]
 def run(tmp_path: Path, request: pytest.FixtureRequest) -> Run:
     """Makes functions `handler.handle` of a source, closed at the end."""
 
-    def make(source: str, told: Callable[[InvocationResult], None] | None = None, **settings: Any) -> LocalFunction:
+    def make(source: str, reported: Callable[[InvocationResult], None] | None = None, **settings: Any) -> LocalFunction:
         settings = {"handler": "handler.handle", "timeout_seconds": 30.0, **settings}
-        made = LocalFunction(FunctionSettings("function", code=zipped(tmp_path / "code.zip", source), **settings), told)
+        made = LocalFunction(
+            FunctionSettings("function", code=zipped(tmp_path / "code.zip", source), **settings), reported
+        )
         request.addfinalizer(made.close)
         return made
 
@@ -102,14 +104,14 @@ def test_an_error_has_its_type_words_and_place(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("death", "words"),
+    ("death", "message"),
     [
         ("os._exit(3)", "Runtime exited with error: exit status 3"),
         ("os._exit(0)", "Runtime exited without providing a reason"),
         ("os.kill(os.getpid(), 9)", "Runtime exited with error: signal: SIGKILL"),
     ],
 )
-def test_a_process_that_ends_is_a_failure_and_is_replaced(run: Run, death: str, words: str) -> None:
+def test_a_process_that_ends_is_a_failure_and_is_replaced(run: Run, death: str, message: str) -> None:
     function = run(f"""
         def handle(event, context):
             print("so far")
@@ -119,7 +121,7 @@ def test_a_process_that_ends_is_a_failure_and_is_replaced(run: Run, death: str, 
     failed = function.invoke({"n": 1})
     assert failed.error is not None
     assert failed.error.type == "Runtime.ExitError"
-    assert words in failed.error.message
+    assert message in failed.error.message
     assert failed.log[0] == "so far"
     assert function.invoke({}).answer() == "alive"
 
@@ -151,7 +153,7 @@ def test_a_timeout_ends_the_process(run: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "handler", "kind", "words"),
+    ("source", "handler", "kind", "message"),
     [
         ("", "nowhere.handle", "Runtime.ImportModuleError", "No module named 'nowhere'"),
         ("", "handler.nothing", "Runtime.HandlerNotFound", "Handler 'nothing' missing"),
@@ -161,17 +163,17 @@ def test_a_timeout_ends_the_process(run: Run) -> None:
         ("os._exit(7)", "handler.handle", "Runtime.ExitError", "exit status 7"),
     ],
 )
-def test_a_start_that_fails_is_reported_in_words(run: Run, source: str, handler: str, kind: str, words: str) -> None:
+def test_a_start_that_fails_is_reported_in_words(run: Run, source: str, handler: str, kind: str, message: str) -> None:
     function = run(source, handler=handler)
     for _ in range(2):
         failed = function.invoke({})
         assert failed.error is not None
         assert failed.error.type == kind
-        assert words in failed.error.message
+        assert message in failed.error.message
 
 
 def test_what_is_printed_belongs_to_its_invocation(run: Run) -> None:
-    told: list[InvocationResult] = []
+    reported: list[InvocationResult] = []
     function = run(
         """
         import sys
@@ -181,12 +183,12 @@ def test_what_is_printed_belongs_to_its_invocation(run: Run) -> None:
             print("two", file=sys.stderr)
             sys.stdout.write("no end")
         """,
-        told.append,
+        reported.append,
     )
     made = [function.invoke({"n": n}) for n in range(2)]
     assert made[0].log == ("imported", "one 0", "two", "no end")
     assert made[1].log == ("one 1", "two", "no end")
-    assert told == made
+    assert reported == made
     assert made[0].stream == made[1].stream
 
 

@@ -78,7 +78,7 @@ def mapping(
     stream: Growing, recorder: Recorder, disturbance: Disturbance | None = None, **settings: object
 ) -> EventSourceMapping:
     made = MappingSettings(ARN, "function", **settings)  # type: ignore[arg-type]
-    return EventSourceMapping(made, stream, recorder, pace=QUICK, disturbance=disturbance)
+    return EventSourceMapping(made, stream, recorder, timing=QUICK, disturbance=disturbance)
 
 
 def test_children_wait_until_their_parent_is_finished() -> None:
@@ -131,18 +131,18 @@ def test_calls_that_fail_for_a_while_lose_nothing() -> None:
 def test_a_failure_destination_that_fails_for_a_while_is_told_in_the_end() -> None:
     stream, recorder = Growing(), Recorder(lambda texts: None)
     stream.records["a"] = ["k0"]
-    told: list[str] = []
+    reported: list[str] = []
     failures = [ClientError({"Error": {"Code": "ServiceUnavailable", "Message": ""}}, "SendMessage")] * 2
 
-    def tell(body: str) -> None:
+    def discard(body: str) -> None:
         if failures:
             raise failures.pop()
-        told.append(body)
+        reported.append(body)
 
     made = MappingSettings(ARN, "function", max_retries=0)
-    with EventSourceMapping(made, stream, recorder, tell, QUICK) as running:
+    with EventSourceMapping(made, stream, recorder, discard, QUICK) as running:
         running.wait_until_idle(SECONDS)
-    assert len(told) == 1
+    assert len(reported) == 1
 
 
 def test_finished_batches_can_come_again_out_of_order() -> None:

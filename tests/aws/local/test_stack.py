@@ -58,7 +58,7 @@ def test_a_deployed_stack_counts_what_is_sent(deployed: Names, aws: Emulator) ->
         for number in range(300)
     ]
     put(deployed.stream, [json.dumps(event) for event in [*events, *events[:50]]])
-    with LocalStack.deployed(deployed, client, aws.environment, pace=QUICK) as stack:
+    with LocalStack.deployed(deployed, client, aws.environment, timing=QUICK) as stack:
         stack.wait_until_idle(SECONDS)
         (swept,) = stack.sweep()
         assert swept.answer()["found"] == 0

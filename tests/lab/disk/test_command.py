@@ -10,10 +10,10 @@ from oncefold.store import opening, writer
 
 def test_a_search_tells_what_it_met(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lab", "disk", "--seeds", "3", "--jobs", "1"]) == 0
-    told = capsys.readouterr().out
-    assert told.startswith("3 seeds from 0 on in ")
-    assert "none failed" in told
-    assert " power lost, nothing survived\n" in told
+    reported = capsys.readouterr().out
+    assert reported.startswith("3 seeds from 0 on in ")
+    assert "none failed" in reported
+    assert " power lost, nothing survived\n" in reported
 
 
 def test_a_search_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
@@ -25,13 +25,13 @@ def test_a_search_for_scripts(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_replay_shows_every_life_and_is_the_same_each_time(capsys: pytest.CaptureFixture[str]) -> None:
-    told = []
+    reported = []
     for _ in range(2):
         assert main(["lab", "disk", "--replay", "3"]) == 0
-        told.append(capsys.readouterr().out)
-    assert told[0] == told[1]
-    assert "acknowledged up to " in told[0]
-    assert "seed 3 is exact after " in told[0]
+        reported.append(capsys.readouterr().out)
+    assert reported[0] == reported[1]
+    assert "acknowledged up to " in reported[0]
+    assert "seed 3 is exact after " in reported[0]
 
 
 def test_a_failure_is_told_with_the_way_to_replay_it(
@@ -44,10 +44,10 @@ def test_a_failure_is_told_with_the_way_to_replay_it(
     monkeypatch.setattr(writer, "prepare", prepare)
     monkeypatch.setattr("oncefold_lab.embedded.search.shrink.__defaults__", (20,))
     assert main(["lab", "disk", "--seeds", "50", "--jobs", "1"]) == 1
-    told = capsys.readouterr().out
-    assert "FAILED: " in told
-    assert "to replay it: oncefold lab disk --replay " in told
-    seed = told.rsplit(" ", 1)[1].strip()
+    reported = capsys.readouterr().out
+    assert "FAILED: " in reported
+    assert "to replay it: oncefold lab disk --replay " in reported
+    seed = reported.rsplit(" ", 1)[1].strip()
     assert main(["lab", "disk", "--replay", seed, "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert document["failure"]

@@ -57,8 +57,8 @@ def _lied_to(seed: int) -> Case:
 def test_a_store_that_was_lied_to_all_along_is_lost_and_that_is_told() -> None:
     result = attempt(_lied_to(4))
     assert result.failure == ""
-    told = [name for name in result.happened if name.startswith("after a lying sync") and "nothing" not in name]
-    assert told
+    reported = [name for name in result.happened if name.startswith("after a lying sync") and "nothing" not in name]
+    assert reported
 
 
 def test_the_same_seed_takes_the_same_steps() -> None:

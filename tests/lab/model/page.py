@@ -33,15 +33,15 @@ def scenario_head() -> list[str]:
 
 def claims() -> Iterator[str]:
     yield from head("claim", "")
-    yield from (row(f"`{claim.name}`", claim.words) for claim in TRUE)
+    yield from (row(f"`{claim.name}`", claim.description) for claim in TRUE)
 
 
 def falsehood_row(trial: ExpectedFailure) -> str:
-    return row(f"`{trial.name}`", trial.words, f"`{trial.scenario.name}`", _steps(trial))
+    return row(f"`{trial.name}`", trial.description, f"`{trial.scenario.name}`", _steps(trial))
 
 
 def mutation_row(trial: ExpectedFailure) -> str:
-    return row(f"`{trial.name}`", trial.words, f"`{trial.claim.name}`", f"`{trial.scenario.name}`", _steps(trial))
+    return row(f"`{trial.name}`", trial.description, f"`{trial.claim.name}`", f"`{trial.scenario.name}`", _steps(trial))
 
 
 def _steps(trial: ExpectedFailure) -> int:

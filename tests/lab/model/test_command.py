@@ -20,7 +20,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scenarios, "SMALL", (scenarios.CONFLICT,))
     monkeypatch.setattr(scenarios, "LARGE", (scenarios.CORRECTION,))
     monkeypatch.setattr(mutations, "MUTATIONS", FEW)
-    monkeypatch.setattr(mutations, "FALSEHOODS", mutations.FALSE_CLAIMS[:2])
+    monkeypatch.setattr(mutations, "FALSE_CLAIMS", mutations.FALSE_CLAIMS[:2])
 
 
 def test_it_counts_the_states_and_says_what_holds_in_them(few: None, capsys: Output) -> None:
@@ -62,9 +62,9 @@ def test_a_false_claim_is_shown_with_its_schedule(capsys: Output) -> None:
 @pytest.mark.parametrize("option", ["--mutation", "--claim"])
 def test_an_unknown_name_is_answered_with_those_there_are(option: str, capsys: Output) -> None:
     assert main(["lab", "model", option, "nonsense"]) == 2
-    words = capsys.readouterr().err
-    assert "'nonsense'" in words
-    assert "no-condition" in words or "no-outbox" in words
+    text = capsys.readouterr().err
+    assert "'nonsense'" in text
+    assert "no-condition" in text or "no-outbox" in text
 
 
 def test_two_questions_at_once_are_refused(capsys: Output) -> None:

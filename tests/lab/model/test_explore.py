@@ -59,6 +59,6 @@ def test_what_need_not_end_is_found(ways: dict[str, str], ends: str, schedule: s
 
 
 def test_progress_is_told_level_by_level() -> None:
-    told: list[int] = []
-    explore(Toy({"A": "BC", "B": "D", "C": "D"}, ""), [], told.append)
-    assert told == [3, 4]
+    counts: list[int] = []
+    explore(Toy({"A": "BC", "B": "D", "C": "D"}, ""), [], counts.append)
+    assert counts == [3, 4]

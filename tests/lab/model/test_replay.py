@@ -31,21 +31,21 @@ SCENARIOS = [scenario for scenario in scenarios.SMALL if scenario is not scenari
 
 def walk(scenario: ModelScenario, seed: int, taken: Counter[Op]) -> None:
     """A schedule at random that prefers what was seldom taken; in the end without faults, until all is done."""
-    chance = random.Random(seed)
+    rng = random.Random(seed)
     replay = Replay(scenario)
     try:
         for number in range(1_000):
             possible = replay.possible()
             faults = [step for step in possible if step.op in FAULTS]
             steps = [step for step in possible if step.op not in FAULTS]
-            if number < STEPS and faults and chance.random() < FAULT_SHARE:
+            if number < STEPS and faults and rng.random() < FAULT_SHARE:
                 steps = faults
             if not steps:
                 break
             ops = sorted({step.op for step in steps})
-            (op,) = chance.choices(ops, [1 / (1 + taken[op]) for op in ops])
+            (op,) = rng.choices(ops, [1 / (1 + taken[op]) for op in ops])
             taken[op] += 1
-            replay.take(chance.choice([step for step in steps if step.op is op]))
+            replay.take(rng.choice([step for step in steps if step.op is op]))
         replay.check_exact()
     finally:
         replay.end()

@@ -12,7 +12,7 @@ def rows() -> list[str]:
     lines = ["| mistake | what it does | found by seed | within |", "|---|---|---|---|"]
     for planted in PLANTED:
         name = f"{planted.system.__module__.rpartition('.')[2]}:{planted.system.__name__}"
-        lines.append(f"| `{name}` | {planted.words} | {planted.first_seed()} | {planted.within} |")
+        lines.append(f"| `{name}` | {planted.description} | {planted.first_seed()} | {planted.within} |")
     return lines
 
 

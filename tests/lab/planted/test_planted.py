@@ -22,12 +22,12 @@ def test_it_is_found(planted: Planted) -> None:
 
 @pytest.mark.parametrize("planted", PLANTED, ids=NAMES)
 def test_the_page_names_a_seed_that_finds_it(planted: Planted) -> None:
-    rows = {name: (words, int(seed), int(within)) for name, words, seed, within in ROW.findall(parts()[1])}
-    words, seed, within = rows[planted.system.__name__]
-    assert (words, within) == (planted.words, planted.within)
+    rows = {name: (description, int(seed), int(within)) for name, description, seed, within in ROW.findall(parts()[1])}
+    description, seed, within = rows[planted.system.__name__]
+    assert (description, within) == (planted.description, planted.within)
     assert run(draw(seed), planted.system).failure, "write the table anew: python -m tests.lab.planted.page"
 
 
 def test_there_are_enough_and_each_says_what_it_does() -> None:
     assert len({*NAMES}) == len(PLANTED) >= 15
-    assert all(planted.words and "\n" not in planted.words for planted in PLANTED)
+    assert all(planted.description and "\n" not in planted.description for planted in PLANTED)

@@ -11,18 +11,18 @@ from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.oracle import Balance
 from oncefold_lab.search.scenario import NAMES, SimulatedDeployment
 from oncefold_lab.search.workload import line_of
-from oncefold_lab.world.world import Climate, Violation, World
+from oncefold_lab.world.world import Violation, World, WorldSettings
 from tests.aws.functions.worlds import pipeline_of
 
 PIPELINE = pipeline_of(1)
 EVENTS = [Event("k", version, Content(("a",), (version * 100,))) for version in range(3)]
 
 
-class Books:
+class BalancedStack:
     """An empty stack, its tables to be written by hand."""
 
     def __init__(self) -> None:
-        self.world = World(0, Climate())
+        self.world = World(0, WorldSettings())
         Oncefold(SimulatedDeployment(PIPELINE), [line_of(PIPELINE, event) for event in EVENTS]).deploy(self.world)
         self.balance = Balance(PIPELINE, self.world.rows, EVENTS)
 
@@ -38,78 +38,78 @@ class Books:
         delta = layout.Delta(name, ((Node(0), total), (Node(0, (label,)), total)))
         self.put(NAMES.reduce_table, layout.delta_item(PIPELINE, delta, keys=1, created=0))
 
-    def fails(self, words: str) -> None:
-        with pytest.raises(Violation, match=words):
+    def fails(self, text: str) -> None:
+        with pytest.raises(Violation, match=text):
             self.balance.check()
 
 
 @pytest.fixture
-def books() -> Books:
-    return Books()
+def stack() -> BalancedStack:
+    return BalancedStack()
 
 
-def test_a_state_with_its_delta_is_in_order(books: Books) -> None:
-    books.state(1)
-    books.delta("one", 1, 100)
-    books.balance.check()
-    books.state(2)
-    books.delta("two", 0, 100)
-    books.balance.check()
+def test_a_state_with_its_delta_is_in_order(stack: BalancedStack) -> None:
+    stack.state(1)
+    stack.delta("one", 1, 100)
+    stack.balance.check()
+    stack.state(2)
+    stack.delta("two", 0, 100)
+    stack.balance.check()
 
 
-def test_a_state_without_a_delta_is_not(books: Books) -> None:
-    books.state(1)
-    books.fails(r"2 nodes are wrong; r0 \(root\): -1 keys, m0 -1.00")
+def test_a_state_without_a_delta_is_not(stack: BalancedStack) -> None:
+    stack.state(1)
+    stack.fails(r"2 nodes are wrong; r0 \(root\): -1 keys, m0 -1.00")
 
 
-def test_nor_a_delta_without_a_state(books: Books) -> None:
-    books.delta("one", 1, 100)
-    books.fails("2 nodes are wrong")
+def test_nor_a_delta_without_a_state(stack: BalancedStack) -> None:
+    stack.delta("one", 1, 100)
+    stack.fails("2 nodes are wrong")
 
 
-def test_nor_a_delta_for_another_leaf(books: Books) -> None:
-    books.state(1)
-    books.delta("one", 1, 100, label="b")
-    books.fails("2 nodes are wrong; r0 a: .*; r0 b: ")
+def test_nor_a_delta_for_another_leaf(stack: BalancedStack) -> None:
+    stack.state(1)
+    stack.delta("one", 1, 100, label="b")
+    stack.fails("2 nodes are wrong; r0 a: .*; r0 b: ")
 
 
-def test_nor_one_that_is_written_over_another(books: Books) -> None:
-    books.state(1)
-    books.delta("one", 1, 100)
-    books.balance.check()
-    books.delta("one", 1, 200)
-    books.fails("was changed")
+def test_nor_one_that_is_written_over_another(stack: BalancedStack) -> None:
+    stack.state(1)
+    stack.delta("one", 1, 100)
+    stack.balance.check()
+    stack.delta("one", 1, 200)
+    stack.fails("was changed")
 
 
-def test_nor_one_that_leaves_without_being_added(books: Books) -> None:
-    books.state(1)
-    books.delta("one", 1, 100)
-    books.balance.check()
-    books.world.dynamodb.delete_item(TableName=NAMES.reduce_table, Key=layout.delta_key("one"))
-    books.fails("2 nodes are wrong")
+def test_nor_one_that_leaves_without_being_added(stack: BalancedStack) -> None:
+    stack.state(1)
+    stack.delta("one", 1, 100)
+    stack.balance.check()
+    stack.world.dynamodb.delete_item(TableName=NAMES.reduce_table, Key=layout.delta_key("one"))
+    stack.fails("2 nodes are wrong")
 
 
-def test_a_state_only_grows(books: Books) -> None:
-    books.state(2)
-    books.delta("one", 1, 200)
-    books.balance.check()
-    books.state(1)
-    books.fails("did not grow")
+def test_a_state_only_grows(stack: BalancedStack) -> None:
+    stack.state(2)
+    stack.delta("one", 1, 200)
+    stack.balance.check()
+    stack.state(1)
+    stack.fails("did not grow")
 
 
-def test_a_state_was_sent(books: Books) -> None:
-    books.state(1, "other")
-    books.fails("never sent")
+def test_a_state_was_sent(stack: BalancedStack) -> None:
+    stack.state(1, "other")
+    stack.fails("never sent")
 
 
-def test_a_state_stays(books: Books) -> None:
-    books.state(1)
-    books.delta("one", 1, 100)
-    books.balance.check()
-    books.world.dynamodb.delete_item(TableName=NAMES.state_table, Key=layout.state_key("k"))
-    books.fails("is gone")
+def test_a_state_stays(stack: BalancedStack) -> None:
+    stack.state(1)
+    stack.delta("one", 1, 100)
+    stack.balance.check()
+    stack.world.dynamodb.delete_item(TableName=NAMES.state_table, Key=layout.state_key("k"))
+    stack.fails("is gone")
 
 
-def test_what_cannot_be_read_is_found(books: Books) -> None:
-    books.put(NAMES.state_table, {"key": {"S": "k"}, "version": {"N": "1"}, "labels": {"L": [{"S": "a"}]}})
-    books.fails("cannot be read")
+def test_what_cannot_be_read_is_found(stack: BalancedStack) -> None:
+    stack.put(NAMES.state_table, {"key": {"S": "k"}, "version": {"N": "1"}, "labels": {"L": [{"S": "a"}]}})
+    stack.fails("cannot be read")

@@ -45,13 +45,13 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "text"),
     [
         (["--shrunk", "lines=1"], "--replay"),
         (["--replay", "1", "--shrunk", "lines=x"], "as the search printed it"),
         (["--system", "nowhere:Nothing"], "there is no system nowhere:Nothing"),
     ],
 )
-def test_what_cannot_be_done_is_said(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_done_is_said(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lab", "search", *arguments]) == 2
-    assert words in capsys.readouterr().err
+    assert text in capsys.readouterr().err

@@ -41,9 +41,9 @@ def test_lines_are_kept_by_their_numbers(seed: int) -> None:
 def test_the_plainest_form_of_everything(seed: int) -> None:
     left = Cuts(without=frozenset(CUTTABLE)).of(draw(seed))
     assert not left.incidents
-    assert not left.climate.faults
-    assert not left.climate.mishaps
-    assert (left.deployment.shards, left.climate.stream_shards, left.climate.stream_lag) == (1, 1, 0.0)
+    assert not left.world_settings.faults
+    assert not left.world_settings.invocation_faults
+    assert (left.deployment.shards, left.world_settings.stream_shards, left.world_settings.stream_lag) == (1, 1, 0.0)
     assert len(left.pipeline.rollups) == 1
     assert left.pipeline.measures == ()
     assert left.ends <= draw(seed).ends

@@ -11,7 +11,7 @@ from tests.tools.sizes import is_full, sized
 SEEDS = sized(40, 200)
 SYSTEM = "oncefold_lab.search.oncefold:Oncefold"
 OUTCOMES = ["inserted", "corrected", "deleted", "conflict_won", "duplicate", "stale", "conflict_lost", "rejected"]
-MET = {
+HAPPENED = {
     *(f"fault: {fault}" for fault in CALLED),
     *INVOCATION_FAULTS,
     *(f"incident: {kind}" for kind in INCIDENTS),
@@ -45,7 +45,7 @@ def test_no_seed_fails_and_everything_happens() -> None:
     played = run_seed(range(SEEDS), SYSTEM)
     assert played.failures == ()
     assert played.seeds == SEEDS
-    assert not is_full() or {name for name in MET if not played.coverage.get(name)} == set()
+    assert not is_full() or {name for name in HAPPENED if not played.coverage.get(name)} == set()
 
 
 def test_processes_find_what_one_process_finds() -> None:
@@ -55,9 +55,9 @@ def test_processes_find_what_one_process_finds() -> None:
 
 
 def test_a_search_ends_with_its_time() -> None:
-    told: list[int] = []
-    found = search(0, None, 0.2, 1, SYSTEM, lambda so_far: told.append(so_far.seeds))
-    assert found.seeds == told[-1]
+    reported: list[int] = []
+    found = search(0, None, 0.2, 1, SYSTEM, lambda so_far: reported.append(so_far.seeds))
+    assert found.seeds == reported[-1]
     assert found.failures == {}
 
 

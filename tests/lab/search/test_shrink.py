@@ -15,10 +15,10 @@ def first_failure(build: type[Oncefold]) -> int:
 def test_the_smallest_failure_is_small_and_can_be_replayed() -> None:
     for build, most in ((StaleAccepted, 2), (TokenOnly, 4)):
         seed = first_failure(build)
-        told: list[int] = []
-        shrunk = Shrinker(draw(seed), build, told.append).shrink()
+        reported: list[int] = []
+        shrunk = Shrinker(draw(seed), build, reported.append).shrink()
         assert sum(len(send.lines) for send in shrunk.result.scenario.sends) <= most
-        assert shrunk.runs == told[-1]
+        assert shrunk.runs == reported[-1]
         again = run(Cuts.parse(str(shrunk.cuts)).of(draw(seed)), build)
         assert again == shrunk.result
         assert again.failure

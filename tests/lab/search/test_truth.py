@@ -22,5 +22,5 @@ def test_differences_are_said_in_words() -> None:
     pipeline = PIPELINES[0]
     expected = {Node(0): Total(1, (150,)), Node(0, ("a",)): Total(1, (150,))}
     actual = {Node(0): Total(1, (250,)), Node(0, ("b",)): Total(0, (0,))}
-    words = oracle.node_text(pipeline, expected, actual)
-    assert words.startswith("2 nodes are wrong; r0 (root): 1 keys, m0 2.50 instead of 1 keys, m0 1.50; r0 a: nothing")
+    text = oracle.node_text(pipeline, expected, actual)
+    assert text.startswith("2 nodes are wrong; r0 (root): 1 keys, m0 2.50 instead of 1 keys, m0 1.50; r0 a: nothing")

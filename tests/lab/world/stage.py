@@ -8,7 +8,7 @@ from oncefold_lab.local.settings import MappingSettings
 from oncefold_lab.world.functions import Context
 from oncefold_lab.world.mapping import Mapping as EventSourceMapping
 from oncefold_lab.world.scheduler import START
-from oncefold_lab.world.world import Climate, World
+from oncefold_lab.world.world import World, WorldSettings
 
 Batch = list[str]
 
@@ -16,8 +16,10 @@ Batch = list[str]
 class Stage:
     """`handle` may be set; it gets the texts of a batch and the context, and gives the answer."""
 
-    def __init__(self, shards: int = 1, climate: Climate | None = None, timeout: float = 10.0, **settings: Any) -> None:
-        self.world = World(7, climate or Climate())
+    def __init__(
+        self, shards: int = 1, world_settings: WorldSettings | None = None, timeout: float = 10.0, **settings: Any
+    ) -> None:
+        self.world = World(7, world_settings or WorldSettings())
         self.world.kinesis.create_stream(StreamName="events", ShardCount=shards)
         self.world.queues.create_queue("failures")
         self.batches: list[Batch] = []

@@ -7,7 +7,7 @@ import pytest
 from oncefold_lab.simulator.faults import Fault
 from oncefold_lab.world.faults import CRASH_AFTER, CRASH_BEFORE, STALL, ZOMBIE
 from oncefold_lab.world.functions import Context
-from oncefold_lab.world.world import Climate, World
+from oncefold_lab.world.world import World, WorldSettings
 from tests.lab.world.stage import Batch, Stage
 
 
@@ -34,8 +34,8 @@ def count(world: World, name: str) -> int:
     return 0 if item is None else int(item["n"]["N"])
 
 
-def stage_with_table(climate: Climate, **more: Any) -> Stage:
-    stage = Stage(climate=climate, **more)
+def stage_with_table(world_settings: WorldSettings, **more: Any) -> Stage:
+    stage = Stage(world_settings=world_settings, **more)
     table(stage.world)
     return stage
 
@@ -57,21 +57,21 @@ def test_two_invocations_read_before_either_writes() -> None:
     assert calls.index("update_item: ok") > 1, "all invocations ran one after the other"
 
 
-@pytest.mark.parametrize(("mishap", "done"), [(CRASH_BEFORE, 0), (CRASH_AFTER, 1)])
-def test_a_crash_is_before_the_effect_or_after_it(mishap: str, done: int) -> None:
-    stage = stage_with_table(Climate(mishaps={mishap: 1.0}), max_retries=0)
+@pytest.mark.parametrize(("fault", "done"), [(CRASH_BEFORE, 0), (CRASH_AFTER, 1)])
+def test_a_crash_is_before_the_effect_or_after_it(fault: str, done: int) -> None:
+    stage = stage_with_table(WorldSettings(invocation_faults={fault: 1.0}), max_retries=0)
     client = stage.world.client("dynamodb")
     stage.handle = lambda batch, context: add_one(client, "a")
     stage.put("x")
     stage.run()
     stage.world.calm()
     assert count(stage.world, "a") == done
-    assert stage.world.coverage()[mishap] == 1
+    assert stage.world.coverage()[fault] == 1
     assert stage.world.queues.length("failures") == 1
 
 
 def test_an_invocation_that_runs_out_of_time_is_ended() -> None:
-    stage = stage_with_table(Climate(), timeout=5.0, max_retries=0)
+    stage = stage_with_table(WorldSettings(), timeout=5.0, max_retries=0)
     client = stage.world.client("dynamodb")
 
     def handle(batch: Batch, context: Context) -> None:
@@ -87,7 +87,7 @@ def test_an_invocation_that_runs_out_of_time_is_ended() -> None:
 
 
 def test_a_zombie_goes_on_and_its_batch_comes_again_meanwhile() -> None:
-    stage = stage_with_table(Climate(mishaps={ZOMBIE: 1.0}), timeout=5.0)
+    stage = stage_with_table(WorldSettings(invocation_faults={ZOMBIE: 1.0}), timeout=5.0)
     client = stage.world.client("dynamodb")
     slow = iter([True])
 
@@ -104,7 +104,7 @@ def test_a_zombie_goes_on_and_its_batch_comes_again_meanwhile() -> None:
 
 
 def test_stalls_make_time_run_out() -> None:
-    stage = stage_with_table(Climate(mishaps={STALL: 0.5}), timeout=3.0, max_retries=30)
+    stage = stage_with_table(WorldSettings(invocation_faults={STALL: 0.5}), timeout=3.0, max_retries=30)
     client = stage.world.client("dynamodb")
     stage.handle = lambda batch, context: add_one(client, "a")
     stage.put("x")
@@ -113,7 +113,9 @@ def test_stalls_make_time_run_out() -> None:
 
 
 def test_calm_means_that_nothing_goes_wrong_any_more() -> None:
-    stage = Stage(climate=Climate(faults=dict.fromkeys(Fault, 0.09), mishaps={CRASH_BEFORE: 1.0}))
+    stage = Stage(
+        world_settings=WorldSettings(faults=dict.fromkeys(Fault, 0.09), invocation_faults={CRASH_BEFORE: 1.0})
+    )
     stage.world.calm()
     table(stage.world)
     client = stage.world.client("dynamodb")

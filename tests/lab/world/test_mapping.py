@@ -6,7 +6,7 @@ import pytest
 
 from oncefold_lab.world.faults import CRASH_END, CRASH_START, RECUT, REPEAT
 from oncefold_lab.world.functions import Context
-from oncefold_lab.world.world import Climate
+from oncefold_lab.world.world import WorldSettings
 from tests.lab.world.stage import Batch, Stage
 
 NUMBERS = [str(number) for number in range(20)]
@@ -87,9 +87,9 @@ def test_bisecting_finds_what_fails_and_the_rest_goes_on() -> None:
     stage.run()
     assert [batch for batch in stage.batches if "c" not in batch] == [["a", "b"], ["d"]]
     message = stage.world.queues.receive_message(QueueUrl="failures")["Messages"][0]
-    told = json.loads(message["Body"])
-    assert told["requestContext"]["condition"] == "RetryAttemptsExhausted"
-    assert told["KinesisBatchInfo"]["batchSize"] == 1
+    reported = json.loads(message["Body"])
+    assert reported["requestContext"]["condition"] == "RetryAttemptsExhausted"
+    assert reported["KinesisBatchInfo"]["batchSize"] == 1
     assert stage.mapping.idle
 
 
@@ -116,13 +116,13 @@ def test_a_replay_delivers_everything_once_more() -> None:
 
 
 def test_batches_come_twice_and_cut_anew_and_nothing_is_left_out() -> None:
-    mishaps = {REPEAT: 0.5, RECUT: 0.8, CRASH_START: 0.2, CRASH_END: 0.2}
-    stage = Stage(climate=Climate(mishaps=mishaps), batch_size=4)
+    invocation_faults = {REPEAT: 0.5, RECUT: 0.8, CRASH_START: 0.2, CRASH_END: 0.2}
+    stage = Stage(world_settings=WorldSettings(invocation_faults=invocation_faults), batch_size=4)
     stage.put(*NUMBERS)
     stage.run()
     assert set(stage.texts) == set(NUMBERS)
     coverage = stage.world.coverage()
-    assert all(coverage[name] for name in mishaps)
+    assert all(coverage[name] for name in invocation_faults)
 
 
 @pytest.mark.parametrize("halves", [1, 3])

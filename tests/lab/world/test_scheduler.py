@@ -37,11 +37,11 @@ class Late:
     def due(self) -> float | None:
         return self.at
 
-    def settle(self) -> None:
+    def run_due(self) -> None:
         self.at = None
 
 
-def test_a_source_settles_when_it_is_due_and_is_told_of() -> None:
+def test_effects_of_a_source_happen_when_due_and_are_followed_by_a_call() -> None:
     scheduler = Scheduler()
     seen: list[float] = []
     scheduler.watch(Late(START + 3.5), lambda: seen.append(scheduler.clock() - START))

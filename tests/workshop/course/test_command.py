@@ -69,15 +69,15 @@ def test_others_can_play_beside_in_processes_of_their_own(desk: Path, capsys: py
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--players", "yours,nobody"], "there is no player 'nobody'"),
         (["--pipeline", "p.toml"], "leave --pipeline out"),
     ],
 )
 def test_what_does_not_go_together_is_said(
-    arguments: list[str], words: str, desk: Path, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], message: str, desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (desk / "p.toml").write_text('name = "a"\n[event]\nkey = "k"\n[rollups]\nall = []\n')
     assert main([*PLAY, *arguments]) == 2
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -38,7 +38,7 @@ def test_an_installed_module_has_its_own_package_alone(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("functions", "write MODULE:STATE,MAP,REDUCE"),
         ("functions:state", "write MODULE:STATE,MAP,REDUCE"),
@@ -51,7 +51,7 @@ def test_an_installed_module_has_its_own_package_alone(folder: Path) -> None:
         ("math:state,reduce", "there is no module math"),
     ],
 )
-def test_what_cannot_be_found_is_said(text: str, words: str, folder: Path) -> None:
+def test_what_cannot_be_found_is_said(text: str, message: str, folder: Path) -> None:
     with pytest.raises(OncefoldError, match="--functions") as error:
         parse(text, folder)
-    assert words in str(error.value)
+    assert message in str(error.value)

@@ -22,7 +22,7 @@ UNLUCKY = 7
 @dataclass(frozen=True)
 class Mistake:
     module: str
-    words: str
+    message: str
     """Of the hint."""
     step: str
     rules: GameRules = EASY
@@ -177,9 +177,9 @@ def test_a_mistake_gives_its_hint(name: str, tmp_path: Path) -> None:
     rounds = 4 if mistake.rules is EXPERT else 3
     results = play(mistake.module, tmp_path, mistake.functions, mistake.rules, rounds, mistake.seed)
     assert 0 in points(results)
-    told = [hint for hint in hints_of(results).splitlines() if mistake.words in hint]
-    assert told, hints_of(results)
-    assert told[0].endswith(f"See docs/COURSE.md, {mistake.step}.")
+    reported = [hint for hint in hints_of(results).splitlines() if mistake.message in hint]
+    assert reported, hints_of(results)
+    assert reported[0].endswith(f"See docs/COURSE.md, {mistake.step}.")
 
 
 @pytest.mark.parametrize("middle", ["map", None])

@@ -21,7 +21,7 @@ from tests.workshop.course.learner import EASY, THREE, TWO, after, changed, hint
 REST = "\n\ndef map(event, context):\n    pass\n\n\ndef reduce(event, context):\n    pass\n"
 
 
-def told(module: str, folder: Path, functions: str = THREE, seed: int = 1) -> str:
+def output_of(module: str, folder: Path, functions: str = THREE, seed: int = 1) -> str:
     """What the game ends with."""
     with pytest.raises(OncefoldError) as error:
         play(module, folder, functions, EASY, 1, seed)
@@ -30,7 +30,9 @@ def told(module: str, folder: Path, functions: str = THREE, seed: int = 1) -> st
 
 def said(body: str, folder: Path, seed: int = 1) -> str:
     """What `state` says in its first invocation, by an exception."""
-    return told(f"def state(event, context):\n    {body}{REST}", folder, seed=seed).rsplit("AssertionError: ", 1)[-1]
+    return output_of(f"def state(event, context):\n    {body}{REST}", folder, seed=seed).rsplit("AssertionError: ", 1)[
+        -1
+    ]
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_sleeping_takes_virtual_time(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "chance",
+    "expression",
     [
         "import random; assert 0, random.random()",
         "from random import Random; assert 0, Random().random()",
@@ -70,8 +72,8 @@ def test_sleeping_takes_virtual_time(tmp_path: Path) -> None:
         "import os; assert 0, os.urandom(8)",
     ],
 )
-def test_chance_comes_from_the_seed(chance: str, tmp_path: Path) -> None:
-    assert said(chance, tmp_path) == said(chance, tmp_path) != said(chance, tmp_path, seed=2)
+def test_chance_comes_from_the_seed(expression: str, tmp_path: Path) -> None:
+    assert said(expression, tmp_path) == said(expression, tmp_path) != said(expression, tmp_path, seed=2)
 
 
 def test_the_rest_of_the_process_keeps_its_modules(tmp_path: Path) -> None:
@@ -94,7 +96,7 @@ def test_other_modules_of_the_learners_are_loaded_the_same_way(tmp_path: Path) -
 
 def test_a_dataclass_can_be_made(tmp_path: Path) -> None:
     module = "from __future__ import annotations\nfrom dataclasses import dataclass\n\n\n@dataclass\nclass Point:"
-    assert "Point(x=1)" in told(
+    assert "Point(x=1)" in output_of(
         f"{module}\n    x: int\n\n\ndef state(event, context):\n    assert 0, Point(1){REST}", tmp_path
     )
 
@@ -132,7 +134,7 @@ def test_settings_and_context_are_those_of_lambda(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "words"),
+    ("body", "message"),
     [
         ("import boto3; boto3.resource('dynamodb')", "the lab has no boto3.resource"),
         ("import boto3; boto3.Session().client('s3')", "the lab has no 's3'"),
@@ -153,15 +155,15 @@ def test_settings_and_context_are_those_of_lambda(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_the_lab_has_not_is_said(body: str, words: str, tmp_path: Path) -> None:
-    assert words in told(f"def state(event, context):\n    {body}{REST}", tmp_path)
+def test_what_the_lab_has_not_is_said(body: str, message: str, tmp_path: Path) -> None:
+    assert message in output_of(f"def state(event, context):\n    {body}{REST}", tmp_path)
 
 
 def test_a_failure_shows_the_learners_own_code_and_nothing_else(tmp_path: Path) -> None:
     module = (
         "def state(event, context):\n    return deeper(event)\n\n\ndef deeper(event):\n    return event['Record']\n"
     )
-    text = told(module + REST, tmp_path)
+    text = output_of(module + REST, tmp_path)
     assert text.startswith("StateLambda (state of functions) fails:\nTraceback (your own code):\n")
     assert 'functions.py", line 6, in deeper' in text
     assert "return event['Record']" in text
@@ -170,7 +172,7 @@ def test_a_failure_shows_the_learners_own_code_and_nothing_else(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("module", "words"),
+    ("module", "message"),
     [
         ("import nothing_like_it\n", "No module named 'nothing_like_it'"),
         ("def state(:\n", "SyntaxError"),
@@ -187,16 +189,16 @@ def test_a_failure_shows_the_learners_own_code_and_nothing_else(tmp_path: Path) 
         ),
     ],
 )
-def test_a_module_that_cannot_play_is_refused(module: str, words: str, tmp_path: Path) -> None:
-    assert words in told(module + REST, tmp_path)
+def test_a_module_that_cannot_play_is_refused(module: str, message: str, tmp_path: Path) -> None:
+    assert message in output_of(module + REST, tmp_path)
 
 
 @pytest.mark.parametrize(
     "module", ["while True:\n    pass\n", "def state(event, context):\n    while True:\n        pass\n"]
 )
 def test_a_loop_without_an_end_is_ended(module: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner, "Guard", partial(SandboxGuard, 0.2))
-    assert "has computed for 0 s" in told(module + REST, tmp_path)
+    monkeypatch.setattr(runner, "SandboxGuard", partial(SandboxGuard, 0.2))
+    assert "has computed for 0 s" in output_of(module + REST, tmp_path)
 
 
 def test_a_loop_of_calls_runs_into_lambdas_timeout(tmp_path: Path) -> None:
@@ -209,7 +211,7 @@ def test_a_loop_of_calls_runs_into_lambdas_timeout(tmp_path: Path) -> None:
 
 def test_totals_have_to_be_where_they_are_read(tmp_path: Path) -> None:
     module = changed(after(1), '{"#value": "Value"}', '{"#value": "Total"}')
-    assert "has no number 'Value'" in told(module, tmp_path)
+    assert "has no number 'Value'" in output_of(module, tmp_path)
 
 
 def test_states_of_another_form_are_allowed_and_only_the_account_knows_less(tmp_path: Path) -> None:

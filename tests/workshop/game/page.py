@@ -19,9 +19,9 @@ GAMES, ROUNDS = 50, 20
 
 def rows(sums: Sums) -> list[str]:
     count = f"{sums.games:,} games of {sums.rounds // sums.games} rounds each, seeds 1 to {sums.games}: points"
-    hurt = "rounds after which a player was wrong, or wrong by another amount than before, by what the round had"
+    losses = "rounds after which a player was wrong, or wrong by another amount than before, by what the round had"
     unexplained = f"Lost rounds whose causes do not add up to the difference: {sums.unexplained:,}."
-    return [f"{count}", "", *_markdown(mode_table(sums)), "", f"And {hurt}:", "", *_markdown(losses_table(sums)), "",
+    return [f"{count}", "", *_markdown(mode_table(sums)), "", f"And {losses}:", "", *_markdown(losses_table(sums)), "",
             unexplained]  # fmt: skip
 
 
@@ -39,10 +39,10 @@ def parts() -> tuple[str, str, str]:
 
 
 def played() -> Sums:
-    def tell(outcome: GameOutcome) -> None:
+    def progress(outcome: GameOutcome) -> None:
         print(f"seed {outcome.seed}: {outcome.digest}", flush=True)
 
-    return play_many(range(1, GAMES + 1), tuple(ENTRIES.values()), GameRules(), ROUNDS, os.cpu_count() or 1, tell)
+    return play_many(range(1, GAMES + 1), tuple(ENTRIES.values()), GameRules(), ROUNDS, os.cpu_count() or 1, progress)
 
 
 if __name__ == "__main__":

@@ -34,16 +34,16 @@ def made(name: str) -> Player:
 def through(player: Player, played: Sequence[Round], seed: int = 5) -> list[tuple[PlayedRound, list[TotalsSample]]]:
     """How a player does in each of the rounds, and all looks at it."""
     source = WorkshopSource(seed)
-    truth = ExpectedTotals(source.pipeline)
+    expected = ExpectedTotals(source.pipeline)
     stage = Stage(player, seed)
     found = []
     try:
         for one in played:
             sends = source.sends(one)
-            truth.add(line.event for send in sends for line in send.lines if line.event is not None)
-            looks = list(stage.looks(one, sends, truth))
+            expected.add(line.event for send in sends for line in send.lines if line.event is not None)
+            samples = list(stage.samples(one, sends, expected))
             assert stage.played is not None
-            found.append((stage.played, looks))
+            found.append((stage.played, samples))
     finally:
         stage.close()
     return found

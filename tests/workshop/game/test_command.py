@@ -93,7 +93,7 @@ def test_a_pipeline_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["--players", "before,nobody"], "there is no player 'nobody'; there are before, after, oncefold"),
         (["--players", "after,after"], "only once"),
@@ -105,7 +105,7 @@ def test_a_pipeline_of_ones_own(capsys: pytest.CaptureFixture[str], tmp_path: Pa
 )
 def test_what_cannot_be_done_is_said(
     arguments: list[str],
-    words: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -114,7 +114,7 @@ def test_what_cannot_be_done_is_said(
     Path("own.toml").write_text(OWN)
     Path("odd.toml").write_text('name = "x"\n[event]\nkey = "a"\n[rollups]\nr = ["a.b"]')
     assert main(game(*arguments)) == 2
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_tournament(capsys: pytest.CaptureFixture[str]) -> None:

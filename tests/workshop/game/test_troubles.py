@@ -15,13 +15,13 @@ from tests.workshop.game.stages import made, rounds, through
 DRIFT = 0.00001
 
 
-def lost(played: PlayedRound, what: What, words: str) -> None:
+def lost(played: PlayedRound, what: What, message: str) -> None:
     """It is wrong, by what is said, and the causes add up to the difference."""
     assert played.wrong is not None
-    assert played.hurt
+    assert played.affected
     assert played.account is not None
     assert abs(played.account.left) < DRIFT
-    assert any(cause.what is what and words in cause.why for cause in played.account.causes)
+    assert any(cause.what is what and message in cause.why for cause in played.account.causes)
     assert all(cause.sample and cause.events for cause in played.account.causes)
 
 
@@ -29,7 +29,7 @@ def lost(played: PlayedRound, what: What, words: str) -> None:
 def test_everybody_takes_easy_mode(name: str) -> None:
     for played, _ in through(made(name), rounds(Mode.EASY, Mode.EASY)):
         assert played.taken
-        assert not played.hurt
+        assert not played.affected
         assert played.account is None
 
 
@@ -46,7 +46,7 @@ def test_hard_mode_is_lost_without_the_fixes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "what", "words"),
+    ("trouble", "what", "message"),
     [
         (BatchCut.HALVES, What.DOUBLED, "MapLambda got them in batches of other boundaries"),
         (BatchCut.BACK, What.DOUBLED, "MapLambda got them in batches of other boundaries"),
@@ -55,12 +55,12 @@ def test_hard_mode_is_lost_without_the_fixes() -> None:
         (Trouble.TRIM, What.LOST, "no invocation of MapLambda ever got them"),
     ],
 )
-def test_expert_mode_is_lost_with_the_fixes(trouble: Trouble | BatchCut, what: What, words: str) -> None:
+def test_expert_mode_is_lost_with_the_fixes(trouble: Trouble | BatchCut, what: What, message: str) -> None:
     first, second, third = through(made("after"), rounds(Mode.HARD, trouble, Mode.HARD))
     assert first[0].taken
     assert not second[0].taken
-    lost(second[0], what, words)
-    assert not third[0].hurt, "hard mode does it no harm"
+    lost(second[0], what, message)
+    assert not third[0].affected, "hard mode does it no harm"
     assert not third[0].taken, "but what is wrong stays wrong"
 
 
@@ -77,10 +77,10 @@ def test_expert_mode_is_taken_by_oncefold(trouble: Trouble | BatchCut) -> None:
 
 def test_a_lucky_moment_is_not_enough() -> None:
     """Right in time, and wrong again when the last batch comes once more: the round is lost."""
-    played, looks = through(made("after"), rounds(Trouble.REPLAY))[0]
+    played, samples = through(made("after"), rounds(Trouble.REPLAY))[0]
     assert played.right_after is not None
-    assert any(look.right for look in looks)
-    assert not looks[-1].right
+    assert any(sample.right for sample in samples)
+    assert not samples[-1].right
     assert not played.taken
 
 
@@ -94,8 +94,8 @@ def test_what_is_older_than_a_day_does_not_come_again() -> None:
 
 
 def test_time_that_passes_is_told() -> None:
-    _, looks = through(made("oncefold"), rounds(Trouble.TRIM))[0]
-    assert [look.skipped for look in looks if look.skipped] == [25 * 3600.0]
+    _, samples = through(made("oncefold"), rounds(Trouble.TRIM))[0]
+    assert [sample.skipped for sample in samples if sample.skipped] == [25 * 3600.0]
 
 
 @pytest.mark.parametrize(

@@ -18,12 +18,12 @@ def event(version: int, cents: int, labels: tuple[str, ...] = LEAF) -> Event:
 
 
 def test_the_truth_is_the_greatest_version_whatever_came_when() -> None:
-    truth = ExpectedTotals(WORKSHOP)
-    truth.add([event(4, 700, OTHER), event(2, 100)])
-    truth.add([event(3, 200), event(4, 700, OTHER)])
-    assert truth.rows()[Node(0, OTHER)] == (Decimal(1), Decimal("7.00"))
-    assert truth.rows()[Node(0)] == (Decimal(1), Decimal("7.00"))
-    assert not any(any(row) for node, row in truth.rows().items() if node.labels[:1] == ("PV",))
+    expected = ExpectedTotals(WORKSHOP)
+    expected.add([event(4, 700, OTHER), event(2, 100)])
+    expected.add([event(3, 200), event(4, 700, OTHER)])
+    assert expected.rows()[Node(0, OTHER)] == (Decimal(1), Decimal("7.00"))
+    assert expected.rows()[Node(0)] == (Decimal(1), Decimal("7.00"))
+    assert not any(any(row) for node, row in expected.rows().items() if node.labels[:1] == ("PV",))
 
 
 @pytest.mark.parametrize(

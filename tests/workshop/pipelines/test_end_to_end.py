@@ -80,7 +80,7 @@ def running(deployed: Deployed, disturbance: Disturbance) -> Iterator[Sequence[E
                 MappingSettings(arn, function.settings.arn, batch_size=size, window_seconds=WINDOW_SECONDS),
                 open_stream(client, arn),
                 stack.enter_context(function).invoke,
-                pace=QUICK,
+                timing=QUICK,
                 disturbance=disturbance,
             )
             mappings.append(stack.enter_context(mapping))

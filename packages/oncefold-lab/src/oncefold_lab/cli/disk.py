@@ -114,13 +114,13 @@ def _shrunk(failed: DiskTrialResult, wanted: SearchOptions) -> ShrunkCase:
     from oncefold_lab.embedded.search import shrink
 
     with ProgressLine() as progress:
-        tell = lambda trials: progress("smaller cases tried", trials)  # noqa: E731 - as short as it is
-        return shrink(draw(failed.seed, lies=wanted.lies), failed, tell=tell)
+        report = lambda trials: progress("smaller cases tried", trials)  # noqa: E731 - as short as it is
+        return shrink(draw(failed.seed, lies=wanted.lies), failed, progress=report)
 
 
 def _show(found: DiskSearchResult, wanted: SearchOptions, took: float) -> None:
     click.echo(f"{formatting.many(found.seeds, 'seed')} from {wanted.first:,} on in {took:,.1f} s, and none failed")
-    click.echo(f"{_work(found)}; what they met:")
+    click.echo(f"{_work(found)}; what happened:")
     for name, number in sorted(found.happened.items()):
         click.echo(f"  {number:>12,} {name}")
 

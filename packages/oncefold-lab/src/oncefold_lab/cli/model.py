@@ -81,7 +81,7 @@ def _one(trial: ExpectedFailure, *, as_json: bool) -> bool:
         click.echo(json.dumps(_trial_document(trial, found), indent=2))
         return found.refuted is not None
     screen = Screen()
-    screen.line(f"{trial.name}: {trial.words}", "bold")
+    screen.line(f"{trial.name}: {trial.description}", "bold")
     if found.refuted is None:
         screen.line(f"NOTHING goes wrong in {formatting.many(found.states, 'state')}", "bold red")
         return False
@@ -92,7 +92,7 @@ def _one(trial: ExpectedFailure, *, as_json: bool) -> bool:
 def _show_schedule(found: Checked, refuted: Refuted, screen: Screen) -> None:
     from oncefold_lab.model.report import shards
 
-    screen.line(f"not so: {refuted.claim.words}", "yellow")
+    screen.line(f"not so: {refuted.claim.description}", "yellow")
     screen.line(f"a shortest schedule, found in {formatting.many(found.states, 'state')}:")
     for line in shards(found.scenario):
         screen.line(f"    {line}")
@@ -115,7 +115,7 @@ def _all(
             progress(f"states of {name!r}", states)
 
         scenarios = [
-            check(scenario, time.process_time, tell=partial(tell, scenario.name))
+            check(scenario, time.process_time, progress=partial(tell, scenario.name))
             for scenario in (*SMALL, *(LARGE if large else ()))
         ]
         tried = {
@@ -153,7 +153,7 @@ def _show(
     if not wrong:
         screen.line(f"in all {formatting.many(sum(found.states for found in scenarios), 'state')}:", "green")
         for claim in TRUE:
-            screen.line(f"  {claim.name + ':':<10}{claim.words}")
+            screen.line(f"  {claim.name + ':':<12}{claim.description}")
     screen.line()
     _show_trials("false claim", falsehoods, tried, screen)
     screen.line()
@@ -167,7 +167,7 @@ def _show_trials(what: str, trials: Sequence[ExpectedFailure], tried: dict[str, 
         found = tried[trial.name]
         steps = "NONE" if found.refuted is None else formatting.many(len(found.refuted.schedule), "step")
         breaks = "" if trial.claim.name == trial.name else f" (breaks: {trial.claim.name})"
-        grid.add(trial.name, steps, formatting.number(found.states), trial.words + breaks)
+        grid.add(trial.name, steps, formatting.number(found.states), trial.description + breaks)
     screen.grid(grid)
 
 
@@ -180,7 +180,7 @@ def _document(
     from oncefold_lab.model.protocol import TRUE
 
     return {
-        "claims": {claim.name: claim.words for claim in TRUE},
+        "claims": {claim.name: claim.description for claim in TRUE},
         "scenarios": [_scenario_document(found) for found in scenarios],
         "false_claims": [_trial_document(trial, tried[trial.name]) for trial in falsehoods],
         "mutations": [_trial_document(trial, tried[trial.name]) for trial in mutations],
@@ -204,7 +204,7 @@ def _scenario_document(found: Checked) -> dict[str, Any]:
 def _trial_document(trial: ExpectedFailure, found: Checked) -> dict[str, Any]:
     return {
         "name": trial.name,
-        "about": trial.words,
+        "about": trial.description,
         "scenario": trial.scenario.name,
         "states": found.states,
         "refuted": _refuted_document(found.refuted),
@@ -215,7 +215,7 @@ def _refuted_document(refuted: Refuted | None) -> dict[str, Any] | None:
     if refuted is None:
         return None
     return {
-        "claim": refuted.claim.words,
+        "claim": refuted.claim.description,
         "schedule": list(refuted.schedule),
         "aftermath": list(refuted.aftermath),
     }

@@ -111,7 +111,7 @@ def _shrunk(seed: int, system: str) -> ShrunkScenario:
 
 
 def _show_coverage(found: FaultSearchResult) -> None:
-    click.echo("what they met:")
+    click.echo("what happened:")
     for name, number in sorted(found.coverage.items()):
         click.echo(f"  {number:>12,} {name}")
 
@@ -127,7 +127,7 @@ def _show_failure(smaller: ShrunkScenario, failure: str, system: str) -> None:
 def _size(result: TrialResult) -> str:
     scenario = result.scenario
     lines = sum(len(send.lines) for send in scenario.sends)
-    parts = [formatting.many(lines, "line"), formatting.many(len(result.admitted), "mishap")]
+    parts = [formatting.many(lines, "line"), formatting.many(len(result.admitted), "fault")]
     return ", ".join([*parts, formatting.many(len(scenario.incidents), "incident")])
 
 

@@ -37,7 +37,7 @@ class RefusedError(Exception):
 
 
 class Disk:
-    """One disk with the files of one store, by name. Everything that is left to chance comes from `rng`."""
+    """One disk with the files of one store, by name. Everything random comes from `rng`."""
 
     def __init__(self, traits: Traits, rng: Random) -> None:
         self.traits = traits
@@ -47,7 +47,7 @@ class Disk:
         self.steps = 0
         """Steps since the disk was made."""
         self.struck: list[str] = []
-        """Faults that struck since the last `arm`, in words."""
+        """Faults that struck since the last `arm`, as text."""
         self._platter = Volume(traits)
         self._trace = sha256()
         self._armed: list[DiskFault] = []
@@ -213,8 +213,8 @@ class Disk:
                 return fault
         return None
 
-    def _note(self, words: str, data: bytes) -> None:
-        self._trace.update(f"{words} {crc32(data)}\n".encode())
+    def _note(self, text: str, data: bytes) -> None:
+        self._trace.update(f"{text} {crc32(data)}\n".encode())
 
 
 @contextmanager

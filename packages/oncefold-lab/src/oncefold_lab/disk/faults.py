@@ -99,7 +99,7 @@ class Traits:
     spares_neighbours: bool = True
     """Whether a write that is cut short leaves the bytes beside it alone (SQLite's "powersafe overwrite")."""
     filler: int = 0
-    """The byte that stands where a file grew and nothing was written."""
+    """The byte found where a file grew and nothing was written."""
 
     def __str__(self) -> str:
         overwrite = "" if self.spares_neighbours else ", torn sectors are lost whole"

@@ -1,4 +1,4 @@
-"""The workload as the engine meets it: batches for the session, blocks of sources, and what each step means."""
+"""The workload as the engine gets it: batches for the session, blocks of sources, and what each step means."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -165,7 +165,7 @@ class _Reader:
 
 
 class _Position:
-    """Where a file in memory stands."""
+    """The position in a file in memory."""
 
     def __init__(self, source: str) -> None:
         self._source = source

@@ -69,8 +69,8 @@ def totals(pipeline: Pipeline, events: Sequence[Event]) -> Totals:
     """The totals of a set of events: of each key, the greatest version and content counts, wherever it belongs."""
     winners: dict[str, Event] = {}
     for event in events:
-        stands = winners.get(event.key)
-        if stands is None or (event.version, event.content.rank) > (stands.version, stands.content.rank):
+        current = winners.get(event.key)
+        if current is None or (event.version, event.content.rank) > (current.version, current.content.rank):
             winners[event.key] = event
     found: Totals = {}
     for event in winners.values():
@@ -99,7 +99,7 @@ def _outcomes(events: Sequence[Event]) -> tuple[Counter[Outcome], int]:
 
 _MOST_TOLD = 3
 STUMBLED = "check-store ends in"
-"""How damage begins that made check-store itself fail, where it should have told."""
+"""How damage begins that made check-store itself fail, where it should have reported it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Examined:
     damage: tuple[str, ...] = ()
     """What check-store says."""
     wrong: tuple[str, ...] = ()
-    """How what it answers differs from the truth after so many commits."""
+    """How what it answers differs from the oracle after so many commits."""
     forgot: bool = False
     """Whether the oldest commits can no longer be asked."""
 
@@ -126,14 +126,14 @@ def lay_down(files: Mapping[str, bytes], folder: Path) -> None:
         (folder / name).write_bytes(content)
 
 
-def examine(path: Path, truth: Oracle, rng: Random) -> Examined:
+def examine(path: Path, oracle: Oracle, rng: Random) -> Examined:
     """Everything about a store that can be right or wrong; `rng` chooses which past commit is asked about."""
     damage, seq, oldest = _damage(path), 0, 0
     try:
         with StoreFile.open(path) as reader:
             status = reader.status()
             seq, oldest = status.last.seq, status.oldest.seq
-            wrong = [*_wrong(reader, status, truth), *_wrong_in_the_past(reader, truth, rng.randint(oldest, seq))]
+            wrong = [*_wrong(reader, status, oracle), *_wrong_in_the_past(reader, oracle, rng.randint(oldest, seq))]
     except OncefoldError as error:
         return Examined(seq, refusal=str(error), damage=damage)
     except Exception as error:
@@ -148,11 +148,11 @@ def _damage(path: Path) -> tuple[str, ...]:
         return (f"{STUMBLED} {type(error).__name__}: {error}",)
 
 
-def _wrong(reader: StoreFile, status: StoredStatus, truth: Oracle) -> list[str]:
+def _wrong(reader: StoreFile, status: StoredStatus, oracle: Oracle) -> list[str]:
     seq = status.last.seq
-    if seq > len(truth.steps):
-        return [f"it is at commit {seq}, and there are {len(truth.steps)}"]
-    facts = truth.after(seq)
+    if seq > len(oracle.steps):
+        return [f"it is at commit {seq}, and there are {len(oracle.steps)}"]
+    facts = oracle.after(seq)
     counts = Counter({outcome: number for outcome, number in status.counts.items() if number})
     positions = {position.source: position.state for position in status.positions}
     return [
@@ -165,8 +165,8 @@ def _wrong(reader: StoreFile, status: StoredStatus, truth: Oracle) -> list[str]:
     ]
 
 
-def _wrong_in_the_past(reader: StoreFile, truth: Oracle, commit: int) -> list[str]:
-    return _unequal_totals(reader, truth.after(commit), commit) if commit <= len(truth.steps) else []
+def _wrong_in_the_past(reader: StoreFile, oracle: Oracle, commit: int) -> list[str]:
+    return _unequal_totals(reader, oracle.after(commit), commit) if commit <= len(oracle.steps) else []
 
 
 def _unequal(what: str, expected: object, found: object) -> list[str]:

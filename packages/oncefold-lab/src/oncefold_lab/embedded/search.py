@@ -59,9 +59,11 @@ def try_seed(seed: int, lies: bool) -> DiskTrialResult:  # noqa: FBT001 - handed
 
 
 def search(
-    wanted: SearchOptions, tell: Callable[[DiskSearchResult], object], monotonic: Callable[[], float] = time.monotonic
+    wanted: SearchOptions,
+    progress: Callable[[DiskSearchResult], object],
+    monotonic: Callable[[], float] = time.monotonic,
 ) -> DiskSearchResult:
-    """Try seeds until one fails, or all that is wanted is done; `tell` gets how far it is."""
+    """Try seeds until one fails, or all that is wanted is done; `progress` gets how far it is."""
     ends = None if wanted.seconds is None else monotonic() + wanted.seconds
     seeds, found = wanted.numbers(), DiskSearchResult()
 
@@ -73,7 +75,7 @@ def search(
     if wanted.jobs == 1:
         while some := list(following()):
             found.add(try_seed(some[0], wanted.lies))
-            tell(found)
+            progress(found)
         return found
     with ProcessPoolExecutor(wanted.jobs, get_context("spawn"), _ignore_interrupts) as workers:
         running: set[Future[DiskTrialResult]] = set()
@@ -86,7 +88,7 @@ def search(
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in done:
                     found.add(future.result())
-                tell(found)
+                progress(found)
         except BaseException:
             workers.shutdown(wait=False, cancel_futures=True)
             raise
@@ -115,7 +117,7 @@ class ShrunkCase:
 
     @property
     def schedule(self) -> tuple[str, ...]:
-        """Its lives in words, then what it is run on."""
+        """Its lives as text, then what it is run on."""
         work = self.case.workload
         sizes = f"{work.records} records in {len(work.batches)} batches and {len(work.files)} files"
         lives = [f"life {number}: {life}" for number, life in enumerate(self.case.lives, 1)]
@@ -127,10 +129,10 @@ def shrink(
     failed: DiskTrialResult,
     trials: int = TRIALS,
     *,
-    tell: Callable[[int], object] = lambda _: None,
+    progress: Callable[[int], object] = lambda _: None,
     attempt: Callable[[Case], DiskTrialResult] = attempt,
 ) -> ShrunkCase:
-    """The smallest case that still fails, in whatever way; `tell` gets the trials so far."""
+    """The smallest case that still fails, in whatever way; `progress` gets the trials so far."""
     best, result, made = case, failed, 0
     found = True
     while found:
@@ -139,7 +141,7 @@ def shrink(
             if made == trials:
                 break
             made += 1
-            tell(made)
+            progress(made)
             tried = attempt(smaller)
             if tried.failure:
                 best, result, found = smaller, tried, True

@@ -52,7 +52,7 @@ class LifeResult:
     error: str = ""
     """What ended it, if it did not end by itself."""
     unexpected: bool = False
-    """Whether that is no error that a user could be told of."""
+    """Whether that is no error that a user could be shown."""
     done: bool = False
     """Whether nothing is left to do."""
     commits: list[int] = field(default_factory=list)
@@ -60,7 +60,7 @@ class LifeResult:
 
 
 class WatchedStore(Store):
-    """A store that tells what it begins, and what it says is durable."""
+    """A store that records what it begins, and what it says is durable."""
 
     lived: LifeResult
     clock: StepClock
@@ -69,12 +69,12 @@ class WatchedStore(Store):
         """As the store does."""
         self.lived.tried = self.last_commit + 1
 
-        def told(seq: int) -> None:
+        def durable(seq: int) -> None:
             self.lived.acknowledged = seq
             self.lived.commits.append(seq)
             on_durable(seq)
 
-        seq = super().commit(commit, told)
+        seq = super().commit(commit, durable)
         self.clock.now += SECOND
         return seq
 
@@ -150,7 +150,7 @@ _EVERYTHING = 1_000_000
 _ENDINGS = {Ending.KILL: FaultKind.KILL, Ending.POWER: FaultKind.POWER}
 _LAST = Life((), _EVERYTHING, Ending.CLOSE, Survival.NOTHING)
 """Faults have stopped: everything is done, the store is closed, and then the power goes."""
-_NOT_TOLD = "what was lost was not told"
+_NOT_REPORTED = "what was lost was not reported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,15 +242,15 @@ class _Trial:
             raise _TrialFailed(f"faults have stopped, and it ended at commit {at} of {total}")
 
     def _live(self, process: EngineProcess, life: Life) -> int:
-        """Live through a life, and judge it; the commit at which the store is."""
+        """Live through a life, and examine the store; the commit at which the store is."""
         self._disk.arm(life.faults)
         ending = _ENDINGS.get(life.ending)
         lived = process.live(life.commits, lambda: None if ending is None else self._disk.end(ending))
         self._commits += len(lived.commits)
         struck = list(self._disk.struck)
         self._lied |= any(text.startswith(FaultKind.LIE) for text in struck)
-        settled = self._disk.ended is FaultKind.POWER or life is _LAST
-        if settled:
+        stable = self._disk.ended is FaultKind.POWER or life is _LAST
+        if stable:
             self._disk.lose(life.survival)
         self._judge_life(lived, struck)
         self._sure, self._begun = max(self._sure, lived.acknowledged), max(self._begun, lived.tried)
@@ -258,7 +258,7 @@ class _Trial:
         found = self._examined()
         self._tell(life, lived, struck, found)
         found = self._judged(found)
-        if settled:
+        if stable:
             self._sure, self._begun, self._lied = found.commits, found.commits, False
         return found.commits
 
@@ -293,9 +293,9 @@ class _Trial:
         return found
 
     def _judged_after_a_lie(self, found: Examined) -> Examined:
-        """What such a sync lost must be seen to be lost: whole commits, or damage that is told."""
+        """What such a sync lost must be seen to be lost: whole commits, or damage that is reported."""
         what = self._verdict(found)
-        if what == _NOT_TOLD:
+        if what == _NOT_REPORTED:
             raise _TrialFailed(f"a sync lied, and {what}: {'; '.join(found.wrong)}")
         if self._made:
             self._happened[f"after a lying sync: {what}"] += 1
@@ -309,9 +309,9 @@ class _Trial:
             return "the store was refused"
         if found.damage:
             stumbled = any(damage.startswith(STUMBLED) for damage in found.damage)
-            return "check-store stumbled over the damage" if stumbled else "check-store told the damage"
+            return "check-store stumbled over the damage" if stumbled else "check-store reported the damage"
         if found.wrong:
-            return _NOT_TOLD
+            return _NOT_REPORTED
         return "nothing was lost" if found.commits >= self._sure else "acknowledged commits were lost, whole"
 
     def _begin_anew(self) -> None:
@@ -321,7 +321,7 @@ class _Trial:
 
     def _tell(self, life: Life, lived: LifeResult, struck: list[str], found: Examined) -> None:
         parts = [f"acknowledged up to {lived.acknowledged}" if lived.commits else "no commit acknowledged"]
-        parts += [f"{words}, {number} times" if number > 1 else words for words, number in Counter(struck).items()]
+        parts += [f"{text}, {number} times" if number > 1 else text for text, number in Counter(struck).items()]
         parts += [f"error: {lived.error}"] if lived.error else []
         if self._disk.ended is FaultKind.POWER or life is _LAST:
             parts.append(f"power lost, {life.survival} survived")

@@ -123,7 +123,7 @@ class NodeView:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One look at the demonstration."""
+    """One sample of the demonstration's totals."""
 
     seconds: float
     sent: int

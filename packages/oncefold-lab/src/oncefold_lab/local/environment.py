@@ -31,7 +31,7 @@ _HEAD_END = b"\r\n\r\n"
 
 
 class Gone(Exception):  # noqa: N818 - a state of the process, turned into an answer by the environment
-    """The process ended, or will not be heard again."""
+    """The process ended, or answers no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,7 @@ class RuntimeApi:
         return text
 
     def close(self) -> None:
-        """Let go of the process."""
+        """Release the process."""
         self._selector.close()
         for connection in self._received:
             connection.close()
@@ -164,7 +164,7 @@ _ACCEPTED = "202 Accepted"
 
 @dataclass(frozen=True, slots=True)
 class FunctionError:
-    """Why an invocation failed, in Lambda's words."""
+    """Why an invocation failed, as Lambda reports it."""
 
     type: str
     message: str
@@ -276,8 +276,8 @@ class ExecutionEnvironment:
         request = self._api.request(time.monotonic() + INIT_SECONDS)
         if request is None:
             self.kill()
-            words = f"RequestId: {call.request} Error: Init timed out after {INIT_SECONDS:.2f} seconds"
-            raise _EnvironmentFailed(FunctionError("Sandbox.Timedout", words))
+            message = f"RequestId: {call.request} Error: Init timed out after {INIT_SECONDS:.2f} seconds"
+            raise _EnvironmentFailed(FunctionError("Sandbox.Timedout", message))
         if request.path == _INIT_ERROR:
             self._usable = False
             with suppress(Gone):
@@ -299,8 +299,8 @@ class ExecutionEnvironment:
         request = self._api.request(deadline)
         if request is None:
             self.kill()
-            words = f"RequestId: {call.request} Error: Task timed out after {call.timeout_seconds:.2f} seconds"
-            raise _EnvironmentFailed(FunctionError("Sandbox.Timedout", words))
+            message = f"RequestId: {call.request} Error: Task timed out after {call.timeout_seconds:.2f} seconds"
+            raise _EnvironmentFailed(FunctionError("Sandbox.Timedout", message))
         with suppress(Gone):  # what it said counts
             self._api.answer(request, _ACCEPTED, {}, b"")
         if request.path.endswith("/error"):

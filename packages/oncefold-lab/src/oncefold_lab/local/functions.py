@@ -83,13 +83,13 @@ class LocalFunction:
     `with Function(settings) as function:` ends its processes at the end; they end with this process in any case.
     """
 
-    def __init__(self, settings: FunctionSettings, told: Callable[[InvocationResult], None] | None = None) -> None:
-        """Unpack the code. `told` gets each invocation, in the thread that made it.
+    def __init__(self, settings: FunctionSettings, on_result: Callable[[InvocationResult], None] | None = None) -> None:
+        """Unpack the code. `on_result` gets each invocation, in the thread that made it.
 
         Raises OncefoldError if there is no zip file, or no runtime client.
         """
         self.settings = settings
-        self._told = told
+        self._on_result = on_result
         self._changed = threading.Condition()
         self._idle: list[ExecutionEnvironment] = []
         self._all: set[ExecutionEnvironment] = set()
@@ -106,15 +106,15 @@ class LocalFunction:
     def invoke(self, payload: bytes | Mapping[str, Any]) -> InvocationResult:
         """Run one invocation, in a warm environment if there is one, waiting for one if all are busy.
 
-        The invocation tells how it went; OncefoldError is raised only if the function is closed.
+        The result says how it went; OncefoldError is raised only if the function is closed.
         """
         body = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
         environment = self._borrow()
         try:
             call = InvocationCall(str(uuid.uuid4()), body, self.settings.timeout_seconds, self.settings.arn)
             invocation = environment.invoke(call)
-            if self._told is not None:
-                self._told(invocation)
+            if self._on_result is not None:
+                self._on_result(invocation)
         finally:
             self._give_back(environment)
         return invocation

@@ -1,4 +1,4 @@
-"""Batches of one lane: made, judged by the function's answer, repeated, split or discarded.
+"""Batches of one lane: made, finished as the function's answer says, repeated, split or discarded.
 
 Rules, from "Using Lambda to process records from Amazon Kinesis Data Streams", "Configuring partial batch response"
 and "Retain discarded batch records" of the Lambda Developer Guide:
@@ -73,9 +73,9 @@ class Verdict:
 class RecordLane:
     """One lane of a shard."""
 
-    def __init__(self, settings: MappingSettings, pace: PollTiming, disturbance: Disturbance) -> None:
+    def __init__(self, settings: MappingSettings, timing: PollTiming, disturbance: Disturbance) -> None:
         self._settings = settings
-        self._pace = pace
+        self._timing = timing
         self._disturbance = disturbance
         self._fresh: deque[StreamRecord] = deque()
         self._fresh_bytes = 0
@@ -121,14 +121,14 @@ class RecordLane:
         discarded = Discarded(replace(batch, entries=batch.entries[:old]), "RecordAgeExceeded") if old else None
         return self._under_way, discarded
 
-    def settle(self, verdict: Verdict, now: float) -> Discarded | None:
+    def finish(self, verdict: Verdict, now: float) -> Discarded | None:
         """Say what came of the batch under way; what is given up for it."""
         batch, self._under_way = self._under_way, None
         assert batch is not None
         self._window_began = now
         rest = batch.entries[verdict.finished :]
         self._failures = self._failures + 1 if rest and not verdict.finished else 0
-        self._retry_at = now + self._pace.retry(self._failures)
+        self._retry_at = now + self._timing.retry(self._failures)
         if not rest:
             return None
         left = replace(batch, entries=rest, invocations=batch.invocations + 1, unhandled=verdict.unhandled)
@@ -183,7 +183,7 @@ def _size(entry: StreamRecord) -> int:
     return len(entry.event) + 1
 
 
-def judge(invocation: InvocationResult, batch: RecordBatch, *, report_failures: bool) -> Verdict:
+def verdict_of(invocation: InvocationResult, batch: RecordBatch, *, report_failures: bool) -> Verdict:
     """How much of the batch is finished."""
     if invocation.error is not None:
         return Verdict(0, unhandled=True)
@@ -211,7 +211,7 @@ def _finished(invocation: InvocationResult, batch: RecordBatch) -> int:
 
 
 def describe(settings: MappingSettings, shard: str, discarded: Discarded, wall: float) -> str:
-    """The message, as JSON. It tells where the records are, not what they are."""
+    """The message, as JSON. It says where the records are, not what they are."""
     batch = discarded.batch
     first, last = batch.entries[0], batch.entries[-1]
     information = {

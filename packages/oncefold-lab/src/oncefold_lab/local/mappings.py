@@ -1,6 +1,6 @@
 """Event source mappings: the records of a stream, handed to a function as Lambda does it.
 
-One thread per mapping reads shards, cuts batches and judges answers; invocations run beside it, at most one for each
+One thread per mapping reads shards, cuts batches and reads answers; invocations run beside it, at most one for each
 lane of a shard. What is finished is kept in memory: a mapping goes on where it stopped, and a new one begins at its
 starting position.
 """
@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.core.errors import OncefoldError
 from oncefold_lab.local.environment import InvocationResult
-from oncefold_lab.local.lanes import Discarded, RecordBatch, RecordLane, describe, judge
+from oncefold_lab.local.lanes import Discarded, RecordBatch, RecordLane, describe, verdict_of
 from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming, Undisturbed
 from oncefold_lab.local.shards import MappingShard, MappingShards, Repeat
 from oncefold_lab.local.streams import RecordStream
@@ -64,16 +64,16 @@ class EventSourceMapping:
         stream: RecordStream,
         invoke: Callable[[bytes], InvocationResult],
         discard: Callable[[str], object] = lambda _: None,
-        pace: PollTiming | None = None,
+        timing: PollTiming | None = None,
         disturbance: Disturbance | None = None,
     ) -> None:
         """`invoke` runs the function, from several threads; `discard` gets the failure destination's messages."""
         self.settings = settings
         self._invoke = invoke
         self._discard = discard
-        self._pace = pace or PollTiming()
+        self._timing = timing or PollTiming()
         self._disturbance = disturbance or Undisturbed()
-        self._shards = MappingShards(settings, stream, self._pace, self._disturbance)
+        self._shards = MappingShards(settings, stream, self._timing, self._disturbance)
         self._results: queue.SimpleQueue[_Result | None] = queue.SimpleQueue()
         self._under_way = 0
         self._messages: list[str] = []
@@ -120,7 +120,7 @@ class EventSourceMapping:
 
         Raises OncefoldError if so many seconds do not suffice, with what is left, or if the mapping does not run.
         """
-        asked = self._pace.clock()
+        asked = self._timing.clock()
         with self._changed:
             self._asked_at = asked
             self._results.put(None)
@@ -144,8 +144,8 @@ class EventSourceMapping:
         if self._thread is None:
             return "it is not running"
         waiting = sum(shard.waiting for shard in self._shards)
-        words = [f"not idle in time; {waiting:,} records are read and not finished."]
-        return " ".join([*words, *self._troubles.values()])
+        message = [f"not idle in time; {waiting:,} records are read and not finished."]
+        return " ".join([*message, *self._troubles.values()])
 
     def _run(self) -> None:
         try:
@@ -173,7 +173,7 @@ class EventSourceMapping:
 
     def _results_until(self, until: float) -> Iterator[_Result]:
         """Results as they are there; without any, the first to come by then."""
-        wait = None if until == math.inf else max(until - self._pace.clock(), 0.0)
+        wait = None if until == math.inf else max(until - self._timing.clock(), 0.0)
         try:
             result = self._results.get(timeout=wait)
             while True:
@@ -186,7 +186,7 @@ class EventSourceMapping:
     def _read(self) -> None:
         asked_at = self._asked_at
         try:
-            self._shards.look(asked_at)
+            self._shards.refresh(asked_at)
         except (BotoCoreError, ClientError) as error:
             self._troubles["stream"] = f"The stream cannot be read: {error}"
             self._shards.postpone()
@@ -195,8 +195,8 @@ class EventSourceMapping:
 
     def _deliver(self, workers: ThreadPoolExecutor, shard: MappingShard, lane: RecordLane) -> None:
         """Deliver the batch that is due, if any."""
-        while lane.due() <= self._pace.clock():
-            batch, discarded = lane.take(self._pace.wall_clock())
+        while lane.due() <= self._timing.clock():
+            batch, discarded = lane.take(self._timing.wall_clock())
             self._give_up(shard, discarded)
             if batch is not None:
                 self._submit(workers, shard, lane, batch)
@@ -228,7 +228,7 @@ class EventSourceMapping:
     def _settle_batch(
         self, shard: MappingShard, lane: RecordLane, batch: RecordBatch, invocation: InvocationResult
     ) -> None:
-        verdict = judge(invocation, batch, report_failures=self.settings.report_failures)
+        verdict = verdict_of(invocation, batch, report_failures=self.settings.report_failures)
         whole = verdict.finished == len(batch.entries)
         self._counts = replace(
             self._counts,
@@ -237,9 +237,9 @@ class EventSourceMapping:
             records=self._counts.records + verdict.finished,
         )
         if invocation.error is not None:
-            words = f"The function's last error: {invocation.error.type}: {invocation.error.message}"
-            self._troubles["function"] = words
-        self._give_up(shard, lane.settle(verdict, self._pace.clock()))
+            message = f"The function's last error: {invocation.error.type}: {invocation.error.message}"
+            self._troubles["function"] = message
+        self._give_up(shard, lane.finish(verdict, self._timing.clock()))
         for repeat in shard.repeats:
             repeat.after -= 1
         after = self._disturbance.repeat_after() if whole else None
@@ -250,7 +250,7 @@ class EventSourceMapping:
         if discarded is not None:
             count = len(discarded.batch.entries)
             self._counts = replace(self._counts, discarded=self._counts.discarded + count)
-            self._messages.append(describe(self.settings, shard.id, discarded, self._pace.wall_clock()))
+            self._messages.append(describe(self.settings, shard.id, discarded, self._timing.wall_clock()))
 
     def _send_messages(self) -> None:
         try:

@@ -25,7 +25,7 @@ class Repeat:
 
 @dataclass(slots=True)
 class MappingShard:
-    """A shard that is being read, or waits for its parents. Times are those of the pace's clock."""
+    """A shard that is being read, or waits for its parents. Times are those of the timing's clock."""
 
     id: str
     parents: tuple[str, ...]
@@ -56,14 +56,14 @@ class MappingShard:
 
 
 class MappingShards:
-    """All shards of a stream that a mapping has met."""
+    """All shards of a stream that a mapping has found."""
 
     def __init__(
-        self, settings: MappingSettings, stream: RecordStream, pace: PollTiming, disturbance: Disturbance
+        self, settings: MappingSettings, stream: RecordStream, timing: PollTiming, disturbance: Disturbance
     ) -> None:
         self._settings = settings
         self._stream = stream
-        self._pace = pace
+        self._timing = timing
         self._disturbance = disturbance
         self._known: dict[str, MappingShard] = {}
         self._listed_at = -math.inf
@@ -77,9 +77,9 @@ class MappingShards:
         """Mark the starting position in the shards there are. Later ones are children, read from their beginning."""
         self._list(latest=self._settings.starting_position == "LATEST")
 
-    def look(self, asked_at: float) -> None:
+    def refresh(self, asked_at: float) -> None:
         """List shards, and read from them, where that is due or was not done since somebody asked."""
-        now = self._pace.clock()
+        now = self._timing.clock()
         if now >= self._list_at or self._listed_at < asked_at:
             self._list(latest=False)
         for shard in self:
@@ -88,12 +88,12 @@ class MappingShards:
 
     def postpone(self) -> None:
         """Leave the stream alone for a while."""
-        self._list_at = self._pace.clock() + self._pace.listing
+        self._list_at = self._timing.clock() + self._timing.listing
         for shard in self:
             shard.poll_at = max(shard.poll_at, self._list_at)
 
     def due(self) -> float:
-        """When to look again."""
+        """When to refresh again."""
         return min([self._list_at, *(shard.poll_at for shard in self if self._may_read(shard))])
 
     def empty_at(self) -> float:
@@ -101,30 +101,30 @@ class MappingShards:
         return min([self._listed_at, *(shard.empty_at for shard in self if not shard.closed)])
 
     def _list(self, *, latest: bool) -> None:
-        began = self._pace.clock()
+        began = self._timing.clock()
         for shard in self._stream.shards():
             if shard.id not in self._known:
                 reader = ShardReader(self._stream, shard.id, latest=latest)
                 lanes = (self._lane() for _ in range(self._settings.parallelization))
                 self._known[shard.id] = MappingShard(shard.id, shard.parents, reader, tuple(lanes))
         self._listed_at = began
-        self._list_at = began + self._pace.listing
+        self._list_at = began + self._timing.listing
 
     def _lane(self) -> RecordLane:
-        return RecordLane(self._settings, self._pace, self._disturbance)
+        return RecordLane(self._settings, self._timing, self._disturbance)
 
     def _may_read(self, shard: MappingShard) -> bool:
         parents = (self._known[parent] for parent in shard.parents if parent in self._known)
         return not shard.closed and shard.waiting < self._ahead and all(parent.finished for parent in parents)
 
     def _read(self, shard: MappingShard) -> None:
-        began = self._pace.clock()
+        began = self._timing.clock()
         page = shard.reader.read(self._ahead)
         for entry in page.entries:
             shard.lanes[zlib.crc32(entry.key) % len(shard.lanes)].add(entry, began)
         nothing = not (page.records or page.behind)
         shard.empty_at = began if nothing or page.closed else -math.inf
-        shard.poll_at = began + self._pace.poll if nothing else began
+        shard.poll_at = began + self._timing.poll if nothing else began
         shard.closed = page.closed
         if page.closed:
             self._listed_at = self._list_at = -math.inf  # its children may be there

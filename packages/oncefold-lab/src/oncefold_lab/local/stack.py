@@ -57,7 +57,7 @@ def describe(
 ) -> StackDescription:
     """The description of a deployed stack, its functions' code saved into `folder`.
 
-    `environment` is added to what the functions are told; `concurrency` limits the processes of each function where
+    `environment` is added to the functions' variables; `concurrency` limits the processes of each function where
     the stack reserves no fewer. Raises OncefoldError if there is no such stack.
     """
     found = [
@@ -139,7 +139,7 @@ def _seconds(expression: str) -> float:
 
 
 CONCURRENCY = 4
-"""Processes of one function at a time, unless told otherwise."""
+"""Processes of one function at a time, unless set otherwise."""
 
 Disturb = Callable[[MappingSettings], Disturbance]
 
@@ -154,7 +154,7 @@ class LocalStack:
         self,
         description: StackDescription,
         connect: Connect,
-        pace: PollTiming | None = None,
+        timing: PollTiming | None = None,
         disturb: Disturb = lambda _: Undisturbed(),
     ) -> None:
         """Unpack the functions. `disturb` gives what disturbs the deliveries of each mapping, for tests."""
@@ -167,7 +167,7 @@ class LocalStack:
             opened.callback(self._logs.close)
             for settings in description.functions:
                 self._functions[settings.name] = opened.enter_context(self._function(settings))
-            self._mappings = [self._mapping(one, connect, pace, disturb(one)) for one in description.mappings]
+            self._mappings = [self._mapping(one, connect, timing, disturb(one)) for one in description.mappings]
             self._opened = opened.pop_all()
 
     @classmethod
@@ -177,7 +177,7 @@ class LocalStack:
         connect: Connect,
         environment: Mapping[str, str],
         concurrency: int = CONCURRENCY,
-        pace: PollTiming | None = None,
+        timing: PollTiming | None = None,
         disturb: Disturb = lambda _: Undisturbed(),
     ) -> Self:
         """That of a stack as it is deployed; `environment` leads its functions to AWS or the emulator.
@@ -186,7 +186,7 @@ class LocalStack:
         """
         with tempfile.TemporaryDirectory(prefix="oncefold-code-") as folder:
             description = describe(names, connect, Path(folder), environment, concurrency)
-            return cls(description, connect, pace, disturb)
+            return cls(description, connect, timing, disturb)
 
     @property
     def counts(self) -> dict[str, MappingCounts]:
@@ -256,12 +256,12 @@ class LocalStack:
         return LocalFunction(settings, partial(self._logs.add, settings.name))
 
     def _mapping(
-        self, settings: MappingSettings, connect: Connect, pace: PollTiming | None, disturbance: Disturbance
+        self, settings: MappingSettings, connect: Connect, timing: PollTiming | None, disturbance: Disturbance
     ) -> EventSourceMapping:
         stream = open_stream(connect, settings.source_arn, RecordFilter.of(settings.filters))
         function = self._functions[_name(settings)]
         discard = _into_queue(connect("sqs"), settings.failure_queue_url) if settings.failure_queue_url else _forget
-        return EventSourceMapping(settings, stream, function.invoke, discard, pace, disturbance)
+        return EventSourceMapping(settings, stream, function.invoke, discard, timing, disturbance)
 
     def _keep(self, schedule: Schedule) -> None:
         while not self._stopping.wait(schedule.seconds):
@@ -294,4 +294,4 @@ def _into_queue(client: Any, url: str) -> Callable[[str], object]:
 
 
 def _forget(message: str) -> None:
-    """A mapping without a failure destination tells nobody."""
+    """A mapping without a failure destination discards silently."""

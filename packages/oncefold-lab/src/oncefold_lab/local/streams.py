@@ -208,7 +208,7 @@ class KinesisRecordStream:
         return StreamRecord(sequence, record["PartitionKey"].encode(), arrived, _json(event))
 
     def _passes(self, record: dict[str, Any]) -> bool:
-        """Patterns look into `data`, which is JSON there or no match."""
+        """Patterns match `data`, which is JSON there or no match."""
         if self._wanted is None:
             return True
         try:

@@ -127,15 +127,15 @@ class Encoding:
         """Fold a batch's events of one of its keys onto a state."""
         known = self.batches.known[batch]
         ladder = self.ladders[known.keys[position]]
-        stands = ladder[before]
+        current = ladder[before]
         notes = 0
         for event in known.events[position]:
-            outcome, after = self.rules.fold(stands, event)
-            if stands is not None and outcome in {Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST}:
-                pair = frozenset([stands, Stored(event.version, event.content)])
+            outcome, after = self.rules.fold(current, event)
+            if current is not None and outcome in {Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST}:
+                pair = frozenset([current, Stored(event.version, event.content)])
                 notes |= 1 << self._conflict((event.key, pair))
-            stands = after
-        return Turn(ladder.index(stands), notes)
+            current = after
+        return Turn(ladder.index(current), notes)
 
     def _write(self, changes: tuple[ChangeOfKey, ...]) -> Write:
         """The transaction of a chunk."""

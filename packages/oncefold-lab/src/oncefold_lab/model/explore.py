@@ -12,7 +12,7 @@ from oncefold_lab.model.scenario import PROTOCOL, ModelScenario, ProtocolRules
 from oncefold_lab.model.state import FAULTS, ModelStep, Op, State
 
 Progress = Callable[[int], None]
-"""Told how many states were found, each time that all of one distance are known."""
+"""Called with the number of states found, each time that all of one distance are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Explored:
         ]
 
 
-def explore(protocol: Protocol, claims: Sequence[Claim], tell: Progress = lambda _: None) -> Explored:
+def explore(protocol: Protocol, claims: Sequence[Claim], progress: Progress = lambda _: None) -> Explored:
     """Explore all states breadth first, up to the first one that breaks a claim."""
     found = Explored()
     of_states = [(claim, claim.of_state) for claim in claims if claim.of_state is not None]
@@ -77,7 +77,7 @@ def explore(protocol: Protocol, claims: Sequence[Claim], tell: Progress = lambda
         if place == level_end:
             found.depth += 1
             level_end = len(states)
-            tell(level_end)
+            progress(level_end)
         for claim, holds_in in of_states:
             if not holds_in(protocol, state):
                 found.broken = Violated(claim, tuple(found.way(protocol, place)))
@@ -140,13 +140,13 @@ def unfinished(graph: Graph, goals: Sequence[int]) -> bytearray:
     marks = bytearray(b"\1") * graph.states
     for goal in goals:
         marks[goal] = 0
-    settled = list(goals)
-    while settled:
-        for origin in backward.to(settled.pop()):
+    proven = list(goals)
+    while proven:
+        for origin in backward.to(proven.pop()):
             leaving[origin] -= 1
             if not leaving[origin] and marks[origin]:
                 marks[origin] = 0
-                settled.append(origin)
+                proven.append(origin)
     return marks
 
 
@@ -205,9 +205,9 @@ class Checked:
     refuted: Refuted | None
 
 
-def examine(protocol: Protocol, claims: Sequence[Claim] = TRUE, tell: Progress = lambda _: None) -> Explored:
-    """Explore up to the first state that breaks a claim, or to the end, and look for ways without one."""
-    found = explore(protocol, claims, tell)
+def examine(protocol: Protocol, claims: Sequence[Claim] = TRUE, progress: Progress = lambda _: None) -> Explored:
+    """Explore up to the first state that breaks a claim, or to the end, and search for runs without one."""
+    found = explore(protocol, claims, progress)
     if found.broken is None and TERMINATES in claims:
         found.broken = _never_ending(protocol, found)
     return found
@@ -218,12 +218,12 @@ def check(
     clock: Callable[[], float],
     rules: ProtocolRules = PROTOCOL,
     claims: Sequence[Claim] = TRUE,
-    tell: Progress = lambda _: None,
+    progress: Progress = lambda _: None,
 ) -> Checked:
-    """Examine a scenario, count and tell; `clock` gives seconds."""
+    """Examine a scenario and count; `clock` gives seconds."""
     began = clock()
     protocol = Protocol(scenario, rules)
-    found = examine(protocol, claims, tell)
+    found = examine(protocol, claims, progress)
     refuted = None if found.broken is None else _told(protocol, found.broken)
     return Checked(
         scenario,
@@ -237,9 +237,9 @@ def check(
     )
 
 
-def attempt(trial: ExpectedFailure, clock: Callable[[], float], tell: Progress = lambda _: None) -> Checked:
+def attempt(trial: ExpectedFailure, clock: Callable[[], float], progress: Progress = lambda _: None) -> Checked:
     """Try what is expected to fail."""
-    return check(trial.scenario, clock, trial.rules, [trial.claim], tell)
+    return check(trial.scenario, clock, trial.rules, [trial.claim], progress)
 
 
 def _never_ending(protocol: Protocol, found: Explored) -> Violated | None:

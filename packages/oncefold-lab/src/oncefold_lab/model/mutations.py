@@ -29,7 +29,7 @@ def _stale_too(stored: Stored | None, event: Event) -> tuple[Outcome, Stored]:
 
 
 def _first_come(stored: Stored | None, event: Event) -> tuple[Outcome, Stored]:
-    """Of two contents of one version the first to come stands."""
+    """Of two contents of one version the first to come is current."""
     outcome, after = fold(stored, event)
     if outcome is Outcome.CONFLICT_WON and stored is not None:
         return Outcome.CONFLICT_LOST, stored
@@ -47,8 +47,8 @@ def _moves(before: Stored | None, after: Stored | None) -> bool:
     return before.content.labels != after.content.labels
 
 
-def _wrong(name: str, words: str, rules: ProtocolRules, scenario: ModelScenario, claim: Claim) -> ExpectedFailure:
-    return ExpectedFailure(name, words, scenario, claim, rules)
+def _wrong(name: str, description: str, rules: ProtocolRules, scenario: ModelScenario, claim: Claim) -> ExpectedFailure:
+    return ExpectedFailure(name, description, scenario, claim, rules)
 
 
 MUTATIONS = (
@@ -57,7 +57,7 @@ MUTATIONS = (
     ),
     _wrong(
         "version-alone",
-        "states are put on the condition that the version still stands, whatever the content",
+        "states are put on the condition that the version is unchanged, whatever the content",
         ProtocolRules(state_condition="version"),
         CONFLICT,
         EXACT,
@@ -118,7 +118,7 @@ MUTATIONS = (
     _wrong("stale-taken", "an event of a lower version is taken", ProtocolRules(fold=_stale_too), CORRECTION, GROWS),
     _wrong(
         "first-come",
-        "of two contents of one version the first to come stands",
+        "of two contents of one version the first to come is current",
         ProtocolRules(fold=_first_come),
         CONFLICT,
         EXACT,
@@ -149,7 +149,7 @@ MUTATIONS = (
     ),
     _wrong(
         "no-sweeper",
-        "nobody looks for deltas whose stream records are lost",
+        "nobody searches for deltas whose stream records are lost",
         ProtocolRules(sweeps=False),
         OUTBOX,
         TERMINATES,
@@ -172,7 +172,7 @@ def _one_in_outbox(_: Protocol, state: State) -> bool:
     return state.tables.outbox.bit_count() < 2
 
 
-def _read_still_stands(protocol: Protocol, state: State) -> bool:
+def _read_is_still_current(protocol: Protocol, state: State) -> bool:
     return all(
         known < 0 or state.tables.stored[key] == known
         for run in state.folding
@@ -207,7 +207,7 @@ def _announced(_: Protocol, state: State) -> bool:
 
 
 def _false(scenario: ModelScenario, claim: Claim) -> ExpectedFailure:
-    return ExpectedFailure(claim.name, claim.words, scenario, claim)
+    return ExpectedFailure(claim.name, claim.description, scenario, claim)
 
 
 FALSE_CLAIMS = (
@@ -217,7 +217,8 @@ FALSE_CLAIMS = (
     ),
     _false(CORRECTION, Claim("one-delta", "the outbox never holds two deltas", _one_in_outbox)),
     _false(
-        CORRECTION, Claim("fresh-read", "what an invocation of StateLambda has read still stands", _read_still_stands)
+        CORRECTION,
+        Claim("fresh-read", "what an invocation of StateLambda has read is still current", _read_is_still_current),
     ),
     _false(CORRECTION, Claim("no-refusal", "no condition of StateLambda ever fails", of_step=_never(Op.REFUSED))),
     _false(CORRECTION, Claim("no-token", "no token ever answers for a transaction", of_step=_never(Op.REMEMBERED))),

@@ -44,7 +44,7 @@ class Claim:
     """Something that holds in every state, or at every step; with neither function, of the graph as a whole."""
 
     name: str
-    words: str
+    description: str
     of_state: Callable[[Protocol, State], bool] | None = None
     of_step: Callable[[Protocol, State, ModelStep], bool] | None = None
 
@@ -79,8 +79,10 @@ BALANCED = Claim("balanced", "totals + outbox = contributions of the states, in 
 ONCE = Claim("once", "no delta is added to the totals twice", _once)
 GROWS = Claim("grows", "a key's state only grows, in the order of (version, content)", of_step=_grows)
 EXACT = Claim("exact", "when all is done, the totals are those of the set of all events", _exact)
-NOTED = Claim("noted", "when all is done, every content of a key's greatest version that met another is noted", _noted)
-TERMINATES = Claim("settles", "from every state, once faults cease, every way leads to where all is done")
+NOTED = Claim(
+    "noted", "when all is done, every content of a key's greatest version that contradicted another is noted", _noted
+)
+TERMINATES = Claim("terminates", "from every state, once faults cease, every way leads to where all is done")
 
 TRUE = (BALANCED, ONCE, GROWS, EXACT, NOTED, TERMINATES)
 
@@ -90,7 +92,7 @@ class ExpectedFailure:
     """A mutation of the protocol with a claim that it breaks, or a false claim of the protocol itself."""
 
     name: str
-    words: str
+    description: str
     scenario: ModelScenario
     claim: Claim
     rules: ProtocolRules = PROTOCOL

@@ -19,7 +19,7 @@ def shards(scenario: ModelScenario) -> Iterator[str]:
 
 
 class Naming:
-    """Names of one schedule; deltas are numbered as they are named, and the first time told whole."""
+    """Names of one schedule; deltas are numbered as they are named, and written in full the first time."""
 
     def __init__(self, world: Encoding) -> None:
         self.world = world
@@ -97,7 +97,7 @@ def _keys(count: int, sign: str) -> str:
 
 
 class ScheduleText:
-    """Tells one schedule from its first step on; invocations are numbered as they begin."""
+    """One schedule as text, from its first step on; invocations are numbered as they begin."""
 
     def __init__(self, world: Encoding) -> None:
         self._naming = Naming(world)
@@ -106,11 +106,11 @@ class ScheduleText:
 
     def step(self, step: ModelStep) -> str:
         """The next step, in a line."""
-        words = _WORDS[step.op](self._naming, step)
+        text = _WORDS[step.op](self._naming, step)
         if step.before is None:
-            return words
+            return text
         name = self._name(step, step.before)
-        return f"{name} {words}{self._ending(step)}"
+        return f"{name} {text}{self._ending(step)}"
 
     def tables(self, state: State) -> Iterator[str]:
         """What the tables hold and what they should, a line each."""

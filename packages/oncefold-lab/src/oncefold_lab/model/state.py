@@ -54,7 +54,7 @@ class Reducing(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything. Invocations of one function are in order, since nothing tells them apart but what they know."""
+    """Everything. Invocations of one function are in order, since nothing distinguishes them but what they know."""
 
     tables: ModelTables
     checkpoints: tuple[int, ...]

@@ -16,7 +16,7 @@ class Planted:
     within: int
 
     @property
-    def words(self) -> str:
+    def description(self) -> str:
         """What it does wrong."""
         return (self.system.__doc__ or "").strip()
 

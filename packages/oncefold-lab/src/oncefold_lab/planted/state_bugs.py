@@ -143,7 +143,7 @@ class _DeletedIsNew(StateFunction):
 
 
 class _NamedByBatch(StateFunction):
-    """Deltas under a hash of the records that were delivered together, put whatever stands there."""
+    """Deltas under a hash of the records that were delivered together, put whatever is there."""
 
     def handle(self, records: Sequence[StreamRecord]) -> FoldResult:
         self._batch = layout.digest([record.sequence for record in records])
@@ -222,7 +222,7 @@ class NoCondition(Oncefold):
 
 
 class VersionAlone(Oncefold):
-    """The condition of a state looks at the version and not at the content."""
+    """The condition of a state compares the version and not the content."""
 
     state_function = _VersionAlone
 
@@ -240,7 +240,7 @@ class StaleAccepted(Oncefold):
 
 
 class LastOfVersion(Oncefold):
-    """Of contradicting contents of one version the last to arrive stands."""
+    """Of contradicting contents of one version the last to arrive is current."""
 
     state_function = _LastOfVersion
 

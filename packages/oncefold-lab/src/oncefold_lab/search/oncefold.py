@@ -124,7 +124,7 @@ class Oncefold:
         items = self._world.items(NAMES.aggregate_table)
         return dict(layout.parse_node(self.pipeline, item) for item in items if item["path"]["S"].startswith("/"))
 
-    def settled(self) -> bool:
+    def is_complete(self) -> bool:
         """See System."""
         return not self._world.rows(NAMES.reduce_table)
 
@@ -141,7 +141,7 @@ class Oncefold:
         self._check_conflicts(noted)
 
     def _check_conflicts(self, noted: set[tuple[str, int]]) -> None:
-        """Contradictions of the version that stands are always met; those of earlier ones perhaps never."""
+        """Contradictions of the current version are always noticed; those of earlier ones perhaps never."""
         contents: dict[tuple[str, int], set[Any]] = {}
         last: dict[str, int] = {}
         for event in (line.event for line in self._lines if line.event):

@@ -119,7 +119,7 @@ class _Watched:
 
 
 class Balance:
-    """The books of one stack."""
+    """The balance of one stack."""
 
     def __init__(self, pipeline: Pipeline, rows: Callable[[str], Rows], events: Iterable[Event]) -> None:
         """`rows` gives a table's rows; `events` are all that are ever sent."""
@@ -132,7 +132,7 @@ class Balance:
         """By how much totals + outbox are more than the states contribute, where they are."""
 
     def check(self) -> None:
-        """Look at what changed. Raises Violation."""
+        """Check what changed. Raises Violation."""
         try:
             self._check()
         except (ArithmeticError, LookupError, OncefoldError, TypeError, ValueError) as error:

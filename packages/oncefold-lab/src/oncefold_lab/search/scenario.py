@@ -21,11 +21,11 @@ from oncefold_lab.world.faults import (
     ZOMBIE,
 )
 from oncefold_lab.world.scheduler import random_source
-from oncefold_lab.world.world import Climate
+from oncefold_lab.world.world import WorldSettings
 
 NAMES = Names("lab")
 DRAIN_FUNCTION = f"{NAMES.stack}-drain"
-"""Stands for what a person does with `oncefold aws drain`."""
+"""What a person does with `oncefold aws drain`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +66,9 @@ _CHANCES = dict.fromkeys(INCIDENTS, 0.25) | {OUTAGE: 0.1, DRAIN: 0.4}
 _MOST_DRAINS = 12
 
 CALLED = tuple(sorted({fault for faults in POSSIBLE.values() for fault in faults} - {Fault.STALE}))
-"""Faults that calls of the functions can meet; they read nothing that may be stale."""
+"""Faults that calls of the functions can have; they read nothing that may be stale."""
 
-_MISHAP_RATES = {
+_INVOCATION_FAULT_RATES = {
     CRASH_BEFORE: 0.02,
     CRASH_AFTER: 0.02,
     CRASH_START: 0.03,
@@ -98,13 +98,13 @@ class Scenario:
 
     seed: int
     deployment: SimulatedDeployment
-    climate: Climate
+    world_settings: WorldSettings
     sends: tuple[Send, ...]
     incidents: tuple[Incident, ...]
     luck: int = 0
     """Another course of events under the same scenario."""
     only: frozenset[int] | None = None
-    """Numbers of the mishaps that happen; None: all."""
+    """Numbers of the faults that happen; None: all."""
 
     @property
     def pipeline(self) -> Pipeline:
@@ -131,13 +131,13 @@ def draw(seed: int, pipeline: Pipeline | None = None) -> Scenario:
         reduce=_shape(random, (1, 3, 10, 100), (FOR_EVER, FOR_EVER, 1, 3)),
     )
     often = random.choice([0.5, 1.0, 3.0])
-    climate = Climate(
+    world_settings = WorldSettings(
         faults=dict.fromkeys(_some(random, CALLED), _FAULT_RATE * random.choice([0.3, 1.0, 5.0])),
-        mishaps={name: _MISHAP_RATES[name] * often for name in _some(random, INVOCATION_FAULTS)},
+        invocation_faults={name: _INVOCATION_FAULT_RATES[name] * often for name in _some(random, INVOCATION_FAULTS)},
         stream_shards=random.choice([1, 1, 2, 4]),
         stream_lag=random.choice([0.0, 0.0, 0.5, 5.0]),
     )
-    return Scenario(seed, deployment, climate, sends, _incidents(random, sends[-1].at))
+    return Scenario(seed, deployment, world_settings, sends, _incidents(random, sends[-1].at))
 
 
 def _shape(random: Random, batches: tuple[int, ...], retries: tuple[int, ...]) -> StackShape:

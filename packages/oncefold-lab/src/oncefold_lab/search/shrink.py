@@ -35,7 +35,7 @@ _GAP_SECONDS = 2.0
 
 
 def name_of(what: str) -> str:
-    """A fault or mishap as it is written in cuts."""
+    """A fault as it is written in cuts."""
     return what.replace(" ", "-")
 
 
@@ -46,20 +46,20 @@ CUTTABLE = (*INCIDENTS, *(name_of(fault) for fault in Fault), *map(name_of, INVO
 
 @dataclass(frozen=True, slots=True)
 class Cuts:
-    """What is left of a scenario. The text is `luck=2;lines=3,7-9;mishaps=4;without=split,crash-before-a-call`."""
+    """What is left of a scenario. The text is `luck=2;lines=3,7-9;faults=4;without=split,crash-before-a-call`."""
 
     luck: int = 0
     """Another course of events under the same scenario; 0 is the seed's own."""
     lines: Numbers | None = None
     """Numbers of the lines that are sent, from 0 on; None: all."""
-    mishaps: Numbers | None = None
-    """Numbers of the mishaps that happen, from 1 on; None: all."""
+    faults: Numbers | None = None
+    """Numbers of the faults that happen, from 1 on; None: all."""
     without: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         parts = [f"luck={self.luck}"] if self.luck else []
         parts += [f"lines={_ranges(self.lines)}"] if self.lines is not None else []
-        parts += [f"mishaps={_ranges(self.mishaps)}"] if self.mishaps is not None else []
+        parts += [f"faults={_ranges(self.faults)}"] if self.faults is not None else []
         parts += [f"without={','.join(sorted(self.without))}"] if self.without else []
         return ";".join(parts)
 
@@ -71,7 +71,7 @@ class Cuts:
             cuts = cls(
                 int(parts.pop("luck", "0")),
                 _numbers(parts.pop("lines", None)),
-                _numbers(parts.pop("mishaps", None)),
+                _numbers(parts.pop("faults", None)),
                 frozenset(filter(None, parts.pop("without", "").split(","))),
             )
         except ValueError as error:
@@ -84,22 +84,28 @@ class Cuts:
     def of(self, scenario: Scenario) -> Scenario:
         """What is left of a scenario."""
         without = self.without
-        climate = replace(
-            scenario.climate,
-            faults={fault: rate for fault, rate in scenario.climate.faults.items() if name_of(fault) not in without},
-            mishaps={name: rate for name, rate in scenario.climate.mishaps.items() if name_of(name) not in without},
-            stream_shards=1 if "stream-shards" in without else scenario.climate.stream_shards,
-            stream_lag=0.0 if "lag" in without else scenario.climate.stream_lag,
+        world_settings = replace(
+            scenario.world_settings,
+            faults={
+                fault: rate for fault, rate in scenario.world_settings.faults.items() if name_of(fault) not in without
+            },
+            invocation_faults={
+                name: rate
+                for name, rate in scenario.world_settings.invocation_faults.items()
+                if name_of(name) not in without
+            },
+            stream_shards=1 if "stream-shards" in without else scenario.world_settings.stream_shards,
+            stream_lag=0.0 if "lag" in without else scenario.world_settings.stream_lag,
         )
         pipeline = _plainer(scenario.pipeline, without)
         return replace(
             scenario,
             luck=self.luck,
             deployment=_plain(scenario.deployment, pipeline, without),
-            climate=climate,
+            world_settings=world_settings,
             sends=self._sends(scenario, pipeline),
             incidents=tuple(incident for incident in scenario.incidents if incident.kind not in without),
-            only=self.mishaps,
+            only=self.faults,
         )
 
     def _sends(self, scenario: Scenario, pipeline: Pipeline) -> tuple[Send, ...]:
@@ -187,7 +193,7 @@ def _numbers(text: str | None) -> Numbers | None:
 RUNS = 1_500
 """Runs that shrinking may take, at most."""
 _LUCKS = 5
-"""Courses of events that are tried for a smaller scenario: leaving something out makes chance fall otherwise."""
+"""Seeds that are tried for a smaller scenario: leaving something out changes what the random sources draw."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,11 +208,11 @@ class ShrunkScenario:
 class Shrinker:
     """Shrinks one failing scenario."""
 
-    def __init__(self, scenario: Scenario, build: Build, tell: Callable[[int], object], runs: int = RUNS) -> None:
-        """`tell` gets the number of runs so far."""
+    def __init__(self, scenario: Scenario, build: Build, progress: Callable[[int], object], runs: int = RUNS) -> None:
+        """`progress` gets the number of runs so far."""
         self._scenario = scenario
         self._build = build
-        self._tell = tell
+        self._progress = progress
         self._most = runs
         self._runs = 0
         self._cuts = Cuts()
@@ -218,7 +224,7 @@ class Shrinker:
         self._leave_out()
         self._fewer_lines()
         self._leave_out()
-        self._fewer_mishaps()
+        self._fewer_faults()
         self._fewer_lines()
         self._leave_out()
         return ShrunkScenario(self._cuts, self._result, self._runs)
@@ -237,9 +243,9 @@ class Shrinker:
         lines = range(count) if self._cuts.lines is None else sorted(self._cuts.lines)
         fewest(lines, lambda some: self._try(replace(self._cuts, lines=frozenset(some))))
 
-    def _fewer_mishaps(self) -> None:
-        # The luck stays: numbers mean other mishaps in another course of events.
-        fewest(self._result.admitted, lambda some: self._try(replace(self._cuts, mishaps=frozenset(some)), lucks=1))
+    def _fewer_faults(self) -> None:
+        # The luck stays: numbers mean other faults in another course of events.
+        fewest(self._result.admitted, lambda some: self._try(replace(self._cuts, faults=frozenset(some)), lucks=1))
 
     def _try(self, cuts: Cuts, lucks: int = _LUCKS) -> bool:
         """Whether a smaller scenario fails too; it is taken then."""
@@ -247,7 +253,7 @@ class Shrinker:
             if self._runs >= self._most:
                 return False
             self._runs += 1
-            self._tell(self._runs)
+            self._progress(self._runs)
             tried = replace(cuts, luck=luck)
             result = run(tried.of(self._scenario), self._build)
             if result.failure is not None:

@@ -116,7 +116,7 @@ class Incidents:
 
 
 FINISH_SECONDS = 2 * 3600.0
-"""After the last mishap all has to be done within so long."""
+"""After the last fault all has to be done within so long."""
 OUTAGE_SECONDS = 25 * 3600.0
 """Longer than a stream keeps its records."""
 _RETRY_SECONDS = 0.2
@@ -131,11 +131,11 @@ class TrialResult:
 
     scenario: Scenario
     failure: str | None
-    """What was wrong, in words."""
+    """What was wrong, as text."""
     coverage: dict[str, int]
-    """What was met, and how often."""
+    """What happened, and how often."""
     admitted: tuple[int, ...]
-    """Numbers of the mishaps that happened."""
+    """Numbers of the faults that happened."""
     seconds: float
     """Virtual seconds from the beginning to the end."""
     lines: tuple[tuple[float, str, str], ...]
@@ -148,7 +148,7 @@ class TrialResult:
 def run(scenario: Scenario, build: Build) -> TrialResult:
     """Run a scenario against a system."""
     ledger = FaultLedger(scenario.only)
-    world = World(f"{scenario.seed}.{scenario.luck}", scenario.climate, ledger)
+    world = World(f"{scenario.seed}.{scenario.luck}", scenario.world_settings, ledger)
     failure: str | None = None
     try:
         _Run(scenario, world, build).go()
@@ -197,13 +197,13 @@ class _Run:
             self._finish("the stream of events", self._delivered)
             self._run(OUTAGE_SECONDS)
             incidents.end_outage()
-        self._finish("the totals", self._settled)
+        self._finish("the totals", self._complete)
         self._check()
 
     def _finish(self, what: str, done: Callable[[], bool]) -> None:
         end = self._world.scheduler.clock() + FINISH_SECONDS
         if not self._world.scheduler.run(end, done):
-            raise Violation(f"{what}: not finished {FINISH_SECONDS:,.0f} s after the last mishap; {self._left()}")
+            raise Violation(f"{what}: not finished {FINISH_SECONDS:,.0f} s after the last fault; {self._left()}")
 
     def _run(self, seconds: float) -> None:
         self._world.scheduler.run(self._world.scheduler.clock() + seconds, lambda: False)
@@ -221,10 +221,12 @@ class _Run:
             return False
         return True
 
-    def _settled(self) -> bool:
+    def _complete(self) -> bool:
         if any(function.under_way for function in self._world.functions.values()):
             return False
-        return self._system.settled() and self._delivered() and all(mapping.idle for mapping in self._world.mappings)
+        return (
+            self._system.is_complete() and self._delivered() and all(mapping.idle for mapping in self._world.mappings)
+        )
 
     def _check(self) -> None:
         self._system.check()
@@ -236,8 +238,8 @@ class _Run:
     def _left(self) -> str:
         busy = [name for name, function in self._world.functions.items() if function.under_way]
         mappings = [mapping.settings.source_arn for mapping in self._world.mappings if not mapping.idle]
-        words = oracle.node_text(self._scenario.pipeline, self._expected, self._system.totals())
-        return f"under way: {', '.join(busy + mappings) or 'nothing'}; {words}"
+        difference = oracle.node_text(self._scenario.pipeline, self._expected, self._system.totals())
+        return f"under way: {', '.join(busy + mappings) or 'nothing'}; {difference}"
 
     def _send(self, name: str, send: Send) -> None:
         entries = [
@@ -254,7 +256,7 @@ class _Run:
             except (ClientError, BotoCoreError):
                 self._world.tasks.sleep(_RETRY_SECONDS)
                 continue
-            entries = [e for e, told in zip(entries, answer["Records"], strict=True) if "ErrorCode" in told]
+            entries = [e for e, reply in zip(entries, answer["Records"], strict=True) if "ErrorCode" in reply]
 
     def _sent(self, result: Any) -> None:
         if isinstance(result, BaseException):

@@ -1,4 +1,4 @@
-"""What is sent: few keys with many versions, so that everything that can meet does."""
+"""What is sent: few keys with many versions, so that every collision happens."""
 
 import json
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from oncefold.core.fieldpath import FieldPath
 
 _LABELS = ("a", "b", "c", "", "a/b", "\0", "ü", "\\", "a b", *(f"n{number}" for number in range(30)))
 _SCATTERED = (0.1, 0.1, 0.6)
-"""The share of records that are not under their event's key, so that a key's events meet in several shards."""
+"""The share of records that are not under their event's key, so that a key's events are in several shards."""
 _WIDE_CHANCE = 0.08
 """Of a workload with so many keys and leaves that one batch takes several transactions."""
 _REJECTS = (b'{"id": 1', b"[]", b'{"v": 1}', b'{"id": "x", "v": 1.5}', b"\xff", b'{"id": "x", "v": 1, "v": 2}')
@@ -122,13 +122,13 @@ def _lines(random: Random, pipeline: Pipeline, style: _Style) -> list[SentLine]:
     most = random.choice(_AMOUNTS)
     lines: list[SentLine] = []
     for _ in range(random.randint(*style.lines)):
-        chance = random.random()
-        if lines and chance < 0.12:
+        drawn = random.random()
+        if lines and drawn < 0.12:
             lines.append(random.choice(lines))
-        elif chance < 0.16:
+        elif drawn < 0.16:
             lines.append(SentLine(random.choice(_REJECTS), None))
         else:
-            deleted = pipeline.delete is not None and chance < 0.28
+            deleted = pipeline.delete is not None and drawn < 0.28
             content = DELETED if deleted else _content(random, pipeline, labels, most)
             lines.append(line_of(pipeline, Event(random.choice(keys), random.randrange(versions), content)))
     return lines

@@ -10,12 +10,12 @@ from oncefold_lab.simulator.expressions import bind, projected
 from oncefold_lab.simulator.faults import Fault
 from oncefold_lab.simulator.items import (
     ItemWrite,
+    consumed_by_batch,
     delete_action,
     is_consistent,
     put_action,
     read_units,
     row_for,
-    told_of_batch,
     write_units,
 )
 from oncefold_lab.simulator.values import ITEM_BYTES, give_item
@@ -52,7 +52,7 @@ def batch_get_item(database: Database, request: Request, fault: Fault | None) ->
     return {
         "Responses": responses,
         "UnprocessedKeys": {name: {**blocks[name], "Keys": keys} for name, keys in unprocessed.items()},
-        **told_of_batch(request, units),
+        **consumed_by_batch(request, units),
     }
 
 
@@ -92,11 +92,11 @@ def batch_write_item(database: Database, request: Request, fault: Fault | None) 
             unprocessed[action.table.name].append(given)
         else:
             units[action.table.name] += written
-    return {"UnprocessedItems": dict(unprocessed), **told_of_batch(request, units)}
+    return {"UnprocessedItems": dict(unprocessed), **consumed_by_batch(request, units)}
 
 
 def _write(database: Database, action: ItemWrite) -> float | None:
-    """Do one write, and tell its units; None if a transaction that is under way has taken the item."""
+    """Do one write and return its units; None if a transaction that is under way has taken the item."""
     if (action.table.name, action.key) in database.locks:
         return None
     before = action.table.rows.get(action.key)

@@ -148,7 +148,7 @@ Reply = dict[str, Any]
 Handler = Callable[[Request, Fault | None], Reply]
 Moment = Literal["before", "after"]
 CallHook = Callable[[str, Moment], None]
-"""Told of every call by its operation: before it reaches the service, and when its effect is there but no reply yet.
+"""Called for every call, with its operation: before it reaches the service, and after its effect but before its reply.
 
 It may make calls of its own, move the clock, and raise: then the caller has crashed there.
 """
@@ -219,7 +219,7 @@ class Caller:
         return self.clock()
 
     def count(self, what: str, times: int = 1) -> None:
-        """Count something that a run should have met."""
+        """Count something that a run should have had."""
         if times:
             self.counts[what] += times
 

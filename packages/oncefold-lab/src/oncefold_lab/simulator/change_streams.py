@@ -164,7 +164,7 @@ class DynamoDBStreams:
     """A client for the change streams of a simulated DynamoDB."""
 
     def __init__(self, caller: Caller, streams: Callable[[], Mapping[str, ChangeStream]]) -> None:
-        """`streams` tells the streams there are, by ARN."""
+        """`streams` returns the existing streams, by ARN."""
         self._caller = caller
         self._streams = streams
         self.exceptions = caller.errors

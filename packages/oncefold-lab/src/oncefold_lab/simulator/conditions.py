@@ -97,7 +97,7 @@ def parse_condition(tokens: TokenReader, scope: ExpressionScope) -> Condition:
 
 
 class _Parser:
-    """OR binds least, then AND, then NOT. Each method also says whether what it read stood in parentheses."""
+    """OR binds least, then AND, then NOT. Each method also says whether what it read was in parentheses."""
 
     def __init__(self, tokens: TokenReader, scope: ExpressionScope) -> None:
         self._tokens = tokens
@@ -281,9 +281,9 @@ def _parts(condition: Condition) -> Iterator[Condition]:
                 f"{_INVALID}: Invalid operator used in KeyConditionExpression: {condition.call.function}"
             )
         case Some() | Not() | In():
-            words = {Some: "OR", Not: "NOT", In: "IN"}
+            operators = {Some: "OR", Not: "NOT", In: "IN"}
             raise ServiceError.invalid(
-                f"{_INVALID}: Invalid operator used in KeyConditionExpression: {words[type(condition)]}"
+                f"{_INVALID}: Invalid operator used in KeyConditionExpression: {operators[type(condition)]}"
             )
 
 

@@ -350,7 +350,7 @@ def _child(shard: ShardLog[DataRecord]) -> Reply:
 
 
 def hash_key_range(shard: ShardLog[DataRecord]) -> Reply:
-    """The hash keys of a shard as they are told, both ends included."""
+    """The hash keys of a shard as they are reported, both ends included."""
     return {"StartingHashKey": str(shard.low), "EndingHashKey": str(shard.high - 1)}
 
 

@@ -94,7 +94,7 @@ class Database:
 
 
 def _differ(old: Row | None, new: Row | None) -> bool:
-    """Whether there is a change to tell: a write that changes nothing leaves no record."""
+    """Whether there is a change to record: a write that changes nothing leaves no record."""
     if old is None or new is None:
         return old is not new
     return old[0] != new[0]

@@ -40,7 +40,7 @@ class DynamoDB:
         stream_lag: float = 0.0,
         calls: CallHook | None = None,
     ) -> None:
-        """`clock` tells seconds since 1970 and never goes back.
+        """`clock` returns seconds since 1970 and never goes back.
 
         `random` orders what DynamoDB leaves unordered: without it, stream records come in the order of the requests and
         at once. With it, they come up to `stream_lag` seconds late.
@@ -151,7 +151,7 @@ class DynamoDB:
         """When something is going to happen by itself next: a late effect, or a stream record coming out."""
         return self._agenda.due()
 
-    def settle(self) -> None:
+    def run_due(self) -> None:
         """Let what is due happen now, rather than with the next call."""
         self._agenda.run(self._caller.now())
 
@@ -164,6 +164,6 @@ class TableWaiter:
         self._dynamodb = dynamodb if name == "table_exists" else None
 
     def wait(self, **request: Any) -> None:
-        """Look once. Raises ClientError for a table that nobody made."""
+        """Check once. Raises ClientError for a table that nobody made."""
         if self._dynamodb is not None:
             self._dynamodb.describe_table(TableName=request["TableName"])

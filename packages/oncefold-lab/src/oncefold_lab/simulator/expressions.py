@@ -97,7 +97,7 @@ class Update:
 class Predicate:
     """A condition, ready to be evaluated, and as it was written."""
 
-    judge: Evaluate
+    evaluate: Evaluate
     condition: Condition
     paths: tuple[Path, ...]
     """Every path in it."""

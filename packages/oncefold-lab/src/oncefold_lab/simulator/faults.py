@@ -23,7 +23,7 @@ class Fault(StrEnum):
     UNSENT = "unsent"
     """The connection broke before the request arrived: no effect, no reply."""
     LOST_REPLY = "lost reply"
-    """The effect is there, and nobody is told."""
+    """The effect is there, and no answer arrives."""
     LATE = "late"
     """No reply in time; the request arrives later, perhaps after the caller tried again."""
     UNFINISHED = "unfinished"
@@ -142,6 +142,6 @@ def no_faults() -> Faults:
     return Faults(Random(0), {})  # noqa: S311 - nothing is drawn from it
 
 
-def rates(chance: float, kinds: Iterable[Fault] = tuple(Fault)) -> dict[Fault, float]:
+def rates(probability: float, kinds: Iterable[Fault] = tuple(Fault)) -> dict[Fault, float]:
     """The same chance for each of some kinds."""
-    return dict.fromkeys(kinds, chance)
+    return dict.fromkeys(kinds, probability)

@@ -47,13 +47,13 @@ def level_of(request: Mapping[str, Any]) -> str:
     return level
 
 
-def told(request: Mapping[str, Any], table: str, units: float) -> dict[str, Any]:
+def consumed_capacity(request: Mapping[str, Any], table: str, units: float) -> dict[str, Any]:
     """What a reply about one table says of its capacity."""
     level = level_of(request)
     return {} if level == "NONE" else {"ConsumedCapacity": _of_table(level, table, units)}
 
 
-def told_of_batch(request: Mapping[str, Any], units: Mapping[str, float]) -> dict[str, Any]:
+def consumed_by_batch(request: Mapping[str, Any], units: Mapping[str, float]) -> dict[str, Any]:
     """What a reply about several tables says of its capacity."""
     level = level_of(request)
     if level == "NONE":
@@ -61,12 +61,12 @@ def told_of_batch(request: Mapping[str, Any], units: Mapping[str, float]) -> dic
     return {"ConsumedCapacity": [_of_table(level, table, amount) for table, amount in units.items()]}
 
 
-def told_of_transaction(request: Mapping[str, Any], kind: str, units: Mapping[str, float]) -> dict[str, Any]:
-    """What a transaction says of its capacity; it tells reading (`Read`) from writing (`Write`)."""
-    told = told_of_batch(request, units)
-    for part in told.get("ConsumedCapacity", ()):
+def consumed_by_transaction(request: Mapping[str, Any], kind: str, units: Mapping[str, float]) -> dict[str, Any]:
+    """The consumed capacity of a transaction, with reading (`Read`) apart from writing (`Write`)."""
+    consumed = consumed_by_batch(request, units)
+    for part in consumed.get("ConsumedCapacity", ()):
         part[f"{kind}CapacityUnits"] = part["CapacityUnits"]
-    return told
+    return consumed
 
 
 def _of_table(level: str, table: str, units: float) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class ItemWrite:
         self.shows_old = False
 
     def __eq__(self, other: object) -> bool:
-        """Whether two actions were requested with the same words and values."""
+        """Whether two actions were requested with the same text and values."""
         return isinstance(other, ItemWrite) and self._content() == other._content()
 
     __hash__ = None  # type: ignore[assignment]
@@ -108,7 +108,7 @@ class ItemWrite:
         """Whether the condition is true of the row there is."""
         if self.condition is None:
             return True
-        return self.condition.body.judge({} if row is None else row[0], self.values)
+        return self.condition.body.evaluate({} if row is None else row[0], self.values)
 
     def result(self, row: Row | None) -> Row | None:
         """The row after the write. Raises Refusal for an update that does not fit the item."""
@@ -225,7 +225,9 @@ def get_item(database: Database, request: Request, fault: Fault | None) -> Reply
     bind(request, projection)
     key, _ = table.key_of(request["Key"])
     row = row_for(database, table, key, request, fault)
-    reply = told(request, table.name, read_units(0 if row is None else row[1], consistent=is_consistent(request)))
+    reply = consumed_capacity(
+        request, table.name, read_units(0 if row is None else row[1], consistent=is_consistent(request))
+    )
     if row is not None:
         reply["Item"] = give_item(row[0]) if projection is None else projected(row[0], projection)
     return reply
@@ -257,7 +259,7 @@ def _write(database: Database, action: ItemWrite, request: Request, fault: Fault
         database.caller.faults.happened(fault)
     before, after = _apply(database, action, conflict=fault is Fault.CONFLICT)
     size = max(0 if row is None else row[1] for row in (before, after))
-    reply = told(request, action.table.name, write_units(size))
+    reply = consumed_capacity(request, action.table.name, write_units(size))
     attributes = _returned(action, returns, before, after)
     if attributes:
         reply["Attributes"] = attributes

@@ -37,7 +37,7 @@ class Kinesis:
         retention_hours: int = RETENTION_HOURS,
         calls: CallHook | None = None,
     ) -> None:
-        """`clock` tells seconds since 1970 and never goes back.
+        """`clock` returns seconds since 1970 and never goes back.
 
         `random` orders the records of one PutRecords, which Kinesis does not; without it they keep their order.
         """
@@ -103,7 +103,7 @@ class Kinesis:
         """When a late effect is going to happen next."""
         return self._agenda.due()
 
-    def settle(self) -> None:
+    def run_due(self) -> None:
         """Let what is due happen now, rather than with the next call."""
         self._agenda.run(self._caller.now())
 
@@ -203,6 +203,6 @@ class StreamWaiter:
         self._kinesis = kinesis if name == "stream_exists" else None
 
     def wait(self, **request: Any) -> None:
-        """Look once. Raises ClientError for a stream that nobody made."""
+        """Check once. Raises ClientError for a stream that nobody made."""
         if self._kinesis is not None:
             self._kinesis.describe_stream_summary(StreamName=request["StreamName"])

@@ -12,7 +12,7 @@ from oncefold_lab.simulator.database import Database
 from oncefold_lab.simulator.errors import ServiceError
 from oncefold_lab.simulator.expressions import Predicate, Program, bind, projected
 from oncefold_lab.simulator.faults import Fault
-from oncefold_lab.simulator.items import is_consistent, read_units, row_for, told
+from oncefold_lab.simulator.items import consumed_capacity, is_consistent, read_units, row_for
 from oncefold_lab.simulator.syntax import Path, Values
 from oncefold_lab.simulator.tables import KeyMismatchError, Place, Table
 from oncefold_lab.simulator.values import Row, give_item
@@ -52,7 +52,7 @@ def query(database: Database, request: Request, fault: Fault | None) -> Reply:
     if after is not None and after[1] != hash_value:
         raise ServiceError.invalid("The provided starting key is outside query boundaries based on provided conditions")
     rows = table.partition(hash_value, after, forward=request.get("ScanIndexForward", True))
-    matching = (row for row in rows if key_condition.body.judge(row[0], values))
+    matching = (row for row in rows if key_condition.body.evaluate(row[0], values))
     page = _page(database, table, matching, request, fault)
     return _reply(table, page, request, rest, projection, values)
 
@@ -168,10 +168,13 @@ def _reply(
             f"1 validation error detected: Value '{select}' at 'select' failed to satisfy constraint: "
             f"Member must satisfy enum value set: [{', '.join(_SELECTS)}]"
         )
-    rows = page.rows if rest is None else [row for row in page.rows if rest.body.judge(row[0], values)]
+    rows = page.rows if rest is None else [row for row in page.rows if rest.body.evaluate(row[0], values)]
     reply: Reply = {"Count": len(rows), "ScannedCount": page.scanned}
     if select != "COUNT":
         reply["Items"] = [give_item(row[0]) if projection is None else projected(row[0], projection) for row in rows]
     if page.last is not None:
         reply["LastEvaluatedKey"] = give_item(table.key_attributes(page.last[0]))
-    return {**reply, **told(request, table.name, read_units(page.bytes, consistent=is_consistent(request)))}
+    return {
+        **reply,
+        **consumed_capacity(request, table.name, read_units(page.bytes, consistent=is_consistent(request))),
+    }

@@ -10,7 +10,7 @@ class Kept(Protocol):
 
     @property
     def sequence(self) -> int:
-        """Where it stands; unique in its stream."""
+        """Its position; unique in its stream."""
 
     @property
     def created(self) -> float:

@@ -145,9 +145,9 @@ class TokenReader:
         near = self._text[before.start : after.end]
         self.refuse(f'Syntax error; token: "{token.text}", near: "{near}"')
 
-    def refuse(self, words: str) -> NoReturn:
+    def refuse(self, message: str) -> NoReturn:
         """Refuse the expression."""
-        raise ServiceError.invalid(f"Invalid {self.parameter}: {words}")
+        raise ServiceError.invalid(f"Invalid {self.parameter}: {message}")
 
 
 Element = str | int

@@ -38,9 +38,9 @@ class KeyMismatchError(ServiceError):
         return cls("ValidationException", "The provided key element does not match the schema")
 
     @classmethod
-    def of_item(cls, words: str) -> "KeyMismatchError":
+    def of_item(cls, message: str) -> "KeyMismatchError":
         """An item without a key, or with one of another type."""
-        return cls("ValidationException", f"{_INVALID}: {words}")
+        return cls("ValidationException", f"{_INVALID}: {message}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,10 @@ from oncefold_lab.simulator.items import (
     TRANSACTION,
     ItemWrite,
     check_action,
+    consumed_by_transaction,
     delete_action,
     put_action,
     read_units,
-    told_of_transaction,
     update_action,
     write_units,
 )
@@ -126,7 +126,7 @@ def transact_write_items(database: Database, tokens: TransactionTokens, request:
     sizes = _apply(database, actions)
     if token is not None:
         tokens.done(token, actions, database.caller.now())
-    return told_of_transaction(request, "Write", _units(actions, [write_units(size) for size in sizes]))
+    return consumed_by_transaction(request, "Write", _units(actions, [write_units(size) for size in sizes]))
 
 
 def _token(request: Request) -> str | None:
@@ -270,7 +270,7 @@ def _replay(actions: Sequence[ItemWrite], request: Request) -> Reply:
     for action in actions:
         row = action.table.rows.get(action.key)
         units.append(read_units(0 if row is None else row[1], consistent=True))
-    return told_of_transaction(request, "Read", _units(actions, units))
+    return consumed_by_transaction(request, "Read", _units(actions, units))
 
 
 def _units(actions: Sequence[ItemWrite], units: Sequence[float]) -> dict[str, float]:
@@ -296,7 +296,7 @@ def transact_get_items(database: Database, request: Request, fault: Fault | None
     for get in gets:
         amount = TRANSACTION * read_units(0 if get.row is None else get.row[1], consistent=True)
         units[get.table] = units.get(get.table, 0.0) + amount
-    return {"Responses": [get.response for get in gets], **told_of_transaction(request, "Read", units)}
+    return {"Responses": [get.response for get in gets], **consumed_by_transaction(request, "Read", units)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class CallObserver(Protocol):
 
 
 class ObservedClient:
-    """A simulated client whose calls are told to an observer."""
+    """A simulated client whose calls are shown to an observer."""
 
     def __init__(self, client: Any, observer: CallObserver) -> None:
         self._client = client

@@ -10,7 +10,7 @@ from oncefold_lab.world.scheduler import ProcessEnded
 
 
 class FaultLedger:
-    """Numbers mishaps from 1 on and says which of them happen."""
+    """Numbers faults from 1 on and says which of them happen."""
 
     def __init__(self, only: frozenset[int] | None = None) -> None:
         """`only` these numbers happen; None: all."""
@@ -19,10 +19,10 @@ class FaultLedger:
         self._only = only
         self._number = 0
         self.open = True
-        """Whether mishaps happen at all."""
+        """Whether faults happen at all."""
 
     def admit(self, what: str) -> bool:
-        """Whether a mishap that chance has chosen happens. It is counted if so."""
+        """Whether a fault that was drawn happens. It is counted if so."""
         if not self.open:
             return False
         self._number += 1
@@ -57,7 +57,7 @@ CRASH_BEFORE, CRASH_AFTER = "crash before a call", "crash after a call"
 CRASH_START, CRASH_END = "crash before all calls", "crash after all calls"
 STALL, ZOMBIE, RECUT, REPEAT = "stall", "zombie", "batch cut anew", "batch delivered twice"
 INVOCATION_FAULTS = (CRASH_BEFORE, CRASH_AFTER, CRASH_START, CRASH_END, STALL, ZOMBIE, RECUT, REPEAT)
-"""What chance may choose, by the name under which it is counted."""
+"""What may be drawn, by the name under which it is counted."""
 
 _STALLS = (2.0, 15.0, 60.0, 660.0)
 _FREEZES = (0.0, 3.0, 60.0, 660.0)
@@ -72,12 +72,12 @@ class Crash(ProcessEnded):
 
 @dataclass
 class InvocationFaults:
-    """Chance, as the functions and mappings of a world meet it."""
+    """Faults of invocations and deliveries, drawn for a world's functions and mappings."""
 
     random: Random
     ledger: FaultLedger
     rates: Mapping[str, float] = field(default_factory=dict)
-    """By names of MISHAPS; a name that is missing never happens."""
+    """By names of INVOCATION_FAULTS; a name that is missing never happens."""
 
     def strikes(self, what: str) -> bool:
         """Whether it happens now."""

@@ -17,7 +17,7 @@ _COLD_SECONDS = 0.005
 
 @dataclass(frozen=True)
 class Context:
-    """What a handler gets beside its event: Lambda's context, and time and chance as the world has them."""
+    """What a handler gets beside its event: Lambda's context, and time and randomness as the world has them."""
 
     aws_request_id: str
     deadline: float
@@ -27,7 +27,7 @@ class Context:
     random: Random
     process: Process
     ledger: FaultLedger
-    """Where a handler may count what it met."""
+    """Where a handler may count what happened."""
 
     def get_remaining_time_in_millis(self) -> int:
         """As in Lambda."""
@@ -46,7 +46,7 @@ class SimulatedFunction:
 
     def __init__(
         self, name: str, handler: Handler, timeout_seconds: float, random: Random, tasks: Tasks, scheduler: Scheduler,
-        mishaps: InvocationFaults,
+        invocation_faults: InvocationFaults,
     ) -> None:  # fmt: skip
         self.name = name
         self._handler = handler
@@ -54,12 +54,12 @@ class SimulatedFunction:
         self._random = random
         self._tasks = tasks
         self._scheduler = scheduler
-        self._mishaps = mishaps
+        self._invocation_faults = invocation_faults
         self._number = 0
         self.under_way = 0
 
-    def invoke(self, payload: bytes, told: Callable[[InvocationResult], object]) -> None:
-        """Begin an invocation; `told` gets how it went once it is over, or its time is."""
+    def invoke(self, payload: bytes, on_result: Callable[[InvocationResult], object]) -> None:
+        """Begin an invocation; `on_result` gets how it went once it is over, or its time is."""
         self._number += 1
         self.under_way += 1
         request = f"{self.name} {self._number}"
@@ -68,34 +68,34 @@ class SimulatedFunction:
         def over(result: Any) -> None:
             self.under_way -= 1
             if not process.expired:
-                told(_invocation(request, result, began, self._scheduler.clock()))
+                on_result(_invocation(request, result, began, self._scheduler.clock()))
 
         process = self._tasks.start(request, partial(self._run, payload, request), over, mortal=True)
-        self._scheduler.after(self._timeout, partial(self._expire, process, began, told))
+        self._scheduler.after(self._timeout, partial(self._expire, process, began, on_result))
 
     def _run(self, payload: bytes, request: str) -> Any:
         deadline = self._scheduler.clock() + self._timeout
-        self._tasks.sleep(_COLD_SECONDS + self._mishaps.latency())
-        if self._mishaps.strikes(CRASH_START):
+        self._tasks.sleep(_COLD_SECONDS + self._invocation_faults.latency())
+        if self._invocation_faults.strikes(CRASH_START):
             raise Crash
         process = self._tasks.current()
         assert process is not None
         clock, sleep = self._scheduler.clock, self._tasks.sleep
-        context = Context(request, deadline, clock, sleep, self._random, process, self._mishaps.ledger)
+        context = Context(request, deadline, clock, sleep, self._random, process, self._invocation_faults.ledger)
         answer = self._handler(json.loads(payload), context)
-        if self._mishaps.strikes(CRASH_END):
+        if self._invocation_faults.strikes(CRASH_END):
             raise Crash
         return answer
 
-    def _expire(self, process: Process, began: float, told: Callable[[InvocationResult], object]) -> None:
-        """Tell that the time is up; the invocation is ended, or nobody knows that it goes on."""
+    def _expire(self, process: Process, began: float, on_result: Callable[[InvocationResult], object]) -> None:
+        """Report that the time is up; the invocation is ended, or nobody knows that it goes on."""
         if process.over:
             return
-        self._mishaps.ledger.note("timed out")
+        self._invocation_faults.ledger.note("timed out")
         process.expired = True
         error = FunctionError("Sandbox.Timedout", f"{process.name} timed out after {self._timeout} seconds")
-        told(_invocation(process.name, error, began, self._scheduler.clock()))
-        freeze = self._mishaps.freeze()
+        on_result(_invocation(process.name, error, began, self._scheduler.clock()))
+        freeze = self._invocation_faults.freeze()
         if freeze is None:
             process.end(Crash())
         else:

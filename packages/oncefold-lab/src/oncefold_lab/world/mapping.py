@@ -8,7 +8,7 @@ from functools import partial
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold_lab.local.environment import InvocationResult
-from oncefold_lab.local.lanes import Discarded, RecordBatch, RecordLane, Verdict, describe, judge
+from oncefold_lab.local.lanes import Discarded, RecordBatch, RecordLane, Verdict, describe, verdict_of
 from oncefold_lab.local.settings import MappingSettings, PollTiming
 from oncefold_lab.local.shards import MappingShard, MappingShards, Repeat
 from oncefold_lab.local.streams import RecordStream
@@ -31,7 +31,7 @@ class Mapping:
         function: SimulatedFunction,
         discard: Callable[[str], object],
         scheduler: Scheduler,
-        mishaps: InvocationFaults,
+        invocation_faults: InvocationFaults,
         trace: Trace,
     ) -> None:
         """`discard` gets the failure destination's messages."""
@@ -40,9 +40,9 @@ class Mapping:
         self.function = function
         self._discard = discard
         self._scheduler = scheduler
-        self._mishaps = mishaps
+        self._invocation_faults = invocation_faults
         self._trace = trace
-        self._pace = PollTiming(clock=scheduler.clock, wall_clock=scheduler.clock)
+        self._timing = PollTiming(clock=scheduler.clock, wall_clock=scheduler.clock)
         self._shards = self._new_shards()
         self._generation = 0
         self._under_way = 0
@@ -61,7 +61,7 @@ class Mapping:
     def touch(self) -> None:
         """Say that there may be something new in the stream."""
         self._touched_at = self._scheduler.clock()
-        self._wake(self._touched_at + self._pace.poll)
+        self._wake(self._touched_at + self._timing.poll)
 
     def pause(self) -> None:
         """Disable it: what is under way ends, nothing else begins."""
@@ -77,7 +77,7 @@ class Mapping:
         self._shards = self._new_shards()
         self._generation += 1
         self._under_way = 0
-        self._mishaps.ledger.note("stream replayed")
+        self._invocation_faults.ledger.note("stream replayed")
         self._trace(self.function.name, "stream replayed")
         self.touch()
 
@@ -99,7 +99,7 @@ class Mapping:
         return self._shards.empty_at() > self._touched_at
 
     def _new_shards(self) -> MappingShards:
-        return MappingShards(self.settings, self._stream, self._pace, self._mishaps)
+        return MappingShards(self.settings, self._stream, self._timing, self._invocation_faults)
 
     def _wake(self, due: float) -> None:
         """Take a turn then, unless one comes before it."""
@@ -127,7 +127,7 @@ class Mapping:
 
     def _read(self) -> None:
         try:
-            self._shards.look(-math.inf)
+            self._shards.refresh(-math.inf)
         except (BotoCoreError, ClientError):
             self._shards.postpone()
 
@@ -141,10 +141,10 @@ class Mapping:
         again = "" if lane else " again"
         self._trace(self.function.name, f"gets {_words(batch)} of {shard.id}{again}")
         self._under_way += 1
-        told = partial(self._settle, self._generation, shard, lane, batch)
-        self.function.invoke(batch.payload(), told)
+        on_result = partial(self._finished_invocation, self._generation, shard, lane, batch)
+        self.function.invoke(batch.payload(), on_result)
 
-    def _settle(
+    def _finished_invocation(
         self,
         generation: int,
         shard: MappingShard,
@@ -158,14 +158,14 @@ class Mapping:
             return
         self._under_way -= 1
         if lane is not None:
-            verdict = judge(invocation, batch, report_failures=self.settings.report_failures)
+            verdict = verdict_of(invocation, batch, report_failures=self.settings.report_failures)
             self._note(verdict, batch)
-            self._give_up(shard, lane.settle(verdict, self._scheduler.clock()))
+            self._give_up(shard, lane.finish(verdict, self._scheduler.clock()))
             if verdict.finished == len(batch.entries):
                 self._finished[shard.id] = batch
             for repeat in shard.repeats:
                 repeat.after -= 1
-            after = self._mishaps.repeat_after() if verdict.finished == len(batch.entries) else None
+            after = self._invocation_faults.repeat_after() if verdict.finished == len(batch.entries) else None
             if after is not None:
                 shard.repeats.append(Repeat(batch, after))
         self._wake(self._scheduler.clock())
@@ -174,7 +174,7 @@ class Mapping:
         rest = len(batch.entries) - verdict.finished
         if not rest:
             return
-        note = self._mishaps.ledger.note
+        note = self._invocation_faults.ledger.note
         if not verdict.unhandled:
             note("partial answer")
         if self.settings.bisect and not verdict.finished and rest > 1:
@@ -182,7 +182,7 @@ class Mapping:
 
     def _give_up(self, shard: MappingShard, discarded: Discarded | None) -> None:
         if discarded is not None:
-            self._mishaps.ledger.note(f"discarded: {discarded.condition}")
+            self._invocation_faults.ledger.note(f"discarded: {discarded.condition}")
             self._trace(self.function.name, f"{discarded.condition}: {_words(discarded.batch)} of {shard.id}")
             self._discard(describe(self.settings, shard.id, discarded, self._scheduler.clock()))
 

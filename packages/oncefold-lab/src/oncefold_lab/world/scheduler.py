@@ -1,6 +1,6 @@
 """Virtual time: actions at their moments, processes that sleep, are frozen or ended, and random sources from one seed.
 
-Each thread of a process is a greenlet. One runs at a time, and gives way only where it sleeps, so that what happens
+Each thread of a process is a greenlet. One runs at a time, and yields only where it sleeps, so that what happens
 between two sleeps is never interrupted.
 """
 
@@ -28,7 +28,7 @@ class EventSource(Protocol):
     def due(self) -> float | None:
         """When the next one is due."""
 
-    def settle(self) -> None:
+    def run_due(self) -> None:
         """Let those happen that are due."""
 
 
@@ -54,9 +54,9 @@ class Scheduler:
         """Plan an action for so many seconds from now."""
         self.at(self._now + seconds, action)
 
-    def watch(self, source: EventSource, settled: Callable[[], object]) -> None:
-        """Let a source's own effects happen when they are due; `settled` is called behind each."""
-        self._sources.append((source, settled))
+    def watch(self, source: EventSource, after_each: Callable[[], object]) -> None:
+        """Let a source's own effects happen when they are due; `after_each` is called behind each."""
+        self._sources.append((source, after_each))
 
     def run(self, until: float, done: Callable[[], bool]) -> bool:
         """Let everything happen up to a moment, or until `done` says so after an action; whether it did."""
@@ -66,11 +66,11 @@ class Scheduler:
                 self._now = max(self._now, until)
                 return done()
             self._now = max(self._now, due)
-            for source, settled in self._sources:
+            for source, after_each in self._sources:
                 moment = source.due()
                 if moment is not None and moment <= self._now:
-                    source.settle()
-                    settled()
+                    source.run_due()
+                    after_each()
             if self._plans and self._plans[0][0] <= self._now:
                 heappop(self._plans)[2]()
         return True
@@ -111,12 +111,12 @@ class Thread(greenlet):
 
 
 class Process:
-    """Threads that end together. `over` tells once whether it ended by itself, and how."""
+    """Threads that end together. `over` says whether it ended by itself, and how."""
 
     def __init__(
-        self, tasks: "Tasks", name: str, body: Callable[[], Any], told: Callable[[Any], object], *, mortal: bool
+        self, tasks: "Tasks", name: str, body: Callable[[], Any], on_result: Callable[[Any], object], *, mortal: bool
     ) -> None:
-        """`told` gets the body's result, or the exception it ended with."""
+        """`on_result` gets the body's result, or the exception it ended with."""
         self.mortal = mortal
         """Whether it may crash around its calls."""
         self.tasks = tasks
@@ -126,7 +126,7 @@ class Process:
         """It does nothing before this moment."""
         self.expired = False
         """Whether nobody waits for it any more."""
-        self._told = told
+        self._on_result = on_result
         self._main = Thread(self, body)
         self._threads = [self._main]
         self._waiting: tuple[Thread, list[Thread]] | None = None
@@ -137,7 +137,7 @@ class Process:
         if not self.over:
             self.over = True
             self.tasks.bury(self._threads)
-            self._told(end)
+            self._on_result(end)
 
     def spread(self, function: Callable[[Any], Any], things: Iterable[Any], at_once: int) -> Iterator[Any]:
         """Like `map`, several calls under way at a time."""
@@ -162,7 +162,7 @@ class Process:
         """A thread has come to its end."""
         if thread is self._main:
             self.over = True
-            self._told(thread.result if thread.failure is None else thread.failure)
+            self._on_result(thread.result if thread.failure is None else thread.failure)
             return
         self._threads.remove(thread)
         assert self._waiting is not None
@@ -190,12 +190,12 @@ class Tasks:
         self,
         name: str,
         body: Callable[[], Any],
-        told: Callable[[Any], object] = lambda _: None,
+        on_result: Callable[[Any], object] = lambda _: None,
         *,
         mortal: bool = False,
     ) -> Process:
         """Start a process; it begins to run as soon as control comes back to the scheduler."""
-        return Process(self, name, body, told, mortal=mortal)
+        return Process(self, name, body, on_result, mortal=mortal)
 
     def sleep(self, seconds: float) -> None:
         """Let time pass for the thread that runs now."""

@@ -26,11 +26,11 @@ PUTS = frozenset(["PutRecord", "PutRecords"])
 
 
 @dataclass(frozen=True, slots=True)
-class Climate:
-    """How the services behave: chances of faults by call, shards of tables' streams, their lag in seconds."""
+class WorldSettings:
+    """How the services behave: probabilities of faults by call, shards of tables' streams, their lag in seconds."""
 
     faults: Mapping[Fault, float] = field(default_factory=dict)
-    mishaps: Mapping[str, float] = field(default_factory=dict)
+    invocation_faults: Mapping[str, float] = field(default_factory=dict)
     stream_shards: int = 1
     stream_lag: float = 0.0
 
@@ -41,11 +41,11 @@ class World:
     def __init__(
         self,
         seed: int | str,
-        climate: Climate,
+        world_settings: WorldSettings,
         ledger: FaultLedger | None = None,
-        mishaps: InvocationFaults | None = None,
+        invocation_faults: InvocationFaults | None = None,
     ) -> None:
-        """`mishaps` are those of the climate, unless others are given."""
+        """`invocation_faults` are those of the settings, unless others are given."""
         self.ledger = ledger or FaultLedger()
         self.scheduler = Scheduler()
         self.tasks = Tasks(self.scheduler)
@@ -59,20 +59,22 @@ class World:
         """The last write to a table, and whose it was."""
         self._seed = seed
         self._faults = [
-            LedgerCallFaults(self.random(name), climate.faults, self.ledger) for name in ("dynamodb", "kinesis")
+            LedgerCallFaults(self.random(name), world_settings.faults, self.ledger) for name in ("dynamodb", "kinesis")
         ]
         clock = self.scheduler.clock
         self.dynamodb = DynamoDB(
             clock,
             self.random("order"),
             self._faults[0],
-            climate.stream_shards,
-            stream_lag=climate.stream_lag,
+            world_settings.stream_shards,
+            stream_lag=world_settings.stream_lag,
             calls=self._called,
         )
         self.kinesis = Kinesis(clock, self.random("records"), self._faults[1], calls=self._called)
         self.queues = Queues(clock)
-        self._mishaps = mishaps or InvocationFaults(self.random("mishaps"), self.ledger, climate.mishaps)
+        self._invocation_faults = invocation_faults or InvocationFaults(
+            self.random("mishaps"), self.ledger, world_settings.invocation_faults
+        )
         self._tokens: dict[str, float] = {}
         self._disabled: set[str] = set()
         self.scheduler.watch(self.dynamodb, partial(self._written, "TransactWriteItems"))
@@ -91,7 +93,7 @@ class World:
         """Deploy a function."""
         random = self.random(name)
         self.functions[name] = SimulatedFunction(
-            name, handler, timeout_seconds, random, self.tasks, self.scheduler, self._mishaps
+            name, handler, timeout_seconds, random, self.tasks, self.scheduler, self._invocation_faults
         )
         return self.functions[name]
 
@@ -105,7 +107,7 @@ class World:
                 self.queues.send_message(settings.failure_queue_url, message)
 
         mapping = EventSourceMapping(
-            settings, stream, self.functions[function], discard, self.scheduler, self._mishaps, self.trace
+            settings, stream, self.functions[function], discard, self.scheduler, self._invocation_faults, self.trace
         )
         self.mappings.append(mapping)
         return mapping
@@ -130,14 +132,14 @@ class World:
 
     def rows(self, table: str) -> dict[Any, tuple[Item, int]]:
         """A table's rows as the simulator holds them, without a call; never to be changed."""
-        return self.dynamodb._database.tables[table].rows  # noqa: SLF001 - a look that leaves no trace
+        return self.dynamodb._database.tables[table].rows  # noqa: SLF001 - read without a trace
 
     def items(self, table: str) -> list[Item]:
         """A table's items, without a call."""
         return [give_item(item) for item, _ in self.rows(table).values()]
 
     def calm(self) -> None:
-        """No mishap of any kind from now on; what is under way goes its way."""
+        """No fault of any kind from now on; what is under way goes its way."""
         self.ledger.open = False
         for faults in self._faults:
             faults.stop()
@@ -157,7 +159,7 @@ class World:
 
     def latency(self, process: Process, operation: str, moment: Moment) -> float:  # noqa: ARG002 - for other worlds
         """Seconds that a process's call takes on its way there, or back."""
-        return self._mishaps.latency()
+        return self._invocation_faults.latency()
 
     def close(self) -> None:
         """End everything that runs."""
@@ -189,7 +191,7 @@ class World:
         if process is None:
             return
         self.tasks.sleep(self.latency(process, operation, moment))
-        if process.mortal and self._mishaps.strikes(CRASH_BEFORE if moment == "before" else CRASH_AFTER):
+        if process.mortal and self._invocation_faults.strikes(CRASH_BEFORE if moment == "before" else CRASH_AFTER):
             self.trace(process.name, f"crashes {moment} {operation}")
             raise Crash
 
@@ -224,8 +226,8 @@ class System(Protocol):
     def totals(self) -> Mapping[Node, Total]:
         """The totals as they are now; nodes that are zero may be left out. It makes no call."""
 
-    def settled(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether nothing is left to be done with what its mappings delivered."""
 
     def check_end(self) -> None:
-        """Called when all is settled, beside the comparison of the totals. Raises Violation."""
+        """Called when all is complete, beside the comparison of the totals. Raises Violation."""

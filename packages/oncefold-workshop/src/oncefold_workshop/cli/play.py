@@ -28,7 +28,7 @@ _PLAYERS = "before,after,oncefold"
 
 _EPILOG = """\b
 Examples:
-  # the workshop before its fixes, after them, and Oncefold, at the pace of the workshop
+  # the workshop before its fixes, after them, and Oncefold, at the speed of the workshop
   oncefold lab play
 \b
   # the same at once
@@ -166,19 +166,19 @@ def _play(game: Game, rules: GameRules, rounds: int, way: _Way) -> bool:
 def _shown(match: Match, rounds: int, way: _Way) -> _JsonOutput | _PlainOutput:
     from oncefold_workshop.game.screen import GameClock
 
-    pace = None if way.fast else GameClock(way.round_seconds, time.monotonic, time.sleep)
+    clock = None if way.fast else GameClock(way.round_seconds, time.monotonic, time.sleep)
     if way.as_json:
-        return _JsonOutput(match, pace)
-    return _LiveOutput(match, pace, rounds) if pace is not None and way.live else _PlainOutput(match, pace)
+        return _JsonOutput(match, clock)
+    return _LiveOutput(match, clock, rounds) if clock is not None and way.live else _PlainOutput(match, clock)
 
 
 class _PlainOutput:
-    """A game in plain lines. With a pace, a round is told as it begins, and time that passes as it does."""
+    """A game in plain lines. With a clock, a round is announced as it begins, and time that passes as it does."""
 
-    def __init__(self, match: Match, pace: GameClock | None) -> None:
+    def __init__(self, match: Match, clock: GameClock | None) -> None:
         self._match = match
-        self._told = self._rounds = 0
-        self.watch = None if pace is None else pace.then(self._look)
+        self._announced = self._rounds = 0
+        self.watch = None if clock is None else clock.then(self._sample)
 
     def __enter__(self) -> Self:
         pipeline = self._match.game.pipeline
@@ -193,11 +193,11 @@ class _PlainOutput:
     def _line(self, text: str, style: str = "") -> None:
         Screen().line(text, style)
 
-    def _look(self, played: Round, expected: dict[Node, Row], looks: Samples) -> None:  # noqa: ARG002 - a Watch
+    def _sample(self, played: Round, expected: dict[Node, Row], samples: Samples) -> None:  # noqa: ARG002 - a Watch
         from oncefold_workshop.game.report import skipped_rounds
 
         self._begun(played)
-        passed = next(iter(looks.values())).skipped
+        passed = next(iter(samples.values())).skipped
         if passed:
             self._line(f"  {skipped_rounds(passed)}")
             sys.stdout.flush()
@@ -205,13 +205,13 @@ class _PlainOutput:
     def _begun(self, played: Round) -> None:
         from oncefold_workshop.game.report import round_begins
 
-        if played.number != self._told:
-            self._told = played.number
+        if played.number != self._announced:
+            self._announced = played.number
             self._line(round_begins(played), "bold")
             sys.stdout.flush()
 
     def round(self, result: RoundResult) -> None:
-        """Tell what became of a round."""
+        """Show what became of a round."""
         from oncefold_workshop.game.report import round_result
 
         self._rounds += 1
@@ -221,7 +221,7 @@ class _PlainOutput:
         sys.stdout.flush()
 
     def end(self, *, complete: bool) -> None:
-        """Tell the scores."""
+        """Show the scores."""
         from oncefold_workshop.game.report import scoreboard
 
         screen = Screen()
@@ -234,12 +234,12 @@ class _PlainOutput:
 class _LiveOutput(_PlainOutput):
     """The same, above a screen that is redrawn."""
 
-    def __init__(self, match: Match, pace: GameClock, rounds: int) -> None:
+    def __init__(self, match: Match, clock: GameClock, rounds: int) -> None:
         from oncefold_workshop.game.screen import GameScreen
 
-        super().__init__(match, pace)
+        super().__init__(match, clock)
         self._screen = GameScreen(match, rounds)
-        self.watch = pace.then(self._screen.look)
+        self.watch = clock.then(self._screen.sample)
 
     def __enter__(self) -> Self:
         self._screen.__enter__()
@@ -255,13 +255,13 @@ class _LiveOutput(_PlainOutput):
 class _JsonOutput:
     """A game as JSON."""
 
-    def __init__(self, match: Match, pace: GameClock | None) -> None:
+    def __init__(self, match: Match, clock: GameClock | None) -> None:
         from oncefold_workshop.game.report import GameRecord
 
         self._match = match
         self._rounds = 0
         self._record = GameRecord()
-        self.watch = None if pace is None else pace.then(_nothing)
+        self.watch = None if clock is None else clock.then(_nothing)
 
     def __enter__(self) -> Self:
         return self
@@ -289,5 +289,5 @@ class _JsonOutput:
         click.echo(json.dumps(document))
 
 
-def _nothing(played: Round, expected: dict[Node, Row], looks: Samples) -> None:
-    """Nobody watches the looks."""
+def _nothing(played: Round, expected: dict[Node, Row], samples: Samples) -> None:
+    """Nobody watches the samples."""

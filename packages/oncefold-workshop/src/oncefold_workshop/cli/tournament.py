@@ -40,7 +40,7 @@ Exit status: 0 played to the end, 2 it cannot be played, 130 ended by Ctrl-C."""
 @click.option("--hard-from", type=click.IntRange(0), default=300, show_default=True, help="Points for hard mode.")
 @click.option("--expert-from", type=click.IntRange(0), default=1_000, show_default=True, help="Points for expert mode.")
 @click.option("--jobs", type=click.IntRange(1), help="How many processes.  [default: one for each core]")
-@click.option("--log", is_flag=True, help="Tell every game on stderr as it ends.")
+@click.option("--log", is_flag=True, help="Show every game on stderr as it ends.")
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
 def tournament(  # noqa: PLR0913 - an option each
     *,
@@ -63,7 +63,7 @@ def tournament(  # noqa: PLR0913 - an option each
     done = 0
     with ProgressLine() as progress:
 
-        def tell(outcome: GameOutcome) -> None:
+        def report(outcome: GameOutcome) -> None:
             nonlocal done
             done += 1
             if log:
@@ -73,7 +73,7 @@ def tournament(  # noqa: PLR0913 - an option each
 
         rules = GameRules(messages, hard_from, expert_from)
         chosen = range(first, first + seeds)
-        sums = play_many(chosen, tuple(ENTRIES.values()), rules, rounds, jobs or os.cpu_count() or 1, tell)
+        sums = play_many(chosen, tuple(ENTRIES.values()), rules, rounds, jobs or os.cpu_count() or 1, report)
     if as_json:
         click.echo(json.dumps(sums.document()))
         return

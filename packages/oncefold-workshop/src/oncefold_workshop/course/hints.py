@@ -16,7 +16,7 @@ class Hint:
     """What was seen, and where the course goes on."""
 
     name: str
-    words: str
+    finding: str
     step: str
     """As the course numbers it: `2.3` is lab 2, step 3."""
 
@@ -24,7 +24,7 @@ class Hint:
     def text(self) -> str:
         """For a person."""
         lab, _, step = self.step.partition(".")
-        return f"{self.words} See docs/COURSE.md, lab {lab}, step {step}."
+        return f"{self.finding} See docs/COURSE.md, lab {lab}, step {step}."
 
 
 def hints(observation: Observation) -> tuple[Hint, ...]:
@@ -41,74 +41,74 @@ def _never_written(seen: Observation) -> Iterator[Hint]:
     state, middle = seen.of(STATE), seen.functions.map is not None
     if not state.writes[TABLES.state]:
         unheard = f"{MAP} was never called" if middle else "there is nothing to add up"
-        told = f"{STATE} ran {_times(state.invocations, 'time')} and wrote nothing into {TABLES.state}, so {unheard}."
-        yield Hint("no state", told, "1.1")
+        text = f"{STATE} ran {_times(state.invocations, 'time')} and wrote nothing into {TABLES.state}, so {unheard}."
+        yield Hint("no state", text, "1.1")
         return
     writer, step = (MAP, "1.2") if middle else (STATE, "3.2")
     if not seen.of(writer).writes[TABLES.reduce]:
         ran = _times(seen.of(writer).invocations, "time")
-        told = f"{writer} ran {ran} and wrote nothing into {TABLES.reduce}, so {REDUCE} was never called."
-        yield Hint("no sums", told, step)
+        text = f"{writer} ran {ran} and wrote nothing into {TABLES.reduce}, so {REDUCE} was never called."
+        yield Hint("no sums", text, step)
     elif not seen.of(REDUCE).writes[TABLES.aggregate]:
         ran = _times(seen.of(REDUCE).invocations, "time")
-        told = f"{REDUCE} ran {ran} and wrote nothing into {TABLES.aggregate}, where the totals are read."
-        yield Hint("no totals", told, "1.3" if middle else "3.3")
+        text = f"{REDUCE} ran {ran} and wrote nothing into {TABLES.aggregate}, where the totals are read."
+        yield Hint("no totals", text, "1.3" if middle else "3.3")
 
 
 def _too_many(seen: Observation) -> Iterator[Hint]:
     for function, one in seen.seen.items():
         if one.largest > ACTIONS:
-            told = f"{function} sent a transaction of {one.largest:,} actions; DynamoDB takes {ACTIONS} at most."
-            yield Hint("too many actions", told, "3.2" if function == STATE else "3.3")
+            text = f"{function} sent a transaction of {one.largest:,} actions; DynamoDB takes {ACTIONS} at most."
+            yield Hint("too many actions", text, "3.2" if function == STATE else "3.3")
 
 
 def _failing(seen: Observation) -> Iterator[Hint]:
     for function, one in seen.seen.items():
         if one.failed and one.largest <= ACTIONS:
-            told = f"{function} failed by itself in {one.failed:,} of {_times(one.invocations, 'invocation')}"
+            text = f"{function} failed by itself in {one.failed:,} of {_times(one.invocations, 'invocation')}"
             again = "Lambda delivers such a batch again until it succeeds, and nothing behind it."
-            yield Hint("failing", f"{told}, last with {one.failure}. {again}", "1.4")
+            yield Hint("failing", f"{text}, last with {one.failure}. {again}", "1.4")
         if one.timed_out:
-            told = (
+            text = (
                 f"{function} was still at work after 10 s in {_times(one.timed_out, 'invocation')}, and was given up."
             )
-            yield Hint("timed out", f"{told} Make fewer calls, or end what is repeated.", "1.4")
+            yield Hint("timed out", f"{text} Make fewer calls, or end what is repeated.", "1.4")
 
 
 def _unconditioned_state(seen: Observation) -> Iterator[Hint]:
     one = seen.of(STATE)
     if one.unconditioned[TABLES.state]:
-        told = f"{STATE} writes into {TABLES.state} without a condition, so an older version can replace a newer one."
-        yield Hint("no condition", told, "2.1")
+        text = f"{STATE} writes into {TABLES.state} without a condition, so an older version can replace a newer one."
+        yield Hint("no condition", text, "2.1")
 
 
 def _passed_over(seen: Observation) -> Iterator[Hint]:
     """Errors of DynamoDB that were taken for success."""
     for function, one in seen.seen.items():
         if one.swallowed[MISMATCH]:
-            told = f"{function} passed over {MISMATCH} {_times(one.swallowed[MISMATCH], 'time')}."
+            text = f"{function} passed over {MISMATCH} {_times(one.swallowed[MISMATCH], 'time')}."
             yield Hint(
                 "mismatch swallowed",
-                f"{told} It says that a token was used for other content, and that nothing was written: a loss.",
+                f"{text} It says that a token was used for other content, and that nothing was written: a loss.",
                 "2.3",
             )
         if one.swallowed[INVALID]:
-            told = (
+            text = (
                 f"{function} passed over {INVALID} {_times(one.swallowed[INVALID], 'time')}: nothing was written then."
             )
-            yield Hint("refusal swallowed", told, "1.4")
+            yield Hint("refusal swallowed", text, "1.4")
         if one.given_up:
-            told = f"{function} ended well {_times(one.given_up, 'time')} right after its transaction was cancelled."
-            told += " Cancelled means that none of it was written."
-            yield Hint("cancelled and left", told, "3.2" if function == STATE else "3.3")
+            text = f"{function} ended well {_times(one.given_up, 'time')} right after its transaction was cancelled."
+            text += " Cancelled means that none of it was written."
+            yield Hint("cancelled and left", text, "3.2" if function == STATE else "3.3")
 
 
 def _map_counts_twice(seen: Observation) -> Iterator[Hint]:
     if seen.because("MapLambda got their batch"):
-        told = (
+        text = (
             f"{MAP} puts the sums of a batch that comes again under another name: nothing tells that they were there."
         )
-        yield Hint("sums twice", told, "2.2")
+        yield Hint("sums twice", text, "2.2")
 
 
 def _reduce_counts_twice(seen: Observation) -> Iterator[Hint]:
@@ -117,27 +117,27 @@ def _reduce_counts_twice(seen: Observation) -> Iterator[Hint]:
     if seen.functions.map is None:
         return
     if one.lone[TABLES.aggregate]:
-        told = f"{REDUCE} changes {TABLES.aggregate} call by call; if it fails in between, its batch is added again."
-        yield Hint("added one by one", told, "2.3")
+        text = f"{REDUCE} changes {TABLES.aggregate} call by call; if it fails in between, its batch is added again."
+        yield Hint("added one by one", text, "2.3")
     elif one.tokenless:
-        told = f"{REDUCE} sends transactions without a token, so a batch that comes again is added again."
-        yield Hint("no token", told, "2.3")
+        text = f"{REDUCE} sends transactions without a token, so a batch that comes again is added again."
+        yield Hint("no token", text, "2.3")
     elif seen.because("ReduceLambda got their batch") and not seen.because("after ten minutes"):
-        told = f"{REDUCE} sends another token when a batch comes again, so it is added again."
-        yield Hint("another token", told, "2.3")
+        text = f"{REDUCE} sends another token when a batch comes again, so it is added again."
+        yield Hint("another token", text, "2.3")
 
 
 def _batches_move(seen: Observation) -> Iterator[Hint]:
-    """What hashes of batches cannot tell."""
+    """What hashes of batches cannot distinguish."""
     if seen.because("other boundaries"):
-        told = "The same records came in batches of other boundaries, and a hash of a batch knows only the whole batch."
-        yield Hint("cut anew", told, "3.1")
+        text = "The same records came in batches of other boundaries, and a hash of a batch knows only the whole batch."
+        yield Hint("cut anew", text, "3.1")
     if seen.because("after ten minutes") and not seen.of(REDUCE).tokenless:
-        told = "A batch came again after its token was forgotten; DynamoDB keeps a token for ten minutes."
-        yield Hint("token forgotten", told, "3.1")
+        text = "A batch came again after its token was forgotten; DynamoDB keeps a token for ten minutes."
+        yield Hint("token forgotten", text, "3.1")
     if seen.functions.map is not None and _trimmed(seen):
-        told = "Records left a stream before a function read them: DynamoDB keeps them for 24 hours."
-        yield Hint("stream trimmed", f"{told} What waits only in a stream can be lost.", "3.1")
+        text = "Records left a stream before a function read them: DynamoDB keeps them for 24 hours."
+        yield Hint("stream trimmed", f"{text} What waits only in a stream can be lost.", "3.1")
 
 
 def _trimmed(seen: Observation) -> bool:
@@ -152,30 +152,30 @@ def _outbox(seen: Observation) -> Iterator[Hint]:
         return
     reduce, sweep = seen.of(REDUCE), seen.of(SWEEP)
     if not seen.of(STATE).together:
-        told = f"{STATE} writes states and their delta apart; what fails in between leaves one without the other."
-        yield Hint("state and delta apart", told, "3.2")
+        text = f"{STATE} writes states and their delta apart; what fails in between leaves one without the other."
+        yield Hint("state and delta apart", text, "3.2")
     if any(one.writes[TABLES.aggregate] and not one.deletes[TABLES.reduce] for one in (reduce, sweep)):
-        told = f"Deltas are added and stay in {TABLES.reduce}, so one that comes again is added again."
-        yield Hint("deltas stay", told, "3.3")
+        text = f"Deltas are added and stay in {TABLES.reduce}, so one that comes again is added again."
+        yield Hint("deltas stay", text, "3.3")
     elif reduce.free_deletes[TABLES.reduce] or sweep.free_deletes[TABLES.reduce]:
-        told = "Deltas are deleted without the condition that they are there, so one that is gone is added again."
-        yield Hint("deleted unconditionally", told, "3.3")
+        text = "Deltas are deleted without the condition that they are there, so one that is gone is added again."
+        yield Hint("deleted unconditionally", text, "3.3")
     elif reduce.apart or sweep.apart:
-        told = "Deltas are added in one request and deleted in another; what fails in between is added again."
-        yield Hint("added and deleted apart", told, "3.3")
+        text = "Deltas are added in one request and deleted in another; what fails in between is added again."
+        yield Hint("added and deleted apart", text, "3.3")
     elif seen.functions.sweep is None and seen.items[TABLES.reduce]:
-        told = (
+        text = (
             f"{_times(seen.items[TABLES.reduce], 'delta')} wait in {TABLES.reduce}, and no stream record tells of them."
         )
-        yield Hint("nothing sweeps", told, "3.4")
+        yield Hint("nothing sweeps", text, "3.4")
 
 
 def _floats(seen: Observation) -> Iterator[Hint]:
     if seen.places > CENTS:
-        told = (
+        text = (
             f"Sums were written with {seen.places} decimal places, though every value has {CENTS}: that is float error."
         )
-        yield Hint("floats", told, "3.5")
+        yield Hint("floats", text, "3.5")
 
 
 _RULES: tuple[Callable[[Observation], Iterator[Hint]], ...] = (

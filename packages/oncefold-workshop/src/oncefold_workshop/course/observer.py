@@ -78,9 +78,9 @@ class Observation:
         """A function; one that was never called has done nothing."""
         return self.seen.get(function, CallCounts())
 
-    def because(self, words: str) -> bool:
+    def because(self, text: str) -> bool:
         """Whether the account names this as a reason."""
-        return any(words in cause.why for cause in self.causes)
+        return any(text in cause.why for cause in self.causes)
 
 
 @dataclass(slots=True)
@@ -112,10 +112,10 @@ class FunctionObserver:
         seen.swallowed.update(invocation.refused)
         seen.given_up += invocation.cancelled
 
-    def fails(self, function: str, words: str) -> None:
+    def fails(self, function: str, text: str) -> None:
         """An invocation has ended with an exception."""
         self.seen[function].failed += 1
-        self.seen[function].failure = words
+        self.seen[function].failure = text
 
     def called(
         self,

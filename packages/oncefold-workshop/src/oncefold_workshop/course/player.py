@@ -44,7 +44,7 @@ HINTS = 2
 _DROPPED = "StateLambda drops"
 _ABSENT = "StateTable has nothing of them"
 _UNREADABLE = (AttributeError, IndexError, InvalidOperation, KeyError, StopIteration, TypeError, ValueError)
-"""What the books raise for items of another form than the workshop's."""
+"""What the audit raises for items of another form than the workshop's."""
 
 
 def entry(text: str, here: Path, *, hinted: bool) -> PlayerEntry:
@@ -90,10 +90,10 @@ class LearnersPlayer:
         if self._functions.sweep is not None:
             arena.add_function(SWEEP, self._running.handler(SWEEP, self._functions.sweep), TIMEOUT_SECONDS)
             arena.add_schedule(SWEEP, SWEEP_SECONDS)
-        self._books: Audit | None = None
+        self._audit: Audit | None = None
         if self._functions.map is not None:
-            self._books = Audit(arena, TABLES, MAP, REDUCE)
-            arena.watch = partial(self._read, self._books.wrote)
+            self._audit = Audit(arena, TABLES, MAP, REDUCE)
+            arena.watch = partial(self._read, self._audit.wrote)
 
     def _deployed(self) -> Iterable[_Deployed]:
         """The functions that read streams, in the order of the pipeline; no bisecting, retries without end."""
@@ -132,28 +132,28 @@ class LearnersPlayer:
                 found[Node(0, tuple(name.split(SEPARATOR)))] = (None, Decimal(value))
         return found
 
-    def look(self, number: int) -> None:
+    def observe(self, number: int) -> None:
         """See Player."""
         self._round = number
-        if self._books is not None:
-            self._read(partial(self._books.look, number))
+        if self._audit is not None:
+            self._read(partial(self._audit.observe, number))
 
     def _read(self, action: Callable[[], object]) -> None:
-        """Keep the books, as long as the tables' items have the form that the course gives them."""
+        """Audit, as long as the tables' items have the form that the course gives them."""
         if self._readable:
             try:
                 action()
             except _UNREADABLE:
                 self._readable = False
 
-    def account(self, wrong: Wrong, truth: ExpectedTotals, touched: Iterable[str]) -> Account:
+    def account(self, wrong: Wrong, expected: ExpectedTotals, touched: Iterable[str]) -> Account:
         """See Player; with hints, if they are wanted."""
         account = Account.of(wrong.by, ())
         try:
-            if self._books is None:
+            if self._audit is None:
                 account = Account.of(wrong.by, left_over(self._arena.items(TABLES.reduce), wrong, self._round))
             elif self._readable:
-                account = _reworded(self._books.account(wrong, truth, touched))
+                account = _reworded(self._audit.account(wrong, expected, touched))
         except _UNREADABLE:
             self._readable = False
         recent = tuple(cause for cause in account.causes if cause.round == self._round)
@@ -169,7 +169,7 @@ class LearnersPlayer:
 
 
 def _reworded(account: Account) -> Account:
-    """The books know the workshop's own functions, which drop old messages; a learner's need not."""
+    """The audit knows the workshop's own functions, which drop old messages; a learner's need not."""
     return replace(
         account,
         causes=tuple(

@@ -40,9 +40,9 @@ def error_place(own: Collection[Path], error: BaseException) -> str:
 
 def error_summary(own: Collection[Path], error: BaseException) -> str:
     """An exception and its line, in one line."""
-    words = " ".join(traceback.format_exception_only(error)[-1].split())
+    message = " ".join(traceback.format_exception_only(error)[-1].split())
     where = error_place(own, error)
-    return f"{words} ({where})" if where else words
+    return f"{message} ({where})" if where else message
 
 
 def error_trace(own: Collection[Path], error: BaseException) -> str:
@@ -112,8 +112,8 @@ class Environments:
                 f"--functions: {site.functions.module} has computed for {seconds} while it was imported"
             ) from None
         except (Exception, SystemExit) as error:
-            told = error_trace(site.compiled, error)
-            raise OncefoldError(f"--functions: {site.functions.module} cannot be imported\n{told}") from None
+            trace = error_trace(site.compiled, error)
+            raise OncefoldError(f"--functions: {site.functions.module} cannot be imported\n{trace}") from None
         return _handler(module, self._handler)
 
 
@@ -137,7 +137,7 @@ def _handler(module: ModuleType, name: str) -> Handle:
 
 
 class FailedError(Exception):
-    """A learner's function has failed; its words are what Lambda would tell."""
+    """A learner's function has failed; its message is what Lambda would report."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,23 +235,23 @@ class Running:
         return handle
 
     def _failed(self, function: str, name: str, error: BaseException) -> Exception:
-        """What the world is told. One that fails before it ever succeeded ends the game."""
+        """What the world gets. One that fails before it ever succeeded ends the game."""
         first = not self.observer.seen[function].succeeded
         self.observer.fails(function, error_summary(self._site.compiled, error))
         if first or isinstance(error, NotInTheLabError):
-            told = error_trace(self._site.compiled, error)
-            self._stopped(OncefoldError(f"{function} ({name} of {self._site.functions.module}) fails:\n{told}"))
+            trace = error_trace(self._site.compiled, error)
+            self._stopped(OncefoldError(f"{function} ({name} of {self._site.functions.module}) fails:\n{trace}"))
         return FailedError(f"{type(error).__name__} {error}")
 
     def _stuck(self, name: str, error: TooLong) -> Exception:
         where = error_place(self._site.compiled, error)
-        words = (
+        message = (
             f"{name} has computed for {self._guard.seconds:.0f} s without a call, last at {where}: does a loop not end?"
         )
-        return self._stopped(OncefoldError(words))
+        return self._stopped(OncefoldError(message))
 
     def _stopped(self, error: OncefoldError) -> Exception:
-        """Let the game end with this error; what the world is told."""
+        """Let the game end with this error; what the world gets."""
         self.fatal = self.fatal or error
         return FailedError(str(error))
 

@@ -1,6 +1,6 @@
 """A learner's module, loaded afresh for each environment, and what it cannot do: network, threads, endless calls.
 
-The stand-ins come in by the module's own `__import__`, so nothing is changed for the rest of the process. The learner's
+The stubs come in by the module's own `__import__`, so nothing is changed for the rest of the process. The learner's
 other modules, beside the first, are loaded the same way.
 """
 
@@ -35,7 +35,7 @@ _CLOSED = {
     "os.fork": "start other programs",
     "os.posix_spawn": "start other programs",
 }
-"""What Python tells audit hooks about, and what that is. Of threads it tells from 3.12 on."""
+"""What Python reports to audit hooks, and what that is. Threads are reported from 3.12 on."""
 
 _inside: ContextVar[bool] = ContextVar("inside", default=False)
 """Whether a learner's code runs. Each greenlet has its own."""
@@ -56,7 +56,7 @@ class TooLong(BaseException):
 
 @cache
 def _watch() -> None:
-    """Have Python tell of what is closed; a hook stays for as long as the process, and heeds a learner's code alone."""
+    """Have Python report what is closed; a hook stays for as long as the process, and heeds a learner's code alone."""
 
     def hook(event: str, _: tuple[Any, ...]) -> None:
         if event in _CLOSED and _inside.get():
@@ -110,11 +110,11 @@ class Loader:
     """Loads a learner's modules; each environment is one of its own."""
 
     def __init__(
-        self, functions: LearnerFunctions, standins: Mapping[str, ModuleType], compiled: dict[Path, CodeType]
+        self, functions: LearnerFunctions, stubs: Mapping[str, ModuleType], compiled: dict[Path, CodeType]
     ) -> None:
         """`compiled`: code by file, kept between environments."""
         self._functions = functions
-        self._standins = standins
+        self._stubs = stubs
         self._compiled = compiled
         self._modules: dict[str, ModuleType] = {}
 
@@ -134,9 +134,9 @@ class Loader:
         if level:
             name = resolve_name("." * level + name, str((globals or {}).get("__package__") or ""))
         top = name.partition(".")[0]
-        if name in self._standins:
-            return self._standins[name if fromlist else top]
-        if top in self._standins:
+        if name in self._stubs:
+            return self._stubs[name if fromlist else top]
+        if top in self._stubs:
             return self._below(name, fromlist)
         if self._functions.own_file(top) is None:
             return builtins.__import__(name, globals, locals, fromlist or (), 0)
@@ -147,13 +147,13 @@ class Loader:
         return module if fromlist else self._modules[top]
 
     def _below(self, name: str, fromlist: Sequence[str] | None) -> ModuleType:
-        """A real module below a stand-in, as `boto3.dynamodb.types`."""
+        """A real module below a stub, as `boto3.dynamodb.types`."""
         top, _, rest = name.partition(".")
         if fromlist:
             return builtins.__import__(name, None, None, fromlist, 0)
         inner = rest.partition(".")[0]
-        setattr(self._standins[top], inner, getattr(builtins.__import__(name), inner))
-        return self._standins[top]
+        setattr(self._stubs[top], inner, getattr(builtins.__import__(name), inner))
+        return self._stubs[top]
 
     def _own(self, name: str) -> ModuleType:
         if name in self._modules:
@@ -189,7 +189,7 @@ class Loader:
 
 @contextmanager
 def _known(name: str, module: ModuleType) -> Iterator[None]:
-    """Have a module among the process's while it is run: dataclasses look there for what annotations mean."""
+    """Have a module among the process's while it is run: dataclasses search there for what annotations mean."""
     before = sys.modules.get(name)
     sys.modules[name] = module
     try:

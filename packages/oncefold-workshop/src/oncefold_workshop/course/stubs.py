@@ -1,7 +1,7 @@
 """Stubs for the modules through which time, randomness, settings and AWS come in: they follow the simulated world.
 
-Threads are refused. What is not listed in `standins` is the real thing. So a learner's module sees virtual time and
-seeded chance, whichever way it imports them, while nothing else in the process does.
+Threads are refused. What is not listed in `stub_modules` is the real thing. So a learner's module sees virtual time and
+seeded random numbers, whichever way it imports them, while nothing else in the process does.
 """
 
 import _thread

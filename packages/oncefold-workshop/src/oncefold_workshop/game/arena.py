@@ -14,7 +14,7 @@ from oncefold_lab.simulator.change_streams import ChangeRecord
 from oncefold_lab.world.faults import FaultLedger, InvocationFaults
 from oncefold_lab.world.functions import Context, Handler, SimulatedFunction
 from oncefold_lab.world.scheduler import START, Process, random_source
-from oncefold_lab.world.world import WRITES, Climate, World
+from oncefold_lab.world.world import WRITES, World, WorldSettings
 from oncefold_workshop.game.rules import BatchCut
 from oncefold_workshop.pipelines.settings import InducedFailure, Rates
 
@@ -27,22 +27,22 @@ _KEPT = 200
 
 
 @dataclass
-class Weather(InvocationFaults):
-    """Nothing goes wrong by chance; retries are cut, and given-up invocations live on, as a round says."""
+class PlannedFaults(InvocationFaults):
+    """Nothing goes wrong at random; retries are cut, and given-up invocations live on, as a round says."""
 
     cut: BatchCut | None = None
     zombies: bool = False
 
     def strikes(self, what: str) -> bool:  # noqa: ARG002 - of Mishaps
-        """See Mishaps."""
+        """See InvocationFaults."""
         return False
 
     def latency(self) -> float:
-        """See Mishaps."""
+        """See InvocationFaults."""
         return self.random.uniform(0.002, 0.02)
 
     def freeze(self) -> float | None:
-        """See Mishaps."""
+        """See InvocationFaults."""
         return ZOMBIE_SECONDS if self.zombies else None
 
     def retry_size(self, failed: int, most: int) -> int:
@@ -88,8 +88,8 @@ class Arena(World):
 
     def __init__(self, seed: int) -> None:
         name = f"game {seed}"
-        self.weather = Weather(random_source(name, "mishaps"), FaultLedger())
-        super().__init__(name, Climate(), mishaps=self.weather)
+        self.planned_faults = PlannedFaults(random_source(name, "mishaps"), FaultLedger())
+        super().__init__(name, WorldSettings(), invocation_faults=self.planned_faults)
         self.visits: dict[Process, Visit] = {}
         self.incidents: deque[str] = deque(maxlen=_KEPT)
         """The last of what went wrong, for a person."""
@@ -111,7 +111,7 @@ class Arena(World):
 
     def changes(self, table: str, after: int) -> list[ChangeRecord]:
         """The records of a table's stream behind a sequence number, without a call."""
-        stream = self.dynamodb._database.tables[table].stream  # noqa: SLF001 - a look that leaves no trace
+        stream = self.dynamodb._database.tables[table].stream  # noqa: SLF001 - read without a trace
         assert stream is not None
         found: list[ChangeRecord] = []
         for shard in stream.shards.all.values():
@@ -130,12 +130,12 @@ class Arena(World):
     def freeze_next(self) -> None:
         """Let the next write of every function be held up until long after its invocation was given up."""
         self._plans.freeze = dict.fromkeys(self._mapped(), 1)
-        self.weather.zombies = True
+        self.planned_faults.zombies = True
 
     def clear(self) -> None:
         """Nothing else is going to be done on purpose."""
         self._plans = _Plans()
-        self.weather.cut, self.weather.zombies = None, False
+        self.planned_faults.cut, self.planned_faults.zombies = None, False
 
     def _mapped(self) -> list[str]:
         return [mapping.function.name for mapping in self.mappings]

@@ -1,7 +1,7 @@
 """Why a total is wrong: which changes of StateTable were added into AggregateTable, and how many times.
 
 Kept from outside: what lies in StateTable's stream, which item of ReduceTable an invocation of MapLambda left, and
-which nodes an invocation of ReduceLambda changed. So a difference can be told event by event, and added up.
+which nodes an invocation of ReduceLambda changed. So a difference can be explained event by event, and added up.
 """
 
 from collections import Counter
@@ -59,7 +59,7 @@ class Cause:
         return cls(what, why, number, len(found), sum((one.amount for one in found), Decimal(0)), tuple(found[:SAMPLE]))
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """In one sentence."""
         events = "1 event" if self.events == 1 else f"{self.events:,} events"
         return f"round {self.round}: {events} {self.what}, {self.amount:+,f}: {self.why}"
@@ -134,7 +134,7 @@ class Audit:
         """Trades whose state is not the latest version, and since which round."""
 
     def wrote(self) -> None:
-        """Look at what a write has changed, at once, while its invocation is still the one that runs."""
+        """Record what a write has changed, at once, while its invocation is still the one that runs."""
         visit = self._arena.current()
         if visit is None:
             return
@@ -162,7 +162,7 @@ class Audit:
             self._additions[place] = _Addition(self._arena.seconds, self._round, items)
         self._additions[place].nodes |= changed
 
-    def look(self, number: int) -> None:
+    def observe(self, number: int) -> None:
         """Note what is new in StateTable's stream, in the round of this number."""
         self._round = number
         for record in self._arena.changes(self._tables.state, self._last):
@@ -171,10 +171,10 @@ class Audit:
             self._changes[record.sequence] = _Change(record.keys["id"]["S"], number, parts)
             self._last = record.sequence
 
-    def account(self, wrong: Wrong, truth: ExpectedTotals, touched: Iterable[str]) -> Account:
+    def account(self, wrong: Wrong, expected: ExpectedTotals, touched: Iterable[str]) -> Account:
         """What is to blame for a node that is wrong."""
         labels = wrong.node.labels
-        causes = [*self._counted(labels), *self._states(wrong.node, truth, touched)]
+        causes = [*self._counted(labels), *self._states(wrong.node, expected, touched)]
         return Account.of(wrong.by, sorted(causes, key=lambda cause: (cause.round, cause.what, cause.why)))
 
     def _counted(self, labels: Leaf) -> Iterator[Cause]:
@@ -218,24 +218,24 @@ class Audit:
     def _summed_again(self, items: Sequence[str]) -> str:
         """Why MapLambda left sums of the same records more than once."""
         sums = [self._sums[item] for item in items]
-        told = ", ".join(f"{len(one.records):,} at {one.at:,.1f} s" for one in sums)
+        batches = ", ".join(f"{len(one.records):,} at {one.at:,.1f} s" for one in sums)
         if len({one.records for one in sums}) == 1:
-            return f"MapLambda got their batch {len(sums)} times ({told}), and nothing tells that it was there"
-        return f"MapLambda got them in batches of other boundaries ({told}), and each batch has another hash"
+            return f"MapLambda got their batch {len(sums)} times ({batches}), and nothing tells that it was there"
+        return f"MapLambda got them in batches of other boundaries ({batches}), and each batch has another hash"
 
-    def _states(self, node: Node, truth: ExpectedTotals, touched: Iterable[str]) -> Iterator[Cause]:
+    def _states(self, node: Node, expected: ExpectedTotals, touched: Iterable[str]) -> Iterator[Cause]:
         """Trades whose state is not their latest version."""
         for key in sorted({*touched, *self._stale}):
-            if _state(self._arena, self._tables, key) == _parts_of(truth.best[key]):
+            if _state(self._arena, self._tables, key) == _parts_of(expected.best[key]):
                 self._stale.pop(key, None)
             else:
                 self._stale.setdefault(key, self._round)
         groups: dict[tuple[int, str], list[Blamed]] = {}
         for key, number in self._stale.items():
-            stands, wanted = _state(self._arena, self._tables, key), truth.best[key]
-            amount = _under(stands, node.labels) - _under(_parts_of(wanted), node.labels)
+            current, wanted = _state(self._arena, self._tables, key), expected.best[key]
+            amount = _under(current, node.labels) - _under(_parts_of(wanted), node.labels)
             if amount:
-                why = "an older version replaced a newer one" if stands else _DROPPED
+                why = "an older version replaced a newer one" if current else _DROPPED
                 groups.setdefault((number, why), []).append(Blamed(key, amount))
         for (number, why), blamed in groups.items():
             yield Cause.of(What.STATE, why, number, blamed)
@@ -246,12 +246,12 @@ _DROPPED = f"StateLambda drops messages older than {MAX_AGE_SECONDS:.0f} s"
 
 def _added_again(additions: Sequence[_Addition]) -> str:
     """Why ReduceLambda added the same item more than once."""
-    told = ", ".join(f"{len(one.items):,} at {one.at:,.1f} s" for one in additions)
+    batches = ", ".join(f"{len(one.items):,} at {one.at:,.1f} s" for one in additions)
     if len({one.items for one in additions}) > 1:
-        return f"ReduceLambda got their sums in batches of other boundaries ({told}): each has another token"
+        return f"ReduceLambda got their sums in batches of other boundaries ({batches}): each has another token"
     if additions[-1].at - additions[0].at >= TOKEN_SECONDS:
-        return f"ReduceLambda got their batch again after ten minutes ({told}), when its token was forgotten"
-    return f"ReduceLambda got their batch {len(additions)} times ({told}), and nothing tells that it was there"
+        return f"ReduceLambda got their batch again after ten minutes ({batches}), when its token was forgotten"
+    return f"ReduceLambda got their batch {len(additions)} times ({batches}), and nothing tells that it was there"
 
 
 def _part(image: Mapping[str, Any], sign: int) -> tuple[Leaf, Decimal]:

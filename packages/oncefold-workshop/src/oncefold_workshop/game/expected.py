@@ -1,4 +1,4 @@
-"""The truth of a game: the greatest version of every key, and its totals, kept up from round to round."""
+"""The expected totals of a game: the greatest version of every key, and its totals, kept up from round to round."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -249,9 +249,9 @@ class _Document:
         inner.setdefault(name, value)
 
 
-def _unfit(words: str) -> OncefoldError:
+def _unfit(message: str) -> OncefoldError:
     return OncefoldError(
-        f"--pipeline: the game cannot make messages of this definition: {words}; play with one whose fields are apart"
+        f"--pipeline: the game cannot make messages of this definition: {message}; play with one whose fields are apart"
     )
 
 

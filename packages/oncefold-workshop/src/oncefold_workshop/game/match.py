@@ -18,7 +18,7 @@ from oncefold_workshop.game.rules import POINTS, Calendar, GameRules, Round
 from oncefold_workshop.game.stage import PlayedRound, Stage, TotalsSample
 
 Samples = dict[str, TotalsSample]
-"""A look at every player, by name."""
+"""A sample of every player's totals, by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +39,10 @@ class Team(Protocol):
     """The players of a game."""
 
     def begin(self, played: Round) -> dict[Node, Row]:
-        """Begin a round; the truth at its end."""
+        """Begin a round; the expected rows at its end."""
 
     def step(self) -> Samples | None:
-        """Go on to the next look; None when the round is over."""
+        """Go on to the next sample; None when the round is over."""
 
     def finish(self) -> dict[str, PlayedRound]:
         """Play the rest of the round; how it went."""
@@ -56,28 +56,28 @@ class LocalTeam:
 
     def __init__(self, game: Game) -> None:
         self._source = game.source()
-        self._truth = ExpectedTotals(self._source.pipeline)
+        self._expected = ExpectedTotals(self._source.pipeline)
         self._stages = {
             entry.name: Stage(entry.make(self._source.pipeline), game.seed) for entry in game.entries
         }  # fmt: skip
-        self._looks: dict[str, Iterator[TotalsSample]] = {}
+        self._samples: dict[str, Iterator[TotalsSample]] = {}
 
     def begin(self, played: Round) -> dict[Node, Row]:
         """See Team."""
         sends = self._source.sends(played)
-        self._truth.add(line.event for send in sends for line in send.lines if line.event is not None)
-        self._looks = {name: stage.looks(played, sends, self._truth) for name, stage in self._stages.items()}
-        return self._truth.rows()
+        self._expected.add(line.event for send in sends for line in send.lines if line.event is not None)
+        self._samples = {name: stage.samples(played, sends, self._expected) for name, stage in self._stages.items()}
+        return self._expected.rows()
 
     def step(self) -> Samples | None:
-        """See Team. All players' looks are at the same moments."""
-        found = {name: look for name, looks in self._looks.items() if (look := next(looks, None)) is not None}
+        """See Team. All players are sampled at the same moments."""
+        found = {name: sample for name, samples in self._samples.items() if (sample := next(samples, None)) is not None}
         return found or None
 
     def finish(self) -> dict[str, PlayedRound]:
         """See Team."""
-        for looks in self._looks.values():
-            for _ in looks:
+        for samples in self._samples.values():
+            for _ in samples:
                 pass
         played = {name: stage.played for name, stage in self._stages.items()}
         return {name: one for name, one in played.items() if one is not None}
@@ -209,7 +209,7 @@ class RoundResult:
 
 
 Watch = Callable[[Round, dict[Node, Row], Samples], None]
-"""Gets the round, its truth, and every look."""
+"""Gets the round, its expected rows, and every sample."""
 
 
 @dataclass
@@ -227,15 +227,15 @@ class Match:
         self._calendar = Calendar(self.game.seed, self.rules)
 
     def rounds(self, most: int, watch: Watch | None = None) -> Iterator[RoundResult]:
-        """Play so many rounds; without someone who watches, no look is shown."""
+        """Play so many rounds; without someone who watches, no sample is shown."""
         for _ in range(most):
             yield self._play(self._calendar.next(max(self.points.values())), watch)
 
     def _play(self, played: Round, watch: Watch | None) -> RoundResult:
         expected = self.team.begin(played)
         if watch is not None:
-            while (looks := self.team.step()) is not None:
-                watch(played, expected, looks)
+            while (samples := self.team.step()) is not None:
+                watch(played, expected, samples)
         scored = []
         found = self.team.finish()
         for name in self.points:

@@ -60,15 +60,15 @@ class Player(Protocol):
         """Make its tables, stream, functions and mappings."""
 
     def kept(self, node: Node, row: Row) -> Row | None:
-        """What of a node's truth it keeps: None for a node that it has not, and in the row for a number."""
+        """What of a node's expected row it keeps: None for a node that it has not, and in the row for a number."""
 
     def rows(self) -> dict[Node, Row]:
         """Its totals as they are now, without a call."""
 
-    def look(self, number: int) -> None:
+    def observe(self, number: int) -> None:
         """Note what lies in its streams, in the round of this number, before it may be trimmed."""
 
-    def account(self, wrong: Wrong, truth: ExpectedTotals, touched: Iterable[str]) -> Account:
+    def account(self, wrong: Wrong, expected: ExpectedTotals, touched: Iterable[str]) -> Account:
         """What is to blame for a node that is wrong. `touched`: keys that were sent since the last time."""
 
 
@@ -96,9 +96,9 @@ class WorkshopPlayer:
         self._arena = arena
         make_tables(TABLES, arena.dynamodb)
         arena.kinesis.create_stream(StreamName=NAMES.stream, ShardCount=SHARDS)
-        chance = arena.random("functions").random
+        random = arena.random("functions").random
         functions = self._form(
-            PipelineSettings(TABLES), FunctionEnvironment(arena.client("dynamodb"), arena.scheduler.clock, chance)
+            PipelineSettings(TABLES), FunctionEnvironment(arena.client("dynamodb"), arena.scheduler.clock, random)
         )
         messages = arena.kinesis.describe_stream_summary(StreamName=NAMES.stream)["StreamDescriptionSummary"]
         for name, handle, settings in (
@@ -108,8 +108,8 @@ class WorkshopPlayer:
         ):
             arena.add_function(name, _handler(handle), TIMEOUT_SECONDS)
             arena.add_mapping(settings, name)
-        self._books = Audit(arena, TABLES, MAP, REDUCE)
-        arena.watch = self._books.wrote
+        self._audit = Audit(arena, TABLES, MAP, REDUCE)
+        arena.watch = self._audit.wrote
 
     def _stream(self, table: str) -> str:
         arn: str = self._arena.dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
@@ -128,13 +128,13 @@ class WorkshopPlayer:
             if name != MESSAGE_COUNT
         }
 
-    def look(self, number: int) -> None:
+    def observe(self, number: int) -> None:
         """See Player."""
-        self._books.look(number)
+        self._audit.observe(number)
 
-    def account(self, wrong: Wrong, truth: ExpectedTotals, touched: Iterable[str]) -> Account:
+    def account(self, wrong: Wrong, expected: ExpectedTotals, touched: Iterable[str]) -> Account:
         """See Player."""
-        return self._books.account(wrong, truth, touched)
+        return self._audit.account(wrong, expected, touched)
 
 
 def _handler(handle: Handle) -> Handler:
@@ -190,25 +190,25 @@ class OncefoldPlayer:
             for node, total in totals.items()
         }
 
-    def look(self, number: int) -> None:
-        """See Player: its tables tell all."""
+    def observe(self, number: int) -> None:
+        """See Player: its tables are enough."""
         self._round = number
 
-    def account(self, wrong: Wrong, truth: ExpectedTotals, touched: Iterable[str]) -> Account:
+    def account(self, wrong: Wrong, expected: ExpectedTotals, touched: Iterable[str]) -> Account:
         """See Player."""
-        causes = [*self._states(wrong, truth, touched), *self._outbox(wrong, truth)]
+        causes = [*self._states(wrong, expected, touched), *self._outbox(wrong, expected)]
         return Account.of(wrong.by, causes)
 
-    def _states(self, wrong: Wrong, truth: ExpectedTotals, touched: Iterable[str]) -> Iterator[Cause]:
+    def _states(self, wrong: Wrong, expected: ExpectedTotals, touched: Iterable[str]) -> Iterator[Cause]:
         """Keys whose state is not their latest version."""
         blamed: dict[int, list[Blamed]] = {}
         for key in sorted({*touched, *self._stale}):
-            stands, wanted = self._content(key), truth.best[key].content
-            if stands == wanted:
+            current, wanted = self._content(key), expected.best[key].content
+            if current == wanted:
                 self._stale.pop(key, None)
                 continue
             number = self._stale.setdefault(key, self._round)
-            amount = _under(truth, stands, wrong) - _under(truth, wanted, wrong)
+            amount = _under(expected, current, wrong) - _under(expected, wanted, wrong)
             if amount:
                 blamed.setdefault(number, []).append(Blamed(key, amount))
         for number, some in blamed.items():
@@ -218,23 +218,23 @@ class OncefoldPlayer:
         row = self._arena.rows(NAMES.state_table).get(layout.key_text(key))
         return DELETED if row is None else layout.parse_state(self._pipeline, row[0])[1].content
 
-    def _outbox(self, wrong: Wrong, truth: ExpectedTotals) -> Iterator[Cause]:
+    def _outbox(self, wrong: Wrong, expected: ExpectedTotals) -> Iterator[Cause]:
         """Deltas that nobody has added."""
         blamed = []
         for item in self._arena.items(NAMES.reduce_table):
             delta = layout.parse_delta(self._pipeline, item)
             for node, total in delta.nodes:
                 if node == wrong.node:
-                    amount = truth.row((total.count, *total.sums))[wrong.column]
+                    amount = expected.row((total.count, *total.sums))[wrong.column]
                     assert amount is not None
                     blamed.append(Blamed(delta.id, -amount))
         if blamed:
             yield Cause.of(What.LOST, "their deltas are still in the outbox", self._round, blamed)
 
 
-def _under(truth: ExpectedTotals, content: Content, wrong: Wrong) -> Decimal:
+def _under(expected: ExpectedTotals, content: Content, wrong: Wrong) -> Decimal:
     """What a content adds to a node."""
-    row = truth.amounts(content).get(wrong.node)
+    row = expected.amounts(content).get(wrong.node)
     amount = None if row is None else row[wrong.column]
     return Decimal(0) if amount is None else amount
 

@@ -14,13 +14,13 @@ from oncefold_workshop.game.rules import Round, Trouble
 from oncefold_workshop.game.stage import PlayedRound
 
 _CAUSES = 3
-"""Causes of a lost round that are told."""
+"""Causes of a lost round that are shown."""
 _SPANS = ((3_600.0, "hours"), (60.0, "minutes"), (1.0, "seconds"))
 
 
 def round_begins(played: Round) -> str:
     """That a round begins."""
-    return f"round {played.number}, {played.words}: {played.messages:,} messages"
+    return f"round {played.number}, {played.text}: {played.messages:,} messages"
 
 
 def skipped_rounds(seconds: float) -> str:
@@ -63,7 +63,7 @@ def reasons(played: Round, one: PlayedRound) -> Iterator[str]:
     shown = [cause for cause in causes[:_CAUSES] if cause.round == played.number] or causes[:1]
     for cause in shown:
         events = ", ".join(f"{blamed.key} {blamed.amount:+,f}" for blamed in cause.sample[:2])
-        yield f"{cause.words}; such as {events}"
+        yield f"{cause.text}; such as {events}"
     yield _sum(one.account, len(causes) - len(shown))
     yield from (f"hint: {hint}" for hint in one.account.hints)
 
@@ -110,7 +110,7 @@ def _player(scored: Scored) -> dict[str, Any]:
         "total": scored.total,
         "right_after_seconds": None if played.right_after is None else round(played.right_after, 3),
         "totals": played.totals,
-        "hurt": played.hurt,
+        "hurt": played.affected,
         "wrong": None if played.wrong is None else _wrong(played.wrong),
         "account": None if played.account is None else _account(played.account),
     }
@@ -122,8 +122,8 @@ def _wrong(wrong: Wrong) -> dict[str, Any]:
 
 
 def _account(account: Account) -> dict[str, Any]:
-    told = {"causes": [_cause(cause) for cause in account.causes], "unexplained": _text(account.left)}
-    return {**told, "hints": list(account.hints)} if account.hints else told
+    document = {"causes": [_cause(cause) for cause in account.causes], "unexplained": _text(account.left)}
+    return {**document, "hints": list(account.hints)} if account.hints else document
 
 
 def _cause(cause: Cause) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from oncefold_lab.world.scheduler import random_source
 
 POINTS = 100
 WINDOW_SECONDS = 30.0
-"""A round counts if every node is right at some look within so long after its last message."""
+"""A round counts if every node is right in some sample within so long after its last message."""
 SAMPLE_SECONDS = 0.5
 """Totals are looked at twice a second, as the workshop's front end does."""
 REST_SECONDS = 50.0
@@ -36,7 +36,7 @@ class Trouble(StrEnum):
     TRIM = "trim"
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """What happens, for a person."""
         return _TROUBLES[self][0]
 
@@ -101,9 +101,9 @@ class Round:
         return self.start + self.minute + (self.skip + self.minute if self.skip else 0.0)
 
     @property
-    def words(self) -> str:
+    def text(self) -> str:
         """Mode and trouble, for a person."""
-        trouble = "" if self.trouble is None else f": {self.trouble.words}"
+        trouble = "" if self.trouble is None else f": {self.trouble.text}"
         return f"{self.mode}{trouble}" + (f" ({self.cut})" if self.cut else "")
 
 

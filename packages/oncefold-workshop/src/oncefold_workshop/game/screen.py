@@ -19,7 +19,7 @@ from oncefold_workshop.game.stage import TotalsSample
 
 
 class GameClock:
-    """Holds looks back until their time; time that passes unseen is not waited for."""
+    """Holds samples back until their time; time that passes unseen is not waited for."""
 
     def __init__(self, round_seconds: float, monotonic: Callable[[], float], sleep: Callable[[float], None]) -> None:
         self._round_seconds = round_seconds
@@ -30,20 +30,20 @@ class GameClock:
         self._skipped = 0.0
 
     def then(self, watch: Watch) -> Watch:
-        """The same watch, each look at its time."""
+        """The same watch, each sample at its time."""
 
-        def paced(played: Round, expected: dict[Node, Row], looks: Samples) -> None:
-            self._wait(played, looks)
-            watch(played, expected, looks)
+        def paced(played: Round, expected: dict[Node, Row], samples: Samples) -> None:
+            self._wait(played, samples)
+            watch(played, expected, samples)
 
         return paced
 
-    def _wait(self, played: Round, looks: Samples) -> None:
+    def _wait(self, played: Round, samples: Samples) -> None:
         if played.number != self._number:
             self._number, self._began, self._skipped = played.number, self._monotonic(), 0.0
-        look = next(iter(looks.values()))
-        self._skipped += look.skipped
-        shown = (look.at - played.start - self._skipped) * self._round_seconds / played.minute
+        sample = next(iter(samples.values()))
+        self._skipped += sample.skipped
+        shown = (sample.at - played.start - self._skipped) * self._round_seconds / played.minute
         left = self._began + shown - self._monotonic()
         if left > 0:
             self._sleep(left)
@@ -52,13 +52,13 @@ class GameClock:
 _OTHER_LINES = 16
 """Lines of a frame that are no nodes."""
 _RATE_LOOKS = 4
-"""Looks over which messages a second are told."""
+"""Samples over which messages a second are shown."""
 _INCIDENTS = 2
 """That are shown of each player."""
 
 
 class GameScreen:
-    """Drawn anew with every look."""
+    """Drawn anew with every sample."""
 
     def __init__(self, match: Match, rounds: int) -> None:
         self._match = match
@@ -81,33 +81,33 @@ class GameScreen:
         """Print a line above what is redrawn."""
         self._console.print(Text(text, style), soft_wrap=True)
 
-    def look(self, played: Round, expected: dict[Node, Row], looks: Samples) -> None:
+    def sample(self, played: Round, expected: dict[Node, Row], samples: Samples) -> None:
         """See Watch."""
         if played.number != self._number:
             self._number, self._seen, self._last = played.number, [], ""
-        self._seen = [*self._seen[-_RATE_LOOKS:], looks]
-        passed = next(iter(looks.values())).skipped
+        self._seen = [*self._seen[-_RATE_LOOKS:], samples]
+        passed = next(iter(samples.values())).skipped
         if passed:
             self._last = skipped_rounds(passed)
-        self._live.update(self._frame(played, expected, looks), refresh=True)
+        self._live.update(self._frame(played, expected, samples), refresh=True)
 
-    def _frame(self, played: Round, expected: dict[Node, Row], looks: Samples) -> Group:
-        at = next(iter(looks.values())).at - played.start
+    def _frame(self, played: Round, expected: dict[Node, Row], samples: Samples) -> Group:
+        at = next(iter(samples.values())).at - played.start
         head = Text(f"{round_begins(played)} of {self._rounds}, second {at:,.1f}", "bold")
         room = max(self._console.height - _OTHER_LINES, 3)
         return Group(
             head,
             Text(self._last, "yellow"),
-            self._scores(looks),
-            _nodes(self._entries, expected, looks, room),
-            *_incidents(self._entries, looks),
+            self._scores(samples),
+            _nodes(self._entries, expected, samples, room),
+            *_incidents(self._entries, samples),
             Text("Ctrl-C ends", "dim"),
         )
 
-    def _scores(self, looks: Samples) -> Table:
+    def _scores(self, samples: Samples) -> Table:
         table = _table(["player", "points", "messages/s", "now"], right=(1, 2))
         for entry in self._entries:
-            now = Text("right", "green") if looks[entry.name].right else Text("not yet", "yellow")
+            now = Text("right", "green") if samples[entry.name].right else Text("not yet", "yellow")
             table.add_row(entry.title, f"{self._match.points[entry.name]:,}", f"{self._rate(entry.name):,.0f}", now)
         return table
 
@@ -119,20 +119,20 @@ class GameScreen:
         return (last.processed - first.processed) / max(seconds, SAMPLE_SECONDS)
 
 
-def _nodes(entries: Sequence[PlayerEntry], expected: dict[Node, Row], looks: Samples, room: int) -> Table:
+def _nodes(entries: Sequence[PlayerEntry], expected: dict[Node, Row], samples: Samples, room: int) -> Table:
     """The first measure of every node, or its count where there is none."""
     names = [entry.name for entry in entries]
-    table = _table(["node", "truth of the round", *names], right=range(1, len(names) + 2))
+    table = _table(["node", "expected in the round", *names], right=range(1, len(names) + 2))
     for node, row in list(expected.items())[:room]:
         column = min(1, len(row) - 1)
         wanted = row[column]
-        cells = [_cell(looks[name], node, column, wanted) for name in names]
+        cells = [_cell(samples[name], node, column, wanted) for name in names]
         table.add_row("  " * max(len(node.labels) - 1, 0) + path_of(node), _amount(wanted), *cells)
     return table
 
 
-def _cell(look: TotalsSample, node: Node, column: int, wanted: Decimal | None) -> Text:
-    row = look.rows.get(node)
+def _cell(sample: TotalsSample, node: Node, column: int, wanted: Decimal | None) -> Text:
+    row = sample.rows.get(node)
     found = None if row is None else row[column]
     if found is None:
         return Text("-", "dim")
@@ -144,9 +144,9 @@ def _amount(number: Decimal | None) -> str:
     return "-" if number is None else f"{number:,.2f}"
 
 
-def _incidents(entries: Sequence[PlayerEntry], looks: Samples) -> Iterable[Text]:
+def _incidents(entries: Sequence[PlayerEntry], samples: Samples) -> Iterable[Text]:
     for entry in entries:
-        for incident in looks[entry.name].incidents[-_INCIDENTS:]:
+        for incident in samples[entry.name].incidents[-_INCIDENTS:]:
             yield Text(f"{entry.name}: {incident}", "dim", no_wrap=True, overflow="ellipsis")
 
 

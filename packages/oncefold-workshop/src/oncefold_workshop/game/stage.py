@@ -35,7 +35,7 @@ class TotalsSample:
     incidents: tuple[str, ...]
     """The last of what went wrong."""
     skipped: float = 0.0
-    """Seconds that passed unseen before this look."""
+    """Seconds that passed unseen before this sample."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +43,10 @@ class PlayedRound:
     """How a player did in a round."""
 
     right_after: float | None
-    """Seconds from the round's last message, or the end of an outage, to the first look at which all was right."""
+    """Seconds from the round's last message, or the end of an outage, to the first sample in which all was right."""
     wrong: Wrong | None
     """The first wrong node at the end."""
-    hurt: bool
+    affected: bool
     """Whether its totals came off by another amount than they were off before the round."""
     account: Account | None
     """Why, of a node that is wrong."""
@@ -60,7 +60,7 @@ class PlayedRound:
 
 
 class Stage:
-    """A player's world through all rounds. Looks have to be taken to the end before the next round."""
+    """A player's world through all rounds. Samples have to be taken to the end before the next round."""
 
     def __init__(self, player: Player, seed: int) -> None:
         self.player = player
@@ -68,35 +68,35 @@ class Stage:
         player.deploy(self._arena)
         self._off: dict[tuple[Node, int], Decimal] = {}
         self.played: PlayedRound | None = None
-        """How the last round went, once all its looks are taken."""
+        """How the last round went, once all its samples are taken."""
 
     def close(self) -> None:
         """End everything that runs."""
         self._arena.close()
 
-    def looks(self, played: Round, sends: Sequence[Send], truth: ExpectedTotals) -> Iterator[TotalsSample]:
-        """Play a round, whose messages `truth` has already, as fast as looks are taken."""
+    def samples(self, played: Round, sends: Sequence[Send], expected: ExpectedTotals) -> Iterator[TotalsSample]:
+        """Play a round, whose messages `expected` has already, as fast as samples are taken."""
         self.played = None
         arena = self._arena
         arena.clear()
-        self.player.look(played.number)
+        self.player.observe(played.number)
         arena.set_rates(Rates() if played.mode is Mode.EASY else HARD_MODE)
         for number, send in enumerate(sends):
             arena.scheduler.at(START + send.at, partial(self._send, f"generator {number}", send))
         self._begin(played)
         right_at: float | None = None
-        for look in self._course(played, truth):
-            if look.right and right_at is None and look.at >= played.judged_from:
-                right_at = look.at
-            yield look
+        for sample in self._course(played, expected):
+            if sample.right and right_at is None and sample.at >= played.judged_from:
+                right_at = sample.at
+            yield sample
         touched = {line.event.key for send in sends for line in send.lines if line.event is not None}
-        self.played = self._result(played, truth, right_at, touched)
+        self.played = self._result(played, expected, right_at, touched)
 
     def _begin(self, played: Round) -> None:
         """Prepare what is going to go wrong."""
         arena, trouble = self._arena, played.trouble
         if trouble is Trouble.RECUT and played.cut is not BatchCut.BACK:
-            arena.weather.cut = played.cut
+            arena.planned_faults.cut = played.cut
             arena.fail_next()
         elif trouble is Trouble.ZOMBIE:
             arena.freeze_next()
@@ -104,15 +104,15 @@ class Stage:
             for mapping in arena.mappings[1:]:
                 mapping.pause()
 
-    def _course(self, played: Round, truth: ExpectedTotals) -> Iterator[TotalsSample]:
+    def _course(self, played: Round, expected: ExpectedTotals) -> Iterator[TotalsSample]:
         """The round's minute, the time that passes beside, and the minute after it."""
         minute = played.start + played.minute
         if played.cut is BatchCut.BACK:
             # While there is something to be cut: some batches are finished, and others follow.
-            yield from self._watch(played.start + played.sending / 2, truth)
+            yield from self._watch(played.start + played.sending / 2, expected)
             self._deliver_again(cut=True)
-        yield from self._watch(minute, truth)
-        self.player.look(played.number)
+        yield from self._watch(minute, expected)
+        self.player.observe(played.number)
         if not played.skip:
             return
         self._run(minute + played.skip)
@@ -121,55 +121,55 @@ class Stage:
         elif played.trouble is Trouble.TRIM:
             for mapping in self._arena.mappings[1:]:
                 mapping.resume()
-        yield self._look(truth, played.skip)
-        yield from self._watch(played.end, truth)
-        self.player.look(played.number)
+        yield self._sample(expected, played.skip)
+        yield from self._watch(played.end, expected)
+        self.player.observe(played.number)
 
     def _deliver_again(self, *, cut: bool) -> None:
         for mapping in self._arena.mappings:
             mapping.deliver_again(cut=cut)
 
-    def _watch(self, until: float, truth: ExpectedTotals) -> Iterator[TotalsSample]:
+    def _watch(self, until: float, expected: ExpectedTotals) -> Iterator[TotalsSample]:
         at = self._arena.seconds
         while at < until:
             at = min(at + SAMPLE_SECONDS, until)
             self._run(at)
-            yield self._look(truth)
+            yield self._sample(expected)
 
     def _run(self, until: float) -> None:
         self._arena.scheduler.run(START + until, _never)
 
-    def _look(self, truth: ExpectedTotals, skipped: float = 0.0) -> TotalsSample:
+    def _sample(self, expected: ExpectedTotals, skipped: float = 0.0) -> TotalsSample:
         rows = self.player.rows()
-        right = self._wrong(truth, rows) is None
+        right = self._wrong(expected, rows) is None
         arena = self._arena
         return TotalsSample(arena.seconds, rows, arena.processed, right, tuple(arena.incidents)[-3:], skipped)
 
-    def _wrong(self, truth: ExpectedTotals, rows: dict[Node, Row]) -> Wrong | None:
-        return first_wrong(self._kept(truth), rows, self.player.tolerance)
+    def _wrong(self, expected: ExpectedTotals, rows: dict[Node, Row]) -> Wrong | None:
+        return first_wrong(self._kept(expected), rows, self.player.tolerance)
 
-    def _kept(self, truth: ExpectedTotals) -> dict[Node, Row]:
-        kept = ((node, self.player.kept(node, row)) for node, row in truth.rows().items())
+    def _kept(self, expected: ExpectedTotals) -> dict[Node, Row]:
+        kept = ((node, self.player.kept(node, row)) for node, row in expected.rows().items())
         return {node: row for node, row in kept if row is not None}
 
     def _result(
-        self, played: Round, truth: ExpectedTotals, right_at: float | None, touched: Iterable[str]
+        self, played: Round, expected: ExpectedTotals, right_at: float | None, touched: Iterable[str]
     ) -> PlayedRound:
         rows = self.player.rows()
-        wrong = self._wrong(truth, rows)
-        off = self._differences(truth, rows)
+        wrong = self._wrong(expected, rows)
+        off = self._differences(expected, rows)
         changed = {place: amount - self._off.get(place, Decimal(0)) for place, amount in off.items()}
-        hurt = any(abs(amount) > max(self.player.tolerance, Decimal(0)) for amount in changed.values())
+        affected = any(abs(amount) > max(self.player.tolerance, Decimal(0)) for amount in changed.values())
         self._off = off
-        account = None if wrong is None else self.player.account(wrong, truth, touched)
+        account = None if wrong is None else self.player.account(wrong, expected, touched)
         return PlayedRound(
-            None if right_at is None else right_at - played.judged_from, wrong, hurt, account, _hash(rows)
+            None if right_at is None else right_at - played.judged_from, wrong, affected, account, _hash(rows)
         )
 
-    def _differences(self, truth: ExpectedTotals, rows: dict[Node, Row]) -> dict[tuple[Node, int], Decimal]:
+    def _differences(self, expected: ExpectedTotals, rows: dict[Node, Row]) -> dict[tuple[Node, int], Decimal]:
         """By how much every number is too much."""
         found: dict[tuple[Node, int], Decimal] = {}
-        for node, row in self._kept(truth).items():
+        for node, row in self._kept(expected).items():
             there = rows.get(node)
             for column, wanted in enumerate(row):
                 if wanted is not None:

@@ -31,7 +31,7 @@ class OutcomeLine:
     mode: Mode
     trouble: Trouble | None
     points: int
-    hurt: bool
+    affected: bool
     explained: bool
     """Whether it was right, or its account adds up to the difference."""
 
@@ -59,7 +59,9 @@ def play(game: Game, rules: GameRules, rounds: int) -> GameOutcome:
                 explained = account is None or abs(account.left) < 1
                 played = result.round
                 lines.append(
-                    OutcomeLine(scored.name, played.mode, played.trouble, scored.points, scored.played.hurt, explained)
+                    OutcomeLine(
+                        scored.name, played.mode, played.trouble, scored.points, scored.played.affected, explained
+                    )
                 )
     return GameOutcome(game.seed, rounds, tuple(lines), record.digest)
 
@@ -73,9 +75,9 @@ class Sums:
     played: Counter[tuple[Mode, str]] = field(default_factory=Counter)
     """Rounds by mode and player; and so on."""
     taken: Counter[tuple[Mode, str]] = field(default_factory=Counter)
-    hurt: Counter[tuple[str, str]] = field(default_factory=Counter)
+    affected: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rounds that made a player's totals wrong, or wrong in another way, by trouble (or mode) and player."""
-    met: Counter[tuple[str, str]] = field(default_factory=Counter)
+    faced: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rounds of a trouble, or of a mode without one, by player."""
     unexplained: int = 0
 
@@ -87,8 +89,8 @@ class Sums:
             kind = line.mode.value if line.trouble is None else line.trouble.value
             self.played[line.mode, line.player] += 1
             self.taken[line.mode, line.player] += bool(line.points)
-            self.met[kind, line.player] += 1
-            self.hurt[kind, line.player] += line.hurt
+            self.faced[kind, line.player] += 1
+            self.affected[kind, line.player] += line.affected
             self.unexplained += not line.explained
 
     def document(self) -> dict[str, Any]:
@@ -101,8 +103,8 @@ class Sums:
                 for (mode, player), rounds in self.played.items()
             ],
             "hurt": [
-                {"by": kind, "player": player, "rounds": rounds, "hurt": self.hurt[kind, player]}
-                for (kind, player), rounds in self.met.items()
+                {"by": kind, "player": player, "rounds": rounds, "hurt": self.affected[kind, player]}
+                for (kind, player), rounds in self.faced.items()
             ],
             "unexplained": self.unexplained,
         }
@@ -116,13 +118,13 @@ class Sums:
             sums.played[place], sums.taken[place] = row["rounds"], row["taken"]
         for row in document["hurt"]:
             kind = row["by"], row["player"]
-            sums.met[kind], sums.hurt[kind] = row["rounds"], row["hurt"]
+            sums.faced[kind], sums.affected[kind] = row["rounds"], row["hurt"]
         return sums
 
 
 def play_many(
     seeds: Sequence[int], entries: tuple[PlayerEntry, ...], rules: GameRules, rounds: int, jobs: int,
-    tell: Callable[[GameOutcome], object],
+    progress: Callable[[GameOutcome], object],
 ) -> Sums:  # fmt: skip
     """Play a game for each seed; `tell` gets each as it ends. KeyboardInterrupt ends all of them."""
     sums = Sums()
@@ -130,7 +132,7 @@ def play_many(
     outcomes = (play(game, rules, rounds) for game in games) if jobs == 1 else _spread(games, rules, rounds, jobs)
     for outcome in outcomes:
         sums.add(outcome)
-        tell(outcome)
+        progress(outcome)
     return sums
 
 
@@ -194,7 +196,7 @@ def losses_table(sums: Sums) -> Table:
     names = players(sums)
     rows = []
     for kind in ("easy", "hard", *(trouble.value for trouble in Trouble)):
-        rounds = max((sums.met[kind, name] for name in names), default=0)
+        rounds = max((sums.faced[kind, name] for name in names), default=0)
         if rounds:
-            rows.append([kind, f"{rounds:,}", *(f"{sums.hurt[kind, name]:,}" for name in names)])
-    return ["rounds that hurt", "rounds", *names], rows
+            rows.append([kind, f"{rounds:,}", *(f"{sums.affected[kind, name]:,}" for name in names)])
+    return ["affected rounds", "rounds", *names], rows

@@ -1,4 +1,4 @@
-"""The workshop's pipeline before its fixes: nothing tells a batch or a message that was there already.
+"""The workshop's pipeline before its fixes: no batch or message is recognized when it comes again.
 
 A stale version overwrites a newer one, a batch that MapLambda sees twice is written twice under two names, and one that
 ReduceLambda sees twice is added twice.
@@ -33,7 +33,7 @@ class StateLambda:
 
 @dataclass(frozen=True, slots=True)
 class MapLambda:
-    """Puts the sums of a batch of StateTable's stream into ReduceTable, under a name made of time and chance."""
+    """Puts the sums of a batch of StateTable's stream into ReduceTable, under a name of time and a random number."""
 
     dynamodb: Any
     table: str

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 
 MAX_AGE_SECONDS = 60.0
-"""StateLambda drops a message whose timestamp is older, and tells nobody."""
+"""StateLambda drops a message whose timestamp is older, silently."""
 STATE_BATCH = 100
 """Kinesis records of a batch, at most."""
 MAP_BATCH = 10_000
