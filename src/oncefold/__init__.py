@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from oncefold.commit import Reject
     from oncefold.engine.decoding import EventData
     from oncefold.engine.session import Ingested, Session
+    from oncefold.queries.http_client import UnreachableError
+    from oncefold.queries.http_reader import HttpReader
     from oncefold.queries.model import (
         Amounts,
         Answer,
@@ -60,7 +62,18 @@ if TYPE_CHECKING:
         WrongNode,
     )
     from oncefold.queries.protocol import Reader, UnsupportedQueryError
-    from oncefold.queries.status_model import CheckedStore, ServerLoad, SourceProgress, Status, StoreStatus
+    from oncefold.queries.status_model import (
+        CheckedStore,
+        Count,
+        FunctionState,
+        MappingState,
+        ServerLoad,
+        SourceProgress,
+        StackStatus,
+        Status,
+        StoreStatus,
+        StreamState,
+    )
     from oncefold.queries.store_reader import StoreReader
     from oncefold.store.retention import Retention
 
@@ -76,6 +89,7 @@ __all__ = [
     "Commit",
     "Conflicts",
     "Contradiction",
+    "Count",
     "CountedKey",
     "CurrentVersion",
     "DefinitionError",
@@ -85,10 +99,13 @@ __all__ = [
     "FieldPath",
     "FoundKey",
     "FoundNode",
+    "FunctionState",
     "History",
+    "HttpReader",
     "Ingested",
     "InvalidQueryError",
     "Level",
+    "MappingState",
     "Measure",
     "NodeTotal",
     "OncefoldError",
@@ -112,13 +129,16 @@ __all__ = [
     "Side",
     "SourceError",
     "SourceProgress",
+    "StackStatus",
     "Status",
     "StoreError",
     "StoreLockedError",
     "StoreReader",
     "StoreStatus",
+    "StreamState",
     "Time",
     "Totals",
+    "UnreachableError",
     "UnsupportedQueryError",
     "Verification",
     "Version",
@@ -134,7 +154,20 @@ _LATER = {
     "oncefold.engine.decoding": ("EventData",),
     "oncefold.engine.session": ("Ingested", "Session"),
     "oncefold.queries.protocol": ("Reader", "UnsupportedQueryError"),
-    "oncefold.queries.status_model": ("CheckedStore", "ServerLoad", "SourceProgress", "Status", "StoreStatus"),
+    "oncefold.queries.http_client": ("UnreachableError",),
+    "oncefold.queries.http_reader": ("HttpReader",),
+    "oncefold.queries.status_model": (
+        "CheckedStore",
+        "Count",
+        "FunctionState",
+        "MappingState",
+        "ServerLoad",
+        "SourceProgress",
+        "StackStatus",
+        "Status",
+        "StoreStatus",
+        "StreamState",
+    ),
     "oncefold.queries.store_reader": ("StoreReader",),
     "oncefold.store.retention": ("Retention",),
 }
