@@ -31,7 +31,3 @@ class QueryError(OncefoldError):
 
 class InvalidQueryError(QueryError):
     """A query cannot be read, whatever the store holds; write it in another form."""
-
-
-QuestionError = QueryError
-IllFormedQuestionError = InvalidQueryError
