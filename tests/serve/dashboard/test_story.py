@@ -6,6 +6,9 @@ from playwright.sync_api import expect
 
 from tests.serve.dashboard.browsing import SHOP, event, gone, post, visiting, way
 from tests.serve.running import Running
+from tests.tools.sizes import full_only
+
+ONE_MORE = full_only("one more server and page, 6 s")
 
 
 def test_totals_change_without_a_reload(server, visit):
@@ -72,6 +75,7 @@ def test_down_to_a_key_and_back_by_links(server, visit, address_has):
     expect(visit.page.locator("h1")).to_have_text("T-1")
 
 
+@ONE_MORE
 def test_a_view_is_the_same_after_a_reload(server, visit):
     places = [f"Delta/D{desk:02d}/R{region}" for desk in range(30) for region in range(2)]
     post(server, *(event(f"k{i}", 1, f"{i}.00", place) for i, place in enumerate(places)))
@@ -86,6 +90,7 @@ def test_a_view_is_the_same_after_a_reload(server, visit):
     expect(visit.page.get_by_label("Measure")).to_have_value("lots")
 
 
+@ONE_MORE
 def test_a_lost_connection_is_seen_and_taken_up(browser, server, tmp_path):
     post(server, event("a", 1, "1.00"))
     port = server.port
@@ -117,6 +122,7 @@ def test_rejects_appear_with_their_reason(server, visit):
     expect(visit.page.locator(".list-view pre").last).to_contain_text('"value": 1.505')
 
 
+@ONE_MORE
 def test_the_newest_rejects_come_first_though_older_ones_are_gone(server, visit):
     post(server, *[b'{"id": "old-%d"\n' % number for number in range(8)])
     for id_ in (2, 7, 8):
@@ -131,6 +137,7 @@ def test_the_newest_rejects_come_first_though_older_ones_are_gone(server, visit)
     )
 
 
+@ONE_MORE
 def test_the_past_stands_still(server, visit):
     post(server, event("a", 1, "1.00"))
     post(server, event("a", 2, "2.00"), event("b", 1, "5.00", "PV/FX/EMEA"))
@@ -152,6 +159,7 @@ def test_the_past_stands_still(server, visit):
     expect(visit.page.locator("#banner")).to_be_hidden()
 
 
+@ONE_MORE
 def test_a_commit_along_the_line_can_be_gone_to(server, visit):
     for version in range(1, 6):
         post(server, event("a", version, f"{version}.00"))
@@ -182,6 +190,7 @@ def test_search_finds_nodes_and_keys(server, visit, address_has):
     expect(visit.page.get_by_role("searchbox")).to_have_value("rate")
 
 
+@ONE_MORE
 def test_a_token_is_asked_for_once(browser, tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text("read " + "r" * 40 + "\ningest " + "i" * 40 + "\n")
