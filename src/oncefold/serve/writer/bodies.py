@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
+from oncefold.core.errors import SourceError
 from oncefold.engine.run import Decoded
 from oncefold.engine.session import Ingested, Session
 from oncefold.serve.channel.messages import BodyError
@@ -115,7 +116,7 @@ class BodyThreads:
                 self._loop.post(Part(request, self._decoded(block), self._room.release))
         except BrokenOff:
             pass  # the server, which said so, responds
-        except Malformed as error:
+        except (Malformed, SourceError) as error:
             request.error = BodyError("malformed", str(error))
         except _NoRoom:
             request.error = BodyError("no_room")

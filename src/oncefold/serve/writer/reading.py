@@ -115,7 +115,8 @@ def _text(decoding: BodyDecoding, format_: BodyFormat, body: BodyReader, hold: H
             hold(min(stream.offset - end, decoding.record_bytes))
         yield from stream.finish()
     except SourceError as error:
-        raise Malformed(f"the body is not CSV: {str(error).removeprefix(f'{format_.source}: ')}") from None
+        kind = "CSV" if format_.kind == "csv" else "JSON Lines"
+        raise Malformed(f"the body is not {kind}: {str(error).removeprefix(f'{format_.source}: ')}") from None
 
 
 def _fed(stream: TextStream, format_: BodyFormat, body: BodyReader) -> Iterator[str]:
