@@ -16,6 +16,10 @@ from oncefold.pipeline_file import load_pipeline
 if TYPE_CHECKING:
     from oncefold.serve.settings import Settings
 
+    _SizeType = click.ParamType[int]
+else:
+    _SizeType = click.ParamType  # generic in new versions of click alone
+
 _EPILOG = """\b
 Examples:
   # for programs of this machine; the dashboard is at http://127.0.0.1:8321/
@@ -54,7 +58,7 @@ _PARTS = frozenset({"granian", "prometheus_client"})
 """Packages of the extra `serve`."""
 
 
-class _Size(click.ParamType[int]):
+class _Size(_SizeType):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
