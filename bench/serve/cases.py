@@ -4,6 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -79,28 +80,51 @@ class Found:
         return statistics.median(median for median, _ in self.answer_seconds)
 
 
-def measure(sizes: Sizes, folder: Path, inputs: Inputs) -> Found:
-    """Everything. Raises MeasurementError where an answer is not 200 or totals are wrong."""
+def measure(sizes: Sizes, folder: Path, inputs: Inputs, checkouts: Sequence[Path]) -> list[Found]:
+    """Everything, of the code of each checkout, case by case in turn.
+
+    Raises MeasurementError where an answer is not 200 or totals are wrong.
+    """
     files = [inputs.of(Workload(count=sizes.events, seed=seed, **_KIND), "jsonl") for seed in range(sizes.rounds + 1)]
-    answers = _singles(sizes, folder)
-    file_rates, http_rates, sha256 = _rates(sizes, folder, files)
-    quiet_reader, reader = _reader(sizes, folder, files)
-    pairs, messages = _subscribers(sizes, folder, files)
-    return Found(
-        [found["answers"] / found["seconds"] for found in answers],
-        [(found["median"], found["p99"]) for found in answers],
-        file_rates,
-        http_rates,
-        reader,
-        quiet_reader,
-        pairs,
-        messages,
-        sha256,
-    )
+    places = [_Place(checkout, folder / str(number)) for number, checkout in enumerate(checkouts)]
+    for place in places:
+        place.folder.mkdir()
+    answers = [_singles(sizes, place) for place in places]
+    rates = [_rates(sizes, place, files) for place in places]
+    readers = [_reader(sizes, place, files) for place in places]
+    subscribers = [_subscribers(sizes, place, files) for place in places]
+    return [
+        Found(
+            [found["answers"] / found["seconds"] for found in rounds],
+            [(found["median"], found["p99"]) for found in rounds],
+            file_rates,
+            http_rates,
+            reader,
+            quiet_reader,
+            pairs,
+            messages,
+            sha256,
+        )
+        for rounds, (file_rates, http_rates, sha256), (quiet_reader, reader), (pairs, messages) in zip(
+            answers, rates, readers, subscribers, strict=True
+        )
+    ]
 
 
-def _singles(sizes: Sizes, folder: Path) -> list[dict[str, Any]]:
-    with serving(folder / "singles.db") as server:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Whose code is measured, and where its stores are."""
+
+    checkout: Path
+    folder: Path
+
+    def serving(self, name: str) -> AbstractContextManager[Server]:
+        """A server of it."""
+        return serving(self.folder / name, self.checkout)
+
+
+def _singles(sizes: Sizes, place: _Place) -> list[dict[str, Any]]:
+    with place.serving("singles.db") as server:
         clients.singles(server.port, sizes.singles, sizes.seconds, "warming1")
         rounds = [
             clients.singles(server.port, sizes.singles, sizes.seconds, f"round{number:03}")
@@ -111,14 +135,14 @@ def _singles(sizes: Sizes, folder: Path) -> list[dict[str, Any]]:
     return rounds
 
 
-def _rates(sizes: Sizes, folder: Path, files: Sequence[Input]) -> tuple[list[float], list[float], str]:
+def _rates(sizes: Sizes, place: _Place, files: Sequence[Input]) -> tuple[list[float], list[float], str]:
     """The engine's own rate, and ingest over HTTP; both have folded a file before."""
     paths = [str(file.files[0]) for file in files]
-    options = json.dumps({"files": paths, "store": str(folder / "engine.db")})
-    engine = clients.run("bench.serve.engine", options)
-    with serving(folder / "http.db") as server:
+    options = json.dumps({"files": paths, "store": str(place.folder / "engine.db")})
+    engine = clients.run("bench.serve.engine", options, checkout=place.checkout)
+    with place.serving("http.db") as server:
         seconds = _send(sizes, server, *files)[1:]
-    found = digest_of_store(folder / "http.db")
+    found = digest_of_store(place.folder / "http.db")
     if found != engine["sha256"]:
         raise MeasurementError(f"over HTTP the totals are {found}, from the file {engine['sha256']}")
     return _per_second(files[1:], engine["seconds"]), _per_second(files[1:], seconds), found
@@ -137,9 +161,9 @@ def _send(sizes: Sizes, server: Server, *files: Input) -> list[float]:
     return [float(seconds) for seconds in found["seconds"]]
 
 
-def _reader(sizes: Sizes, folder: Path, files: Sequence[Input]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _reader(sizes: Sizes, place: _Place, files: Sequence[Input]) -> tuple[dict[str, Any], dict[str, Any]]:
     """A reader of all totals, without ingest and while files are sent one after the other."""
-    with serving(folder / "reader.db") as server:
+    with place.serving("reader.db") as server:
         _send(sizes, server, files[0])
         with clients.beside("read", port=server.port, path=_QUESTION) as quiet:
             time.sleep(sizes.seconds)
@@ -151,7 +175,7 @@ def _reader(sizes: Sizes, folder: Path, files: Sequence[Input]) -> tuple[dict[st
     return quiet, busy
 
 
-def _subscribers(sizes: Sizes, folder: Path, files: Sequence[Input]) -> tuple[list[tuple[float, float]], int]:
+def _subscribers(sizes: Sizes, place: _Place, files: Sequence[Input]) -> tuple[list[tuple[float, float]], int]:
     """All files in turn without subscribers and with them, each time into a store that has folded the first before."""
     pairs, messages = [], 0
     events = sum(sum(file.events) for file in files[1:])
@@ -159,7 +183,7 @@ def _subscribers(sizes: Sizes, folder: Path, files: Sequence[Input]) -> tuple[li
         rates = []
         order = (0, sizes.subscribers) if number % 2 else (sizes.subscribers, 0)
         for many in order:
-            with serving(folder / f"subscribers-{number}-{many}.db") as server:
+            with place.serving(f"subscribers-{number}-{many}.db") as server:
                 _send(sizes, server, files[0])
                 with clients.beside("subscribe", port=server.port, connections=many) as found:
                     rates.append((many, events / sum(_send(sizes, server, *files[1:]))))

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench.runner import ROOT, MeasurementError
+from bench.serve.server import environment_of
 
 TIMEOUT_SECONDS: Final = 600
 _LUA: Final = Path(__file__).with_name("one.lua")
@@ -20,9 +21,9 @@ def wrk() -> str | None:
     return shutil.which("wrk")
 
 
-def run(module: str, *arguments: str) -> dict[str, Any]:
-    """Run a module to its end. Raises MeasurementError if it fails."""
-    return _result([sys.executable, "-m", module, *arguments])
+def run(module: str, *arguments: str, checkout: Path = ROOT) -> dict[str, Any]:
+    """Run a module of a checkout to its end. Raises MeasurementError if it fails."""
+    return _result([sys.executable, "-m", module, *arguments], checkout)
 
 
 def client(kind: str, **options: Any) -> dict[str, Any]:
@@ -58,10 +59,16 @@ def beside(kind: str, **options: Any) -> Iterator[dict[str, Any]]:
             process.kill()
 
 
-def _result(command: list[str]) -> dict[str, Any]:
+def _result(command: list[str], checkout: Path = ROOT) -> dict[str, Any]:
     try:
         done = subprocess.run(
-            command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=TIMEOUT_SECONDS, check=False
+            command,
+            cwd=checkout,
+            env=environment_of(checkout),
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
         )
     except subprocess.TimeoutExpired:
         raise MeasurementError(f"{command[0]}: no result after {TIMEOUT_SECONDS} s") from None

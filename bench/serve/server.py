@@ -1,6 +1,7 @@
 """The server that is measured: a process of its own, as a user starts it."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -35,15 +36,20 @@ class Server:
             return json.load(answer)
 
 
+def environment_of(checkout: Path) -> dict[str, str]:
+    """The environment in which the code of a checkout runs."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(checkout / "src"), str(checkout)])}
+
+
 @contextmanager
-def serving(store: Path) -> Iterator[Server]:
-    """A server on a free port, with a store of its own. Raises MeasurementError if it does not begin or end well."""
+def serving(store: Path, checkout: Path = ROOT) -> Iterator[Server]:
+    """A server of a checkout's code on a free port. Raises MeasurementError if it does not begin or end well."""
     definition, words = store.with_suffix(".toml"), store.with_suffix(".log")
     definition.write_text(TEXT, encoding="utf-8")
     options = ["--store", str(store), "--port", "0", "--log", "text"]
     command = [sys.executable, "-m", "oncefold", "serve", str(definition), *options]
     with words.open("wb") as log:
-        process = subprocess.Popen(command, cwd=ROOT, stderr=log)
+        process = subprocess.Popen(command, cwd=checkout, env=environment_of(checkout), stderr=log)
     try:
         yield Server(_port(process, words), store)
         process.send_signal(signal.SIGTERM)
