@@ -1,4 +1,4 @@
-"""Whether DynamoDB can hold what a pipeline keeps: asked once, before a stack is made of it. Pure.
+"""Whether DynamoDB can hold what a pipeline keeps: checked once, before a stack is made of it. Pure.
 
 Single events that are too large are a matter of `plan.refusal`; here it is about definitions none of whose events fit.
 """

@@ -1,6 +1,6 @@
 """`drain`: apply the deltas of the outbox now, by the same code as ReduceLambda.
 
-It may run beside the functions: a delta is applied on the condition that it is still there, whoever applies it.
+It may run beside the functions: a delta is applied on the condition that it is still there.
 """
 
 import random
@@ -75,16 +75,16 @@ class Drain:
 
     def _pass(self, drained: Drained, progress: Progress, deadline: float) -> int:
         """Go through the outbox once; how many deltas were found."""
-        met = drained.left = 0
+        found = drained.left = 0
         with aws_errors_explained(self.stack.names.stack):
             for some in _batches(waiting.delta for waiting in read_deltas(self.stack, no_progress)):
                 reduced = self._reduce(deadline).apply(some)
-                met += len(some)
+                found += len(some)
                 drained.applied += reduced.deltas
                 drained.left += len(reduced.left)
                 drained.refused |= reduced.refused
                 progress("pending deltas applied", drained.applied)
-        return met
+        return found
 
     def _reduce(self, deadline: float) -> ReduceFunction:
         """The function, with a while to go on when DynamoDB does not answer."""

@@ -25,7 +25,7 @@ _PERIOD_SECONDS = 60
 
 @dataclass(frozen=True)
 class StatusClients:
-    """Clients of the services that are asked beside DynamoDB."""
+    """Clients of the services that are read beside DynamoDB."""
 
     kinesis: Any
     functions: Any

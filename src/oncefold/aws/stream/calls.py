@@ -64,7 +64,7 @@ def describe(client: Any, name: str) -> StreamDescription:
 
 
 def trouble(error: Exception) -> Trouble:
-    """What kind of failure a call met with."""
+    """What kind of failure a call had."""
     if isinstance(error, ClientError):
         if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:
             return "unreachable"

@@ -2,7 +2,7 @@
 
 Each answer of a shard is a block, and its position, the shard's last sequence number, is committed with it. Calls are
 made in threads, so that many shards are fetched while blocks are folded; everything is decided in one. At most THREADS
-answers are under way or wait to be handed on, which bounds the memory.
+answers are under way or wait to be passed on, which bounds the memory.
 """
 
 import queue

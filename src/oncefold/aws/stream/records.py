@@ -73,7 +73,7 @@ def hashed(data: bytes) -> str:
 def by_fields(fields: Sequence[FieldPath]) -> Callable[[bytes], str]:
     """A partition key from some fields of a JSON line, such as those of the pipeline's key.
 
-    A line without them, or that cannot be read, goes by all its bytes: whoever reads the stream says what is wrong.
+    A line without them, or that cannot be read, goes by all its bytes: the reader of the stream reports what is wrong.
     """
 
     def key(line: bytes) -> str:

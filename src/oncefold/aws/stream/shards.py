@@ -166,9 +166,9 @@ class ShardState:
     """The state of the position of a shard."""
 
     at: str
-    """The sequence number of the last record that was handed on; empty before the first."""
+    """The sequence number of the last record that was passed on; empty before the first."""
     upto: float
-    """Whatever arrived earlier than this was handed on; seconds since 1970."""
+    """Whatever arrived earlier than this was passed on; seconds since 1970."""
     behind: float
     """Seconds from there to the shard's newest record, when this was written."""
     made: float
@@ -226,7 +226,7 @@ class Times:
 
 
 class Shard:
-    """Reads one shard on from its state. The reader of the stream asks when it is `due`, and hands in what came."""
+    """Reads one shard on from its state. The reader of the stream makes its requests, each when it is `due`."""
 
     def __init__(
         self, info: ShardInfo, stream: str, made: float, kept_seconds: float, state: ShardState | None = None
@@ -238,12 +238,12 @@ class Shard:
         """When to request next, on the clock that never goes back."""
         self.requested = False
         self.caught_up = False
-        """All that had arrived when the run began was handed on."""
+        """All that had arrived when the run began was passed on."""
         self.iterator: str | None = None
         self._made, self._kept_seconds = made, kept_seconds
         self._noted = state
         self.at = "" if state is None else state.at
-        """The sequence number of the last record that was handed on; empty before the first."""
+        """The sequence number of the last record that was passed on; empty before the first."""
         self.done = state is not None and state.done
         """Nothing of it is left, or will come."""
         self._upto = None if state is None else state.upto

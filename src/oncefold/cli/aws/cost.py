@@ -81,7 +81,7 @@ def _moment(context: click.Context, parameter: click.Parameter, value: str | Non
 @click.option(
     "--logs",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
-    help="Read the functions' logs from this file (- is standard input) instead of asking a stack.",
+    help="Read the functions' logs from this file (- is standard input) instead of those of a stack.",
 )
 @click.option("--shards", type=click.IntRange(1), help="With --logs: estimate a stream of so many shards.")
 @click.option("--prices", "price_file", type=click.Path(dir_okay=False, path_type=Path), help="Other prices, as TOML.")
