@@ -177,13 +177,16 @@ def _watch(demo: Demo) -> View:
 
 
 def _show(view: View, screen: Screen) -> None:
+    """The nodes at the top and those that are wrong, with what they must be."""
     measures = list(view.nodes[0].right.sums)
     rollups = len({node.rollup for node in view.nodes}) > 1
-    numbers = ["count", *measures]
+    expected = ["must be"] if len(measures) == 1 else []
+    numbers = ["count", *measures, *expected]
     grid = Grid([*(["rollup"] if rollups else []), "node", *numbers, ""], frozenset(numbers))
     for node in view.nodes:
         if node.path.count("/") < _SHOWN_DEPTH or not node.exact:
-            sums = [formatting.number(node.amounts.sums[measure]) for measure in measures]
+            shown = (node.amounts, node.right) if expected else (node.amounts,)
+            sums = [formatting.number(amounts.sums[measure]) for amounts in shown for measure in measures]
             name = [node.rollup] if rollups else []
             verdict = "exact" if node.exact else f"WRONG: must be {_amounts_text(node.right)}"
             grid.add(*name, formatting.node(node.path), formatting.number(node.amounts.count), *sums, verdict)
