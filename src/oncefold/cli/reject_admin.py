@@ -53,7 +53,7 @@ _DISCARD_EPILOG = """\b
 Examples:
   oncefold rejects discard 17 18 --store risk.db
 \b
-  # all of one source, without a question
+  # all of one source, without a prompt
   oncefold rejects discard --source old.jsonl --yes --store risk.db
 
 The events stay counted as rejected; their texts are gone. To count them after a fix,
@@ -100,10 +100,10 @@ def _chosen(store: Path, ids: Sequence[int], source: str | None) -> tuple[list[i
         return sorted(set(ids)), reader.pipeline
 
 
-def _agreed(question: str) -> bool:
+def _agreed(prompt: str) -> bool:
     if not sys.stdin.isatty():
         raise click.UsageError("There is no terminal to ask on; say --yes.")
-    return click.confirm(question, err=True)
+    return click.confirm(prompt, err=True)
 
 
 def _discarded(store: Path, definition: Pipeline, ids: Sequence[int]) -> int:
