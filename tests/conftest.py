@@ -36,6 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.load_profile("oncefold")
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are processors: many tests wait for processes that they start."""
     return (os.cpu_count() or 1) + 1
