@@ -196,7 +196,7 @@ def test_what_is_no_server_of_ours_is_told() -> None:
 
         threading.Thread(target=answer, daemon=True).start()
         client = Client(address_of(f"http://127.0.0.1:{door.getsockname()[1]}"), None)
-        for words in ("no JSON object", "it answers 500 Oops", "cannot be asked"):
+        for words in ("no JSON object", "it answers 500 Oops", "cannot be queried"):
             with pytest.raises(OncefoldError, match=words):
                 client.get("/status")
 
