@@ -13,7 +13,7 @@ from typing import Any
 
 from oncefold.core.definition import Pipeline
 from oncefold.engine.session import Ingested, Session
-from oncefold.serve.answers import Asking, Clock, routes
+from oncefold.serve.answers import Clock, StoreReaders, routes
 from oncefold.serve.channel.messages import Committed
 from oncefold.serve.http.routing import Route
 from oncefold.serve.security.access import Access
@@ -41,7 +41,7 @@ class Server:
     """A running server, and the session that it is about."""
 
     session: Session
-    asking: Asking
+    readers: StoreReaders
     port: int = 0
     loop: asyncio.AbstractEventLoop | None = None
     """In which it runs, once it does."""
@@ -73,9 +73,9 @@ class Server:
     async def _tell(self, done: Ingested) -> None:
         with self.session.reader.file.at_one_commit() as connection:
             at, newest = connection.execute("SELECT at, newest_time FROM commits ORDER BY seq DESC LIMIT 1").fetchone()
-        if (waiting := self.asking.ahead(done.commit)) is not None:
+        if (waiting := self.readers.ahead(done.commit)) is not None:
             await waiting
-        self.asking.committed(Committed(done.commit, at, done.counts, done.events, 0.0, newest))
+        self.readers.committed(Committed(done.commit, at, done.counts, done.events, 0.0, newest))
 
     def ask(self, target: str, headers: Mapping[str, str] | None = None, method: str = "GET") -> Reply:
         """One request."""
@@ -131,20 +131,20 @@ def serving(path: Path, pipeline: Pipeline, *commits: bytes, now: int = BEGAN + 
     build(path, pipeline, *commits)
     ticks = count(BEGAN + len(commits) * SECOND, SECOND)
     with Session.open(path, pipeline, clock=lambda: next(ticks)) as session:
-        asking = Asking.open(path, Clock(now=lambda: now))
-        server = Server(session, asking)
-        with running(routes(asking, server), asking) as (server.port, server.loop, server.end):
+        readers = StoreReaders.open(path, Clock(now=lambda: now))
+        server = Server(session, readers)
+        with running(routes(readers, server), readers) as (server.port, server.loop, server.end):
             yield server
 
 
 @contextmanager
 def running(
-    routes: Iterable[Route], asking: Asking
+    routes: Iterable[Route], readers: StoreReaders
 ) -> Iterator[tuple[int, asyncio.AbstractEventLoop, Callable[[], None]]]:
     """The port and the event loop of routes that are served in a thread, and what begins their end."""
     with serving_in_thread(Parts(Access(loopback=False)).guarded(routes)) as (port, loop):
         try:
-            yield port, loop, lambda: loop.call_soon_threadsafe(asking.end) and None
+            yield port, loop, lambda: loop.call_soon_threadsafe(readers.end) and None
         finally:
-            loop.call_soon_threadsafe(asking.end)
-    asking.close()
+            loop.call_soon_threadsafe(readers.end)
+    readers.close()

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from oncefold.serve.answers.asking import Lane
+from oncefold.serve.answers.readers import Lane
 from tests.queries.stores import MONDAY, lines
 from tests.serve.answers.server import Server
 from tests.tools.waiting import until
@@ -16,7 +16,7 @@ def test_answers_are_there_before_they_are_asked_for(shop: Server, monkeypatch: 
 
     def counted(lane: Lane, question: Any) -> Any:
         found = answer(lane, question)
-        if lane is shop.asking.quick:
+        if lane is shop.readers.quick:
             asked.append(found.fresh.commit)
         return found
 

@@ -6,10 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oncefold.serve.answers import cache
-from oncefold.serve.answers.cache import Answered, Cache
-from oncefold.serve.answers.formats import JSON, ROWS, accepted
-from oncefold.serve.answers.fresh import Freshness
-from oncefold.serve.answers.problems import Problem
+from oncefold.serve.answers.cache import Answered, Cache, Freshness
+from oncefold.serve.answers.declared import JSON, ROWS, accepted
+from oncefold.serve.answers.parameters import Problem
 
 PUTS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 400)), max_size=60)
 

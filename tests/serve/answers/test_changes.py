@@ -8,7 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from oncefold.serve.answers.changes import hub as hub_module
-from oncefold.serve.answers.changes import telling
+from oncefold.serve.answers.changes import notices
 from tests.queries.stores import MONDAY, SHOP, TWO_TREES, lines
 from tests.serve.answers.server import Server, Stream, serving
 
@@ -115,7 +115,7 @@ def test_a_commit_that_is_not_known_yet(shop: Server) -> None:
 
 
 def test_more_than_a_message_holds(shop: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(telling, "MOST_ROWS", 2)
+    monkeypatch.setattr(notices, "MOST_ROWS", 2)
     stream, few = shop.stream("/changes"), shop.stream("/changes?depth=0")
     stream.next(), few.next()
     shop.ingest(lines([order(1)]))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from oncefold.queries import series, store_reader
-from oncefold.serve.answers import lists, nodes
-from oncefold.serve.answers.changes import endpoint, telling
+from oncefold.serve.answers import keys, nodes
+from oncefold.serve.answers.changes import endpoint, notices
 from tests.serve.answers.server import Server
 
 PAGE = (Path(__file__).parents[3] / "docs" / "SERVE_API.md").read_text(encoding="utf-8")
@@ -46,9 +46,9 @@ def test_the_page_states_the_limits() -> None:
         f"{series.MOST_DELTAS:,} rows of deltas",
         f"first {store_reader.MOST_SEARCHED:,} nodes",
         f"some {store_reader.NEWEST_KEYS:,} of the newest",
-        f"first {lists.RAW_BYTES:,} bytes",
+        f"first {keys.RAW_BYTES:,} bytes",
         f"up to {endpoint.MOST_PATHS:,} times",
-        f"more than {telling.MOST_ROWS:,} nodes",
+        f"more than {notices.MOST_ROWS:,} nodes",
         f"after {endpoint.KEEP_ALIVE_SECONDS:.0f} seconds",
     ):
         assert text in words

@@ -1,7 +1,6 @@
 """Questions over HTTP: routes that answer from readers of the store, live changes, and their OpenAPI description."""
 
-from oncefold.serve.answers.asking import Asking, Clock
-from oncefold.serve.answers.reject_administration import RejectAdministration
-from oncefold.serve.answers.routes import routes
+from oncefold.serve.answers.readers import Clock, StoreReaders
+from oncefold.serve.answers.routes import RejectAdministration, routes
 
-__all__ = ["Asking", "Clock", "RejectAdministration", "routes"]
+__all__ = ["Clock", "RejectAdministration", "StoreReaders", "routes"]

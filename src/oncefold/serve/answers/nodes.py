@@ -8,12 +8,11 @@ from oncefold.core.limits import LABEL_BYTES
 from oncefold.queries.model import Explanation, Series, Totals
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
-from oncefold.serve.answers.declared import Described, Inquiry, Route, Schema, Values
-from oncefold.serve.answers.formats import ROWS
+from oncefold.serve.answers.declared import ROWS, Described, Route, RouteQuery, Schema, Values
 from oncefold.serve.answers.parameters import Parameter, choice, number, number_or_all, text
 
 MOST_NODES = 1_000_000
-"""Nodes of a store of which all may be asked for at once."""
+"""Nodes of a store of which all may be queried at once."""
 MOST_PAGE = 10_000
 MOST_KEYS = 100_000
 MOST_POINTS = 500
@@ -43,13 +42,13 @@ _KEYS = Parameter(
 _KEYS_AFTER = Parameter("after", *number(0, 2**32), "so many keys are left out first", default=0)
 
 
-def routes(pipeline: Pipeline) -> list[Route]:
+def node_routes(pipeline: Pipeline) -> list[Route]:
     """Each for the root of a rollup, and for a node below it."""
     measures = [measure.name for measure in pipeline.measures]
     found = [
-        Route("/totals/{rollup}", Inquiry(_totals, ROWS, "quick"), _totals_described(measures)),
-        Route("/series/{rollup}", Inquiry(_series), _series_described(measures)),
-        Route("/explain/{rollup}", Inquiry(_explain, ROWS), _explain_described(measures)),
+        Route("/totals/{rollup}", RouteQuery(_totals, ROWS, "quick"), _totals_described(measures)),
+        Route("/series/{rollup}", RouteQuery(_series), _series_described(measures)),
+        Route("/explain/{rollup}", RouteQuery(_explain, ROWS), _explain_described(measures)),
     ]
     queries = {
         "/totals/{rollup}": (DEPTH, AS_OF, FORM, _LIMIT, _AFTER),

@@ -5,12 +5,10 @@ from importlib.metadata import version
 from typing import Any
 
 from oncefold.core.definition import Pipeline
-from oncefold.serve.answers import openapi_parts as parts
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.changes.endpoint import PARAMETERS
 from oncefold.serve.answers.declared import Route
-from oncefold.serve.answers.parameters import Parameter, read_query
-from oncefold.serve.answers.problems import MEDIA_TYPE
+from oncefold.serve.answers.parameters import MEDIA_TYPE, Parameter, read_query
 from oncefold.serve.http.request import Request
 from oncefold.serve.http.response import JSON, TITLES, Response, compact_json
 
@@ -27,13 +25,13 @@ def description(pipeline: Pipeline, routes: Sequence[Route]) -> dict[str, Any]:
     paths["/changes"] = {"get": _changes(pipeline)}
     paths["/rejects/redrive"] = {"post": _redrive()}
     paths["/rejects/{id}"] = {"delete": _discard()}
-    paths.update(parts.OTHERS)
+    paths.update(schemas.OTHERS)
     return {
         "openapi": "3.1.0",
         "info": {"title": f"Oncefold: {pipeline.name}", "version": version("oncefold"), "description": _ABOUT},
         "paths": paths,
         "components": {
-            "schemas": {"Problem": parts.PROBLEM},
+            "schemas": {"Problem": schemas.PROBLEM},
             "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
         },
         "security": [{}, {"bearer": []}],
@@ -44,16 +42,16 @@ def _operation(pipeline: Pipeline, route: Route, method: str) -> dict[str, Any]:
     words = route.described
     good: dict[str, Any] = {
         "description": words.summary,
-        "headers": parts.FRESH_HEADERS if not route.inquiry.kept else {**parts.FRESH_HEADERS, **parts.TAG_HEADERS},
-        "content": {form.media_type: _content(form.name, words.answer) for form in route.inquiry.forms},
+        "headers": schemas.FRESH_HEADERS if not route.query.kept else {**schemas.FRESH_HEADERS, **schemas.TAG_HEADERS},
+        "content": {form.media_type: _content(form.name, words.answer) for form in route.query.forms},
     }
     answers = {"200": good}
-    if route.inquiry.kept:
-        answers["304"] = {"description": "Nothing was committed since", "headers": parts.FRESH_HEADERS}
+    if route.query.kept:
+        answers["304"] = {"description": "Nothing was committed since", "headers": schemas.FRESH_HEADERS}
     parameters = [_parameter(pipeline, one, "path") for one in route.in_path]
     parameters += [_parameter(pipeline, one, "query") for one in route.in_query]
-    if route.inquiry.kept:
-        parameters.append(dict(parts.IF_NONE_MATCH))
+    if route.query.kept:
+        parameters.append(dict(schemas.IF_NONE_MATCH))
     return {
         "operationId": words.operation_id if method == "GET" else f"{words.operation_id}_{method.lower()}",
         "summary": words.summary,
@@ -88,9 +86,9 @@ def _parameter(pipeline: Pipeline, declared: Parameter, where: str) -> dict[str,
 def problems(*statuses: int) -> dict[str, Any]:
     """Answers that report errors."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    every = sorted({*statuses, *parts.ALWAYS})
+    every = sorted({*statuses, *schemas.ALWAYS})
     return {
-        str(status): {"description": TITLES.get(status, parts.WORDS.get(status, "")), "content": {MEDIA_TYPE: schema}}
+        str(status): {"description": TITLES.get(status, schemas.WORDS.get(status, "")), "content": {MEDIA_TYPE: schema}}
         for status in every
     }
 
@@ -99,9 +97,9 @@ def _changes(pipeline: Pipeline) -> dict[str, Any]:
     return {
         "operationId": "changes",
         "summary": "Live changes as server-sent events",
-        "description": parts.CHANGES,
-        "tags": ["questions"],
-        "parameters": [*(_parameter(pipeline, one, "query") for one in PARAMETERS), parts.LAST_EVENT_ID],
+        "description": schemas.CHANGES,
+        "tags": ["queries"],
+        "parameters": [*(_parameter(pipeline, one, "query") for one in PARAMETERS), schemas.LAST_EVENT_ID],
         "responses": {
             "200": {"description": "A stream without end", "content": {"text/event-stream": {}}},
             **problems(404, 422, 503),
@@ -116,7 +114,7 @@ def _redrive() -> dict[str, Any]:
         "operationId": "redrive",
         "summary": "Read all rejected events again",
         "tags": ["admin"],
-        "responses": {"200": parts.json_answer("What became of them", answer), **problems(422, 503)},
+        "responses": {"200": schemas.json_answer("What became of them", answer), **problems(422, 503)},
     }
 
 
@@ -128,7 +126,7 @@ def _discard() -> dict[str, Any]:
         "tags": ["admin"],
         "parameters": [{"name": "id", "in": "path", "required": True, "schema": id_, "example": 1}],
         "responses": {
-            "200": parts.json_answer("It is gone", schemas.object_of({"discarded": schemas.COUNT})),
+            "200": schemas.json_answer("It is gone", schemas.object_of({"discarded": schemas.COUNT})),
             **problems(404, 422, 503),
         },
     }

@@ -1,12 +1,24 @@
-"""What a route takes, declared once: it is read by this, checked by this, and described by this in the OpenAPI text."""
+"""What a route takes, declared once: read by this, checked by this, and described by this in the OpenAPI text."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
-from oncefold.serve.answers.problems import Problem, shown
+from oncefold.serve.http.response import Problem
+
+MEDIA_TYPE: Final = "application/problem+json"
+_UNREADABLE: Final = 200
+"""Characters of an input that a message repeats."""
+
+__all__ = ["MEDIA_TYPE", "Problem", "shown"]
+
+
+def shown(text: str) -> str:
+    """An input in a message: its beginning, in quotes."""
+    return repr(text if len(text) <= _UNREADABLE else f"{text[:_UNREADABLE]}...")
+
 
 MOST_DIGITS = 18
 _WHOLE = re.compile(rf"[0-9]{{1,{MOST_DIGITS}}}", re.ASCII)

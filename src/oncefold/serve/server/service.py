@@ -18,7 +18,7 @@ from oncefold.core.errors import StoreError
 from oncefold.engine.tuning import tune_gc
 from oncefold.pipeline_file import load_pipeline
 from oncefold.serve import answers
-from oncefold.serve.answers.asking import Asking
+from oncefold.serve.answers.readers import StoreReaders
 from oncefold.serve.channel.messages import AttachedSources, CommitListener
 from oncefold.serve.dashboard import page
 from oncefold.serve.http.request import RequestIds
@@ -120,14 +120,14 @@ class _Service:
         """Open the store, and answer everything from then on. Raises as opening does."""
         settings = self._settings
         await self.writer.start(settings, pipeline, sources)
-        asking = stack.enter_context(closing(await asyncio.to_thread(Asking.open, settings.store)))
-        self._listeners.append(asking.committed)
-        self._enders.append(asking.end)
-        self.writer.prepare = asking.ahead
+        readers = stack.enter_context(closing(await asyncio.to_thread(StoreReaders.open, settings.store)))
+        self._listeners.append(readers.committed)
+        self._enders.append(readers.end)
+        self.writer.prepare = readers.ahead
         events = EventsEndpoint(self.writer, self.admission, settings.limits)
         administration = _RejectAdministration(self.writer, self.admission)
         self.application.opened(
-            [Route(EVENTS, events, ("POST",)), *answers.routes(asking, administration), *page.routes()]
+            [Route(EVENTS, events, ("POST",)), *answers.routes(readers, administration), *page.routes()]
         )
 
     def end(self) -> None:

@@ -3,13 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oncefold.serve.answers.asking import Asking
 from oncefold.serve.answers.changes.hub import Hub, Subscription
-from oncefold.serve.answers.changes.messages import KEEP_ALIVE, Message, first
+from oncefold.serve.answers.changes.notices import KEEP_ALIVE, Message, first
 from oncefold.serve.answers.changes.wanted import Wanted, wanted
 from oncefold.serve.answers.nodes import MOST_DEPTH, PATH, ROLLUP
-from oncefold.serve.answers.parameters import Parameter, number, number_or_all, read_one, read_query
-from oncefold.serve.answers.problems import Problem
+from oncefold.serve.answers.parameters import Parameter, Problem, number, number_or_all, read_one, read_query
+from oncefold.serve.answers.readers import StoreReaders
 from oncefold.serve.http.request import Request
 from oncefold.serve.http.response import Response
 
@@ -38,26 +37,26 @@ PARAMETERS = (
 class ChangesEndpoint:
     """Streams changes to one subscriber each time it is called."""
 
-    def __init__(self, asking: Asking, hub: Hub) -> None:
-        self._asking, self._hub = asking, hub
+    def __init__(self, readers: StoreReaders, hub: Hub) -> None:
+        self._readers, self._hub = readers, hub
 
     async def __call__(self, request: Request) -> Response:
         """A stream. Raises Problem, and OncefoldError for what cannot be followed."""
         values = read_query(request.query, PARAMETERS)
         known = _last_event_id(request.headers.get(b"last-event-id"), values["last_event_id"])
         subscription, start = await self._hub.subscribe(self._wanted(values), known)
-        headers = (*_HEADERS, *start.fresh.headers(self._asking.clock.now()))
+        headers = (*_HEADERS, *start.fresh.headers(self._readers.clock.now()))
         if request.method == "HEAD":
             self._hub.leave(subscription)
             return Response(200, headers)
-        return Response(200, headers, stream=_Changes(self._hub, subscription, first(start, self._asking.clock.now())))
+        return Response(200, headers, stream=_Changes(self._hub, subscription, first(start, self._readers.clock.now())))
 
     def _wanted(self, values: Mapping[str, Any]) -> Wanted:
         paths: Sequence[str] = values["path"]
         if len(paths) > MOST_PATHS:
             raise Problem(422, f"{len(paths):,} paths are named; name at most {MOST_PATHS:,}")
         deep, depth = values["depth"] == _UNSAID, values["depth"]
-        return wanted(self._asking.pipeline, values["rollup"], paths, depth, deep=deep)
+        return wanted(self._readers.pipeline, values["rollup"], paths, depth, deep=deep)
 
 
 class _Changes:
@@ -73,7 +72,7 @@ class _Changes:
             self._start = None
             return b"".join(start)
         next_message = self._hub.next(self._subscription)
-        silence = next_message.get_loop().call_later(KEEP_ALIVE_SECONDS, self._subscription.tell, KEEP_ALIVE)
+        silence = next_message.get_loop().call_later(KEEP_ALIVE_SECONDS, self._subscription.notify, KEEP_ALIVE)
         try:
             message = await next_message
         finally:

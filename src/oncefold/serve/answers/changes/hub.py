@@ -10,10 +10,17 @@ from collections import defaultdict
 from contextlib import suppress
 
 from oncefold.core.errors import OncefoldError
-from oncefold.serve.answers.asking import Asking
-from oncefold.serve.answers.changes.messages import Message, Messages
-from oncefold.serve.answers.changes.telling import Begin, Heard, Waiting, begin, tell
+from oncefold.serve.answers.changes.notices import (
+    Begin,
+    Message,
+    Messages,
+    SubscriberChanges,
+    Waiting,
+    begin,
+    read_changes,
+)
 from oncefold.serve.answers.changes.wanted import Wanted, Watched
+from oncefold.serve.answers.readers import StoreReaders
 from oncefold.serve.http.response import RETRY_SOON, Problem
 
 PACE_SECONDS = 0.25
@@ -33,7 +40,7 @@ class Subscription:
         self.since, self.counts = start.since, start.counts
         self.waits: asyncio.Future[Message | None] | None = None
 
-    def tell(self, message: Message | None) -> None:
+    def notify(self, message: Message | None) -> None:
         """Hand it what it waits for; None is the end."""
         if self.waits is not None and not self.waits.done():
             self.waits.set_result(message)
@@ -42,8 +49,8 @@ class Subscription:
 class Hub:
     """Tells subscribers of changes. All of it but `committed` belongs to the event loop."""
 
-    def __init__(self, asking: Asking) -> None:
-        self._asking = asking
+    def __init__(self, readers: StoreReaders) -> None:
+        self._readers = readers
         self._subscribers: set[Subscription] = set()
         self._watched: dict[Wanted, Watched] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -51,11 +58,11 @@ class Hub:
         self._woken = False
         self._task: asyncio.Task[None] | None = None
         self._ended = False
-        asking.on_commit(self.committed)
-        asking.on_end(self.end)
+        readers.on_commit(self.committed)
+        readers.on_end(self.end)
 
     def committed(self) -> None:
-        """Told after each commit, in any thread."""
+        """Called after each commit, in any thread."""
         if self._loop is not None and not self._woken:
             self._woken = True
             self._loop.call_soon_threadsafe(self._wake.set)
@@ -68,7 +75,7 @@ class Hub:
         if self._ended or len(self._subscribers) >= MOST_SUBSCRIBERS:
             raise Problem(503, "no further subscriber is taken now", RETRY_SOON)
         self._start()
-        start = await self._asking.telling.ask(lambda reader: begin(reader.file, want, known))
+        start = await self._readers.subscriptions.run(lambda reader: begin(reader.file, want, known))
         subscription = Subscription(want, start)
         self._watched.setdefault(want, start.watched)
         self._subscribers.add(subscription)
@@ -84,8 +91,8 @@ class Hub:
         """What it is told next; None is the end of all."""
         subscription.waits = asyncio.get_running_loop().create_future()
         if self._ended:
-            subscription.tell(None)
-        elif subscription.since < self._asking.newest.commit:
+            subscription.notify(None)
+        elif subscription.since < self._readers.newest.commit:
             self._wake.set()
         return subscription.waits
 
@@ -93,7 +100,7 @@ class Hub:
         """End every subscription."""
         self._ended = True
         for subscription in self._subscribers:
-            subscription.tell(None)
+            subscription.notify(None)
         if self._task is not None:
             self._task.cancel()
 
@@ -108,25 +115,25 @@ class Hub:
             await self._wake.wait()
             self._wake.clear()
             self._woken = False
-            began = self._asking.clock.monotonic()
+            began = self._readers.clock.monotonic()
             messages = 0
             with suppress(OncefoldError, Problem):  # not now; the next commit is told of with this one
                 messages = await self._round()
-            took = self._asking.clock.monotonic() - began
+            took = self._readers.clock.monotonic() - began
             await asyncio.sleep(max(PACE_SECONDS, REST * took, messages / MESSAGES_PER_SECOND))
 
     async def _round(self) -> int:
         """Tell those who wait; how many those are."""
         ready: defaultdict[Wanted, list[Subscription]] = defaultdict(list)
-        newest = self._asking.newest.commit
+        newest = self._readers.newest.commit
         for subscription in self._subscribers:
             if subscription.waits is not None and not subscription.waits.done() and subscription.since < newest:
                 ready[subscription.want].append(subscription)
         if not ready:
             return 0
         waiting = [self._waiting(want, subscribers) for want, subscribers in ready.items()]
-        told = await self._asking.telling.ask(lambda reader: tell(reader.file, waiting))
-        messages = Messages(told, self._asking.clock.now())
+        told = await self._readers.subscriptions.run(lambda reader: read_changes(reader.file, waiting))
+        messages = Messages(told, self._readers.clock.now())
         for (want, subscribers), heard in zip(ready.items(), told.heard, strict=True):
             if want in self._watched:
                 self._watched[want] = heard.watched
@@ -138,9 +145,9 @@ class Hub:
         """Those who are late hear of all that changed since the last of them: messages of their own would cost more."""
         return Waiting(want, self._watched[want], _two({subscription.since for subscription in subscribers}))
 
-    def _hand(self, subscription: Subscription, messages: Messages, heard: Heard) -> None:
+    def _hand(self, subscription: Subscription, messages: Messages, heard: SubscriberChanges) -> None:
         since = max(begun for begun in heard.rows if begun <= subscription.since)
-        subscription.tell(messages.of(heard.rows[since], subscription.since, subscription.counts))
+        subscription.notify(messages.of(heard.rows[since], subscription.since, subscription.counts))
         subscription.since, subscription.counts = messages.commit, messages.counts
 
 

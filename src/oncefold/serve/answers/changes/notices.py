@@ -1,4 +1,4 @@
-"""What there is to tell after a commit, read in one snapshot for all who wait: each node's values are read once."""
+"""What changed after a commit, read in one snapshot for all who wait, and as server-sent events."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,8 +9,8 @@ import numpy as np
 from oncefold.commit import Int32s
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
+from oncefold.serve.answers.cache import Freshness
 from oncefold.serve.answers.changes.wanted import Wanted, Watched, grown, watch
-from oncefold.serve.answers.fresh import Freshness
 from oncefold.store import commits, rows
 from oncefold.store.changes import ChangedNodes, NodeValues, changed_since, events_after, values_of
 from oncefold.store.connection import Connection
@@ -57,7 +57,7 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class SubscriberChanges:
     """What such subscribers are told."""
 
     watched: Watched
@@ -66,12 +66,12 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class CommitChanges:
     """All that is told of one commit."""
 
     fresh: Freshness
     counts: Counts
-    heard: Sequence[Heard]
+    heard: Sequence[SubscriberChanges]
 
 
 def begin(file: StoreFile, want: Wanted, known: int | None) -> Begin:
@@ -89,11 +89,11 @@ def begin(file: StoreFile, want: Wanted, known: int | None) -> Begin:
         return Begin(fresh, watched, known, before)
 
 
-def tell(file: StoreFile, waiting: Sequence[Waiting]) -> Told:
+def read_changes(file: StoreFile, waiting: Sequence[Waiting]) -> CommitChanges:
     """What changed for all who wait, with the values as of the snapshot's commit."""
     with file.at_one_commit() as connection:
-        told = _Told(file.pipeline, connection, waiting)
-        return Told(_fresh(file), _counts(connection), told.heard())
+        told = _ChangesReader(file.pipeline, connection, waiting)
+        return CommitChanges(_fresh(file), _counts(connection), told.heard())
 
 
 def _fresh(file: StoreFile) -> Freshness:
@@ -107,13 +107,13 @@ def _counts(connection: Connection) -> Counts:
 
 
 @dataclass(slots=True)
-class _Told:
+class _ChangesReader:
     pipeline: Pipeline
     connection: Connection
     waiting: Sequence[Waiting]
     _values: dict[int, tuple[str, bytes]] = field(default_factory=dict)
 
-    def heard(self) -> list[Heard]:
+    def heard(self) -> list[SubscriberChanges]:
         watched = grown(self.connection, [(one.want, one.watched) for one in self.waiting])
         changed, least = self._changed()
         found = [
@@ -122,7 +122,7 @@ class _Told:
         ]
         self._read([ids for by_since in found for ids in by_since.values() if not isinstance(ids, str)])
         return [
-            Heard(seen, {since: self._text(one.want, ids) for since, ids in by_since.items()})
+            SubscriberChanges(seen, {since: self._text(one.want, ids) for since, ids in by_since.items()})
             for one, seen, by_since in zip(self.waiting, watched, found, strict=True)
         ]
 
@@ -172,3 +172,50 @@ def _row(values: NodeValues, names: Sequence[str]) -> bytes:
     measures = dict(zip(names, values.sums, strict=True))
     row = {"rollup": values.rollup, "path": values.path, "count": values.keys, "measures": measures}
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+Message = tuple[bytes, ...]
+"""Pieces that are sent one after the other."""
+
+KEEP_ALIVE: Message = (b": keep-alive\n\n",)
+_END = b"}\n\n"
+
+
+class Messages:
+    """The messages about one commit."""
+
+    def __init__(self, told: CommitChanges, now: int) -> None:
+        self.commit, self.counts = told.fresh.commit, told.counts
+        self._members = told.fresh.members(now)
+        self._heads: dict[tuple[int, bool], bytes] = {}
+
+    def of(self, rows: bytes | str, since: int, counts: Counts) -> Message:
+        """The message with these rows, or with the reason of a reset, for one who knows everything up to `since`."""
+        event = "reset" if isinstance(rows, str) else "commit"
+        head = self._heads.get((since, event == "reset"))
+        if head is None:
+            pairs = zip(OUTCOMES, self.counts, counts, strict=True)
+            news = {outcome: now - before for outcome, now, before in pairs if now != before}
+            head = _head(event, self.commit, self._members) + b',"counts":' + _json(news)
+            self._heads[since, event == "reset"] = head
+        if isinstance(rows, str):
+            return (head, b',"reason":' + _json(rows) + _END)
+        return (head, b',"rows":', rows, _END)
+
+
+def first(begin: Begin, now: int) -> Message:
+    """What a subscriber is told at once: nothing, if it is told next what it missed."""
+    members = begin.fresh.members(now)
+    if begin.reset:
+        return (_head("reset", begin.fresh.commit, members), b',"reason":' + _json(begin.reset) + _END)
+    if begin.since < begin.fresh.commit:
+        return ()
+    return (_head("hello", begin.fresh.commit, members), _END)
+
+
+def _head(event: str, commit: int, members: bytes) -> bytes:
+    return f"event: {event}\nid: {commit}\ndata: ".encode() + members
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,9 +1,10 @@
-"""Readers of one store in threads of their own, and the newest commit, which the ingest tells."""
+"""Readers of one store in threads of their own, and the newest commit, of which the writer notifies."""
 
 import asyncio
 import hashlib
 import queue
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,10 +14,32 @@ from typing import Any, Self, TypeVar
 
 from oncefold.core.definition import Pipeline
 from oncefold.queries.store_reader import StoreReader
-from oncefold.serve.answers.fresh import Freshness
-from oncefold.serve.answers.rate import Rate
+from oncefold.serve.answers.cache import Freshness
 from oncefold.serve.channel.messages import Committed
 from oncefold.serve.http.response import RETRY_SOON, Problem
+
+WINDOW_SECONDS = 5.0
+
+
+class Rate:
+    """The mean over a window that ends now. One thread adds, any may read."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._commits: deque[tuple[float, int]] = deque()
+
+    def add(self, events: int) -> None:
+        """A commit of so many events."""
+        now = self._monotonic()
+        self._commits.append((now, events))
+        while self._commits[0][0] <= now - WINDOW_SECONDS:
+            self._commits.popleft()
+
+    def per_second(self) -> float:
+        """The events of the window by its length."""
+        begin = self._monotonic() - WINDOW_SECONDS
+        return round(sum(events for time, events in self._commits.copy() if time > begin) / WINDOW_SECONDS, 1)
+
 
 Answer = TypeVar("Answer")
 Query = Callable[[StoreReader], Answer]
@@ -25,9 +48,9 @@ Query = Callable[[StoreReader], Answer]
 QUICK_THREADS = 2
 SLOW_THREADS = 2
 AHEAD_SECONDS = 0.025
-"""A commit is told at most so much later for questions that are asked ahead."""
+"""A commit is announced at most so much later for queries that are repeated."""
 MOST_WAITING = 512
-"""Questions that wait for a thread of a lane before further ones are sent away."""
+"""Queries that wait for a thread of a lane before further ones are sent away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +63,7 @@ class Clock:
 
 
 class Lane:
-    """Threads that ask, with a reader for each. Closing waits for the questions under way."""
+    """Threads that query, with a reader for each. Closing waits for the queries under way."""
 
     def __init__(self, path: Path, threads: int, name: str) -> None:
         """Raises StoreError if the store cannot be read."""
@@ -51,8 +74,8 @@ class Lane:
             self._free.put(reader)
         self._waiting = 0
 
-    async def ask(self, query: Query[Answer]) -> Answer:
-        """The answer to a question. Raises Problem 503 if too many wait, StoreError, and what the question raises."""
+    async def run(self, query: Query[Answer]) -> Answer:
+        """The answer to a query. Raises Problem 503 if too many wait, StoreError, and what the query raises."""
         if self._waiting >= MOST_WAITING:
             raise Problem(503, "too many queries wait for their answer; send it again", RETRY_SOON)
         self._waiting += 1
@@ -70,30 +93,30 @@ class Lane:
             self._free.put(reader)
 
     def close(self) -> None:
-        """Let go of the store; questions that still wait are not answered."""
+        """Close the store; queries that still wait are not answered."""
         self._threads.shutdown(cancel_futures=True)
         for reader in self._readers:
             reader.close()
 
 
 @dataclass(slots=True)
-class Asking:
-    """A store that is asked while it is written by this process."""
+class StoreReaders:
+    """A store that is queried while it is written by this process."""
 
     pipeline: Pipeline
     store_id: str
     """Tells this store from others, in entity tags."""
     clock: Clock
     quick: Lane
-    """For questions about few rows."""
+    """For queries about few rows."""
     slow: Lane
     """For those that read much: they do not keep the others waiting."""
-    telling: Lane
+    subscriptions: Lane
     """For what changes."""
     rate: Rate
     newest: Freshness
-    """The newest commit that is known, never older than one that anybody was told of."""
-    _askers: list[Callable[[int], Iterable[asyncio.Future[Any]]]] = field(default_factory=list)
+    """The newest commit that is known, never older than one that anybody was notified of."""
+    _repeaters: list[Callable[[int], Iterable[asyncio.Future[Any]]]] = field(default_factory=list)
     _listeners: list[Callable[[], None]] = field(default_factory=list)
     _enders: list[Callable[[], None]] = field(default_factory=list)
 
@@ -111,24 +134,24 @@ class Asking:
             rate=Rate(clock.monotonic),
             quick=Lane(path, QUICK_THREADS, "quick"),
             slow=Lane(path, SLOW_THREADS, "slow"),
-            telling=Lane(path, 1, "telling"),
+            subscriptions=Lane(path, 1, "subscriptions"),
             newest=newest,
         )
 
-    def on_ahead(self, asker: Callable[[int], Iterable[asyncio.Future[Any]]]) -> None:
-        """Call this, in the event loop, with every commit that is about to be told; it asks ahead as of that."""
-        self._askers.append(asker)
+    def on_repeat(self, repeat: Callable[[int], Iterable[asyncio.Future[Any]]]) -> None:
+        """Call this in the event loop with every commit that is about to be announced, to repeat recent queries."""
+        self._repeaters.append(repeat)
 
     def ahead(self, commit: int) -> Awaitable[object] | None:
-        """What to wait for before this commit is told, so that who asks then finds an answer; None for nothing.
+        """What to wait for before this commit is announced, so that who queries then finds an answer; None for nothing.
 
-        Called in the event loop. Until it is told, everybody is answered as of the commit before.
+        Called in the event loop. Until it is announced, everybody is answered as of the commit before.
         """
-        asked = [future for asker in self._askers for future in asker(commit)]
-        return asyncio.wait(asked, timeout=AHEAD_SECONDS) if asked else None
+        repeated = [future for repeat in self._repeaters for future in repeat(commit)]
+        return asyncio.wait(repeated, timeout=AHEAD_SECONDS) if repeated else None
 
     def committed(self, told: Committed) -> None:
-        """A `Listener`: what is asked from now on is answered as of this commit, or a later one."""
+        """A `Listener`: what is queried from now on is answered as of this commit, or a later one."""
         times = [time for time in (self.newest.newest_time, told.newest_time) if time is not None]
         self.newest = Freshness(told.commit, max(told.at, self.newest.at), max(times, default=None))
         self.rate.add(sum(told.counts.values()))
@@ -137,7 +160,7 @@ class Asking:
                 listener()
 
     def on_commit(self, listener: Callable[[], None]) -> None:
-        """Call this after every commit, in whichever thread tells of it; it must return at once."""
+        """Call this after every commit, in whichever thread announces it; it must return at once."""
         self._listeners.append(listener)
 
     def on_end(self, listener: Callable[[], None]) -> None:
@@ -150,6 +173,6 @@ class Asking:
             listener()
 
     def close(self) -> None:
-        """Close all readers, after the questions under way."""
-        for lane in (self.quick, self.slow, self.telling):
+        """Close all readers, after the queries under way."""
+        for lane in (self.quick, self.slow, self.subscriptions):
             lane.close()
