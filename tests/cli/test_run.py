@@ -388,8 +388,8 @@ def test_waiting_for_a_writer_is_reported_and_ends_with_an_interrupt(here: Path)
 _STUCK = """
 import sys, threading
 from oncefold.cli.progress import reporter_for
-from oncefold.cli.run import Stop
-stop, reporter = Stop(), reporter_for(sys.stderr, quiet=False)
+from oncefold.cli.run import StopSignal
+stop, reporter = StopSignal(), reporter_for(sys.stderr, quiet=False)
 with stop.on_signals(), reporter.running(None, stop.event.is_set):
     reporter.report("stuck")
     stop.event.wait()
