@@ -18,9 +18,8 @@ from oncefold.core.errors import DefinitionError, InvalidEvent, QueryError
 from oncefold.queries import Reader, UnsupportedQueryError
 from oncefold.queries.http_reader import HttpReader
 from oncefold.queries.model import Answer, SearchResult
-from oncefold.queries.render.columns import columns_of
 from oncefold.queries.render.document import document
-from oncefold.queries.render.text import csv_lines, json_lines, pretty_json
+from oncefold.queries.render.rows import columns_of, csv_lines, json_lines, pretty_json
 from oncefold.queries.store_reader import StoreReader
 from tests.aws.conftest import aws, emulator, stack  # noqa: F401 - fixtures
 from tests.aws.reader.stacks import fill

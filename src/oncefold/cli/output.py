@@ -63,7 +63,7 @@ def _pieces(answer: Answer[Any], form: str, *, whole: bool) -> Iterable[bytes]:
         from oncefold.queries.render.arrow import parquet
 
         return [parquet(answer)]
-    from oncefold.queries.render.text import csv_lines, json_lines, pretty_json
+    from oncefold.queries.render.rows import csv_lines, json_lines, pretty_json
 
     if form == "json":
         from oncefold.queries.render.document import document
@@ -86,7 +86,7 @@ def write_report(
     if chosen == "table":
         show(Screen(text))
     else:
-        from oncefold.queries.render.text import pretty_json
+        from oncefold.queries.render.rows import pretty_json
 
         text.write(pretty_json(document()).decode())
     with _target(output) as file:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from oncefold.queries.model import AsOfCommit
 from oncefold.queries.render import formatting
-from oncefold.queries.render.columns import MEASURE
 from oncefold.queries.render.document import document as answer_document
+from oncefold.queries.render.rows import MEASURE
 from oncefold.queries.render.screen import Grid, Screen
 from oncefold.queries.render.table import pending_text
 from oncefold.watch.watching import COUNT

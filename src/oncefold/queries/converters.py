@@ -84,6 +84,17 @@ class Converter:
         """What the answers look like."""
         return Shape.of(self.pipeline)
 
+    @cached_property
+    def _rollups(self) -> Mapping[str | None, int]:
+        """Indexes of rollups by name, and of the only one by None."""
+        found: dict[str | None, int] = {rollup.name: index for index, rollup in enumerate(self.pipeline.rollups)}
+        return found if len(found) > 1 else {**found, None: 0}
+
+    def rollup_index(self, name: str | None) -> int:
+        """The index of a rollup; its name may be left out where there is only one. Raises QueryError."""
+        index = self._rollups.get(name)
+        return self.pipeline.find_rollup(name) if index is None else index
+
     def amounts(self, mantissas: Sequence[int]) -> Mapping[str, Decimal]:
         """Sums or values by measure."""
         pairs = zip(self.shape.scales.items(), mantissas, strict=True)

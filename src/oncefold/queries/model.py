@@ -136,7 +136,7 @@ class Answer(Generic[Row]):
 
     def to_dicts(self) -> list[dict[str, Cell]]:
         """The rows as flat dictionaries by column: sums as `Decimal`, times as exact RFC 3339 texts."""
-        from oncefold.queries.render.columns import columns_of, to_dicts
+        from oncefold.queries.render.rows import columns_of, to_dicts
 
         return to_dicts(columns_of(self))
 

@@ -252,7 +252,7 @@ def _totals_of(file: StoreFile, convert: Converter, node: Node, rollup: str | No
     checked(extent.depth, "depth")
     if extent.paged and extent.depth != 1:
         raise InvalidQueryError("limit and after page through the children of a node; with them depth is 1")
-    tree = _Tree(convert, convert.pipeline.find_rollup(rollup), labels_of_node(node))
+    tree = _Tree(convert, convert.rollup_index(rollup), labels_of_node(node))
     with file.at_one_commit() as connection:
         if extent.as_of is None:
             at = CommitTime(file.head().seq, file.head().at)

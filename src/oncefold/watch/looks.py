@@ -65,7 +65,7 @@ class Source(Protocol):
 
 
 Changed = Mapping[str, frozenset[str]]
-"""By a node's path: which of its columns changed, as `oncefold.queries.render.columns` names them."""
+"""By a node's path: which of its columns changed, as `oncefold.queries.render.rows` names them."""
 
 
 def fitting(rows: Sequence[NodeTotal], room: int | None) -> tuple[tuple[NodeTotal, ...], bool]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from oncefold.core.errors import OncefoldError
 from oncefold.queries.model import NodeTotal
-from oncefold.queries.render.columns import MEASURE
+from oncefold.queries.render.rows import MEASURE
 from oncefold.watch.looks import Changed, Look, NotYetError, Source
 
 FAILURE_SECONDS = 30.0

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from oncefold.core.definition_toml import parse_toml
-from oncefold.queries.render import text
+from oncefold.queries.render import rows
 from oncefold.queries.store_reader import StoreReader
 from tests.queries.stores import MONDAY, SHOP, TWO_TREES, lines
 from tests.serve.answers.server import Server, serving
@@ -115,8 +115,8 @@ def test_forms_by_name_and_by_accept(shop: Server, form: str, media_type: str) -
 def test_rows_are_those_of_the_command_line(shop: Server) -> None:
     with StoreReader.open(shop.session.path) as ask:
         totals = ask.query(depth=None)
-        assert shop.ask("/totals/place?depth=all&form=csv").body == b"".join(text.csv_lines(totals))
-        assert shop.ask("/totals/place?depth=all&form=jsonl").body == b"".join(text.json_lines(totals))
+        assert shop.ask("/totals/place?depth=all&form=csv").body == b"".join(rows.csv_lines(totals))
+        assert shop.ask("/totals/place?depth=all&form=jsonl").body == b"".join(rows.json_lines(totals))
         table = pa.ipc.open_stream(io.BytesIO(shop.ask("/totals/place?depth=all&form=arrow").body)).read_all()
         assert table.equals(totals.to_arrow(), check_metadata=True)
 

@@ -5,10 +5,9 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncefold.serve.answers import cache
-from oncefold.serve.answers.cache import Answered, Cache, Freshness
-from oncefold.serve.answers.declared import JSON, ROWS, accepted
-from oncefold.serve.answers.parameters import Problem
+from oncefold.serve.answers import readers
+from oncefold.serve.answers.declared import JSON, ROWS, Problem, accepted
+from oncefold.serve.answers.readers import Answered, Cache, Freshness
 
 PUTS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 400)), max_size=60)
 
@@ -27,7 +26,7 @@ def test_an_answer_is_of_the_commit_or_later_and_all_are_bounded(puts: list[tupl
 
 def test_an_answer_that_is_too_long_is_not_kept() -> None:
     kept = Cache()
-    kept.put("q", Answered(Freshness(1), "text/csv", b"x" * (cache.MOST_OF_ONE + 1), document=False))
+    kept.put("q", Answered(Freshness(1), "text/csv", b"x" * (readers.MOST_OF_ONE + 1), document=False))
     assert kept.get("q", 0) is None
 
 

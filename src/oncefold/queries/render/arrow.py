@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.queries.model import AsOfCommit
-from oncefold.queries.render.columns import Column, columns_of
+from oncefold.queries.render.rows import Column, columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

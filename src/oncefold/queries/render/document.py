@@ -1,4 +1,4 @@
-"""Every answer as one JSON document, the same on the command line and over HTTP; sums are `Decimal`, see `text`.
+"""Every answer as one JSON document, the same on the command line and over HTTP; sums are `Decimal`, see `rows`.
 
 A document begins with what it is as of: for a store or a server `commit`, `commit_time`, `newest_event` and
 `lag_seconds`, for a stack `stack`, `time` and `pending`. The rest is the same whichever backend answered, apart from
@@ -29,7 +29,7 @@ from oncefold.queries.model import (
     Verification,
     WrongNode,
 )
-from oncefold.queries.render.text import json_rows
+from oncefold.queries.render.rows import json_rows
 from oncefold.queries.status_model import FunctionState, SourceProgress, StackStatus, StoreStatus, StreamState
 
 if TYPE_CHECKING:

@@ -8,12 +8,10 @@ from functools import lru_cache, partial
 
 from oncefold.queries.model import AsOfCommit, SearchResult
 from oncefold.queries.render.document import content
-from oncefold.queries.render.text import compact_json
+from oncefold.queries.render.rows import compact_json
 from oncefold.queries.store_reader import StoreReader
-from oncefold.serve.answers.cache import Answered, Cache, freshness_of
-from oncefold.serve.answers.declared import Form, Route, Values, accepted, named
-from oncefold.serve.answers.parameters import read_one, read_query
-from oncefold.serve.answers.readers import StoreReaders
+from oncefold.serve.answers.declared import Form, Route, Values, accepted, named, read_one, read_query
+from oncefold.serve.answers.readers import Answered, Cache, StoreReaders, freshness_of
 from oncefold.serve.http.request import Header, Request
 from oncefold.serve.http.response import Response
 

@@ -5,9 +5,19 @@ from oncefold.core.limits import KEY_BYTES
 from oncefold.queries.model import Conflicts, History, Rejects, SearchResult
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
-from oncefold.serve.answers.declared import ROWS, Described, Route, RouteQuery, Values
+from oncefold.serve.answers.declared import (
+    ROWS,
+    Described,
+    Parameter,
+    Route,
+    RouteQuery,
+    Values,
+    choice,
+    flag,
+    number,
+    text,
+)
 from oncefold.serve.answers.nodes import FORM, ROLLUP
-from oncefold.serve.answers.parameters import Parameter, choice, flag, number, text
 
 MOST_FOUND = 200
 

@@ -8,8 +8,19 @@ from oncefold.core.limits import LABEL_BYTES
 from oncefold.queries.model import Explanation, Series, Totals
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
-from oncefold.serve.answers.declared import ROWS, Described, Route, RouteQuery, Schema, Values
-from oncefold.serve.answers.parameters import Parameter, choice, number, number_or_all, text
+from oncefold.serve.answers.declared import (
+    ROWS,
+    Described,
+    Parameter,
+    Route,
+    RouteQuery,
+    Schema,
+    Values,
+    choice,
+    number,
+    number_or_all,
+    text,
+)
 
 MOST_NODES = 1_000_000
 """Nodes of a store of which all may be queried at once."""

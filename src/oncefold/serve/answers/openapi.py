@@ -7,8 +7,7 @@ from typing import Any
 from oncefold.core.definition import Pipeline
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.changes.endpoint import PARAMETERS
-from oncefold.serve.answers.declared import Route
-from oncefold.serve.answers.parameters import MEDIA_TYPE, Parameter, read_query
+from oncefold.serve.answers.declared import MEDIA_TYPE, Parameter, Route, read_query
 from oncefold.serve.http.request import Request
 from oncefold.serve.http.response import JSON, TITLES, Response, compact_json
 

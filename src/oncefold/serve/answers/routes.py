@@ -11,16 +11,23 @@ from oncefold.queries.model import Verification
 from oncefold.queries.status_model import ServerLoad, StoreStatus
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
-from oncefold.serve.answers.cache import Cache
 from oncefold.serve.answers.changes.endpoint import ChangesEndpoint
 from oncefold.serve.answers.changes.hub import Hub
-from oncefold.serve.answers.declared import Described, Route, RouteQuery, Values
+from oncefold.serve.answers.declared import (
+    MOST_DIGITS,
+    Described,
+    Problem,
+    Route,
+    RouteQuery,
+    Values,
+    read_query,
+    shown,
+)
 from oncefold.serve.answers.endpoint import Endpoint
 from oncefold.serve.answers.keys import key_routes, list_routes
 from oncefold.serve.answers.nodes import node_routes
 from oncefold.serve.answers.openapi import DescriptionEndpoint, description
-from oncefold.serve.answers.parameters import MOST_DIGITS, Problem, read_query, shown
-from oncefold.serve.answers.readers import StoreReaders
+from oncefold.serve.answers.readers import Cache, StoreReaders
 from oncefold.serve.http import routing
 from oncefold.serve.http.request import Request
 from oncefold.serve.http.response import NO_STORE, Response, json_response

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from oncefold.core.fold import Outcome
-from oncefold.serve.answers.parameters import MEDIA_TYPE
+from oncefold.serve.answers.declared import MEDIA_TYPE
 from oncefold.serve.server.body_format import ENCODINGS, TYPES
 
 Schema = Mapping[str, Any]

@@ -9,8 +9,8 @@ import numpy as np
 from oncefold.commit import Int32s
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
-from oncefold.serve.answers.cache import Freshness
 from oncefold.serve.answers.changes.wanted import Wanted, Watched, grown, watch
+from oncefold.serve.answers.readers import Freshness
 from oncefold.store import commits, rows
 from oncefold.store.changes import ChangedNodes, NodeValues, changed_since, events_after, values_of
 from oncefold.store.connection import Connection
