@@ -71,9 +71,9 @@ class User:
         return facts
 
     def totals(self, store: str) -> str:
-        """What `query` gives as JSON, byte for byte but for the commit's number and time."""
+        """What `query` gives as JSON, byte for byte but for the commit's number and time, and the lag since."""
         self.types("query", "--store", store, "--depth", "all", "--format", "json")
-        return re.sub(r'"commit(_time)?": .*\n', "", self.stdout)
+        return re.sub(r'"(commit(_time)?|lag_seconds)": .*\n', "", self.stdout)
 
     def records(self) -> list[bytes]:
         """All that is in the stream."""
