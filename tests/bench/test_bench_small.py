@@ -34,7 +34,7 @@ def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_the_cases_run_and_reach_the_right_totals(work: Path) -> None:
     """All of them in the full form."""
-    out, cases = work / "PERFORMANCE.md", sized(("jsonl", "parquet", "profile"), tuple(CASES))
+    out, cases = work / "PERFORMANCE.md", sized(("jsonl", "parquet", "profile", "shapes"), tuple(CASES))
     done = bench("--small", "--keep", work, "--out", out, *(word for name in cases for word in ("--only", name)))
     assert all(f"case {name}\n" in done.stderr for name in cases)
     table, profile, shapes = (
