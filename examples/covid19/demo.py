@@ -200,7 +200,7 @@ class Demo:
     def _totals(self) -> dict[str, Figures]:
         """The world and its countries, by the command line."""
         rows: list[dict[str, Any]] = json.loads(TOTALS.output(self._folder))["rows"]
-        return {row["label"]: Figures(*(int(row[name]) for name in Figures._fields)) for row in rows}
+        return {row["label"]: Figures(*(int(row["measures"][name]) for name in Figures._fields)) for row in rows}
 
     def _show_tree(self, found: dict[str, Figures]) -> None:
         self._show.chapter("The totals")
@@ -247,7 +247,10 @@ class Demo:
         self._show.chapter("The dashboard")
         self._show.command(SERVE)
         with Dashboard(self._folder) as dashboard:
-            served = {row["label"]: Figures(*(int(row[name]) for name in Figures._fields)) for row in dashboard.rows()}
+            served = {
+                row["label"]: Figures(*(int(row["measures"][name]) for name in Figures._fields))
+                for row in dashboard.rows()
+            }
             self._checks.claim(bool(dashboard.title()), f"It is served at {dashboard.address}")
             self._checks.equal(
                 served, found, f"It shows the same {len(served):,} totals, read over HTTP as the page does."

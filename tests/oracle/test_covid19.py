@@ -120,7 +120,7 @@ def totals(store: Path, as_of: int | None = None) -> dict[str, Figures]:
     """Every country, and the world under WORLD."""
     with oncefold.open_reader(store) as ask:
         rows = ask.query(depth=1, as_of=as_of).to_dicts()
-    return {row["label"]: Figures(*(int(row[name]) for name in Figures._fields)) for row in rows}
+    return {row["label"]: Figures(*(int(row[f"measure_{name}"]) for name in Figures._fields)) for row in rows}
 
 
 def without_recovered(figures: dict[str, Figures]) -> dict[str, Figures]:
