@@ -11,7 +11,7 @@ from oncefold.core.errors import OncefoldError
 from oncefold_lab.local.environment import FunctionError, InvocationResult
 from oncefold_lab.local.lanes import PAYLOAD_BYTES, Discarded, RecordBatch, RecordLane, Verdict, verdict_of
 from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming, Undisturbed
-from oncefold_lab.local.streams import StreamRecord
+from oncefold_lab.local.streams import PolledRecord
 from tests.aws.local.disturbing import Disturbing
 
 ARN = "arn:aws:kinesis:us-east-1:000000000000:stream/s"
@@ -26,11 +26,11 @@ def lane(disturbance: Disturbance | None = None, **changed: object) -> RecordLan
     return RecordLane(settings(**changed), TIMING, disturbance or Undisturbed())
 
 
-def entries(count: int, size: int = 10, first: int = 0) -> list[StreamRecord]:
-    return [StreamRecord(str(first + index), b"k", float(first + index), b"x" * size) for index in range(count)]
+def entries(count: int, size: int = 10, first: int = 0) -> list[PolledRecord]:
+    return [PolledRecord(str(first + index), b"k", float(first + index), b"x" * size) for index in range(count)]
 
 
-def fill(filled: RecordLane, records: Sequence[StreamRecord], now: float = 0.0) -> None:
+def fill(filled: RecordLane, records: Sequence[PolledRecord], now: float = 0.0) -> None:
     for record in records:
         filled.add(record, now)
 

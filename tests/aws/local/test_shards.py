@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, EndpointConnectionError
 from oncefold_lab.local.environment import FunctionError, InvocationResult
 from oncefold_lab.local.mappings import EventSourceMapping
 from oncefold_lab.local.settings import Disturbance, MappingSettings
-from oncefold_lab.local.streams import Fetched, ShardDescription, StreamRecord
+from oncefold_lab.local.streams import Fetched, PolledRecord, ShardDescription
 from tests.aws.local.services import QUICK
 from tests.tools.waiting import until
 
@@ -41,7 +41,7 @@ class Growing:
             raise EndpointConnectionError(endpoint_url="http://nowhere")
         first = int(iterator)
         texts = self.records[shard][first : first + limit]
-        found = [(StreamRecord(text, text[:1].encode(), 0.0, json.dumps(text).encode()), True) for text in texts]
+        found = [(PolledRecord(text, text[:1].encode(), 0.0, json.dumps(text).encode()), True) for text in texts]
         last = first + len(texts)
         following = None if shard in self.closed and last == len(self.records[shard]) else str(last)
         return Fetched(found, following, behind=last < len(self.records[shard]))

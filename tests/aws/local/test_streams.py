@@ -10,16 +10,16 @@ from oncefold.aws.connect import client
 from oncefold.aws.names import Names
 from oncefold_lab.local.streams import (
     Fetched,
+    PolledRecord,
     RecordFilter,
     RecordStream,
     ShardDescription,
     ShardReader,
-    StreamRecord,
     open_stream,
 )
 
 
-def all_of(stream: RecordStream) -> list[StreamRecord]:
+def all_of(stream: RecordStream) -> list[PolledRecord]:
     pages = [ShardReader(stream, shard.id, latest=False).read(10_000) for shard in stream.shards()]
     return [entry for page in pages for entry in page.entries]
 
@@ -104,7 +104,7 @@ class Scripted:
             raise ClientError({"Error": {"Code": self._failures[self._calls], "Message": ""}}, "GetRecords")
         first = int(iterator)
         last = min(first + limit, 10)
-        found = [(StreamRecord(str(number), b"", 0.0, b""), number % 2 == 0) for number in range(first, last)]
+        found = [(PolledRecord(str(number), b"", 0.0, b""), number % 2 == 0) for number in range(first, last)]
         return Fetched(found, str(last), behind=last < 10)
 
 

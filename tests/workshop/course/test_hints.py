@@ -8,7 +8,7 @@ import pytest
 
 from oncefold_workshop.course.functions import LearnerFunctions
 from oncefold_workshop.course.hints import hints
-from oncefold_workshop.course.observer import MAP, REDUCE, STATE, SWEEP, CallCounts, Observation
+from oncefold_workshop.course.observer import MAP, REDUCE, STATE, SWEEP, CallCounts, FunctionObservation
 from oncefold_workshop.game.players import TABLES
 from oncefold_workshop.game.rules import GameRules
 from tests.tools.sizes import full_only
@@ -192,4 +192,4 @@ def test_functions_that_do_nothing_amiss_get_no_hint(middle: str | None) -> None
     seen = {STATE: state, MAP: sums, REDUCE: added, SWEEP: CallCounts(3)}
     functions = LearnerFunctions("functions", Path(), False, "state", middle, "reduce", "sweep")
     items = {TABLES.state: 9, TABLES.reduce: 2, TABLES.aggregate: 18}
-    assert hints(Observation(functions, seen, items, (), 2)) == ()
+    assert hints(FunctionObservation(functions, seen, items, (), 2)) == ()

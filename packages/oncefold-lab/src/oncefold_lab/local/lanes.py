@@ -29,7 +29,7 @@ from typing import Any, Final, Literal
 
 from oncefold_lab.local.environment import InvocationResult
 from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming
-from oncefold_lab.local.streams import StreamRecord
+from oncefold_lab.local.streams import PolledRecord
 
 PAYLOAD_BYTES: Final = 6 * 2**20
 """Of one invocation, at most."""
@@ -42,7 +42,7 @@ Condition = Literal["RetryAttemptsExhausted", "RecordAgeExceeded"]
 class RecordBatch:
     """Records delivered together, and what became of earlier deliveries."""
 
-    entries: tuple[StreamRecord, ...]
+    entries: tuple[PolledRecord, ...]
     retries: int = 0
     """Failures so far that count against the limit."""
     invocations: int = 0
@@ -77,7 +77,7 @@ class RecordLane:
         self._settings = settings
         self._timing = timing
         self._disturbance = disturbance
-        self._fresh: deque[StreamRecord] = deque()
+        self._fresh: deque[PolledRecord] = deque()
         self._fresh_bytes = 0
         self._failed: deque[RecordBatch] = deque()
         self._under_way: RecordBatch | None = None
@@ -96,7 +96,7 @@ class RecordLane:
         """Whether all its records are finished."""
         return not (self._fresh or self._failed or self._under_way)
 
-    def add(self, entry: StreamRecord, now: float) -> None:
+    def add(self, entry: PolledRecord, now: float) -> None:
         """Take a record of the shard, the next in its order."""
         if not self._fresh:
             self._window_began = now
@@ -142,11 +142,11 @@ class RecordLane:
         return None
 
     def _cut(self) -> RecordBatch:
-        entries: list[StreamRecord] = []
+        entries: list[PolledRecord] = []
         self._fill(entries, self._settings.batch_size)
         return RecordBatch(tuple(entries))
 
-    def _fill(self, entries: list[StreamRecord], most: int) -> None:
+    def _fill(self, entries: list[PolledRecord], most: int) -> None:
         """Move fresh records to `entries` until there are as many as a batch may have."""
         room = PAYLOAD_BYTES - len(_HEAD) - len(_TAIL) - sum(map(_size, entries))
         while self._fresh and len(entries) < most and (not entries or _size(self._fresh[0]) <= room):
@@ -165,7 +165,7 @@ class RecordLane:
         parts = (tuple(entries[:size]), tuple(entries[size:]))
         return [replace(left, entries=part) for part in parts if part]
 
-    def _too_old(self, entries: Iterable[StreamRecord], wall: float) -> int:
+    def _too_old(self, entries: Iterable[PolledRecord], wall: float) -> int:
         """How many records, from the front, are older than the mapping allows."""
         if self._settings.max_age_seconds < 0:
             return 0
@@ -178,7 +178,7 @@ class RecordLane:
         return count
 
 
-def _size(entry: StreamRecord) -> int:
+def _size(entry: PolledRecord) -> int:
     """Bytes in a batch, with the comma."""
     return len(entry.event) + 1
 

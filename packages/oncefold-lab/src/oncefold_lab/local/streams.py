@@ -93,7 +93,7 @@ DYNAMODB_READ: Final = 1_000
 
 
 @dataclass(frozen=True, slots=True)
-class StreamRecord:
+class PolledRecord:
     """A record of a shard, as a function sees it."""
 
     sequence: str
@@ -117,7 +117,7 @@ class ShardDescription:
 class ShardPage:
     """What one call read: the entries that pass the filter, and how many records it was given."""
 
-    entries: tuple[StreamRecord, ...]
+    entries: tuple[PolledRecord, ...]
     records: int
     behind: bool
     """Whether more records are known to wait."""
@@ -129,7 +129,7 @@ class ShardPage:
 class Fetched:
     """What GetRecords answered: the entries of all its records with whether they pass the filter."""
 
-    entries: list[tuple[StreamRecord, bool]]
+    entries: list[tuple[PolledRecord, bool]]
     following: str | None
     behind: bool
 
@@ -186,7 +186,7 @@ class KinesisRecordStream:
         entries = [(self._entry(shard, record), self._passes(record)) for record in answer["Records"]]
         return Fetched(entries, answer.get("NextShardIterator"), bool(answer.get("MillisBehindLatest")))
 
-    def _entry(self, shard: str, record: dict[str, Any]) -> StreamRecord:
+    def _entry(self, shard: str, record: dict[str, Any]) -> PolledRecord:
         sequence = record["SequenceNumber"]
         arrived = _seconds(record["ApproximateArrivalTimestamp"])
         event = {
@@ -205,7 +205,7 @@ class KinesisRecordStream:
             "awsRegion": self._region,
             "eventSourceARN": self.arn,
         }
-        return StreamRecord(sequence, record["PartitionKey"].encode(), arrived, _json(event))
+        return PolledRecord(sequence, record["PartitionKey"].encode(), arrived, _json(event))
 
     def _passes(self, record: dict[str, Any]) -> bool:
         """Patterns match `data`, which is JSON there or no match."""
@@ -251,7 +251,7 @@ class DynamoRecordStream:
         answer = self._client.get_records(ShardIterator=iterator, Limit=min(limit, DYNAMODB_READ))
         return Fetched(list(self._entries(answer["Records"])), answer.get("NextShardIterator"), behind=False)
 
-    def _entries(self, records: list[dict[str, Any]]) -> Iterator[tuple[StreamRecord, bool]]:
+    def _entries(self, records: list[dict[str, Any]]) -> Iterator[tuple[PolledRecord, bool]]:
         for record in records:
             change = {**record["dynamodb"]}
             arrived = change["ApproximateCreationDateTime"] = _seconds(change["ApproximateCreationDateTime"])
@@ -266,7 +266,7 @@ class DynamoRecordStream:
             }
             text = _json(event)
             passes = self._wanted is None or self._wanted.passes(json.loads(text))
-            yield StreamRecord(change["SequenceNumber"], _json(change["Keys"]), arrived, text), passes
+            yield PolledRecord(change["SequenceNumber"], _json(change["Keys"]), arrived, text), passes
 
 
 class ShardReader:

@@ -7,7 +7,17 @@ before what fails, what fails before what is wrong, and what is wrong in lab 2 b
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from oncefold_workshop.course.observer import ACTIONS, CENTS, INVALID, MAP, MISMATCH, REDUCE, STATE, SWEEP, Observation
+from oncefold_workshop.course.observer import (
+    ACTIONS,
+    CENTS,
+    INVALID,
+    MAP,
+    MISMATCH,
+    REDUCE,
+    STATE,
+    SWEEP,
+    FunctionObservation,
+)
 from oncefold_workshop.game.players import TABLES
 
 
@@ -27,7 +37,7 @@ class Hint:
         return f"{self.finding} See docs/COURSE.md, lab {lab}, step {step}."
 
 
-def hints(observation: Observation) -> tuple[Hint, ...]:
+def hints(observation: FunctionObservation) -> tuple[Hint, ...]:
     """Every hint that applies, the first to follow first."""
     return tuple(hint for rule in _RULES for hint in rule(observation))
 
@@ -36,7 +46,7 @@ def _times(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def _never_written(seen: Observation) -> Iterator[Hint]:
+def _never_written(seen: FunctionObservation) -> Iterator[Hint]:
     """Nothing arrives in a table, so whoever reads its stream is never called."""
     state, middle = seen.of(STATE), seen.functions.map is not None
     if not state.writes[TABLES.state]:
@@ -55,14 +65,14 @@ def _never_written(seen: Observation) -> Iterator[Hint]:
         yield Hint("no totals", text, "1.3" if middle else "3.3")
 
 
-def _too_many(seen: Observation) -> Iterator[Hint]:
+def _too_many(seen: FunctionObservation) -> Iterator[Hint]:
     for function, one in seen.seen.items():
         if one.largest > ACTIONS:
             text = f"{function} sent a transaction of {one.largest:,} actions; DynamoDB takes {ACTIONS} at most."
             yield Hint("too many actions", text, "3.2" if function == STATE else "3.3")
 
 
-def _failing(seen: Observation) -> Iterator[Hint]:
+def _failing(seen: FunctionObservation) -> Iterator[Hint]:
     for function, one in seen.seen.items():
         if one.failed and one.largest <= ACTIONS:
             text = f"{function} failed by itself in {one.failed:,} of {_times(one.invocations, 'invocation')}"
@@ -75,14 +85,14 @@ def _failing(seen: Observation) -> Iterator[Hint]:
             yield Hint("timed out", f"{text} Make fewer calls, or end what is repeated.", "1.4")
 
 
-def _unconditioned_state(seen: Observation) -> Iterator[Hint]:
+def _unconditioned_state(seen: FunctionObservation) -> Iterator[Hint]:
     one = seen.of(STATE)
     if one.unconditioned[TABLES.state]:
         text = f"{STATE} writes into {TABLES.state} without a condition, so an older version can replace a newer one."
         yield Hint("no condition", text, "2.1")
 
 
-def _passed_over(seen: Observation) -> Iterator[Hint]:
+def _passed_over(seen: FunctionObservation) -> Iterator[Hint]:
     """Errors of DynamoDB that were taken for success."""
     for function, one in seen.seen.items():
         if one.swallowed[MISMATCH]:
@@ -103,7 +113,7 @@ def _passed_over(seen: Observation) -> Iterator[Hint]:
             yield Hint("cancelled and left", text, "3.2" if function == STATE else "3.3")
 
 
-def _map_counts_twice(seen: Observation) -> Iterator[Hint]:
+def _map_counts_twice(seen: FunctionObservation) -> Iterator[Hint]:
     if seen.because("MapLambda got their batch"):
         text = (
             f"{MAP} puts the sums of a batch that comes again under another name: nothing tells that they were there."
@@ -111,7 +121,7 @@ def _map_counts_twice(seen: Observation) -> Iterator[Hint]:
         yield Hint("sums twice", text, "2.2")
 
 
-def _reduce_counts_twice(seen: Observation) -> Iterator[Hint]:
+def _reduce_counts_twice(seen: FunctionObservation) -> Iterator[Hint]:
     """With a MapLambda, ReduceLambda's transaction needs a token."""
     one = seen.of(REDUCE)
     if seen.functions.map is None:
@@ -127,7 +137,7 @@ def _reduce_counts_twice(seen: Observation) -> Iterator[Hint]:
         yield Hint("another token", text, "2.3")
 
 
-def _batches_move(seen: Observation) -> Iterator[Hint]:
+def _batches_move(seen: FunctionObservation) -> Iterator[Hint]:
     """What hashes of batches cannot distinguish."""
     if seen.because("other boundaries"):
         text = "The same records came in batches of other boundaries, and a hash of a batch knows only the whole batch."
@@ -140,13 +150,13 @@ def _batches_move(seen: Observation) -> Iterator[Hint]:
         yield Hint("stream trimmed", f"{text} What waits only in a stream can be lost.", "3.1")
 
 
-def _trimmed(seen: Observation) -> bool:
+def _trimmed(seen: FunctionObservation) -> bool:
     calm = not any(one.failed or one.timed_out for one in seen.seen.values())
     lost = seen.because("no invocation of MapLambda ever got them") or seen.because("never added their sums")
     return calm and lost
 
 
-def _outbox(seen: Observation) -> Iterator[Hint]:
+def _outbox(seen: FunctionObservation) -> Iterator[Hint]:
     """What an outbox needs, where there is no MapLambda."""
     if seen.functions.map is not None or not seen.of(STATE).writes[TABLES.reduce]:
         return
@@ -170,7 +180,7 @@ def _outbox(seen: Observation) -> Iterator[Hint]:
         yield Hint("nothing sweeps", text, "3.4")
 
 
-def _floats(seen: Observation) -> Iterator[Hint]:
+def _floats(seen: FunctionObservation) -> Iterator[Hint]:
     if seen.places > CENTS:
         text = (
             f"Sums were written with {seen.places} decimal places, though every value has {CENTS}: that is float error."
@@ -178,7 +188,7 @@ def _floats(seen: Observation) -> Iterator[Hint]:
         yield Hint("floats", text, "3.5")
 
 
-_RULES: tuple[Callable[[Observation], Iterator[Hint]], ...] = (
+_RULES: tuple[Callable[[FunctionObservation], Iterator[Hint]], ...] = (
     _never_written,
     _too_many,
     _failing,

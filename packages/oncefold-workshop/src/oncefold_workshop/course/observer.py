@@ -60,7 +60,7 @@ class CallCounts:
 
 
 @dataclass(frozen=True, slots=True)
-class Observation:
+class FunctionObservation:
     """Everything that hints are made of."""
 
     functions: LearnerFunctions

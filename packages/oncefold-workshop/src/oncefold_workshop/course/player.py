@@ -15,7 +15,7 @@ from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.simulator.values import Item
 from oncefold_workshop.course.functions import LearnerFunctions, parse
 from oncefold_workshop.course.hints import Hint, hints
-from oncefold_workshop.course.observer import MAP, REDUCE, STATE, SWEEP, Observation
+from oncefold_workshop.course.observer import MAP, REDUCE, STATE, SWEEP, FunctionObservation
 from oncefold_workshop.course.runner import Running
 from oncefold_workshop.game.arena import TIMEOUT_SECONDS, Arena
 from oncefold_workshop.game.audit import Account, Audit, Blamed, Cause, What
@@ -164,7 +164,7 @@ class LearnersPlayer:
         observer = self._running.observer
         tables = (TABLES.state, TABLES.reduce, TABLES.aggregate)
         items = {table: len(self._arena.rows(table)) for table in tables}
-        observation = Observation(self._functions, observer.seen, items, causes, observer.places)
+        observation = FunctionObservation(self._functions, observer.seen, items, causes, observer.places)
         return hints(observation)[:HINTS]
 
 
