@@ -1,7 +1,6 @@
 """The example of the reverse proxy, run: it passes the service on, and holds what the service alone does not."""
 
 import re
-import shutil
 import socket
 import subprocess
 import time
@@ -15,11 +14,10 @@ import pytest
 from tests.serve.running import Client, Running
 from tests.serve.transport.listening import answer, connect, exchange, status
 from tests.serve.transport.test_abuse import event, head
+from tests.tools.programs import NGINX, need
 from tests.tools.waiting import until
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "serve" / "nginx.conf"
-NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
-pytestmark = pytest.mark.skipif(NGINX is None, reason="nginx is missing: apt-get install -y nginx-light")
 HOST = b"Host: localhost\r\n"
 
 
@@ -56,13 +54,13 @@ def configuration(folder: Path, service: int, port: int) -> Path:
 
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxied]:
+    program = need(NGINX)
     folder = tmp_path_factory.mktemp("proxied")
     with Running(folder) as server:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         configured = configuration(folder, server.port, port)
-        assert NGINX is not None
-        with subprocess.Popen([NGINX, "-p", folder, "-c", configured, "-e", folder / "error.log"]) as nginx:
+        with subprocess.Popen([program, "-p", folder, "-c", configured, "-e", folder / "error.log"]) as nginx:
             try:
                 until(lambda: accepts(port), "nginx to listen")
                 yield Proxied(server, port)

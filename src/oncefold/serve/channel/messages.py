@@ -187,7 +187,7 @@ class StreamConsumed(NamedTuple):
     """So many bytes of a body that comes piece by piece were consumed."""
 
     number: int
-    count: int
+    size: int
 
 
 class Done(NamedTuple):

@@ -217,7 +217,7 @@ class WriterClient:
     def _stream_consumed(self, consumed: messages.StreamConsumed) -> None:
         stream = self._streams.get(consumed.number)
         if stream is not None:
-            stream.consumed(consumed.count)
+            stream.consumed(consumed.size)
 
     def _committed(self, committed: Committed) -> None:
         for listener in self._listeners:

@@ -124,7 +124,7 @@ class HttpServer:
         """Listen no more, and wait so long for requests under way; whether all of them ended."""
         if self._serving is None:
             return True
-        self._server.stop()
+        self._server.stop()  # type: ignore[no-untyped-call]
         await asyncio.wait({self._serving}, timeout=seconds)
         return self._serving.done()
 
