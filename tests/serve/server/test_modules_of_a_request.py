@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from oncefold.serve.answers import Asking, routes
+from oncefold.serve.answers import StoreReaders, routes
 from oncefold.serve.http.routing import Route
 from oncefold.serve.server.ingest import EventsEndpoint
 from tests.engine.records import NARROW, Record, json_lines
@@ -51,8 +51,8 @@ def profiled() -> Iterator[Seen]:
 def test_one_post_and_one_get(memory: Path) -> None:
     async def run(seen: Seen) -> tuple[set[str], set[str]]:
         async with ingesting(memory / "store.db", NARROW) as ingest:
-            with closing(Asking.open(memory / "store.db")) as asking:
-                app = Parts().guarded(_routes(ingest, asking))
+            with closing(StoreReaders.open(memory / "store.db")) as readers:
+                app = Parts().guarded(_routes(ingest, readers))
                 await send(app, "POST", "/events", LOCAL, LINE)
                 found = []
                 for method, path, body in (
@@ -77,10 +77,10 @@ def test_one_post_and_one_get(memory: Path) -> None:
     assert len(get) <= MOST_OF_GET, sorted(get)
 
 
-def _routes(ingest: Ingesting, asking: Asking) -> list[Route]:
+def _routes(ingest: Ingesting, readers: StoreReaders) -> list[Route]:
     class Administration:
         waiting_requests = 0
         redrive, discard = ingest.writer.redrive, ingest.writer.discard
 
     events = EventsEndpoint(ingest.writer, ingest.admission, ingest.limits)
-    return [Route("/events", events, ("POST",)), *routes(asking, Administration())]
+    return [Route("/events", events, ("POST",)), *routes(readers, Administration())]
