@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from oncefold.serve.http.request import Disconnected, Headers, Request, RequestIds
-from oncefold.serve.http.response import CLOSE, Response, Stream
+from oncefold.serve.http.response import CLOSE, Problem, Response, Stream
 from oncefold.serve.telemetry.counters import CLIENT_LEFT
 
 Message = MutableMapping[str, Any]
@@ -21,6 +21,11 @@ _REST_SECONDS: Final = 1.0
 """A refused request may send as much of its body, for so long, before its connection ends with the response."""
 SLOW_READER_SECONDS: Final = 60.0
 """A client that takes nothing of a response for so long is given up."""
+
+
+_BROKEN_OFF: Final = Problem(
+    400, "The body broke off, or its chunks are malformed; send it again.", CLOSE, title="Malformed body"
+)
 
 
 class Application(Protocol):
@@ -65,8 +70,8 @@ class AsgiAdapter:
             if body.more:
                 response = await _after_rest(body, response)
             await sending.response(response, receive)
-        except Disconnected:
-            pass
+        except Disconnected:  # a client that sent malformed chunks may still listen
+            await sending.response(_BROKEN_OFF.response(request.id), receive)
         except TimeoutError:
             self._application.connection_ended("slow_reader")
         except Exception as error:
