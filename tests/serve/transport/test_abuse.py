@@ -67,7 +67,7 @@ def is_ready(server: Running) -> bool:
 
 def totals(server: Running) -> tuple[int, Decimal]:
     root = server.get("/totals/risk?depth=0").document["rows"][0]
-    return root["count"], Decimal(root["sums"]["value"])
+    return root["count"], Decimal(root["measures"]["value"])
 
 
 def event(key: str, value: str = "1.25") -> bytes:
