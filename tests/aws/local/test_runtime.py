@@ -282,8 +282,8 @@ def test_nothing_outlives_the_process_that_started_it(tmp_path: Path) -> None:
 _PARENT = """
     import sys
     from pathlib import Path
-    from oncefold_lab.local.functions import Function, FunctionSettings
-    Function(FunctionSettings("function", "handler.handle", Path(sys.argv[1]), timeout_seconds=600)).invoke({})
+    from oncefold_lab.local.functions import LocalFunction, FunctionSettings
+    LocalFunction(FunctionSettings("function", "handler.handle", Path(sys.argv[1]), timeout_seconds=600)).invoke({})
 """
 
 

@@ -96,6 +96,7 @@ class _Service:
 
     def __init__(self, settings: Settings, address: Address, logger: logging.Logger) -> None:
         self._settings = settings
+        self._signalled = False
         self.ending = asyncio.Event()
         self.health = Health()
         commits, requests = CommitCounters(), RequestCounters()
@@ -136,8 +137,10 @@ class _Service:
             end()
 
     def _signalled(self, number: int) -> None:
-        if self.ending.is_set():
+        # The writer passes a signal on as well: only a second one that the server itself receives ends it at once.
+        if self._signalled:
             os._exit(128 + number)  # the store holds whole commits only
+        self._signalled = True
         self.end()
 
     def _gauges(self) -> Gauges:
