@@ -1,4 +1,4 @@
-"""Live changes: every node that changed is told of, with its newest values, and none is missed."""
+"""Live changes: every node that changed is reported, with its newest values, and none is missed."""
 
 import random
 from pathlib import Path
@@ -17,8 +17,8 @@ def order(number: int, country: str = "FR", city: str = "Paris", amount: int = 1
     return {**MONDAY[0], "order": f"N-{number}", "country": country, "city": city, "amount": amount}
 
 
-def told(stream: Stream, commit: int) -> dict[tuple[str, str], tuple[int, str]]:
-    """The values of all nodes that are told of up to a commit, the last ones."""
+def reported(stream: Stream, commit: int) -> dict[tuple[str, str], tuple[int, str]]:
+    """The values of all nodes that are reported up to a commit, the last ones."""
     return {
         (row["rollup"], row["path"]): (row["count"], row["measures"]["amount"])
         for name, _, data in stream.until(commit)
@@ -72,7 +72,7 @@ def test_a_node_that_becomes_empty_is_told(shop: Server) -> None:
     stream.next()
     gone = [{"order": key, "updated": "2026-04-01T00:00:00Z", "cancelled": True} for key in ("A-1", "A-2")]
     shop.ingest(lines(gone))
-    assert told(stream, 3) == {("place", "FR"): (0, "0.00"), ("place", "FR/Paris"): (0, "0.00")}
+    assert reported(stream, 3) == {("place", "FR"): (0, "0.00"), ("place", "FR/Paris"): (0, "0.00")}
     stream.close()
 
 
@@ -121,7 +121,7 @@ def test_more_than_a_message_holds(shop: Server, monkeypatch: pytest.MonkeyPatch
     shop.ingest(lines([order(1)]))
     name, id_, data = stream.next()
     assert (name, id_, data["counts"]) == ("reset", 3, {"inserted": 1})
-    assert "ask for the totals again" in data["reason"]
+    assert "request the totals again" in data["reason"]
     assert few.next()[0] == "commit"
     stream.close(), few.close()
 
@@ -140,12 +140,12 @@ def test_a_slow_reader_misses_no_node(tmp_path: Path, monkeypatch: pytest.Monkey
         expected = {}
         for row in server.ask("/totals/place?depth=all").json()["rows"]:
             expected["place", row["path"]] = (row["count"], row["measures"]["amount"])
-        heard = told(slow, last)
+        heard = reported(slow, last)
         assert {node: expected[node] for node in heard} == heard
         assert set(expected) - set(heard) == {("place", "FR"), ("place", "FR/Paris"), ("place", "FR/Lyon"),
                                               ("place", "US"), ("place", r"US/St. Louis\/MO")}  # fmt: skip
         mine = {node: values for node, values in expected.items() if node[1].partition("/")[0] in {"C1", "C2"}}
-        assert told(quick, last) == mine
+        assert reported(quick, last) == mine
         slow.close(), quick.close()
 
 

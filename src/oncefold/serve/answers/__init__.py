@@ -1,4 +1,4 @@
-"""Questions over HTTP: routes that answer from readers of the store, live changes, and their OpenAPI description."""
+"""Queries over HTTP: routes that answer from readers of the store, live changes, and their OpenAPI description."""
 
 from oncefold.serve.answers.readers import Clock, StoreReaders
 from oncefold.serve.answers.routes import RejectAdministration, routes

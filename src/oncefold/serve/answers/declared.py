@@ -79,15 +79,15 @@ def number_or_all(least: int, most: int) -> tuple[Read, Mapping[str, Any]]:
     return read, {"anyOf": [schema, {"const": "all"}]}
 
 
-def choice(*words: str) -> tuple[Read, Mapping[str, Any]]:
-    """Reads one of some words; and its schema."""
+def choice(*values: str) -> tuple[Read, Mapping[str, Any]]:
+    """Reads one of some values; and its schema."""
 
     def read(text: str) -> str:
-        if text not in words:
-            raise UnreadableError(f"one of {', '.join(words)}")
+        if text not in values:
+            raise UnreadableError(f"one of {', '.join(values)}")
         return text
 
-    return read, {"type": "string", "enum": list(words)}
+    return read, {"type": "string", "enum": list(values)}
 
 
 def flag() -> tuple[Read, Mapping[str, Any]]:
@@ -180,7 +180,7 @@ def accepted(accept: str, offered: Sequence[Form]) -> Form:
     (best, index) = max(liked)
     if best <= 0:
         known = ", ".join(form.media_type for form in offered)
-        raise Problem(406, f"Accept is {shown(accept)}, and this answer comes as {known}; ask for one of these")
+        raise Problem(406, f"Accept is {shown(accept)}, and this answer comes as {known}; request one of these")
     return offered[-index]
 
 

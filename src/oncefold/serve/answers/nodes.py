@@ -69,8 +69,8 @@ def node_routes(pipeline: Pipeline) -> list[Route]:
     both = []
     for route in found:
         root = replace(route, in_path=(ROLLUP,), in_query=queries[route.path])
-        words = replace(root.described, summary=f"{root.described.summary}: the root")
-        both.append(replace(root, described=words))
+        of_root = replace(root.described, summary=f"{root.described.summary}: the root")
+        both.append(replace(root, described=of_root))
         operation = f"{root.described.operation_id}_of_node"
         below = replace(root.described, operation_id=operation, summary=f"{root.described.summary}: a node")
         both.append(replace(root, path=f"{route.path}/{{path}}", in_path=(ROLLUP, PATH), described=below))
@@ -92,7 +92,7 @@ def _bounded(reader: StoreReader, depth: int | None) -> None:
         if nodes > MOST_NODES:
             raise InvalidQueryError(
                 f"the store has {nodes:,} nodes, and depth beyond 1 is answered up to {MOST_NODES:,}; "
-                "ask level by level, with limit and after"
+                "query level by level, with limit and after"
             )
 
 

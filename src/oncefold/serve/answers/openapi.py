@@ -38,11 +38,11 @@ def description(pipeline: Pipeline, routes: Sequence[Route]) -> dict[str, Any]:
 
 
 def _operation(pipeline: Pipeline, route: Route, method: str) -> dict[str, Any]:
-    words = route.described
+    described = route.described
     good: dict[str, Any] = {
-        "description": words.summary,
+        "description": described.summary,
         "headers": schemas.FRESH_HEADERS if not route.query.kept else {**schemas.FRESH_HEADERS, **schemas.TAG_HEADERS},
-        "content": {form.media_type: _content(form.name, words.answer) for form in route.query.forms},
+        "content": {form.media_type: _content(form.name, described.answer) for form in route.query.forms},
     }
     answers = {"200": good}
     if route.query.kept:
@@ -52,12 +52,12 @@ def _operation(pipeline: Pipeline, route: Route, method: str) -> dict[str, Any]:
     if route.query.kept:
         parameters.append(dict(schemas.IF_NONE_MATCH))
     return {
-        "operationId": words.operation_id if method == "GET" else f"{words.operation_id}_{method.lower()}",
-        "summary": words.summary,
-        "description": words.description,
-        "tags": [words.tag],
+        "operationId": described.operation_id if method == "GET" else f"{described.operation_id}_{method.lower()}",
+        "summary": described.summary,
+        "description": described.description,
+        "tags": [described.tag],
         "parameters": parameters,
-        "responses": {**answers, **problems(*words.errors)},
+        "responses": {**answers, **problems(*described.errors)},
     }
 
 
@@ -87,7 +87,10 @@ def problems(*statuses: int) -> dict[str, Any]:
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
     every = sorted({*statuses, *schemas.ALWAYS})
     return {
-        str(status): {"description": TITLES.get(status, schemas.WORDS.get(status, "")), "content": {MEDIA_TYPE: schema}}
+        str(status): {
+            "description": TITLES.get(status, schemas.MEANINGS.get(status, "")),
+            "content": {MEDIA_TYPE: schema},
+        }
         for status in every
     }
 

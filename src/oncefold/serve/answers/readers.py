@@ -39,7 +39,7 @@ class Freshness:
         return None if self.newest_time is None else round((now - self.newest_time) / _NANOS, 3)
 
     def headers(self, now: int) -> list[tuple[bytes, bytes]]:
-        """What every answer to a question says."""
+        """The headers of every answer to a query."""
         headers, _ = _lasting(self)
         lag = self.lag(now)
         return [*headers] if lag is None else [*headers, (b"oncefold-lag-seconds", b"%.3f" % lag)]
@@ -76,7 +76,7 @@ def freshness_of(as_of: AsOfCommit) -> Freshness:
 KEPT_BYTES = 64 * 2**20
 MOST_OF_ONE = 4 * 2**20
 _OVERHEAD = 512
-"""Bytes that an answer takes beside its own, about."""
+"""Bytes that an answer takes in addition to its body, about."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Answered:
 
 
 class Cache:
-    """The answers last used, by question; one is given only if it is of the commit that is asked for, or later."""
+    """The answers last used, by query; one is returned only if it is of the requested commit, or later."""
 
     def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
         self._most = most_bytes
@@ -100,28 +100,28 @@ class Cache:
         self.size = 0
         """Bytes that are kept, about."""
 
-    def get(self, question: Hashable, commit: int) -> Answered | None:
-        """The answer to a question, unless it is older than this commit."""
-        found = self._kept.get(question)
+    def get(self, query: Hashable, commit: int) -> Answered | None:
+        """The answer to a query, unless it is older than this commit."""
+        found = self._kept.get(query)
         if found is None or found.fresh.commit < commit:
             return None
-        self._kept.move_to_end(question)
+        self._kept.move_to_end(query)
         return found
 
-    def put(self, question: Hashable, answer: Answered) -> None:
-        """Keep an answer, in place of an older one to the same question."""
-        before = self._kept.get(question)
+    def put(self, query: Hashable, answer: Answered) -> None:
+        """Keep an answer, in place of an older one to the same query."""
+        before = self._kept.get(query)
         if len(answer.body) > MOST_OF_ONE or (before is not None and before.fresh.commit > answer.fresh.commit):
             return
         if before is not None:
-            self._drop(question)
-        self._kept[question] = answer
+            self._drop(query)
+        self._kept[query] = answer
         self.size += len(answer.body) + _OVERHEAD
         while self.size > self._most:
             self._drop(next(iter(self._kept)))
 
-    def _drop(self, question: Hashable) -> None:
-        self.size -= len(self._kept.pop(question).body) + _OVERHEAD
+    def _drop(self, query: Hashable) -> None:
+        self.size -= len(self._kept.pop(query).body) + _OVERHEAD
 
 
 WINDOW_SECONDS = 5.0
@@ -211,7 +211,7 @@ class StoreReaders:
 
     pipeline: Pipeline
     store_id: str
-    """Tells this store from others, in entity tags."""
+    """Identifies this store in entity tags."""
     clock: Clock
     quick: Lane
     """For queries about few rows."""
@@ -256,13 +256,13 @@ class StoreReaders:
         repeated = [future for repeat in self._repeaters for future in repeat(commit)]
         return asyncio.wait(repeated, timeout=AHEAD_SECONDS) if repeated else None
 
-    def committed(self, told: Committed) -> None:
+    def committed(self, committed: Committed) -> None:
         """A `Listener`: what is queried from now on is answered as of this commit, or a later one."""
-        times = [time for time in (self.newest.newest_time, told.newest_time) if time is not None]
-        self.newest = Freshness(told.commit, max(told.at, self.newest.at), max(times, default=None))
-        self.rate.add(sum(told.counts.values()))
+        times = [time for time in (self.newest.newest_time, committed.newest_time) if time is not None]
+        self.newest = Freshness(committed.commit, max(committed.at, self.newest.at), max(times, default=None))
+        self.rate.add(sum(committed.counts.values()))
         for listener in self._listeners:
-            with suppress(RuntimeError):  # the event loop has ended, and nobody listens any more
+            with suppress(RuntimeError):  # the event loop has ended, and no listener is left
                 listener()
 
     def on_commit(self, listener: Callable[[], None]) -> None:

@@ -64,7 +64,7 @@ FRESH: Mapping[str, Schema] = {
 ALWAYS = (401, 403, 414, 431)
 """Any route may answer so: where tokens are required, and to what is too long."""
 
-WORDS = {
+MEANINGS = {
     400: "The body broke off, or is malformed as a whole",
     401: "A token is missing or unknown",
     403: "The token is for something else",
@@ -82,8 +82,8 @@ PROBLEM: Mapping[str, Any] = object_of(
 CHANGES = """`event: commit` has the nodes that changed since the last message, with their values now, and the events
 since then by outcome; its `id` is the commit. At most four messages a second; the newest value wins, and no node that
 changed is left out. The first message is `event: hello`, or, with Last-Event-ID, the nodes that changed since that
-commit. `event: reset` says that this cannot be told: ask for the totals again, and read on. A node whose count is 0 has
-gone from the totals. A path need not exist yet. A comment comes every 15 seconds in which nothing else does."""
+commit. `event: reset` says that these cannot be sent: request the totals again, and read on. A node whose count is 0
+has gone from the totals. A path need not exist yet. A comment comes every 15 seconds in which nothing else does."""
 
 
 def _header(description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -102,14 +102,14 @@ IF_NONE_MATCH: Mapping[str, Any] = {
     "name": "If-None-Match",
     "in": "header",
     "required": False,
-    "description": "Entity tags of answers that the client has; 304 if one of them still stands",
+    "description": "Entity tags of answers that the client has; 304 if one of them is current",
     "schema": TEXT,
 }
 LAST_EVENT_ID: Mapping[str, Any] = {
     "name": "Last-Event-ID",
     "in": "header",
     "required": False,
-    "description": "The last commit that the client was told of",
+    "description": "The last commit that the client received",
     "schema": {"type": "integer", "minimum": 0, "maximum": 10**18 - 1},
 }
 
@@ -121,7 +121,7 @@ def json_answer(description: str, schema: Mapping[str, Any]) -> dict[str, Any]:
 
 def _problems(*statuses: int) -> dict[str, Any]:
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
-    return {str(status): {"description": WORDS.get(status, "Not now"), "content": content} for status in statuses}
+    return {str(status): {"description": MEANINGS.get(status, "Not now"), "content": content} for status in statuses}
 
 
 def _parameter(name: str, where: str, description: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -42,7 +42,7 @@ from oncefold.store.reader import StoreFile
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 _SWITCH_SECONDS: Final = 0.001
-"""A thread that computes lets the event loop have its turn after so long."""
+"""The interpreter's switch interval: how long a computing thread may keep the event loop waiting."""
 
 
 def serve(settings: Settings) -> None:

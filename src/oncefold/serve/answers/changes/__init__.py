@@ -1,1 +1,1 @@
-"""Live changes: after each commit the nodes that changed, told to many subscribers as server-sent events."""
+"""Live changes: after each commit the nodes that changed, sent to many subscribers as server-sent events."""

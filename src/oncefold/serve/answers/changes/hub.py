@@ -1,7 +1,7 @@
-"""The hub: after commits it tells all subscribers that wait, each of what changed since it was told last.
+"""The hub: after commits it notifies all subscribers that wait, each of what changed since its last message.
 
 A subscriber is a commit number and a future. One that is slow does not wait, so nothing is made for it; when it waits
-again, it is told of every node that changed since, with the newest values. What equal subscribers are told is made
+again, it is notified of every node that changed since, with the newest values. The message to equal subscribers is made
 once.
 """
 
@@ -28,7 +28,7 @@ PACE_SECONDS = 0.25
 REST = 4.0
 """And at least so many times as long as making the last ones took."""
 MESSAGES_PER_SECOND = 250
-"""To all subscribers together; where there are more than sixty or so, each is told less often."""
+"""To all subscribers together; where there are more than sixty or so, each is notified less often."""
 MOST_SUBSCRIBERS = 4_096
 
 
@@ -41,13 +41,13 @@ class Subscription:
         self.waits: asyncio.Future[Message | None] | None = None
 
     def notify(self, message: Message | None) -> None:
-        """Hand it what it waits for; None is the end."""
+        """Give it the message that it waits for; None is the end."""
         if self.waits is not None and not self.waits.done():
             self.waits.set_result(message)
 
 
 class Hub:
-    """Tells subscribers of changes. All of it but `committed` belongs to the event loop."""
+    """Notifies subscribers of changes. All of it but `committed` belongs to the event loop."""
 
     def __init__(self, readers: StoreReaders) -> None:
         self._readers = readers
@@ -68,7 +68,7 @@ class Hub:
             self._loop.call_soon_threadsafe(self._wake.set)
 
     async def subscribe(self, want: Wanted, known: int | None) -> tuple[Subscription, Begin]:
-        """Begin to hear of what changes after now, or after the commit that is known already.
+        """Subscribe to what changes after now, or after the commit that is known already.
 
         Raises Problem 503 for one subscriber too many, and QueryError for too many nodes.
         """
@@ -82,13 +82,13 @@ class Hub:
         return subscription, start
 
     def leave(self, subscription: Subscription) -> None:
-        """Tell it nothing any more."""
+        """End one subscription."""
         self._subscribers.discard(subscription)
         if all(other.want != subscription.want for other in self._subscribers):
             self._watched.pop(subscription.want, None)
 
     def next(self, subscription: Subscription) -> asyncio.Future[Message | None]:
-        """What it is told next; None is the end of all."""
+        """The next message to a subscriber; None is the end of all."""
         subscription.waits = asyncio.get_running_loop().create_future()
         if self._ended:
             subscription.notify(None)
@@ -117,13 +117,13 @@ class Hub:
             self._woken = False
             began = self._readers.clock.monotonic()
             messages = 0
-            with suppress(OncefoldError, Problem):  # not now; the next commit is told of with this one
+            with suppress(OncefoldError, Problem):  # not now; the next round includes this commit
                 messages = await self._round()
             took = self._readers.clock.monotonic() - began
             await asyncio.sleep(max(PACE_SECONDS, REST * took, messages / MESSAGES_PER_SECOND))
 
     async def _round(self) -> int:
-        """Tell those who wait; how many those are."""
+        """Notify the subscribers that wait; returns how many those are."""
         ready: defaultdict[Wanted, list[Subscription]] = defaultdict(list)
         newest = self._readers.newest.commit
         for subscription in self._subscribers:
@@ -132,22 +132,22 @@ class Hub:
         if not ready:
             return 0
         waiting = [self._waiting(want, subscribers) for want, subscribers in ready.items()]
-        told = await self._readers.subscriptions.run(lambda reader: read_changes(reader.file, waiting))
-        messages = Messages(told, self._readers.clock.now())
-        for (want, subscribers), heard in zip(ready.items(), told.heard, strict=True):
+        changes = await self._readers.subscriptions.run(lambda reader: read_changes(reader.file, waiting))
+        messages = Messages(changes, self._readers.clock.now())
+        for (want, subscribers), of_want in zip(ready.items(), changes.changes, strict=True):
             if want in self._watched:
-                self._watched[want] = heard.watched
+                self._watched[want] = of_want.watched
             for subscription in subscribers:
-                self._hand(subscription, messages, heard)
+                self._notify(subscription, messages, of_want)
         return sum(map(len, ready.values()))
 
     def _waiting(self, want: Wanted, subscribers: list[Subscription]) -> Waiting:
-        """Those who are late hear of all that changed since the last of them: messages of their own would cost more."""
+        """All late subscribers get what changed since the last of them: messages of their own would cost more."""
         return Waiting(want, self._watched[want], _two({subscription.since for subscription in subscribers}))
 
-    def _hand(self, subscription: Subscription, messages: Messages, heard: SubscriberChanges) -> None:
-        since = max(begun for begun in heard.rows if begun <= subscription.since)
-        subscription.notify(messages.of(heard.rows[since], subscription.since, subscription.counts))
+    def _notify(self, subscription: Subscription, messages: Messages, changes: SubscriberChanges) -> None:
+        since = max(begun for begun in changes.rows if begun <= subscription.since)
+        subscription.notify(messages.of(changes.rows[since], subscription.since, subscription.counts))
         subscription.since, subscription.counts = messages.commit, messages.counts
 
 

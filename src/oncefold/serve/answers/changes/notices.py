@@ -1,4 +1,4 @@
-"""What changed after a commit, read in one snapshot for all who wait, and as server-sent events."""
+"""What changed after a commit, read in one snapshot for all subscribers that wait, and as server-sent events."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,9 +23,9 @@ MOST_DELTAS = 2_000_000
 MOST_COMMITS = 1_000_000
 """Commits that one may be behind."""
 
-TOO_MUCH = "more changed than a message holds; ask for the totals again"
-TOO_OLD = "that commit is further back than changes are told of; ask for the totals again"
-UNKNOWN = "there is no such commit yet; ask for the totals again"
+TOO_MUCH = "more changed than a message holds; request the totals again"
+TOO_OLD = "that commit is older than the changes that can be read; request the totals again"
+UNKNOWN = "there is no such commit yet; request the totals again"
 
 OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
 Counts = tuple[int, ...]
@@ -58,20 +58,20 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class SubscriberChanges:
-    """What such subscribers are told."""
+    """What changed for such subscribers."""
 
     watched: Watched
     rows: Mapping[int, bytes | str]
-    """By `since`: the nodes that changed as a JSON array, or why that cannot be told."""
+    """By `since`: the nodes that changed as a JSON array, or why they cannot be sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class CommitChanges:
-    """All that is told of one commit."""
+    """What changed up to one commit, for all subscribers that wait."""
 
     fresh: Freshness
     counts: Counts
-    heard: Sequence[SubscriberChanges]
+    changes: Sequence[SubscriberChanges]
 
 
 def begin(file: StoreFile, want: Wanted, known: int | None) -> Begin:
@@ -90,10 +90,10 @@ def begin(file: StoreFile, want: Wanted, known: int | None) -> Begin:
 
 
 def read_changes(file: StoreFile, waiting: Sequence[Waiting]) -> CommitChanges:
-    """What changed for all who wait, with the values as of the snapshot's commit."""
+    """What changed for all subscribers that wait, with the values as of the snapshot's commit."""
     with file.at_one_commit() as connection:
-        told = _ChangesReader(file.pipeline, connection, waiting)
-        return CommitChanges(_fresh(file), _counts(connection), told.heard())
+        reader = _ChangesReader(file.pipeline, connection, waiting)
+        return CommitChanges(_fresh(file), _counts(connection), reader.read())
 
 
 def _fresh(file: StoreFile) -> Freshness:
@@ -113,21 +113,21 @@ class _ChangesReader:
     waiting: Sequence[Waiting]
     _values: dict[int, tuple[str, bytes]] = field(default_factory=dict)
 
-    def heard(self) -> list[SubscriberChanges]:
+    def read(self) -> list[SubscriberChanges]:
         watched = grown(self.connection, [(one.want, one.watched) for one in self.waiting])
         changed, least = self._changed()
         found = [
             {since: self._ids(one.want, seen, changed, since) if since >= least else TOO_OLD for since in one.since}
             for one, seen in zip(self.waiting, watched, strict=True)
         ]
-        self._read([ids for by_since in found for ids in by_since.values() if not isinstance(ids, str)])
+        self._read_values([ids for by_since in found for ids in by_since.values() if not isinstance(ids, str)])
         return [
             SubscriberChanges(seen, {since: self._text(one.want, ids) for since, ids in by_since.items()})
             for one, seen, by_since in zip(self.waiting, watched, found, strict=True)
         ]
 
     def _changed(self) -> tuple[ChangedNodes, int]:
-        """The nodes that changed, and since when: those who are so late that too much had to be read are left out."""
+        """The nodes that changed, and since when: subscribers so late that too much would be read are left out."""
         measures, oldest = len(self.pipeline.measures), commits.oldest(self.connection).seq
         known = sorted({since for one in self.waiting for since in one.since if since >= oldest})
         for since in (known[0], known[-1]) if known else ():
@@ -144,7 +144,7 @@ class _ChangesReader:
             later = _common(later, watched.ids)
         return TOO_MUCH if len(later) > MOST_ROWS else later
 
-    def _read(self, wanted: Sequence[Int32s]) -> None:
+    def _read_values(self, wanted: Sequence[Int32s]) -> None:
         if not wanted:
             return
         names = [measure.name for measure in self.pipeline.measures]
@@ -184,9 +184,9 @@ _END = b"}\n\n"
 class Messages:
     """The messages about one commit."""
 
-    def __init__(self, told: CommitChanges, now: int) -> None:
-        self.commit, self.counts = told.fresh.commit, told.counts
-        self._members = told.fresh.members(now)
+    def __init__(self, changes: CommitChanges, now: int) -> None:
+        self.commit, self.counts = changes.fresh.commit, changes.counts
+        self._members = changes.fresh.members(now)
         self._heads: dict[tuple[int, bool], bytes] = {}
 
     def of(self, rows: bytes | str, since: int, counts: Counts) -> Message:
@@ -204,7 +204,7 @@ class Messages:
 
 
 def first(begin: Begin, now: int) -> Message:
-    """What a subscriber is told at once: nothing, if it is told next what it missed."""
+    """The first message to a subscriber: none, if the next one has what it missed."""
     members = begin.fresh.members(now)
     if begin.reset:
         return (_head("reset", begin.fresh.commit, members), b',"reason":' + _json(begin.reset) + _END)

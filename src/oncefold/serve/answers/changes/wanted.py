@@ -1,4 +1,4 @@
-"""Which nodes a subscriber wants to hear of, and their ids."""
+"""Which nodes a subscriber subscribes to, and their ids."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -74,22 +74,22 @@ def watch(connection: Connection, want: Wanted) -> Watched:
     if len(ids) > MOST_WATCHED:
         raise TooManyError(
             f"that is more than {MOST_WATCHED:,} nodes; name fewer, or a smaller depth, or no path and no depth: then "
-            "every node is told of"
+            "every node is reported"
         )
     return Watched(ids, node_count(connection))
 
 
 def grown(connection: Connection, wants: Sequence[tuple[Wanted, Watched]]) -> list[Watched]:
-    """The same with the nodes that were met since."""
-    met = node_count(connection)
-    first = min((watched.known for want, watched in wants if want.tops and watched.known >= 0), default=met)
-    if first == met:
+    """The same with the nodes that were added since."""
+    total = node_count(connection)
+    first = min((watched.known for want, watched in wants if want.tops and watched.known >= 0), default=total)
+    if first == total:
         return [watched for _, watched in wants]
-    if met - first > MOST_NEW:
+    if total - first > MOST_NEW:
         return [_again(connection, want) if want.tops and seen.known >= 0 else seen for want, seen in wants]
     new = _sorted_out([want for want, _ in wants], nodes_from(connection, first))
     return [
-        Watched(np.union1d(seen.ids, np.array(ids, np.int32)).astype(np.int32), met) if seen.known >= 0 else seen
+        Watched(np.union1d(seen.ids, np.array(ids, np.int32)).astype(np.int32), total) if seen.known >= 0 else seen
         for (_, seen), ids in zip(wants, new, strict=True)
     ]
 
@@ -97,7 +97,7 @@ def grown(connection: Connection, wants: Sequence[tuple[Wanted, Watched]]) -> li
 def _again(connection: Connection, want: Wanted) -> Watched:
     try:
         return watch(connection, want)
-    except TooManyError:  # it grew; whoever wants so much is told to ask for all that changed
+    except TooManyError:  # it grew; such a subscriber is sent a reset
         return Watched(np.zeros(0, np.int32), -1)
 
 
