@@ -140,9 +140,9 @@ def test_a_slow_reader_misses_no_node(tmp_path: Path, monkeypatch: pytest.Monkey
         expected = {}
         for row in server.ask("/totals/place?depth=all").json()["rows"]:
             expected["place", row["path"]] = (row["count"], row["measures"]["amount"])
-        heard = reported(slow, last)
-        assert {node: expected[node] for node in heard} == heard
-        assert set(expected) - set(heard) == {("place", "FR"), ("place", "FR/Paris"), ("place", "FR/Lyon"),
+        received = reported(slow, last)
+        assert {node: expected[node] for node in received} == received
+        assert set(expected) - set(received) == {("place", "FR"), ("place", "FR/Paris"), ("place", "FR/Lyon"),
                                               ("place", "US"), ("place", r"US/St. Louis\/MO")}  # fmt: skip
         mine = {node: values for node, values in expected.items() if node[1].partition("/")[0] in {"C1", "C2"}}
         assert reported(quick, last) == mine
