@@ -96,7 +96,7 @@ class _Service:
 
     def __init__(self, settings: Settings, address: Address, logger: logging.Logger) -> None:
         self._settings = settings
-        self._signalled = False
+        self._ending_by_signal = False
         self.ending = asyncio.Event()
         self.health = Health()
         commits, requests = CommitCounters(), RequestCounters()
@@ -138,9 +138,9 @@ class _Service:
 
     def _signalled(self, number: int) -> None:
         # The writer passes a signal on as well: only a second one that the server itself receives ends it at once.
-        if self._signalled:
+        if self._ending_by_signal:
             os._exit(128 + number)  # the store holds whole commits only
-        self._signalled = True
+        self._ending_by_signal = True
         self.end()
 
     def _gauges(self) -> Gauges:
