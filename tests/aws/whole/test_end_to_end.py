@@ -48,8 +48,9 @@ def test_killed_recut_repeated_and_replayed_the_totals_are_exact(aws: Emulator, 
         command("aws", "send", tmp_path / "events.jsonl", "--stack", names.stack)
         running.wait_until_idle(SECONDS)
         state, reduce = running.counts[names.state_function], running.counts[names.reduce_function]
-    assert state.failed > 0.05 * state.batches
-    assert state.repeated > 0.1 * state.batches
+    # Few batches may be lucky: their share of failures is that of the kills in the full form alone.
+    assert state.failed > sized(0, 0.05 * state.batches)
+    assert state.repeated > sized(0, 0.1 * state.batches)
     assert state.discarded == reduce.discarded == 0
     check_totals(names, load)
 
