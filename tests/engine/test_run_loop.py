@@ -220,7 +220,7 @@ def test_commits_are_in_order_and_one_at_a_time(recorded: Recorded, monkeypatch:
     assert progress.commits >= 50 // 3
 
 
-class Watched(queue.Queue[Any]):
+class CountingQueue(queue.Queue[Any]):
     """Counts how often something could not be put in time."""
 
     refusals = 0
@@ -229,7 +229,7 @@ class Watched(queue.Queue[Any]):
         try:
             super().put(item, block, timeout)
         except queue.Full:
-            Watched.refusals += 1
+            CountingQueue.refusals += 1
             raise
 
 
@@ -237,7 +237,7 @@ def test_a_slow_store_holds_back_reading(recorded: Recorded, monkeypatch: pytest
     """Memory holds the commit under way, one more that is full, and a few decoded blocks."""
     monkeypatch.setattr(run_module, "COMMIT_ROWS", 10)
     monkeypatch.setattr(run_module, "_CLOSED_CHECK_SECONDS", 0.001)
-    monkeypatch.setattr(run_module.queue, "Queue", Watched)
+    monkeypatch.setattr(run_module.queue, "Queue", CountingQueue)
     gate, pulled = threading.Event(), list[int]()
     recorded.before_commit = lambda _: gate.wait(60) or pytest.fail("the gate was never opened")
 
@@ -250,8 +250,8 @@ def test_a_slow_store_holds_back_reading(recorded: Recorded, monkeypatch: pytest
     running = threading.Thread(target=lambda: done.append(recorded.run(blocks())))
     running.start()
     until(lambda: len(pulled) >= 2, "the first blocks")
-    Watched.refusals = 0
-    until(lambda: Watched.refusals > 20, "reading to be held back")
+    CountingQueue.refusals = 0
+    until(lambda: CountingQueue.refusals > 20, "reading to be held back")
     most = 2 + 2 + DECODED_AHEAD + 1
     assert len(pulled) <= most
     gate.set()

@@ -38,14 +38,14 @@ _CHANGED = "bold yellow"
 _LEAVE = "q ends"
 
 
-class _Signal(Enum):
+class _ScreenSignal(Enum):
     """What a user or the system wants."""
 
     END = auto()
     REDRAW = auto()
 
 
-_Inbox = SimpleQueue[Seen | Exception | _Signal]
+_Inbox = SimpleQueue[Seen | Exception | _ScreenSignal]
 
 
 class LiveScreen:
@@ -89,7 +89,7 @@ class LiveScreen:
                 received = self._inbox.get(timeout=None if looking else max(due - now, 0))
             except Empty:
                 continue
-            if received is _Signal.END:
+            if received is _ScreenSignal.END:
                 return
             if isinstance(received, Exception):
                 raise received
@@ -176,7 +176,7 @@ def _row(name: str, values: Sequence[str], widths: Sequence[int], styles: Sequen
 @contextmanager
 def _signals(inbox: _Inbox) -> Iterator[None]:
     """A new size is drawn at once; SIGTERM ends it like `q`, so that the terminal is left in order."""
-    wanted = {"SIGWINCH": _Signal.REDRAW, "SIGTERM": _Signal.END}
+    wanted = {"SIGWINCH": _ScreenSignal.REDRAW, "SIGTERM": _ScreenSignal.END}
     numbers = {getattr(signal, name): received for name, received in wanted.items() if hasattr(signal, name)}
     before = {number: signal.signal(number, lambda n, _: inbox.put(numbers[n])) for number in numbers}
     try:
@@ -217,4 +217,4 @@ def _read_keys(terminal: int, inbox: _Inbox) -> None:
         if not typed:
             return
         if b"q" in typed.lower():
-            inbox.put(_Signal.END)
+            inbox.put(_ScreenSignal.END)

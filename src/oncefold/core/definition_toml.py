@@ -32,7 +32,7 @@ def parse_toml(text: str, origin: str = "pipeline") -> Pipeline:
 
 def from_dict(document: Mapping[str, Any], origin: str = "pipeline") -> Pipeline:
     """The same from parsed tables. Raises DefinitionError."""
-    top = _Table(document, origin)
+    top = _TomlTable(document, origin)
     event = top.table("event", 'write a table [event] with at least key = "FIELD"')
     rollups = top.table("rollups", 'write a table [rollups] with at least one tree, such as by_region = ["Region"]')
     measures = top.table("measures", None)
@@ -54,7 +54,7 @@ def from_dict(document: Mapping[str, Any], origin: str = "pipeline") -> Pipeline
     return pipeline
 
 
-class _Table:
+class _TomlTable:
     """One TOML table with its position, which its errors name."""
 
     def __init__(self, values: Mapping[str, Any], origin: str, position: str = "", joint: str = "") -> None:
@@ -73,17 +73,17 @@ class _Table:
         self.read.add(key)
         return self.values.get(key, default)
 
-    def table(self, key: str, remedy: str | None) -> "_Table":
+    def table(self, key: str, remedy: str | None) -> "_TomlTable":
         value = self.get(key, _MISSING)
         if value is _MISSING and remedy is not None:
             self.fail(None, f"the table [{key}] is missing", remedy)
         value = {} if value is _MISSING else value
         if not isinstance(value, Mapping):
             self.fail(None, f"{key} is not a table", f"write [{key}] on a line of its own")
-        return _Table(value, self.origin, f"[{key}]", " ")
+        return _TomlTable(value, self.origin, f"[{key}]", " ")
 
-    def inline(self, key: str, value: Mapping[str, Any]) -> "_Table":
-        return _Table(value, self.origin, self.where(key), ".")
+    def inline(self, key: str, value: Mapping[str, Any]) -> "_TomlTable":
+        return _TomlTable(value, self.origin, self.where(key), ".")
 
     def finish(self) -> None:
         for key in self.values:
@@ -126,7 +126,7 @@ class _Table:
         return value
 
 
-def _key(event: _Table) -> tuple[FieldPath, ...]:
+def _key(event: _TomlTable) -> tuple[FieldPath, ...]:
     value = event.get("key", _MISSING)
     if value is _MISSING:
         event.fail(None, "key is missing", 'write key = "FIELD", or key = ["FIELD", "FIELD"] for several')
@@ -136,14 +136,14 @@ def _key(event: _Table) -> tuple[FieldPath, ...]:
     return tuple(event.field("key", part) for part in parts)
 
 
-def _field_or_table(event: _Table, key: str) -> _Table | None:
+def _field_or_table(event: _TomlTable, key: str) -> _TomlTable | None:
     value = event.get(key)
     if value is None:
         return None
     return event.inline(key, value if isinstance(value, Mapping) else {"field": value})
 
 
-def _version(event: _Table) -> Version | None:
+def _version(event: _TomlTable) -> Version | None:
     table = _field_or_table(event, "version")
     if table is None:
         return None
@@ -158,7 +158,7 @@ def _version(event: _Table) -> Version | None:
     return version
 
 
-def _time(event: _Table) -> Time | None:
+def _time(event: _TomlTable) -> Time | None:
     table = _field_or_table(event, "time")
     if table is None:
         return None
@@ -167,7 +167,7 @@ def _time(event: _Table) -> Time | None:
     return time
 
 
-def _delete(event: _Table) -> Delete | None:
+def _delete(event: _TomlTable) -> Delete | None:
     table = _field_or_table(event, "delete")
     if table is None:
         return None
@@ -183,7 +183,7 @@ def _delete(event: _Table) -> Delete | None:
     return delete
 
 
-def _rollup(rollups: _Table, name: str) -> Rollup:
+def _rollup(rollups: _TomlTable, name: str) -> Rollup:
     _check_name(rollups, name)
     levels = rollups.get(name)
     if not isinstance(levels, list):
@@ -194,7 +194,7 @@ def _rollup(rollups: _Table, name: str) -> Rollup:
     return rollup
 
 
-def _level(rollups: _Table, name: str, value: Any) -> Level:
+def _level(rollups: _TomlTable, name: str, value: Any) -> Level:
     table = rollups.inline(name, value if isinstance(value, Mapping) else {"field": value})
     field = table.own_field()
     window = table.get("window")
@@ -215,7 +215,7 @@ def _level(rollups: _Table, name: str, value: Any) -> Level:
         table.fail("window", str(error), 'for example window = "1h"')
 
 
-def _measure(measures: _Table, name: str) -> Measure:
+def _measure(measures: _TomlTable, name: str) -> Measure:
     _check_name(measures, name)
     value = measures.get(name)
     if not isinstance(value, Mapping):
@@ -239,14 +239,14 @@ def _measure(measures: _Table, name: str) -> Measure:
     return measure
 
 
-def _check_name(table: _Table, name: str) -> None:
+def _check_name(table: _TomlTable, name: str) -> None:
     if not NAME.fullmatch(name):
         table.fail(name, "not a name", f"use a letter, then letters, digits, - or _ (up to {NAME_CHARS})")
     if name.lower() in RESERVED_NAMES:
         table.fail(name, "this name is taken by a column of the results", "choose another")
 
 
-def _check_distinct(table: _Table) -> None:
+def _check_distinct(table: _TomlTable) -> None:
     """Columns of SQL results are named after them, and SQL knows no upper and lower case."""
     seen: dict[str, str] = {}
     for name in table.values:

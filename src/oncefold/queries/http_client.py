@@ -22,7 +22,7 @@ class UnreachableError(OncefoldError):
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ServerAddress:
     """Where a server is."""
 
     url: str
@@ -43,7 +43,7 @@ class Reply:
     """Of JSON; None for 304."""
 
 
-def address_of(url: str) -> Address:
+def address_of(url: str) -> ServerAddress:
     """The parts of a server's URL. Raises OncefoldError for one that cannot be a server's."""
     try:
         parts = urlsplit(url)
@@ -56,13 +56,13 @@ def address_of(url: str) -> Address:
         raise OncefoldError("a token does not belong into the URL: give --token-file FILE or set ONCEFOLD_READ_TOKEN")
     if parts.query or parts.fragment:
         raise OncefoldError(f"{url}: give the server's address alone, without what follows ? or #")
-    return Address(url, parts.scheme == "https", host, port, parts.path.rstrip("/"))
+    return ServerAddress(url, parts.scheme == "https", host, port, parts.path.rstrip("/"))
 
 
 class Client:
     """Queries one server; not for several threads at a time."""
 
-    def __init__(self, address: Address, token: str | None, timeout: float = TIMEOUT_SECONDS) -> None:
+    def __init__(self, address: ServerAddress, token: str | None, timeout: float = TIMEOUT_SECONDS) -> None:
         """`timeout` is in seconds without a byte from the server."""
         self.url = address.url
         self._address, self._token, self._timeout = address, token, timeout

@@ -242,7 +242,7 @@ class Described:
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class DeclaredRoute:
     """A route of queries; the last parameter of its path may hold slashes."""
 
     path: str

@@ -10,7 +10,7 @@ from oncefold.queries.model import AsOfCommit, SearchResult
 from oncefold.queries.render.document import content
 from oncefold.queries.render.rows import compact_json
 from oncefold.queries.store_reader import StoreReader
-from oncefold.serve.answers.declared import Form, Route, Values, accepted, named, read_one, read_query
+from oncefold.serve.answers.declared import DeclaredRoute, Form, Values, accepted, named, read_one, read_query
 from oncefold.serve.answers.readers import Answered, Cache, StoreReaders, freshness_of
 from oncefold.serve.http.request import Header, Request
 from oncefold.serve.http.response import Response
@@ -38,7 +38,7 @@ class _Query:
 class Endpoint:
     """Answers one route."""
 
-    def __init__(self, route: Route, readers: StoreReaders, cache: Cache) -> None:
+    def __init__(self, route: DeclaredRoute, readers: StoreReaders, cache: Cache) -> None:
         self._route, self._readers, self._cache = route, readers, cache
         self._under_way: dict[Hashable, asyncio.Task[Answered]] = {}
         self._recent: dict[Hashable, _Query] = {}

@@ -7,9 +7,9 @@ from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.declared import (
     ROWS,
+    DeclaredRoute,
     Described,
     Parameter,
-    Route,
     RouteQuery,
     Values,
     choice,
@@ -27,12 +27,14 @@ _Q = Parameter("q", *text(200, 1), "a part of a label, or the beginning of a key
 _LIMIT = Parameter("limit", *number(1, MOST_FOUND), "at most so many of each", default=20, example=20)
 
 
-def key_routes(pipeline: Pipeline) -> list[Route]:
+def key_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
     """The two routes."""
     measures = [measure.name for measure in pipeline.measures]
     return [
-        Route("/history/{key}", RouteQuery(_history, ROWS), _history_described(measures), (_KEY,), (_EVERY, FORM)),
-        Route("/search", RouteQuery(_search), _search_described(), (), (_Q, _LIMIT, ROLLUP)),
+        DeclaredRoute(
+            "/history/{key}", RouteQuery(_history, ROWS), _history_described(measures), (_KEY,), (_EVERY, FORM)
+        ),
+        DeclaredRoute("/search", RouteQuery(_search), _search_described(), (), (_Q, _LIMIT, ROLLUP)),
     ]
 
 
@@ -112,11 +114,15 @@ _AFTER = Parameter(
 )
 
 
-def list_routes(pipeline: Pipeline) -> list[Route]:
+def list_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
     """The two routes."""
     return [
-        Route("/rejects", RouteQuery(_rejects, ROWS), _rejects_described(), (), (_LISTED_LIMIT, _AFTER, _ORDER, FORM)),
-        Route("/conflicts", RouteQuery(_conflicts, ROWS), _conflicts_described(pipeline), (), (_LISTED_LIMIT, FORM)),
+        DeclaredRoute(
+            "/rejects", RouteQuery(_rejects, ROWS), _rejects_described(), (), (_LISTED_LIMIT, _AFTER, _ORDER, FORM)
+        ),
+        DeclaredRoute(
+            "/conflicts", RouteQuery(_conflicts, ROWS), _conflicts_described(pipeline), (), (_LISTED_LIMIT, FORM)
+        ),
     ]
 
 

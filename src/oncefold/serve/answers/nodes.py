@@ -10,9 +10,9 @@ from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.declared import (
     ROWS,
+    DeclaredRoute,
     Described,
     Parameter,
-    Route,
     RouteQuery,
     Schema,
     Values,
@@ -53,13 +53,13 @@ _KEYS = Parameter(
 _KEYS_AFTER = Parameter("after", *number(0, 2**32), "so many keys are left out first", default=0)
 
 
-def node_routes(pipeline: Pipeline) -> list[Route]:
+def node_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
     """Each for the root of a rollup, and for a node below it."""
     measures = [measure.name for measure in pipeline.measures]
     found = [
-        Route("/totals/{rollup}", RouteQuery(_totals, ROWS, "quick"), _totals_described(measures)),
-        Route("/series/{rollup}", RouteQuery(_series), _series_described(measures)),
-        Route("/explain/{rollup}", RouteQuery(_explain, ROWS), _explain_described(measures)),
+        DeclaredRoute("/totals/{rollup}", RouteQuery(_totals, ROWS, "quick"), _totals_described(measures)),
+        DeclaredRoute("/series/{rollup}", RouteQuery(_series), _series_described(measures)),
+        DeclaredRoute("/explain/{rollup}", RouteQuery(_explain, ROWS), _explain_described(measures)),
     ]
     queries = {
         "/totals/{rollup}": (DEPTH, AS_OF, FORM, _LIMIT, _AFTER),

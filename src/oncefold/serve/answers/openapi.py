@@ -7,7 +7,7 @@ from typing import Any
 from oncefold.core.definition import Pipeline
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.changes.endpoint import PARAMETERS
-from oncefold.serve.answers.declared import MEDIA_TYPE, Parameter, Route, read_query
+from oncefold.serve.answers.declared import MEDIA_TYPE, DeclaredRoute, Parameter, read_query
 from oncefold.serve.http.request import Request
 from oncefold.serve.http.response import JSON, TITLES, Response, compact_json
 
@@ -15,7 +15,7 @@ _ABOUT = """Events in, exact totals out. Sums and versions are text, so that no 
 commits are numbers; times are RFC 3339 in UTC. An answer is of one commit, and says of which."""
 
 
-def description(pipeline: Pipeline, routes: Sequence[Route]) -> dict[str, Any]:
+def description(pipeline: Pipeline, routes: Sequence[DeclaredRoute]) -> dict[str, Any]:
     """The whole document."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
@@ -37,7 +37,7 @@ def description(pipeline: Pipeline, routes: Sequence[Route]) -> dict[str, Any]:
     }
 
 
-def _operation(pipeline: Pipeline, route: Route, method: str) -> dict[str, Any]:
+def _operation(pipeline: Pipeline, route: DeclaredRoute, method: str) -> dict[str, Any]:
     described = route.described
     good: dict[str, Any] = {
         "description": described.summary,

@@ -15,9 +15,9 @@ from oncefold.serve.answers.changes.endpoint import ChangesEndpoint
 from oncefold.serve.answers.changes.hub import Hub
 from oncefold.serve.answers.declared import (
     MOST_DIGITS,
+    DeclaredRoute,
     Described,
     Problem,
-    Route,
     RouteQuery,
     Values,
     read_query,
@@ -34,15 +34,15 @@ from oncefold.serve.http.response import NO_STORE, Response, json_response
 from oncefold.serve.http.routing import Handler
 
 
-def overview_routes(pipeline: Pipeline, live: Callable[[], ServerLoad]) -> list[Route]:
+def overview_routes(pipeline: Pipeline, live: Callable[[], ServerLoad]) -> list[DeclaredRoute]:
     """The two routes; `live` says what the server is doing."""
 
     def status(reader: StoreReader, _: Values) -> StoreStatus:
         return replace(reader.status(), load=live())
 
     return [
-        Route("/status", RouteQuery(status, lane="quick", kept=False), _status_described()),
-        Route("/verify", RouteQuery(_verify, kept=False), _verify_described(pipeline), methods=("GET", "POST")),
+        DeclaredRoute("/status", RouteQuery(status, lane="quick", kept=False), _status_described()),
+        DeclaredRoute("/verify", RouteQuery(_verify, kept=False), _verify_described(pipeline), methods=("GET", "POST")),
     ]
 
 
@@ -196,14 +196,14 @@ def routes(readers: StoreReaders, writer: RejectAdministration) -> list[routing.
     ]
 
 
-def _http_route(route: Route, endpoint: Endpoint) -> routing.Route:
+def _http_route(route: DeclaredRoute, endpoint: Endpoint) -> routing.Route:
     path = route.path
     for name in _REST_OF_PATH:
         path = path.replace(f"{{{name}}}", f"{{{name}*}}")
     return routing.Route(path, endpoint, tuple(route.methods))
 
 
-def declarations(readers: StoreReaders, writer: RejectAdministration) -> list[Route]:
+def declarations(readers: StoreReaders, writer: RejectAdministration) -> list[DeclaredRoute]:
     """The routes of queries as they are declared."""
     pipeline = readers.pipeline
     live = overview_routes(pipeline, lambda: ServerLoad(readers.rate.per_second(), writer.waiting_requests))

@@ -133,7 +133,7 @@ class Opened(NamedTuple):
     error: OncefoldError | None = None
 
 
-class Availability(NamedTuple):
+class WriterAvailability(NamedTuple):
     """Whether events can be committed; if not, why."""
 
     reason: str = ""

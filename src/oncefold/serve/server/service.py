@@ -34,7 +34,7 @@ from oncefold.serve.telemetry.counters import CommitCounters, RequestCounters
 from oncefold.serve.telemetry.logs import logging_to
 from oncefold.serve.telemetry.metrics import Gauges, Metrics
 from oncefold.serve.transport.asgi import AsgiAdapter
-from oncefold.serve.transport.granian import Address, HttpServer, connections_allowed, loop_factory, reserved
+from oncefold.serve.transport.granian import HttpServer, ListenAddress, connections_allowed, loop_factory, reserved
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from oncefold.store.answers import StoredStatus
@@ -68,7 +68,7 @@ async def _run(
     settings: Settings,
     pipeline: Pipeline,
     sources: AttachedSources | None,
-    address: Address,
+    address: ListenAddress,
     logger: logging.Logger,
 ) -> None:
     tune_gc()
@@ -94,7 +94,7 @@ async def _run(
 class _Service:
     """The parts of one service, put together."""
 
-    def __init__(self, settings: Settings, address: Address, logger: logging.Logger) -> None:
+    def __init__(self, settings: Settings, address: ListenAddress, logger: logging.Logger) -> None:
         self._settings = settings
         self._ending_by_signal = False
         self.ending = asyncio.Event()

@@ -96,7 +96,7 @@ class WriterClient:
             messages.Acknowledged: self._acknowledged,
             messages.StreamConsumed: self._stream_consumed,
             Committed: self._committed,
-            messages.Availability: self._availability,
+            messages.WriterAvailability: self._availability,
             messages.Terminated: lambda _: self._end_server(),
             messages.Done: self._done,
             messages.Opened: self._is_open,
@@ -226,7 +226,7 @@ class WriterClient:
             except Exception:
                 self._logger.exception("a listener of commits failed")
 
-    def _availability(self, availability: messages.Availability) -> None:
+    def _availability(self, availability: messages.WriterAvailability) -> None:
         if availability.reason:
             self._health.failed(availability.reason)
         else:

@@ -39,7 +39,7 @@ class Gauges:
     """Process id of the writer process; 0 while there is none."""
 
 
-class _Service(Collector):
+class _ServiceCollector(Collector):
     def __init__(
         self, commits: CommitCounters, requests: RequestCounters, gauges: Gauges, clock: Callable[[], int]
     ) -> None:
@@ -132,7 +132,7 @@ class Metrics:
     ) -> None:
         """`clock` gives nanoseconds since the epoch."""
         self._registry = CollectorRegistry(auto_describe=False)
-        self._registry.register(_Service(commits, requests, gauges, clock))
+        self._registry.register(_ServiceCollector(commits, requests, gauges, clock))
         ProcessCollector(registry=self._registry)
         ProcessCollector("oncefold_folding", gauges.writer, registry=self._registry)
 

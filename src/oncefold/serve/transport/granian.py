@@ -34,7 +34,7 @@ _NOT_ACCEPTED: Final = "0"
 
 
 @dataclass(frozen=True, slots=True)
-class Address:
+class ListenAddress:
     """Where a server listens."""
 
     host: str
@@ -48,7 +48,7 @@ class Address:
 
 
 @contextmanager
-def reserved(host: str, port: int) -> Iterator[Address]:
+def reserved(host: str, port: int) -> Iterator[ListenAddress]:
     """An address that nobody listens on, kept for the server to come; port 0 takes a free one.
 
     Granian would share a port with any server that lets it. Raises OncefoldError if the address cannot be had.
@@ -61,7 +61,7 @@ def reserved(host: str, port: int) -> Iterator[Address]:
             "give another --host or --port (0 takes a free one)"
         ) from None
     with reservation:
-        yield Address(*reservation.getsockname()[:2])
+        yield ListenAddress(*reservation.getsockname()[:2])
 
 
 def _bound(host: str, port: int) -> socket.socket:
@@ -81,7 +81,7 @@ class HttpServer:
     """Serves an application at an address, from `start` to `stop`. Belongs to one event loop."""
 
     def __init__(
-        self, application: AsgiAdapter, address: Address, *, head_seconds: float, max_connections: int
+        self, application: AsgiAdapter, address: ListenAddress, *, head_seconds: float, max_connections: int
     ) -> None:
         """A connection that sends no whole head within `head_seconds` is closed; those beyond the most wait."""
         self._address = address

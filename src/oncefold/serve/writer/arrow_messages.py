@@ -121,7 +121,7 @@ def _too_large(size: int, how: str) -> Malformed:
     )
 
 
-class _Table:
+class _FlatbufferTable:
     """A flatbuffer table. Raises struct.error where it points outside of its bytes."""
 
     def __init__(self, data: bytes, at: int) -> None:
@@ -147,9 +147,9 @@ class _Table:
             raise struct.error(f"no field {number}")
         return at + _number("<I", self._data, at)
 
-    def table(self, number: int) -> "_Table":
+    def table(self, number: int) -> "_FlatbufferTable":
         """The table that a field points to."""
-        return _Table(self._data, self.target(number))
+        return _FlatbufferTable(self._data, self.target(number))
 
 
 def _number(form: str, data: bytes, at: int) -> int:
@@ -159,8 +159,8 @@ def _number(form: str, data: bytes, at: int) -> int:
     return value
 
 
-def _message(metadata: bytes) -> _Table:
-    return _Table(metadata, _number("<I", metadata, 0))
+def _message(metadata: bytes) -> _FlatbufferTable:
+    return _FlatbufferTable(metadata, _number("<I", metadata, 0))
 
 
 def _body_bytes(metadata: bytes) -> int:

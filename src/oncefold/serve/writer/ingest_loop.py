@@ -44,7 +44,7 @@ class Call:
     """Called with its result or its error, in the ingest thread."""
 
 
-class _Signal(Enum):
+class _LoopSignal(Enum):
     """What else the ingest thread is sent."""
 
     WAKE = "something may be due"
@@ -52,10 +52,10 @@ class _Signal(Enum):
     STOP = "commit everything and end"
 
 
-_Message = Part | Finish | Call | _Signal
+_Message = Part | Finish | Call | _LoopSignal
 
 
-class Availability(Protocol):
+class AvailabilityObserver(Protocol):
     """Who is notified of whether events can be committed."""
 
     def ready(self) -> None:
@@ -73,7 +73,7 @@ class Callbacks:
 
     acknowledge: Acknowledge
     listeners: Sequence[CommitListener]
-    availability: Availability
+    availability: AvailabilityObserver
     logger: logging.Logger
     monotonic: Callable[[], float]
     clock: Callable[[], int]
@@ -90,7 +90,7 @@ class IngestLoop:
         self._opened, self._attached, self._callbacks = opened, attached, callbacks
         self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self.post = self._inbox.put
-        self.arrivals = Arrivals(lambda: self.post(_Signal.WAKE), lambda: self.post(_Signal.FULL))
+        self.arrivals = Arrivals(lambda: self.post(_LoopSignal.WAKE), lambda: self.post(_LoopSignal.FULL))
         self.decoder = BlockDecoder(pipeline)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oncefold-ingest", daemon=True)
@@ -110,7 +110,7 @@ class IngestLoop:
     def stop(self) -> None:
         """Commit all that was posted, close the store, and wait until that is done; without effect if not started."""
         self._stopping.set()
-        self.post(_Signal.STOP)
+        self.post(_LoopSignal.STOP)
         if self._thread.ident is not None:
             self._thread.join()
 
@@ -154,7 +154,7 @@ class IngestLoop:
             self.arrivals,
             callbacks.acknowledge,
             self._notify,
-            lambda: self.post(_Signal.WAKE),
+            lambda: self.post(_LoopSignal.WAKE),
             callbacks.monotonic,
         )
 
@@ -173,7 +173,7 @@ class IngestLoop:
                 message = self._inbox.get(timeout=timeout)
             except queue.Empty:
                 message = None
-            if message is _Signal.STOP:
+            if message is _LoopSignal.STOP:
                 group.flush()
                 return
             self._take(message, group)
@@ -188,7 +188,7 @@ class IngestLoop:
         elif isinstance(message, Finish):
             if not message.request.failure:
                 group.finish(message.request)
-        elif message is _Signal.FULL:
+        elif message is _LoopSignal.FULL:
             group.fold_arrivals()
         elif isinstance(message, Call):
             group.flush()

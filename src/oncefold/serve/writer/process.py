@@ -45,11 +45,11 @@ class ServerNotifier:
 
     def ready(self) -> None:
         """Events can be committed."""
-        self.send(messages.Availability())
+        self.send(messages.WriterAvailability())
 
     def failed(self, reason: str) -> None:
         """They cannot."""
-        self.send(messages.Availability(reason or "it ended"))
+        self.send(messages.WriterAvailability(reason or "it ended"))
 
 
 class Dispatcher:

@@ -15,11 +15,11 @@ from oncefold.serve.answers.changes.notices import (
     Message,
     Messages,
     SubscriberChanges,
-    Waiting,
+    WaitingSubscribers,
     begin,
     read_changes,
 )
-from oncefold.serve.answers.changes.wanted import Wanted, Watched
+from oncefold.serve.answers.changes.wanted import Wanted, WatchedNodes
 from oncefold.serve.answers.readers import StoreReaders
 from oncefold.serve.http.response import RETRY_SOON, Problem
 
@@ -52,7 +52,7 @@ class Hub:
     def __init__(self, readers: StoreReaders) -> None:
         self._readers = readers
         self._subscribers: set[Subscription] = set()
-        self._watched: dict[Wanted, Watched] = {}
+        self._watched: dict[Wanted, WatchedNodes] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wake = asyncio.Event()
         self._woken = False
@@ -141,9 +141,9 @@ class Hub:
                 self._notify(subscription, messages, of_want)
         return sum(map(len, ready.values()))
 
-    def _waiting(self, want: Wanted, subscribers: list[Subscription]) -> Waiting:
+    def _waiting(self, want: Wanted, subscribers: list[Subscription]) -> WaitingSubscribers:
         """All late subscribers get what changed since the last of them: messages of their own would cost more."""
-        return Waiting(want, self._watched[want], _two({subscription.since for subscription in subscribers}))
+        return WaitingSubscribers(want, self._watched[want], _two({subscription.since for subscription in subscribers}))
 
     def _notify(self, subscription: Subscription, messages: Messages, changes: SubscriberChanges) -> None:
         since = max(begun for begun in changes.rows if begun <= subscription.since)

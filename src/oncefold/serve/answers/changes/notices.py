@@ -9,7 +9,7 @@ import numpy as np
 from oncefold.commit import Int32s
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
-from oncefold.serve.answers.changes.wanted import Wanted, Watched, grown, watch
+from oncefold.serve.answers.changes.wanted import Wanted, WatchedNodes, grown, watch
 from oncefold.serve.answers.readers import Freshness
 from oncefold.store import commits, rows
 from oncefold.store.changes import ChangedNodes, NodeValues, changed_since, events_after, values_of
@@ -37,7 +37,7 @@ class Begin:
     """Where a subscription begins."""
 
     fresh: Freshness
-    watched: Watched
+    watched: WatchedNodes
     since: int
     """The subscriber knows everything up to this commit."""
     counts: Counts
@@ -47,11 +47,11 @@ class Begin:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingSubscribers:
     """Subscribers who want the same, and the commits that they know everything up to."""
 
     want: Wanted
-    watched: Watched
+    watched: WatchedNodes
     since: Sequence[int]
     """Rising, each once."""
 
@@ -60,7 +60,7 @@ class Waiting:
 class SubscriberChanges:
     """What changed for such subscribers."""
 
-    watched: Watched
+    watched: WatchedNodes
     rows: Mapping[int, bytes | str]
     """By `since`: the nodes that changed as a JSON array, or why they cannot be sent."""
 
@@ -89,7 +89,7 @@ def begin(file: StoreFile, want: Wanted, known: int | None) -> Begin:
         return Begin(fresh, watched, known, before)
 
 
-def read_changes(file: StoreFile, waiting: Sequence[Waiting]) -> CommitChanges:
+def read_changes(file: StoreFile, waiting: Sequence[WaitingSubscribers]) -> CommitChanges:
     """What changed for all subscribers that wait, with the values as of the snapshot's commit."""
     with file.at_one_commit() as connection:
         reader = _ChangesReader(file.pipeline, connection, waiting)
@@ -110,7 +110,7 @@ def _counts(connection: Connection) -> Counts:
 class _ChangesReader:
     pipeline: Pipeline
     connection: Connection
-    waiting: Sequence[Waiting]
+    waiting: Sequence[WaitingSubscribers]
     _values: dict[int, tuple[str, bytes]] = field(default_factory=dict)
 
     def read(self) -> list[SubscriberChanges]:
@@ -136,7 +136,7 @@ class _ChangesReader:
                 return found, since
         return ChangedNodes(np.zeros(0, np.int32), np.zeros(0, np.int64)), 2**63 - 1
 
-    def _ids(self, want: Wanted, watched: Watched, changed: ChangedNodes, since: int) -> Int32s | str:
+    def _ids(self, want: Wanted, watched: WatchedNodes, changed: ChangedNodes, since: int) -> Int32s | str:
         later = changed.node[changed.commit > since]
         if watched.known < 0:
             return TOO_MUCH

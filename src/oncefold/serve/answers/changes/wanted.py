@@ -50,7 +50,7 @@ def wanted(pipeline: Pipeline, rollup: str | None, paths: Sequence[str], depth: 
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchedNodes:
     """The ids of the nodes that are wanted, as far as nodes are known."""
 
     ids: Int32s
@@ -59,7 +59,7 @@ class Watched:
     """All nodes with smaller ids were looked at; -1 if there came to be too many."""
 
 
-def watch(connection: Connection, want: Wanted) -> Watched:
+def watch(connection: Connection, want: Wanted) -> WatchedNodes:
     """Look the trees through. Raises TooManyError for more than MOST_WATCHED nodes."""
     found = [np.zeros(0, np.int32)]
     for rollup, labels in want.tops:
@@ -76,10 +76,10 @@ def watch(connection: Connection, want: Wanted) -> Watched:
             f"that is more than {MOST_WATCHED:,} nodes; name fewer, or a smaller depth, or no path and no depth: then "
             "every node is reported"
         )
-    return Watched(ids, node_count(connection))
+    return WatchedNodes(ids, node_count(connection))
 
 
-def grown(connection: Connection, wants: Sequence[tuple[Wanted, Watched]]) -> list[Watched]:
+def grown(connection: Connection, wants: Sequence[tuple[Wanted, WatchedNodes]]) -> list[WatchedNodes]:
     """The same with the nodes that were added since."""
     total = node_count(connection)
     first = min((watched.known for want, watched in wants if want.tops and watched.known >= 0), default=total)
@@ -89,16 +89,16 @@ def grown(connection: Connection, wants: Sequence[tuple[Wanted, Watched]]) -> li
         return [_again(connection, want) if want.tops and seen.known >= 0 else seen for want, seen in wants]
     new = _sorted_out([want for want, _ in wants], nodes_from(connection, first))
     return [
-        Watched(np.union1d(seen.ids, np.array(ids, np.int32)).astype(np.int32), total) if seen.known >= 0 else seen
+        WatchedNodes(np.union1d(seen.ids, np.array(ids, np.int32)).astype(np.int32), total) if seen.known >= 0 else seen
         for (_, seen), ids in zip(wants, new, strict=True)
     ]
 
 
-def _again(connection: Connection, want: Wanted) -> Watched:
+def _again(connection: Connection, want: Wanted) -> WatchedNodes:
     try:
         return watch(connection, want)
     except TooManyError:  # it grew; such a subscriber is sent a reset
-        return Watched(np.zeros(0, np.int32), -1)
+        return WatchedNodes(np.zeros(0, np.int32), -1)
 
 
 def _sorted_out(wants: Sequence[Wanted], nodes: Iterable[NodeEntry]) -> list[list[int]]:
