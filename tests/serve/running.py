@@ -14,6 +14,7 @@ import json
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,27 +53,34 @@ class Answer:
         return json.loads(self.body)
 
 
+_IDLE_SECONDS = 1.0
+"""A connection that was not used for so long is opened anew: servers of tests close idle ones soon."""
+
+
 class Client:
     """One connection, opened anew when the server has closed it."""
 
     def __init__(self, port: int, *, token: str = "", seconds: float = 60.0) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=seconds)
         self._token = token
+        self._used = 0.0
 
     def ask(self, method: str, path: str, body: Body = None, **headers: str) -> Answer:
         """One request; `content_type=...` is the header Content-Type. An iterable is sent in chunks."""
         named = {name.replace("_", "-"): value for name, value in headers.items() if value}
+        if time.monotonic() - self._used > _IDLE_SECONDS:  # the server may have closed it
+            self.close()
         if self._token:
             named["Authorization"] = f"Bearer {self._token}"
         try:
             self._connection.request(method, path, body, named)
             response = self._connection.getresponse()
-            return Answer(
-                response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
-            )
+            content = response.read()
         except BaseException:
             self.close()
             raise
+        self._used = time.monotonic()
+        return Answer(response.status, {name.lower(): value for name, value in response.getheaders()}, content)
 
     def get(self, path: str, **headers: str) -> Answer:
         return self.ask("GET", path, **headers)
