@@ -16,8 +16,8 @@ Send = Callable[[Message], Awaitable[None]]
 
 PIECE_BYTES: Final = 64 * 2**10
 """A response goes out in pieces of this size, so that a slow reader holds few of them beside the response itself."""
-_REST_BYTES: Final = 4 * 2**20
-_REST_SECONDS: Final = 2.0
+_REST_BYTES: Final = 64 * 2**10
+_REST_SECONDS: Final = 1.0
 """A refused request may send as much of its body, for so long, before its connection ends with the response."""
 SLOW_READER_SECONDS: Final = 60.0
 """A client that takes nothing of a response for so long is given up."""
@@ -129,10 +129,9 @@ async def _after_rest(body: _Body, response: Response) -> Response:
     """The response to a request whose body was not read: if it ends soon, the connection goes on after it."""
     if CLOSE in response.headers:
         return response
-    most = body.received + _REST_BYTES
     with suppress(Disconnected, TimeoutError):
         async with asyncio.timeout(_REST_SECONDS):
-            while body.more and body.received <= most:
+            while body.more and body.received <= _REST_BYTES:
                 await body.next()
     return response._replace(headers=(*response.headers, CLOSE)) if body.more else response
 
