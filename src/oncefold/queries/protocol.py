@@ -125,31 +125,3 @@ class Reader(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
     ) -> None: ...
-
-
-class StackOpener(Protocol):
-    """Opens a stack's reader: `oncefold.aws.reader.open_stack`, which the command line calls for `--stack NAME`."""
-
-    def __call__(
-        self,
-        name: str,
-        /,
-        *,
-        progress: Progress = no_progress,
-        exact: bool = False,
-        count: bool = False,
-        drain: bool = False,
-        tries: int = 3,
-    ) -> Reader:
-        """Open the stack with this name. Raises OncefoldError if it is not there or AWS does not answer.
-
-        Args:
-            name: the stack's name.
-            progress: is called while tables are read.
-            exact: `query` adds the deltas in the outbox to the totals.
-            count: `status` counts keys and nodes now, by reading their tables.
-            drain: `verify` applies the pending deltas first.
-            tries: how often `verify` reads everything while the pipeline moves.
-
-        """
-        ...

@@ -183,12 +183,6 @@ def page(connection: Connection, pipeline: Pipeline, node: int, after: str | Non
     return [TotalRow(*row) for row in zip(paths, depths, labels, counts, sums, strict=True)]
 
 
-def live_children(connection: Connection, node: int) -> int:
-    """How many live children a node has."""
-    sql = "SELECT count(*) FROM node AS c JOIN total AS t ON t.node = c.id WHERE c.parent = ? AND t.count > 0"
-    return int(connection.execute(sql, (node,)).fetchone()[0])
-
-
 def children_of_level(connection: Connection, node: int, depth: int) -> dict[str, int]:
     """How many live children each node at this depth of a subtree has, by path; those without are left out."""
     return dict(connection.execute(_CHILDREN_OF_LEVEL, (node, depth, depth)).fetchall())
