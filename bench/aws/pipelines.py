@@ -13,12 +13,13 @@ from bench.definition import PIPELINE, SCALE
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.parameters import PARAMETERS
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
-from oncefold.aws.functions.handlers import CALLS_AT_ONCE, kinesis_record
+from oncefold.aws.functions.handlers import kinesis_record
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.state import StateFunction
 from oncefold.aws.names import Names
 from oncefold.core.decimals import format_decimal
+from oncefold.dynamodb.calls import Backoff, Dynamo, Meter
+from oncefold.dynamodb.invocation import CALLS_AT_ONCE
 from oncefold_workshop.pipelines import settings
 from oncefold_workshop.pipelines.deploy import make_tables, read_totals
 from oncefold_workshop.pipelines.handlers import FunctionEnvironment, after_fixes

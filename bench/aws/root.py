@@ -10,13 +10,13 @@ from typing import Any
 
 from bench.definition import PIPELINE
 from oncefold.aws.connect import client
-from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.layout import Delta, delta_item, parse_node
 from oncefold.aws.functions.plan import Change, chunks, groups
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.names import Names
 from oncefold.core.event import Content
 from oncefold.core.fold import Node, Stored, Total
+from oncefold.dynamodb.calls import Backoff, Dynamo, Meter
 
 BATCH = 300
 """Deltas of one invocation: the template's default."""

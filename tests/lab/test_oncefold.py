@@ -4,9 +4,9 @@ from random import Random
 
 import pytest
 
-from oncefold.aws.functions.calls import OutOfTime
 from oncefold.aws.names import Names
 from oncefold.core.event import DELETED, Content, Event
+from oncefold.dynamodb.calls import OutOfTime
 from oncefold_lab.simulator.dynamodb import DynamoDB
 from oncefold_lab.simulator.faults import LATE_SECONDS, Faults, rates
 from tests.aws.functions.stacks import Stack, Time, lines, written

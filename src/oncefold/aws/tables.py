@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.layout import Delta, Item
+from oncefold.aws.functions.layout import Delta
 from oncefold.aws.names import Names
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import Pipeline
@@ -17,6 +17,7 @@ from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Node, Stored, Total
 from oncefold.core.timestamps import format_timestamp
+from oncefold.dynamodb.items import Item
 from oncefold.queries.model import RejectedEvent
 from oncefold.queries.protocol import Progress
 

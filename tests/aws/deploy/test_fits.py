@@ -3,11 +3,12 @@
 import pytest
 
 from oncefold.aws.functions.fits import EVENT_NODES, MEASURES, check_fits
-from oncefold.aws.functions.plan import DELTA_NODES, TRANSACTION_ITEMS, Change, chunks
+from oncefold.aws.functions.plan import DELTA_NODES, Change, chunks
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import DefinitionError
 from oncefold.core.event import Content
 from oncefold.core.fold import Stored
+from oncefold.dynamodb.items import TRANSACTION_ITEMS
 from tests.aws.deploy.pipelines import ALL, tree
 
 UPDATE_EXPRESSION_BYTES = 4_096

@@ -129,7 +129,8 @@ def test_the_zip_holds_the_functions_and_the_pipeline(pipeline: Pipeline) -> Non
         assert {entry.external_attr >> 16 for entry in entries} == {0o100644}
         assert all(name == "pipeline.toml" or name.startswith("oncefold/") for name in names)
         rooms = {Path(name).parent.as_posix() for name in names}
-        assert rooms == {".", "oncefold", "oncefold/aws", "oncefold/aws/functions", "oncefold/core"}
+        ours = {"", "/aws", "/aws/functions", "/core", "/dynamodb"}
+        assert rooms == {".", *(f"oncefold{room}" for room in ours)}
         assert parse_toml(archive.read("pipeline.toml").decode()) == pipeline
     assert len(build(pipeline).data) < MOST_BYTES // 50
 

@@ -6,8 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
-from oncefold.aws.functions.layout import Delta, Item
+from oncefold.aws.functions.layout import Delta
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
 from oncefold.aws.functions.state import FoldResult, StateFunction, StreamRecord
 from oncefold.aws.functions.sweep import Swept, sweep
@@ -17,6 +16,8 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.event import Event
 from oncefold.core.fold import Node, Stored, Total, net
+from oncefold.dynamodb.calls import Backoff, Dynamo, Meter
+from oncefold.dynamodb.items import Item
 from tests.tools import reference
 
 PIPELINE = parse_toml(

@@ -10,6 +10,7 @@ from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Node, Stored, Total
 from oncefold.core.limits import LABEL_BYTES
+from oncefold.dynamodb import items
 from tests.aws.functions.worlds import LABELS, PIPELINES, contents
 
 DIGITS = st.integers(1 - 10**38, 10**38 - 1)
@@ -30,8 +31,8 @@ def test_the_longest_label_fits_a_sort_key() -> None:
 
 @given(DIGITS, SCALES)
 def test_numbers_keep_every_digit(mantissa: int, scale: int) -> None:
-    written = layout.number(mantissa, scale)
-    assert layout.mantissa(written, scale) == mantissa
+    written = items.number(mantissa, scale)
+    assert items.mantissa(written, scale) == mantissa
     assert len(written["N"].lstrip("-").replace(".", "").lstrip("0")) <= 38
 
 
@@ -40,12 +41,12 @@ def test_numbers_keep_every_digit(mantissa: int, scale: int) -> None:
     [(0, 0, "0"), (0, 2, "0"), (-5, 2, "-0.05"), (1050, 2, "10.5"), (100, 2, "1"), (100, 0, "100"), (-100, 0, "-100")],
 )
 def test_numbers_are_written_as_dynamodb_gives_them_back(mantissa: int, scale: int, text: str) -> None:
-    assert layout.number(mantissa, scale) == {"N": text}
+    assert items.number(mantissa, scale) == {"N": text}
 
 
 def test_more_than_38_digits_are_refused_in_words() -> None:
     with pytest.raises(OncefoldError, match="more than the 38 digits that DynamoDB keeps"):
-        layout.number(10**38, 2)
+        items.number(10**38, 2)
 
 
 @given(st.sampled_from(PIPELINES).flatmap(lambda p: st.tuples(st.just(p), contents(p))), LABELS, st.integers(-9, 9))

@@ -13,11 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import RequestRefused
 from oncefold.aws.functions.state import StreamRecord
 from oncefold.core.decode import Decoder
 from oncefold.core.event import Event
 from oncefold.core.fold import Node, Outcome, Total
+from oncefold.dynamodb import items
+from oncefold.dynamodb.calls import RequestRefused
 from tests.aws.functions.conftest import simulated
 from tests.aws.functions.stacks import PIPELINE, Interposed, Stack, lines, written
 from tests.aws.functions.worlds import AMOUNTS, contents, events
@@ -297,7 +298,7 @@ def test_the_sweeper_leaves_young_deltas_to_their_stream_records(sim: Stack) -> 
 def test_a_total_beyond_38_digits_holds_up_nothing_else(sim: Stack) -> None:
     """No rounding: the delta stays in the outbox with DynamoDB's message, the others are applied."""
     key = layout.node_key(PIPELINE, Node(0, ("Delta",)))
-    full = layout.number(10**38 - 1, 2)
+    full = items.number(10**38 - 1, 2)
     sim.client.put_item(TableName=sim.names.aggregate_table, Item={**key, "count": {"N": "0"}, "value": full})
     for line in (SOME[0], SOME[3], SOME[7]):
         sim.fold(lines([line]))

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from oncefold.aws.connect import client
-from oncefold.aws.functions.calls import Meter
 from oncefold.aws.functions.report import Invocation, line
 from oncefold.aws.names import Names
 from oncefold.aws.operations.cost import LIST_PRICES, Cost, Prices, assumed_stream, measured_stream, read_prices
 from oncefold.aws.operations.logs import read_lines
 from oncefold.cli.main import main
 from oncefold.core.errors import OncefoldError
+from oncefold.dynamodb.calls import Meter
 from oncefold.queries.protocol import no_progress
 from tests.aws.conftest import Run
 

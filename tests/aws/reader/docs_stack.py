@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 from oncefold.aws.connect import client
-from oncefold.aws.functions.calls import Meter
 from oncefold.aws.functions.report import Invocation, line
 from oncefold.aws.names import Names
 from oncefold.core.event import Content
+from oncefold.dynamodb.calls import Meter
 from tests.aws.reader.stacks import fill, put_conflict, put_reject
 from tests.aws.tables import make_stream, make_tables
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, events, lines

@@ -16,6 +16,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Stored, Total, fold, net
+from oncefold.dynamodb import items
 
 NOW = 1_772_500_000 * 10**9 + 123_456_000
 """The clock of the readers in tests: 2026-03-03T01:06:40.123456Z."""
@@ -83,7 +84,7 @@ def state_item(pipeline: Pipeline, key: str, stored: Stored) -> dict[str, Any]:
 
 def node_item(pipeline: Pipeline, node: Node, total: Total) -> dict[str, Any]:
     sums = zip(pipeline.measures, total.sums, strict=True)
-    amounts = {measure.name: layout.number(value, measure.scale) for measure, value in sums}
+    amounts = {measure.name: items.number(value, measure.scale) for measure, value in sums}
     return {**layout.node_key(pipeline, node), "count": {"N": str(total.count)}, **amounts}
 
 

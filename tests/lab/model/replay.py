@@ -11,13 +11,13 @@ from typing import Any
 
 from botocore.exceptions import ClientError, ConnectionClosedError
 
-from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.state import StateFunction, StreamRecord
 from oncefold.aws.functions.sweep import sweep
 from oncefold.aws.names import Names
 from oncefold.core.event import Event
 from oncefold.core.fold import Stored
+from oncefold.dynamodb.calls import Backoff, Dynamo, Meter
 from oncefold_lab.model.protocol import Protocol
 from oncefold_lab.model.scenario import PIPELINE, PROTOCOL, ModelScenario, ProtocolRules
 from oncefold_lab.model.state import BEGINNINGS, DONE, UNREAD, Folding, ModelStep, Op, Reducing, Run

@@ -3,11 +3,12 @@
 Single events that are too large are a matter of `plan.refusal`; here it is about definitions none of whose events fit.
 """
 
-from oncefold.aws.functions.plan import DELTA_NODES, ITEM_BYTES, TRANSACTION_BYTES, TRANSACTION_ITEMS, refusal
+from oncefold.aws.functions.plan import DELTA_NODES, refusal
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import DefinitionError
 from oncefold.core.event import Content
 from oncefold.core.fold import Stored
+from oncefold.dynamodb.items import ITEM_BYTES, TRANSACTION_BYTES, TRANSACTION_ITEMS
 
 MEASURES = 200
 """Measures of a node. They are added in one update expression, of which DynamoDB takes 4 KB."""

@@ -7,21 +7,16 @@ response with Kinesis Data Streams and Lambda": the first record that is not fin
 
 import base64
 import os
-import random
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import botocore.session
-from botocore.config import Config
-
 from oncefold.aws.functions import layout, report
-from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.guard import check_definition
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.report import Invocation
@@ -29,20 +24,9 @@ from oncefold.aws.functions.state import StateFunction, StreamRecord
 from oncefold.aws.functions.sweep import sweep as sweep_outbox
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
+from oncefold.dynamodb import invocation
+from oncefold.dynamodb.calls import Dynamo, Meter
 from oncefold.pipeline_file import load_pipeline
-
-CALLS_AT_ONCE = 4
-"""Independent calls under way at a time: a function waits far longer for DynamoDB than it computes."""
-_RESERVE_SHARE = 0.1
-_RESERVE_SECONDS = (0.25, 3.0)
-"""Time kept for the answer, at least and at most."""
-_CONFIG = Config(
-    connect_timeout=2,
-    read_timeout=8,
-    # Calls are repeated by `calls`, which knows the deadline.
-    retries={"mode": "standard", "total_max_attempts": 1},
-    max_pool_connections=CALLS_AT_ONCE,
-)
 
 
 @dataclass(frozen=True)
@@ -69,8 +53,8 @@ class _Work:
         """Log the invocation's line."""
         memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0"))
         duration = time.monotonic() - self.begun
-        invocation = Invocation(function, self.warm.names.stack, self.request, time.time(), duration, memory)
-        sys.stdout.write(report.line(invocation, counts, self.meter) + "\n")
+        ended = Invocation(function, self.warm.names.stack, self.request, time.time(), duration, memory)
+        sys.stdout.write(report.line(ended, counts, self.meter) + "\n")
         sys.stdout.flush()
 
 
@@ -80,19 +64,16 @@ def _warm() -> _Warm:
     root = os.environ.get("LAMBDA_TASK_ROOT", ".")
     pipeline = load_pipeline(os.environ.get("ONCEFOLD_PIPELINE") or Path(root) / "pipeline.toml")
     names = Names(os.environ["ONCEFOLD_STACK"])
-    client = botocore.session.get_session().create_client("dynamodb", config=_CONFIG)
+    client = invocation.new_client()
     check_definition(pipeline, names, client)
-    return _Warm(pipeline, names, client, ThreadPoolExecutor(CALLS_AT_ONCE))
+    return _Warm(pipeline, names, client, ThreadPoolExecutor(invocation.CALLS_AT_ONCE))
 
 
 def _work(context: Any) -> _Work:
     warm = _warm()
-    left = context.get_remaining_time_in_millis() / 1000
-    least, most = _RESERVE_SECONDS
     begun = time.monotonic()
-    deadline = begun + left - min(max(left * _RESERVE_SHARE, least), most)
     meter = Meter()
-    dynamo = Dynamo(warm.client, Backoff(time.monotonic, time.sleep, random.random, deadline), meter)
+    dynamo = Dynamo(warm.client, invocation.backoff_until_answer(context), meter)
     return _Work(warm, dynamo, meter, context.aws_request_id, begun)
 
 
@@ -149,5 +130,4 @@ def _first_left(deltas: Mapping[str, layout.Delta], left: set[str]) -> str | Non
 
 
 def _answer(first_unfinished: str | None) -> dict[str, Any]:
-    failures: Sequence[Mapping[str, str]] = [] if first_unfinished is None else [{"itemIdentifier": first_unfinished}]
-    return {"batchItemFailures": failures}
+    return invocation.failures([] if first_unfinished is None else [first_unfinished])

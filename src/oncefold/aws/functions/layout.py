@@ -1,29 +1,19 @@
 """How keys, states, deltas and totals are laid out as DynamoDB items. Pure; docs/AWS.md shows the same as tables.
 
-Items are in the form of the low-level API: `{"version": {"N": "3"}}`. Numbers are written as the shortest plain
-decimal, which is the form that DynamoDB gives back, so that a number read equals the number written also where
-numbers are compared as text.
+Items are in the form of the low-level API: `{"version": {"N": "3"}}`.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from oncefold.core import nodepath
-from oncefold.core.decimals import format_decimal, parse_decimal
+from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import OncefoldError
 from oncefold.core.event import DELETED, Content
 from oncefold.core.fold import Node, Stored, Total
-
-Item = dict[str, Any]
-
-NUMBER_DIGITS = 38
-"""Significant digits of a DynamoDB number ("Supported data types and naming rules in Amazon DynamoDB")."""
-NUMBER_LIMIT = 10**NUMBER_DIGITS
-"""Above any number that DynamoDB holds exactly; a mantissa has at most as many digits as its limit allows."""
+from oncefold.dynamodb.items import NUMBER_LIMIT, Item, digest, mantissa, number
 
 DEFINITION_KEY: Item = {"path": {"S": "definition"}, "label": {"S": "definition"}}
 """The item of AggregateTable that holds the pipeline's definition; paths of nodes begin with a slash."""
@@ -40,24 +30,6 @@ def key_text(text: str) -> str:
 def plain_text(stored: str) -> str:
     """The inverse of `key_text`."""
     return stored if stored.strip("\0") else stored[1:]
-
-
-def number(mantissa: int, scale: int) -> dict[str, str]:
-    """A DynamoDB number of mantissa / 10**scale. Raises OncefoldError beyond 38 digits."""
-    if abs(mantissa) >= NUMBER_LIMIT:
-        raise OncefoldError(
-            f"{format_decimal(mantissa, scale)} has more than the {NUMBER_DIGITS} digits that DynamoDB keeps; "
-            "give the measure a smaller scale, or its sum a rollup with more levels"
-        )
-    text = format_decimal(mantissa, scale)
-    if scale:
-        text = text.rstrip("0").rstrip(".")
-    return {"N": "0" if text == "-0" else text}
-
-
-def mantissa(value: Mapping[str, str], scale: int) -> int:
-    """The inverse of `number`."""
-    return parse_decimal(value["N"], scale, NUMBER_LIMIT)
 
 
 def state_key(key: str) -> Item:
@@ -163,8 +135,3 @@ def parse_node(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[Node, Total
         node = Node(pipeline.rollup_index(rollup), (*labels, plain_text(label)))
     sums = tuple(mantissa(item.get(measure.name, {"N": "0"}), measure.scale) for measure in pipeline.measures)
     return node, Total(int(item["count"]["N"]), sums)
-
-
-def digest(value: Any) -> str:
-    """A hash of plain values, 64 hexadecimal digits."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

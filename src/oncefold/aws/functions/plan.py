@@ -1,20 +1,17 @@
 """The planner: which writes go together in one transaction, within DynamoDB's limits for any tree. Pure.
 
-Limits are those of "Amazon DynamoDB Transactions: How it works" (100 items, 4 MB) and "Quotas in Amazon DynamoDB"
-(400 KB an item). Sizes are bounded from above, so that a plan never is refused for its size.
+Sizes are bounded from above, so that a plan never is refused for its size.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from oncefold.aws.functions.layout import Delta, content_hash, digest
+from oncefold.aws.functions.layout import Delta, content_hash
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Stored, Total, net, nodes_of
 from oncefold.core.limits import NAME_CHARS
-
-TRANSACTION_ITEMS = 100
-TRANSACTION_BYTES = 4_000_000
-ITEM_BYTES = 400_000
+from oncefold.dynamodb.items import ITEM_BYTES, TRANSACTION_BYTES, TRANSACTION_ITEMS, digest
+from oncefold.dynamodb.packing import Weight, pack
 
 DELTA_NODES = TRANSACTION_ITEMS - 1
 """Nodes of one delta: applying it updates each and deletes the delta, in one transaction."""
@@ -196,21 +193,15 @@ class Group:
 
 def groups(pipeline: Pipeline, deltas: Iterable[Delta]) -> Iterator[Group]:
     """Deltas in as few transactions as their order gives, those for the tops of trees first."""
-    taken: list[Delta] = []
-    nodes: set[Node] = set()
-    size = 0
-    for delta in sorted(deltas, key=lambda delta: not delta.id.endswith("-0")):
-        own = {node for node, _ in delta.nodes}
-        own_size = _ITEM_OVERHEAD_BYTES + 2 * sum(_row_bytes(pipeline, node) for node in own)
-        items = len(nodes | own) + len(taken) + 1
-        if taken and (items > TRANSACTION_ITEMS or size + own_size > TRANSACTION_BYTES):
-            yield group(taken)
-            taken, nodes, size = [], set(), 0
-        taken.append(delta)
-        nodes |= own
-        size += own_size
-    if taken:
-        yield group(taken)
+    ordered = sorted(deltas, key=lambda delta: not delta.id.endswith("-0"))
+    return map(group, pack(ordered, lambda delta: _weight(pipeline, delta)))
+
+
+def _weight(pipeline: Pipeline, delta: Delta) -> Weight:
+    """A delta's delete is an item of its own, and so are its nodes where no other delta of the transaction has them."""
+    nodes = {node for node, _ in delta.nodes}
+    size = _ITEM_OVERHEAD_BYTES + 2 * sum(_row_bytes(pipeline, node) for node in nodes)
+    return Weight(1, size, dict.fromkeys(nodes, 0))
 
 
 def group(deltas: Sequence[Delta]) -> Group:

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import READ_KEYS, Dynamo, OutOfTime, RequestRefused, slices
-from oncefold.aws.functions.layout import Delta, Item
+from oncefold.aws.functions.layout import Delta
 from oncefold.aws.functions.plan import Group, group, groups
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Total
+from oncefold.dynamodb import items
+from oncefold.dynamodb.calls import READ_KEYS, Dynamo, OutOfTime, RequestRefused, slices
+from oncefold.dynamodb.items import NUMBER_DIGITS, Item
 
 
 @dataclass(slots=True)
@@ -74,7 +76,7 @@ class ReduceFunction:
         if len(tried.deltas) == 1:
             (delta,) = tried.deltas
             reduced.refused[delta.id] = (
-                f"{message} A total of more than {layout.NUMBER_DIGITS} digits needs a measure of a smaller scale."
+                f"{message} A total of more than {NUMBER_DIGITS} digits needs a measure of a smaller scale."
             )
             return
         middle = len(tried.deltas) // 2
@@ -104,7 +106,7 @@ class ReduceFunction:
         names, values, clauses = {"#count": "count"}, {":count": {"N": str(total.count)}}, ["#count :count"]
         for index, (measure, value) in enumerate(zip(self._pipeline.measures, total.sums, strict=True)):
             names[f"#{index}"] = measure.name
-            values[f":{index}"] = layout.number(value, measure.scale)
+            values[f":{index}"] = items.number(value, measure.scale)
             clauses.append(f"#{index} :{index}")
         return {
             "Update": {

@@ -5,10 +5,11 @@ Their keys follow from the position or the contents, so that what comes again is
 
 import json
 
-from oncefold.aws.functions.layout import Item, content_hash, digest, number
+from oncefold.aws.functions.layout import content_hash
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Content
+from oncefold.dynamodb.items import Item, digest, number
 
 EXPIRES = "expires"
 """The attribute by which DynamoDB deletes items (time to live): seconds since 1970."""

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oncefold.aws.functions.calls import Meter
 from oncefold.aws.functions.reduce import Reduced
 from oncefold.aws.functions.state import FoldResult
 from oncefold.aws.functions.sweep import Swept
 from oncefold.core.fold import Outcome
+from oncefold.dynamodb.calls import Meter
 
 NAMESPACE = "Oncefold"
 _METRICS: Mapping[str, tuple[tuple[str, str], ...]] = {

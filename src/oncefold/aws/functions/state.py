@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import PUT_ITEMS, READ_KEYS, Dynamo, OutOfTime, slices
-from oncefold.aws.functions.layout import Item
 from oncefold.aws.functions.plan import Change, Chunk, chunks, may_be_refused, refusal
 from oncefold.aws.functions.rejected import conflict_item, expiring, reject_item
 from oncefold.aws.names import Names
@@ -21,6 +19,8 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
 from oncefold.core.fold import Outcome, Stored, fold
+from oncefold.dynamodb.calls import PUT_ITEMS, READ_KEYS, Dynamo, OutOfTime, slices
+from oncefold.dynamodb.items import Item
 
 _JSON_SPACE = b" \t\r"
 """White space of JSON (RFC 8259, section 2) within a line."""

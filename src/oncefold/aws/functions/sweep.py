@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import islice
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import Dynamo, OutOfTime
-from oncefold.aws.functions.layout import Item
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
+from oncefold.dynamodb.calls import Dynamo, OutOfTime
+from oncefold.dynamodb.items import Item
 
 GRACE_SECONDS = 120
 """A younger delta is left to its stream record."""

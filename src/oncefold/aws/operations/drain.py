@@ -11,10 +11,10 @@ from itertools import islice
 from typing import Self
 
 from oncefold.aws.connect import aws_errors_explained
-from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.layout import Delta
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.tables import Stack, count_items, read_deltas
+from oncefold.dynamodb.calls import Backoff, Dynamo, Meter
 from oncefold.queries.protocol import Progress, no_progress
 
 BATCH_DELTAS = 500

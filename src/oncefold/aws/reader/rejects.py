@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from oncefold.aws.functions.layout import NUMBER_LIMIT
 from oncefold.aws.tables import Row, Stack, read_listed, read_rejects
 from oncefold.core.decimals import parse_decimal
+from oncefold.dynamodb.items import NUMBER_LIMIT
 from oncefold.queries.converters import Converter, path_of
 from oncefold.queries.model import AsOfTime, Conflicts, Contradiction, Rejects, Shape, Side
 from oncefold.queries.protocol import Progress

@@ -13,11 +13,12 @@ from datetime import timedelta
 from typing import Any
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.layout import Delta, Item, key_text, plain_text
+from oncefold.aws.functions.layout import Delta, key_text, plain_text
 from oncefold.aws.tables import SEGMENTS, Stack, no_total, parse_total, read_deltas, read_totals, scan_pages
 from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.core.fold import Node, Total
 from oncefold.core.nodepath import escape, join
+from oncefold.dynamodb.items import Item
 from oncefold.queries.converters import Converter
 from oncefold.queries.model import AsOfTime, Pending, Totals
 from oncefold.queries.protocol import no_progress

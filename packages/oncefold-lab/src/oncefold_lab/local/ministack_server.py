@@ -9,7 +9,7 @@ import runpy
 import sys
 import threading
 
-from oncefold.aws.functions.layout import NUMBER_DIGITS
+from oncefold.dynamodb.items import NUMBER_DIGITS
 
 
 def _end_with_parent() -> None:

@@ -7,12 +7,14 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import TOKEN_CHARS, Dynamo, Written
-from oncefold.aws.functions.layout import Delta, Item
+from oncefold.aws.functions.layout import Delta
 from oncefold.aws.functions.plan import Group, group
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
 from oncefold.aws.functions.sweep import Swept
 from oncefold.core.fold import Node, Total
+from oncefold.dynamodb import items
+from oncefold.dynamodb.calls import TOKEN_CHARS, Dynamo, Written
+from oncefold.dynamodb.items import Item
 from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.scenario import NAMES
 from oncefold_lab.world.functions import Context
@@ -64,7 +66,7 @@ class _MismatchIsDone(Dynamo):
     def transact(self, writes: Sequence[Item]) -> Written:
         if "Delete" not in writes[0]:
             return super().transact(writes)
-        token = layout.digest(writes[0])[:TOKEN_CHARS]
+        token = items.digest(writes[0])[:TOKEN_CHARS]
         plain = [_plain(write) for write in writes]
         try:
             self._call(self._client.transact_write_items, TransactItems=plain, ClientRequestToken=token)

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from oncefold.aws.functions import layout
-from oncefold.aws.functions.layout import Delta, Item
+from oncefold.aws.functions.layout import Delta
 from oncefold.aws.functions.plan import Change, Chunk
 from oncefold.aws.functions.state import FoldResult, StateFunction, StreamRecord
 from oncefold.core.event import DELETED
 from oncefold.core.fold import Node, Stored, Total, net, nodes_of
+from oncefold.dynamodb import items
+from oncefold.dynamodb.items import Item
 from oncefold_lab.search.oncefold import Oncefold
 
 
@@ -146,7 +147,7 @@ class _NamedByBatch(StateFunction):
     """Deltas under a hash of the records that were delivered together, put whatever is there."""
 
     def handle(self, records: Sequence[StreamRecord]) -> FoldResult:
-        self._batch = layout.digest([record.sequence for record in records])
+        self._batch = items.digest([record.sequence for record in records])
         return super().handle(records)
 
     def _write_chunk(self, chunk: Chunk) -> bool | None:

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.calls import Backoff, Dynamo, Meter
 from oncefold.aws.functions.guard import check_definition
 from oncefold.aws.functions.handlers import kinesis_record
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
 from oncefold.aws.functions.state import FoldResult, StateFunction
 from oncefold.aws.functions.sweep import GRACE_SECONDS, Swept, sweep
 from oncefold.core.fold import Node, Total
+from oncefold.dynamodb.calls import Backoff, Dynamo, Meter
 from oncefold_lab.local.settings import MappingSettings
 from oncefold_lab.search.oracle import Balance
 from oncefold_lab.search.scenario import DRAIN_FUNCTION, NAMES, SimulatedDeployment, StackShape

@@ -20,7 +20,7 @@ from typing import Any, TypeVar
 from botocore import exceptions
 from botocore.exceptions import ClientError
 
-from oncefold.aws.functions.layout import Item, digest
+from oncefold.dynamodb.items import Item, digest
 
 Result = TypeVar("Result")
 Thing = TypeVar("Thing")
@@ -46,6 +46,10 @@ _AGAIN = frozenset(
         "TransactionInProgressException",
     ]
 )
+_PASSING = frozenset(["None", "TransactionConflict", "ThrottlingError", "ProvisionedThroughputExceeded"])
+"""Reasons of a cancelled transaction that may be gone when it is sent again."""
+_REFUSED = frozenset(["ValidationError", "ItemCollectionSizeLimitExceeded"])
+"""Reasons for which it never is done."""
 _NO_ANSWER = (exceptions.ConnectionError, exceptions.HTTPClientError)
 
 
@@ -207,8 +211,7 @@ def _may_pass(error: ClientError) -> bool:
     """Whether the same request may succeed later, without anything else being changed."""
     reasons = _reasons(error)
     if reasons:
-        # TransactionConflict, ThrottlingError and ProvisionedThroughputExceeded are the reasons that pass.
-        return not any(reason in {"ConditionalCheckFailed", "ValidationError"} for reason in reasons)
+        return _PASSING.issuperset(reasons)
     return error.response["Error"]["Code"] in _AGAIN
 
 
@@ -220,7 +223,7 @@ def _unwritten(error: ClientError) -> Written:
     code = error.response["Error"]["Code"]
     if code == "IdempotentParameterMismatchException":
         return Written(done=False)
-    if code == "ValidationException" or "ValidationError" in reasons:
+    if code == "ValidationException" or _REFUSED.intersection(reasons):
         raise RequestRefused(_message(error)) from error
     raise error
 
