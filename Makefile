@@ -10,6 +10,9 @@ PYTEST := $(BIN)/pytest -n auto --dist worksteal
 # What some tests need besides Python, by the names of Debian and Ubuntu.
 PROGRAMS ?= chromium fonts-liberation nginx-light npm
 
+# A shell that forbids the cache of compiled modules would have each of the hundreds of processes here compile all anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup programs demo demo-serve lint style types test test-all docs docs-version compat bench bench-small bench-peers clean
 
 help:            ## this list
