@@ -30,33 +30,35 @@ if TYPE_CHECKING:
     from oncefold.commit import Reject
     from oncefold.engine.decoding import EventData
     from oncefold.engine.session import Ingested, Session
-    from oncefold.queries.http_client import UnreachableError
-    from oncefold.queries.http_reader import HttpReader
-    from oncefold.queries.model import (
-        Amounts,
-        Answer,
+    from oncefold.queries.event_model import (
         Arrival,
-        AsOfCommit,
-        AsOfTime,
-        Commit,
         Conflicts,
         Contradiction,
         CountedKey,
         CurrentVersion,
         Explanation,
+        History,
+        RejectedEvent,
+        Rejects,
+        Side,
+    )
+    from oncefold.queries.http_client import UnreachableError
+    from oncefold.queries.http_reader import HttpReader
+    from oncefold.queries.model import (
+        Amounts,
+        Answer,
+        AsOfCommit,
+        AsOfTime,
+        Commit,
         FoundKey,
         FoundNode,
-        History,
         NodeTotal,
         Pending,
         Point,
-        RejectedEvent,
-        Rejects,
         RollupShape,
         SearchResult,
         Series,
         Shape,
-        Side,
         Totals,
         Verification,
         WrongNode,
@@ -154,6 +156,18 @@ _LATER = {
     "oncefold.engine.decoding": ("EventData",),
     "oncefold.engine.session": ("Ingested", "Session"),
     "oncefold.queries.protocol": ("Reader", "UnsupportedQueryError"),
+    "oncefold.queries.event_model": (
+        "Arrival",
+        "Conflicts",
+        "Contradiction",
+        "CountedKey",
+        "CurrentVersion",
+        "Explanation",
+        "History",
+        "RejectedEvent",
+        "Rejects",
+        "Side",
+    ),
     "oncefold.queries.http_client": ("UnreachableError",),
     "oncefold.queries.http_reader": ("HttpReader",),
     "oncefold.queries.status_model": (
@@ -172,7 +186,7 @@ _LATER = {
     "oncefold.store.retention": ("Retention",),
 }
 """What is imported when it is first used, so that `import oncefold` and the command line start at once; all others of
-`__all__` that are not above are the answers, of `oncefold.queries.model`."""
+`__all__` that are not above are of `oncefold.queries.model`."""
 
 
 def open(  # noqa: A001

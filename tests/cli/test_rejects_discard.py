@@ -110,6 +110,8 @@ def test_what_is_not_there_is_told_and_nothing_is_discarded(store: Path, run: Ru
     with oncefold.open(store, SHOP) as session:
         with pytest.raises(QueryError, match="6"):
             session.discard([1, 6])
+        with pytest.raises(QueryError, match="not on the reject list: shard-1:7"):
+            session.discard([1, "shard-1:7"])
         assert session.discard([]) == 0
         assert session.discard(iter([3])) == 1
         with pytest.raises(QueryError, match="3"):

@@ -18,7 +18,7 @@ from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Node, Stored, Total
 from oncefold.core.timestamps import format_timestamp
 from oncefold.dynamodb.items import Item
-from oncefold.queries.model import RejectedEvent
+from oncefold.queries.event_model import RejectedEvent
 from oncefold.queries.protocol import Progress
 
 SEGMENTS = 8

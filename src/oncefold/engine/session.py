@@ -174,11 +174,11 @@ class Session:
         counts[Outcome.REJECTED] = again
         return Ingested(self._commit(), +counts)
 
-    def discard(self, ids: Iterable[int]) -> int:
+    def discard(self, ids: Iterable[int | str]) -> int:
         """Take rejects off the list for good, in one commit; they stay counted as rejected.
 
         Args:
-            ids: Their numbers on the list, as `reader.rejects()` gives them.
+            ids: Their ids, as `reader.rejects()` gives them: numbers. A text is an id of a stack, on no store's list.
 
         Returns:
             How many were taken off.
@@ -196,9 +196,10 @@ class Session:
             >>> discarded, left
             (1, 0)
         """
-        unwanted = sorted(set(ids))
+        named = set(ids)
+        unwanted = sorted(one for one in named if isinstance(one, int))
         with self.reader.file.at_one_commit() as connection:
-            absent = absent_rejects(connection, unwanted)
+            absent = [*absent_rejects(connection, unwanted), *sorted(one for one in named if isinstance(one, str))]
         if absent:
             raise QueryError(f"not on the reject list: {', '.join(map(str, absent))}; see what `rejects list` shows")
         if unwanted:

@@ -1,16 +1,13 @@
 """What can be queried, of a store, a server or a stack: one model, one protocol, one place that renders answers."""
 
+from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
 from oncefold.queries.model import (
     Amounts,
     Answer,
     AsOfCommit,
     AsOfTime,
     Commit,
-    Conflicts,
-    Explanation,
-    History,
     NodeTotal,
-    Rejects,
     SearchResult,
     Series,
     Shape,

@@ -13,20 +13,8 @@ from oncefold.core.decimals import format_decimal, parse_decimal
 from oncefold.core.fold import Total
 from oncefold.core.nodepath import join
 from oncefold.core.timestamps import format_timestamp
-from oncefold.queries.model import (
-    Amounts,
-    Arrival,
-    AsOfCommit,
-    Commit,
-    Contradiction,
-    CountedKey,
-    CurrentVersion,
-    NodeTotal,
-    RejectedEvent,
-    Shape,
-    Side,
-    WrongNode,
-)
+from oncefold.queries.event_model import Arrival, Contradiction, CountedKey, CurrentVersion, RejectedEvent, Side
+from oncefold.queries.model import Amounts, AsOfCommit, Commit, NodeTotal, Shape, WrongNode
 from oncefold.store.rows import labels_of
 
 if TYPE_CHECKING:

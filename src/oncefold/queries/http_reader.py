@@ -21,18 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
-    from oncefold.queries.model import (
-        Answer,
-        Conflicts,
-        Explanation,
-        History,
-        Rejects,
-        SearchResult,
-        Series,
-        Shape,
-        Totals,
-        Verification,
-    )
+    from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
+    from oncefold.queries.model import Answer, SearchResult, Series, Shape, Totals, Verification
     from oncefold.queries.status_model import StoreStatus
 
     Found = TypeVar("Found", bound=Answer[Any] | SearchResult)

@@ -13,28 +13,30 @@ from typing import TYPE_CHECKING, Any
 from oncefold.core.nodepath import split
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.queries.converters import to_datetime
-from oncefold.queries.model import (
-    Amounts,
+from oncefold.queries.event_model import (
     Arrival,
-    AsOfCommit,
-    Commit,
     Conflicts,
     Contradiction,
     CountedKey,
     CurrentVersion,
     Explanation,
-    FoundKey,
-    FoundNode,
     History,
-    NodeTotal,
-    Point,
     RejectedEvent,
     Rejects,
+    Side,
+)
+from oncefold.queries.model import (
+    Amounts,
+    AsOfCommit,
+    Commit,
+    FoundKey,
+    FoundNode,
+    NodeTotal,
+    Point,
     RollupShape,
     SearchResult,
     Series,
     Shape,
-    Side,
     Totals,
     Verification,
     WrongNode,

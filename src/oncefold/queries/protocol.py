@@ -10,17 +10,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from oncefold.queries.arguments import AsOf, Key, Node
-    from oncefold.queries.model import (
-        Conflicts,
-        Explanation,
-        History,
-        Rejects,
-        SearchResult,
-        Series,
-        Shape,
-        Totals,
-        Verification,
-    )
+    from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
+    from oncefold.queries.model import SearchResult, Series, Shape, Totals, Verification
     from oncefold.queries.status_model import Status
 
 

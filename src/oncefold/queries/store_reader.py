@@ -9,18 +9,8 @@ from typing import TYPE_CHECKING, Self
 from oncefold.core.errors import InvalidQueryError, OncefoldError
 from oncefold.queries.arguments import AsOf, Key, Node, checked, commit_or_time, key_text, labels_of_node, limited
 from oncefold.queries.converters import Converter, as_of_commit, commit_of, rejected
-from oncefold.queries.model import (
-    AsOfCommit,
-    Conflicts,
-    Explanation,
-    FoundKey,
-    FoundNode,
-    History,
-    Rejects,
-    SearchResult,
-    Totals,
-    Verification,
-)
+from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
+from oncefold.queries.model import AsOfCommit, FoundKey, FoundNode, SearchResult, Totals, Verification
 from oncefold.queries.status_model import CheckedStore
 from oncefold.queries.store_status import progress_of, store_status
 from oncefold.store import commits, nodes

@@ -23,7 +23,7 @@ from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent, OncefoldError
 from oncefold.core.fold import Stored
-from oncefold.queries.model import RejectedEvent
+from oncefold.queries.event_model import RejectedEvent
 from oncefold.queries.protocol import Progress, no_progress
 
 _AT_ONCE = 500

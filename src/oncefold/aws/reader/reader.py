@@ -17,18 +17,8 @@ from oncefold.core.timestamps import format_timestamp
 from oncefold.queries.arguments import AsOf, Key, labels_of_node
 from oncefold.queries.arguments import Node as NamedNode
 from oncefold.queries.converters import to_datetime
-from oncefold.queries.model import (
-    AsOfTime,
-    Conflicts,
-    Explanation,
-    History,
-    Rejects,
-    SearchResult,
-    Series,
-    Shape,
-    Totals,
-    Verification,
-)
+from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
+from oncefold.queries.model import AsOfTime, SearchResult, Series, Shape, Totals, Verification
 from oncefold.queries.protocol import Progress, UnsupportedQueryError, no_progress
 from oncefold.queries.status_model import StackStatus
 

@@ -10,7 +10,8 @@ from oncefold.aws.tables import Row, Stack, read_listed, read_rejects
 from oncefold.core.decimals import parse_decimal
 from oncefold.dynamodb.items import NUMBER_LIMIT
 from oncefold.queries.converters import Converter, path_of
-from oncefold.queries.model import AsOfTime, Conflicts, Contradiction, Rejects, Shape, Side
+from oncefold.queries.event_model import Conflicts, Contradiction, Rejects, Side
+from oncefold.queries.model import AsOfTime, Shape
 from oncefold.queries.protocol import Progress
 
 

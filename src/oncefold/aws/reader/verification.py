@@ -21,7 +21,8 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Stored, Total, net
 from oncefold.core.nodepath import join
 from oncefold.queries.converters import Converter
-from oncefold.queries.model import AsOfTime, Explanation, Pending, Verification, WrongNode
+from oncefold.queries.event_model import Explanation
+from oncefold.queries.model import AsOfTime, Pending, Verification, WrongNode
 from oncefold.queries.protocol import Progress
 
 _Keyed = tuple[str, Stored]

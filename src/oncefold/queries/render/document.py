@@ -13,16 +13,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from oncefold.core.timestamps import parse_timestamp
+from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
 from oncefold.queries.model import (
     Amounts,
     Answer,
     AsOfCommit,
     AsOfTime,
-    Conflicts,
-    Explanation,
-    History,
     Pending,
-    Rejects,
     SearchResult,
     Series,
     Totals,

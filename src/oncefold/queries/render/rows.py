@@ -15,18 +15,8 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from oncefold.queries.model import (
-    Answer,
-    AsOfCommit,
-    Cell,
-    Conflicts,
-    Explanation,
-    History,
-    Rejects,
-    Series,
-    Totals,
-    Verification,
-)
+from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
+from oncefold.queries.model import Answer, AsOfCommit, Cell, Series, Totals, Verification
 from oncefold.queries.status_model import Status
 
 Kind = Literal["int", "text", "bytes", "time", "decimal"]

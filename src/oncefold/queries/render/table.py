@@ -4,18 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from oncefold.queries.model import (
-    Answer,
-    AsOfCommit,
-    AsOfTime,
-    Conflicts,
-    Explanation,
-    History,
-    Pending,
-    Rejects,
-    Totals,
-    Verification,
-)
+from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
+from oncefold.queries.model import Answer, AsOfCommit, AsOfTime, Pending, Totals, Verification
 from oncefold.queries.render import formatting
 from oncefold.queries.render.screen import Grid, Screen
 
@@ -23,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from decimal import Decimal
 
-    from oncefold.queries.model import Amounts, Arrival, RejectedEvent, Side, WrongNode
+    from oncefold.queries.event_model import Arrival, RejectedEvent, Side
+    from oncefold.queries.model import Amounts, WrongNode
 
 PIECE_CHARS = 60
 """Characters of a rejected event that are shown unless it is wanted whole."""

@@ -2,7 +2,8 @@
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.limits import KEY_BYTES
-from oncefold.queries.model import Conflicts, History, Rejects, SearchResult
+from oncefold.queries.event_model import Conflicts, History, Rejects
+from oncefold.queries.model import SearchResult
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.declared import (

@@ -5,7 +5,8 @@ from dataclasses import replace
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidQueryError
 from oncefold.core.limits import LABEL_BYTES
-from oncefold.queries.model import Explanation, Series, Totals
+from oncefold.queries.event_model import Explanation
+from oncefold.queries.model import Series, Totals
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.declared import (
