@@ -100,12 +100,12 @@ class Reject:
 
     source: str
     position: int
-    """Byte offset in a text source, row number in a table."""
+    """Byte offset in a text source, row number in a table, index among the items that a Python program passed."""
     reason: str
     raw: bytes
     format: str
-    """How to read `raw` again: `json`, `csv` (then `context` is a JSON list of delimiter and header), or `table`
-    (a row of a typed table as JSON)."""
+    """How to read `raw` again: `json`, `csv` (then `context` is a JSON list of delimiter and header), `table`
+    (a row of a typed table as JSON) or `item` (a mapping of a Python program as JSON)."""
     context: str = ""
     size: int = 0
     """Bytes of the whole record; more than len(raw) if it was too long to keep."""

@@ -100,6 +100,7 @@ TYPES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.bool_(), st.booleans()),
     (pa.decimal128(18, 2), _decimals(18, 2)),
     (pa.decimal128(38, 20), _decimals(38, 20)),
+    (pa.decimal128(20, 0), _decimals(20, 0)),
     (pa.decimal128(5, -2), st.integers(-99, 99).map(lambda m: Decimal(m * 100))),
     (pa.timestamp("us"), MICROS),
     (pa.timestamp("ns", "UTC"), st.integers(-(2**62), 2**62)),
@@ -161,7 +162,8 @@ def test_columns_and_rows_agree(pipeline: Pipeline, table: pa.RecordBatch) -> No
     read = of_batch(TableDecoder(pipeline).decode(table, SOURCE, 100))
     assert read.records == expected.records
     assert read.newest_time == expected.newest_time
-    assert [(reject.position, reject.reason) for reject in read.rejects] == expected.rejects
+    reasons = [reject.reason.partition("; the column's type")[0] for reject in read.rejects]
+    assert [*zip((reject.position for reject in read.rejects), reasons, strict=True)] == expected.rejects
     assert all(reject.format == "table" and reject.source == SOURCE for reject in read.rejects)
 
 

@@ -9,13 +9,13 @@ from typing import Any, Literal
 
 from oncefold.cli.sample import SampleRecord, first_records
 from oncefold.core.decimals import parse_decimal
-from oncefold.core.decode import Number
 from oncefold.core.definition import RESERVED_NAMES, Delete, Level, Measure, Pipeline, Rollup, Time, Unit, Version
 from oncefold.core.definition_toml import to_toml
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import MEASURE_LIMIT, NAME_CHARS
 from oncefold.core.timestamps import parse_timestamp
+from oncefold.core.values import Number
 
 ROWS = 200
 MOST_LEVELS = 3

@@ -1,6 +1,5 @@
 """Arrow tables (Parquet, Arrow IPC, data frames) to batches, a column at a time."""
 
-import json
 from typing import Any
 
 import numpy as np
@@ -28,6 +27,7 @@ from oncefold.core.definition import Level, Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
 from oncefold.core.timestamps import NANOS, UNIT_PLACES, format_timestamp
+from oncefold.core.values import marker, plain, to_json, type_of_marker
 
 _SPECIAL = r"[\\/\n\r\t]"
 _MOST_LABEL_BYTES = 200
@@ -68,13 +68,16 @@ class TableDecoder:
         def record(row: int) -> dict[str, Any]:
             return {field.column: plain_value(column, row) for field, column in found.items() if column is not None}
 
+        types = {str(field): column.type for field, column in found.items() if column is not None}
         ambiguous = {str(field): name for field in found if (name := typed.ambiguous_name(table, field))}
 
         def refusal(row: int, reason: str) -> Reject:
             field = reason.removeprefix("field ").partition(":")[0]
             if field in ambiguous:
                 reason = f"field {field}: the name {ambiguous[field]!r} is twice in one struct"
-            raw = json.dumps(record(row), default=str, ensure_ascii=False).encode("utf-8", "surrogatepass")
+            elif "cannot be a key or label" in reason and field in types:
+                reason += f"; the column's type is {types[field]}"
+            raw = to_json(record(row))
             return Reject(source, first_row + row, reason, raw, "table", size=len(raw))
 
         return columns.finish(lambda row: self._scalar.flat(record(row)), refusal)
@@ -209,7 +212,7 @@ def _numbered(values: Int64s, good: Mask, below: int) -> tuple[Int32s, Int64s]:
 
 
 def plain_value(column: pa.Array, row: int) -> Any:
-    """One value as the scalar decoder reads it; times as their exact text."""
+    """One value as the scalar decoder reads it; times as their exact text, and of other types the name of the type."""
     if not column[row].is_valid:
         return None
     if not pa.types.is_temporal(column.type):
@@ -224,9 +227,10 @@ def plain_value(column: pa.Array, row: int) -> Any:
 
 
 def _untimed(column: pa.Array, row: int) -> Any:
-    """A value that is no time; for one that Python cannot hold, an object, which no field takes for a value."""
+    """A value that is no time; for one that no field takes, or that Python cannot hold, a marker with its type."""
     try:
-        return column[row].as_py()
+        value = plain(column[row].as_py())
     except (ValueError, ArithmeticError, LookupError):
         # A decimal of a scale beyond Python's, a struct with two fields of one name, a time within a list.
-        return {"unreadable": str(column.type)}
+        return marker(str(column.type))
+    return marker(str(column.type)) if isinstance(value, dict) and type_of_marker(value) else value

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
+from oncefold.core.values import from_json, plain, to_json
 
 _LEAF_OVERHEAD = 24
 """Bytes that a label may take beyond those of the record: its length, or a window's text."""
@@ -213,18 +215,21 @@ class RecordDecoder:
             return self._scalar.record(records[row])
 
         def refusal(row: int, reason: str) -> Reject:
-            raw = json.dumps(records[row], default=str, ensure_ascii=False).encode("utf-8", "surrogatepass")
-            return Reject(source, row, reason, raw, "json", size=len(raw))
+            raw = to_json(plain(records[row]))
+            return Reject(source, row, reason, raw, "item", size=len(raw))
 
         return self._batch(len(records), 0, event, refusal)
 
-    def row(self, raw: bytes, source: str, position: int) -> Batch:
-        """A rejected row of a table, kept as JSON with its columns' names."""
+    def again(self, reject: Reject) -> Batch:
+        """A rejected mapping, or a rejected row of a table, both kept as JSON."""
 
-        def refusal(_: int, reason: str) -> Reject:
-            return Reject(source, position, reason, raw, "table", size=len(raw))
+        def event(_: int) -> Event:
+            record = from_json(reject.raw)
+            if not isinstance(record, Mapping):
+                raise InvalidEvent("it is not a mapping of names to values")
+            return self._scalar.flat(record) if reject.format == "table" else self._scalar.record(record)
 
-        return self._batch(1, position, lambda _: self._scalar.flat(json.loads(raw)), refusal)
+        return self._batch(1, reject.position, event, lambda _, reason: replace(reject, reason=reason))
 
     def _batch(
         self, rows: int, first: int, event: Callable[[int], Event], refusal: Callable[[int, str], Reject]

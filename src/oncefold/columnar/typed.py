@@ -26,6 +26,9 @@ _EXACT_FLOAT = 10**15
 
 UNIT_NANOS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAY = 86_400 * 10**9
+_UUID_BYTES, _UUID_TEXT = 16, 36
+_UUID_DIGITS = [at for at in range(_UUID_TEXT) if at not in {8, 13, 18, 23}]
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _SAFE_DAYS = 90_000
 """Days around 1970 whose nanoseconds surely fit 64 bits."""
 
@@ -102,11 +105,14 @@ def none_of(rows: int) -> Integers:
 
 
 def texts_of(column: pa.Array | None, rows: int) -> Texts:
-    """Text as it is, integers as their digits."""
+    """Text as it is, integers and decimals of scale 0 as their digits, UUIDs as their text."""
     if column is None:
         return Texts(pa.array([""] * rows, pa.large_string()), np.zeros(rows, np.bool_), np.ones(rows, np.bool_))
     missing = _nulls(column)
-    if _is_text(column.type) or pa.types.is_integer(column.type):
+    if isinstance(column.type, pa.UuidType):
+        return Texts(_uuid_texts(column), ~missing, missing)
+    is_whole = pa.types.is_integer(column.type) or (pa.types.is_decimal(column.type) and column.type.scale == 0)
+    if _is_text(column.type) or is_whole:
         return Texts(_text_array(column), ~missing, missing)
     return Texts(pa.array([""] * rows, pa.large_string()), np.zeros(rows, np.bool_), missing)
 
@@ -177,6 +183,21 @@ def _text_array(column: pa.Array) -> pa.Array:
     if texts.null_count:
         texts = pc.fill_null(texts, "")
     return texts
+
+
+def _uuid_texts(column: pa.Array) -> pa.Array:
+    """The 36 characters of each UUID; anything for a null."""
+    storage = column.storage
+    if storage.null_count:
+        storage = pc.fill_null(storage, bytes(_UUID_BYTES))
+    octets = np.frombuffer(storage.buffers()[1], np.uint8)[_UUID_BYTES * storage.offset :][: _UUID_BYTES * len(storage)]
+    texts = np.full((len(storage), _UUID_TEXT), ord("-"), np.uint8)
+    nibbles = np.stack([octets >> 4, octets & 15], axis=-1).reshape(len(storage), 2 * _UUID_BYTES)
+    texts[:, _UUID_DIGITS] = _HEX[nibbles]
+    offsets = np.arange(0, _UUID_TEXT * (len(storage) + 1), _UUID_TEXT, np.int64)
+    return pa.Array.from_buffers(
+        pa.large_string(), len(storage), [None, pa.py_buffer(offsets), pa.py_buffer(texts.reshape(-1))]
+    )
 
 
 def _nulls(column: pa.Array) -> Mask:

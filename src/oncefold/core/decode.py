@@ -1,8 +1,8 @@
 """The scalar decoder: one record becomes an event, or a reason why not. It specifies what a record means.
 
 A record is a mapping of names to values. A value is text, a `Number` (a number's own text), a bool, None, or
-something nested. JSON numbers never become binary floats; a Python float, which already is one, is read as the
-text it prints.
+something nested; `values` makes these of what Python programs and typed tables hold. JSON numbers never become binary
+floats; a Python float, which already is one, is read as the text it prints.
 """
 
 import csv
@@ -10,9 +10,6 @@ import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date
-from decimal import Decimal
-from numbers import Integral, Real
 from typing import Any, NoReturn
 
 from oncefold.core import nodepath
@@ -30,7 +27,8 @@ from oncefold.core.limits import (
     RECORD_BYTES,
     VERSION_MAX,
 )
-from oncefold.core.timestamps import parse_timestamp, python_timestamp
+from oncefold.core.timestamps import parse_timestamp
+from oncefold.core.values import Number, plain, type_of_marker
 
 _BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"[^"\\]*(?:\\.[^"\\]*)*"')
 _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
@@ -38,12 +36,6 @@ csv.field_size_limit(max(csv.field_size_limit(), RECORD_BYTES))
 """A cell may be as long as its record. The limit is one for the process; this is its only setting."""
 
 _TRUE, _FALSE = {"true", "1"}, {"false", "0", ""}
-
-
-class Number(str):
-    """The text of a number, apart from text in quotes."""
-
-    __slots__ = ()
 
 
 class Decoder:
@@ -58,7 +50,7 @@ class Decoder:
         NUL bytes in front of it, as a crash or the rotation of a log leaves them, are left out. A name that occurs
         twice in one object is refused where it is read, because its meaning is ambiguous.
         """
-        return self.record(self._object(raw.lstrip(b"\0")))
+        return self._event(_Nested(self._object(raw.lstrip(b"\0"))))
 
     def csv(self, header: Sequence[str], cells: Sequence[str]) -> Event:
         """One row of a flat table of text; for measures, times and versions an empty cell is missing.
@@ -70,12 +62,12 @@ class Decoder:
         return self._event(_Cells(_Object(list(zip(header, cells, strict=True)))))
 
     def record(self, record: Mapping[str, Any]) -> Event:
-        """A mapping, nested where the paths are. Raises InvalidEvent."""
-        return self._event(_Nested(record))
+        """A mapping of a Python program, nested where the paths are. Raises InvalidEvent."""
+        return self._event(_Nested(plain(record)))
 
     def flat(self, record: Mapping[str, Any]) -> Event:
         """A row of a typed table: a dotted path is a column of that name, else a nested field. Raises InvalidEvent."""
-        return self._event(_NestedOrFlat(record))
+        return self._event(_NestedOrFlat(plain(record)))
 
     def _object(self, raw: bytes) -> dict[str, Any]:
         try:
@@ -149,7 +141,7 @@ class Decoder:
         delete = self._pipeline.delete
         if delete is None or value is None:
             return False
-        text = _scalar_text(value, delete.field)
+        text = _scalar_text(value)
         if delete.equals is not None:
             return text == delete.equals
         lowered = "?" if text is None else text.lower()
@@ -250,10 +242,8 @@ def _text(record: _Record, field: FieldPath) -> str:
     value = record.get(field)
     if value is None:
         _refuse(field, "missing")
-    if isinstance(value, bool) or not isinstance(value, str | Integral):
-        _refuse(field, f"{_what(value)} cannot be a key or label; text or a whole number can")
     if not isinstance(value, str):
-        return _printed(value, field)
+        _refuse(field, f"{_what(value)} cannot be a key or label; text or a whole number can")
     if isinstance(value, Number):
         if value.lstrip("-").isdigit():
             return "0" if value == "-0" else str(value)
@@ -270,42 +260,31 @@ def _text(record: _Record, field: FieldPath) -> str:
 
 def _numeral(value: Any, field: FieldPath) -> str:
     """The text of a number, from a number or from text that holds one."""
-    if not isinstance(value, bool):
-        if isinstance(value, str):
-            return value
-        if isinstance(value, Real | Decimal):
-            return _printed(value, field)
+    if isinstance(value, str):
+        return value
     _refuse(field, f"{_what(value)} is not a number")
 
 
-def _printed(value: object, field: FieldPath) -> str:
-    """The text that a number prints; Python prints no whole number of more than some thousand digits."""
-    try:
-        return str(value)
-    except ValueError:
-        _refuse(field, "the number has thousands of digits")
-
-
 def _timestamp(value: Any, field: FieldPath, unit: str) -> int:
-    text = python_timestamp(value) if isinstance(value, date) else _numeral(value, field)
     try:
-        return parse_timestamp(text, unit)
+        return parse_timestamp(_numeral(value, field), unit)
     except ValueError as error:
         _refuse(field, str(error))
 
 
-def _scalar_text(value: Any, field: FieldPath) -> str | None:
+def _scalar_text(value: Any) -> str | None:
     if isinstance(value, bool):
         return str(value).lower()
-    return _printed(value, field) if isinstance(value, str | Integral) else None
+    return value if isinstance(value, str) else None
 
 
 def _what(value: Any) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Mapping):
-        return "an object"
-    if isinstance(value, list | tuple):
+        name = type_of_marker(value)
+        return "an object" if name is None else f"a value of type {name}"
+    if isinstance(value, list):
         return "an array"
     return shown(str(value))
 

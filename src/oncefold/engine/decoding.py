@@ -112,7 +112,7 @@ class BlockDecoder:
             yield self._lines_again(lines[first : first + TABLE_ROWS], rejects)
         for index, reject in enumerate(rejects):
             if reject.format != "json":
-                batch = self._csv_again(reject) if reject.format == "csv" else self._row_again(reject)
+                batch = self._csv_again(reject) if reject.format == "csv" else self._records.again(reject)
                 yield ([] if batch.rejects else [index]), batch
 
     def _lines(self, data: bytes, source: str) -> Iterator[Batch]:
@@ -132,9 +132,6 @@ class BlockDecoder:
     def _csv_again(self, reject: Reject) -> Batch:
         delimiter, header = csv_layout(reject.context)
         return self._text.csv(reject.raw, reject.source, reject.position, header, delimiter)
-
-    def _row_again(self, reject: Reject) -> Batch:
-        return self._records.row(reject.raw, reject.source, reject.position)
 
 
 def _is_a_name(text: str) -> bool:

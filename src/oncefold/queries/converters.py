@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from oncefold.core.decimals import format_decimal, parse_decimal
 from oncefold.core.fold import Total
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LIMIT = 10**19
+_UNITS: dict[str, Literal["row", "item"]] = {"table": "row", "item": "item"}
+"""What the position of a reject counts, by its format; bytes for the others."""
 """Beyond every mantissa of one event."""
 
 
@@ -193,7 +195,7 @@ def rejected(item: stored.ListedReject) -> RejectedEvent:
         time_text=commit.time_text,
         source=reject.source,
         position=reject.position,
-        unit="row" if reject.format == "table" else "byte",
+        unit=_UNITS.get(reject.format, "byte"),
         reason=reject.reason,
         raw=reject.raw,
         size=reject.size,

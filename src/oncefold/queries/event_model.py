@@ -119,7 +119,7 @@ class RejectedEvent:
     """The source as the store names it; in a stack the shard."""
     position: int
     """Its place in the source: a byte offset in text, a row number in a table, a line in a record of a stream."""
-    unit: Literal["byte", "row", "line"]
+    unit: Literal["byte", "row", "line", "item"]
     reason: str
     raw: bytes
     """Its bytes; only the first of them if it was too long to be kept, or was not wanted whole."""

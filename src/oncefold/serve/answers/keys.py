@@ -139,7 +139,7 @@ def _rejects_described() -> Described:
         "time": schemas.or_null(schemas.TIME),
         "source": schemas.TEXT,
         "position": schemas.COUNT,
-        "unit": {"enum": ["byte", "row"]},
+        "unit": {"enum": ["byte", "row", "item"]},
         "reason": schemas.TEXT,
         "raw": schemas.or_null(schemas.TEXT),
         "raw_base64": schemas.or_null(schemas.TEXT),
