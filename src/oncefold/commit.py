@@ -65,6 +65,12 @@ class Changes:
         return len(self.row)
 
 
+def taken(outcome: UInt8s) -> npt.NDArray[np.bool_]:
+    """Which of these outcomes became their key's state: `Outcome.taken` by the column."""
+    found: npt.NDArray[np.bool_] = (outcome <= Outcome.CONFLICT_WON) | (outcome == Outcome.FILTERED)
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class NodeColumns:
     """Amounts of nodes in columns: a delta, or totals."""

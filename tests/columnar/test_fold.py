@@ -103,7 +103,7 @@ def long_stream(rng: Random, pipeline: Pipeline, length: int, keys: int, labels:
             )
             content = Content(leaf, tuple(rng.choice(signs) * rng.choice(HALVES) for _ in pipeline.measures))
         key = str(rng.randrange(keys)) * rng.choice([1, 1, 5])
-        past.append(Event(key, rng.randrange(4), content))
+        past.append(Event(key, rng.randrange(4), content, filtered=content.deleted and rng.random() < 0.5))
         yield past[-1]
 
 
@@ -166,12 +166,17 @@ def test_outcomes_are_those_of_the_specification() -> None:
             Event("k", 4, DELETED),
             Event("n", 0, DELETED),
             Event("n", 1, leaf),
+            Event("n", 2, DELETED, filtered=True),
+            Event("n", 2, DELETED),
+            Event("f", 0, DELETED, filtered=True),
+            Event("f", 0, leaf),
         ],
     ]
     changes = ColumnarForm(PIPELINE).step(stream).changes
     assert [change.outcome.name for change in changes] == [
         *["INSERTED", "DUPLICATE", "STALE", "CONFLICT_LOST", "CORRECTED"],
         *["CONFLICT_WON", "CONFLICT_LOST", "DELETED", "DELETED", "CORRECTED"],
+        *["FILTERED", "DUPLICATE", "FILTERED", "CONFLICT_LOST"],
     ]
     hold_together(PIPELINE, [stream])
 

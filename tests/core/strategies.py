@@ -1,5 +1,7 @@
 """Hypothesis strategies for definitions, contents and events."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
 from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
@@ -75,9 +77,10 @@ def contents(pipeline: Pipeline, labels: st.SearchStrategy[str] | None = None) -
 
 def events(pipeline: Pipeline, keys: int = 3, versions: int = 3) -> st.SearchStrategy[Event]:
     """Events of few keys and versions, so that corrections, duplicates, conflicts and stale ones are common."""
-    return st.builds(
-        Event,
-        st.integers(1, keys).map(str),
-        st.integers(-1, versions - 2),
-        contents(pipeline),
-    )
+    found = st.builds(Event, st.integers(1, keys).map(str), st.integers(-1, versions - 2), contents(pipeline))
+    return st.builds(_perhaps_filtered, found, st.booleans())
+
+
+def _perhaps_filtered(event: Event, filtered: bool) -> Event:
+    """An event without content may be a delete or one that `where` leaves out."""
+    return replace(event, filtered=True) if filtered and event.content.deleted else event

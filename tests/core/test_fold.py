@@ -103,6 +103,7 @@ def test_outcomes_say_what_happened(batch: list[Event]) -> None:
 def expected_outcome(earlier: Sequence[Event], event: Event) -> Outcome:
     """The outcome by the text of the rules, from all earlier events of the key."""
     taken = Outcome.DELETED if event.content.deleted else None
+    taken = Outcome.FILTERED if event.filtered else taken
     if not earlier:
         return taken or Outcome.INSERTED
     newest = max(other.version for other in earlier)
@@ -125,6 +126,8 @@ def test_outcomes_are_stored_and_keep_their_numbers() -> None:
         ("STALE", 5, False),
         ("CONFLICT_LOST", 6, False),
         ("REJECTED", 7, False),
+        ("FILTERED", 8, True),
+        ("IGNORED", 9, False),
     ]
 
 

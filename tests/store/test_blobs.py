@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oncefold.store import Store, StoreFile, blobs
+from oncefold.store.changes import events_after
+from oncefold.store.check import check_store
 from oncefold.store.errors import DamagedError
 from oncefold.store.schema import FORMAT
 from tests.store.model import PIPELINE, Folder, random_batch
@@ -95,3 +97,28 @@ def test_a_store_of_format_1_is_read_and_written_on(path: Path, monkeypatch: pyt
     with StoreFile.open(path) as reader:
         assert reader.verify().differences == []
         assert reader.status().format == FORMAT
+
+
+def test_a_store_of_format_2_gets_the_outcomes_that_it_did_not_count(path: Path) -> None:
+    folder = Folder()
+    with Store.open(path, PIPELINE) as store:
+        store.load()
+        store.commit(folder.commit(random_batch(1, 1)))
+    with sqlite3.connect(path) as connection:
+        for outcome in ("filtered", "ignored"):
+            connection.execute(f"ALTER TABLE commits DROP COLUMN {outcome}")
+            connection.execute("DELETE FROM counters WHERE outcome = ?", (outcome,))
+        connection.execute("PRAGMA user_version = 2")
+    connection.close()
+    with StoreFile.open(path) as reader:
+        assert reader.status().format == 2
+        with reader.at_one_commit() as connection:
+            assert events_after(connection, ["inserted", "filtered"], 1) == [0, 0]
+    assert check_store(path) == []
+    with Store.open(path, PIPELINE) as store:
+        store.load()
+        store.commit(folder.commit(random_batch(2, 2)))
+    with StoreFile.open(path) as reader:
+        assert reader.status().format == FORMAT
+        assert reader.verify().differences == []
+    assert check_store(path) == []

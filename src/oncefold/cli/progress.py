@@ -164,6 +164,7 @@ def outcomes(counts: "Mapping[Outcome, int]", written: Callable[[int], str] = "{
     conflicts = counts[Outcome.CONFLICT_WON] + counts[Outcome.CONFLICT_LOST]
     shown = [(accepted, "accepted"), (counts[Outcome.DUPLICATE], "duplicate"), (counts[Outcome.STALE], "stale")]
     shown += [(conflicts, "in conflict"), (counts[Outcome.REJECTED], "rejected")]
+    shown += [(counts[Outcome.FILTERED], "filtered"), (counts[Outcome.IGNORED], "ignored")]
     return ", ".join(f"{written(number)} {word}" for number, word in shown if number or word == "accepted")
 
 

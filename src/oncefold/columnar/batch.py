@@ -22,6 +22,9 @@ NOT_AN_EVENT = -2
 UNDECODED = -3
 """The leaf code of a record that only the scalar decoder can judge."""
 
+FILTERED = -4
+"""The leaf code of an event that the definition's `where` leaves out."""
+
 NO_TIME = -(2**63)
 """The event time of an event without one."""
 
@@ -36,7 +39,7 @@ class Batch:
     key_hash: UInt32s
     version: Int64s
     leaf: Int32s
-    """Index into `leaves`, DELETE or NOT_AN_EVENT."""
+    """Index into `leaves`, DELETE, FILTERED or NOT_AN_EVENT."""
     measures: Int64s
     """Shape (measures, n)."""
     where: Int64s | range
@@ -133,7 +136,7 @@ class BatchBuilder:
         live = [(row, event.content.labels) for row, event in events if event.content.labels is not None]
         for row, event in events:
             if event.content.deleted:
-                self.leaf[row] = DELETE
+                self.leaf[row] = FILTERED if event.filtered else DELETE
         if live:
             codes = self.leaves.intern(leaves_of([encode_leaf(labels) for _, labels in live]))
             self.leaf[[row for row, _ in live]] = codes
@@ -144,6 +147,6 @@ def newest(time: Any, leaf: Any, least: int) -> int:
     """The greatest time of the rows that have a leaf, or `least`."""
     found = least
     for i in range(len(time)):
-        if leaf[i] >= -1 and time[i] > found:
+        if (leaf[i] >= -1 or leaf[i] == FILTERED) and time[i] > found:
             found = time[i]
     return found

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from oncefold.columnar._numba_private import prefetch
+from oncefold.columnar.batch import FILTERED
 from oncefold.columnar.primitives import (
     copy_bytes,
     entry,
@@ -28,6 +29,7 @@ _WON = int(Outcome.CONFLICT_WON)
 _DUPLICATE = int(Outcome.DUPLICATE)
 _STALE = int(Outcome.STALE)
 _LOST = int(Outcome.CONFLICT_LOST)
+_FILTERED = int(Outcome.FILTERED)
 _SLOT_AHEAD, _ROW_AHEAD, _TEXT_AHEAD = 24, 16, 8
 ROUND = 16
 """How many rows the fold remembers between asking for a row and for its key; a power of two."""
@@ -58,7 +60,7 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
     conflicting = 0
     for i in range(n):
         _fetch_ahead(i, n, hashes, slots, rows, text, shift, mask, ahead)
-        if leaf[i] < -1:
+        if leaf[i] < -1 and leaf[i] != FILTERED:
             continue
         new_version, length = version[i], lengths[i]
         new_leaf = codes[leaf[i]] if leaf[i] >= 0 else np.int32(-1)
@@ -84,6 +86,8 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
             if outcome <= _WON:
                 _count(rows, row, -1, sum_count, sum_high, sum_low)
         if outcome <= _WON:
+            if outcome == _DELETED and leaf[i] == FILTERED:
+                outcome = _FILTERED
             rows[row, VERSION] = new_version
             rows[row, META] = (np.int64(new_leaf) << 16) | np.int64(length)
             for m in range(measures.shape[0]):

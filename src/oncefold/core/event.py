@@ -39,3 +39,5 @@ class Event:
     version: int
     content: Content
     time: int | None = None
+    filtered: bool = False
+    """Whether the definition's `where` is not true of it: its content then is `DELETED`."""

@@ -3,7 +3,8 @@
 Rules, per key:
 
 1. no state yet: the event is taken (INSERTED, or DELETED if it is a delete);
-2. a greater version is taken (CORRECTED, or DELETED);
+2. a greater version is taken (CORRECTED, or DELETED); an event that `where` leaves out takes its key out of the
+   totals as a delete does (FILTERED instead of DELETED);
 3. a lower version is STALE and changes nothing;
 4. an equal version with equal content is a DUPLICATE and changes nothing;
 5. an equal version with other content is a conflict: the greater content by `Content.rank` counts, whichever
@@ -22,7 +23,10 @@ from oncefold.core.event import Content, Event
 
 
 class Outcome(IntEnum):
-    """What became of an event. The first four changed the state; the numbers are stored, never renumber them."""
+    """What became of an event. The first four, and FILTERED, changed the state.
+
+    The numbers are stored: never renumber them. An ignored record is no event: an envelope's sign that says nothing.
+    """
 
     INSERTED = 0
     CORRECTED = 1
@@ -32,11 +36,13 @@ class Outcome(IntEnum):
     STALE = 5
     CONFLICT_LOST = 6
     REJECTED = 7
+    FILTERED = 8
+    IGNORED = 9
 
     @property
     def taken(self) -> bool:
         """Whether the event became its key's state."""
-        return self <= Outcome.CONFLICT_WON
+        return self <= Outcome.CONFLICT_WON or self == Outcome.FILTERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +57,9 @@ def fold(stored: Stored | None, event: Event) -> tuple[Outcome, Stored]:
     """What becomes of one event, and the key's state after it."""
     after = Stored(event.version, event.content)
     if stored is None:
-        return (Outcome.DELETED if event.content.deleted else Outcome.INSERTED), after
+        return _taken(event, Outcome.INSERTED), after
     if event.version > stored.version:
-        return (Outcome.DELETED if event.content.deleted else Outcome.CORRECTED), after
+        return _taken(event, Outcome.CORRECTED), after
     if event.version < stored.version:
         return Outcome.STALE, stored
     if event.content == stored.content:
@@ -61,6 +67,12 @@ def fold(stored: Stored | None, event: Event) -> tuple[Outcome, Stored]:
     if event.content.rank > stored.content.rank:
         return Outcome.CONFLICT_WON, after
     return Outcome.CONFLICT_LOST, stored
+
+
+def _taken(event: Event, live: Outcome) -> Outcome:
+    if event.filtered:
+        return Outcome.FILTERED
+    return Outcome.DELETED if event.content.deleted else live
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -65,7 +65,7 @@ class Arrival:
 
     commit: Commit
     outcome: str
-    """`inserted`, `corrected`, `deleted`, `conflict_won`, `duplicate`, `stale` or `conflict_lost`."""
+    """`inserted`, `corrected`, `deleted`, `conflict_won`, `duplicate`, `stale`, `conflict_lost` or `filtered`."""
     known: bool
     """Whether what follows is known: it is not where a duplicate repeated an event beyond the retention."""
     version: int | None

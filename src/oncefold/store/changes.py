@@ -12,6 +12,7 @@ from oncefold.commit import Int32s, Int64s
 from oncefold.core.definition import Pipeline
 from oncefold.store import blobs
 from oncefold.store.connection import Connection, scalar
+from oncefold.store.schema import stored_outcomes
 from oncefold.store.segments import Segment, deltas_table
 
 _NEWEST_FIRST = "SELECT first_commit, last_commit, n, length(blob) FROM deltas ORDER BY first_commit DESC"
@@ -159,6 +160,7 @@ def values_of(connection: Connection, pipeline: Pipeline, ids: Iterable[int]) ->
 
 def events_after(connection: Connection, outcomes: Sequence[str], commit: int) -> list[int]:
     """Events by outcome in all commits after one."""
-    sums = ", ".join(f"ifnull(sum({outcome}), 0)" for outcome in outcomes)
+    known = stored_outcomes(connection)
+    sums = ", ".join(f"ifnull(sum({outcome}), 0)" if outcome in known else "0" for outcome in outcomes)
     row = connection.execute(f"SELECT {sums} FROM commits WHERE seq > ?", (commit,)).fetchone()  # noqa: S608
     return list(row)

@@ -16,7 +16,7 @@ from oncefold.store.connection import Connection, scalar
 from oncefold.store.errors import DamagedError
 from oncefold.store.load import Replay, new_states, read_states
 from oncefold.store.reader import StoreFile, connect_reader
-from oncefold.store.schema import OUTCOMES, read_meta
+from oncefold.store.schema import read_meta, stored_outcomes
 from oncefold.store.segments import changes_table, deltas_table
 from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.verify import differences
@@ -92,8 +92,9 @@ def _commit_findings(connection: Connection) -> Iterator[str]:
 
 def _counter_findings(connection: Connection) -> Iterator[str]:
     counted = dict(connection.execute("SELECT outcome, events FROM counters").fetchall())
-    sums = connection.execute(f"SELECT {', '.join(f'sum({name})' for name in OUTCOMES)} FROM commits").fetchone()  # noqa: S608
-    for name, found in zip(OUTCOMES, sums, strict=True):
+    names = stored_outcomes(connection)
+    sums = connection.execute(f"SELECT {', '.join(f'sum({name})' for name in names)} FROM commits").fetchone()  # noqa: S608
+    for name, found in zip(names, sums, strict=True):
         if counted.get(name) != (found or 0):
             yield f"counters: {name} is {counted.get(name)}, but the commits add up to {found or 0}"
 

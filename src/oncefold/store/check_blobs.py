@@ -14,7 +14,7 @@ from oncefold.store.connection import Connection, scalar
 from oncefold.store.errors import DamagedError
 from oncefold.store.keys import key_texts
 from oncefold.store.rows import Ends
-from oncefold.store.schema import OUTCOMES, read_discarded, read_meta
+from oncefold.store.schema import OUTCOMES, read_discarded, read_meta, stored_outcomes
 from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table
 
 Columns = list[npt.NDArray[Any]]
@@ -73,7 +73,7 @@ def _changes(columns: Columns, ends: Ends) -> Iterator[str]:
         yield f"a row beyond the last key, {ends.rows - 1}"
     if (((leaf < NO_LEAF) | (leaf >= ends.leaves)) & (outcome != Outcome.DUPLICATE)).any():
         yield "a leaf that does not exist"
-    if (outcome >= Outcome.REJECTED).any():
+    if (~np.isin(outcome, _RECORDED)).any():
         yield "an outcome that changes cannot have"
 
 
@@ -97,8 +97,8 @@ def _page_findings(connection: Connection, measures: int, ends: Ends) -> Iterato
                 yield f"page {number}: a leaf that does not exist"
 
 
-_CHANGES = OUTCOMES[: Outcome.REJECTED]
-"""What changes record; a reject has no key."""
+_RECORDED = tuple(outcome for outcome in Outcome if outcome not in {Outcome.REJECTED, Outcome.IGNORED})
+"""What changes record; a reject and an ignored record have no key."""
 
 _CLASHES = (Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST)
 
@@ -118,14 +118,16 @@ def _outcome_findings(connection: Connection, table: SegmentTable, forgotten: in
     for segment in table.stored():
         commit, _, outcome, *_ = blobs.columns(table.read(segment))
         np.add.at(found, (commit.astype(np.int64) + segment.first - forgotten - 1, outcome), 1)
-    sql = f"SELECT {', '.join(_CHANGES)} FROM commits WHERE seq > ? ORDER BY seq"  # noqa: S608 - names only
-    counted = np.array(connection.execute(sql, (forgotten,)).fetchall(), np.int64).reshape(-1, len(_CHANGES))
+    recorded = [outcome for outcome in _RECORDED if OUTCOMES[outcome] in stored_outcomes(connection)]
+    names = [OUTCOMES[outcome] for outcome in recorded]
+    sql = f"SELECT {', '.join(names)} FROM commits WHERE seq > ? ORDER BY seq"  # noqa: S608 - names only
+    counted = np.array(connection.execute(sql, (forgotten,)).fetchall(), np.int64).reshape(-1, len(names))
     if len(counted) != len(found):
         return  # reported already: rows of commits are missing
-    found = found[:, : len(_CHANGES)]
+    found = found[:, recorded]
     wrong = np.flatnonzero((counted != found).any(axis=1))
     for at in wrong[:1].tolist():
-        for name, count, kept in zip(_CHANGES, counted[at].tolist(), found[at].tolist(), strict=True):
+        for name, count, kept in zip(names, counted[at].tolist(), found[at].tolist(), strict=True):
             if count != kept:
                 yield f"commit {forgotten + 1 + at} counts {count} {name}, but its changes hold {kept}"
     if len(wrong) > 1:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from oncefold.commit import NO_LEAF, PAGE_ROWS, Int64s
+from oncefold.commit import NO_LEAF, PAGE_ROWS, Int64s, taken
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QueryError
 from oncefold.core.fold import Outcome
@@ -172,7 +172,7 @@ def _live(connection: Connection, measures: int, key_rows: Sequence[int]) -> lis
         if segment.last <= page_commits.min():
             continue
         commit, changed, outcome, _, leaf, *_ = blobs.columns(table.read(segment))
-        for i in np.flatnonzero(np.isin(changed, sorted_rows) & (outcome <= Outcome.CONFLICT_WON)).tolist():
+        for i in np.flatnonzero(np.isin(changed, sorted_rows) & taken(outcome)).tolist():
             at = order[np.searchsorted(sorted_rows, changed[i])]
             if segment.first + int(commit[i]) > page_commits[at]:
                 leaves[at] = leaf[i]

@@ -16,6 +16,7 @@ from oncefold.commit import (
     SourcePosition,
     States,
     UInt32s,
+    taken,
 )
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
@@ -147,7 +148,7 @@ class Replay:
             raise DamagedError(f"the changes from commit {first} name a row beyond the last key")
         page = row // PAGE_ROWS
         seq = commit.astype(np.int64) + first
-        news = np.flatnonzero((outcome <= Outcome.CONFLICT_WON) & (seq > self._page_commits[page]))
+        news = np.flatnonzero(taken(outcome) & (seq > self._page_commits[page]))
         self._count(page[news], seq[news], len(row))
         kept = news[self._last_of_each(row[news])]
         target = row[kept]

@@ -13,12 +13,13 @@ from oncefold.core.errors import DefinitionError, StoreError, StoreLockedError
 from oncefold.store.connection import BUSY_MS, CACHE_KIB, Connection, scalar, transaction
 from oncefold.store.retention import DEFAULT_RETENTION, to_text
 from oncefold.store.schema import (
+    FORMAT,
     PAGE_SIZE,
     create,
     is_fresh,
-    mark_format,
     read_definition,
     refuse_others,
+    upgrade,
     write_definition,
 )
 from oncefold.store.wal import empty_wal
@@ -50,7 +51,9 @@ def prepare(connection: Connection, path: Path, pipeline: Pipeline, created: int
     else:
         empty_wal(connection)  # otherwise every opening would write an earlier run's log again
         _match(connection, path, pipeline)
-        mark_format(connection)  # the contents of an older format are valid in this one
+        if scalar(connection, "PRAGMA user_version") != FORMAT:
+            with transaction(connection):
+                upgrade(connection)
 
 
 def _match(connection: Connection, path: Path, pipeline: Pipeline) -> None:

@@ -15,7 +15,7 @@ from oncefold.store.connection import Connection, insert, scalar
 APPLICATION_ID = 0x4F46_4C44
 """`OFLD`: the mark of a store in the header of the SQLite file."""
 
-FORMAT = 2
+FORMAT = 3
 """Version of the tables and blobs; readers refuse greater ones."""
 
 PAGE_SIZE = 16_384
@@ -107,6 +107,20 @@ def mark_format(connection: Connection) -> None:
     """Write the format number, so that older versions refuse the file, unless it is there already."""
     if scalar(connection, "PRAGMA user_version") != FORMAT:
         connection.execute(f"PRAGMA user_version = {FORMAT}")
+
+
+def upgrade(connection: Connection) -> None:
+    """Bring the tables of an older format to this one, inside the caller's transaction; blobs stay as they are."""
+    for outcome in OUTCOMES[len(stored_outcomes(connection)) :]:
+        connection.execute(f"ALTER TABLE commits ADD COLUMN {outcome} INTEGER NOT NULL DEFAULT 0")
+        connection.execute("INSERT INTO counters VALUES (?, 0)", (outcome,))
+    mark_format(connection)
+
+
+def stored_outcomes(connection: Connection) -> tuple[str, ...]:
+    """The outcomes that this file counts; one of an older format counts fewer."""
+    columns = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('commits')")}
+    return tuple(outcome for outcome in OUTCOMES if outcome in columns)
 
 
 def write_meta(connection: Connection, **values: str) -> None:

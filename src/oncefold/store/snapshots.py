@@ -11,8 +11,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from oncefold.commit import PAGE_ROWS, Changes, Int64s
-from oncefold.core.fold import Outcome
+from oncefold.commit import PAGE_ROWS, Changes, Int64s, taken
 
 MIN_WINDOW_ROWS = 2**20
 """A log of this many rows is read in well under a second, whatever the size of the state."""
@@ -94,6 +93,6 @@ def _taken_by_page(changes: Changes) -> Int64s:
     counts = np.zeros(1 + int(changes.row.max(initial=0)) // PAGE_ROWS, np.int64)
     for start in range(0, len(changes), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
-        taken = changes.row[part][changes.outcome[part] <= Outcome.CONFLICT_WON]
-        counts += np.bincount(taken // PAGE_ROWS, minlength=len(counts))
+        rows = changes.row[part][taken(changes.outcome[part])]
+        counts += np.bincount(rows // PAGE_ROWS, minlength=len(counts))
     return counts

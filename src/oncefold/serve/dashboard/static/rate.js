@@ -1,6 +1,6 @@
 // Events by outcome over the last minute, a bucket a second, counted from what the stream tells.
 
-export const OUTCOMES = ["inserted", "corrected", "deleted", "conflict_won", "duplicate", "stale", "conflict_lost", "rejected"];
+export const OUTCOMES = ["inserted", "corrected", "deleted", "conflict_won", "duplicate", "stale", "conflict_lost", "rejected", "filtered", "ignored"];
 export const SECONDS = 60;
 const WINDOW = 5;
 
