@@ -24,12 +24,13 @@ from oncefold.core.errors import (
 )
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.fold import Outcome
-from oncefold.pipeline_file import load_pipeline
 
 if TYPE_CHECKING:
     from oncefold.commit import Reject
+    from oncefold.core.expression import Expression
     from oncefold.engine.decoding import EventData
     from oncefold.engine.session import Ingested, Session
+    from oncefold.pipeline_file import load_pipeline, parse_pipeline
     from oncefold.queries.event_model import (
         Arrival,
         Conflicts,
@@ -98,6 +99,7 @@ __all__ = [
     "Delete",
     "EventData",
     "Explanation",
+    "Expression",
     "FieldPath",
     "FoundKey",
     "FoundNode",
@@ -149,12 +151,15 @@ __all__ = [
     "load_pipeline",
     "open",
     "open_reader",
+    "parse_pipeline",
 ]
 
 _LATER = {
     "oncefold.commit": ("Reject",),
     "oncefold.engine.decoding": ("EventData",),
     "oncefold.engine.session": ("Ingested", "Session"),
+    "oncefold.core.expression": ("Expression",),
+    "oncefold.pipeline_file": ("load_pipeline", "parse_pipeline"),
     "oncefold.queries.protocol": ("Reader", "UnsupportedQueryError"),
     "oncefold.queries.event_model": (
         "Arrival",
@@ -219,6 +224,7 @@ def open(  # noqa: A001
         (1, 1, '19.90')
     """
     from oncefold.engine.session import Session
+    from oncefold.pipeline_file import load_pipeline
 
     definition = pipeline if isinstance(pipeline, Pipeline) else load_pipeline(pipeline)
     return Session.open(store, definition, retention=retention)

@@ -5,6 +5,7 @@ from pathlib import Path
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError
+from oncefold.expression_sql import parse_sql
 
 
 def load_pipeline(path: str | Path) -> Pipeline:
@@ -17,4 +18,9 @@ def load_pipeline(path: str | Path) -> Pipeline:
         raise DefinitionError(f"{path}: not UTF-8 (byte {error.start}); save it as UTF-8 text") from None
     except OSError as error:
         raise DefinitionError(f"{path}: cannot be read: {error.strerror}; name a TOML file") from None
-    return parse_toml(text, str(path))
+    return parse_pipeline(text, str(path))
+
+
+def parse_pipeline(text: str, origin: str = "pipeline") -> Pipeline:
+    """The pipeline that a TOML text defines; `origin` names the text in errors. Raises DefinitionError."""
+    return parse_toml(text, origin, parse_sql)

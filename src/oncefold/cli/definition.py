@@ -12,6 +12,7 @@ import click
 from oncefold.core import nodepath
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import DefinitionError
+from oncefold.core.expression import to_sql
 from oncefold.core.timestamps import format_timestamp
 from oncefold.pipeline_file import load_pipeline
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from oncefold.cli.sample import SampleReading
     from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
     from oncefold.core.event import Event
+    from oncefold.core.expression import Expression
     from oncefold.queries.render.screen import Grid
 
 EXAMPLE = """\
@@ -148,6 +150,8 @@ def meaning(pipeline: Pipeline) -> list[tuple[str, str]]:
         ("version", _version_text(pipeline.version)),
         ("deletes", _delete_text(pipeline.delete)),
         ("time", _time_text(pipeline.time)),
+        *([] if pipeline.where is None else [("where", _where_text(pipeline.where))]),
+        *_listed("fields", _derived_texts(pipeline)),
         *_listed("rollups", [_rollup_text(rollup) for rollup in pipeline.rollups]),
         *_listed("totals", ["count: the live keys", *map(_measure_text, pipeline.measures)]),
         ("fingerprint", pipeline.fingerprint),
@@ -182,6 +186,16 @@ def _delete_text(delete: Delete | None) -> str:
 
 def _time_text(time: Time | None) -> str:
     return "none" if time is None else f"{time.field}, {_timestamp_text(time.unit)}; it shows how fresh the totals are"
+
+
+def _derived_texts(pipeline: Pipeline) -> list[str]:
+    """What the named expressions are."""
+    named = (expression for expression in pipeline.expressions if expression.name)
+    return [f"{expression.name} is {to_sql(expression.tree)}" for expression in named]
+
+
+def _where_text(where: Expression) -> str:
+    return f"{to_sql(where.tree)}; an event of which this is not true takes its key out of the totals"
 
 
 def _rollup_text(rollup: Rollup) -> str:
@@ -252,7 +266,7 @@ def _leaf(pipeline: Pipeline, event: Event) -> str:
     """The path in each rollup, on a line of its own; with its name if there are several."""
     labels = event.content.labels
     if labels is None:
-        return "(delete)"
+        return "(filtered)" if event.filtered else "(delete)"
     paths = []
     for rollup, indexes in zip(pipeline.rollups, pipeline.rollup_levels, strict=True):
         path = nodepath.join([labels[index] for index in indexes]) or "(root)"

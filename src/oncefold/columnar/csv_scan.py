@@ -69,7 +69,8 @@ def scan_csv(
             leaf[r] = NOT_AN_EVENT
         else:
             kinds[:] = MISSING
-            if data[start] != 0 and _row(data, start, end, utf8, column_fields, delimiter, kinds, starts, stops):
+            plain = data[start] != 0 and _row(data, start, end, utf8, column_fields, delimiter, kinds, starts, stops)
+            if plain and plan.expressions[0] == 0:
                 count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
             else:
                 leaf[r] = UNDECODED

@@ -87,7 +87,7 @@ def scan_json(
             kinds[:] = MISSING
             seen[:] = 0
             i, plain = _record(data, area, used, i, utf8, trie, fields, seen, stack)
-            if plain:
+            if plain and plan.expressions[0] == 0:
                 count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
             else:
                 leaf[r] = UNDECODED

@@ -1,7 +1,6 @@
 """A pipeline as flat arrays, the form in which kernels read it."""
 
 from collections.abc import Mapping
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy.typing as npt
 
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s
 from oncefold.core.definition import Level, Pipeline
+from oncefold.core.expression import Source
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.timestamps import NANOS, UNIT_PLACES
 
@@ -39,6 +39,8 @@ class DecodePlan(NamedTuple):
     """Default of level i: defaults[ends[i] : ends[i + 1]]."""
     measures: Int64s
     """Per measure: field, scale, 1 if it rounds, 1 if missing means zero."""
+    expressions: Int64s
+    """How many expressions there are, in one element; the scalar decoder reads the records of such a definition."""
 
 
 class Trie(NamedTuple):
@@ -58,10 +60,8 @@ class Trie(NamedTuple):
 
 
 def fields_of(pipeline: Pipeline) -> list[FieldPath]:
-    """The distinct fields that a pipeline reads."""
-    single = [item.field for item in (pipeline.version, pipeline.time, pipeline.delete) if item is not None]
-    levels = [level.field for level in pipeline.levels]
-    return list(dict.fromkeys(chain(pipeline.key, levels, (m.field for m in pipeline.measures), single)))
+    """The distinct fields that a pipeline reads, by expressions too."""
+    return list(pipeline.fields)
 
 
 def columns_of(pipeline: Pipeline) -> dict[FieldPath, int]:
@@ -70,10 +70,13 @@ def columns_of(pipeline: Pipeline) -> dict[FieldPath, int]:
     return {field: numbers.setdefault(field.column, len(numbers)) for field in fields_of(pipeline)}
 
 
-def plan_of(pipeline: Pipeline, number: Mapping[FieldPath, int] | None = None) -> DecodePlan:
-    """Compile the definition; fields are numbered as in `fields_of` unless given otherwise."""
-    if number is None:
-        number = {field: index for index, field in enumerate(fields_of(pipeline))}
+def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -> DecodePlan:
+    """Compile the definition; fields are numbered as in `fields_of` unless given otherwise, expressions after them."""
+    if fields is None:
+        fields = {field: index for index, field in enumerate(fields_of(pipeline))}
+    number: dict[Source, int] = {**fields}
+    for expression in pipeline.expressions:
+        number[expression] = len(number)
     version, time, delete = pipeline.version, pipeline.time, pipeline.delete
     defaults = [(level.missing or "").encode() for level in pipeline.levels]
     return DecodePlan(
@@ -91,6 +94,7 @@ def plan_of(pipeline: Pipeline, number: Mapping[FieldPath, int] | None = None) -
             [(number[m.field], m.scale, int(m.round is not None), int(m.missing == "zero")) for m in pipeline.measures],
             np.int64,
         ).reshape(-1, 4),
+        expressions=_row(len(pipeline.expressions)),
     )
 
 
@@ -122,14 +126,14 @@ def trie_of(pipeline: Pipeline) -> Trie:
     )
 
 
-def _version_row(pipeline: Pipeline, number: Mapping[FieldPath, int]) -> Int64s:
+def _version_row(pipeline: Pipeline, number: Mapping[Source, int]) -> Int64s:
     version = pipeline.version
     assert version is not None
     timed = version.type == "timestamp"
     return _row(number[version.field], UNIT_PLACES[version.unit] if timed else 0, int(timed))
 
 
-def _level_row(level: Level, number: Mapping[FieldPath, int]) -> list[int]:
+def _level_row(level: Level, number: Mapping[Source, int]) -> list[int]:
     window = level.window
     has_default = int(level.missing is not None)
     if window is None:

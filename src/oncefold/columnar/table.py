@@ -49,21 +49,10 @@ class TableDecoder:
         """Rows of a table whose first is number `first_row` of its source."""
         rows = table.num_rows
         found = {field: typed.column_of(table, field) for field in self._fields}
-        keys = self._keys(found, rows)
-        data, offsets = spans_of(keys.texts)
-        data = read_only(data)
-        columns = BatchBuilder(rows, len(self._pipeline.measures), data)
+        columns = BatchBuilder(rows, len(self._pipeline.measures), np.zeros(8, np.uint8))
         columns.where = range(first_row, first_row + rows)
-        measure_spans(data, read_only(offsets), columns.key_start, columns.key_length, columns.key_hash)
-        good = keys.good & (columns.key_length <= KEY_BYTES)
-        good &= self._version(found, columns)
-        good &= self._time(found, columns)
-        deleted, understood = self._deleted(found, rows)
-        good &= understood
-        leaf, live = self._leaves(found, columns)
-        live &= self._measures(found, columns)
-        columns.measures[:, deleted] = 0
-        columns.leaf[:] = np.where(good & (live | deleted), np.where(deleted, DELETE, leaf), columns.leaf)
+        if not self._pipeline.expressions:
+            self._fill(found, columns)
 
         def record(row: int) -> dict[str, Any]:
             return {field.column: plain_value(column, row) for field, column in found.items() if column is not None}
@@ -81,6 +70,23 @@ class TableDecoder:
             return Reject(source, first_row + row, reason, raw, "table", size=len(raw))
 
         return columns.finish(lambda row: self._scalar.flat(record(row)), refusal)
+
+    def _fill(self, found: dict[Any, Any], columns: BatchBuilder) -> None:
+        """Decode what can be decoded by the column; the other rows stay UNDECODED."""
+        rows = len(columns.version)
+        keys = self._keys(found, rows)
+        data, offsets = spans_of(keys.texts)
+        columns.data = read_only(data)
+        measure_spans(columns.data, read_only(offsets), columns.key_start, columns.key_length, columns.key_hash)
+        good = keys.good & (columns.key_length <= KEY_BYTES)
+        good &= self._version(found, columns)
+        good &= self._time(found, columns)
+        deleted, understood = self._deleted(found, rows)
+        good &= understood
+        leaf, live = self._leaves(found, columns)
+        live &= self._measures(found, columns)
+        columns.measures[:, deleted] = 0
+        columns.leaf[:] = np.where(good & (live | deleted), np.where(deleted, DELETE, leaf), columns.leaf)
 
     def _keys(self, found: dict[Any, Any], rows: int) -> Texts:
         parts = [typed.texts_of(found[field], rows) for field in self._pipeline.key]

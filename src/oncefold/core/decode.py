@@ -9,14 +9,18 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 from oncefold.core import nodepath
 from oncefold.core.decimals import parse_decimal, shown
 from oncefold.core.definition import Level, Measure, Pipeline
 from oncefold.core.errors import InvalidEvent
+from oncefold.core.evaluate import Time, decimal_of, evaluator, result_text, text_of
 from oncefold.core.event import DELETED, Content, Event
+from oncefold.core.expression import Expression, Field, Source
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import (
     KEY_BYTES,
@@ -43,6 +47,7 @@ class Decoder:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
+        self._derived = {source: _deriving(source) for source in pipeline.expressions}
 
     def json(self, raw: bytes) -> Event:
         """One JSON text (RFC 8259, UTF-8). Raises InvalidEvent.
@@ -100,6 +105,7 @@ class Decoder:
 
     def _event(self, record: "_Record") -> Event:
         pipeline = self._pipeline
+        record.derived = self._derived
         key = self._key(record)
         version = self._version(record)
         time = None
@@ -107,6 +113,8 @@ class Decoder:
             time = _timestamp(value, pipeline.time.field, pipeline.time.unit)
         if pipeline.delete is not None and self.deletes(record.get(pipeline.delete.field)):
             return Event(key, version, DELETED, time)
+        if pipeline.where is not None and record.get(pipeline.where) is not True:
+            return Event(key, version, DELETED, time, filtered=True)
         labels = tuple(_label(record, level) for level in pipeline.levels)
         self._check_paths(labels)
         measures = tuple(_measure(record, measure) for measure in pipeline.measures)
@@ -141,15 +149,9 @@ class Decoder:
         delete = self._pipeline.delete
         if delete is None or value is None:
             return False
-        text = _scalar_text(value)
         if delete.equals is not None:
-            return text == delete.equals
-        lowered = "?" if text is None else text.lower()
-        if lowered in _TRUE:
-            return True
-        if lowered in _FALSE:
-            return False
-        _refuse(delete.field, f"{_what(value)} is neither true nor false")
+            return _scalar_text(value) == delete.equals
+        return _read_boolean(value, delete.field)
 
     def _check_paths(self, labels: tuple[str, ...]) -> None:
         for rollup, indexes in zip(self._pipeline.rollups, self._pipeline.rollup_levels, strict=True):
@@ -173,15 +175,28 @@ class _Object(dict[str, Any]):
 class _Record:
     """A record with lookup by path; None is missing. `empty` says what an empty cell of a CSV counts as."""
 
-    def get(self, field: FieldPath, empty: str | None = "") -> Any:
+    derived: Mapping[Expression, Callable[["_Record"], Any]] = MappingProxyType({})
+
+    def get(self, source: Source, empty: str | None = "") -> Any:
+        """The value of a field, or of an expression in the form of a field's. Raises InvalidEvent."""
+        return self.derived[source](self) if isinstance(source, Expression) else self.field(source, empty)
+
+    def field(self, field: FieldPath, empty: str | None = "") -> Any:
         raise NotImplementedError
+
+    def read(self, field: Field) -> Any:
+        """A field as an expression reads it; None is NULL. Raises InvalidEvent."""
+        value = self.field(field.path, "" if field.kind in {"raw", "text"} else None)
+        if value is None or field.kind == "raw":
+            return value
+        return _READERS[field.kind](value, field.path)
 
 
 class _Nested(_Record):
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
 
-    def get(self, field: FieldPath, empty: str | None = "") -> Any:  # noqa: ARG002
+    def field(self, field: FieldPath, empty: str | None = "") -> Any:  # noqa: ARG002
         value: Any = self._values
         for segment in field.segments:
             if not isinstance(value, Mapping):
@@ -196,15 +211,64 @@ class _Cells(_Record):
     def __init__(self, cells: _Object) -> None:
         self._cells = cells
 
-    def get(self, field: FieldPath, empty: str | None = "") -> Any:
+    def field(self, field: FieldPath, empty: str | None = "") -> Any:
         if field.column in self._cells.twice:
             _refuse(field, f"the name {shown(field.column)} occurs twice in the header")
         return self._cells.get(field.column) or (empty if field.column in self._cells else None)
 
 
 class _NestedOrFlat(_Nested):
-    def get(self, field: FieldPath, empty: str | None = "") -> Any:  # noqa: ARG002
-        return self._values[field.column] if field.column in self._values else super().get(field)
+    def field(self, field: FieldPath, empty: str | None = "") -> Any:  # noqa: ARG002
+        return self._values[field.column] if field.column in self._values else super().field(field)
+
+
+def _deriving(expression: Expression) -> Callable[[_Record], Any]:
+    """The function that computes an expression for a record, in the form of a field's value."""
+    compute, kind = evaluator(expression.tree), expression.tree.kind
+
+    def derive(record: _Record) -> Any:
+        try:
+            value = compute(record.read)
+        except InvalidEvent as error:
+            if str(error).startswith("field "):
+                raise
+            raise InvalidEvent(f"field {expression}: {error}") from None
+        return Number(text_of(value)) if kind == "number" and value is not None else result_text(value, kind)
+
+    return derive
+
+
+def _read_number(value: Any, field: FieldPath) -> Decimal:
+    try:
+        return decimal_of(_numeral(value, field))
+    except ValueError as error:
+        _refuse(field, str(error))
+
+
+def _read_text(value: Any, field: FieldPath) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Number):
+        return text_of(_read_number(value, field))
+    return _as_text(value, field)
+
+
+def _read_boolean(value: Any, field: Source) -> bool:
+    text = _scalar_text(value)
+    lowered = "?" if text is None else text.lower()
+    if lowered in _TRUE:
+        return True
+    if lowered in _FALSE:
+        return False
+    _refuse(field, f"{_what(value)} is neither true nor false")
+
+
+_READERS: dict[str, Callable[[Any, FieldPath], Any]] = {
+    "number": _read_number,
+    "text": _read_text,
+    "time": lambda value, field: Time(_timestamp(value, field, "s")),
+    "boolean": _read_boolean,
+}
 
 
 def _label(record: _Record, level: Level) -> str:
@@ -237,11 +301,17 @@ def _measure(record: _Record, measure: Measure) -> int:
         _refuse(measure.field, str(error))
 
 
-def _text(record: _Record, field: FieldPath) -> str:
-    """A key's or label's text: text as it is, an integer as its digits."""
+def _text(record: _Record, field: Source) -> str:
+    """A key's or label's text: text as it is, an integer as its digits, an expression's truth value as its name."""
     value = record.get(field)
     if value is None:
         _refuse(field, "missing")
+    if isinstance(value, bool) and isinstance(field, Expression):
+        return str(value).lower()
+    return _as_text(value, field)
+
+
+def _as_text(value: Any, field: Source) -> str:
     if not isinstance(value, str):
         _refuse(field, f"{_what(value)} cannot be a key or label; text or a whole number can")
     if isinstance(value, Number):
@@ -258,14 +328,14 @@ def _text(record: _Record, field: FieldPath) -> str:
     return value
 
 
-def _numeral(value: Any, field: FieldPath) -> str:
+def _numeral(value: Any, field: Source) -> str:
     """The text of a number, from a number or from text that holds one."""
     if isinstance(value, str):
         return value
     _refuse(field, f"{_what(value)} is not a number")
 
 
-def _timestamp(value: Any, field: FieldPath, unit: str) -> int:
+def _timestamp(value: Any, field: Source, unit: str) -> int:
     try:
         return parse_timestamp(_numeral(value, field), unit)
     except ValueError as error:
@@ -289,7 +359,7 @@ def _what(value: Any) -> str:
     return shown(str(value))
 
 
-def _refuse(field: FieldPath, reason: str) -> NoReturn:
+def _refuse(field: Source, reason: str) -> NoReturn:
     raise InvalidEvent(f"field {field}: {reason}")
 
 

@@ -7,12 +7,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
 from itertools import chain
 from typing import Any, Literal
 
 from oncefold.core.errors import DefinitionError, InvalidQueryError, QueryError
+from oncefold.core.expression import Expression, Source, fields_in, to_tree
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
 from oncefold.core.timestamps import Window
@@ -30,7 +31,7 @@ Unit = Literal["s", "ms", "us", "ns"]
 class Version:
     """Which field orders the events of a key: an integer, or a timestamp read to the nanosecond."""
 
-    field: FieldPath
+    field: Source
     """Where the version is in an event."""
     type: Literal["integer", "timestamp"] = "integer"
     """How it is compared."""
@@ -42,7 +43,7 @@ class Version:
 class Time:
     """The event's own time. It shows how fresh the totals are and never changes them."""
 
-    field: FieldPath
+    field: Source
     """Where the time is in an event: RFC 3339 text, a date, or a number."""
     unit: Unit = "s"
     """Of a number: what one is, since 1970-01-01T00:00:00Z."""
@@ -52,7 +53,7 @@ class Time:
 class Delete:
     """When an event is a delete: the field is true, or has the text `equals`."""
 
-    field: FieldPath
+    field: Source
     """Where it is in an event."""
     equals: str | None = None
     """The text that makes a delete; None for the value true."""
@@ -62,7 +63,7 @@ class Delete:
 class Level:
     """One level of a rollup: a field's text, or the window that a time field falls in."""
 
-    field: FieldPath
+    field: Source
     """Where the label, or the time, is in an event."""
     window: Window | None = None
     """The length of the window; None for the field's own text."""
@@ -93,7 +94,7 @@ class Measure:
 
     name: str
     """Names a column of the answers: a letter, then letters, digits, - or _."""
-    field: FieldPath
+    field: Source
     """Where the number is in an event."""
     scale: int
     """Decimal places, from 0 to 18. A number with more is rejected."""
@@ -125,7 +126,7 @@ class Pipeline:
 
     name: str
     """A letter, then letters, digits, - or _."""
-    key: tuple[FieldPath, ...]
+    key: tuple[Source, ...]
     """The fields that together are the key, at least one."""
     rollups: tuple[Rollup, ...]
     """The trees in which each key counts, at least one."""
@@ -137,6 +138,9 @@ class Pipeline:
     """The event's own time; None for events without one."""
     delete: Delete | None = None
     """When an event is a delete; None means never."""
+    where: Expression | None = None
+    """What is true of the events that count; None counts all. An event of which it is not true takes its key out of the
+    totals at its version, as a delete does."""
 
     def __post_init__(self) -> None:
         """Raises DefinitionError for impossible settings; the TOML form raises it with their position."""
@@ -153,6 +157,26 @@ class Pipeline:
         """For each rollup, the indexes of its levels within `levels`."""
         index_of = {level: index for index, level in enumerate(self.levels)}
         return tuple(tuple(index_of[level] for level in rollup.levels) for rollup in self.rollups)
+
+    @cached_property
+    def sources(self) -> tuple[Source, ...]:
+        """Every place that the definition reads, each once: fields and expressions."""
+        single = (self.version, self.time, self.delete)
+        found: list[Source] = [*self.key, *(level.field for level in self.levels)]
+        found += [measure.field for measure in self.measures]
+        found += [item.field for item in single if item is not None]
+        return tuple(dict.fromkeys([*found, *([] if self.where is None else [self.where])]))
+
+    @cached_property
+    def expressions(self) -> tuple[Expression, ...]:
+        """The expressions among the sources."""
+        return tuple(source for source in self.sources if isinstance(source, Expression))
+
+    @cached_property
+    def fields(self) -> tuple[FieldPath, ...]:
+        """Every field that is read, by expressions too, each once."""
+        found = (fields_in(source.tree) if isinstance(source, Expression) else [source] for source in self.sources)
+        return tuple(dict.fromkeys(chain.from_iterable(found)))
 
     @cached_property
     def fingerprint(self) -> str:
@@ -196,20 +220,27 @@ def _flaws(pipeline: Pipeline) -> Iterator[str]:
     for level in pipeline.levels:
         if len((level.missing or "").encode()) > LABEL_BYTES:
             yield f"level {level.name}: the label for what is missing is longer than {LABEL_BYTES} bytes"
+    if pipeline.where is not None and pipeline.where.tree.kind != "boolean":
+        yield f"where must be true or false of an event, and {pipeline.where} is neither"
     for measure in pipeline.measures:
         if not 0 <= measure.scale <= MEASURE_DIGITS:
             yield f"measure {measure.name}: the scale must be from 0 to {MEASURE_DIGITS}, not {measure.scale}"
 
 
 def _meaning(pipeline: Pipeline) -> dict[str, Any]:
-    meaning: dict[str, Any] = _plain(asdict(pipeline))
+    meaning: dict[str, Any] = _plain(pipeline)
     del meaning["name"], meaning["time"]
+    if pipeline.where is None:
+        del meaning["where"]
     return meaning
 
 
 def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+    """Values as JSON has them; an expression as its tree."""
+    if isinstance(value, Expression):
+        return {"tree": to_tree(value.tree)}
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
@@ -226,7 +257,7 @@ def changes_of_meaning(old: Pipeline, new: Pipeline) -> list[str]:
 
 
 def _event_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
-    for name in ("key", "version", "delete"):
+    for name in ("key", "version", "delete", "where"):
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
             yield f"[event] {name} was {_words(before)} and is now {_words(after)}"
@@ -277,7 +308,7 @@ def _words(value: Any) -> str:
         return "absent"
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_words, value)) + "]"
-    if isinstance(value, FieldPath | str | int):
+    if isinstance(value, FieldPath | Expression | str | int):
         return str(value)
     parts = (f"{name} {item}" for name, item in _fields(value) if item is not None)
     return "{" + ", ".join(parts) + "}"

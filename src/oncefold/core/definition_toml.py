@@ -5,12 +5,14 @@ The text that `to_toml` writes is the canonical form that a store keeps.
 
 import difflib
 import json
+import re
 import tomllib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NoReturn
 
 from oncefold.core.definition import NAME, RESERVED_NAMES, Delete, Level, Measure, Pipeline, Rollup, Time, Version
 from oncefold.core.errors import DefinitionError
+from oncefold.core.expression import Expression, ExpressionError, Field, Node, Source, coerce, from_tree, to_tree
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
 from oncefold.core.timestamps import UNIT_PLACES, Window
@@ -19,20 +21,35 @@ from oncefold.core.timestamps import UNIT_PLACES, Window
 _MISSING = object()
 
 
-def parse_toml(text: str, origin: str = "pipeline") -> Pipeline:
-    """Read a definition; `origin` names the text in errors. Raises DefinitionError."""
+ParseSql = Callable[[str, Mapping[str, Node]], Node]
+"""Reads an SQL expression, in which some names stand for trees. Raises ExpressionError."""
+
+_LIKE_SQL = re.compile(r"[()*/+<>=|']|^-|\s-\s|(^|\s)(and|or|not|is|in|like|between|case)\s", re.IGNORECASE)
+"""What a field's name has in quotes only; a text with it is an expression."""
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+def parse_toml(text: str, origin: str = "pipeline", sql: ParseSql | None = None) -> Pipeline:
+    """Read a definition; `origin` names the text in errors, and `sql` reads expressions.
+
+    Without it a text is always a field, as in the canonical form, which holds expressions as trees.
+    Raises DefinitionError.
+    """
     try:
         document = tomllib.loads(text)
     except RecursionError:
         raise DefinitionError(f"{origin}: not valid TOML: nested too deeply; no setting needs it") from None
     except ValueError as error:
         raise DefinitionError(f"{origin}: not valid TOML: {error}; correct the text there") from None
-    return from_dict(document, origin)
+    return from_dict(document, origin, sql)
 
 
-def from_dict(document: Mapping[str, Any], origin: str = "pipeline") -> Pipeline:
+def from_dict(document: Mapping[str, Any], origin: str = "pipeline", sql: ParseSql | None = None) -> Pipeline:
     """The same from parsed tables. Raises DefinitionError."""
-    top = _TomlTable(document, origin)
+    top = _TomlTable(document, origin, sql=sql)
+    derived = top.table("fields", None)
+    for name in derived.values:
+        top.derived[name] = derived.source(name, derived.get(name), name)
     event = top.table("event", 'write a table [event] with at least key = "FIELD"')
     rollups = top.table("rollups", 'write a table [rollups] with at least one tree, such as by_region = ["Region"]')
     measures = top.table("measures", None)
@@ -46,6 +63,7 @@ def from_dict(document: Mapping[str, Any], origin: str = "pipeline") -> Pipeline
         version=_version(event),
         time=_time(event),
         delete=_delete(event),
+        where=_where(event),
         rollups=tuple(_rollup(rollups, name) for name in rollups.values),
         measures=tuple(_measure(measures, name) for name in measures.values),
     )
@@ -57,8 +75,20 @@ def from_dict(document: Mapping[str, Any], origin: str = "pipeline") -> Pipeline
 class _TomlTable:
     """One TOML table with its position, which its errors name."""
 
-    def __init__(self, values: Mapping[str, Any], origin: str, position: str = "", joint: str = "") -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        origin: str,
+        position: str = "",
+        joint: str = "",
+        *,
+        sql: ParseSql | None = None,
+        derived: dict[str, Source] | None = None,
+    ) -> None:
         self.values, self.origin, self.position, self.joint = values, origin, position, joint
+        self.sql = sql
+        self.derived: dict[str, Source] = {} if derived is None else derived
+        """What the names in [fields] stand for; one for all tables of a definition."""
         self.read: set[str] = set()
 
     def where(self, key: str | None) -> str:
@@ -80,10 +110,10 @@ class _TomlTable:
         value = {} if value is _MISSING else value
         if not isinstance(value, Mapping):
             self.fail(None, f"{key} is not a table", f"write [{key}] on a line of its own")
-        return _TomlTable(value, self.origin, f"[{key}]", " ")
+        return _TomlTable(value, self.origin, f"[{key}]", " ", sql=self.sql, derived=self.derived)
 
     def inline(self, key: str, value: Mapping[str, Any]) -> "_TomlTable":
-        return _TomlTable(value, self.origin, self.where(key), ".")
+        return _TomlTable(value, self.origin, self.where(key), ".", sql=self.sql, derived=self.derived)
 
     def finish(self) -> None:
         for key in self.values:
@@ -105,19 +135,45 @@ class _TomlTable:
             )
         return value
 
-    def field(self, key: str, value: Any) -> FieldPath:
+    def source(self, key: str, value: Any, name: str = "") -> Source:
+        """A field, or an expression: as SQL, as a name in [fields], or as its tree; `name` is what it is called."""
+        if isinstance(value, Mapping) and "tree" in value:
+            return self._tree(key, value)
         if not isinstance(value, str):
             self.fail(key, f"{value!r} is not a field", 'write its name or dotted path, such as "Hierarchy.Region"')
+        if value in self.derived:
+            return self.derived[value]
+        if self.sql is not None and _LIKE_SQL.search(_QUOTED.sub("", value)):
+            return self.expression(key, value, name)
         try:
             return FieldPath.parse(value)
         except ValueError as error:
             self.fail(key, str(error), "write names joined by dots, and quote a name that holds one: '\"a.b\".c'")
 
-    def own_field(self) -> FieldPath:
+    def expression(self, key: str, value: str, name: str = "") -> Expression:
+        """An SQL expression, in which names in [fields] stand for what they mean."""
+        assert self.sql is not None
+        try:
+            return Expression(self.sql(value, {name: _node(source) for name, source in self.derived.items()}), name)
+        except ExpressionError as error:
+            remedy = f"correct {value!r} there; a field of that name is written in quotes: '\"{value}\"'"
+            self.fail(key, str(error), remedy)
+
+    def _tree(self, key: str, value: Mapping[str, Any]) -> Expression:
+        table = self.inline(key, value)
+        name = table.get("name", "")
+        try:
+            expression = Expression(from_tree(table.get("tree")), name if isinstance(name, str) else "")
+        except ExpressionError as error:
+            self.fail(key, str(error), "write the expression as SQL")
+        table.finish()
+        return expression
+
+    def own_source(self) -> Source:
         value = self.get("field", _MISSING)
         if value is _MISSING:
             self.fail(None, "field is missing", 'write { field = "NAME", ... }')
-        return self.field("field", value)
+        return self.source("field", value)
 
     def choice(self, key: str, options: Collection[str], default: str | None) -> Any:
         value = self.get(key, default)
@@ -126,21 +182,30 @@ class _TomlTable:
         return value
 
 
-def _key(event: _TomlTable) -> tuple[FieldPath, ...]:
+def _node(source: Source) -> Node:
+    return source.tree if isinstance(source, Expression) else Field(source)
+
+
+def _key(event: _TomlTable) -> tuple[Source, ...]:
     value = event.get("key", _MISSING)
     if value is _MISSING:
         event.fail(None, "key is missing", 'write key = "FIELD", or key = ["FIELD", "FIELD"] for several')
     parts = value if isinstance(value, list) else [value]
     if not parts:
         event.fail("key", "the list is empty", "name at least one field")
-    return tuple(event.field("key", part) for part in parts)
+    return tuple(event.source("key", part) for part in parts)
 
 
 def _field_or_table(event: _TomlTable, key: str) -> _TomlTable | None:
     value = event.get(key)
     if value is None:
         return None
-    return event.inline(key, value if isinstance(value, Mapping) else {"field": value})
+    return event.inline(key, value if _is_settings(value) else {"field": value})
+
+
+def _is_settings(value: Any) -> bool:
+    """Whether a value is a table of settings rather than a field or an expression's tree."""
+    return isinstance(value, Mapping) and "tree" not in value
 
 
 def _version(event: _TomlTable) -> Version | None:
@@ -148,7 +213,7 @@ def _version(event: _TomlTable) -> Version | None:
     if table is None:
         return None
     version = Version(
-        table.own_field(),
+        table.own_source(),
         table.choice("type", ("integer", "timestamp"), "integer"),
         table.choice("unit", tuple(UNIT_PLACES), "s"),
     )
@@ -162,7 +227,7 @@ def _time(event: _TomlTable) -> Time | None:
     table = _field_or_table(event, "time")
     if table is None:
         return None
-    time = Time(table.own_field(), table.choice("unit", tuple(UNIT_PLACES), "s"))
+    time = Time(table.own_source(), table.choice("unit", tuple(UNIT_PLACES), "s"))
     table.finish()
     return time
 
@@ -178,9 +243,22 @@ def _delete(event: _TomlTable) -> Delete | None:
         equals = str(equals)
     if equals is not None and not isinstance(equals, str):
         table.fail("equals", f"{equals!r} is not a text or a whole number", 'write, for example, equals = "delete"')
-    delete = Delete(table.own_field(), equals)
+    delete = Delete(table.own_source(), equals)
     table.finish()
     return delete
+
+
+def _where(event: _TomlTable) -> Expression | None:
+    value = event.get("where")
+    if value is None:
+        return None
+    is_sql = isinstance(value, str) and event.sql is not None and value not in event.derived
+    source = event.expression("where", value) if is_sql else event.source("where", value)
+    name = source.name if isinstance(source, Expression) else ""
+    try:
+        return Expression(coerce(_node(source), "boolean", "where"), name)
+    except ExpressionError as error:
+        event.fail("where", str(error), "write a condition, such as where = \"status = 'paid'\"")
 
 
 def _rollup(rollups: _TomlTable, name: str) -> Rollup:
@@ -195,8 +273,8 @@ def _rollup(rollups: _TomlTable, name: str) -> Rollup:
 
 
 def _level(rollups: _TomlTable, name: str, value: Any) -> Level:
-    table = rollups.inline(name, value if isinstance(value, Mapping) else {"field": value})
-    field = table.own_field()
+    table = rollups.inline(name, value if _is_settings(value) else {"field": value})
+    field = table.own_source()
     window = table.get("window")
     missing = table.get("missing")
     if missing is not None and not isinstance(missing, str):
@@ -230,7 +308,7 @@ def _measure(measures: _TomlTable, name: str) -> Measure:
         table.fail("scale", f"{scale!r} is not a number of decimal places", remedy)
     measure = Measure(
         name,
-        table.field("sum", field),
+        table.source("sum", field),
         scale,
         table.choice("round", ("half-even",), None),
         table.choice("missing", ("reject", "zero"), "reject"),
@@ -263,18 +341,20 @@ def to_toml(pipeline: Pipeline) -> str:
 def _lines(pipeline: Pipeline) -> Iterator[str]:
     yield f"name = {_value(pipeline.name)}"
     yield from ("", "[event]")
-    keys = [str(path) for path in pipeline.key]
+    keys = [_source_value(source) for source in pipeline.key]
     yield f"key = {_value(keys[0] if len(keys) == 1 else keys)}"
     for name, item in (("version", pipeline.version), ("time", pipeline.time), ("delete", pipeline.delete)):
         if item is not None:
             yield f"{name} = {_value(_item_value(item))}"
+    if pipeline.where is not None:
+        yield f"where = {_value(_source_value(pipeline.where))}"
     yield from ("", "[rollups]")
     for rollup in pipeline.rollups:
         yield f"{rollup.name} = {_value([_level_value(level) for level in rollup.levels])}"
     yield from ("", "[measures]")
     for measure in pipeline.measures:
         value = {
-            "sum": str(measure.field),
+            "sum": _source_value(measure.field),
             "scale": measure.scale,
             "round": measure.round,
             "missing": measure.missing,
@@ -282,25 +362,32 @@ def _lines(pipeline: Pipeline) -> Iterator[str]:
         yield f"{measure.name} = {_value(value)}"
 
 
+def _source_value(source: Source) -> str | dict[str, Any]:
+    if isinstance(source, Expression):
+        return {"tree": to_tree(source.tree), "name": source.name or None}
+    return str(source)
+
+
 def _item_value(item: Version | Time | Delete) -> str | dict[str, Any]:
     """In the short form where that has the same meaning."""
-    settings: dict[str, Any] = {"field": str(item.field)}
+    settings: dict[str, Any] = {"field": _source_value(item.field)}
     if isinstance(item, Version) and item.type != "integer":
         settings["type"] = item.type
     if not isinstance(item, Delete) and item.unit != "s":
         settings["unit"] = item.unit
     if isinstance(item, Delete) and item.equals is not None:
         settings["equals"] = item.equals
-    return settings if len(settings) > 1 else str(item.field)
+    return settings if len(settings) > 1 else _source_value(item.field)
 
 
 def _level_value(level: Level) -> str | dict[str, Any]:
+    field = _source_value(level.field)
     if level.window is None and level.missing is None:
-        return str(level.field)
+        return field
     if level.window is None:
-        return {"field": str(level.field), "missing": level.missing}
+        return {"field": field, "missing": level.missing}
     return {
-        "field": str(level.field),
+        "field": field,
         "window": str(level.window),
         "unit": None if level.unit == "s" else level.unit,
         "missing": level.missing,
@@ -312,4 +399,6 @@ def _value(value: Any) -> str:
         return "{ " + ", ".join(f"{key} = {_value(item)}" for key, item in value.items() if item is not None) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(map(_value, value)) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -24,9 +24,9 @@ from oncefold.aws.functions.state import StateFunction, StreamRecord
 from oncefold.aws.functions.sweep import sweep as sweep_outbox
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
+from oncefold.core.definition_toml import parse_toml
 from oncefold.dynamodb import invocation
 from oncefold.dynamodb.calls import Dynamo, Meter
-from oncefold.pipeline_file import load_pipeline
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,8 @@ class _Work:
 def _warm() -> _Warm:
     """Read the definition and check it against the tables, once per environment."""
     root = os.environ.get("LAMBDA_TASK_ROOT", ".")
-    pipeline = load_pipeline(os.environ.get("ONCEFOLD_PIPELINE") or Path(root) / "pipeline.toml")
+    path = Path(os.environ.get("ONCEFOLD_PIPELINE") or Path(root) / "pipeline.toml")
+    pipeline = parse_toml(path.read_text(encoding="utf-8"), str(path))
     names = Names(os.environ["ONCEFOLD_STACK"])
     client = invocation.new_client()
     check_definition(pipeline, names, client)
