@@ -22,5 +22,24 @@ def load_pipeline(path: str | Path) -> Pipeline:
 
 
 def parse_pipeline(text: str, origin: str = "pipeline") -> Pipeline:
-    """The pipeline that a TOML text defines; `origin` names the text in errors. Raises DefinitionError."""
+    """The pipeline that a TOML text defines.
+
+    Args:
+        text: The definition.
+        origin: What errors call the text.
+
+    Raises:
+        DefinitionError: It is no definition; the message says where and what to write.
+
+    Example:
+        >>> import oncefold
+        >>> pipeline = oncefold.parse_pipeline('''
+        ...     name = "orders"
+        ...     event = { key = "id", version = "v", where = "status = 'paid'" }
+        ...     rollups.by_country = ["UPPER(country)"]
+        ...     measures.net = { sum = "qty * price", scale = 2 }
+        ... ''')
+        >>> [str(field) for field in pipeline.fields]
+        ['id', 'country', 'qty', 'price', 'v', 'status']
+    """
     return parse_toml(text, origin, parse_sql)

@@ -80,7 +80,18 @@ NULL = Constant("raw", None)
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """What may stand where a field path stands."""
+    """An SQL scalar expression over an event's fields, as its tree; it stands where a field path stands.
+
+    Raises:
+        ExpressionError: Its result has endless decimals: a division outside ROUND and CAST.
+
+    Example:
+        >>> import oncefold
+        >>> definition = "name = 'x'\nevent.key = 'id'\nrollups.t = []\nmeasures.n.sum = 'qty * 2'"
+        >>> measure = oncefold.parse_pipeline(definition).measures[0]
+        >>> type(measure.field).__name__, str(measure.field)
+        ('Expression', 'qty * 2')
+    """
 
     tree: Node
     name: str = field(default="", compare=False)
