@@ -87,7 +87,12 @@ class Expression:
 
     Example:
         >>> import oncefold
-        >>> definition = "name = 'x'\nevent.key = 'id'\nrollups.t = []\nmeasures.n.sum = 'qty * 2'"
+        >>> definition = '''
+        ...     name = "orders"
+        ...     event.key = "id"
+        ...     rollups.all = []
+        ...     measures.n.sum = "qty * 2"
+        ... '''
         >>> measure = oncefold.parse_pipeline(definition).measures[0]
         >>> type(measure.field).__name__, str(measure.field)
         ('Expression', 'qty * 2')
