@@ -4,7 +4,6 @@ import json
 import re
 import socket
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -81,24 +80,31 @@ def test_questions_about_the_past_stay_there(server: Running) -> None:
         assert (past["commit"], past["rows"]) == (now["commit"], now["rows"])
 
 
-def test_tokens_are_needed_every_time(tmp_path: Path) -> None:
-    tokens = tmp_path / "tokens"
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """With tokens, and for the pages of another origin."""
+    folder = tmp_path_factory.mktemp("guarded")
+    tokens = folder / "tokens"
     tokens.write_text("ingest ingest-token-0123456789\nread read-token-0123456789ab\n")
     tokens.chmod(0o600)
-    with Running(tmp_path, "--token-file", tokens, token="read-token-0123456789ab") as server:
-        for _ in range(3):
-            assert server.get("/totals/risk").status == 200
-            with connected(server) as connection:
-                assert ask(connection, "/totals/risk").startswith(b"HTTP/1.1 401")
-                wrong = "Authorization: Bearer ingest-token-0123456789"
-                assert ask(connection, "/totals/risk", wrong).startswith(b"HTTP/1.1 403")
+    options = ("--token-file", tokens, "--cors-origin", "https://desk.example")
+    with Running(folder, *options, token="read-token-0123456789ab") as running:
+        yield running
 
 
-def test_pages_of_allowed_origins_are_told_so_every_time(tmp_path: Path) -> None:
-    with Running(tmp_path, "--cors-origin", "https://desk.example") as server:
-        for _ in range(3):
-            mine = server.get("/totals/risk", origin="https://desk.example")
-            assert mine.headers["access-control-allow-origin"] == "https://desk.example"
-            other = server.get("/totals/risk")
-            assert (other.status, other.headers.get("access-control-allow-origin")) == (200, None)
-            assert "Origin" in other.headers["vary"]
+def test_tokens_are_needed_every_time(guarded: Running) -> None:
+    for _ in range(3):
+        assert guarded.get("/totals/risk").status == 200
+        with connected(guarded) as connection:
+            assert ask(connection, "/totals/risk").startswith(b"HTTP/1.1 401")
+            wrong = "Authorization: Bearer ingest-token-0123456789"
+            assert ask(connection, "/totals/risk", wrong).startswith(b"HTTP/1.1 403")
+
+
+def test_pages_of_allowed_origins_are_told_so_every_time(guarded: Running) -> None:
+    for _ in range(3):
+        mine = guarded.get("/totals/risk", origin="https://desk.example")
+        assert mine.headers["access-control-allow-origin"] == "https://desk.example"
+        other = guarded.get("/totals/risk")
+        assert (other.status, other.headers.get("access-control-allow-origin")) == (200, None)
+        assert "Origin" in other.headers["vary"]

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from tests.serve.running import Running
+from tests.tools.sizes import full_only
 
 EVENT = (
     b'{"TradeID":"a","Value":1.51,"Version":3,"Timestamp":1616413258.8997,'
@@ -10,6 +11,7 @@ EVENT = (
 )
 
 
+@full_only("two starts of a server, 8 s")
 def test_a_server_takes_events_and_ends(tmp_path: Path) -> None:
     with Running(tmp_path) as server:
         answer = server.post(EVENT)

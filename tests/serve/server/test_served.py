@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from oncefold.cli.definition import EXAMPLE
 from tests.serve.running import Running
+from tests.serve.server.test_small_requests import asked, request
 from tests.serve.transport.listening import answer, connect
 from tests.tools.processes import COMMAND
 from tests.tools.waiting import until
@@ -94,6 +95,20 @@ def test_tokens_open_what_they_are_for_and_metrics_and_log_tell_of_it(server: Ru
     assert not any(secret in server.words for secret in [*SECRETS.values(), WRONG])
 
 
+def test_tokens_are_needed_for_whole_and_cut_requests(server: Running) -> None:
+    for in_one_piece in (True, False):
+        statuses = [
+            asked(server, request(b"{}\n", *headers), whole=in_one_piece).split(b" ")[1]
+            for headers in (
+                [f"Authorization: Bearer {SECRETS['ingest']}".encode()],
+                [],
+                [f"Authorization: Bearer {SECRETS['read']}".encode()],
+                [f"Authorization: Bearer {WRONG}".encode()],
+            )
+        ]
+        assert statuses == [b"200", b"401", b"403", b"401"]
+
+
 def test_whoever_follows_changes_is_counted_while_it_does(server: Running) -> None:
     with connect(("127.0.0.1", server.port)) as follower:
         head = f"GET /changes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {SECRETS['read']}\r\n\r\n"
@@ -149,9 +164,8 @@ def test_a_port_that_is_taken_is_told(tmp_path: Path) -> None:
     assert "give another --host or --port" in said
 
 
-def test_a_store_that_another_process_writes_is_told(tmp_path: Path) -> None:
-    with Running(tmp_path) as server:
-        said = refused(tmp_path, "--port", 0, "--store", server.store)
+def test_a_store_that_another_process_writes_is_told(tmp_path: Path, server: Running) -> None:
+    said = refused(tmp_path, "--port", 0, "--store", server.store)
     assert said.count("\n") == 1
     assert str(server.store) in said
 

@@ -180,24 +180,6 @@ def test_requests_are_counted(server: Running) -> None:
     assert counted() == before + 3
 
 
-def test_tokens_are_needed_for_whole_and_cut_requests(tmp_path: Path) -> None:
-    tokens = tmp_path / "tokens"
-    tokens.write_text("ingest ingest-token-0123456789\nread read-token-0123456789ab\nadmin admin-token-0123456789\n")
-    tokens.chmod(0o600)
-    with Running(tmp_path, "--token-file", tokens, token="admin-token-0123456789") as server:
-        for in_one_piece in (True, False):
-            statuses = [
-                asked(server, request(EVENT % b"a", *headers), whole=in_one_piece).split(b" ")[1]
-                for headers in (
-                    [b"Authorization: Bearer ingest-token-0123456789"],
-                    [],
-                    [b"Authorization: Bearer read-token-0123456789ab"],
-                    [b"Authorization: Bearer wrong-token-0123456789"],
-                )
-            ]
-            assert statuses == [b"200", b"401", b"403", b"401"]
-
-
 def test_a_server_that_ends_answers_what_it_has_taken(tmp_path: Path) -> None:
     acknowledged: list[bytes] = []
     with Running(tmp_path) as server:

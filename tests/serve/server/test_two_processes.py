@@ -4,18 +4,27 @@ import os
 import re
 import signal
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from oncefold.store.reader import StoreFile
 from tests.serve.running import Client, Running
+from tests.tools.sizes import full_only
 from tests.tools.waiting import until
 
 EVENT = (
     b'{"TradeID":"%s","Value":1.25,"Version":1,"Timestamp":1616413258,'
     b'"Hierarchy":{"RiskType":"Delta","Region":"AMER","TradeDesk":"FXSpot"}}\n'
 )
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """For the tests that leave both processes as they were."""
+    with Running(tmp_path_factory.mktemp("shared")) as running:
+        yield running
 
 
 def writer(server: Running) -> int:
@@ -87,7 +96,9 @@ def test_a_writer_process_ends_with_its_server(tmp_path: Path) -> None:
     assert live(server.store) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=full_only("one more server, 4 s"))]
+)
 def test_a_signal_to_all_processes_ends_them_as_one_to_the_server(tmp_path: Path, number: signal.Signals) -> None:
     """As a terminal sends Ctrl-C, and systemd its SIGTERM."""
     server = Running(tmp_path)
@@ -104,21 +115,19 @@ def test_a_signal_to_all_processes_ends_them_as_one_to_the_server(tmp_path: Path
     assert live(server.store) == 1
 
 
-def test_its_memory_is_told_beside_the_servers(tmp_path: Path) -> None:
-    with Running(tmp_path) as server:
-        told = server.get("/metrics").body.decode()
-        found = [
-            float(size)
-            for size in re.findall(r"^(?:oncefold_folding_)?process_resident_memory_bytes (\S+)", told, re.MULTILINE)
-        ]
+def test_its_memory_is_told_beside_the_servers(shared: Running) -> None:
+    told = shared.get("/metrics").body.decode()
+    found = [
+        float(size)
+        for size in re.findall(r"^(?:oncefold_folding_)?process_resident_memory_bytes (\S+)", told, re.MULTILINE)
+    ]
     assert len(found) == 2
     assert all(size > 10 * 2**20 for size in found)
 
 
-def test_the_writer_process_ignores_ctrl_c(tmp_path: Path) -> None:
-    with Running(tmp_path) as server:
-        os.kill(writer(server), signal.SIGINT)
-        assert server.post(EVENT % b"a").status == 200
+def test_the_writer_process_ignores_ctrl_c(shared: Running) -> None:
+    os.kill(writer(shared), signal.SIGINT)
+    assert shared.post(EVENT % b"a").status == 200
 
 
 def test_a_writer_process_that_is_sent_sigterm_ends_the_server(tmp_path: Path) -> None:
@@ -133,11 +142,10 @@ def test_a_writer_process_that_is_sent_sigterm_ends_the_server(tmp_path: Path) -
     assert live(server.store) == 1
 
 
-def test_a_store_that_another_process_writes_is_told_in_words(tmp_path: Path) -> None:
-    with Running(tmp_path) as first:
-        second = Running(tmp_path, store=first.store)
-        with second.command:
-            assert second.command.wait() == 2
-            assert "Traceback" not in second.words
-            assert f"process {writer(first)} is writing this store" in second.words
-        assert first.post(EVENT % b"a").status == 200
+def test_a_store_that_another_process_writes_is_told_in_words(tmp_path: Path, shared: Running) -> None:
+    second = Running(tmp_path, store=shared.store)
+    with second.command:
+        assert second.command.wait() == 2
+        assert "Traceback" not in second.words
+        assert f"process {writer(shared)} is writing this store" in second.words
+    assert shared.post(EVENT % b"a").status == 200

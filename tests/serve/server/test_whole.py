@@ -1,7 +1,8 @@
 """The server as a process under load: told to end, killed again and again, with sources beside; nothing lost or twice.
 
-Fifty clients send events until each is acknowledged, and send again what was not. ONCEFOLD_SERVE_KILLS sets how often
-the server is killed meanwhile, ONCEFOLD_SERVE_SEED repeats a run's choices; the seed is printed.
+Clients, fifty in the full form, send events until each is acknowledged, and send again what was not.
+ONCEFOLD_SERVE_KILLS sets how often the server is killed meanwhile, ONCEFOLD_SERVE_SEED repeats a run's choices; the
+seed is printed.
 """
 
 import http.client
@@ -24,9 +25,9 @@ from tests.serve.running import Client, Running
 from tests.tools.sizes import sized
 from tests.tools.waiting import until
 
-CLIENTS = 50
+CLIENTS = sized(12, 50)
 KILLS = int(os.environ.get("ONCEFOLD_SERVE_KILLS") or sized(1, 4))
-EVENTS_PER_KILL = 2_500
+EVENTS_PER_KILL = sized(1_000, 2_500)
 """Events acknowledged between two kills, at least."""
 
 
@@ -34,6 +35,10 @@ def event(key: str, cents: int, version: int = 1) -> bytes:
     place = {"RiskType": "PV", "TradeDesk": f"desk {cents % 7}", "Region": "AMER"}
     fields = {"TradeID": key, "Version": version, "Timestamp": 1_616_413_258 + cents, "Hierarchy": place}
     return json.dumps(fields)[:-1].encode() + b', "Value": %d.%02d}\n' % divmod(cents, 100)
+
+
+PAUSE_SECONDS = 0.05
+"""Of a client that was not acknowledged, before it tries again."""
 
 
 class Sender(threading.Thread):
@@ -64,7 +69,7 @@ class Sender(threading.Thread):
                 with Client(self._port.now()) as client:
                     answer = client.post(body)
             except (OSError, http.client.HTTPException):
-                if self.stop.wait(0.01):
+                if self.stop.wait(PAUSE_SECONDS):
                     return
                 continue
             if answer.status == 200:
@@ -74,7 +79,7 @@ class Sender(threading.Thread):
                 return
             if answer.status not in {429, 503}:
                 self.refused.append((answer.status, answer.body))
-            if self.stop.wait(0.01):
+            if self.stop.wait(PAUSE_SECONDS):
                 return
 
 
