@@ -355,7 +355,9 @@ def test_a_stopped_follower_prints_the_command_that_continues(here: Path, number
     assert check_store("risk.db") == []
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [pytest.param(signal.SIGINT, 130, marks=OTHER_SIGNAL), (signal.SIGTERM, 143)]
+)
 def test_the_status_shows_that_a_run_was_stopped_before_the_end(
     here: Path, number: signal.Signals, status: int
 ) -> None:

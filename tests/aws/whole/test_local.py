@@ -14,6 +14,7 @@ from tests.tools.sizes import full_only
 from tests.tools.waiting import until
 
 
+@full_only("the demonstration of the README, 7 s")
 def test_the_demonstration_ends_exact(tmp_path: Path) -> None:
     with Command(tmp_path, "aws", "local", "--demo", "--events", 600, "--seed", 3) as command:
         assert command.wait(180) == 0, command.words

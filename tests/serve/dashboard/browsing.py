@@ -1,6 +1,7 @@
 """A page in a real browser that notes what no page should do, and short names for what tests look at."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -97,6 +98,10 @@ class Visit:
     def shows_line(self, path: str, total: str, measure: str = "value") -> None:
         """Wait until a line's total is this, exactly."""
         expect(self.value(path, measure)).to_have_attribute("data-exact", total)
+
+    def address_has(self, pattern: str) -> None:
+        """Wait until the address matches."""
+        self.page.wait_for_url(re.compile(pattern))
 
     def is_live(self) -> None:
         """Wait until the page follows the changes."""

@@ -1,4 +1,3 @@
-import re
 from collections.abc import Iterator
 
 import pytest
@@ -30,9 +29,3 @@ def server(tmp_path) -> Iterator[Running]:
 def visit(browser, server) -> Iterator[Visit]:
     with visiting(browser, server) as found:
         yield found
-
-
-@pytest.fixture
-def address_has(visit):
-    """Waits until the address matches."""
-    return lambda pattern: visit.page.wait_for_url(re.compile(pattern))

@@ -5,6 +5,7 @@ import json
 import random
 import re
 import socket
+import struct
 import threading
 import time
 import zlib
@@ -18,11 +19,13 @@ import pytest
 
 from tests.serve.running import Running
 from tests.serve.transport.listening import answer, connect, exchange, status
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 from tests.tools.waiting import until
 
 MIB = 2**20
 CONNECTIONS = 160
+BOMB = sized(256, 1_024) * MIB
+"""More than memory may grow by, anyway."""
 SETTINGS = {"head_seconds": 1.0, "body_idle_seconds": 1.5, "max_connections": CONNECTIONS}
 BIGGEST_GROWTH = 192 * MIB
 """Of the server's memory, however much is sent: what it holds for streams, four decoded blocks of each, and some."""
@@ -171,13 +174,14 @@ def test_a_compressed_body_that_is_damaged_is_refused_and_can_be_sent_again(
 
 
 def zeros_in_gzip(size: int) -> Iterator[bytes]:
-    """Very much nothing in very few bytes, made piece by piece."""
-    piece, deflate, check = bytes(MIB), zlib.compressobj(9, zlib.DEFLATED, 31), 0
-    del check
+    """Very much nothing in very few bytes: one block that stands for a mebibyte, again and again."""
+    piece, deflate, check = bytes(MIB), zlib.compressobj(9, zlib.DEFLATED, -15), 0
+    block = deflate.compress(piece) + deflate.flush(zlib.Z_FULL_FLUSH)
+    yield b"\x1f\x8b\x08" + bytes(6) + b"\xff"
     for _ in range(size // MIB):
-        if squeezed := deflate.compress(piece):
-            yield squeezed
-    yield deflate.flush()
+        check = zlib.crc32(piece, check)
+        yield block
+    yield b"\x03\x00" + struct.pack("<II", check, size % 2**32)
 
 
 def zeros_in_zstd(size: int) -> Iterator[bytes]:
@@ -191,10 +195,13 @@ def zeros_in_zstd(size: int) -> Iterator[bytes]:
 def test_a_bomb_takes_little_memory(server: Running, form: str, bomb: Any) -> None:
     before = memory(server, "VmRSS")
     encoding = "gzip" if bomb is zeros_in_gzip else "zstd"
-    body = b"".join(bomb(1_024 * MIB if form == "jsonl" else 256 * MIB))
+    body = b"".join(bomb(BOMB if form == "jsonl" else 256 * MIB))
     answered = server.post(body, content_type=FORMS[form], content_encoding=encoding)
     assert answered.status in {200, 400}
     assert memory(server) - before < BIGGEST_GROWTH
+
+
+ANOTHER_LINE = full_only("another 100 MB")
 
 
 def pieces(first: bytes, piece: bytes, size: int, last: bytes) -> Iterator[bytes]:
@@ -209,10 +216,10 @@ def pieces(first: bytes, piece: bytes, size: int, last: bytes) -> Iterator[bytes
     [
         ("jsonl", b'{"TradeID":"', b'"}\n'),
         ("json", b'[{"TradeID":"', b'"}]'),
-        ("json", b"[", b"]"),
+        pytest.param("json", b"[", b"]", marks=ANOTHER_LINE),
         ("csv", b"TradeID,Version,Value\n", b",1,1\n"),
-        ("csv", b'TradeID,Version,Value\n"', b"\n"),
-        ("csv", b"", b"\n"),
+        pytest.param("csv", b'TradeID,Version,Value\n"', b"\n", marks=ANOTHER_LINE),
+        pytest.param("csv", b"", b"\n", marks=ANOTHER_LINE),
     ],
 )
 def test_a_line_of_100_megabytes_takes_little_memory(server: Running, form: str, first: bytes, last: bytes) -> None:
