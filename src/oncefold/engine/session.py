@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from oncefold.commit import Reject, SourcePosition
@@ -17,6 +16,7 @@ from oncefold.engine.decoding import BlockDecoder, EventData
 from oncefold.engine.engine import Engine
 from oncefold.engine.run import Committer, Durable, RunProgress, run
 from oncefold.queries.model import Totals
+from oncefold.queries.protocol import Closing
 from oncefold.queries.store_reader import StoreReader
 from oncefold.sources.blocks import Block, Finding
 from oncefold.store.retention import Retention
@@ -41,7 +41,7 @@ class Ingested:
         return sum(self.counts.values())
 
 
-class Session:
+class Session(Closing):
     """A store open for writing and querying, by one thread at a time; `oncefold.open` gives it.
 
     Use it in a `with` statement, or close it. After a failed commit nothing more can be written: open the store again.
@@ -263,11 +263,3 @@ class Session:
             with self._engine.intact():
                 self._store.commit(self._engine.take_commit())
         return self._engine.last_commit
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

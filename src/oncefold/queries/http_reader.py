@@ -15,11 +15,10 @@ from oncefold.core.timestamps import format_timestamp
 from oncefold.queries import parse
 from oncefold.queries.arguments import AsOf, Key, Node, checked, commit_or_time, labels_of_node, rollup_of
 from oncefold.queries.http_client import Client, address_of
-from oncefold.queries.protocol import UnsupportedQueryError
+from oncefold.queries.protocol import Closing, UnsupportedQueryError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from types import TracebackType
 
     from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
     from oncefold.queries.model import Answer, SearchResult, Series, Shape, Totals, Verification
@@ -36,7 +35,7 @@ LISTED_OF_PAGE = 1_000
 _PAGES_TRIES = 3
 
 
-class HttpReader:
+class HttpReader(Closing):
     """Queries to one server; a `Reader`, see there for the arguments and errors.
 
     One connection is kept open. An answer that the server says is unchanged is the one that was given before.
@@ -180,14 +179,6 @@ class HttpReader:
         self._client.close()
         self._shape = None
         self._kept.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def _of_node(self, route: str, rollup: str | None, node: Node) -> str:
         name, path = rollup_of(self.shape, rollup).name, join(labels_of_node(node))

@@ -31,6 +31,22 @@ def no_progress(what: str, seen: int, /) -> None:
     """Report to nobody."""
 
 
+class Closing:
+    """A context that is closed at the end of its `with` statement."""
+
+    def close(self) -> None:
+        """Release what is open; without effect when closed."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
+        self.close()
+
+
 class Reader(Protocol):
     """Queries to a store, a server or a stack.
 

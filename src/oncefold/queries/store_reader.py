@@ -11,6 +11,7 @@ from oncefold.queries.arguments import AsOf, Key, Node, checked, commit_or_time,
 from oncefold.queries.converters import Converter, as_of_commit, commit_of, rejected
 from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
 from oncefold.queries.model import AsOfCommit, FoundKey, FoundNode, SearchResult, Totals, Verification
+from oncefold.queries.protocol import Closing
 from oncefold.queries.status_model import CheckedStore
 from oncefold.queries.store_status import progress_of, store_status
 from oncefold.store import commits, nodes
@@ -22,7 +23,6 @@ from oncefold.store.rows import read_counts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
-    from types import TracebackType
 
     from oncefold.core.definition import Pipeline
     from oncefold.queries.model import Series, Shape
@@ -35,7 +35,7 @@ NEWEST_KEYS = 300_000
 """Keys whose beginning a search looks at, about so many of the newest."""
 
 
-class StoreReader:
+class StoreReader(Closing):
     """Queries to one store file; a `Reader`, see there for the arguments and errors.
 
     Sums are exact. Each answer names the commit that it is as of.
@@ -195,14 +195,6 @@ class StoreReader:
     def close(self) -> None:
         """Close the file; without effect when closed."""
         self.file.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 def check(path: str | Path) -> CheckedStore:

@@ -3,8 +3,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, NoReturn
 
 from oncefold.aws.connect import aws_errors_explained, client
 from oncefold.aws.names import Names
@@ -19,7 +18,7 @@ from oncefold.queries.arguments import Node as NamedNode
 from oncefold.queries.converters import to_datetime
 from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
 from oncefold.queries.model import AsOfTime, SearchResult, Series, Shape, Totals, Verification
-from oncefold.queries.protocol import Progress, UnsupportedQueryError, no_progress
+from oncefold.queries.protocol import Closing, Progress, UnsupportedQueryError, no_progress
 from oncefold.queries.status_model import StackStatus
 
 TRIES = 3
@@ -37,7 +36,7 @@ class StackOptions:
     tries: int = TRIES
 
 
-class StackReader:
+class StackReader(Closing):
     """Queries to one stack: a `Reader` (`oncefold.queries.protocol`) with the rows of a store of the same events.
 
     All reads are consistent: an answer has everything that was applied before its time, and may have some of what
@@ -156,14 +155,6 @@ class StackReader:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
-    ) -> None:
-        self.close()
 
     def _node(self, node: NamedNode, rollup: str | None) -> Node:
         return Node(self.pipeline.find_rollup(rollup), labels_of_node(node))
