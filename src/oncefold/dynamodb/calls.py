@@ -164,6 +164,11 @@ class Dynamo:
                 return
             start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
 
+    def describe(self, table: str) -> Mapping[str, Any]:
+        """What DescribeTable says of a table."""
+        described: Mapping[str, Any] = self._call(self._client.describe_table, TableName=table)["Table"]
+        return described
+
     def transact(self, writes: Sequence[Item]) -> Written:
         """One TransactWriteItems. Raises RequestRefused, and OutOfTime when it is not known to be done."""
         request = {

@@ -5,8 +5,7 @@ import re
 import pytest
 
 from oncefold_lab.planted.catalogue import PLANTED, Planted
-from oncefold_lab.search.scenario import draw
-from oncefold_lab.search.trial import run
+from oncefold_lab.search.trial import draw_for, run
 from tests.lab.planted.page import parts
 from tests.tools.sizes import full_only
 
@@ -25,7 +24,9 @@ def test_the_page_names_a_seed_that_finds_it(planted: Planted) -> None:
     rows = {name: (description, int(seed), int(within)) for name, description, seed, within in ROW.findall(parts()[1])}
     description, seed, within = rows[planted.system.__name__]
     assert (description, within) == (planted.description, planted.within)
-    assert run(draw(seed), planted.system).failure, "write the table anew: python -m tests.lab.planted.page"
+    assert run(draw_for(planted.system, seed), planted.system).failure, (
+        "write the table anew: python -m tests.lab.planted.page"
+    )
 
 
 def test_there_are_enough_and_each_says_what_it_does() -> None:

@@ -33,6 +33,9 @@ Examples:
   # one seed again, every step of it
   oncefold lab search --replay 17
 \b
+  # counters of your own functions, once by version (docs/ONCE.md)
+  oncefold lab search --system oncefold_lab.once.systems:ByVersion
+\b
   # a known-wrong variant: the search finds it, and makes it small
   oncefold lab search --system oncefold_lab.planted.reduce_bugs:TokenOnly
 
@@ -102,12 +105,13 @@ def _search(
 
 
 def _shrunk(seed: int, system: str) -> ShrunkScenario:
-    from oncefold_lab.search.scenario import draw
     from oncefold_lab.search.search import load_system
     from oncefold_lab.search.shrink import Shrinker
+    from oncefold_lab.search.trial import draw_for
 
+    build = load_system(system)
     with ProgressLine() as progress:
-        return Shrinker(draw(seed), load_system(system), lambda runs: progress("smaller runs tried", runs)).shrink()
+        return Shrinker(draw_for(build, seed), build, lambda runs: progress("smaller runs tried", runs)).shrink()
 
 
 def _show_coverage(found: FaultSearchResult) -> None:
@@ -138,12 +142,12 @@ def _command(smaller: ShrunkScenario, system: str) -> str:
 
 
 def _replay(seed: int, shrunk: str, system: str, *, as_json: bool) -> bool:
-    from oncefold_lab.search.scenario import draw
     from oncefold_lab.search.search import load_system
     from oncefold_lab.search.shrink import Cuts
-    from oncefold_lab.search.trial import run
+    from oncefold_lab.search.trial import draw_for, run
 
-    result = run(Cuts.parse(shrunk).of(draw(seed)), load_system(system))
+    build = load_system(system)
+    result = run(Cuts.parse(shrunk).of(draw_for(build, seed)), build)
     if as_json:
         click.echo(
             json.dumps(

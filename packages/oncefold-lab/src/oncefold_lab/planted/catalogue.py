@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
-from oncefold_lab.planted import reduce_bugs, state_bugs
+from oncefold_lab.once.systems import Counting
+from oncefold_lab.planted import once_bugs, reduce_bugs, state_bugs
 from oncefold_lab.search.oncefold import Oncefold
-from oncefold_lab.search.scenario import draw
-from oncefold_lab.search.trial import run
+from oncefold_lab.search.trial import draw_for, run
 
 
 @dataclass(frozen=True, slots=True)
 class Planted:
     """A variant, and the number of seeds that are enough."""
 
-    system: type[Oncefold]
+    system: type[Oncefold] | type[Counting]
     within: int
 
     @property
@@ -22,7 +22,9 @@ class Planted:
 
     def first_seed(self) -> int | None:
         """The first seed that finds it; None if none of those does."""
-        return next((seed for seed in range(self.within) if run(draw(seed), self.system).failure), None)
+        return next(
+            (seed for seed in range(self.within) if run(draw_for(self.system, seed), self.system).failure), None
+        )
 
 
 PLANTED = (
@@ -56,4 +58,15 @@ PLANTED = (
     Planted(reduce_bugs.ErrorsSwallowed, 200),
     Planted(reduce_bugs.WatermarkFirst, 50),
     Planted(reduce_bugs.WatermarkOfShard, 100),
+    Planted(once_bugs.LedgerFirst, 50),
+    Planted(once_bugs.CountersFirst, 50),
+    Planted(once_bugs.PositionFirst, 50),
+    Planted(once_bugs.PositionUnconditioned, 50),
+    Planted(once_bugs.VersionStays, 20),
+    Planted(once_bugs.VersionAlone, 200),
+    Planted(once_bugs.TailDropped, 20),
+    Planted(once_bugs.IdInThirtyTwoBits, 20),
+    Planted(once_bugs.IdByToken, 100),
+    Planted(once_bugs.ErrorsSwallowed, 100),
+    Planted(once_bugs.SeveralLanes, 100),
 )

@@ -95,7 +95,7 @@ Rows = Mapping[Any, Row]
 Numbers = dict[Node, tuple[int, ...]]
 
 
-class _Watched:
+class Watched:
     """A table, and its rows as they were when last looked at."""
 
     def __init__(self, rows: Rows, read: Callable[[dict[str, Any]], Any]) -> None:
@@ -125,9 +125,9 @@ class Balance:
         """`rows` gives a table's rows; `events` are all that are ever sent."""
         self._pipeline = pipeline
         self._sent = {(event.key, event.version, event.content) for event in events}
-        self._states = _Watched(rows(NAMES.state_table), self._state)
-        self._outbox = _Watched(rows(NAMES.reduce_table), self._delta)
-        self._nodes = _Watched(rows(NAMES.aggregate_table), self._node)
+        self._states = Watched(rows(NAMES.state_table), self._state)
+        self._outbox = Watched(rows(NAMES.reduce_table), self._delta)
+        self._nodes = Watched(rows(NAMES.aggregate_table), self._node)
         self._off: Numbers = {}
         """By how much totals + outbox are more than the states contribute, where they are."""
 

@@ -13,8 +13,7 @@ from itertools import count, islice
 from multiprocessing import get_context
 
 from oncefold.core.errors import OncefoldError
-from oncefold_lab.search.scenario import draw
-from oncefold_lab.search.trial import Build, run
+from oncefold_lab.search.trial import Build, draw_for, run
 
 _TOGETHER = 2
 """Seeds that a process is given at a time."""
@@ -60,7 +59,7 @@ def run_seed(seeds: Sequence[int], system: str) -> SeedResult:
     build = load_system(system)
     coverage: Counter[str] = Counter()
     for number, seed in enumerate(seeds, 1):
-        result = run(draw(seed), build)
+        result = run(draw_for(build, seed), build)
         coverage.update(result.coverage)
         if result.failure is not None:
             return SeedResult(number, dict(coverage), ((seed, result.failure),))
