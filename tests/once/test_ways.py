@@ -51,7 +51,7 @@ def test_the_greatest_version_counts_and_the_one_before_is_taken_back(tables: Ta
     assert by_version(tables, ("t", 2, "x", 10), ("u", 1, "x", 5)) == {"counted": 2}
     assert by_version(tables, ("t", 1, "y", 99)) == {"stale": 1}
     assert by_version(tables, ("t", 3, "y", 7)) == {"corrected": 1}
-    assert by_version(tables, ("t", 3, "y", 7), ("t", 2, "x", 10)) == {"stale": 2}
+    assert by_version(tables, ("t", 3, "y", 7), ("t", 2, "x", 10)) == {"repeated": 1, "stale": 1}
     assert tables.totals() == {"x": "5", "y": "7"}
     assert by_version(tables, ("u", Decimal("1.5"), None, 0)) == {"corrected": 1}
     assert by_version(tables, ("u", 1, "x", 5)) == {"stale": 1}

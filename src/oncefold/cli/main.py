@@ -48,7 +48,10 @@ SECTIONS = (
     ),
     Section(
         "On AWS",
-        (Lazy("aws", "oncefold.cli.aws.group:aws", "The same pipeline on Kinesis, Lambda and DynamoDB."),),
+        (
+            Lazy("aws", "oncefold.cli.aws.group:aws", "The same pipeline on Kinesis, Lambda and DynamoDB."),
+            Lazy("once", "oncefold.cli.once:once", "Counters of your own functions, each record once."),
+        ),
     ),
     Section(
         "Tools",

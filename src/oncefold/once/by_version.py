@@ -80,7 +80,8 @@ class ByVersion:
         after = best.kept
         adopted = before is not None and not self._writer.counting
         if before is not None and (adopted or after.rank <= before.rank):
-            outcomes.note("repeated" if after == before else "stale", len(arrivals))
+            for entry in arrivals:
+                outcomes.note("repeated" if entry.kept == before else "stale")
             return None
         taken_back = {} if before is None else parse_counts(before.text, self._writer.places)
         names = [name for entry in arrivals for name in entry.names]

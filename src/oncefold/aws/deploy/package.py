@@ -54,9 +54,9 @@ class Package:
 
 def build(pipeline: Pipeline) -> Package:
     """The zip of a pipeline. Raises OncefoldError if the code imports what must not be in it."""
-    files = {_name_in_zip(path): path.read_bytes() for path in modules().values()}
+    files = {name_in_zip(path): path.read_bytes() for path in modules().values()}
     files[PIPELINE_FILE] = to_toml(pipeline).encode()
-    data = _zip(files)
+    data = zipped(files)
     if len(data) > MOST_BYTES:
         raise OncefoldError(
             f"the functions' zip has {len(data):,} bytes, more than {MOST_BYTES:,}; drop what it imports"
@@ -64,7 +64,8 @@ def build(pipeline: Pipeline) -> Package:
     return Package(data)
 
 
-def _zip(files: dict[str, bytes]) -> bytes:
+def zipped(files: dict[str, bytes]) -> bytes:
+    """Files as a zip, the same bytes from the same files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name in sorted(files):
@@ -76,12 +77,15 @@ def _zip(files: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def _name_in_zip(path: Path) -> str:
+def name_in_zip(path: Path) -> str:
+    """Where a module's file is in a zip."""
     return path.relative_to(_ROOT.parent).as_posix()
 
 
-def modules(entry: str = ENTRY) -> dict[str, Path]:
+def modules(entry: str = ENTRY, *, root: bool = True) -> dict[str, Path]:
     """Every module of this package that importing `entry` brings in, with its file.
+
+    Without `root` the package's own module is left out: the zip has an empty one in its place.
 
     Raises OncefoldError for an import from outside that Lambda would not find, or find slowly.
     """
@@ -90,7 +94,7 @@ def modules(entry: str = ENTRY) -> dict[str, Path]:
     while waiting:
         name = waiting.pop()
         path = _file_of(name)
-        if path is None or name in found:
+        if path is None or name in found or not (root or name != _PACKAGE):
             continue
         found[name] = path
         waiting += _parents(name)

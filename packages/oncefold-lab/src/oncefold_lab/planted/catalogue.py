@@ -63,10 +63,10 @@ PLANTED = (
     Planted(once_bugs.PositionFirst, 50),
     Planted(once_bugs.PositionUnconditioned, 50),
     Planted(once_bugs.VersionStays, 20),
-    Planted(once_bugs.VersionAlone, 200),
-    Planted(once_bugs.TailDropped, 20),
+    Planted(once_bugs.RecordVersionAlone, 200),
+    Planted(once_bugs.CountersDropped, 20),
     Planted(once_bugs.IdInThirtyTwoBits, 20),
     Planted(once_bugs.IdByToken, 100),
-    Planted(once_bugs.ErrorsSwallowed, 100),
+    Planted(once_bugs.FailureSwallowed, 100),
     Planted(once_bugs.SeveralLanes, 100),
 )

@@ -130,13 +130,13 @@ class VersionStays(systems.ByVersion):
     counters = _VersionStaysCounters
 
 
-class VersionAlone(systems.ByVersion):
+class RecordVersionAlone(systems.ByVersion):
     """The condition of a record compares the version and not what it had added."""
 
     counters = _VersionAloneCounters
 
 
-class TailDropped(systems.ById):
+class CountersDropped(systems.ById):
     """Of a chunk with more than eight counters the rest is left out."""
 
     counters = _TailDroppedCounters
@@ -154,7 +154,7 @@ class IdByToken(systems.ById):
     counters = _UnconditionedCounters
 
 
-class ErrorsSwallowed(systems.ById):
+class FailureSwallowed(systems.ById):
     """Whatever is raised, the batch is answered as finished."""
 
     def handler(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:

@@ -1,0 +1,69 @@
+"""`oncefold once`: the zip, the ledger's template, verifying and adopting from the command line."""
+
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+from cfnlint import api
+
+from oncefold.aws.connect import client
+from oncefold.aws.deploy.once import MOST_BYTES, build
+from oncefold.cli.main import main
+from oncefold_lab.local.emulator import Emulator
+from tests.once.test_verify import add_by_hand
+from tests.once.tools import Tables
+
+
+@pytest.mark.parametrize(("arguments", "prefix"), [([], ""), (["--layer"], "python/")])
+def test_the_zip_is_small_and_holds_what_a_function_needs(
+    arguments: list[str], prefix: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "once.zip"
+    assert main(["once", "package", "--output", str(path), *arguments]) == 0
+    size = path.stat().st_size
+    assert f"{path}: {size:,} bytes, SHA-256 " in capsys.readouterr().out
+    assert size < MOST_BYTES == 50_000
+    assert path.read_bytes() == build(layer=bool(arguments)).data
+    with zipfile.ZipFile(path) as archive:
+        rooms = {Path(name).parent.as_posix() for name in archive.namelist()}
+        assert rooms == {f"{prefix}oncefold{room}" for room in ("", "/core", "/dynamodb", "/once")}
+        assert b"import" not in archive.read(f"{prefix}oncefold/__init__.py").split(b"functions import")[0]
+
+
+def test_cfn_lint_accepts_the_ledgers_template(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["once", "template", "--table", "AggregateTable", "--ledger", "AggregateLedger"]) == 0
+    text = capsys.readouterr().out
+    assert not api.lint(text, config={"regions": ["eu-central-1", "us-east-1"]})
+    policy = json.loads(text)["Resources"]["CountersPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    actions = {action for statement in policy for action in statement["Action"]}
+    assert actions == {f"dynamodb:{name}" for name in ("UpdateItem", "DescribeTable", "PutItem", "BatchGetItem")}
+
+
+def test_verify_and_adopt(
+    emulator: Emulator, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, value in emulator.environment.items():
+        monkeypatch.setenv(name, value)
+    tables = Tables.made(client("dynamodb"), "command", "command-ledger", {"Identifier": "S"})
+    named = ["--table", tables.table, "--ledger", tables.ledger]
+    assert main(["once", "verify", *named]) == 2
+    assert "no function has counted with it yet" in capsys.readouterr().err
+    with tables.counters().batch() as batch:
+        batch.add("1", {"all": {"n": 1}})
+    assert main(["once", "verify", *named]) == 0
+    assert "1 counters compared with 1 records of the ledger: every total is right" in capsys.readouterr().out
+    add_by_hand(tables, "all", n="2")
+    add_by_hand(tables, "other", n="7")
+    assert main(["once", "verify", *named]) == 1
+    out = capsys.readouterr().out
+    assert "WRONG Identifier=all: n is 3, and should be 1" in out
+    assert "not known: 1 items of command" in out
+    assert main(["once", "adopt-totals", *named, "--json"]) == 2
+    assert main(["once", "adopt-totals", *named, "--json", "--yes"]) == 0
+    capsys.readouterr()
+    assert main(["once", "verify", *named, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "exact": True, "records": 1, "counters": 2, "wrong": [], "moving": 0, "unknown": []
+    }  # fmt: skip
+    assert main(["once", "verify", "--table", tables.table, "--ledger", "nowhere"]) == 2
