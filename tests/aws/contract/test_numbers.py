@@ -11,6 +11,7 @@ from tests.aws.contract.engine import (
     is_invalid,
     numbers,
     put,
+    reasons,
     refusal,
     text_key,
 )
@@ -52,6 +53,22 @@ def test_add_is_exact_to_38_digits(engine: Engine, name: str, amounts: tuple[str
     AWS: Supported data types and naming rules in Amazon DynamoDB (Developer Guide)
     """
     assert _sum(engine, name, *amounts) == total
+
+
+def test_an_addition_may_have_a_condition_on_the_sum_before_it(engine: Engine, name: str) -> None:
+    """An ADD on `attribute_not_exists(a) OR a BETWEEN low AND high` in a transaction creates, adds, and fails beyond.
+
+    AWS: Condition and filter expressions, operators, and functions in DynamoDB (Developer Guide)
+    """
+    update = add(engine.items, text_key(name), a=_NINES)
+    values = {**update["ExpressionAttributeValues"], ":low": {"N": "-" + _NINES}, ":high": {"N": "0"}}
+    condition = "attribute_not_exists(#0) OR #0 BETWEEN :low AND :high"
+    write = {"Update": {**update, "ConditionExpression": condition, "ExpressionAttributeValues": values}}
+    engine.transact(write)
+    assert reasons(refusal(engine.transact, write)) == ["ConditionalCheckFailed"]
+    engine.dynamodb.update_item(**add(engine.items, text_key(name), a="-" + _NINES))
+    engine.transact(write)
+    assert numbers(engine.get(engine.items, text_key(name)), ["a"]) == [_NINES]
 
 
 def test_add_goes_through_zero(engine: Engine, name: str) -> None:
