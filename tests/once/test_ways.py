@@ -84,12 +84,14 @@ def test_what_lies_before_a_shards_position_does_not_count_again(tables: Tables)
     assert tables.totals() == {"all": "116"}
 
 
-def test_several_adds_at_one_position_count_together(tables: Tables) -> None:
-    for _ in range(2):
+@pytest.mark.parametrize("places", [90, 150])
+def test_several_adds_at_one_position_count_together_or_in_their_order(tables: Tables, places: int) -> None:
+    for first in (6, 7, 7):
         with tables.counters("position").batch(Context()) as batch:
-            for number in range(150):
-                batch.add("s:7", {f"c{number % 90}": {"n": 1}})
-    assert sum(map(int, tables.totals().values())) == 150
+            for number in range(400):
+                batch.add(f"s:{first + number // 200}", {f"c{number % places}": {"n": 1}})
+        assert sum(batch.outcomes.values()) == 400
+    assert sum(map(int, tables.totals().values())) == 600
 
 
 @pytest.mark.parametrize("way", ["id", "version", "position"])

@@ -6,7 +6,7 @@ Its key is `id`, a text. What stands before the first slash says what an item is
 |---|---|---|
 | `id/RECORD` | `counts`: what the record added | id |
 | `version/RECORD` | `version`, `counts`, and `content`, a hash of the counts that conditions compare | version |
-| `position/LANE` | `position`: the last that is counted, as text | position |
+| `position/LANE` | `position`: the last that is counted; `+` and how many of its additions, if not all | position |
 | `base/KEY` | `counts`: what of a counter's totals the ledger does not explain | all |
 | `settings` | what the counters are, so that no other ones use this ledger | all |
 """

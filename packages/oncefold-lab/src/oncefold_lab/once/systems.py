@@ -275,9 +275,14 @@ class ByPosition(Counting):
         kind, _, lane = item["id"]["S"].partition("/")
         if kind != self.way:
             return {}
+        text, _, additions = item["position"]["S"].partition("+")
+        last, left = int(text), int(additions or 0)
         sums: dict[Node, Numbers] = {}
         for shard, position, event in self._stream():
-            if shard == lane and position <= int(item["position"]["S"]):
+            if shard != lane or position > last:
+                continue
+            left -= position == last
+            if position < last or not additions or left >= 0:
                 for node, numbers in contribution(self.pipeline, event.content).items():
                     sums[node] = plus(sums.get(node), numbers)
         return sums
