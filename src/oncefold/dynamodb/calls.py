@@ -118,8 +118,12 @@ class Written:
 class Dynamo:
     """A DynamoDB client that retries as described above. Its calls may come from several threads."""
 
-    def __init__(self, client: Any, backoff: Backoff, meter: Meter) -> None:
-        """`client` is a boto3 client, or anything that takes the same calls."""
+    def __init__(self, client: Any, backoff: Backoff, meter: Meter, salt: str = "") -> None:
+        """`client` is a boto3 client, or anything that takes the same calls.
+
+        The same transaction has the same token for ten minutes, unless it is sent with another `salt`.
+        """
+        self._salt = salt
         self._client = client
         self._backoff = backoff
         self._meter = meter
@@ -173,7 +177,7 @@ class Dynamo:
         """One TransactWriteItems. Raises RequestRefused, and OutOfTime when it is not known to be done."""
         request = {
             "TransactItems": list(writes),
-            "ClientRequestToken": digest(writes)[:TOKEN_CHARS],
+            "ClientRequestToken": digest([self._salt, writes] if self._salt else writes)[:TOKEN_CHARS],
             "ReturnConsumedCapacity": "TOTAL",
         }
         try:

@@ -98,10 +98,7 @@ class Batch:
 
     @property
     def outcomes(self) -> Counter[str]:
-        """Records by what became of them: counted, corrected, repeated, stale, refused, unfinished.
-
-        A batch that comes again as it was within ten minutes is counted by the word of its token; it is added once.
-        """
+        """Records by what became of them: counted, corrected, repeated, stale, refused, unfinished."""
         return self._outcomes.counts
 
     @property

@@ -123,8 +123,11 @@ class Counters:
                 raise NotCounted(f"the time was up before {self.table} had said what its key is") from None
             return read_counts(given, layout, self.places)
 
+        # Tokens of a batch's own: they spare a call that is repeated, and never vouch for another invocation's.
+        salt = str(self._runtime.random())
+
         def count(entries: list[Entry], meter: Meter) -> Outcomes:
-            dynamo = Dynamo(self._client, backoff, meter)
+            dynamo = Dynamo(self._client, backoff, meter, salt)
             try:
                 self._check(dynamo)
             except OutOfTime:

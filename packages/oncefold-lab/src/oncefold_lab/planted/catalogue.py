@@ -66,7 +66,7 @@ PLANTED = (
     Planted(once_bugs.RecordVersionAlone, 200),
     Planted(once_bugs.CountersDropped, 20),
     Planted(once_bugs.IdInThirtyTwoBits, 20),
-    Planted(once_bugs.IdByToken, 100),
+    Planted(once_bugs.IdUnconditioned, 50),
     Planted(once_bugs.FailureSwallowed, 100),
     Planted(once_bugs.SeveralLanes, 100),
 )

@@ -148,8 +148,8 @@ class IdInThirtyTwoBits(systems.ById):
     counters = _ShortIdsCounters
 
 
-class IdByToken(systems.ById):
-    """An id is put whatever is there: the transaction's token alone keeps it from being added twice."""
+class IdUnconditioned(systems.ById):
+    """An id is put without the condition that it is not there."""
 
     counters = _UnconditionedCounters
 
