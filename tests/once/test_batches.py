@@ -5,6 +5,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -158,6 +159,32 @@ def test_no_transaction_has_more_than_it_may(data: st.DataObject) -> None:
     assert {path: Decimal(text) for path, text in tables.totals().items() if Decimal(text)} == {
         path: Decimal(total) for path, total in expected.items() if total
     }
+
+
+@pytest.mark.parametrize("way", ["id", "version", "position"])
+@pytest.mark.parametrize("reason", ["ItemCollectionSizeLimitExceeded", "ValidationError"])
+def test_a_counter_that_takes_no_more_is_found_by_halves(way: str, reason: str) -> None:
+    """Its record is named, and by position all behind it; the others count, and nothing is tried for ever."""
+    tables = simulated()
+    call = tables.client.transact_write_items
+
+    def transact(**request: Any) -> Any:
+        full = ["full" in str(item.get("Update", {}).get("Key")) for item in request["TransactItems"]]
+        if any(full):
+            reasons = [{"Code": reason if one else "None", "Message": "too much"} for one in full]
+            error = {"Code": "TransactionCanceledException", "Message": "cancelled"}
+            raise ClientError({"Error": error, "CancellationReasons": reasons}, "TransactWriteItems")  # type: ignore[typeddict-unknown-key]
+        return call(**request)
+
+    tables.client.transact_write_items = transact
+    more = {"version": 1} if way == "version" else {}
+    with tables.counters(way).batch(Context()) as batch:
+        for number in range(1, 9):
+            batch.add(f"s:{number}", {"full" if number == 5 else "x": {"n": 1}}, record=f"n{number}", **more)
+    left = ["n5", "n6", "n7", "n8"] if way == "position" else ["n5"]
+    assert list(batch.unfinished) == left
+    assert "too much" in batch.unfinished["n5"]
+    assert tables.totals() == {"x": str(8 - len(left))}
 
 
 def test_a_batch_of_megabytes_is_several_transactions() -> None:

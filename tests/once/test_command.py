@@ -3,16 +3,19 @@
 import json
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cfnlint import api
 
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.once import MOST_BYTES, build
+from oncefold.aws.deploy.once import template as of_ledger
 from oncefold.cli.main import main
+from oncefold.once import Counters
 from oncefold_lab.local.emulator import Emulator
 from tests.once.test_verify import add_by_hand
-from tests.once.tools import Tables
+from tests.once.tools import Tables, simulated
 
 
 @pytest.mark.parametrize(("arguments", "prefix"), [([], ""), (["--layer"], "python/")])
@@ -38,6 +41,46 @@ def test_cfn_lint_accepts_the_ledgers_template(capsys: pytest.CaptureFixture[str
     policy = json.loads(text)["Resources"]["CountersPolicy"]["Properties"]["PolicyDocument"]["Statement"]
     actions = {action for statement in policy for action in statement["Action"]}
     assert actions == {f"dynamodb:{name}" for name in ("UpdateItem", "DescribeTable", "PutItem", "BatchGetItem")}
+
+
+def test_the_policy_is_what_the_counters_call_and_nothing_else() -> None:
+    called: set[tuple[str, str]] = set()
+    for way in ("id", "version", "position"):
+        tables = simulated()
+        with tables.counters(way).batch() as batch:  # type: ignore[arg-type]
+            pass
+        client = Recording(tables.client, called)
+        for version in (1, 2):
+            with Counters(tables.table, tables.ledger, way, client=client).batch() as batch:  # type: ignore[arg-type]
+                batch.add("s:1", {"x": {"n": 1}}, **({"version": version} if way == "version" else {}))
+    statements = of_ledger("Aggregate", "Ledger")["Resources"]["CountersPolicy"]["Properties"]["PolicyDocument"]
+    allowed = {
+        (action.removeprefix("dynamodb:"), table)
+        for statement, table in zip(statements["Statement"], ("Aggregate", "Ledger"), strict=True)
+        for action in statement["Action"]
+    }
+    assert called == allowed
+
+
+class Recording:
+    """A client that notes which action of IAM each call is, and on which table."""
+
+    def __init__(self, client: Any, called: set[tuple[str, str]]) -> None:
+        self._client = client
+        self._called = called
+
+    def describe_table(self, **request: Any) -> Any:
+        self._called.add(("DescribeTable", request["TableName"]))
+        return self._client.describe_table(**request)
+
+    def batch_get_item(self, **request: Any) -> Any:
+        self._called.update(("BatchGetItem", table) for table in request["RequestItems"])
+        return self._client.batch_get_item(**request)
+
+    def transact_write_items(self, **request: Any) -> Any:
+        for item in request["TransactItems"]:
+            self._called.update((f"{kind}Item", write["TableName"]) for kind, write in item.items())
+        return self._client.transact_write_items(**request)
 
 
 def test_verify_and_adopt(

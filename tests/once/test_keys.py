@@ -49,6 +49,11 @@ def test_a_path_becomes_a_key(keys: dict[str, str], options: dict[str, Any], pat
         ({"Identifier": "S"}, {"a": {"n": 10**20}}, "out of range"),
         ({"Identifier": "S"}, {"a": {f"n{number}": 1 for number in range(41)}}, "up to 40"),
         ({"Identifier": "S"}, {f"c{number}": {"n": 1} for number in range(100)}, "one transaction takes 99"),
+        (
+            {"Identifier": "S"},
+            {f"c{number}": {f"{part}".rjust(250, "n"): 1 for part in range(40)} for number in range(60)},
+            "DynamoDB holds 400 KB",
+        ),
     ],
 )
 def test_what_never_can_be_counted_is_refused_at_once(keys: dict[str, str], counts: Any, message: str) -> None:
