@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from oncefold.dynamodb.items import TRANSACTION_ITEMS
-from oncefold.once import Counters, NotCounted
+from oncefold.once import Counters, CountsError, NotCounted
 from oncefold_lab.simulator.faults import LATE_SECONDS, Fault, Faults, rates
 from tests.lab.tools import ScriptedFaults
 from tests.once.tools import Context, Tables, simulated
@@ -159,6 +159,22 @@ def test_no_transaction_has_more_than_it_may(data: st.DataObject) -> None:
     assert {path: Decimal(text) for path, text in tables.totals().items() if Decimal(text)} == {
         path: Decimal(total) for path, total in expected.items() if total
     }
+
+
+def test_a_block_that_is_used_wrongly_is_an_error_and_not_a_loss() -> None:
+    tables = simulated()
+    batch = tables.counters().batch(Context())
+    with pytest.raises(CountsError, match="within the block"):
+        batch.add("a", {"x": {"n": 1}})
+
+    def handler() -> dict[str, Any]:
+        with tables.counters().batch(Context()) as batch:
+            batch.add("a", {"x": {"n": 1}})
+            return batch.response
+
+    with pytest.raises(CountsError, match="return it behind the block"):
+        handler()
+    assert tables.items() == []
 
 
 @pytest.mark.parametrize("way", ["id", "version", "position"])

@@ -98,7 +98,6 @@ def test_several_adds_at_one_position_count_together_or_in_their_order(tables: T
 def test_two_writers_at_once_count_once(tables: Tables, way: str) -> None:
     if isinstance(tables.client, DynamoDB):
         pytest.skip("it is single-threaded by design; the lab's search has writers at once")
-    tables.counters(way).batch().__enter__()
 
     def write(first: int) -> None:
         counters = tables.counters(way)

@@ -50,6 +50,7 @@ class Batch:
         self._count = count
         self._partial = partial
         self._entries: list[Entry] = []
+        self._open = self._ended = False
         self._outcomes = Outcomes()
         self.meter = Meter()
         """Transactions, retries and capacity units that the batch used."""
@@ -74,6 +75,8 @@ class Batch:
         Raises:
             CountsError: for what never can be counted; nothing of this record is.
         """
+        if not self._open:
+            raise CountsError("batch.add counts within the block of `with counters.batch(context) as batch:` alone")
         read = self._read(counts)
         text = counts_text(read, self._places)
         name = _name(record) if record is not None else self._default_name(record_id)
@@ -93,7 +96,11 @@ class Batch:
 
     @property
     def response(self) -> dict[str, Any]:
-        """What Lambda wants to know: the records to be delivered again. It is there when the block has ended."""
+        """The answer: the records to be delivered again. Raises CountsError before the block has ended."""
+        if not self._ended:
+            raise CountsError(
+                "batch.response is read within the block, which counts when it ends: return it behind the block"
+            )
         return failures(self._outcomes.unfinished)
 
     @property
@@ -107,16 +114,19 @@ class Batch:
         return self._outcomes.unfinished
 
     def __enter__(self) -> Self:
+        self._open = True
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Count. Raises NotCounted if records are left and the answer must not name them."""
+        self._open = False
         if kind is not None:
             return
         if self._entries:
             self._outcomes = self._count(self._entries, self.meter)
+        self._ended = True
         refused = {name: why for name, why in self.unfinished.items() if why != OUT_OF_TIME}
         for name, why in refused.items():
             _LOG.error("record %s is not counted: %s", name, why)
