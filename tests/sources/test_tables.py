@@ -71,7 +71,8 @@ def test_only_wanted_columns_nested_or_flat(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     WRITERS[name](path)
     fields = [FieldPath.parse(text) for text in ("id", "deep.x", "flat.x", "absent")]
-    (first, *_) = read(path, fields=fields)
+    (finding, first, *_) = read(path, fields=fields)
+    assert finding == Finding(str(path), "absent", f"{path}: no column absent.")
     assert isinstance(first, TableBlock)
     assert sorted(first.table.schema.names) == ["deep", "flat.x", "id"]
     assert first.table.to_pylist()[5]["deep"]["x"] == 5

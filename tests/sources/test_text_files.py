@@ -16,7 +16,6 @@ from oncefold.core.fieldpath import FieldPath
 from oncefold.sources.blocks import Finding, TextBlock
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
-from oncefold.sources.text import document_fault
 from tests.sources.tools import BOM, ScriptedWaiting, positions_of, read, read_until_error, records_of, reference
 from tests.tools.sizes import examples
 
@@ -305,37 +304,3 @@ def test_blocks_of_a_big_file_are_bounded_and_own_their_memory(tmp_path: Path) -
     assert sum(sizes) == path.stat().st_size
     assert len(sizes) <= path.stat().st_size // (8 * 2**20) + 2
     assert bytes(first.data) == kept
-
-
-@pytest.mark.parametrize(
-    ("head", "reason"),
-    [
-        (b'[{"k": 1}]', "one JSON array"),
-        (b' \r\n[\n  {"k": 1},\n', "one JSON array"),
-        (b"[", "one JSON array"),
-        (b'{\n  "k": 1\n}\n', "several lines"),
-        (b'{ "k": 1,\n  "v": 2 }\n{}', "several lines"),
-        (b"[1, 2]\n", ""),
-        (b"[]\n", ""),
-        (b'{"k": 1}\n[{"k": 2}]', ""),
-        (b'{"k": \n{"k": 2}\n', ""),
-        (b'{"k": 1}', ""),
-        (b'{"k": 1}\r{"k": 2}\r', ""),
-        (b"no JSON\n", ""),
-        (b"", ""),
-    ],
-)
-def test_one_document_is_told_from_lines_by_its_beginning(head: bytes, reason: str) -> None:
-    fault = document_fault(head)
-    assert reason in fault
-    assert bool(fault) == bool(reason)
-
-
-@pytest.mark.parametrize("block_bytes", [1, 7, 1 << 20])
-def test_a_document_is_refused_however_it_is_cut_and_an_earlier_run_is_not_judged_again(
-    tmp_path: Path, block_bytes: int
-) -> None:
-    (path := tmp_path / "a.json").write_bytes(b'[\n{"k": 1},\n{"k": 2}\n]\n')
-    assert read_until_error(Sources([str(path)], ReadOptions(block_bytes=block_bytes)).blocks(), "one JSON array") == [
-        Finding(str(path), "unreadable", f"{path}: {document_fault(b'[')}")
-    ]

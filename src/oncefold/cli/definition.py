@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from oncefold.cli.options import reading_options
 from oncefold.core import nodepath
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import DefinitionError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from oncefold.core.event import Event
     from oncefold.core.expression import Expression
     from oncefold.queries.render.screen import Grid
+    from oncefold.sources.inputs import ReadOptions
 
 EXAMPLE = """\
 # A pipeline: what an event is, which trees it is counted in, and which sums are kept.
@@ -94,14 +97,17 @@ Exit status: 0 all is well, 1 no sampled event could be read, 2 the definition o
 
 @click.command(epilog=_INIT_EPILOG)
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), default="pipeline.toml")
-@click.option("--from", "events", metavar="EVENTS", help="Guess the fields from a JSON Lines or CSV file, - for stdin.")
+@click.option("--from", "events", metavar="EVENTS", help="Guess the fields from a source in any format, - for stdin.")
 @click.option("--force", is_flag=True, help="Overwrite FILE if it exists.")
-def init(file: Path, events: str | None, force: bool) -> None:  # noqa: FBT001 - click passes it by name
+@reading_options
+def init(
+    *, file: Path, events: str | None, force: bool, form: str | None, delimiter: str | None, encoding: str | None
+) -> None:
     """Write a commented example of a pipeline definition to FILE (pipeline.toml).
 
     It works unchanged for the events that `oncefold generate` writes; edit it to fit your own.
     """
-    text = EXAMPLE if events is None else _guess(events)
+    text = EXAMPLE if events is None else _guess(events, _read_options(form, delimiter, encoding))
     try:
         with file.open("w" if force else "x", encoding="utf-8", newline="\n") as output:
             output.write(text)
@@ -113,21 +119,32 @@ def init(file: Path, events: str | None, force: bool) -> None:  # noqa: FBT001 -
     click.echo(f"wrote {file}; see how it reads your events: oncefold check {file} --sample {sample}")
 
 
-def _guess(events: str) -> str:
+def _guess(events: str, options: ReadOptions) -> str:
     from oncefold.cli.guess import guess
 
-    return guess(events)
+    return guess(events, options)
+
+
+def _read_options(form: str | None, delimiter: str | None, encoding: str | None) -> ReadOptions:
+    from oncefold.sources.inputs import ReadOptions
+
+    return ReadOptions(format=form, delimiter=delimiter, encoding=encoding)
 
 
 @click.command(epilog=_CHECK_EPILOG)
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--sample", metavar="EVENTS", help="Also read the first events of a JSON Lines or CSV file, - for stdin.")
+@click.option("--sample", metavar="EVENTS", help="Also read the first events of a source, as `run` does; - for stdin.")
 @click.option("--rows", type=click.IntRange(1, 100_000), default=10, show_default=True, help="How many of them.")
-@click.option("--format", "form", metavar="NAME", help="Format of EVENTS: jsonl, csv or tsv.  [default: by its name]")
-@click.option("--delimiter", metavar="CHARACTER", help="The character between the fields of a CSV.")
+@reading_options
 @click.pass_context
 def check(
-    context: click.Context, file: Path, sample: str | None, rows: int, form: str | None, delimiter: str | None
+    context: click.Context,
+    file: Path,
+    sample: str | None,
+    rows: int,
+    form: str | None,
+    delimiter: str | None,
+    encoding: str | None,
 ) -> None:
     """Validate the pipeline definition in FILE and explain what it means.
 
@@ -138,7 +155,7 @@ def check(
     click.echo(f"{file} is a valid pipeline.\n")
     for name, text in meaning(pipeline):
         click.echo(f"{name:<12} {text}".rstrip())
-    if sample is not None and not _show_sample(pipeline, sample, rows, form, delimiter):
+    if sample is not None and not _show_sample(pipeline, sample, rows, _read_options(form, delimiter, encoding)):
         context.exit(1)
 
 
@@ -215,13 +232,17 @@ def _measure_text(measure: Measure) -> str:
     return f"{measure.name}: the sum of {measure.field}, {measure.scale} decimal places ({rounding}){missing}"
 
 
-def _show_sample(pipeline: Pipeline, sample: str, rows: int, form: str | None, delimiter: str | None) -> int:
+def _show_sample(pipeline: Pipeline, sample: str, rows: int, options: ReadOptions) -> int:
     """Print how the first events are read; the number of those that were."""
-    from oncefold.cli.sample import first_records, readings
+    from oncefold.cli.sample import Sample, readings
+    from oncefold.columnar.plan import fields_of, needed_by
     from oncefold.queries.render.screen import Screen
 
-    with closing(first_records(sample, rows, form, delimiter)) as records:
+    reading = Sample(sample, rows, replace(options, fields=fields_of(pipeline), needed=needed_by(pipeline)))
+    with closing(reading.records()) as records:
         found = list(readings(records, pipeline))
+    for message in reading.said:
+        click.echo(f"\n{_printable(message)}")
     read = sum(reading.event is not None for reading in found)
     click.echo()
     if found:

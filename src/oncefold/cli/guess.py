@@ -5,9 +5,9 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
 from pathlib import PurePath
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from oncefold.cli.sample import SampleRecord, first_records
+from oncefold.cli.sample import Sample, SampleRecord
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import RESERVED_NAMES, Delete, Level, Measure, Pipeline, Rollup, Time, Unit, Version
 from oncefold.core.definition_toml import to_toml
@@ -17,7 +17,12 @@ from oncefold.core.limits import MEASURE_LIMIT, NAME_CHARS
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.core.values import Number
 
+if TYPE_CHECKING:
+    from oncefold.sources.inputs import ReadOptions
+
 ROWS = 200
+_LISTED = 5
+"""Fields that are named in a reason."""
 MOST_LEVELS = 3
 MOST_PLACES = 8
 """More decimal places are regarded as noise of binary floats, and rounded."""
@@ -26,9 +31,10 @@ _FINEST = 18
 _PLAIN = re.compile(r"-?[0-9]+(\.[0-9]+)?", re.ASCII)
 _WHOLE = re.compile(r"-?[0-9]{1,18}", re.ASCII)
 _KEY = re.compile(r"(.*[^a-z])?(id|key|uuid)|.*(Id|ID|Key|UUID)")
-_VERSION = re.compile(r"version|ver|revision|rev|sequence|seq|lsn", re.IGNORECASE)
+_VERSION = re.compile(r"v|vers?|version|revision|rev|sequence|seq|lsn", re.IGNORECASE)
 _CHANGED = re.compile(r"(last)?_?(updated|modified|changed)_?(at|on|time)?", re.IGNORECASE)
 _TIME = re.compile(r".*(time|date).*|.*(_at|At)|day|ts", re.IGNORECASE)
+_DATED = re.compile(r"[12][0-9]{3}-[01][0-9]-[0-3][0-9](?![0-9])", re.ASCII)
 _DELETED = re.compile(r"(is)?_?deleted", re.IGNORECASE)
 
 Row = dict[FieldPath, str]
@@ -36,12 +42,27 @@ Columns = dict[FieldPath, list[str]]
 """The texts of each field in the records that have it, in order of first mention."""
 
 
-def guess(events: str) -> str:
-    """A pipeline file for the events in a JSON Lines or CSV file. Raises SourceError if they show no key."""
-    with closing(first_records(events, ROWS)) as records:
+def guess(events: str, options: "ReadOptions | None" = None) -> str:
+    """A pipeline file for the events of a source, with the reason of each choice. Raises SourceError if none fits."""
+    from oncefold.sources.inputs import ReadOptions
+
+    sample = Sample(events, ROWS, options or ReadOptions())
+    with closing(sample.records()) as records:
         rows = list(filter(None, map(_texts, records)))
-    head = f"# A guess from the first {len(rows)} events of {json.dumps(events)}: correct what is wrong, then see\n"
-    return f"{head}#   oncefold check THIS_FILE --sample {events}\n\n{to_toml(_pipeline(events, rows))}"
+    why: list[str] = []
+    pipeline = _pipeline(events, rows, why)
+    lines = [
+        f"A guess from the first {len(rows)} events of {json.dumps(events)}, read as {sample.form}:",
+        "correct what is wrong, then see",
+        f"  oncefold check THIS_FILE --sample {events}",
+        *map(_comment, why),
+    ]
+    return "".join(f"# {line}\n" for line in lines) + f"\n{to_toml(pipeline)}"
+
+
+def _comment(text: str) -> str:
+    """Text for a comment: nothing in the data ends it."""
+    return "- " + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def _texts(record: SampleRecord) -> Row:
@@ -50,8 +71,10 @@ def _texts(record: SampleRecord) -> Row:
         return {}
     if record.cells is not None:
         return {FieldPath((name,)): cell for name, cell in zip(record.header, record.cells, strict=False) if cell}
+    if record.row is not None:
+        return dict(_flattened((), record.row))
     try:
-        value = json.loads(record.raw, parse_float=Number, parse_int=Number)
+        value = json.loads(record.raw.lstrip(b"\0"), parse_float=Number, parse_int=Number)
         return dict(_flattened((), value)) if isinstance(value, dict) else {}
     except (ValueError, RecursionError):
         return {}
@@ -73,30 +96,62 @@ def _columns(rows: Iterable[Row]) -> Columns:
     return columns
 
 
-def _pipeline(events: str, rows: list[Row]) -> Pipeline:
-    """Each field gets the first role it fits; what fits none is left out."""
+def _pipeline(events: str, rows: list[Row], why: list[str]) -> Pipeline:
+    """Each field gets the first role it fits; what fits none is left out. Each choice adds its reason to `why`."""
     deleted = _take(_columns(rows), _is_delete_flag)
     live = [row for row in rows if deleted is None or row.get(deleted) not in {"true", "1"}]
     columns = _columns(live)
     left = {field: texts for field, texts in columns.items() if field != deleted}
     version = _version(left)
-    key = _key(left, len(live))
+    key = _key(left, live, version)
     if key is None:
         raise SourceError(
             f"{events}: no field of its first {len(rows)} events looks like a key; "
             "write the commented example with: oncefold init, and fill in your fields"
         )
-    time = _take(left, lambda name, texts: bool(_TIME.fullmatch(name)) and _all_times(texts))
+    why.append(_why_key(key, columns, version))
+    if version is None:
+        why.append("no version: no field is named like one, or like the time of a change; events are only inserted")
+    else:
+        what = "whole numbers under a name for versions" if version.type == "integer" else "times of a change"
+        why.append(f"version {version.field}: {what}")
+    time = _take(left, lambda name, texts: _looks_like_a_time(name, texts) and _all_times(texts))
+    if time is not None:
+        why.append(f"time {time}: all its values are times")
+    if deleted is not None:
+        why.append(f"delete {deleted}: it is true or false, and named for that")
     measures = _measures(left, len(live))
+    why.extend(_why_measure(measure, columns[measure.field], len(live)) for measure in measures)
+    rollup = _rollup(left, len(live))
+    why.extend(f"level {level.field}: {len(set(left[level.field]))} different texts" for level in rollup.levels)
+    unused = [field for field in left if field not in {level.field for level in rollup.levels}]
+    if unused:
+        why.append(f"left out, too many different texts for a level: {', '.join(map(str, unused[:_LISTED]))}")
     return Pipeline(
         name=_pipeline_name(events),
         key=(key,),
         version=version,
         delete=None if deleted is None else Delete(deleted),
         time=None if time is None else Time(time, _unit(columns[time])),
-        rollups=(_rollup(left, len(live)),),
+        rollups=(rollup,),
         measures=measures,
     )
+
+
+def _why_key(key: FieldPath, columns: Columns, version: Version | None) -> str:
+    texts = columns[key]
+    named = "named like a key" if _KEY.fullmatch(key.segments[-1]) else "different in every event"
+    repeats = len(texts) - len(set(texts))
+    if not repeats:
+        return f"key {key}: {named}, and never the same twice"
+    because = f"with other values of {version.field}" if version is not None else "and no version tells which counts"
+    return f"key {key}: {named}; {repeats} of {len(texts)} come again, {because}"
+
+
+def _why_measure(measure: Measure, texts: list[str], rows: int) -> str:
+    missing = "" if measure.missing == "reject" else f", missing in {rows - len(texts)} of {rows} events"
+    rounded = ", rounded, as binary floats are printed with more" if measure.round else ""
+    return f"measure {measure.name}: numbers of up to {measure.scale} decimal places{rounded}{missing}"
 
 
 def _pipeline_name(events: str) -> str:
@@ -127,11 +182,28 @@ def _version(left: Columns) -> Version | None:
     return None if field is None else Version(field, "timestamp", _unit(texts[field]))
 
 
-def _key(left: Columns, rows: int) -> FieldPath | None:
-    """A field that every event has: first by its name, then by its values, which never repeat."""
-    return _take(left, lambda name, texts: len(texts) == rows and bool(_KEY.fullmatch(name))) or _take(
-        left, lambda name, texts: len(texts) == rows == len(set(texts)) and not _TIME.fullmatch(name)
-    )
+def _key(left: Columns, rows: list[Row], version: Version | None) -> FieldPath | None:
+    """A field that every event has: named like a key, or never the same twice, or only with another version.
+
+    Of several that fit equally the one of most different values, and of these the first.
+    """
+    fits: dict[FieldPath, tuple[bool, bool, int]] = {}
+    for field, texts in left.items():
+        if len(texts) < len(rows) or not rows:
+            continue
+        is_named = bool(_KEY.fullmatch(field.segments[-1]))
+        different = len(set(texts))
+        is_unique = different == len(texts)
+        if version is not None and not is_unique:
+            pairs = {(row[field], row.get(version.field)) for row in rows}
+            is_unique = len(pairs) == len(rows) and 2 * different >= len(rows) // 4
+        if is_named or (is_unique and not _TIME.fullmatch(field.segments[-1])):
+            fits[field] = (is_named and is_unique, is_named, different)
+    if not fits:
+        return None
+    best = max(fits, key=lambda field: fits[field])
+    del left[best]
+    return best
 
 
 def _measures(left: Columns, rows: int) -> tuple[Measure, ...]:
@@ -176,6 +248,10 @@ def _all_times(texts: list[str]) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _looks_like_a_time(name: str, texts: list[str]) -> bool:
+    return bool(_TIME.fullmatch(name)) or all(map(_DATED.match, texts))
 
 
 def _unit(texts: list[str]) -> Unit:

@@ -63,6 +63,14 @@ def store_option(function: Function) -> Function:
     )(function)
 
 
+def reading_options(function: Function) -> Function:
+    """`--format`, `--delimiter` and `--encoding`: how sources are read."""
+    form = click.option("--format", "form", help="jsonl, csv, tsv, parquet or arrow, for names that do not say it.")
+    delimiter = click.option("--delimiter", help="The character between the cells of CSV. [default: by the header]")
+    encoding = click.option("--encoding", help="Of text that is not UTF-8, such as cp1252; UTF-16 is detected.")
+    return form(delimiter(encoding(function)))
+
+
 def format_options(*forms: str) -> Callable[[Function], Function]:
     """`--format` and `--output`."""
 

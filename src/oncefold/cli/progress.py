@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TextIO
 
 from oncefold.core.fold import Outcome
-from oncefold.queries.render.formatting import many, size
+from oncefold.queries.render.formatting import many, printable, size
 
 if TYPE_CHECKING:
+    from oncefold.commit import Reject
     from oncefold.engine.run import RunProgress
     from oncefold.sources.blocks import Finding
 
@@ -23,6 +24,9 @@ _REFRESH_SECONDS = 0.1
 _SHOWN_RATE_SECONDS = 0.5
 """Shorter runs report no rate, since it would be noise."""
 _REDRAW_SECONDS = 0.2
+_SHOWN_REASONS = 5
+_SHOWN_CHARS = 120
+"""Characters of a rejected event that are shown."""
 _ERASE = "\r\x1b[K"
 
 
@@ -32,7 +36,7 @@ class Reporter:
     def __init__(self, out: TextIO, *, quiet: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._out, self._quiet, self._monotonic = out, quiet, monotonic
         self._began = self._last = monotonic()
-        self._reported = self._reported_events = 0
+        self._reported = self._reported_events = self._reported_kinds = 0
         self._total: int | None = None
         self._stopping: Callable[[], bool] = lambda: False
         self._reported_stop = False
@@ -55,6 +59,7 @@ class Reporter:
     def update(self, progress: "RunProgress") -> None:
         """Called after every batch, and many times a second without one."""
         self._report_findings(progress.findings)
+        self._report_first_rejects(progress)
         if self._stopping() and not self._reported_stop:
             self._reported_stop = True
             self.report("stopping: what is read is committed first (a second signal ends at once; nothing is lost)")
@@ -68,6 +73,7 @@ class Reporter:
     def finish(self, progress: "RunProgress", session: Any, done_files: int, *, stopped: str = "") -> None:
         """Report what was folded and what to do next; `stopped` replaces the latter."""
         self._report_findings(progress.findings)
+        self._report_first_rejects(progress)
         seconds = self._monotonic() - self._began
         if done_files:
             self.report(f"{many(done_files, 'file')} had been read before and did not change")
@@ -75,8 +81,33 @@ class Reporter:
         self.report(f"{self._facts(progress, seconds)}{at}")
         store = shlex.quote(str(session.path))
         if progress.counts[Outcome.REJECTED]:
+            self._report_reasons(progress)
             self.report(f"to see the rejects: oncefold rejects list --store {store}")
         self.report(stopped or f"to see the totals: oncefold query --store {store}")
+
+    def fail(self, message: str) -> None:
+        """Report why the run ends with an error, also where little is wanted."""
+        self._print(f"oncefold: {message}")
+
+    def _report_first_rejects(self, progress: "RunProgress") -> None:
+        """Report the first reject of each reason when it comes up, for the first few reasons."""
+        if self._quiet or self._reported_kinds == _SHOWN_REASONS or not progress.counts[Outcome.REJECTED]:
+            return
+        kinds = [*progress.rejected.by_reason().values()][:_SHOWN_REASONS]
+        for kind in kinds[self._reported_kinds :]:
+            self.report(f"rejected: {described(kind.first)}")
+        self._reported_kinds = len(kinds)
+
+    def _report_reasons(self, progress: "RunProgress") -> None:
+        """Report how many rejects each reason has, where that is not said yet."""
+        kinds = progress.rejected.by_reason()
+        if sum(kind.count for kind in kinds.values()) > len(kinds):
+            most = sorted(kinds.items(), key=lambda item: -item[1].count)
+            listed = "; ".join(f"{kind.count:,} x {reason}" for reason, kind in most[:_SHOWN_REASONS])
+            more = f"; and {many(len(most) - _SHOWN_REASONS, 'more reason')}" if len(most) > _SHOWN_REASONS else ""
+            self.report(f"rejected: {printable(listed)}{more}")
+        if any("not UTF-8" in kind.first.reason for kind in kinds.values()):
+            self.report("text in another encoding than UTF-8 is read with --encoding, for example --encoding cp1252")
 
     def _facts(self, progress: "RunProgress", seconds: float) -> str:
         text = f"{many(progress.events, 'event')}: {outcomes(progress.counts)}"
@@ -149,6 +180,14 @@ class TerminalReporter(Reporter):
 def reporter_for(out: TextIO, *, quiet: bool) -> Reporter:
     """A reporter with a bar on a terminal, with plain lines elsewhere."""
     return TerminalReporter(out) if out.isatty() and not quiet else Reporter(out, quiet=quiet)
+
+
+def described(reject: "Reject") -> str:
+    """One reject in a line: where it is, why, and how it begins."""
+    unit = {"table": "row", "item": "item"}.get(reject.format, "byte")
+    raw = reject.raw.decode("utf-8", "replace")
+    raw = raw if len(raw) <= _SHOWN_CHARS else f"{raw[:_SHOWN_CHARS]}..."
+    return printable(f"{reject.source}, {unit} {reject.position:,}: {reject.reason}: {raw}")
 
 
 def show_cursor() -> None:

@@ -2,25 +2,33 @@
 
 import contextlib
 import os
+import re
 import shlex
 import signal
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli.progress import reporter_for, show_cursor
+from oncefold.cli.options import reading_options
+from oncefold.cli.progress import described, reporter_for, show_cursor
 from oncefold.core.errors import OncefoldError, SourceError
+from oncefold.core.fold import Outcome
 from oncefold.pipeline_file import load_pipeline
+from oncefold.queries.render.formatting import many
 from oncefold.store.retention import Retention
 
 if TYPE_CHECKING:
     from oncefold.cli.progress import Reporter
+    from oncefold.core.definition import Pipeline
     from oncefold.engine.run import RunProgress
     from oncefold.engine.session import Session
+    from oncefold.sources.inputs import ReadOptions
     from oncefold.sources.sources import Sources
 
 _EPILOG = """\b
@@ -40,11 +48,16 @@ Examples:
   oncefold run pipeline.toml kinesis://risk-events --follow --store risk.db
 
 Exit status: 0 everything was read, or --follow was stopped; 1 a source is not what was read before, cannot be read
-to its end, or lost records before they were read; 2 the run cannot begin or continue; 130 Ctrl-C, or 143 SIGTERM, came
-before everything was read."""
+to its end, or lost records before they were read; 2 the run cannot begin or continue; 3 every event was rejected;
+4 more events were rejected than --max-rejects allows; 130 Ctrl-C, or 143 SIGTERM, came before everything was read."""
+
+ALL_REJECTED = 3
+TOO_MANY_REJECTED = 4
 
 _WRONG = frozenset(["truncated", "replaced", "trimmed", "unreadable"])
 """Findings that make a run end with status 1."""
+
+_LIMIT = re.compile(r"(?P<number>[0-9]{1,18})|(?P<share>[0-9]{1,3}(\.[0-9]+)?)(?P<percent> ?%)", re.ASCII)
 
 _LONG_COMMAND = 2_000
 """Characters of a command above which it is not repeated: a shell expanded a pattern into many names."""
@@ -55,11 +68,12 @@ _LONG_COMMAND = 2_000
 @click.argument("sources", nargs=-1, required=True)
 @click.option("--store", "-s", "store_path", envvar="ONCEFOLD_STORE", type=click.Path(dir_okay=False),
               help="The store file; made if there is none. [default: NAME.db by the pipeline's name]")  # fmt: skip
-@click.option("--format", "form", help="jsonl, csv, tsv, parquet or arrow, for names that do not say it.")
-@click.option("--delimiter", help="The character between the cells of CSV.")
+@reading_options
 @click.option("--follow", "-f", is_flag=True, help="Go on reading as files, folders and streams grow.")
 @click.option("--reread", is_flag=True,
               help="Read every source from its start; safe: an event counts once however often it comes.")  # fmt: skip
+@click.option("--max-rejects", metavar="N|P%",
+              help="End with status 4 once more than N events, or at the end P % of them, are rejected.")  # fmt: skip
 @click.option("--retention", help="How long history and --as-of reach back: 12h, 30d, forever. [default: 30d]")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
 def run(  # noqa: PLR0913
@@ -69,8 +83,10 @@ def run(  # noqa: PLR0913
     store_path: str | None,
     form: str | None,
     delimiter: str | None,
+    encoding: str | None,
     follow: bool,
     reread: bool,
+    max_rejects: str | None,
     retention: str | None,
     quiet: bool,
 ) -> None:
@@ -81,39 +97,87 @@ def run(  # noqa: PLR0913
     interruption, and it continues exactly after the last commit. Ctrl-C and SIGTERM end a run after the current batch
     and its commit.
     """
-    # Imported here so that `oncefold --help` does not load the engine.
-    from oncefold.aws.stream import open_stream
-    from oncefold.columnar.plan import fields_of
-    from oncefold.engine.session import Session
-    from oncefold.engine.warmup import warm_up
-    from oncefold.sources.inputs import ReadOptions
-    from oncefold.sources.sources import Sources
-    from oncefold.sources.waiting import RealWaiting
-
-    definition = load_pipeline(pipeline)
-    path = Path(store_path or f"{definition.name}.db")
+    limit = reject_limit_of(max_rejects)
     reporter = reporter_for(sys.stderr, quiet=quiet)
-    options = ReadOptions(
-        format=form, delimiter=delimiter, fields=fields_of(definition), follow=follow, reread=reread
-    )  # fmt: skip
-    if not path.exists():
-        Sources(sources, options, open_stream=open_stream)  # a mistyped source leaves no empty store behind
     stop = StopSignal()
-    with Session.open(path, definition, retention=retention_of(retention)) as session:
-        found = Sources(sources, options, session.positions, RealWaiting(stop.event), open_stream=open_stream)
-        warm_up(reporter.report)
-        with stop.on_signals(), reporter.running(found.total_bytes, stop.event.is_set):
-            progress = _read(session, found, reporter, stop.event)
-        reporter.finish(
-            progress, session, found.done_files, stopped="" if stop.signal is None else _how_to_continue(found)
-        )
+    stop.reading = False
+    try:
+        with stop.on_signals():
+            definition = load_pipeline(pipeline)
+            options = _options(definition, form, delimiter, encoding, follow=follow, reread=reread)
+            progress = _run(definition, sources, store_path, options, retention_of(retention), reporter, stop, limit)
+    except Interrupted as error:
+        reporter.fail("stopped before anything was read; nothing was committed")
+        raise SystemExit(128 + error.number) from None
     if any(finding.kind in _WRONG for finding in progress.findings):
         raise SystemExit(1)
-    if stop.signal is not None and not follow:
+    rejected = progress.counts[Outcome.REJECTED]
+    if limit is not None and limit.exceeded_by(rejected, progress.events):
+        reporter.fail(
+            f"{rejected:,} of {many(progress.events, 'event')} rejected, more than --max-rejects {max_rejects} allows"
+        )
+        raise SystemExit(TOO_MANY_REJECTED)
+    if rejected and rejected == progress.events:
+        first = next(iter(progress.rejected.by_reason().values())).first
+        reporter.fail(f"every event was rejected{f', the first: {described(first)}' if quiet else ''}")
+        raise SystemExit(ALL_REJECTED)
+    if stop.signal is not None and not follow and not stop.came_late:
         raise SystemExit(128 + stop.signal)
 
 
-def _read(session: "Session", found: "Sources", reporter: "Reporter", stop: threading.Event) -> "RunProgress":
+def _options(
+    definition: "Pipeline", form: str | None, delimiter: str | None, encoding: str | None, *, follow: bool, reread: bool
+) -> "ReadOptions":
+    # Imported here, as below, so that `oncefold --help` does not load the engine.
+    from oncefold.columnar.plan import fields_of, needed_by
+    from oncefold.sources.inputs import ReadOptions
+
+    return ReadOptions(
+        format=form,
+        delimiter=delimiter,
+        encoding=encoding,
+        fields=fields_of(definition),
+        needed=needed_by(definition),
+        follow=follow,
+        reread=reread,
+    )
+
+
+def _run(
+    definition: "Pipeline",
+    sources: tuple[str, ...],
+    store_path: str | None,
+    options: "ReadOptions",
+    retention: Retention | None,
+    reporter: "Reporter",
+    stop: "StopSignal",
+    limit: "RejectLimit | None",
+) -> "RunProgress":
+    """Open everything, fold the sources, and report."""
+    from oncefold.aws.stream import open_stream
+    from oncefold.engine.session import Session
+    from oncefold.engine.warmup import warm_up
+    from oncefold.sources.sources import Sources
+    from oncefold.sources.waiting import RealWaiting
+
+    path = Path(store_path or f"{definition.name}.db")
+    if not path.exists():
+        Sources(sources, options, open_stream=open_stream)  # a mistyped source leaves no empty store behind
+    with Session.open(path, definition, retention=retention) as session:
+        found = Sources(sources, options, session.positions, RealWaiting(stop.event), open_stream=open_stream)
+        warm_up(reporter.report)
+        stop.reading = True
+        with reporter.running(found.total_bytes, stop.event.is_set):
+            progress = _read(session, found, reporter, stop, limit)
+        stop.came_late = found.complete
+        is_cut = stop.event.is_set() and not found.complete
+        reporter.finish(progress, session, found.done_files, stopped=_how_to_continue(found) if is_cut else "")
+    return progress
+
+
+def _read(
+    session: "Session", found: "Sources", reporter: "Reporter", stop: "StopSignal", limit: "RejectLimit | None"
+) -> "RunProgress":
     """Fold the sources; a last error that only repeats a finding is left out. Raises SourceError and StoreError."""
     from oncefold.engine.run import RunProgress
 
@@ -122,10 +186,13 @@ def _read(session: "Session", found: "Sources", reporter: "Reporter", stop: thre
     def update(progress: RunProgress) -> None:
         nonlocal latest
         latest = progress
+        stop.last_commit = progress.last_commit
+        if limit is not None and limit.number is not None and progress.counts[Outcome.REJECTED] > limit.number:
+            stop.event.set()
         reporter.update(progress)
 
     try:
-        return session.run(found.blocks(), update, stop.set)
+        return session.run(found.blocks(), update, stop.event.set)
     except SourceError:
         if not any(finding.kind == "unreadable" for finding in latest.findings):
             raise
@@ -170,6 +237,40 @@ def retention_of(text: str | None) -> Retention | None:
         raise OncefoldError(f"--retention: {error}, or forever") from None
 
 
+@dataclass(frozen=True, slots=True)
+class RejectLimit:
+    """How many rejects a run may have: a number of them, or a share of all events at its end."""
+
+    number: int | None
+    percent: Decimal | None
+
+    def exceeded_by(self, rejected: int, events: int) -> bool:
+        """Whether these are more."""
+        if self.number is not None:
+            return rejected > self.number
+        return rejected * 100 > (self.percent or 0) * events
+
+
+def reject_limit_of(text: str | None) -> RejectLimit | None:
+    """The value of `--max-rejects`. Raises OncefoldError for a text that is neither a number nor a percentage."""
+    if text is None:
+        return None
+    match = _LIMIT.fullmatch(text)
+    if match is None or (match["percent"] and Decimal(match["share"]) > 100):
+        raise OncefoldError(f"--max-rejects: {text!r} is neither a number of events nor a percentage such as 0.5%")
+    if match["percent"]:
+        return RejectLimit(None, Decimal(match["share"]))
+    return RejectLimit(int(match["number"]), None)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal came before anything was read."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
 class StopSignal:
     """A signal of a user or a supervisor that ends a run."""
 
@@ -178,12 +279,19 @@ class StopSignal:
         """Set when reading is to end."""
         self.signal: int | None = None
         """Number of the signal that was received."""
+        self.reading = True
+        """Whether a signal lets what is read be committed; before anything is read it ends everything at once."""
+        self.came_late = False
+        """Whether everything was read all the same."""
+        self.last_commit = 0
+        """Number of the last commit of this run that is surely durable."""
 
     @contextlib.contextmanager
     def on_signals(self) -> Iterator[None]:
         """Within this, Ctrl-C and SIGTERM end the run after the current batch; a second signal ends it at once.
 
-        Ending at once is safe too: the store holds whole commits only.
+        Ending at once is safe too: the store holds whole commits only. Raises Interrupted for a signal that comes
+        before `reading`.
         """
         if threading.current_thread() is not threading.main_thread():
             yield
@@ -198,6 +306,14 @@ class StopSignal:
     def _receive(self, number: int, _: Any) -> None:
         if self.signal is not None:
             show_cursor()
+            kept = (
+                f"commit {self.last_commit} and all before it are kept"
+                if self.last_commit
+                else "whole commits are kept"
+            )
+            os.write(2, f"oncefold: ended at once; {kept}, the same command goes on after them\n".encode())
             os._exit(128 + number)
         self.signal = number
         self.event.set()
+        if not self.reading:
+            raise Interrupted(number)

@@ -1,36 +1,35 @@
-"""The first records of a JSON Lines or CSV file, each read by the scalar decoder; nothing is folded or kept."""
+"""The first records of a source in any format, each read by the scalar decoder; nothing is folded or kept."""
 
-import csv
-import gzip
-import io
-import sys
-import zlib
-from collections.abc import Generator, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import Path
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
 
+from oncefold.core.csv_record import csv_cells, csv_record_end
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent, SourceError
 from oncefold.core.event import Event
-from oncefold.core.limits import RECORD_BYTES
 
-_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-_BOM = b"\xef\xbb\xbf"
+if TYPE_CHECKING:
+    from oncefold.sources.blocks import Finding, TableBlock, TextBlock
+    from oncefold.sources.inputs import ReadOptions
+
+_BLOCK_BYTES = 2**18
+_TABLE_ROWS = 2**12
 
 
 @dataclass(frozen=True, slots=True)
 class SampleRecord:
-    """One record of the file; `cells` and `header` only of a CSV."""
+    """One record: of JSON its text, of CSV header and cells, of a table the row."""
 
     line: int
-    """The line it begins on, from 1."""
-    raw: bytes
+    """The line it begins on, or the number of its row, from 1."""
+    raw: bytes = b""
     header: tuple[str, ...] = ()
     cells: tuple[str, ...] | None = None
+    row: Mapping[str, Any] | None = None
     fault: str = ""
     """Why it is not a record."""
 
@@ -42,6 +41,56 @@ class SampleReading:
     line: int
     event: Event | None
     reason: str = ""
+
+
+class Sample:
+    """The first records of a source, read as `oncefold run` reads them."""
+
+    def __init__(self, name: str, rows: int, options: "ReadOptions") -> None:
+        """At most so many records of a file, a directory, a pattern, or `-` for stdin."""
+        self._name, self._rows = name, rows
+        self._options = replace(options, block_bytes=_BLOCK_BYTES, table_rows=_TABLE_ROWS)
+        self.said: list[str] = []
+        """What a person should know of the source."""
+        self.delimiter: str | None = None
+        """Of CSV, as far as it was read."""
+        self.form = ""
+        """How it is written, in words."""
+
+    def records(self) -> Generator[SampleRecord]:
+        """The records. Raises SourceError if there is no such source, or none of it can be read."""
+        from oncefold.sources.sources import Sources
+
+        with closing(Sources([self._name], self._options).blocks()) as blocks:
+            yield from islice(self._all(blocks), self._rows)
+
+    def _all(self, blocks: "Iterator[TextBlock | TableBlock | Finding]") -> Iterator[SampleRecord]:
+        from oncefold.sources.blocks import Finding, TextBlock
+
+        line, source, seen = 1, "", 0
+        try:
+            for block in blocks:
+                if isinstance(block, Finding):
+                    self.said.append(block.message)
+                    continue
+                if block.source != source:
+                    source, line = block.source, 1
+                if isinstance(block, TextBlock):
+                    self.delimiter = block.delimiter
+                    self.form = "JSON" if block.format == "json" else f"CSV with {block.delimiter!r} between columns"
+                    if line == 1 and block.header:
+                        line += 1
+                    records = _json(block, line) if block.format == "json" else _csv(block, line)
+                    line += bytes(block.data).count(b"\n")
+                else:
+                    self.form = "a typed table"
+                    records = _rows(block)
+                for record in records:
+                    seen += 1
+                    yield record
+        except SourceError:
+            if not seen:
+                raise
 
 
 def readings(records: Iterator[SampleRecord], pipeline: Pipeline) -> Iterator[SampleReading]:
@@ -57,127 +106,42 @@ def readings(records: Iterator[SampleRecord], pipeline: Pipeline) -> Iterator[Sa
 def _decoded(decoder: Decoder, record: SampleRecord) -> Event:
     if record.fault:
         raise InvalidEvent(record.fault)
+    if record.row is not None:
+        return decoder.flat(record.row)
     return decoder.json(record.raw) if record.cells is None else decoder.csv(record.header, record.cells)
 
 
-def first_records(
-    name: str, rows: int, form: str | None = None, delimiter: str | None = None
-) -> Generator[SampleRecord]:
-    """At most so many records of a file, `-` for stdin; gzip and zstd are detected. Raises SourceError."""
-    from oncefold.sources.inputs import ReadOptions, format_of
-    from oncefold.sources.text import document_fault
+def _json(block: "TextBlock", line: int) -> Iterator[SampleRecord]:
+    yield from (SampleRecord(line, record.head, fault=record.reason) for record in block.oversize)
+    for number, raw in enumerate(bytes(block.data).split(b"\n"), line):
+        if raw.strip(b"\0 \t\r"):
+            yield SampleRecord(number, raw.rstrip(b"\r"))
 
-    found = format_of(name, ReadOptions(format=form, delimiter=delimiter))
-    if not found.is_text:
-        raise SourceError(f"{name}: a sample is read from JSON Lines or CSV; give one of these")
+
+def _csv(block: "TextBlock", line: int) -> Iterator[SampleRecord]:
+    header, delimiter = block.header or (), block.delimiter or ","
+    yield from (SampleRecord(line, record.head, header, fault=record.reason) for record in block.oversize)
+    data, at = bytes(block.data), 0
+    while at < len(data):
+        end = csv_record_end(data, at, delimiter)
+        raw = data[at:end].rstrip(b"\r\n")
+        if raw.lstrip(b"\0"):
+            yield _csv_record(raw, line, header, delimiter)
+        line += data.count(b"\n", at, end)
+        at = end
+
+
+def _csv_record(raw: bytes, line: int, header: tuple[str, ...], delimiter: str) -> SampleRecord:
     try:
-        with _opened(name) as stream:
-            if found.kind == "json" and (fault := document_fault(stream.peek(1).removeprefix(_BOM))):
-                raise SourceError(f"{name}: {fault}")
-            lines = _Lines(stream)
-            records = _csv(name, lines, found.delimiter or ",") if found.kind == "csv" else _json(lines)
-            yield from islice(records, rows)
-    except FileNotFoundError:
-        raise SourceError(f"{name}: no such file") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise SourceError(f"{name}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+        return SampleRecord(line, raw, header, tuple(csv_cells(raw, delimiter)))
+    except InvalidEvent as error:
+        return SampleRecord(line, raw, header, fault=str(error))
 
 
-@contextmanager
-def _opened(name: str) -> Iterator[io.BufferedReader]:
-    """The file's bytes, decompressed; stdin stays open."""
-    with ExitStack() as stack:
-        file: Any = sys.stdin.buffer if name == "-" else stack.enter_context(Path(name).open("rb"))
-        stream = io.BufferedReader(file)
-        stack.callback(_detach, stream)
-        magic = stream.peek(4)
-        if magic.startswith(_GZIP):
-            yield io.BufferedReader(stack.enter_context(gzip.GzipFile(fileobj=stream)))
-        elif magic.startswith(_ZSTD):
-            import pyarrow as pa
+def _rows(block: "TableBlock") -> Iterator[SampleRecord]:
+    from oncefold.columnar.table import plain_value
 
-            yield io.BufferedReader(stack.enter_context(pa.CompressedInputStream(stream, "zstd")))
-        else:
-            yield stream
-
-
-def _detach(stream: io.BufferedReader) -> None:
-    if not stream.closed:
-        stream.detach()
-
-
-class _Lines:
-    """The lines of a stream, whole and bounded, with their bytes."""
-
-    def __init__(self, stream: IO[bytes]) -> None:
-        self._stream = stream
-        self._taken: list[bytes] = []
-        self.number = 0
-        """Lines read so far."""
-
-    def __iter__(self) -> Iterator[bytes]:
-        while line := self._stream.readline(RECORD_BYTES + 1):
-            self.number += 1
-            if self.number == 1:
-                line = line.removeprefix(_BOM)
-            if len(line) > RECORD_BYTES and not line.endswith(b"\n"):
-                self._skip_rest()
-            self._taken.append(line)
-            yield line
-
-    def take(self) -> bytes:
-        """The bytes of all lines read since the last call."""
-        raw = b"".join(self._taken)
-        self._taken.clear()
-        return raw
-
-    def _skip_rest(self) -> None:
-        while (rest := self._stream.readline(RECORD_BYTES)) and not rest.endswith(b"\n"):
-            pass
-
-
-def _json(lines: _Lines) -> Iterator[SampleRecord]:
-    for line in lines:
-        raw = line.rstrip(b"\r\n")
-        if raw.strip(b" \t"):
-            yield SampleRecord(lines.number, raw, fault=_too_long(raw))
-        lines.take()
-
-
-def _csv(name: str, lines: _Lines, delimiter: str) -> Iterator[SampleRecord]:
-    from oncefold.sources.text import parse_header
-
-    texts = (line.decode("utf-8", "surrogateescape") for line in lines)
-    rows = csv.reader(texts, delimiter=delimiter)
-    try:
-        next(rows)
-    except StopIteration:
-        return
-    except csv.Error as error:
-        parse_header(name, lines.take(), delimiter)
-        raise SourceError(f"{name}: its first line is not a CSV header: {error}") from None
-    header = parse_header(name, lines.take(), delimiter)
-    while True:
-        start, fault = lines.number + 1, ""
-        cells: tuple[str, ...] = ()
-        try:
-            cells = tuple(next(rows))
-        except StopIteration:
-            return
-        except csv.Error as error:
-            fault = f"not a CSV record: {error}"
-        raw = lines.take()
-        if cells or fault:
-            yield SampleRecord(start, raw, header, cells, fault or _too_long(raw) or _not_utf8(raw))
-
-
-def _too_long(raw: bytes) -> str:
-    return f"the record is longer than {RECORD_BYTES:,} bytes" if len(raw) > RECORD_BYTES else ""
-
-
-def _not_utf8(raw: bytes) -> str:
-    try:
-        raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        return f"not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}"
-    return ""
+    columns = dict(zip(block.table.schema.names, block.table.columns, strict=True))
+    for row in range(block.table.num_rows):
+        values = {name: plain_value(column, row) for name, column in columns.items()}
+        yield SampleRecord(block.first_row + row + 1, row=values)

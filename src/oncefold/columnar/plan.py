@@ -64,6 +64,12 @@ def fields_of(pipeline: Pipeline) -> list[FieldPath]:
     return list(pipeline.fields)
 
 
+def needed_by(pipeline: Pipeline) -> tuple[FieldPath, ...]:
+    """The fields that every event has, deletes too: those of its key and of its version."""
+    sources = [*pipeline.key, *([] if pipeline.version is None else [pipeline.version.field])]
+    return tuple(field for field in sources if isinstance(field, FieldPath))
+
+
 def columns_of(pipeline: Pipeline) -> dict[FieldPath, int]:
     """The number of each field where records are flat: fields of one column share a number."""
     numbers: dict[str, int] = {}

@@ -1,7 +1,5 @@
 """Text blocks and single records to batches: the scanner for the plain records, the scalar decoder for the rest."""
 
-import csv
-import io
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -17,6 +15,7 @@ from oncefold.columnar.json_scan import json_scratch, scan_json
 from oncefold.columnar.plan import columns_of, plan_of, trie_of
 from oncefold.columnar.primitives import BACKSLASH, count_byte, count_newlines
 from oncefold.commit import Reject
+from oncefold.core.csv_record import csv_cells
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
@@ -151,18 +150,7 @@ def _unpadded(raw: bytes, columns: BatchBuilder) -> bytes:
 
 def decode_csv(decoder: Decoder, raw: bytes, header: Sequence[str], delimiter: str) -> Event:
     """One CSV record by the scalar decoder, NUL bytes in front of it left out. Raises InvalidEvent."""
-    raw = raw.lstrip(b"\0")
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise InvalidEvent(f"not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}") from None
-    try:
-        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True))
-    except csv.Error as error:
-        raise InvalidEvent(f"not CSV: {error}") from None
-    if len(rows) != 1:
-        raise InvalidEvent("not CSV: a line end is outside quotes")
-    return decoder.csv(header, rows[0])
+    return decoder.csv(header, csv_cells(raw, delimiter))
 
 
 def csv_layout(context: str) -> tuple[str, list[str]]:

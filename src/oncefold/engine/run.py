@@ -24,6 +24,7 @@ from oncefold.core.errors import SourceError
 from oncefold.core.fold import Outcome
 from oncefold.engine.decoding import BlockDecoder
 from oncefold.engine.engine import Engine
+from oncefold.engine.reject_summary import RejectSummary
 from oncefold.sources.blocks import Block, Finding
 from oncefold.store.writer import Store
 
@@ -65,6 +66,8 @@ class RunProgress:
     last_commit: int = 0
     """Number of the store's last commit, 0 if this run made none."""
     findings: list[Finding] = field(default_factory=list)
+    rejected: RejectSummary = field(default_factory=RejectSummary)
+    """What was rejected, by reason."""
 
     @property
     def events(self) -> int:
@@ -263,6 +266,8 @@ def run(
                 progress.findings.append(item)
             elif not isinstance(item, Idle):
                 progress.counts.update(fold(engine, item))
+                progress.rejected.add(item.oversize)
+                progress.rejected.add(item.batch.rejects)
                 progress.consumed_bytes += item.consumed_bytes
                 since = monotonic() if since is None else since
             waited = None if since is None else monotonic() - since

@@ -91,10 +91,10 @@ class Finding:
     """Something about a source that a person should know; the other sources go on."""
 
     source: str
-    kind: Literal["truncated", "replaced", "trimmed", "rotated", "delayed", "waiting", "padded", "unreadable"]
+    kind: Literal["truncated", "replaced", "trimmed", "rotated", "delayed", "waiting", "padded", "absent", "unreadable"]
     """`truncated` and `replaced`: not what was read before. `trimmed`: a stream no longer holds all that was not read.
-    `rotated`, `delayed`, `waiting` and `padded`: reported, reading goes on. `unreadable`: the rest of the source could
-    not be read; a run that is not following ends with a SourceError that repeats it."""
+    `rotated`, `delayed`, `waiting`, `padded`, and `absent` of columns: reported, reading goes on. `unreadable`: the
+    rest of the source could not be read; a run that is not following ends with a SourceError that repeats it."""
     message: str
     """What happened and what to do, one sentence that names the source."""
 

@@ -34,8 +34,10 @@ class Damaged(Exception):  # noqa: N818 - a state of the data, reported further 
 class RawStream(Protocol):
     """A stream of bytes, read from the front."""
 
-    stored: int
-    """Stored bytes used so far, counted from the start of the stream."""
+    @property
+    def stored(self) -> int:
+        """Stored bytes used so far, counted from the start of the stream."""
+        ...
 
     def readinto(self, view: memoryview) -> int:
         """Fill the front of `view`; the bytes put there, 0 if there are none now. Raises Damaged."""

@@ -123,16 +123,40 @@ class RecordCutter:
         self._settle()
         return piece
 
-    def take_first(self) -> bytes | None:
+    @property
+    def held(self) -> memoryview:
+        """All bytes that are here and were not taken, after a byte order mark; they may be changed before `rescan`."""
+        return memoryview(self._buffer.data)[self._start : self._start if self._bom else self._end]
+
+    def hold(self) -> None:
+        """Let another block's worth of bytes come before anything is taken."""
+        self._taken_end = self._end
+
+    def rescan(self, delimiter: str | None, size: int | None = None) -> None:
+        """Look at the bytes held again, of which the first `size` stay: they were changed, or this delimits them."""
+        self._delimiter = None if delimiter is None else ord(delimiter)
+        if size is not None:
+            self._end = self._start + size
+            self._taken_end = min(self._taken_end, self._end)
+        if self._skip is None:
+            self._cut = self._scanned = self._start
+            self._state = _OUTSIDE
+        self._settle()
+
+    def first(self) -> bytes | None:
         """The first record alone, such as a CSV header, with its newline; None if it is not whole yet."""
         if self._cut == self._start or self._oversize:
             return None
-        if self._delimiter is None:
-            end = self._newline(self._start) + 1
-        else:
+        end = self._newline(self._start) + 1
+        if self._delimiter is not None and _QUOTE in self._buffer[self._start : end]:
             end = self._scan_quoted(self._start, self._cut, first=True)
-        record = self._buffer[self._start : end].tobytes()
-        self._start = end
+        return self._buffer[self._start : end].tobytes()
+
+    def take_first(self) -> bytes | None:
+        """The same, and it is taken."""
+        record = self.first()
+        if record is not None:
+            self._start += len(record)
         return record
 
     def take_rest(self) -> bytes:
@@ -141,14 +165,18 @@ class RecordCutter:
         self._start = self._cut = self._scanned = self._end
         return rest
 
+    def end(self) -> None:
+        """No more bytes will come."""
+        if self._bom:
+            self._bom = False
+            self._settle()
+
     def finish(self) -> list[Piece]:
         """The rest of a finished stream, a last record without newline included.
 
         Every piece that holds a part of that record, or comes after it, says in `resume` where it begins.
         """
-        if self._bom:
-            self._bom = False
-            self._settle()
+        self.end()
         pieces = list(iter(self.take, None))
         resume = self.resume
         while self._start < self._end and self._skip is None and self._state == _INSIDE:

@@ -143,7 +143,7 @@ class Followed:
             self._descriptor = os.open(self._item.path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
         return self._descriptor
 
-    def _read(self) -> Iterator[Block]:
+    def _read(self) -> Iterator[Block | Finding]:
         item, state = self._item, self._parsed_state()
         if item.form.is_text:
             if self._reader is None:

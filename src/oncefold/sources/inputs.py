@@ -13,6 +13,7 @@ from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import RECORD_BYTES
 from oncefold.sources.cut import BLOCK_BYTES
+from oncefold.sources.encoding import encoding_named
 
 TABLE_ROWS: Final = 2**17
 """Rows in one block of a table."""
@@ -63,9 +64,13 @@ class ReadOptions:
     format: str | None = None
     """A name of a format for every source; None goes by each name, and reads stdin as JSON Lines."""
     delimiter: str | None = None
-    """CSV: one ASCII character, instead of the format's own."""
+    """CSV: one ASCII character; None is the format's own, or the one that gives the header the most wanted fields."""
+    encoding: str | None = None
+    """Text: the name of its encoding; None is UTF-8, or the one that the first bytes announce."""
     fields: Sequence[FieldPath] | None = None
     """The fields that are wanted: tables give only these, and a header without any of them is an error."""
+    needed: Sequence[FieldPath] = ()
+    """Those of them that every event has: a header without one of these is an error."""
     follow: bool = False
     reread: bool = False
     """Read every file from its start, whatever was read before."""
@@ -81,6 +86,8 @@ class ReadOptions:
             len(self.delimiter) != 1 or not self.delimiter.isascii() or self.delimiter in '"\r\n\0'
         ):
             raise SourceError(f"a delimiter is one ASCII character, not a quote or newline; {self.delimiter!r} is not")
+        if self.encoding is not None:
+            encoding_named(self.encoding)
 
 
 def extension_format(name: str) -> str | None:

@@ -12,6 +12,7 @@ from oncefold.commit import SourcePosition
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Finding, TextBlock
 from oncefold.sources.compression import Damaged, Gzip, PlainFetched, RawStream, Zstd, compression_of, is_undecided
+from oncefold.sources.encoding import as_utf8, encoding_named, is_encoding_undecided
 from oncefold.sources.inputs import Format, ReadOptions
 from oncefold.sources.text import TextStream
 from oncefold.sources.waiting import Waiting
@@ -100,7 +101,7 @@ def read_named_pipe(
 
 def read_pipe(
     source: str, descriptor: int, form: Format, options: ReadOptions, waiting: Waiting
-) -> Iterator[TextBlock]:
+) -> Iterator[TextBlock | Finding]:
     """Blocks until the writer closes the pipe, or until stopped, which may leave a part of a record unread.
 
     A position says only how many bytes were read in this run: a pipe cannot be resumed. Within 0.2 s of a stop the
@@ -112,7 +113,7 @@ def read_pipe(
     pipe = _Pipe(descriptor, waiting)
     progress = _PipeProgress(source)
     stream = TextStream(source, form, options, progress)
-    raw = pipe.raw_stream()
+    raw = pipe.raw_stream(None if options.encoding is None else encoding_named(options.encoding))
     progress.raw = raw
     try:
         yield from _read(stream, raw, pipe, waiting)
@@ -125,7 +126,7 @@ def read_pipe(
     yield from stream.finish()
 
 
-def _read(stream: TextStream, raw: RawStream, pipe: "_Pipe", waiting: Waiting) -> Iterator[TextBlock]:
+def _read(stream: TextStream, raw: RawStream, pipe: "_Pipe", waiting: Waiting) -> Iterator[TextBlock | Finding]:
     """Fill blocks, but hand on what is there when the oldest of it grows stale."""
     while not waiting.stopped():
         try:
@@ -157,14 +158,19 @@ class _Pipe:
         """Whether some bytes came so long ago that they are to be handed on."""
         return self.deadline is not None and self._waiting.now() >= self.deadline
 
-    def raw_stream(self) -> RawStream:
-        """The pipe's bytes, decompressed if its first bytes say so; waits for those."""
-        while is_undecided(self._ahead) and not self.ended and not self._waiting.stopped():
+    def raw_stream(self, encoding: str | None) -> RawStream:
+        """The pipe's bytes as UTF-8, decompressed if its first bytes say so; waits for those."""
+        while self._is_unknown() and not self.ended and not self._waiting.stopped():
             self._ahead += self._receive(_READ_BYTES)
-        compression = compression_of(self._ahead)
+        magic = self._ahead
+        compression = compression_of(magic)
         if compression is None:
-            return PlainFetched(self._fetch)
-        return Gzip(self._fetch) if compression == "gzip" else Zstd(self._fetch_surely)
+            return as_utf8(PlainFetched(self._fetch), encoding, magic)
+        raw = Gzip(self._fetch) if compression == "gzip" else Zstd(self._fetch_surely)
+        return as_utf8(raw, encoding, None)
+
+    def _is_unknown(self) -> bool:
+        return is_undecided(self._ahead) or is_encoding_undecided(self._ahead)
 
     def _fetch(self, size: int) -> bytes:
         """Bytes, waiting for some until others are stale; b"" if none came until then, or none will come."""

@@ -34,10 +34,15 @@ class FileState:
     tail: str
     done: bool = False
     """Everything up to `stored` was handed on, also a last line without newline, which begins at `at`."""
+    encoding: str = ""
+    """Of text that was read in another encoding than the one that its first bytes announce."""
 
     def position(self, source: str) -> SourcePosition:
         """As the store keeps it."""
-        return SourcePosition(source, json.dumps(asdict(self), separators=(",", ":")))
+        fields = asdict(self)
+        if not self.encoding:
+            del fields["encoding"]
+        return SourcePosition(source, json.dumps(fields, separators=(",", ":")))
 
 
 def parse_state(source: str, state: str) -> FileState:

@@ -59,6 +59,8 @@ class Sources:
         self._stdin = stdin
         self._open_stream = open_stream
         self.inputs: Sequence[Input] = discover(arguments, self._options)
+        self.complete = False
+        """Whether everything was read to its end; False while `blocks` goes on, and after a stop."""
         self._findings: list[Finding] = []
         self._tasks: list[Task] = []
         self._polled: list[str] = []
@@ -87,6 +89,7 @@ class Sources:
             if self._waiting.stopped():
                 break
             yield from self._read(task, unreadable, self._waiting)
+        self.complete = not self._waiting.stopped()
         if unreadable:
             more = f"; and {len(unreadable) - _NAMED} more" if len(unreadable) > _NAMED else ""
             raise SourceError("; ".join(unreadable[:_NAMED]) + more)

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
-from oncefold.sources.blocks import TableBlock, TableKind
+from oncefold.sources.blocks import Finding, TableBlock, TableKind
+from oncefold.sources.header import absent_columns, is_there, refuse_without_needed
 from oncefold.sources.inputs import Format, ReadOptions
 from oncefold.sources.position import FileState, Fingerprinter, opened
 from oncefold.sources.waiting import Waiting
@@ -39,7 +40,7 @@ class _Rows(NamedTuple):
 
 def read_table(
     source: str, path: str, form: Format, options: ReadOptions, waiting: Waiting, state: FileState | None = None
-) -> Iterator[TableBlock]:
+) -> Iterator[TableBlock | Finding]:
     """Blocks of at most `options.table_rows` rows; the last, which has none, has the final position.
 
     Raises SourceError if the file is not what its format says or has none of the wanted fields, after what could be
@@ -53,6 +54,9 @@ def read_table(
         fingerprinter = Fingerprinter(descriptor, kind)
         batch = None
         try:
+            schema = _parquet_schema(path) if kind == "parquet" else _arrow_schema(path)
+            if (said := _examined(source, schema, options)) and not row:
+                yield Finding(source, "absent", said)
             found = _parquet(path, size, options, row) if kind == "parquet" else _arrow(path, size, options, row)
             for batch, now_behind in _evened(found, options.table_rows):
                 if waiting.stopped():
@@ -79,10 +83,9 @@ def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_
     """Batches from `row` on, none of which spans row groups; row groups before it are not read."""
     metadata = pq.read_metadata(path)
     columns = None
-    _refuse_named_twice(options.fields, metadata.schema.to_arrow_schema().names, path)
     if options.fields is not None:
         paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
-        columns = _wanted(options.fields, paths, path)
+        columns = [field.column for field in options.fields if is_there(field, paths)]
     behind = 0
     with pq.ParquetFile(
         path, metadata=metadata, read_dictionary=_repeating(metadata), buffer_size=_COLUMN_BYTES, pre_buffer=False
@@ -97,7 +100,35 @@ def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_
                     yield _Rows(batch.slice(max(0, row - behind + len(batch))), size * behind // metadata.num_rows)
 
 
-def _refuse_named_twice(fields: Sequence[FieldPath] | None, names: Sequence[str], path: str) -> None:
+def _examined(source: str, schema: pa.Schema, options: ReadOptions) -> str:
+    """What is to be said of wanted columns that are not there; "" if all are.
+
+    Raises SourceError if a column that is read is there twice, or one that every event needs, or any, is not.
+    """
+    fields = options.fields
+    _refuse_named_twice(source, fields, schema.names)
+    if not fields:
+        return ""
+    paths = [path for field in schema for path in _paths(field)]
+    if not any(is_there(field, paths) for field in fields):
+        wanted = ", ".join(field.column for field in fields[:5])
+        raise SourceError(
+            f"{source}: it has none of the fields the pipeline reads ({wanted}), but {', '.join(paths[:5])}"
+        )
+    refuse_without_needed(source, options.needed, paths)
+    return absent_columns(source, fields, paths)
+
+
+def _paths(field: pa.Field, above: str = "") -> Iterator[str]:
+    """The dotted paths of a column and of all that is nested in it by name."""
+    path = f"{above}{field.name}"
+    yield path
+    if pa.types.is_struct(field.type):
+        for index in range(field.type.num_fields):
+            yield from _paths(field.type.field(index), f"{path}.")
+
+
+def _refuse_named_twice(source: str, fields: Sequence[FieldPath] | None, names: Sequence[str]) -> None:
     """Refuse a table that names a column twice which is read: nothing says which of the two is meant."""
     read = None
     if fields is not None:
@@ -105,8 +136,24 @@ def _refuse_named_twice(fields: Sequence[FieldPath] | None, names: Sequence[str]
     for name, times in Counter(names).items():
         if times > 1 and (read is None or name in read):
             raise SourceError(
-                f"{path}: it names the column {name!r} twice; every column that is read needs its own name"
+                f"{source}: it names the column {name!r} twice; every column that is read needs its own name"
             )
+
+
+def _parquet_schema(path: str) -> pa.Schema:
+    return pq.read_schema(path)
+
+
+def _arrow_schema(path: str) -> pa.Schema:
+    with pa.OSFile(path) as file, _arrow_reader(file) as reader:
+        return reader.schema
+
+
+def _arrow_reader(file: Any, settings: Any = None) -> Any:
+    """A reader of an IPC file or stream."""
+    is_file = file.read(len(_ARROW_FILE_MAGIC)) == _ARROW_FILE_MAGIC
+    file.seek(0)
+    return pa.ipc.open_file(file, options=settings) if is_file else pa.ipc.open_stream(file, options=settings)
 
 
 def _repeating(metadata: pq.FileMetaData) -> list[str]:
@@ -125,18 +172,6 @@ def _repeating(metadata: pq.FileMetaData) -> list[str]:
     ]
 
 
-def _wanted(fields: Sequence[FieldPath], paths: Sequence[str], path: str) -> list[str]:
-    """The wanted columns that exist. A dotted path is a nested field or a flat column of that name."""
-    columns = [field.column for field in fields]
-    found = [name for name in columns if any(other == name or other.startswith(f"{name}.") for other in paths)]
-    if not found and columns:
-        raise SourceError(
-            f"{path}: it has none of the fields the pipeline reads ({', '.join(columns[:5])}), "
-            f"but {', '.join(paths[:5])}"
-        )
-    return found
-
-
 def _arrow(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_Rows]:
     """Batches of an IPC file or stream from `row` on."""
     seen = 0
@@ -148,31 +183,23 @@ def _arrow(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_Ro
 
 def _arrow_batches(path: str, size: int, options: ReadOptions) -> Iterator[_Rows]:
     with pa.OSFile(path) as file:
-        is_file = file.read(len(_ARROW_FILE_MAGIC)) == _ARROW_FILE_MAGIC
-        file.seek(0)
-        with pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file) as reader:
-            _refuse_named_twice(options.fields, reader.schema.names, path)
-            settings = _arrow_settings(options.fields, reader.schema, path)
-        file.seek(0)
-        if is_file:
-            with pa.ipc.open_file(file, options=settings) as reader:
+        settings = _arrow_settings(options.fields, _arrow_schema(path))
+        with _arrow_reader(file, settings) as reader:
+            if isinstance(reader, pa.ipc.RecordBatchFileReader):
                 count = reader.num_record_batches
                 for index in range(count):
                     yield _Rows(reader.get_batch(index), size * (index + 1) // count)
-        else:
-            with pa.ipc.open_stream(file, options=settings) as reader:
+            else:
                 for batch in reader:
                     yield _Rows(batch, file.tell())
 
 
-def _arrow_settings(fields: Sequence[FieldPath] | None, schema: pa.Schema, path: str) -> Any:
+def _arrow_settings(fields: Sequence[FieldPath] | None, schema: pa.Schema) -> Any:
     """What to read: whole columns, also where only a nested field is wanted."""
     if fields is None:
         return pa.ipc.IpcReadOptions()
     names = {name for field in fields for name in (field.column, field.segments[0])}
     indexes = [index for index, name in enumerate(schema.names) if name in names]
-    if not indexes:
-        _wanted(fields, schema.names, path)
     return pa.ipc.IpcReadOptions(included_fields=indexes)
 
 

@@ -1,17 +1,13 @@
-"""Text of one stream or file, plain or compressed, to blocks: the header, the records, the positions."""
+"""Text of one stream or file, plain or compressed, to blocks: the layout, the records, the positions."""
 
-import csv
-import io
-import json
 import os
-import re
-from collections.abc import Iterator, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Protocol
 
 from oncefold.commit import SourcePosition
 from oncefold.core.errors import SourceError
-from oncefold.core.fieldpath import FieldPath
-from oncefold.sources.blocks import TextBlock, TextKind
+from oncefold.sources.blocks import Finding, TextBlock, TextKind
 from oncefold.sources.compression import (
     MAGIC_BYTES,
     Damaged,
@@ -22,17 +18,29 @@ from oncefold.sources.compression import (
     is_undecided,
 )
 from oncefold.sources.cut import Piece, RecordCutter
+from oncefold.sources.encoding import as_utf8, encoding_named, is_encoding_undecided
+from oncefold.sources.header import DELIMITERS, absent_columns, fitting, parse_header, separator
 from oncefold.sources.inputs import Format, ReadOptions, says_compressed
 from oncefold.sources.position import FileState, Fingerprinter
+from oncefold.sources.shape import SHAPE_BYTES, Shape, shape_of
 from oncefold.sources.waiting import Waiting
 
-_HEAD_BYTES: Final = 2**16
-"""Bytes of a JSON stream that are looked at before it is read as lines."""
+if TYPE_CHECKING:
+    from oncefold.sources.document import Document
 
-_ARRAY_OF_OBJECTS: Final = re.compile(rb"\[\s*(\{|$)")
+_BLANKS: Final = b"\0 \t\r\n"
 
-HEADER_BYTES: Final = 2**20
-"""Bytes of a CSV header; a longer first record is no header."""
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """What the beginning of a stream says about all of it."""
+
+    header: tuple[str, ...] | None = None
+    """CSV: the names of the columns, none if the stream is empty."""
+    delimiter: str | None = None
+    """CSV: the one character between fields."""
+    shape: Shape = "lines"
+    """JSON: how its objects are written."""
 
 
 class StreamProgress(Protocol):
@@ -57,23 +65,23 @@ class TextStream:
         options: ReadOptions,
         progress: StreamProgress,
         *,
-        header: tuple[str, ...] | None = None,
+        layout: Layout | None = None,
         offset: int = 0,
     ) -> None:
-        """A CSV stream without `header` begins with it."""
+        """Without a layout the stream begins with what says it; `offset` is that of the first byte to come."""
         self._source = source
         self._kind: TextKind = "csv" if form.kind == "csv" else "json"
-        self._delimiter = form.delimiter
-        self._fields = options.fields
+        self._delimiter = form.delimiter if layout is None else layout.delimiter
+        self._options = options
         self._progress = progress
-        self._header = header
-        self._is_checked = self._kind == "csv" or offset > 0
-        """Whether the stream was found to be lines, or its beginning was read by an earlier run."""
+        self._layout = layout if layout is not None or self._kind == "csv" or not offset else Layout()
         self._cutter = RecordCutter(
-            form.delimiter, offset=offset, block_bytes=options.block_bytes, record_bytes=options.record_bytes
+            self._delimiter, offset=offset, block_bytes=options.block_bytes, record_bytes=options.record_bytes
         )
-        self.space = self._cutter.space
-        self.advance = self._cutter.advance
+        self._document: Document | None = None
+        self._space = memoryview(b"")
+        self._fault = ""
+        self._findings: list[Finding] = []
 
     @property
     def offset(self) -> int:
@@ -86,61 +94,144 @@ class TextStream:
         return self._cutter.full
 
     @property
-    def header(self) -> tuple[str, ...] | None:
-        """The header, if it is CSV and was read."""
-        return self._header
+    def layout(self) -> Layout | None:
+        """The layout, if it is known yet."""
+        return self._layout
 
-    def ready(self) -> Iterator[TextBlock]:
+    def space(self) -> memoryview:
+        """Where to put the next bytes."""
+        self._space = self._cutter.space()
+        return self._space
+
+    def advance(self, count: int) -> None:
+        """`count` bytes were put at the beginning of `space`."""
+        if self._document is not None:
+            count, self._fault = (0, self._fault) if self._fault else self._document.convert(self._space[:count])
+        self._cutter.advance(count)
+
+    def resume_after(self, before: bytes) -> None:
+        """The stream goes on in its middle, after a record that ends with this byte; called before any bytes come."""
+        if self._layout is not None and self._layout.shape != "lines":
+            self._document = _document(self._layout.shape, self._cutter.offset, before)
+
+    def ready(self) -> Iterator[TextBlock | Finding]:
         """The whole records that are here.
 
-        Raises SourceError for a header that cannot be one, and for JSON that is one document instead of lines.
+        Raises SourceError for a header that cannot be one, and for a JSON array that is none.
         """
-        if self._needs_header():
-            self.take_header()
-        if not self._needs_header():
+        is_blank = self.begin(whole=False)
+        yield from self._reported()
+        if self._layout is not None or is_blank:
             for piece in iter(self._cutter.take, None):
-                self._check(piece)
                 yield self._block(piece)
+        self._refuse_fault()
 
-    def finish(self) -> Iterator[TextBlock]:
+    def finish(self) -> Iterator[TextBlock | Finding]:
         """The rest of a stream that ended; the last block, perhaps without records, has the final position.
 
-        Raises SourceError as `ready` does.
+        Raises SourceError as `ready` does, and for an array that does not end.
         """
         yield from self.ready()
-        if self._needs_header():
-            resume, rest = self._cutter.resume, self._cutter.take_rest()
-            self._header = ()
-            if rest:
-                self._header = parse_header(self._source, rest, self._delimiter or ",", self._fields)
-            yield self._block(Piece(memoryview(b""), resume, (), resume), done=True)
-            return
+        self._cutter.end()
         resume = self._cutter.resume
+        self.begin(whole=True)
+        yield from self._reported()
+        if self._document is not None and (missing := self._document.missing()):
+            for piece in iter(self._cutter.take, None):
+                yield self._block(piece)
+            self._refuse_fault()
+            raise SourceError(
+                f"{self._source}: {missing}; what could be read of it is counted. "
+                "If it is still being written, run again when it is whole, or --follow it"
+            )
+        if self._kind == "json":
+            resume = self._cutter.resume
         pieces = self._cutter.finish() or [Piece(memoryview(b""), resume, (), resume)]
         for piece in pieces:
-            self._check(piece)
             yield self._block(piece, done=piece is pieces[-1])
 
-    def _check(self, piece: Piece) -> None:
-        """Refuse a stream whose first record shows that it is one document. Raises SourceError."""
-        if self._is_checked:
-            return
-        head = piece.oversize[0].head if piece.oversize else bytes(piece.data[:_HEAD_BYTES])
-        if head.strip(b"\0 \t\r\n"):
-            self._is_checked = True
-            if fault := document_fault(head):
-                raise SourceError(f"{self._source}: {fault}")
+    def begin(self, *, whole: bool) -> bool:
+        """Find out the layout, if what is here says it, or is `whole`; whether nothing but blanks is here.
 
-    def _needs_header(self) -> bool:
-        return self._kind == "csv" and self._header is None
+        Raises SourceError for a header that cannot be one.
+        """
+        if self._layout is not None:
+            return False
+        if self._kind == "csv":
+            self._begin_csv(whole=whole)
+            return False
+        held = self._cutter.held
+        head = bytes(held[: 2 * SHAPE_BYTES]).lstrip(_BLANKS)
+        if not head and len(held) > 2 * SHAPE_BYTES:
+            head = bytes(held).lstrip(_BLANKS)
+        if not head and not whole:
+            self._cutter.hold()
+            return True
+        shape = shape_of(head, whole=whole)
+        if shape is None:
+            self._cutter.hold()
+            return False
+        self._layout = Layout(shape=shape)
+        if shape != "lines":
+            self._document = _document(shape, self._cutter.offset - len(held))
+            size, self._fault = self._document.convert(held)
+            self._cutter.rescan(None, size)
+        return False
 
-    def take_header(self) -> None:
-        """Take the header alone, if it is whole. Raises SourceError if it cannot be one."""
-        record = self._cutter.take_first()
+    def _begin_csv(self, *, whole: bool) -> None:
+        record = self._header_record(whole=whole)
+        if record is not None and (said := separator(record)) is not None:
+            self._delimiter = self._options.delimiter or said
+            self._cutter.take_first() or self._cutter.take_rest()
+            self._cutter.rescan(self._delimiter)
+            record = self._header_record(whole=whole)
+        elif record is not None and self._options.delimiter is None:
+            record = self._choose_delimiter(record, whole=whole)
         if record is not None:
-            self._header = parse_header(self._source, record, self._delimiter or ",", self._fields)
+            self._cutter.take_first() or self._cutter.take_rest()
+            names = parse_header(
+                self._source, record, self._delimiter or ",", self._options.fields, self._options.needed
+            )
+            if said := absent_columns(self._source, self._options.fields or (), names):
+                self._findings.append(Finding(self._source, "absent", said))
+            self._layout = Layout(names, self._delimiter)
+        elif whole:
+            self._layout = Layout((), self._delimiter)
         elif (piece := self._cutter.take()) is not None:
             raise SourceError(f"{self._source}: its first line cannot be a CSV header: {piece.oversize[0].reason}")
+
+    def _header_record(self, *, whole: bool) -> bytes | None:
+        """The first record, if it is here; if all is here it may lack its newline."""
+        record = self._cutter.first()
+        return (bytes(self._cutter.held) or None) if record is None and whole else record
+
+    def _choose_delimiter(self, record: bytes, *, whole: bool) -> bytes | None:
+        """Choose the delimiter that gives the header the most wanted fields; the header as it delimits it.
+
+        The format's own is preferred.
+        """
+        fields = self._options.fields
+        own = self._delimiter
+        best, most = record, fitting(record, own or ",", fields)
+        if fields is not None and most == len({field.column for field in fields}):
+            return best
+        for delimiter in DELIMITERS:
+            if delimiter == own or delimiter.encode() not in record:
+                continue
+            self._cutter.rescan(delimiter)
+            other = self._header_record(whole=whole)
+            if other is not None and (fits := fitting(other, delimiter, fields)) > most:
+                best, most, self._delimiter = other, fits, delimiter
+        self._cutter.rescan(self._delimiter)
+        return best
+
+    def _reported(self) -> Iterator[Finding]:
+        findings, self._findings = self._findings, []
+        yield from findings
+
+    def _refuse_fault(self) -> None:
+        if self._fault:
+            raise SourceError(f"{self._source}: it is not JSON: {self._fault}; what could be read of it is counted")
 
     def _block(self, piece: Piece, *, done: bool = False) -> TextBlock:
         return TextBlock(
@@ -150,80 +241,16 @@ class TextStream:
             offset=piece.offset,
             position=self._progress.position(piece.resume, done=done),
             consumed_bytes=self._progress.consumed(piece.resume, done=done),
-            header=self._header,
+            header=None if self._layout is None else self._layout.header,
             delimiter=self._delimiter,
             oversize=piece.oversize,
         )
 
 
-def document_fault(head: bytes) -> str:
-    """Why a stream that begins with these bytes is one JSON document, or several over many lines; "" if it is lines.
+def _document(shape: Shape, offset: int, before: bytes = b"") -> "Document":
+    from oncefold.sources.document import Document  # noqa: PLC0415 - a kernel is loaded when a document is met
 
-    Reading it line by line would count some of its events and reject the others.
-    """
-    head = head.lstrip(b"\0 \t\r\n")
-    if _ARRAY_OF_OBJECTS.match(head):
-        return "it is one JSON array, not JSON Lines; write one object per line, for example by: jq -c '.[]' FILE"
-    line, newline, _ = head.partition(b"\n")
-    if not line.startswith(b"{") or not newline or _is_json(line):
-        return ""
-    text = head.decode("utf-8", "replace")
-    try:
-        spread = line.strip() == b"{" or json.JSONDecoder().raw_decode(text)[1] > text.index("\n")
-    except (ValueError, RecursionError):
-        return ""
-    return (
-        "its objects extend over several lines, which is not JSON Lines; write one object per line, for example by: "
-        "jq -c . FILE"
-        if spread
-        else ""
-    )
-
-
-def _is_json(line: bytes) -> bool:
-    try:
-        json.loads(line)
-    except (ValueError, RecursionError):
-        return False
-    return True
-
-
-def parse_header(
-    source: str, record: bytes, delimiter: str, fields: Sequence[FieldPath] | None = None
-) -> tuple[str, ...]:
-    """The names in a CSV file's first record. Raises SourceError if it cannot be a header."""
-    where = f"{source}: its first line is not a CSV header:"
-    if len(record) > HEADER_BYTES:
-        raise SourceError(f"{where} it is longer than {HEADER_BYTES:,} bytes")
-    try:
-        text = record.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise SourceError(f"{where} it is not UTF-8 (byte {error.start}); convert the file to UTF-8") from None
-    try:
-        rows = list(csv.reader(io.StringIO(text.rstrip("\r\n"), newline=""), delimiter=delimiter))
-    except csv.Error as error:
-        raise SourceError(f"{where} {error}") from None
-    if len(rows) > 1:
-        raise SourceError(
-            f"{where} a carriage return alone ends no line here; end lines with a line feed, for example by: "
-            "tr '\\r' '\\n' < FILE"
-        )
-    names = tuple(rows[0]) if rows else ()
-    if not any(names):
-        raise SourceError(f"{where} it is empty; write the columns' names there")
-    read = None if fields is None else {field.column for field in fields}
-    seen: set[str] = set()
-    for name in names:
-        if name in seen and (read is None or name in read):
-            raise SourceError(f"{where} it names {name!r} twice; every column that is read needs a name of its own")
-        seen.add(name)
-    if fields and not seen.intersection(field.column for field in fields):
-        wanted = ", ".join(field.column for field in fields[:5])
-        raise SourceError(
-            f"{where} it names none of the fields the pipeline reads ({wanted}), but {', '.join(names[:5])}; "
-            "add a header, or say another --delimiter"
-        )
-    return names
+    return Document(sequence=shape == "objects", offset=offset, before=before)
 
 
 _SKIP_BYTES: Final = 256 * 2**10
@@ -244,12 +271,15 @@ class TextFile:
         self._source, self._descriptor, self._form, self._options = source, descriptor, form, options
         self._waiting = waiting
         self._resume = state.at if state is not None else 0
-        self._progress = _FileProgress(source, descriptor, state)
         self._raw: RawStream | None = None
         self._stream: TextStream | None = None
         self._to_skip = 0
+        self._encoding = "" if options.encoding is None else encoding_named(options.encoding)
+        if state is not None and state.encoding:
+            self._encoding = state.encoding
+        self._progress = _FileProgress(source, descriptor, self._encoding, state)
 
-    def available(self) -> Iterator[TextBlock]:
+    def available(self) -> Iterator[TextBlock | Finding]:
         """Blocks of the whole records between here and the file's present end; fewer if stopped.
 
         Can be called again when the file has grown. Raises SourceError for damaged compressed data, after what could
@@ -257,7 +287,7 @@ class TextFile:
         """
         return self._available(final=False)
 
-    def finish(self) -> Iterator[TextBlock]:
+    def finish(self) -> Iterator[TextBlock | Finding]:
         """What `available` leaves: a last record without newline. The last block has the final position.
 
         Raises SourceError if a compressed stream is cut short; the position is then before what is missing.
@@ -272,7 +302,7 @@ class TextFile:
             )
         yield from self._text_stream().finish()
 
-    def _available(self, *, final: bool) -> Iterator[TextBlock]:
+    def _available(self, *, final: bool) -> Iterator[TextBlock | Finding]:
         raw = self._raw_stream(final=final)
         if raw is None:
             return
@@ -294,10 +324,15 @@ class TextFile:
     def _skip(self, raw: RawStream) -> bool:
         """Pass over some of what was read before; whether there was any."""
         if isinstance(raw, PlainFile):
-            raw.stored, self._to_skip = self._to_skip, 0
-            return True
-        count = raw.readinto(memoryview(bytearray(min(self._to_skip, _SKIP_BYTES))))
+            before = os.pread(self._descriptor, 1, self._to_skip - 1)
+            raw.stored, count = self._to_skip, self._to_skip
+        else:
+            space = bytearray(min(self._to_skip, _SKIP_BYTES))
+            count = raw.readinto(memoryview(space))
+            before = bytes(space[count - 1 : count])
         self._to_skip -= count
+        if count and not self._to_skip and self._text_stream().offset == self._resume:
+            self._text_stream().resume_after(before)
         return bool(count)
 
     def _raw_stream(self, *, final: bool) -> RawStream | None:
@@ -322,37 +357,42 @@ class TextFile:
         compression = compression_of(magic)
         if compression is None and says_compressed(self._source):
             raise SourceError(f"{self._source}: its name says that it is compressed, but it is neither gzip nor zstd")
-        return file_stream(self._descriptor, compression)
+        if compression is None and is_encoding_undecided(magic) and not final:
+            return None
+        raw = file_stream(self._descriptor, compression)
+        return as_utf8(raw, self._encoding or None, magic if compression is None else None)
 
     def _text_stream(self) -> TextStream:
         if self._stream is None:
-            header = self._read_header() if self._form.kind == "csv" and self._resume else None
+            layout = self._read_layout() if self._resume else None
             self._stream = TextStream(
-                self._source, self._form, self._options, self._progress, header=header, offset=self._resume
+                self._source, self._form, self._options, self._progress, layout=layout, offset=self._resume
             )
         return self._stream
 
-    def _read_header(self) -> tuple[str, ...] | None:
-        """The header, from the file's start; the records were read before, so it is there."""
+    def _read_layout(self) -> Layout | None:
+        """The layout, from the file's start; what says it was read before, so it is there."""
         raw = self._open_raw(final=True)
         stream = TextStream(self._source, self._form, self._options, self._progress)
-        while raw is not None and stream.header is None and (count := raw.readinto(stream.space())):
+        while raw is not None and stream.layout is None:
+            count = raw.readinto(stream.space()[:SHAPE_BYTES])
             stream.advance(count)
-            stream.take_header()
-        return stream.header
+            stream.begin(whole=not count)
+        return stream.layout
 
 
 class _FileProgress:
     """The position of a file, as its stream sees it."""
 
-    def __init__(self, source: str, descriptor: int, state: FileState | None) -> None:
-        self._source = source
+    def __init__(self, source: str, descriptor: int, encoding: str, state: FileState | None) -> None:
+        self._source, self._encoding = source, encoding
         self._fingerprinter = Fingerprinter(descriptor, "text")
         self._consumed = state.stored if state is not None else 0
         self.raw: RawStream | None = None
 
     def position(self, resume: int, *, done: bool) -> SourcePosition:
-        return self._fingerprinter.state(resume, self._stored(resume, done=done), done=done).position(self._source)
+        state = self._fingerprinter.state(resume, self._stored(resume, done=done), done=done)
+        return replace(state, encoding=self._encoding).position(self._source)
 
     def consumed(self, resume: int, *, done: bool) -> int:
         before, self._consumed = self._consumed, max(self._consumed, self._stored(resume, done=done))

@@ -30,8 +30,8 @@ class BodyFormat:
 
     kind: BodyKind = "lines"
     compression: Compression | None = None
-    delimiter: str = ","
-    """CSV only."""
+    delimiter: str | None = None
+    """CSV only; None is the one that gives the header the most fields."""
     source: str = DEFAULT_SOURCE
     """What rejects name as their source."""
 
@@ -137,6 +137,19 @@ class WriterAvailability(NamedTuple):
     """Whether events can be committed; if not, why."""
 
     reason: str = ""
+
+
+class SourcesStarted(NamedTuple):
+    """The attached sources are read, or read again."""
+
+
+class SourceEnded(NamedTuple):
+    """An attached source is not read on."""
+
+    source: str
+    """Empty for all of them, which are read to their ends."""
+    reason: str = ""
+    """Why; empty if it was read to its end."""
 
 
 class Terminated(NamedTuple):

@@ -1,5 +1,6 @@
 """Which format a body has: by Content-Type, Content-Encoding and the request's query."""
 
+import codecs
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
@@ -19,7 +20,13 @@ TYPES: Final[dict[str, BodyKind]] = {
     "text/csv": "csv",
     "application/vnd.apache.arrow.stream": "arrow",
 }
-ENCODINGS: Final[dict[str, Compression | None]] = {"": None, "identity": None, "gzip": "gzip", "zstd": "zstd"}
+ENCODINGS: Final[dict[str, Compression | None]] = {
+    "": None,
+    "identity": None,
+    "gzip": "gzip",
+    "x-gzip": "gzip",
+    "zstd": "zstd",
+}
 
 _CHARSETS: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 _OF_FORMS: Final = "application/x-www-form-urlencoded"
@@ -42,7 +49,7 @@ def body_format(content_type: bytes, encoding: bytes, query: bytes) -> BodyForma
         if name in named:
             raise _wrong(f"the query parameter {name} is given twice")
         named[name] = value
-    delimiter, source = named.get("delimiter", ","), named.get("source", DEFAULT_SOURCE)
+    delimiter, source = named.get("delimiter"), named.get("source", DEFAULT_SOURCE)
     try:
         ReadOptions(delimiter=delimiter)
     except SourceError as error:
@@ -70,9 +77,21 @@ def _kind(content_type: str) -> BodyKind:
     return kind
 
 
+def require_json(body: bytes, format_: BodyFormat) -> None:
+    """Refuse a body without Content-Type that does not begin as JSON, or is compressed. Raises Problem 415."""
+    begins = body.removeprefix(codecs.BOM_UTF8).lstrip(b"\0 \t\r\n")[:1]
+    if format_.compression is not None or begins not in {b"", b"{", b"["}:
+        raise Problem(
+            415,
+            f"The request has no Content-Type, and its body does not begin as JSON; say Content-Type {_or(TYPES)}.",
+            (b"accept-post", ", ".join(TYPES).encode()),
+            title="Unsupported media type",
+        )
+
+
 def _compression(encoding: str) -> Compression | None:
     if encoding not in ENCODINGS:
-        names = [name for name in ENCODINGS if name]
+        names = [name for name in ENCODINGS if name and not name.startswith("x-")]
         raise Problem(
             415,
             f"A body is not taken in the encoding {encoding[:50]!r}; send it as {_or(names)}.",

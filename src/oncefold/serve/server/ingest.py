@@ -8,7 +8,7 @@ from oncefold.serve.http.request import Disconnected, Request
 from oncefold.serve.http.response import CLOSE, Problem, Response
 from oncefold.serve.server.acknowledgements import response_to
 from oncefold.serve.server.admission import Admission
-from oncefold.serve.server.body_format import body_format
+from oncefold.serve.server.body_format import body_format, require_json
 from oncefold.serve.server.writer_client import BodyStream, WriterClient
 from oncefold.serve.settings import STREAM_BYTES, Limits
 
@@ -27,6 +27,8 @@ class EventsEndpoint:
         body = _BoundedBody(request, self._limits)
         with self._admission.request():
             beginning = await body.beginning(self._small_bytes)
+            if not headers.get(b"content-type"):
+                require_json(beginning, format_)
             if len(beginning) <= self._small_bytes:
                 with self._admission.holding(len(beginning)):
                     return response_to(await self._writer.submit(format_, beginning))

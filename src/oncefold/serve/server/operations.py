@@ -10,6 +10,38 @@ from oncefold.serve.telemetry.metrics import Metrics
 
 STARTING: Final = "starting: the store is being opened"
 STOPPING: Final = "stopping: what was accepted is being committed"
+_STATES: Final = {True: "reading", False: "read to their end"}
+
+
+class SourcesHealth:
+    """Which attached sources are not read any more, and why. Any thread may ask."""
+
+    def __init__(self) -> None:
+        self.attached = self.reading = False
+        """Whether there are any, and whether some of them are being read."""
+        self.failed: dict[str, str] = {}
+        """Why, by source, of those that ended before their end."""
+
+    def started(self) -> None:
+        """They are read, or read again."""
+        self.attached = self.reading = True
+        self.failed = {}
+
+    def ended(self, source: str, reason: str) -> None:
+        """One of them is not read on, for this reason; without a reason all are read as far as they can be."""
+        if reason:
+            self.failed = {**self.failed, source: reason}
+        else:
+            self.reading = False
+
+    @property
+    def reason(self) -> str:
+        """What is to be said of those that failed; empty if none did."""
+        if not self.failed:
+            return ""
+        *_, last = self.failed.values()
+        more = f"; and {len(self.failed) - 1} more" if len(self.failed) > 1 else ""
+        return f"a source is not read any more: {last}{more}"
 
 
 class Health:
@@ -18,6 +50,8 @@ class Health:
     def __init__(self) -> None:
         self._reason: str = STARTING
         self._stopping = False
+        self.sources = SourcesHealth()
+        """Those that are attached. Events are taken all the same where one of them has failed."""
 
     @property
     def reason(self) -> str:
@@ -45,10 +79,11 @@ def operations_routes(health: Health, metrics: Metrics) -> list[Route]:
         return json_response({"status": "ok"}, NO_STORE)
 
     async def readyz(_: Request) -> Response:
-        """Events can be taken, or why not."""
-        if reason := health.reason:
+        """Events can be taken and all sources are read, or why not."""
+        if reason := health.reason or health.sources.reason:
             raise Problem(503, reason, RETRY_SOON, title="Not ready")
-        return json_response({"status": "ready"}, NO_STORE)
+        sources = {} if not health.sources.attached else {"sources": _STATES[health.sources.reading]}
+        return json_response({"status": "ready", **sources}, NO_STORE)
 
     async def scrape(request: Request) -> Response:
         """In a thread, since the store is read."""

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from typing import Final
 
 from oncefold.aws.stream import open_stream
-from oncefold.columnar.plan import fields_of
+from oncefold.columnar.plan import fields_of, needed_by
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.engine.tuning import tune_gc
@@ -151,7 +151,12 @@ class _Service:
             status=self._status,
             connections=lambda: self.http.connections,
             writer=lambda: self.writer.pid,
+            sources=self._sources_doing,
         )
+
+    def _sources_doing(self) -> dict[str, int]:
+        sources = self.health.sources
+        return {"reading": int(sources.reading), "failed": len(sources.failed)} if sources.attached else {}
 
     def _status(self) -> StoredStatus:
         with StoreFile.open(self._settings.store) as reader:
@@ -178,6 +183,7 @@ def _attached(settings: Settings, pipeline: Pipeline) -> AttachedSources | None:
         format=settings.format,
         delimiter=settings.delimiter,
         fields=fields_of(pipeline),
+        needed=needed_by(pipeline),
         follow=settings.follow,
         reread=settings.reread,
     )

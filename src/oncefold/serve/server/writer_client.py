@@ -97,6 +97,8 @@ class WriterClient:
             messages.StreamConsumed: self._stream_consumed,
             Committed: self._committed,
             messages.WriterAvailability: self._availability,
+            messages.SourcesStarted: lambda _: self._health.sources.started(),
+            messages.SourceEnded: lambda ended: self._health.sources.ended(ended.source, ended.reason),
             messages.Terminated: lambda _: self._end_server(),
             messages.Done: self._done,
             messages.Opened: self._is_open,

@@ -1,6 +1,6 @@
 """`/metrics` in Prometheus's text form: plain integers that are counted elsewhere become metrics when asked for."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
@@ -35,6 +35,8 @@ class Gauges:
     """The store as a whole; may raise OncefoldError."""
     connections: Callable[[], int] = lambda: 0
     """Those that are open."""
+    sources: Callable[[], Mapping[str, int]] = dict
+    """Attached sources by what they are doing; empty if there are none."""
     writer: Callable[[], int] = lambda: 0
     """Process id of the writer process; 0 while there is none."""
 
@@ -53,9 +55,16 @@ class _ServiceCollector(Collector):
         """Everything, as it is now."""
         yield InfoMetricFamily("oncefold_build", "The version that runs.", {"version": __version__})
         yield _gauge("oncefold_ready", "1 if events can be taken.", 1 if self._gauges.ready() else 0)
+        yield from self._sources()
         yield from self._ingest()
         yield from self._http()
         yield from self._store()
+
+    def _sources(self) -> Iterator[Metric]:
+        found = self._gauges.sources()
+        if found:
+            yield _gauge("oncefold_sources_reading", "1 while attached sources are read.", found["reading"])
+            yield _gauge("oncefold_sources_failed", "Attached sources not read to their ends.", found["failed"])
 
     def _ingest(self) -> Iterator[Metric]:
         events = CounterMetricFamily(

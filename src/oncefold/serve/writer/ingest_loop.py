@@ -18,7 +18,13 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError, StoreError
 from oncefold.engine.decoding import BlockDecoder
 from oncefold.engine.session import Ingested, Session
-from oncefold.serve.channel.messages import AttachedSources, CommitListener, Committed
+from oncefold.serve.channel.messages import (
+    AttachedSources,
+    CommitListener,
+    Committed,
+    SourceEnded,
+    SourcesStarted,
+)
 from oncefold.serve.writer.attached_sources import SourceReader
 from oncefold.serve.writer.group_commit import Acknowledge, GroupCommit, Part
 from oncefold.serve.writer.joining import Arrivals
@@ -78,6 +84,8 @@ class Callbacks:
     monotonic: Callable[[], float]
     clock: Callable[[], int]
     """Nanoseconds since the epoch."""
+    sources: Callable[[SourcesStarted | SourceEnded], object] = lambda _: None
+    """Called when attached sources begin, and when one ends."""
 
 
 class IngestLoop:
@@ -120,7 +128,12 @@ class IngestLoop:
             if self._attached is None:
                 return session, None
             return session, SourceReader(
-                self._attached, session.positions, self.decoder, self.post, self._callbacks.logger
+                self._attached,
+                session.positions,
+                self.decoder,
+                self.post,
+                self._callbacks.logger,
+                self._callbacks.sources,
             )
         except BaseException:
             session.close()

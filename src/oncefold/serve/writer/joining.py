@@ -14,9 +14,10 @@ from oncefold.columnar.batch import NOT_AN_EVENT, Batch
 from oncefold.columnar.text import TextDecoder
 from oncefold.core.fold import Outcome
 from oncefold.serve.channel.messages import BodyFormat
-from oncefold.serve.writer.document import lines_of
 from oncefold.serve.writer.pending import PendingRequest
 from oncefold.serve.writer.reading import is_dense
+from oncefold.sources.document import lines_of
+from oncefold.sources.shape import shape_of
 
 JOINED_BYTES: Final = 2**20
 """Bytes of small bodies that are folded even while a commit is under way."""
@@ -33,8 +34,17 @@ def joinable_lines(format_: BodyFormat, body: bytes) -> bytes | None:
         return None
     if format_.kind not in {"lines", "document"}:
         return None
+    if format_.kind == "lines" and not _is_lines(body):
+        return None
     lines = body if format_.kind == "lines" else lines_of(body)
     return None if lines is None or is_dense(lines) else lines
+
+
+def _is_lines(body: bytes) -> bool:
+    """Whether a body is an object per line, and not an array or objects over several lines."""
+    end = body.find(b"\n")
+    is_one_line = end < 0 or end == len(body) - 1
+    return (is_one_line and body.startswith(b"{")) or shape_of(body, whole=True) == "lines"
 
 
 class Arrivals:

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from oncefold.columnar.plan import fields_of
+from oncefold.columnar.plan import fields_of, needed_by
 from oncefold.core.errors import OncefoldError
 from oncefold.engine.session import Session
 from oncefold.engine.warmup import warm_up
@@ -24,10 +24,10 @@ from oncefold.serve.channel import messages
 from oncefold.serve.channel.connection import Channel
 from oncefold.serve.telemetry.logs import logging_to
 from oncefold.serve.writer.bodies import BodyThreads
-from oncefold.serve.writer.document import lines_of
 from oncefold.serve.writer.ingest_loop import Callbacks, IngestLoop
 from oncefold.serve.writer.pending import PendingRequest, grouped
 from oncefold.serve.writer.reading import BodyDecoding
+from oncefold.sources.document import lines_of
 
 _PARENT_DEATH_SIGNAL: Final = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
@@ -103,7 +103,8 @@ def main() -> int:
             server.send(messages.Opened(error))
             return 1
         server.send(messages.Opened())
-        decoding = BodyDecoding(loop.decoder, tuple(fields_of(start.pipeline)), start.settings.max_line)
+        fields, needed = tuple(fields_of(start.pipeline)), needed_by(start.pipeline)
+        decoding = BodyDecoding(loop.decoder, fields, start.settings.max_line, needed)
         bodies = BodyThreads(loop, decoding, start.settings.limits)
         dispatcher = Dispatcher(server.send, bodies)
         for message in (message for batch in batches for message in batch):
@@ -136,7 +137,7 @@ def _started(start: messages.Start, server: ServerNotifier, logger: logging.Logg
     settings, pipeline = start.settings, start.pipeline
     warm_up(logger.info)
     lines_of(b"[{}]")
-    callbacks = Callbacks(server.acknowledge, (server.send,), server, logger, time.monotonic, time.time_ns)
+    callbacks = Callbacks(server.acknowledge, (server.send,), server, logger, time.monotonic, time.time_ns, server.send)
     loop = IngestLoop(
         pipeline,
         lambda: Session.open(settings.store, pipeline, retention=settings.retention),

@@ -19,10 +19,10 @@ from oncefold.engine.decoding import BlockDecoder
 from oncefold.serve.channel.messages import BodyFormat
 from oncefold.serve.writer.arrow_messages import ArrowMessages, Malformed
 from oncefold.serve.writer.body_stream import BodyReader
-from oncefold.serve.writer.document import Document
 from oncefold.serve.writer.slicing import sliced
-from oncefold.sources.blocks import TableBlock, TextBlock
+from oncefold.sources.blocks import Finding, TableBlock, TextBlock
 from oncefold.sources.compression import Damaged, Gzip, RawStream, Zstd
+from oncefold.sources.document import EMPTY, Document
 from oncefold.sources.inputs import Format, ReadOptions
 from oncefold.sources.text import TextStream
 
@@ -37,6 +37,7 @@ Hold = Callable[[int], None]
 
 _ReadInto = Callable[[memoryview], int]
 _GZIP_READ: Final = 64 * 2**10
+_NOTHING_SENT: Final = "the body is empty; send an object, or an array of objects"
 _NOWHERE: Final = SourcePosition("", "")
 
 
@@ -47,11 +48,15 @@ class BodyDecoding:
     decoder: BlockDecoder
     fields: tuple[FieldPath, ...]
     record_bytes: int
+    needed: tuple[FieldPath, ...] = ()
+    """Those of the fields that every event has."""
 
     def options(self) -> ReadOptions:
         """How text is cut."""
         block_bytes = min(BLOCK_BYTES, self.record_bytes)
-        return ReadOptions(fields=self.fields, block_bytes=block_bytes, record_bytes=self.record_bytes)
+        return ReadOptions(
+            fields=self.fields, needed=self.needed, block_bytes=block_bytes, record_bytes=self.record_bytes
+        )
 
 
 def read_body(
@@ -101,22 +106,28 @@ def _surely(body: BodyReader) -> _ReadInto:
 
 
 def _text(decoding: BodyDecoding, format_: BodyFormat, body: BodyReader, hold: Hold) -> Iterator[TextBlock]:
-    layout = Format("csv", format_.delimiter) if format_.kind == "csv" else Format("json")
-    stream = TextStream(format_.source, layout, decoding.options(), _Nowhere())
+    form = Format("csv", format_.delimiter or ",") if format_.kind == "csv" else Format("json")
+    options = replace(decoding.options(), delimiter=format_.delimiter)
+    stream = TextStream(format_.source, form, options, _Nowhere())
     end = 0
     try:
         for fault in _fed(stream, format_, body):
-            for block in stream.ready():
+            for block in _blocks(stream.ready()):
                 yield block
                 end = block.offset + len(block.data)
             body.passed_on()
             if fault:
                 raise Malformed(fault)
             hold(min(stream.offset - end, decoding.record_bytes))
-        yield from stream.finish()
+        yield from _blocks(stream.finish())
     except SourceError as error:
         kind = "CSV" if format_.kind == "csv" else "JSON Lines"
         raise Malformed(f"the body is not {kind}: {str(error).removeprefix(f'{format_.source}: ')}") from None
+
+
+def _blocks(found: Iterator[TextBlock | Finding]) -> Iterator[TextBlock]:
+    """The blocks; a response has no place for findings."""
+    return (item for item in found if isinstance(item, TextBlock))
 
 
 def _fed(stream: TextStream, format_: BodyFormat, body: BodyReader) -> Iterator[str]:
@@ -134,7 +145,7 @@ def _fed(stream: TextStream, format_: BodyFormat, body: BodyReader) -> Iterator[
             count, fault = (count, "") if document is None else document.convert(space[:count])
             stream.advance(count)
             if fault:
-                yield fault
+                yield f"the body is not JSON: {fault}"
                 return
         elif body.ended:
             break
@@ -143,7 +154,7 @@ def _fed(stream: TextStream, format_: BodyFormat, body: BodyReader) -> Iterator[
     if cut := raw.fault():
         yield f"the body is cut short: {cut}"
     elif document is not None and (missing := document.missing()):
-        yield missing
+        yield _NOTHING_SENT if missing == EMPTY else f"the body is cut short: {missing}"
 
 
 class _Nowhere:

@@ -12,9 +12,9 @@ from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
-from oncefold.sources.blocks import TextBlock
+from oncefold.sources.blocks import Finding, TextBlock
 from oncefold.sources.inputs import Format, ReadOptions
-from oncefold.sources.text import TextStream
+from oncefold.sources.text import Layout, TextStream
 from oncefold_lab.embedded.oracle import ExpectedStep
 from oncefold_lab.embedded.workload import (
     HEADER,
@@ -136,8 +136,8 @@ class _Reader:
     def _next(self, at: int, header: list[str] | None) -> TextBlock:
         form = Format(self._file.kind, "," if self._file.kind == "csv" else None)
         position = _Position(self._file.name)
-        names = None if header is None else tuple(header)
-        stream = TextStream(self._file.name, form, self._options, position, header=names, offset=at)
+        layout = None if header is None else Layout(tuple(header), form.delimiter)
+        stream = TextStream(self._file.name, form, self._options, position, layout=layout, offset=at)
         position.stream = stream
         return next(self._cut(stream, self._text[at:]))
 
@@ -149,8 +149,8 @@ class _Reader:
             stream.advance(size)
             rest = rest[size:]
             if stream.full:
-                yield from stream.ready()
-        yield from stream.finish()
+                yield from _blocks(stream.ready())
+        yield from _blocks(stream.finish())
 
     def steps(self, decoder: Decoder) -> Iterator[ExpectedStep]:
         """What each block means."""
@@ -164,6 +164,10 @@ class _Reader:
         assert done == len(self._file.records)
 
 
+def _blocks(found: Iterator[TextBlock | Finding]) -> Iterator[TextBlock]:
+    return (item for item in found if isinstance(item, TextBlock))
+
+
 class _Position:
     """The position in a file in memory."""
 
@@ -173,7 +177,8 @@ class _Position:
 
     def position(self, resume: int, *, done: bool) -> SourcePosition:
         """The offset, the header, and whether all was read."""
-        header = None if self.stream is None else self.stream.header
+        layout = None if self.stream is None else self.stream.layout
+        header = None if layout is None else layout.header
         return SourcePosition(self._source, json.dumps({"at": resume, "header": header, "done": done}))
 
     def consumed(self, resume: int, *, done: bool) -> int:  # noqa: ARG002 - what a source is asked

@@ -1,9 +1,10 @@
-"""A JSON document, an object or an array of objects, converted to JSON Lines in place, piece by piece.
+"""JSON that is not one object per line, converted to JSON Lines in place, piece by piece.
 
-Every byte stays where it is: the array's brackets become a blank and a newline, the commas between its elements
+A document is an object or an array of objects; a sequence is objects one after another, each over any number of lines.
+Every byte stays where it is: an array's brackets become a blank and a newline, the commas between its elements
 newlines, and newlines within an element blanks. So an element is a line, of any size, and its position is that in the
-body. Whether an element is an event, or JSON at all, is for the decoder; only the array itself is judged here. A raw
-newline inside a string, which JSON forbids, becomes another character that it forbids.
+stream. Whether an element is an event, or JSON at all, is for the decoder; only what is around the elements is judged
+here. A raw newline inside a string, which JSON forbids, becomes another character that it forbids.
 """
 
 from typing import Final
@@ -16,7 +17,9 @@ _START: Final = 0
 _OBJECT: Final = 1
 _ARRAY: Final = 2
 _DONE: Final = 3
-"""Where in the document: before it, in an only object, in the array, after it."""
+_BETWEEN: Final = 4
+_ONE_OF_MANY: Final = 5
+"""Where: before a document, in its only object, in its array, after it; between the objects of a sequence, in one."""
 
 _FINE: Final = 0
 _NO_DOCUMENT: Final = 1
@@ -61,27 +64,35 @@ _FAULTS: Final = {
 }
 
 
-class Document:
-    """One document, as far as it was read."""
+EMPTY: Final = "it is empty"
 
-    def __init__(self) -> None:
+
+class Document:
+    """One document, or a sequence, as far as it was read."""
+
+    def __init__(self, *, sequence: bool = False, offset: int = 0, before: bytes = b"") -> None:
+        """`offset` is that of the first byte to come, which follows a record's end; `before` is the byte before it."""
         self._now = np.zeros(_FIELDS, np.int64)
+        self._now[_READ] = offset
+        if sequence:
+            self._now[_WHERE] = _BETWEEN
+        elif before in {b",", b"]"}:
+            self._now[_WHERE] = _DONE if before == b"]" else _ARRAY
+            self._now[_DEPTH] = self._now[_COMMAS] = 1
 
     def convert(self, piece: memoryview) -> tuple[int, str]:
         """Convert the next bytes, which can be written; (how many, ""), or before a fault fewer, and its reason."""
         done, fault = _convert(np.frombuffer(piece, np.uint8), self._now)
         if fault == _FINE:
             return done, ""
-        return done, f"the body is not JSON: at byte {int(self._now[_READ]):,} {_FAULTS[fault]}"
+        return done, f"at byte {int(self._now[_READ]):,} {_FAULTS[fault]}"
 
     def missing(self) -> str:
-        """What is missing if the body ends here; empty if nothing is."""
+        """What is missing if the stream ends here; empty if nothing is, or for a sequence."""
         where = int(self._now[_WHERE])
-        if where == _DONE:
-            return ""
         if where == _START:
-            return "the body is empty; send an object, or an array of objects"
-        return f"the body is cut short: its {'object' if where == _OBJECT else 'array'} does not end"
+            return EMPTY
+        return {_OBJECT: "its object does not end", _ARRAY: "its array does not end"}.get(where, "")
 
 
 def lines_of(body: bytes) -> bytes | None:
@@ -101,12 +112,18 @@ def _convert(data: npt.NDArray[np.uint8], now: npt.NDArray[np.int64]) -> tuple[i
     while at < len(data):
         byte = data[at]
         if byte == _LINE_FEED or byte == _BLANK or byte == _RETURN or byte == _TAB:
-            data[at] = _BLANK
+            if where != _BETWEEN:
+                data[at] = _BLANK
+        elif where == _BETWEEN:
+            if byte == _OPEN_OBJECT:
+                where, depth = _ONE_OF_MANY, 1
         elif where == _START:
             if byte == _OPEN_OBJECT or byte == _OPEN_ARRAY:
                 where, depth = (_OBJECT if byte == _OPEN_OBJECT else _ARRAY), 1
                 if where == _ARRAY:
                     data[at] = _BLANK
+            elif byte == 0:  # a crash or a rotation of a log leaves them in front
+                pass
             elif now[_READ] + at >= _BOM_BYTES or byte < _BOM_LEAST:
                 fault = _NO_DOCUMENT
                 break
@@ -130,6 +147,8 @@ def _convert(data: npt.NDArray[np.uint8], now: npt.NDArray[np.int64]) -> tuple[i
                 data[at] = _LINE_FEED
                 seen = 0
                 now[_COMMAS] = 1
+        elif where == _ONE_OF_MANY:
+            where = _BETWEEN
         else:
             fault = _end(byte, where, seen, now)
             if fault != _FINE:

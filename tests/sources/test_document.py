@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncefold.serve.writer.document import Document, lines_of
+from oncefold.sources.document import Document, lines_of
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(alphabet='a"\\{}[],:\n é\u2028'),
@@ -54,8 +54,8 @@ def test_an_object_is_a_line(value: dict[str, object], indent: int | None, cuts:
         (b"", b"", "is empty"),
         (b" \n", b"", "is empty"),
         (b"null", b"", "begins neither"),
-        (b'[{"a": 1}, {"a"', b'  {"a": 1}', "cut short"),
-        (b'{"a": 1', b"", "cut short"),
+        (b'[{"a": 1}, {"a"', b'  {"a": 1}', "does not end"),
+        (b'{"a": 1', b"", "does not end"),
         (b'[{"a": 1},]', b' {"a": 1}', "at byte 10 an element is missing"),
         (b"[,]", b"", "an element is missing"),
         (b'[{"a": 1}}', b"", "closes what was not opened"),

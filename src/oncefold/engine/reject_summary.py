@@ -1,0 +1,55 @@
+"""What was rejected in a run, by reason: how often, and where it came up first."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from oncefold.commit import Reject
+
+_MOST_KINDS: Final = 1_000
+"""Reasons are kept apart up to so many; above that they are compared without numbers at once."""
+
+_VARYING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[0-9][0-9,]*")
+"""What of a reason is the event's: quoted values, and numbers."""
+
+
+@dataclass(slots=True)
+class RejectedKind:
+    """Rejects that differ at most in the values which their reasons quote."""
+
+    first: Reject
+    count: int = 0
+
+
+class RejectSummary:
+    """Counts rejects by reason; cheap, since a stream may consist of them."""
+
+    def __init__(self) -> None:
+        self._kinds: dict[tuple[str, str], RejectedKind] = {}
+
+    def add(self, rejects: Iterable[Reject]) -> None:
+        """Count these, too."""
+        kinds = self._kinds
+        for reject in rejects:
+            reason = reject.reason
+            quoted = "'" in reason
+            key = (reason[: reason.index("'")], reason[reason.rindex("'") :]) if quoted else (reason, "")
+            kind = kinds.get(key)
+            if kind is None:
+                if len(kinds) >= _MOST_KINDS:
+                    key = (_kind(reason), "")
+                kind = kinds.setdefault(key, RejectedKind(reject))
+            kind.count += 1
+
+    def by_reason(self) -> Mapping[str, RejectedKind]:
+        """The kinds in order of first appearance, by their reasons without what varies."""
+        found: dict[str, RejectedKind] = {}
+        for kind in self._kinds.values():
+            known = found.setdefault(_kind(kind.first.reason), RejectedKind(kind.first))
+            known.count += kind.count
+        return found
+
+
+def _kind(reason: str) -> str:
+    return _VARYING.sub("...", reason)
