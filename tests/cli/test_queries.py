@@ -13,8 +13,10 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from oncefold.cli.check_store import grouped
 from oncefold.cli.main import main
 from oncefold.queries.render import formatting, screen
+from oncefold.queries.render.table import NOT_EXAMINED
 from oncefold.queries.store_reader import StoreReader
 from oncefold.sources.position import FileState
 from tests.queries.stores import MONDAY, SHOP, TWO_TREES, alter, build, lines, shop
@@ -227,7 +229,7 @@ def test_parquet_to_a_pipe(store: Path, capfdbinary: pytest.CaptureFixture[bytes
 def test_verify_says_what_was_compared(run: Run, store: Path) -> None:
     status, out, _ = run("verify", "--store", store)
     assert status == 0
-    assert out == "compared 7 nodes with 5 keys at commit 2, 2026-03-02T09:00:01.123456789Z\nexact\n"
+    assert out == f"compared 7 nodes with 5 keys at commit 2, 2026-03-02T09:00:01.123456789Z\nexact\n{NOT_EXAMINED}\n"
     document = json.loads(run("verify", "--store", store, "--format", "json")[1])
     assert (document["exact"], document["nodes"], document["keys"], document["rows"]) == (True, 7, 5, [])
 
@@ -249,6 +251,26 @@ def test_verify_names_the_first_wrong_node_and_exits_1(run: Run, store: Path) ->
     assert (status, document["exact"]) == (1, False)
     assert [wrong["path"] for wrong in document["rows"]] == ["FR/Paris", "US"]
     assert document["rows"][0]["stored"] == {"count": 2, "measures": {"amount": "201.01"}}
+
+
+def test_verify_deep_also_examines_the_file(run: Run, store: Path) -> None:
+    status, out, _ = run("verify", "--deep", "--store", store)
+    assert status == 0
+    assert "not looked at" not in out
+    assert out.splitlines()[1] == "exact"
+    assert f"{store}: sound, commit 2" in out
+    alter(store, "UPDATE counters SET events = events + 1 WHERE outcome = 'inserted'")
+    assert run("verify", "--store", store)[0] == 0
+    status, out, _ = run("verify", "--deep", "--store", store)
+    assert status == 1
+    assert "counters: inserted is" in out
+    status, out, _ = run("verify", "--deep", "--store", store, "--format", "json")
+    assert (status, json.loads(out)["exact"], json.loads(out)["deep"]["sound"]) == (1, True, False)
+
+
+def test_check_store_groups_what_it_finds() -> None:
+    found = grouped(["page 1: bad", "page 2: bad", "node: the path of 3 is 'a'", "node: the path of 4 is 'b'", "x"])
+    assert found == [("page 1: bad", 1), ("node: the path of 3 is 'a'", 1), ("x", 0)]
 
 
 def test_verify_of_a_total_that_is_no_number(run: Run, store: Path) -> None:

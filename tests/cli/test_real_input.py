@@ -145,7 +145,19 @@ def test_the_name_of_a_file_is_no_event(case: Path) -> None:
     with Session.open("s.db", load_pipeline("p.toml")) as session:
         with pytest.raises(SourceError, match=r"cannot ingest the text 'orders.csv'"):
             session.ingest("orders.csv")
+        with pytest.raises(SourceError, match="cannot ingest PosixPath"):
+            session.ingest(Path("orders.csv"))  # type: ignore[arg-type]
         assert session.ingest(GOOD).counts == {Outcome.INSERTED: 1}
+
+
+@jsonshapes
+@pytest.mark.parametrize("name", ["array.json", "array1.json", "pretty.json"])
+def test_so_is_a_document_that_a_program_passes(case: Path, name: str) -> None:
+    with Session.open("s.db", load_pipeline("p.toml")) as session:
+        assert session.ingest(Path(name).read_bytes()).counts == {Outcome.INSERTED: 2}
+        assert session.ingest("\ufeff" + Path(name).read_text()).counts == {Outcome.DUPLICATE: 2}
+        with pytest.raises(SourceError, match="its array does not end"):
+            session.ingest(Path("array.json").read_text().rstrip()[:-1])
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -12,6 +13,7 @@ from oncefold.core.errors import StoreError
 from oncefold.queries.render import formatting
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from oncefold.queries.render.screen import Screen
@@ -28,6 +30,8 @@ are those of the changes, and that the totals are those of the keys. The store m
 \b
 Exit status: 0 nothing is wrong, 1 something is, 2 there is no such file."""
 
+_VARYING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|-?[0-9][0-9,.]*")
+
 
 @click.command("check-store", epilog=_EPILOG)
 @store_option
@@ -40,20 +44,33 @@ def check_store(context: click.Context, store: Path, form: str | None, output: P
     if not store.exists():
         raise StoreError(f"{store}: no such store; `oncefold run` creates one")
     found = check(store)
-    write_report(lambda screen: _show(store, found, screen), lambda: _document(store, found), form, output)
+    write_report(lambda screen: show_check(store, found, screen), lambda: check_document(store, found), form, output)
     if not found.sound:
         context.exit(1)
 
 
-def _show(store: Path, found: CheckedStore, screen: Screen) -> None:
-    for finding in found:
-        screen.line(formatting.printable(finding), "red")
+def show_check(store: Path, found: CheckedStore, screen: Screen) -> None:
+    """Print what an examination found, findings of one kind as one."""
+    for first, others in grouped(found):
+        more = f" (and {formatting.many(others, 'more finding')} of this kind)" if others else ""
+        screen.line(f"{formatting.printable(first)}{more}", "red")
     at = "" if found.commit is None else f", {formatting.commit(found.commit)}"
     verdict = "sound" if found.sound else f"{formatting.many(len(found), 'finding')}"
     screen.line(f"{store}: {verdict}{at}", "green" if found.sound else "bold red")
 
 
-def _document(store: Path, found: CheckedStore) -> dict[str, Any]:
+def grouped(findings: Iterable[str]) -> list[tuple[str, int]]:
+    """The first finding of each kind, and how many more there are that differ in numbers and quoted names alone."""
+    kinds: dict[str, tuple[str, int]] = {}
+    for finding in findings:
+        kind = _VARYING.sub("...", finding)
+        first, others = kinds.get(kind, (finding, -1))
+        kinds[kind] = first, others + 1
+    return list(kinds.values())
+
+
+def check_document(store: Path, found: CheckedStore) -> dict[str, Any]:
+    """What an examination found as JSON, every finding."""
     return {
         "store": str(store),
         "commit": None if found.commit is None else found.commit.number,

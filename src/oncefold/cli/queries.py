@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,10 +11,12 @@ import click
 from oncefold.cli.backend import Backend, backend_options, stack_alias
 from oncefold.cli.lazy import Lazy, LazyGroup, Section
 from oncefold.cli.options import FORMATS, STATUS_TEXT, depth_option, format_options, limit_option
-from oncefold.cli.output import write_answer
+from oncefold.cli.output import write_answer, write_report
+from oncefold.core.errors import OncefoldError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from oncefold.queries.model import Verification
+    from oncefold.queries.render.screen import Screen
 
 _ROLLUP = click.option("--rollup", "-r", metavar="NAME", help="The tree; needed where there are several.")
 
@@ -219,6 +223,9 @@ _VERIFY_EPILOG = """\b
 Examples:
   oncefold verify --store risk.db
 \b
+  # the file itself, too
+  oncefold verify --deep --store risk.db
+\b
   # for a script or a monitor
   oncefold verify --store risk.db --format json
 \b
@@ -226,7 +233,8 @@ Examples:
   oncefold verify --drain --stack oncefold-risk
 
 It reads the state of every key, adds up every node of every tree anew, and compares with the stored totals. Events may
-be folded meanwhile. To examine the file itself: oncefold check-store. A stack is not read as of one moment: there a
+be folded meanwhile. It does not look at checksums, the changelog, snapshots, past totals and counters: --deep does, as
+oncefold check-store. A stack is not read as of one moment: there a
 difference counts only where the node did not change, and while nodes differ that changed, everything is read again.
 That is paid for: a read unit for each 4 KB.
 
@@ -237,6 +245,7 @@ reading."""
 
 @click.command(epilog=_VERIFY_EPILOG)
 @backend_options
+@click.option("--deep", is_flag=True, help="Of a store: also examine the file as check-store does.")
 @click.option("--drain", is_flag=True, help="Of a stack: apply the pending deltas first.")
 @click.option("--tries", type=click.IntRange(1), metavar="N",
               help="Of a stack: how often to read everything while the pipeline moves.  [default: 3]")  # fmt: skip
@@ -245,17 +254,45 @@ reading."""
 def verify(
     context: click.Context,
     backend: Backend,
+    deep: bool,  # noqa: FBT001
     drain: bool,  # noqa: FBT001
     tries: int | None,
     form: str | None,
     output: Path | None,
 ) -> None:
     """Recompute every total from the keys and compare; name the first wrong node."""
+    if deep and backend.kind != "store":
+        raise OncefoldError("--deep: only for a store, which is read with --store FILE; leave it out here")
     with backend.open(drain=drain, tries=tries) as reader:
         found = reader.verify()
+    if deep:
+        _verify_deep(context, Path(backend.where), found, form, output)
+        return
     write_answer(found, form, output)
     if not found.exact:
         context.exit(1 if found.rows else 2)
+
+
+def _verify_deep(
+    context: click.Context, store: Path, found: Verification, form: str | None, output: Path | None
+) -> None:
+    """Report what was recomputed and what an examination of the file found, as one answer."""
+    from oncefold.cli.check_store import check_document, show_check
+    from oncefold.queries.render.document import document
+    from oncefold.queries.render.table import show
+    from oncefold.queries.store_reader import check
+
+    examined = check(store)
+
+    def shown(screen: Screen) -> None:
+        show(found, screen, whole=True)
+        show_check(store, examined, screen)
+
+    write_report(
+        shown, lambda: {**document(found, time.time_ns()), "deep": check_document(store, examined)}, form, output
+    )
+    if not (found.exact and examined.sound):
+        context.exit(1)
 
 
 _STATUS_EPILOG = f"""\b

@@ -305,13 +305,13 @@ class StopSignal:
 
     def _receive(self, number: int, _: Any) -> None:
         if self.signal is not None:
-            show_cursor()
             kept = (
                 f"commit {self.last_commit} and all before it are kept"
                 if self.last_commit
                 else "whole commits are kept"
             )
             os.write(2, f"oncefold: ended at once; {kept}, the same command goes on after them\n".encode())
+            show_cursor()
             os._exit(128 + number)
         self.signal = number
         self.event.set()

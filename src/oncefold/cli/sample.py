@@ -66,13 +66,15 @@ class Sample:
 
     def _all(self, blocks: "Iterator[TextBlock | TableBlock | Finding]") -> Iterator[SampleRecord]:
         from oncefold.sources.blocks import Finding, TextBlock
+        from oncefold.sources.directories import with_columns
 
         line, source, seen = 1, "", 0
         try:
-            for block in blocks:
-                if isinstance(block, Finding):
-                    self.said.append(block.message)
+            for item in blocks:
+                if isinstance(item, Finding):
+                    self.said.append(item.message)
                     continue
+                block = with_columns(item).block if isinstance(item, TextBlock) and item.columns else item
                 if block.source != source:
                     source, line = block.source, 1
                 if isinstance(block, TextBlock):
@@ -81,7 +83,7 @@ class Sample:
                     if line == 1 and block.header:
                         line += 1
                     records = _json(block, line) if block.format == "json" else _csv(block, line)
-                    line += bytes(block.data).count(b"\n")
+                    line += len(block.oversize) + bytes(block.data).count(b"\n")
                 else:
                     self.form = "a typed table"
                     records = _rows(block)
@@ -112,7 +114,9 @@ def _decoded(decoder: Decoder, record: SampleRecord) -> Event:
 
 
 def _json(block: "TextBlock", line: int) -> Iterator[SampleRecord]:
-    yield from (SampleRecord(line, record.head, fault=record.reason) for record in block.oversize)
+    for oversize in block.oversize:
+        yield SampleRecord(line, oversize.head, fault=oversize.reason)
+        line += 1
     for number, raw in enumerate(bytes(block.data).split(b"\n"), line):
         if raw.strip(b"\0 \t\r"):
             yield SampleRecord(number, raw.rstrip(b"\r"))
@@ -120,7 +124,9 @@ def _json(block: "TextBlock", line: int) -> Iterator[SampleRecord]:
 
 def _csv(block: "TextBlock", line: int) -> Iterator[SampleRecord]:
     header, delimiter = block.header or (), block.delimiter or ","
-    yield from (SampleRecord(line, record.head, header, fault=record.reason) for record in block.oversize)
+    for oversize in block.oversize:
+        yield SampleRecord(line, oversize.head, header, fault=oversize.reason)
+        line += 1
     data, at = bytes(block.data), 0
     while at < len(data):
         end = csv_record_end(data, at, delimiter)

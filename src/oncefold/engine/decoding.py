@@ -1,5 +1,6 @@
 """From the blocks of sources, and from what Python callers pass, to batches."""
 
+import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -14,6 +15,8 @@ from oncefold.commit import Reject
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import SourceError
 from oncefold.sources.blocks import Oversize, Pieces, TableBlock, TextBlock
+from oncefold.sources.directories import with_columns
+from oncefold.sources.shape import SHAPE_BYTES, shape_of
 
 TABLE_ROWS = 2**17
 """Rows of a table that are decoded at once."""
@@ -63,6 +66,11 @@ class BlockDecoder:
         if isinstance(block, TableBlock):
             return self._table.decode(block.table, block.source, block.first_row), []
         oversize = [_oversize(block, record) for record in block.oversize]
+        if block.columns:
+            whole = with_columns(block)
+            batch, _ = self.decode(replace(whole.block, oversize=()))
+            rejects = [replace(reject, position=whole.position(reject.position)) for reject in batch.rejects]
+            return replace(batch, rejects=rejects), oversize
         if block.format == "json":
             batch = self._text.json(block.data, block.source, block.offset)
             if block.pieces is None:
@@ -82,7 +90,7 @@ class BlockDecoder:
                 )
             data = data.encode()
         if isinstance(data, bytes | bytearray | memoryview):
-            return self._lines(bytes(data), source)
+            return self._lines(_as_lines(bytes(data)), source)
         if isinstance(data, Mapping):
             return [self._records.mappings([data], source)]
         if hasattr(data, "__arrow_c_stream__"):
@@ -138,6 +146,21 @@ def _is_a_name(text: str) -> bool:
     """Whether a text is rather the name of a file than JSON Lines: one line that holds no JSON."""
     line = text.strip()
     return bool(line) and "\n" not in line and line[0] not in '{["'
+
+
+def _as_lines(data: bytes) -> bytes:
+    """Data as JSON Lines, also if it is one array, or objects over several lines. Raises SourceError if it breaks."""
+    data = data.removeprefix(codecs.BOM_UTF8)
+    shape = shape_of(data[: 2 * SHAPE_BYTES].lstrip() or data, whole=len(data) <= 2 * SHAPE_BYTES)
+    if shape in {"lines", None}:
+        return data
+    from oncefold.sources.document import Document  # noqa: PLC0415 - a kernel is loaded when a document is met
+
+    document, lines = Document(sequence=shape == "objects"), bytearray(data)
+    _, fault = document.convert(memoryview(lines))
+    if wrong := fault or document.missing():
+        raise SourceError(f"cannot ingest this: it is not JSON: {wrong}")
+    return bytes(lines)
 
 
 def _oversize(block: TextBlock, record: Oversize) -> Reject:

@@ -66,6 +66,8 @@ class TextBlock:
     """CSV: the one character between fields; None for JSON."""
     oversize: tuple[Oversize, ...] = ()
     """Records directly before `data` in the stream, or among its `pieces`."""
+    columns: tuple[tuple[str, str], ...] = ()
+    """Names and values that belong to each record, from the names of directories."""
     pieces: Pieces | None = None
     """What `data` was put together from, if it is not contiguous; a reject names its piece, and `offset` is 0."""
 

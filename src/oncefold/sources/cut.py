@@ -28,8 +28,10 @@ _SMALL: Final = 64 * 2**10
 _STRIDE: Final = 64 * 2**10
 _BOM: Final = codecs.BOM_UTF8
 _QUOTE: Final = 0x22
+_LINE_FEED: Final = 0x0A
 _OUTSIDE: Final = 0
 _INSIDE: Final = 1
+_CLOSING: Final = 2
 
 assert BLOCK_BYTES <= RECORD_BYTES
 assert HEAD_BYTES <= RECORD_BYTES
@@ -260,9 +262,16 @@ class RecordCutter:
         return bool((self._buffer[low : self._scanned] == _QUOTE).any())
 
     def _scan_quoted(self, low: int, high: int, *, first: bool) -> int:
-        from oncefold.sources.csv_quotes import scan  # noqa: PLC0415 - numba is loaded when a quote is met, not before
-
         state = _OUTSIDE if first else self._state
+        if high - low <= _SMALL:
+            data, before = self._buffer[max(0, low - 1) : high].tobytes(), max(0, low - 1)
+            assert self._delimiter is not None
+            end, state = _scan_few(data, self._start - before, low - before, state, self._delimiter, first=first)
+            if not first:
+                self._state = state
+            return end if end < 0 else end + before
+        from oncefold.sources.csv_quotes import scan  # noqa: PLC0415 - numba is loaded where much is quoted
+
         end, state = scan(self._buffer, self._start, low, high, state, self._delimiter, int(first))
         if not first:
             self._state = int(state)
@@ -319,3 +328,28 @@ class RecordCutter:
         assert self._skip is not None
         skip, self._skip = self._skip, None
         self._oversize.append(Oversize(skip.offset, self._base + end - skip.offset, skip.head, skip.reason))
+
+
+def _scan_few(data: bytes, record: int, low: int, state: int, delimiter: int, *, first: bool) -> tuple[int, int]:
+    """What `csv_quotes.scan` does, for so few bytes that its kernel need not be loaded."""
+    end, at = -1, low
+    while at < len(data):
+        if state == _INSIDE:
+            quote = data.find(b'"', at)
+            if quote < 0:
+                return end, _INSIDE
+            state, at = _CLOSING, quote + 1
+            continue
+        if state == _CLOSING:
+            state = _INSIDE if data[at] == _QUOTE else _OUTSIDE
+            at += state == _INSIDE
+            continue
+        quote = data.find(b'"', at)
+        newline = (data.find if first else data.rfind)(b"\n", at, len(data) if quote < 0 else quote)
+        end = newline + 1 if newline >= 0 else end
+        if quote < 0 or (first and newline >= 0):
+            return end, _OUTSIDE
+        at = quote + 1
+        if quote == record or data[quote - 1] in {_LINE_FEED, delimiter}:
+            state = _INSIDE
+    return end, state

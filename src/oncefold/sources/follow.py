@@ -148,12 +148,16 @@ class Followed:
         if item.form.is_text:
             if self._reader is None:
                 descriptor = self._opened()
-                self._reader = TextFile(item.source, descriptor, item.form, self._options, self._waiting, state)
+                self._reader = TextFile(
+                    item.source, descriptor, item.form, self._options, self._waiting, state, columns=item.columns
+                )
             yield from self._reader.available()
             return
         self.close()
         if state is None or not state.done:
-            yield from read_table(item.source, item.path, item.form, self._options, self._waiting, state)
+            yield from read_table(
+                item.source, item.path, item.form, self._options, self._waiting, state, columns=item.columns
+            )
 
 
 def _signature(path: str) -> _Signature | None:

@@ -50,8 +50,9 @@ def parse_header(
     delimiter: str,
     fields: Sequence[FieldPath] | None = None,
     needed: Sequence[FieldPath] = (),
+    others: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """The names in a CSV file's first record. Raises SourceError if it cannot be a header."""
+    """The names in a CSV file's first record, besides which there are others. Raises SourceError if it is no header."""
     where = f"{source}: its first line is not a CSV header:"
     if len(record) > HEADER_BYTES:
         raise SourceError(f"{where} it is longer than {HEADER_BYTES:,} bytes")
@@ -83,7 +84,7 @@ def parse_header(
             f"{where} it names none of the fields the pipeline reads ({wanted}), but {', '.join(names[:_NAMED])}; "
             "add a header, or say another --delimiter"
         )
-    refuse_without_needed(source, needed, names)
+    refuse_without_needed(source, needed, (*names, *others))
     return names
 
 

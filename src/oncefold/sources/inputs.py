@@ -13,6 +13,7 @@ from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import RECORD_BYTES
 from oncefold.sources.cut import BLOCK_BYTES
+from oncefold.sources.directories import columns_of_directories
 from oncefold.sources.encoding import encoding_named
 
 TABLE_ROWS: Final = 2**17
@@ -143,6 +144,11 @@ class Input:
     """Read once, front to back, without a position to resume from."""
     is_stream: bool = False
     """A Kinesis stream."""
+
+    @property
+    def columns(self) -> tuple[tuple[str, str], ...]:
+        """Names and values that the names of its directories hold."""
+        return () if self.is_pipe or self.is_stream or "=" not in self.path else columns_of_directories(self.path)
 
 
 def discover(arguments: Sequence[str], options: ReadOptions) -> list[Input]:

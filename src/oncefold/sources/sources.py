@@ -122,12 +122,16 @@ class Sources:
             yield from self._streams[item.source].blocks(waiting)
         elif item.form.is_text:
             with opened(item.path) as descriptor:
-                file = TextFile(item.source, descriptor, item.form, self._options, waiting, task.state)
+                file = TextFile(
+                    item.source, descriptor, item.form, self._options, waiting, task.state, columns=item.columns
+                )
                 yield from file.available()
                 if not waiting.stopped():
                     yield from file.finish()
         else:
-            yield from read_table(item.source, item.path, item.form, self._options, waiting, task.state)
+            yield from read_table(
+                item.source, item.path, item.form, self._options, waiting, task.state, columns=item.columns
+            )
 
     def _plan_following(self) -> None:
         """Files are looked for again and again, so their arguments are kept; what has no end is read as it comes."""

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.sources.blocks import Finding, TableBlock, TableKind
+from oncefold.sources.directories import Columns, wanted_columns
 from oncefold.sources.header import absent_columns, is_there, refuse_without_needed
 from oncefold.sources.inputs import Format, ReadOptions
 from oncefold.sources.position import FileState, Fingerprinter, opened
@@ -39,7 +40,14 @@ class _Rows(NamedTuple):
 
 
 def read_table(
-    source: str, path: str, form: Format, options: ReadOptions, waiting: Waiting, state: FileState | None = None
+    source: str,
+    path: str,
+    form: Format,
+    options: ReadOptions,
+    waiting: Waiting,
+    state: FileState | None = None,
+    *,
+    columns: Columns = (),
 ) -> Iterator[TableBlock | Finding]:
     """Blocks of at most `options.table_rows` rows; the last, which has none, has the final position.
 
@@ -55,14 +63,15 @@ def read_table(
         batch = None
         try:
             schema = _parquet_schema(path) if kind == "parquet" else _arrow_schema(path)
-            if (said := _examined(source, schema, options)) and not row:
+            columns = wanted_columns(columns, options.fields, schema.names)
+            if (said := _examined(source, schema, options, [name for name, _ in columns])) and not row:
                 yield Finding(source, "absent", said)
             found = _parquet(path, size, options, row) if kind == "parquet" else _arrow(path, size, options, row)
             for batch, now_behind in _evened(found, options.table_rows):
                 if waiting.stopped():
                     return
                 position = fingerprinter.state(row + len(batch), size).position(source)
-                yield TableBlock(source, batch, row, position, now_behind - behind)
+                yield TableBlock(source, _with_columns(batch, columns), row, position, now_behind - behind)
                 row, behind = row + len(batch), now_behind
         except (pa.ArrowException, OSError) as error:
             reason = str(error).split("\n", 1)[0].rstrip(".")
@@ -100,7 +109,16 @@ def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_
                     yield _Rows(batch.slice(max(0, row - behind + len(batch))), size * behind // metadata.num_rows)
 
 
-def _examined(source: str, schema: pa.Schema, options: ReadOptions) -> str:
+def _with_columns(batch: pa.RecordBatch, columns: Columns) -> pa.RecordBatch:
+    """The same rows with the columns of their directories, as text."""
+    if not columns:
+        return batch
+    values = [pa.repeat(pa.scalar(value, pa.large_string()), len(batch)) for _, value in columns]
+    names = [*batch.schema.names, *(name for name, _ in columns)]
+    return pa.RecordBatch.from_arrays([*batch.columns, *values], names)
+
+
+def _examined(source: str, schema: pa.Schema, options: ReadOptions, others: Sequence[str]) -> str:
     """What is to be said of wanted columns that are not there; "" if all are.
 
     Raises SourceError if a column that is read is there twice, or one that every event needs, or any, is not.
@@ -115,6 +133,7 @@ def _examined(source: str, schema: pa.Schema, options: ReadOptions) -> str:
         raise SourceError(
             f"{source}: it has none of the fields the pipeline reads ({wanted}), but {', '.join(paths[:5])}"
         )
+    paths += others
     refuse_without_needed(source, options.needed, paths)
     return absent_columns(source, fields, paths)
 

@@ -18,6 +18,7 @@ from oncefold.sources.compression import (
     is_undecided,
 )
 from oncefold.sources.cut import Piece, RecordCutter
+from oncefold.sources.directories import Columns, wanted_columns
 from oncefold.sources.encoding import as_utf8, encoding_named, is_encoding_undecided
 from oncefold.sources.header import DELIMITERS, absent_columns, fitting, parse_header, separator
 from oncefold.sources.inputs import Format, ReadOptions, says_compressed
@@ -67,8 +68,13 @@ class TextStream:
         *,
         layout: Layout | None = None,
         offset: int = 0,
+        columns: Columns = (),
     ) -> None:
-        """Without a layout the stream begins with what says it; `offset` is that of the first byte to come."""
+        """Without a layout the stream begins with what says it; `offset` is that of the first byte to come.
+
+        `columns` are those of its directories.
+        """
+        self._columns = columns
         self._source = source
         self._kind: TextKind = "csv" if form.kind == "csv" else "json"
         self._delimiter = form.delimiter if layout is None else layout.delimiter
@@ -190,9 +196,15 @@ class TextStream:
         if record is not None:
             self._cutter.take_first() or self._cutter.take_rest()
             names = parse_header(
-                self._source, record, self._delimiter or ",", self._options.fields, self._options.needed
+                self._source,
+                record,
+                self._delimiter or ",",
+                self._options.fields,
+                self._options.needed,
+                [name for name, _ in self._columns],
             )
-            if said := absent_columns(self._source, self._options.fields or (), names):
+            known = (*names, *(name for name, _ in self._columns))
+            if said := absent_columns(self._source, self._options.fields or (), known):
                 self._findings.append(Finding(self._source, "absent", said))
             self._layout = Layout(names, self._delimiter)
         elif whole:
@@ -234,6 +246,7 @@ class TextStream:
             raise SourceError(f"{self._source}: it is not JSON: {self._fault}; what could be read of it is counted")
 
     def _block(self, piece: Piece, *, done: bool = False) -> TextBlock:
+        header = None if self._layout is None else self._layout.header
         return TextBlock(
             source=self._source,
             format=self._kind,
@@ -241,9 +254,10 @@ class TextStream:
             offset=piece.offset,
             position=self._progress.position(piece.resume, done=done),
             consumed_bytes=self._progress.consumed(piece.resume, done=done),
-            header=None if self._layout is None else self._layout.header,
+            header=header,
             delimiter=self._delimiter,
             oversize=piece.oversize,
+            columns=wanted_columns(self._columns, self._options.fields, header or ()) if self._columns else (),
         )
 
 
@@ -267,7 +281,10 @@ class TextFile:
         options: ReadOptions,
         waiting: Waiting,
         state: FileState | None = None,
+        *,
+        columns: Columns = (),
     ) -> None:
+        self._columns = columns
         self._source, self._descriptor, self._form, self._options = source, descriptor, form, options
         self._waiting = waiting
         self._resume = state.at if state is not None else 0
@@ -366,14 +383,20 @@ class TextFile:
         if self._stream is None:
             layout = self._read_layout() if self._resume else None
             self._stream = TextStream(
-                self._source, self._form, self._options, self._progress, layout=layout, offset=self._resume
+                self._source,
+                self._form,
+                self._options,
+                self._progress,
+                layout=layout,
+                offset=self._resume,
+                columns=self._columns,
             )
         return self._stream
 
     def _read_layout(self) -> Layout | None:
         """The layout, from the file's start; what says it was read before, so it is there."""
         raw = self._open_raw(final=True)
-        stream = TextStream(self._source, self._form, self._options, self._progress)
+        stream = TextStream(self._source, self._form, self._options, self._progress, columns=self._columns)
         while raw is not None and stream.layout is None:
             count = raw.readinto(stream.space()[:SHAPE_BYTES])
             stream.advance(count)

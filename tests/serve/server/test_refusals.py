@@ -2,6 +2,7 @@
 
 import asyncio
 import gzip
+import json
 from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import replace
@@ -252,3 +253,33 @@ def test_rejects_are_read_again_and_dismissed(memory: Path) -> None:
         assert session.engine.keys == 1
         [listed] = session.reader.file.rejects()
         assert (listed.reject.source, listed.reject.position, listed.reject.raw) == ("till", 0, b"x")
+
+
+@pytest.mark.parametrize("body", [HEADER.encode() + b"a,1,emea,fx,1,1\n", b"id;a\n1;2\n", ARROW, b"hello\n"])
+def test_without_a_content_type_only_json_is_taken(memory: Path, body: bytes) -> None:
+    answer = post(memory / "store.db", body)
+    assert answer.status == 415
+    assert "has no Content-Type, and its body does not begin as JSON" in answer.document["detail"]
+    packed = post(memory / "store.db", gzip.compress(body), content_encoding="gzip")
+    assert packed.status == 415
+    assert post(memory / "store.db", gzip.compress(LINE), content_encoding="gzip").status == 200
+
+
+@pytest.mark.parametrize("content_type", ["", "application/x-ndjson"])
+@pytest.mark.parametrize("indent", [None, 0, 2])
+@pytest.mark.parametrize("is_array", [False, True])
+def test_an_array_or_spread_objects_among_lines_are_read_as_what_they_are(
+    memory: Path, content_type: str, indent: int | None, is_array: bool
+) -> None:
+    objects = [json.loads(line, parse_float=str) for line in LINES.splitlines()[:5]]
+    body = json.dumps(objects, indent=indent) if is_array else "\n".join(json.dumps(o, indent=indent) for o in objects)
+    headers = {"content_type": content_type} if content_type else {}
+    answer = post(memory / "store.db", body.encode(), **headers)
+    assert (answer.status, answer.document["counts"]) == (200, {"inserted": 5})
+
+
+def test_x_gzip_is_gzip(memory: Path) -> None:
+    answer = post(
+        memory / "store.db", gzip.compress(LINE), content_type="application/x-ndjson", content_encoding="x-gzip"
+    )
+    assert (answer.status, answer.document["counts"]) == (200, {"inserted": 1})

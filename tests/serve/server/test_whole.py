@@ -220,7 +220,12 @@ def test_sources_are_read_beside(tmp_path: Path) -> None:
         more.write(event("file-0", 100, version=2) + event("late", 3))
     with Running(tmp_path, *arguments) as server:
         until(lambda: _live(server) == 5_002, "the file is read on")
+        assert server.get("/readyz").document == {"status": "ready", "sources": "reading"}
         (folder / "two.csv").write_text("x,y\n1,2\n")
+        until(lambda: server.get("/readyz").status == 503, "the file that cannot be read is reported")
+        assert f"a source is not read any more: {folder}/two.csv" in server.get("/readyz").document["detail"]
+        assert "oncefold_sources_failed 1.0" in server.get("/metrics").body.decode()
+        assert f"{folder}/two.csv: its first line is not a CSV header" in "".join(server.words)
         assert server.post(event("late", 3)).document["counts"] == {"duplicate": 1}
     with StoreFile.open(server.store) as reader:
         counts = reader.status().counts

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
 from oncefold.queries.model import Answer, AsOfCommit, AsOfTime, Pending, Totals, Verification
@@ -23,7 +23,10 @@ _SHOWN_UNDECIDED = 10
 
 
 def show(answer: Answer[Any], screen: Screen, *, whole: bool = False) -> None:
-    """Show an answer; `whole` shows each rejected event whole, and says of a history that it is all there was."""
+    """Show an answer; `whole` shows each rejected event whole, and says of a history that it is all there was.
+
+    Of a verification it says nothing of what was not looked at.
+    """
     for kind, show_kind in _SHOWN.items():
         if isinstance(answer, kind):
             show_kind(answer, screen, whole)
@@ -248,8 +251,12 @@ def _list(grid: Grid, found: Rejects | Conflicts, total: int, noun: str, screen:
 
 # verify
 
+NOT_EXAMINED: Final = (
+    "not looked at: checksums of the file, changelog, snapshots, past totals, counters; verify --deep examines them"
+)
 
-def _verification(found: Verification, screen: Screen, _: bool) -> None:  # noqa: FBT001
+
+def _verification(found: Verification, screen: Screen, whole: bool) -> None:  # noqa: FBT001
     compared = f"compared {formatting.many(found.nodes, 'node')} with {formatting.many(found.keys, 'key')}"
     if isinstance(found.as_of, AsOfCommit):
         screen.line(f"{compared} at {formatting.commit(found.as_of.commit)}")
@@ -261,6 +268,8 @@ def _verification(found: Verification, screen: Screen, _: bool) -> None:  # noqa
         screen.line(f"the pipeline moved meanwhile: all was read {found.tries} times", "dim")
     if found.exact:
         screen.line("exact", "green")
+        if isinstance(found.as_of, AsOfCommit) and not whole:
+            screen.line(NOT_EXAMINED, "dim")
         return
     if found.rows:
         _show_wrong(found.rows[0], found, screen)

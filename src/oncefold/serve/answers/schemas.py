@@ -168,14 +168,15 @@ def _simple(operation: str, summary: str, answers: Mapping[str, Any]) -> dict[st
 
 
 _STATUS = object_of({"status": TEXT})
+_READY = object_of({"status": TEXT, "sources": TEXT}, optional=["sources"])
 
 OTHERS: Mapping[str, Any] = {
     "/events": {"post": _EVENTS},
     "/healthz": _simple("healthz", "Whether the process lives", {"200": json_answer("It does", _STATUS)}),
     "/readyz": _simple(
         "readyz",
-        "Whether events can be taken",
-        {"200": json_answer("They can", _STATUS), **_problems(503)},
+        "Whether events can be taken and all attached sources are read",
+        {"200": json_answer("They can, and are", _READY), **_problems(503)},
     ),
     "/metrics": _simple(
         "metrics",

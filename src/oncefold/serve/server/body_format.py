@@ -1,6 +1,7 @@
 """Which format a body has: by Content-Type, Content-Encoding and the request's query."""
 
 import codecs
+import zlib
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final
@@ -31,6 +32,7 @@ ENCODINGS: Final[dict[str, Compression | None]] = {
 _CHARSETS: Final = frozenset({"", "utf-8", "utf8", "us-ascii"})
 _OF_FORMS: Final = "application/x-www-form-urlencoded"
 _FORM: Final = " (curl says so if it is not told otherwise: -H 'Content-Type: application/x-ndjson')"
+_SNIFFED: Final = 2**10
 _MOST_SOURCE: Final = 200
 """Characters of a source's name."""
 
@@ -78,15 +80,24 @@ def _kind(content_type: str) -> BodyKind:
 
 
 def require_json(body: bytes, format_: BodyFormat) -> None:
-    """Refuse a body without Content-Type that does not begin as JSON, or is compressed. Raises Problem 415."""
-    begins = body.removeprefix(codecs.BOM_UTF8).lstrip(b"\0 \t\r\n")[:1]
-    if format_.compression is not None or begins not in {b"", b"{", b"["}:
+    """Refuse a body without Content-Type that does not begin as JSON, gzip or not. Raises Problem 415."""
+    head = _unzipped(body) if format_.compression == "gzip" else body
+    begins = head.removeprefix(codecs.BOM_UTF8).lstrip(b"\0 \t\r\n")[:1]
+    if format_.compression == "zstd" or begins not in {b"", b"{", b"["}:
         raise Problem(
             415,
             f"The request has no Content-Type, and its body does not begin as JSON; say Content-Type {_or(TYPES)}.",
             (b"accept-post", ", ".join(TYPES).encode()),
             title="Unsupported media type",
         )
+
+
+def _unzipped(body: bytes) -> bytes:
+    """The first bytes of gzip; none if it is damaged, which whoever reads it says."""
+    try:
+        return zlib.decompressobj(16 + zlib.MAX_WBITS).decompress(body, _SNIFFED)
+    except zlib.error:
+        return b""
 
 
 def _compression(encoding: str) -> Compression | None:

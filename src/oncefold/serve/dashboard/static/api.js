@@ -25,6 +25,16 @@ export class Api {
 
   status = () => this.json("status");
 
+  // Why the server is not ready, empty if it is; null if it cannot be asked.
+  async unready() {
+    try {
+      const answer = await fetch("readyz", { cache: "no-store" });
+      return answer.ok ? "" : await problem(answer);
+    } catch {
+      return null;
+    }
+  }
+
   totals = (rollup, path, { limit, after, asOf, depth = 1 } = {}) =>
     this.json(node("totals", rollup, path), { depth, limit, after, as_of: asOf });
 

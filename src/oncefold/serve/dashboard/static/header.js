@@ -7,6 +7,7 @@ import { SearchView } from "./search_view.js";
 import { span } from "./times.js";
 
 const TYPING = 160;
+const READY_EVERY = 5000;
 const THEMES = { auto: "as the system", light: "light", dark: "dark" };
 
 export class Header {
@@ -16,6 +17,7 @@ export class Header {
     this.state = document.querySelector("#connection");
     this.theme = document.querySelector("#theme");
     this.lost = document.querySelector("#lost");
+    this.unready = document.querySelector("#unready");
     this.theme.addEventListener("click", () => this.nextTheme());
     document.querySelector("#help").addEventListener("click", showHelp);
     this.showTheme();
@@ -27,6 +29,16 @@ export class Header {
     this.search.addEventListener("input", () => this.typed());
     this.search.addEventListener("keydown", (event) => this.onKey(event));
     setText(document.querySelector("#pipeline"), this.app.status.pipeline);
+    this.checkReady();
+    setInterval(() => this.checkReady(), READY_EVERY);
+  }
+
+  // Whether events are taken and all attached sources are read; if not, why.
+  async checkReady() {
+    const reason = await this.app.api.unready();
+    if (reason === null) return;
+    this.unready.hidden = reason === "";
+    setText(this.unready, reason);
   }
 
   focusSearch() {
