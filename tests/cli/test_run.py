@@ -22,7 +22,7 @@ from oncefold.cli.definition import EXAMPLE
 from oncefold.cli.main import main
 from oncefold.cli.progress import Reporter
 from oncefold.core.fold import Outcome
-from oncefold.engine.run import RunProgress
+from oncefold.engine.run import Committer, RunProgress
 from oncefold.generate import Workload, arrow_table, generate, plan, truth, write
 from oncefold.sources.blocks import Finding
 from oncefold.store.check import check_store
@@ -546,3 +546,28 @@ def test_ending_at_once_gives_the_cursor_back(here: Path) -> None:
         run.send(signal.SIGINT)
         assert run.wait() == 130
         assert screen().endswith("\x1b[?25h")
+
+
+def test_an_interrupt_before_anything_is_read_says_so(here: Path, user: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(WORKLOAD, "a.jsonl")
+    with monkeypatch.context() as patched:
+        patched.setattr("oncefold.engine.warmup.warm_up", lambda _: os.kill(os.getpid(), signal.SIGINT))
+        said = user.types("run", "pipeline.toml", "a.jsonl", status=130)
+    assert said == ["stopped before anything was read; nothing was committed"]
+    assert counted() == {}
+
+
+def test_an_interrupt_after_the_end_of_the_input_changes_nothing(
+    here: Path, user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(WORKLOAD, "a.jsonl")
+    finish = Committer.finish
+
+    def interrupted(committer: Committer) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        finish(committer)
+
+    monkeypatch.setattr(Committer, "finish", interrupted)
+    said = user.types("run", "pipeline.toml", "a.jsonl", status=0)
+    assert said[-1] == "to see the totals: oncefold query --store risk.db"
+    assert nodes() == truth(WORKLOAD)["nodes"]

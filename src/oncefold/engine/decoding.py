@@ -144,7 +144,7 @@ class BlockDecoder:
 
 def _is_a_name(text: str) -> bool:
     """Whether a text is rather the name of a file than JSON Lines: one line that holds no JSON."""
-    line = text.strip()
+    line = text.removeprefix("\ufeff").strip()
     return bool(line) and "\n" not in line and line[0] not in '{["'
 
 

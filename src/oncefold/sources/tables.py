@@ -127,7 +127,7 @@ def _examined(source: str, schema: pa.Schema, options: ReadOptions, others: Sequ
     _refuse_named_twice(source, fields, schema.names)
     if not fields:
         return ""
-    paths = [path for field in schema for path in _paths(field)]
+    paths = paths_of(schema)
     if not any(is_there(field, paths) for field in fields):
         wanted = ", ".join(field.column for field in fields[:5])
         raise SourceError(
@@ -136,6 +136,11 @@ def _examined(source: str, schema: pa.Schema, options: ReadOptions, others: Sequ
     paths += others
     refuse_without_needed(source, options.needed, paths)
     return absent_columns(source, fields, paths)
+
+
+def paths_of(schema: pa.Schema) -> list[str]:
+    """The dotted paths of all columns and of what is nested in them by name."""
+    return [path for field in schema for path in _paths(field)]
 
 
 def _paths(field: pa.Field, above: str = "") -> Iterator[str]:

@@ -26,6 +26,7 @@ from tests.serve.server.test_bodies import arrow, document
 
 LINE = json_lines([Record("a", 1, "emea", "fx", 100, 1)])
 MANY = [Record(f"k{number}", 1, "emea", "fx", number, 7) for number in range(300)]
+NDJSON = "application/x-ndjson"
 LINES, ARROW = json_lines(MANY), arrow(MANY)
 
 
@@ -242,7 +243,7 @@ def test_a_failed_commit_is_told_and_the_store_opened_again(memory: Path) -> Non
 def test_rejects_are_read_again_and_dismissed(memory: Path) -> None:
     async def mend() -> None:
         async with ingesting(memory / "store.db", NARROW) as server:
-            assert (await server.post(b"x\n" + LINE, query="source=till")).document["counts"] == {
+            assert (await server.post(b"x\n" + LINE, query="source=till", content_type=NDJSON)).document["counts"] == {
                 "inserted": 1,
                 "rejected": 1,
             }
@@ -276,6 +277,13 @@ def test_an_array_or_spread_objects_among_lines_are_read_as_what_they_are(
     headers = {"content_type": content_type} if content_type else {}
     answer = post(memory / "store.db", body.encode(), **headers)
     assert (answer.status, answer.document["counts"]) == (200, {"inserted": 5})
+
+
+def test_a_column_that_is_not_there_is_noted(memory: Path) -> None:
+    header = HEADER.strip().split(",")
+    answer = post(memory / "store.db", (HEADER.replace(header[-1], f"{header[-1]}s")).encode(), content_type="text/csv")
+    assert answer.status == 200
+    assert answer.document["notes"] == [f"no column {header[-1]}; did you mean {header[-1]}s?"]
 
 
 def test_x_gzip_is_gzip(memory: Path) -> None:

@@ -134,7 +134,7 @@ _EVENTS: Mapping[str, Any] = {
     "operationId": "ingest",
     "summary": "Events to be counted",
     "description": "Answered when they are durable. Sent again, they count once. A body of any size is read piece by "
-    "piece. What cannot be read goes to the reject list. Without Content-Type the body is JSON Lines.",
+    "piece. What cannot be read goes to the reject list. Without Content-Type it must be JSON.",
     "tags": ["ingest"],
     "parameters": [
         _parameter("source", "query", "names the source of rejected events", {"type": "string", "maxLength": 200}),
@@ -155,7 +155,9 @@ _EVENTS: Mapping[str, Any] = {
                     ),
                     "rejects": array_of(_REJECT),
                     "rejects_left_out": COUNT,
-                }
+                    "notes": array_of(TEXT),
+                },
+                optional=["notes"],
             ),
         ),
         **_problems(400, *ALWAYS, 413, 415, 422, 429, 503),

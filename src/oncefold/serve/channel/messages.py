@@ -188,6 +188,8 @@ class Acknowledgement(NamedTuple):
     error: BodyError | None = None
     failure: str = ""
     """Why it could not be committed."""
+    notes: tuple[str, ...] = ()
+    """What else its client should know, such as columns that are not there."""
 
 
 class Acknowledged(NamedTuple):

@@ -31,6 +31,8 @@ def response_to(acknowledgement: Acknowledgement) -> Response:
         "rejects": [reject._asdict() for reject in acknowledgement.rejects],
         "rejects_left_out": acknowledgement.rejects_left_out,
     }
+    if acknowledgement.notes:
+        document["notes"] = acknowledgement.notes
     return Response(200, (JSON,), compact_json(document))
 
 

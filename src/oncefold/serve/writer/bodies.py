@@ -109,7 +109,7 @@ class BodyThreads:
 
     def _read(self, request: PendingRequest, body: BodyReader, hold: Hold) -> None:
         try:
-            for block in read_body(self._body_decoding, request.format, body, hold):
+            for block in read_body(self._body_decoding, request.format, body, hold, request.notes.append):
                 if request.failure:
                     break
                 self._wait_for_room()

@@ -27,6 +27,8 @@ class PendingRequest:
     rejects: list[ShownReject] = field(default_factory=list)
     """The first of them."""
     rejects_left_out: int = 0
+    notes: list[str] = field(default_factory=list)
+    """What else its client should know."""
     commit: int = 0
     """Number of the commit that holds its last event, 0 until that is durable."""
     committed_events: int = 0
@@ -62,6 +64,7 @@ class PendingRequest:
             self.rejects_left_out,
             self.error,
             self.failure,
+            tuple(self.notes),
         )
 
 

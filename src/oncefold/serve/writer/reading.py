@@ -23,7 +23,9 @@ from oncefold.serve.writer.slicing import sliced
 from oncefold.sources.blocks import Finding, TableBlock, TextBlock
 from oncefold.sources.compression import Damaged, Gzip, RawStream, Zstd
 from oncefold.sources.document import EMPTY, Document
+from oncefold.sources.header import absent_columns
 from oncefold.sources.inputs import Format, ReadOptions
+from oncefold.sources.tables import paths_of
 from oncefold.sources.text import TextStream
 
 BLOCK_BYTES: Final = 2**20
@@ -60,17 +62,22 @@ class BodyDecoding:
 
 
 def read_body(
-    decoding: BodyDecoding, format_: BodyFormat, body: BodyReader, hold: Hold = lambda _: None
+    decoding: BodyDecoding,
+    format_: BodyFormat,
+    body: BodyReader,
+    hold: Hold = lambda _: None,
+    note: Callable[[str], None] = lambda _: None,
 ) -> Iterator[TextBlock | TableBlock]:
     """The records of a body, block by block as it comes.
 
-    `hold` is called with how many bytes a record takes that is not whole yet; it may wait, or raise. Raises Malformed
+    `hold` is called with how many bytes a record takes that is not whole yet; it may wait, or raise. `note` is called
+    with what the client should know, such as columns that are not there. Raises Malformed
     when the body as a whole is not what it should be, after all records that were whole before that, and BrokenOff when
     its client gave up.
     """
     if format_.kind == "arrow":
-        return _tables(decoding, format_, body, hold)
-    return (part for block in _text(decoding, format_, body, hold) for part in thinned(block))
+        return _tables(decoding, format_, body, hold, note)
+    return (part for block in _text(decoding, format_, body, hold, note) for part in thinned(block))
 
 
 class _Plain:
@@ -105,29 +112,35 @@ def _surely(body: BodyReader) -> _ReadInto:
     return readinto
 
 
-def _text(decoding: BodyDecoding, format_: BodyFormat, body: BodyReader, hold: Hold) -> Iterator[TextBlock]:
+def _text(
+    decoding: BodyDecoding, format_: BodyFormat, body: BodyReader, hold: Hold, note: Callable[[str], None]
+) -> Iterator[TextBlock]:
     form = Format("csv", format_.delimiter or ",") if format_.kind == "csv" else Format("json")
     options = replace(decoding.options(), delimiter=format_.delimiter)
     stream = TextStream(format_.source, form, options, _Nowhere())
     end = 0
     try:
         for fault in _fed(stream, format_, body):
-            for block in _blocks(stream.ready()):
+            for block in _blocks(stream.ready(), note):
                 yield block
                 end = block.offset + len(block.data)
             body.passed_on()
             if fault:
                 raise Malformed(fault)
             hold(min(stream.offset - end, decoding.record_bytes))
-        yield from _blocks(stream.finish())
+        yield from _blocks(stream.finish(), note)
     except SourceError as error:
         kind = "CSV" if format_.kind == "csv" else "JSON Lines"
         raise Malformed(f"the body is not {kind}: {str(error).removeprefix(f'{format_.source}: ')}") from None
 
 
-def _blocks(found: Iterator[TextBlock | Finding]) -> Iterator[TextBlock]:
-    """The blocks; a response has no place for findings."""
-    return (item for item in found if isinstance(item, TextBlock))
+def _blocks(found: Iterator[TextBlock | Finding], note: Callable[[str], None]) -> Iterator[TextBlock]:
+    """The blocks; findings are noted."""
+    for item in found:
+        if isinstance(item, TextBlock):
+            yield item
+        else:
+            note(item.message.removeprefix(f"{item.source}: "))
 
 
 def _fed(stream: TextStream, format_: BodyFormat, body: BodyReader) -> Iterator[str]:
@@ -167,13 +180,17 @@ class _Nowhere:
         return 0
 
 
-def _tables(decoding: BodyDecoding, format_: BodyFormat, body: BodyReader, hold: Hold) -> Iterator[TableBlock]:
+def _tables(
+    decoding: BodyDecoding, format_: BodyFormat, body: BodyReader, hold: Hold, note: Callable[[str], None]
+) -> Iterator[TableBlock]:
     raw = _raw(format_, _surely(body))
     first = 0
     try:
         with pa.ipc.open_stream(pa.PythonFile(ArrowMessages(raw, hold), mode="r")) as reader:
             _require_names(reader.schema)
             columns = _wanted(decoding.fields, reader.schema)
+            if said := absent_columns("", decoding.fields, paths_of(reader.schema)):
+                note(said.removeprefix(": "))
             for batch in reader:
                 batch.validate(full=True)  # offsets from outside may point anywhere
                 for part in sliced(batch.select(columns)):
