@@ -11,6 +11,7 @@ from cfnlint import api
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.once import MOST_BYTES, build
 from oncefold.aws.deploy.once import template as of_ledger
+from oncefold.aws.deploy.once_mappings import wrong_settings
 from oncefold.cli.main import main
 from oncefold.once import Counters
 from oncefold_lab.local.emulator import Emulator
@@ -81,6 +82,73 @@ class Recording:
         for item in request["TransactItems"]:
             self._called.update((f"{kind}Item", write["TableName"]) for kind, write in item.items())
         return self._client.transact_write_items(**request)
+
+
+GOOD = {
+    "EventSourceArn": "arn:aws:kinesis:eu-central-1:1:stream/orders",
+    "FunctionResponseTypes": ["ReportBatchItemFailures"],
+    "ParallelizationFactor": 1,
+    "MaximumRetryAttempts": -1,
+    "MaximumRecordAgeInSeconds": -1,
+}
+SQS = {"EventSourceArn": "arn:aws:sqs:eu-central-1:1:orders", "FunctionResponseTypes": ["ReportBatchItemFailures"]}
+CHANGES = "arn:aws:dynamodb:eu-central-1:1:table/StateTable/stream/2026"
+NAMED = {"OnFailure": {"Destination": "arn:aws:sqs:eu-central-1:1:failures"}}
+
+
+@pytest.mark.parametrize(
+    ("mapping", "way", "partial", "said"),
+    [
+        (GOOD, "id", True, []),
+        (GOOD, "position", True, []),
+        (SQS, "id", True, []),
+        ({**GOOD, "FunctionResponseTypes": []}, "id", True, ["takes any answer for success"]),
+        ({**GOOD, "FunctionResponseTypes": []}, "id", False, []),
+        ({**GOOD, "ParallelizationFactor": 10}, "id", True, []),
+        ({**GOOD, "ParallelizationFactor": 10}, "position", True, ["several batches of a shard"]),
+        ({**GOOD, "EventSourceArn": CHANGES}, "position", True, ["do not say their shard"]),
+        ({**GOOD, "MaximumRetryAttempts": 3}, "version", True, ["says nobody which"]),
+        ({**GOOD, "MaximumRetryAttempts": 3, "DestinationConfig": NAMED}, "version", True, []),
+        ({**GOOD, "MaximumRecordAgeInSeconds": 60, "DestinationConfig": NAMED}, "position", True, ["past them"]),
+    ],
+)
+def test_a_mapping_that_would_lose_or_double_records_is_found(
+    mapping: dict[str, Any], way: str, partial: bool, said: list[str]
+) -> None:
+    found = wrong_settings(mapping, way, partial=partial)
+    assert len(found) == len(said)
+    assert all(part in text for part, text in zip(said, found, strict=True))
+
+
+def test_check_looks_at_every_mapping(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    tables = simulated()
+    with tables.counters("position").batch() as batch:
+        batch.add("s:1", {"x": {"n": 1}})
+    mappings = [GOOD, {**GOOD, "ParallelizationFactor": 2}]
+    clients = {"dynamodb": tables.client, "lambda": Lambda(mappings)}
+    monkeypatch.setattr("oncefold.aws.connect.client", clients.__getitem__)
+    assert main(["once", "check", "ReduceLambda", "--ledger", tables.ledger]) == 1
+    assert capsys.readouterr().out.startswith("WRONG arn:aws:kinesis:eu-central-1:1:stream/orders: several batches")
+    mappings.pop()
+    assert main(["once", "check", "ReduceLambda", "--ledger", tables.ledger]) == 0
+    assert "1 mappings of ReduceLambda are as counting by position needs them" in capsys.readouterr().out
+    mappings.clear()
+    assert main(["once", "check", "ReduceLambda", "--ledger", tables.ledger]) == 2
+
+
+class Lambda:
+    """A client that lists event source mappings."""
+
+    def __init__(self, mappings: list[Any]) -> None:
+        self._mappings = mappings
+
+    def get_paginator(self, operation: str) -> "Lambda":
+        assert operation == "list_event_source_mappings"
+        return self
+
+    def paginate(self, FunctionName: str) -> list[dict[str, Any]]:  # noqa: N803 - boto3's name
+        assert FunctionName == "ReduceLambda"
+        return [{"EventSourceMappings": self._mappings}]
 
 
 def test_verify_and_adopt(

@@ -1,7 +1,7 @@
 """What tests of counters share: tables with their items, a context with little time, a clock by hand."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
@@ -46,7 +46,6 @@ class Tables:
     ledger: str
     keys: Mapping[str, str]
     time: Time | None = None
-    options: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def made(cls, client: Any, table: str, ledger: str, keys: Mapping[str, str], time: Time | None = None) -> "Tables":

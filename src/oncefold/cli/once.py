@@ -19,6 +19,7 @@ _EPILOG = """\b
 Examples:
   oncefold once package --layer                       # the library for your functions, under 50 kB
   oncefold once template --table AggregateTable --ledger AggregateLedger > ledger.json
+  oncefold once check ReduceLambda --ledger AggregateLedger      # would a mapping lose or double records?
   oncefold once verify --table AggregateTable --ledger AggregateLedger
 \b
 docs/ONCE.md has the ten lines of a function, and which way to be once is right when.
@@ -42,6 +43,15 @@ Examples:
   oncefold once verify --table AggregateTable --ledger AggregateLedger --json
 \b
 Exit status: 0 all that can be known is right, 1 a total is wrong, 2 it cannot be looked at."""
+
+_CHECK_EPILOG = """\b
+Examples:
+  oncefold once check ReduceLambda --ledger AggregateLedger
+\b
+  # a function whose counters have partial=False
+  oncefold once check ReduceLambda --ledger AggregateLedger --whole
+\b
+Exit status: 0 every mapping is as it has to be, 1 one is not, 2 it cannot be looked at."""
 
 _ADOPT_EPILOG = """\b
 Examples:
@@ -94,6 +104,32 @@ def template(table: str, ledger: str) -> None:
     click.echo(json.dumps(of_ledger(table, ledger), indent=2))
 
 
+@once.command(epilog=_CHECK_EPILOG)
+@click.argument("function")
+@click.option("--ledger", required=True, metavar="NAME", help="The ledger's table.")
+@click.option("--whole", is_flag=True, help="The function's counters have partial=False.")
+def check(function: str, ledger: str, whole: bool) -> None:  # noqa: FBT001
+    """Say which event source mappings of FUNCTION would lose or double records."""
+    from oncefold.aws.connect import aws_errors_explained, client
+    from oncefold.aws.deploy.once_mappings import wrong_settings
+
+    with aws_errors_explained(f"of the function {function}"):
+        way = _settings(ledger, client("dynamodb"))["way"]["S"]
+        pages = client("lambda").get_paginator("list_event_source_mappings").paginate(FunctionName=function)
+        mappings = [mapping for page in pages for mapping in page["EventSourceMappings"]]
+    if not mappings:
+        raise OncefoldError(f"function {function}: no event source mapping leads to it")
+    wrong = 0
+    for mapping in mappings:
+        said = wrong_settings(mapping, way, partial=not whole)
+        wrong += len(said)
+        for text in said:
+            click.echo(f"WRONG {mapping['EventSourceArn']}: {text}")
+    if wrong:
+        click.get_current_context().exit(1)
+    click.echo(f"{len(mappings)} mappings of {function} are as counting by {way} needs them")
+
+
 @once.command(epilog=_VERIFY_EPILOG)
 @_tables
 @click.option("--json", "as_json", is_flag=True, help="Answer with one JSON document.")
@@ -119,13 +155,21 @@ def _counters(table: str, ledger: str) -> Counters:
     """The counters as the ledger's settings have them."""
     from oncefold.aws.connect import client
     from oncefold.once import Counters
-    from oncefold.once.ledger import SETTINGS_KEY
 
     dynamodb = client("dynamodb")
+    found = _settings(ledger, dynamodb)
+    return Counters(table, ledger, found["way"]["S"], places=int(found["places"]["N"]), client=dynamodb)
+
+
+def _settings(ledger: str, dynamodb: Any) -> dict[str, Any]:
+    """What the ledger says of its counters."""
+    from oncefold.once.ledger import SETTINGS_KEY
+
+    found: dict[str, Any] | None
     found = dynamodb.get_item(TableName=ledger, Key=SETTINGS_KEY, ConsistentRead=True).get("Item")
     if found is None:
         raise OncefoldError(f"ledger {ledger}: no function has counted with it yet; its first batch says what it is")
-    return Counters(table, ledger, found["way"]["S"], places=int(found["places"]["N"]), client=dynamodb)
+    return found
 
 
 def _explained(table: str, compare: Callable[[], Verification]) -> Verification:
