@@ -23,10 +23,10 @@ $(BASE): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is older than 3.11: say make PYTHON=/path/to/a/newer/python3"; exit 1; }
 	@echo "set-up: a Python environment in $(VENV) (some seconds)"
 	@$(PYTHON) -m venv $(VENV)
-	@echo "set-up: oncefold and the packages it runs on, by pip (about 150 MB to download; half a minute)"
-	@$(PIP) -e '.[serve]'
-	@echo "set-up: the kernels, compiled once for this machine (half a minute to a minute)"
-	@$(BIN)/python -c 'from oncefold.engine.warmup import warm_up; warm_up(lambda message: None)'
+	@echo "set-up: oncefold and the packages it runs on, by pip (about 200 MB to download; half a minute)"
+	@$(PIP) -e '.[serve,compile]'
+	@echo "set-up: the kernels, compiled for this machine (half a minute to a minute)"
+	@$(BIN)/python -m oncefold.kernels.build
 	@touch $(BASE)
 
 $(READY): $(BASE) packages/oncefold-lab/pyproject.toml packages/oncefold-workshop/pyproject.toml

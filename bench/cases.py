@@ -218,6 +218,40 @@ def shapes(bench: Bench) -> Found:
     return Found([row], "\n".join(lines))
 
 
+_COMMANDS: Final = {
+    "--help": 0.15,
+    "run of five events": 1.0,
+    "query": 0.5,
+    "explain": 0.5,
+    "history": 0.5,
+    "serve, until it is ready": 1.5,
+}
+"""The most seconds that these may take."""
+_RUN_TIMES, _FURTHER_TIMES = 1.3, 0.3
+"""How long runs may take, as times of DuckDB's query."""
+
+
+def commands(bench: Bench) -> Found:
+    """Whole commands, and DuckDB's one query over the same file."""
+    result = bench.runner.once("commands", bench.inputs.of(bench.sizes.commanded, "jsonl"), times=bench.sizes.times)
+    seconds: dict[str, float | None] = result["commands"]
+    query = seconds.pop("query by DuckDB")
+    events = f"of {bench.sizes.commands:,} events"
+    rows = [
+        bench.row(f"`oncefold` {name}", f"{seconds[name]:.2f} s", f"≤ {most} s", (seconds[name] or 0) <= most, result)
+        for name, most in _COMMANDS.items()
+    ]
+    if query is None:
+        runs = [Row(f"`oncefold` {name} ({events})", f"{seconds[name]:.2f} s") for name in ("run", "run of 1 % more")]
+        return Found([*rows, *runs, Row("DuckDB's one query over the same file", "not installed")])
+    rows.append(Row(f"DuckDB's one query {events}, nothing kept", f"{query:.2f} s", sha256=result["sha256"]))
+    for name, most in (("run", _RUN_TIMES), ("run of 1 % more", _FURTHER_TIMES)):
+        took = seconds[name] or 0
+        value = f"{took:.2f} s, {took / query:.2f} times"
+        rows.append(bench.row(f"`oncefold` {name} ({events})", value, f"≤ {most} times", took / query <= most, result))
+    return Found(rows)
+
+
 CASES: Final[dict[str, Callable[[Bench], Found]]] = {
     "jsonl": jsonl,
     "parquet": parquet,
@@ -230,4 +264,5 @@ CASES: Final[dict[str, Callable[[Bench], Found]]] = {
     "latency": latency,
     "profile": profile,
     "shapes": shapes,
+    "commands": commands,
 }

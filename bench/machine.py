@@ -12,7 +12,7 @@ _SYNCS = 20
 
 def describe(folder: Path) -> str:
     """One paragraph: the processor, the software and the disk under the work folder."""
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "numba", "pyarrow"))
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("numpy", "llvmlite", "pyarrow"))
     return (
         f"Oncefold {version('oncefold')} on {cores()} cores ({cpu_model()}), {platform.system()}, "
         f"{platform.python_implementation()} {platform.python_version()}, SQLite {sqlite3.sqlite_version}, "

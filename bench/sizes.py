@@ -34,6 +34,10 @@ class Sizes:
     slow_rate: int
     shapes: int
     """Of the case that compares shapes of events."""
+    commands: int
+    """Of the case that times whole commands, without the one per cent that it adds."""
+    times: int
+    """Runs of each of these commands; the fastest counts."""
     targets: bool
     """Whether the targets are for these sizes."""
 
@@ -71,6 +75,11 @@ class Sizes:
         return Workload(count=self.shapes, **_KIND)
 
     @property
+    def commanded(self) -> Workload:
+        """What whole commands read, and one per cent more."""
+        return Workload(count=self.commands + self.commands // 100, **_KIND)
+
+    @property
     def slow_stream(self) -> Workload:
         """What is sent slowly."""
         return Workload(count=self.slow, **_KIND)
@@ -88,6 +97,8 @@ LARGE: Final = Sizes(
     slow=20_000,
     slow_rate=1_000,
     shapes=300_000,
+    commands=1_100_000,
+    times=3,
     targets=True,
 )
 
@@ -103,5 +114,7 @@ SMALL: Final = Sizes(
     slow=500,
     slow_rate=1_000,
     shapes=2_000,
+    commands=5_000,
+    times=1,
     targets=False,
 )

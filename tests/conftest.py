@@ -32,6 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[sizes.VARIABLE] = "full"
     if config.getoption("--require"):
         os.environ[programs.REQUIRED] = config.getoption("--require")
+    if getattr(config.option, "numprocesses", None) and not hasattr(config, "workerinput"):
+        # Before the workers begin: none of their tests has to wait for the compiler.
+        from oncefold.kernels import build  # noqa: PLC0415 - the workers need none of it
+
+        build.main([])
     settings.register_profile("oncefold", _COMMON, max_examples=sizes.examples(settings.default.max_examples))
     settings.load_profile("oncefold")
 

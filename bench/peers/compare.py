@@ -20,6 +20,7 @@ HERE = Path(__file__).parent
 STDLIB_PEERS = (("plain_dict.py",), ("sqlite_upsert.py",))
 PEERS = (
     ("duckdb_merge.py",),
+    ("duckdb_query.py",),
     ("sqlite_upsert.py",),
     ("bytewax_flow.py",),
     ("bytewax_flow.py", "--recovery"),

@@ -2,7 +2,7 @@
 
 import sys
 
-from oncefold.cli.main import main
+from oncefold.cli.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

@@ -121,9 +121,11 @@ def test_a_reader_that_leaves_is_no_error(tmp_path: Path) -> None:
 
 IMPORTED = """
 import sys
-from oncefold.cli.main import main
-for arguments in sys.argv[1:]:
-    assert main(arguments.split()) == 0, arguments
+from oncefold.cli.main import program
+commands = sys.argv[1:]
+for command in commands:
+    sys.argv[1:] = command.split()
+    assert program() == 0, command
 print(*sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
 """
 
@@ -135,16 +137,28 @@ def imported(*commands: str) -> set[str]:
 
 
 def test_help_starts_quickly_and_imports_little() -> None:
-    assert not imported("--help", "query --help") & {"numba", "numpy", "pyarrow", "rich"}
+    assert not imported("--help", "query --help") & {"llvmlite", "numba", "numpy", "pandas", "pyarrow", "rich"}
     began = time.monotonic()
     subprocess.run([sys.executable, "-m", "oncefold", "--help"], capture_output=True, check=True)
     assert time.monotonic() - began < HELP_SECONDS
 
 
-def test_questions_do_not_compile(tmp_path: Path) -> None:
+def test_queries_load_no_kernels(tmp_path: Path) -> None:
     store = f"--store {shop(tmp_path)}"
-    questions = ["query", "verify", "explain FR", "history A-1", "rejects", "conflicts", "status", "check-store"]
-    assert "numba" not in imported(*(f"{question} {store}" for question in questions))
+    queries = ["query", "verify", "explain FR", "history A-1", "rejects", "conflicts", "status", "check-store"]
+    assert not imported(*(f"{query} {store}" for query in queries)) & {"llvmlite", "numba", "pandas"}
+
+
+def test_a_run_compiles_nothing_and_looks_for_no_data_frames(tmp_path: Path) -> None:
+    """It runs compiled kernels: a checkout's tests compile them before."""
+    pipeline, events, store = tmp_path / "p.toml", tmp_path / "e.jsonl", tmp_path / "s.db"
+    pipeline.write_text(
+        'name = "p"\n[event]\nkey = "k"\n[rollups]\nr = ["l"]\n[measures]\nm = { sum = "m", scale = 2 }\n'
+    )
+    events.write_text("".join(f'{{"k": "{n}", "l": "x", "m": {n}.5}}\n' for n in range(5)))
+    modules = imported(f"run {pipeline} {events} --store {store}", f"query --store {store}")
+    assert "llvmlite" in modules
+    assert not modules & {"numba", "pandas", "granian"}
 
 
 def test_the_store_is_named_or_found(

@@ -13,12 +13,13 @@ from oncefold.columnar.arrays import read_only
 from oncefold.columnar.assemble import window_second, write_window
 from oncefold.columnar.parse_kernels import civil_from_days, days_from_civil, parse_scaled, parse_time
 from oncefold.columnar.plan import plan_of
-from oncefold.columnar.primitives import kernel
 from oncefold.core.decimals import format_decimal, parse_decimal
 from oncefold.core.definition import Level, Pipeline, Rollup
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import MEASURE_DIGITS, VERSION_MAX, VERSION_MIN
 from oncefold.core.timestamps import DAY, NANOS, UNIT_PLACES, Window, format_timestamp, parse_timestamp
+from oncefold.kernels._numba import compiled
+from oncefold.kernels.declare import kernel
 from tests.columnar.tools import effort
 from tests.core.strategies import UNITS, WINDOWS
 
@@ -148,8 +149,8 @@ def test_times_as_they_are_commonly_written_are_understood(nanos: int, unit: str
 @given(st.integers(date(1, 1, 1).toordinal(), date.max.toordinal()))
 def test_the_calendar_is_pythons(ordinal: int) -> None:
     day, days = date.fromordinal(ordinal), ordinal - date(1970, 1, 1).toordinal()
-    assert (day.year, day.month, day.day) == civil_from_days(days)
-    assert days_from_civil(day.year, day.month, day.day) == days
+    assert (day.year, day.month, day.day) == compiled(civil_from_days)(days)
+    assert compiled(days_from_civil)(day.year, day.month, day.day) == days
 
 
 @kernel
@@ -162,8 +163,8 @@ def windowed(window: Window, nanos: int) -> tuple[int, str]:
     """The window of a time as the kernels see it: its start in seconds, and its label."""
     plan = plan_of(Pipeline("test", (AT,), (Rollup("r", (Level(AT, window),)),)))
     start, label = np.zeros(1, np.int64), np.zeros(40, np.uint8)
-    _second(np.int64(nanos), plan.levels, start)
-    write_window(start[0], plan.levels[0, 7], label, 3)
+    compiled(_second)(np.int64(nanos), plan.levels, start)
+    compiled(write_window)(start[0], plan.levels[0, 7], label, 3)
     return int(start[0]), label[3:].tobytes().rstrip(b"\0").decode()
 
 

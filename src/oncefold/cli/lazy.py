@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -73,6 +72,8 @@ class LazyGroup(click.Group):
         """The sections of this distribution, then those of the others that are installed, by their headings."""
         if self._plugins is None:
             return self._own
+        from importlib.metadata import entry_points
+
         found = entry_points(group=ENTRY_POINTS, name=self._plugins)
         added: list[Section] = [section for point in found for section in point.load()]
         return (*self._own, *sorted(added, key=lambda section: section.heading, reverse=True))

@@ -11,6 +11,7 @@ import click
 from oncefold import __version__
 from oncefold.cli.lazy import Lazy, LazyGroup, Section
 from oncefold.core.errors import OncefoldError
+from oncefold.no_pandas import without_pandas
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -108,6 +109,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPT_STATUS
     return status if isinstance(status, int) else 0
+
+
+def program() -> int:
+    """The program `oncefold`: the command line in a process of its own; the exit status.
+
+    No command takes data frames.
+    """
+    without_pandas()
+    return main()
 
 
 def _failed(message: str) -> int:

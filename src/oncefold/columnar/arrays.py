@@ -1,7 +1,7 @@
 """The array types of columns, and arrays that grow."""
 
 import mmap
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +11,8 @@ UInt8s = npt.NDArray[np.uint8]
 Int32s = npt.NDArray[np.int32]
 UInt32s = npt.NDArray[np.uint32]
 Int64s = npt.NDArray[np.int64]
+Int64Rows = Annotated[npt.NDArray[np.int64], 2]
+"""Two axes: the number says so to the compiler of kernels."""
 
 
 def read_only(array: _Array) -> _Array:

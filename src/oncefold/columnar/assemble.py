@@ -8,8 +8,9 @@ from oncefold.columnar.batch import DELETE, UNDECODED
 from oncefold.columnar.leaves import intern_bytes
 from oncefold.columnar.parse_kernels import civil_from_days, days_from_civil, is_digit, parse_scaled, parse_time
 from oncefold.columnar.plan import AS_DAY, AS_MONTH, AS_TIME, AS_YEAR, BY_STEP, BY_YEAR, DELETE_EQUALS
-from oncefold.columnar.primitives import MINUS, ONE, ZERO, equal_bytes, hash_bytes, inlined, kernel
+from oncefold.columnar.primitives import MINUS, ONE, ZERO, equal_bytes, hash_bytes
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
+from oncefold.kernels.declare import inlined, kernel
 
 MISSING, STRING, NUMBER, TRUE, FALSE, OTHER, EMPTY = 0, 1, 2, 3, 4, 5, 6
 """What a field holds. EMPTY is an empty cell of a flat text: empty as a label, missing as a number."""

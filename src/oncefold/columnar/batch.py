@@ -8,10 +8,11 @@ import numpy as np
 
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, UInt32s, read_only
 from oncefold.columnar.leaves import InternTable, Leaves, encode_leaf, leaves_of
-from oncefold.columnar.primitives import hash_bytes, kernel, slots_for
+from oncefold.columnar.primitives import hash_bytes, slots_for
 from oncefold.commit import Reject
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
+from oncefold.kernels.declare import kernel
 
 DELETE = -1
 """The leaf code of a delete."""
@@ -142,7 +143,7 @@ class BatchBuilder:
             self.leaf[[row for row, _ in live]] = codes
 
 
-@kernel
+@kernel("const i64[], const i32[], i64", returns="i64")
 def newest(time: Any, leaf: Any, least: int) -> int:
     """The greatest time of the rows that have a leaf, or `least`."""
     found = least

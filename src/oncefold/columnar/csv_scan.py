@@ -11,7 +11,9 @@ import numpy as np
 from oncefold.columnar.arrays import Int64s, UInt8s
 from oncefold.columnar.assemble import EMPTY, MISSING, STRING, assemble
 from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
-from oncefold.columnar.primitives import NEWLINE, QUOTE, count_newlines, inlined, kernel, shift_of
+from oncefold.columnar.plan import DecodePlan
+from oncefold.columnar.primitives import NEWLINE, QUOTE, count_newlines, shift_of
+from oncefold.kernels.declare import inlined, kernel
 
 _RETURN = 13
 
@@ -22,7 +24,7 @@ def record_ends(data: UInt8s, delimiter: int) -> Int64s:
     return ends[: _record_ends(data, delimiter, ends)]
 
 
-@kernel
+@kernel("const u8[], i64, i64[]", returns="i64")
 def _record_ends(data: Any, delimiter: int, ends: Any) -> int:
     count = 0
     quoted = False
@@ -46,7 +48,13 @@ def csv_scratch(width: int) -> tuple[Any, ...]:
     return (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64)), np.zeros(2_048, np.uint8)
 
 
-@kernel
+@kernel(
+    "const u8[], bool, (const i64[], i64)",
+    DecodePlan,
+    "(i64[], i32[], i64[,], i64[]), const i64[], (i64[], i32[], u32[], u8[], i64[])",
+    "(u64[], u8[], i64[]), ((i64[], i64[], i64[]), u8[])",
+    returns="i64",
+)
 def scan_csv(
     data: Any, utf8: bool, layout: Any, plan: Any, columns: Any, ends: Any, keys: Any, table: Any, scratch: Any
 ) -> int:

@@ -4,20 +4,11 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar._numba_private import prefetch
 from oncefold.columnar.batch import FILTERED
-from oncefold.columnar.primitives import (
-    copy_bytes,
-    entry,
-    equal_bytes,
-    hash_bytes,
-    home_of,
-    inlined,
-    kernel,
-    row_of,
-    shift_of,
-)
+from oncefold.columnar.primitives import copy_bytes, entry, equal_bytes, hash_bytes, home_of, row_of, shift_of
 from oncefold.core.fold import Outcome
+from oncefold.kernels.declare import inlined, kernel
+from oncefold.kernels.intrinsics import prefetch
 
 KEY, VERSION, META, VALUES = 0, 1, 2, 3
 """Columns of a row: start of the key's text, version, leaf << 16 | key length, then the measures."""
@@ -39,7 +30,14 @@ _32 = np.uint64(32)
 assert _ROW_AHEAD - _TEXT_AHEAD <= ROUND
 
 
-@kernel
+@kernel(
+    "(const u8[], const i64[], const i32[], const u32[])",
+    "(const i64[], const i32[], const i32[], const i64[,])",
+    "(u64[], i64[,], u8[]), i64, i64, (const u8[], const i64[])",
+    "(u32[], u8[], i64[], i32[], i64[,], i64)",
+    "(i64[], i64[,], i64[], i64[,], i64[,], i64[])",
+    returns="(i64, i64, i64, i64)",
+)
 def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leaves: Any, log: Any, out: Any) -> Any:
     """Fold records in order; what each did is written to `log` from `kept` on.
 
@@ -215,7 +213,7 @@ def _carry(high: Any, low: Any) -> None:
             low[leaf, m] &= _LOW
 
 
-@kernel
+@kernel("const i64[], u64[], i64[,], const u8[], i64, i64, u32[]")
 def index_keys(offsets: Any, slots: Any, rows: Any, text: Any, first: int, begin: int, hashes: Any) -> None:
     """Enter distinct keys whose texts are in `text` already from `begin` on, as rows from `first` on."""
     shift = shift_of(slots)
@@ -234,7 +232,7 @@ def index_keys(offsets: Any, slots: Any, rows: Any, text: Any, first: int, begin
         rows[first + i, META] = (np.int64(-1) << 16) | (offsets[i + 1] - offsets[i])
 
 
-@kernel
+@kernel("i64[,], i64, const i64[], const i32[], const i64[,]")
 def set_states(rows: Any, first: int, version: Any, leaf: Any, measures: Any) -> None:
     """Write the columns into rows from `first` on."""
     for i in range(len(version)):

@@ -11,24 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar._numba_private import load64, trailing_zeros
 from oncefold.columnar.assemble import FALSE, MISSING, NUMBER, OTHER, STRING, TRUE, assemble
 from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
 from oncefold.columnar.parse_kernels import is_digit
-from oncefold.columnar.plan import Trie
-from oncefold.columnar.primitives import (
-    BACKSLASH,
-    MINUS,
-    NEWLINE,
-    PLUS,
-    POINT,
-    QUOTE,
-    ZERO,
-    equal_bytes,
-    inlined,
-    kernel,
-    shift_of,
-)
+from oncefold.columnar.plan import DecodePlan, Trie
+from oncefold.columnar.primitives import BACKSLASH, MINUS, NEWLINE, PLUS, POINT, QUOTE, ZERO, equal_bytes, shift_of
+from oncefold.kernels.declare import inlined, kernel
+from oncefold.kernels.intrinsics import load64, trailing_zeros
 
 DEPTH = 32
 """Levels of nesting that are followed here; deeper records go to the scalar decoder."""
@@ -51,7 +40,14 @@ def json_scratch(trie: Trie) -> tuple[Any, ...]:
     return fields, seen, stack, encoded, np.zeros(1, np.int64)
 
 
-@kernel
+@kernel(
+    "const u8[], u8[], bool",
+    Trie,
+    DecodePlan,
+    "(i64[], i32[], i64[,], i64[]), i64[], (i64[], i32[], u32[], u8[], i64[])",
+    "(u64[], u8[], i64[]), ((i64[], i64[], i64[]), u8[], i64[], u8[], i64[])",
+    returns="i64",
+)
 def scan_json(
     data: Any,
     area: Any,

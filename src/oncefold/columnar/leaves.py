@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from oncefold.arrow import binary_of, binary_scalar
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, read_only, with_room
 from oncefold.columnar.primitives import (
     copy_bytes,
@@ -16,12 +16,14 @@ from oncefold.columnar.primitives import (
     grown,
     hash_bytes,
     home_of,
-    inlined,
-    kernel,
     row_of,
     shift_of,
     slots_for,
 )
+from oncefold.deferred import Deferred
+from oncefold.kernels.declare import inlined, kernel
+
+pc: Any = Deferred("pyarrow.compute")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +67,13 @@ def decode_leaf(data: bytes) -> tuple[str, ...]:
 def encode_columns(levels: Sequence[pa.Array], leaves: int) -> pa.Array:
     """The encoded leaves (large_binary) of columns of labels (large_binary), one per level; none gives empty leaves."""
     if not levels:
-        return pa.array([b""] * leaves, pa.large_binary())
+        return binary_of([b""] * leaves)
     parts = [part for labels in levels for part in (_length_prefix(labels), labels)]
-    return pc.binary_join_element_wise(*parts, pa.scalar(b"", pa.large_binary()))
+    return pc.binary_join_element_wise(*parts, binary_scalar(b""))
 
 
 def _length_prefix(labels: pa.Array) -> pa.Array:
-    lengths = np.asarray(pc.binary_length(labels).to_numpy(zero_copy_only=False)).astype("<u2")
+    lengths = np.diff(spans_of(labels)[1]).astype("<u2")
     offsets = np.arange(0, 2 * len(labels) + 1, 2, dtype=np.int64)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(lengths.tobytes())]
     return pa.Array.from_buffers(pa.large_binary(), len(labels), buffers)
@@ -86,7 +88,7 @@ def spans_of(texts: pa.Array) -> tuple[UInt8s, Int64s]:
 
 def encode_all(labels: Sequence[tuple[str, ...]]) -> Leaves:
     """The encoded leaves of many label tuples."""
-    columns = [pa.array(column, pa.large_string()).cast(pa.large_binary()) for column in zip(*labels, strict=True)]
+    columns = [binary_of([label.encode() for label in column]) for column in zip(*labels, strict=True)]
     return Leaves(*spans_of(encode_columns(columns, len(labels))))
 
 
@@ -160,7 +162,7 @@ def intern_bytes(source: Any, start: int, length: int, table: Any, count: int, s
     return count
 
 
-@kernel
+@kernel("const u8[], const i64[], (u64[], u8[], i64[]), i64, i32[]", returns="i64")
 def _intern_all(source: Any, starts: Any, table: Any, count: int, codes: Any) -> int:
     shift = shift_of(table[0])
     for i in range(len(codes)):
@@ -171,7 +173,7 @@ def _intern_all(source: Any, starts: Any, table: Any, count: int, codes: Any) ->
     return count
 
 
-@kernel
+@kernel("const u8[], const i64[], i64, i64, i64[], u8[]")
 def split_leaves(data: Any, offsets: Any, first: int, level: int, out_offsets: Any, out: Any) -> None:
     """The label at one level of the leaves from `first` on, one after the other in `out`."""
     used = np.int64(0)

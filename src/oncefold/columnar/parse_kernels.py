@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.primitives import MINUS, NINE, PLUS, POINT, ZERO, inlined, kernel
+from oncefold.columnar.primitives import MINUS, NINE, PLUS, POINT, ZERO
+from oncefold.kernels.declare import inlined, kernel
 
 _POWERS = np.array([10**n for n in range(19)], np.int64)
 _MOST_WHOLE = np.array([9_000_000_000_000_000_000 // 10**n - 1 for n in range(19)], np.int64)
@@ -32,7 +33,7 @@ def is_digit(byte: Any) -> bool:
     return ZERO <= byte <= NINE
 
 
-@kernel
+@kernel("const u8[], i64, i64, i64, i64", returns="(bool, i64)")
 def parse_scaled(data: Any, start: int, end: int, scale: int, rounds: int) -> Any:
     """A decimal as its mantissa at `scale`; `rounds` is 1 for half-even rounding of the digits beyond."""
     understood, mantissa = _parse_plain(data, start, end, scale, rounds)
@@ -205,7 +206,7 @@ def _days_of_month(year: int, month: int) -> int:
     return 30 if month in (4, 6, 9, 11) else 31
 
 
-@kernel
+@kernel("const u8[], i64, i64, i64", returns="(bool, i64)")
 def parse_time(data: Any, start: int, end: int, places: int) -> Any:
     """RFC 3339, a date, or an epoch number with `places` decimals to the nanosecond; as nanoseconds."""
     n = end - start

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from oncefold.columnar.arrays import Int32s, Int64s, UInt8s
+from oncefold.columnar.arrays import Int32s, Int64Rows, Int64s, UInt8s
 from oncefold.core.definition import Level, Pipeline
 from oncefold.core.expression import Source
 from oncefold.core.fieldpath import FieldPath
@@ -30,14 +30,14 @@ class DecodePlan(NamedTuple):
     delete: Int64s
     """(field or -1, one of the DELETE forms)."""
     delete_equals: UInt8s
-    levels: Int64s
+    levels: Int64Rows
     """Per level: field, 1 if a window, decimal places, BY form, length, step and origin in seconds, AS form, 1 with
     a default.
     """
     defaults: UInt8s
     default_ends: Int64s
     """Default of level i: defaults[ends[i] : ends[i + 1]]."""
-    measures: Int64s
+    measures: Int64Rows
     """Per measure: field, scale, 1 if it rounds, 1 if missing means zero."""
     expressions: Int64s
     """How many expressions there are, in one element; the scalar decoder reads the records of such a definition."""

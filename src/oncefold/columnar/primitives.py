@@ -1,4 +1,4 @@
-"""The decorators of all kernels, and the loops over bytes and slots that they share.
+"""The loops over bytes and slots that all kernels share.
 
 A hash index is one array of 64-bit slots with open addressing. A slot is 0 when free, else hash << 32 | row + 1. Its
 home is given by the top bits of the hash, so that growing the index moves entries in order, and 32 bits of hash are
@@ -10,23 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oncefold.columnar._numba_private import Function, compiled, load64, store64
+from oncefold.kernels.declare import inlined, kernel
+from oncefold.kernels.intrinsics import load64, store64
 
 NEWLINE, QUOTE, BACKSLASH, MINUS, PLUS, POINT, ZERO, ONE, NINE = 10, 34, 92, 45, 43, 46, 48, 49, 57
-
-
-def kernel(function: Function) -> Function:
-    """Compile with numba: without the GIL, cached on disk, and without reference counts.
-
-    A kernel therefore allocates nothing: its arrays, scratch space too, are the caller's. Counting references to
-    arrays that are passed along cost more than half of the scanner's time.
-    """
-    return compiled(function)
-
-
-def inlined(function: Function) -> Function:
-    """A kernel that LLVM should merge into its callers."""
-    return compiled(function, forceinline=True)
 
 
 _MULTIPLY = np.uint64(0x9E3779B97F4A7C15)
@@ -37,7 +24,7 @@ _29 = np.uint64(29)
 _8 = np.uint64(8)
 
 
-@kernel
+@kernel("const u8[], i64, i64", returns="u32")
 def hash_bytes(data: Any, start: int, length: int) -> np.uint32:
     """A 32-bit hash of data[start : start + length]: multiply and fold eight bytes at a time."""
     h = np.uint64(length) * _LENGTH
@@ -93,7 +80,7 @@ def copy_bytes(source: Any, start: int, target: Any, at: int, length: int) -> No
         i += 1
 
 
-@kernel
+@kernel("const u8[], i64", returns="i64")
 def count_byte(data: Any, byte: int) -> int:
     """How many times a uint8 array holds a byte."""
     count = 0
@@ -102,7 +89,7 @@ def count_byte(data: Any, byte: int) -> int:
     return count
 
 
-@kernel
+@kernel("const u8[]", returns="i64")
 def count_newlines(data: Any) -> int:
     """How many newlines a uint8 array holds."""
     count = 0
@@ -161,7 +148,7 @@ def home_of(hash32: np.uint32, shift: np.uint64) -> int:
     return np.int64(np.uint64(hash32) >> shift)
 
 
-@kernel
+@kernel("const u64[], u64[]")
 def _move(old: Any, new: Any) -> None:
     shift = shift_of(new)
     mask = len(new) - 1

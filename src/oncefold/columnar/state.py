@@ -180,7 +180,7 @@ class KeyedState:
 
     def set_states(self, first: int, states: States) -> None:
         """Set the states of rows from `first` on."""
-        set_states(self._rows.rows, first, states.version, states.leaf, states.measures)
+        set_states(self._rows.rows, first, states.version, states.leaf, np.ascontiguousarray(states.measures))
 
     def key(self, row: int) -> str:
         """The text of a row's key."""

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from oncefold.columnar import typed
 from oncefold.columnar.arrays import Int32s, Int64s, read_only
@@ -28,6 +27,9 @@ from oncefold.core.errors import InvalidEvent
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
 from oncefold.core.timestamps import NANOS, UNIT_PLACES, format_timestamp
 from oncefold.core.values import marker, plain, to_json, type_of_marker
+from oncefold.deferred import Deferred
+
+pc: Any = Deferred("pyarrow.compute")
 
 _SPECIAL = r"[\\/\n\r\t]"
 _MOST_LABEL_BYTES = 200

@@ -7,11 +7,12 @@ import numpy as np
 
 from oncefold.columnar.arrays import Int32s, Int64s, with_room
 from oncefold.columnar.leaves import InternTable, Leaves, decode_all, decode_leaf, encode_all, intern_bytes, leaves_of
-from oncefold.columnar.primitives import copy_bytes, kernel, shift_of
+from oncefold.columnar.primitives import copy_bytes, shift_of
 from oncefold.columnar.state import Accumulated
 from oncefold.commit import NewNode, NodeColumns
 from oncefold.core.definition import Pipeline
 from oncefold.core.limits import PATH_BYTES
+from oncefold.kernels.declare import kernel
 
 ROLLUP_BYTES = 2
 """A node is known by its rollup in so many bytes, little-endian, and its labels as a leaf has them."""
@@ -19,7 +20,11 @@ ROLLUP_BYTES = 2
 _LOW = np.int64(0xFFFFFFFF)
 
 
-@kernel
+@kernel(
+    "(const u8[], const i64[], i64, i64), (const i32[], const i64[]), (u64[], u8[], i64[]), i64",
+    "(i32[,], i32[], i32[], i32[], i32[]), (u8[], i64[])",
+    returns="i64",
+)
 def find_nodes(leaves: Any, paths: Any, table: Any, count: int, found: Any, scratch: Any) -> int:
     """Intern every node above the new leaves; gives the number of nodes after it.
 
@@ -60,7 +65,7 @@ def find_nodes(leaves: Any, paths: Any, table: Any, count: int, found: Any, scra
     return count
 
 
-@kernel
+@kernel("const i64[], const i64[,], const i64[,], const i32[,], const i32[], i64[], i64[,], i64[,]")
 def add_along(
     leaf_count: Any, leaf_high: Any, leaf_low: Any, leaf_node: Any, parent: Any, count: Any, high: Any, low: Any
 ) -> None:
@@ -85,7 +90,7 @@ def add_along(
             low[node, m] &= _LOW
 
 
-@kernel
+@kernel("i64[], i64[,], i64[,], const i64[], const i64[,], const i64[,]")
 def add_totals(count: Any, high: Any, low: Any, more_count: Any, more_high: Any, more_low: Any) -> None:
     """Add to the totals in place, carries brought up."""
     for node in range(len(more_count)):

@@ -9,16 +9,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from oncefold.columnar.arrays import Int64s, read_only
 from oncefold.columnar.assemble import window_second
 from oncefold.columnar.leaves import spans_of
 from oncefold.columnar.parse_kernels import parse_scaled, parse_time
-from oncefold.columnar.primitives import hash_bytes, kernel
+from oncefold.columnar.primitives import hash_bytes
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import VERSION_MAX
+from oncefold.deferred import Deferred
+from oncefold.kernels.declare import kernel
+
+pc: Any = Deferred("pyarrow.compute")
 
 Mask = npt.NDArray[np.bool_]
 _EXACT_FLOAT = 10**15
@@ -264,7 +267,7 @@ def _parsed(column: pa.Array, missing: Mask, places: int, *, rounds: bool, timed
     return Integers(values, good, missing)
 
 
-@kernel
+@kernel("const u8[], const i64[], i64[], i32[], u32[]")
 def measure_spans(data: Any, offsets: Any, starts: Any, lengths: Any, hashes: Any) -> None:
     """Start, length and hash of every span."""
     for i in range(len(hashes)):
@@ -274,7 +277,7 @@ def measure_spans(data: Any, offsets: Any, starts: Any, lengths: Any, hashes: An
         hashes[i] = hash_bytes(data, offsets[i], length)
 
 
-@kernel
+@kernel("const i64[], i64, i64, i64[], bool[]")
 def multiply(values: Any, factor: int, most: int, products: Any, good: Any) -> None:
     """The product of each value by `factor`; 0, and not good, for values beyond `most`."""
     for i in range(len(values)):
@@ -282,7 +285,7 @@ def multiply(values: Any, factor: int, most: int, products: Any, good: Any) -> N
         products[i] = values[i] * factor if good[i] else 0
 
 
-@kernel
+@kernel("const i64[], i64, i64, i64[], bool[]")
 def multiply_halves(halves: Any, factor: int, most: int, products: Any, good: Any) -> None:
     """The same for numbers of 128 bits, each as its low and its high half."""
     for i in range(len(products)):
@@ -291,7 +294,7 @@ def multiply_halves(halves: Any, factor: int, most: int, products: Any, good: An
         products[i] = low * factor if good[i] else 0
 
 
-@kernel
+@kernel("const i64[], i64, i64[], bool[]")
 def keep_below(values: Any, limit: int, kept: Any, good: Any) -> None:
     """Copy what is good; it stays good only within the limit. The others are 0."""
     for i in range(len(values)):
@@ -299,14 +302,14 @@ def keep_below(values: Any, limit: int, kept: Any, good: Any) -> None:
         good[i] = good[i] and -limit < values[i] < limit
 
 
-@kernel
+@kernel("const i32[], i64, i64[]")
 def combine(codes: Any, size: int, combined: Any) -> None:
     """Append one more digit, below `size`, to every number."""
     for i in range(len(combined)):
         combined[i] = combined[i] * size + codes[i]
 
 
-@kernel
+@kernel("const i64[], const bool[], i32[], i64[], i32[]", returns="i64")
 def number_by_appearance(values: Any, good: Any, numbers: Any, distinct: Any, out: Any) -> int:
     """Number the values of good rows as they come up; how many there are.
 
@@ -323,7 +326,7 @@ def number_by_appearance(values: Any, good: Any, numbers: Any, distinct: Any, ou
     return count
 
 
-@kernel
+@kernel("const u8[], const i64[], i64, i64, bool, i64[], bool[]")
 def parse_spans(data: Any, offsets: Any, places: int, rounds: int, timed: bool, values: Any, good: Any) -> None:
     """Numbers or times out of text spans; good[i] is cleared where the common forms do not fit."""
     for i in range(len(values)):
@@ -334,7 +337,7 @@ def parse_spans(data: Any, offsets: Any, places: int, rounds: int, timed: bool, 
                 good[i], values[i] = parse_scaled(data, offsets[i], offsets[i + 1], places, rounds)
 
 
-@kernel
+@kernel("i64[], const i64[,], i64")
 def window_seconds(times: Any, levels: Any, v: int) -> None:
     """Replace times in nanoseconds by the starts of their windows at level v of a plan, in seconds."""
     for i in range(len(times)):

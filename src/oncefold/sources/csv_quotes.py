@@ -1,4 +1,4 @@
-"""Finds where CSV records end, over raw bytes. The only module of this package that needs numba.
+"""Finds where CSV records end, over raw bytes.
 
 The rule is RFC 4180 as csv.reader reads it: a quote opens a quoted field only as the first byte of a field; inside, a
 doubled quote is a quote and everything else, newlines too, is text; after the closing quote whatever comes before the
@@ -7,9 +7,10 @@ next delimiter is text. A record ends at a line feed outside quotes; a carriage 
 
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from oncefold.kernels.declare import kernel
 
 OUTSIDE: Final = 0
 INSIDE: Final = 1
@@ -20,7 +21,7 @@ _QUOTE: Final = 0x22
 _LINE_FEED: Final = 0x0A
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel("const u8[], i64, i64, i64, i64, i64, i64", returns="(i64, i64)")
 def scan(
     data: npt.NDArray[np.uint8], record: int, low: int, high: int, state: int, delimiter: int, first: int
 ) -> tuple[int, int]:

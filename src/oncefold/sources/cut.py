@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from oncefold.core.limits import RECORD_BYTES
 from oncefold.sources.blocks import Oversize
+from oncefold.sources.csv_quotes import scan
 
 BLOCK_BYTES: Final = 8 * 2**20
 """Bytes of text in one block while input is plentiful."""

@@ -9,9 +9,10 @@ here. A raw newline inside a string, which JSON forbids, becomes another charact
 
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from oncefold.kernels.declare import kernel
 
 _START: Final = 0
 _OBJECT: Final = 1
@@ -102,7 +103,7 @@ def lines_of(body: bytes) -> bytes | None:
     return None if fault or document.missing() else bytes(lines)
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel("u8[], i64[]", returns="(i64, i64)")
 def _convert(data: npt.NDArray[np.uint8], now: npt.NDArray[np.int64]) -> tuple[int, int]:
     """Convert bytes in place, on from the state `now`; (how many, _FINE), fewer than all before a fault."""
     at, fault = 0, _FINE
@@ -162,7 +163,7 @@ def _convert(data: npt.NDArray[np.uint8], now: npt.NDArray[np.int64]) -> tuple[i
     return at, fault
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def _string(data: npt.NDArray[np.uint8], at: int, now: npt.NDArray[np.int64]) -> int:
     """Go on within a string; the index after its end, or after all bytes."""
     escaped = now[_ESCAPED]
@@ -183,7 +184,7 @@ def _string(data: npt.NDArray[np.uint8], at: int, now: npt.NDArray[np.int64]) ->
     return at
 
 
-@numba.njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@kernel
 def _end(byte: int, where: int, seen: int, now: npt.NDArray[np.int64]) -> int:
     """The fault, if the outermost bracket may not close here, or not with this byte."""
     if (byte == _CLOSE_OBJECT) != (where == _OBJECT):

@@ -9,16 +9,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
+from oncefold.deferred import Deferred
 from oncefold.sources.blocks import Finding, TableBlock, TableKind
 from oncefold.sources.directories import Columns, wanted_columns
 from oncefold.sources.header import absent_columns, is_there, refuse_without_needed
 from oncefold.sources.inputs import Format, ReadOptions
 from oncefold.sources.position import FileState, Fingerprinter, opened
 from oncefold.sources.waiting import Waiting
+
+pq: Any = Deferred("pyarrow.parquet")
 
 _ARROW_FILE_MAGIC: Final = b"ARROW1"
 _ENDS: Final = (b"PAR1", b"ARROW1", b"\xff\xff\xff\xff\0\0\0\0")
@@ -180,7 +182,7 @@ def _arrow_reader(file: Any, settings: Any = None) -> Any:
     return pa.ipc.open_file(file, options=settings) if is_file else pa.ipc.open_stream(file, options=settings)
 
 
-def _repeating(metadata: pq.FileMetaData) -> list[str]:
+def _repeating(metadata: Any) -> list[str]:
     """The columns of text that the file holds as dictionaries: read as such, they take half the time.
 
     As dictionaries, since a text in full takes four bytes for its length alone.

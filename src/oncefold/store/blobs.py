@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from oncefold.arrow import numbers_of
 from oncefold.commit import Changes, NodeColumns, States
 from oncefold.store.errors import DamagedError
 
@@ -97,7 +98,7 @@ def copied(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 def _copied(column: pa.Array) -> pa.Array:
     if pa.types.is_integer(column.type):
-        return array(column.to_numpy().copy())
+        return array(numbers_of(column).copy())
     offsets = _offsets(column)
     texts = column.buffers()[2].slice(int(offsets[0]), int(offsets[-1] - offsets[0])).to_pybytes()
     buffers = [None, pa.py_buffer(offsets - offsets[0]), pa.py_buffer(texts)]
@@ -155,7 +156,7 @@ def _narrowed(column: pa.Array) -> pa.Array:
 
 
 def _narrow_numbers(column: pa.Array) -> pa.Array:
-    values = column.to_numpy()
+    values = numbers_of(column)
     low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
     for kind in (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32):
         if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
@@ -165,4 +166,4 @@ def _narrow_numbers(column: pa.Array) -> pa.Array:
 
 def columns(batch: pa.RecordBatch) -> list[npt.NDArray[Any]]:
     """The columns of a batch of numbers, without copying."""
-    return [column.to_numpy(zero_copy_only=True) for column in batch.columns]
+    return [numbers_of(column) for column in batch.columns]

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.compute as pc
 
+from oncefold.arrow import binary_scalar
 from oncefold.commit import NO_LEAF, PAGE_ROWS, Int64s, taken
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QueryError
 from oncefold.core.fold import Outcome
+from oncefold.deferred import Deferred
 from oncefold.store import blobs, commits, rows
 from oncefold.store.answers import CommitTime, KeyHistory, KeyState, StoredArrival
 from oncefold.store.connection import Connection
@@ -20,13 +20,15 @@ from oncefold.store.errors import DamagedError
 from oncefold.store.schema import read_meta
 from oncefold.store.segments import changes_table, keys_table
 
+pc: Any = Deferred("pyarrow.compute")
+
 Leaves = Sequence[tuple[str, ...]]
 
 
 def find_row(connection: Connection, key: str) -> int:
     """The row of a key, searched from the newest keys back. Raises QueryError if it never arrived."""
     table = keys_table(connection)
-    wanted = pa.scalar(key.encode(), pa.large_binary())
+    wanted = binary_scalar(key.encode())
     for segment in reversed(table.stored()):
         index = pc.index(table.read(segment).column(0), wanted).as_py()
         if index >= 0:
@@ -41,7 +43,9 @@ def key_texts(connection: Connection, wanted: Int64s) -> list[str]:
     for segment in table.stored():
         here = wanted[(wanted >= segment.first) & (wanted <= segment.last)] - segment.first
         if len(here):
-            texts.extend(key.decode() for key in table.read(segment).column(0).take(pa.array(here)).to_pylist())
+            texts.extend(
+                key.decode() for key in table.read(segment).column(0).take(blobs.array(np.asarray(here))).to_pylist()
+            )
     return texts
 
 
@@ -140,7 +144,7 @@ def find_keys(connection: Connection, measures: int, text: str, limit: int, newe
 
 
 def _rows_of_keys(connection: Connection, text: bytes, limit: int, newest_rows: int) -> list[tuple[int, bytes]]:
-    table, wanted = keys_table(connection), pa.scalar(text, pa.large_binary())
+    table, wanted = keys_table(connection), binary_scalar(text)
     exact: list[tuple[int, bytes]] = []
     found: list[tuple[int, bytes]] = []
     seen = 0

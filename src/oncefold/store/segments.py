@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from oncefold.arrow import numbers_of
 from oncefold.store import blobs
 from oncefold.store.connection import Connection, transaction
 from oncefold.store.errors import DamagedError
@@ -73,7 +74,7 @@ class SegmentTable:
     def _rebased(self, batch: pa.RecordBatch, offset: int) -> pa.RecordBatch:
         if not self._relative:
             return batch
-        moved = blobs.array(batch.column(0).to_numpy() + np.uint32(offset))
+        moved = blobs.array(numbers_of(batch.column(0)) + np.uint32(offset))
         return pa.record_batch([moved, *batch.columns[1:]], schema=self.schema)
 
 

@@ -20,6 +20,7 @@ from oncefold.columnar.plan import fields_of, needed_by
 from oncefold.core.errors import OncefoldError
 from oncefold.engine.session import Session
 from oncefold.engine.warmup import warm_up
+from oncefold.no_pandas import without_pandas
 from oncefold.serve.channel import messages
 from oncefold.serve.channel.connection import Channel
 from oncefold.serve.telemetry.logs import logging_to
@@ -88,6 +89,7 @@ class Dispatcher:
 
 def main() -> int:
     """Write until the server says stop, or is gone."""
+    without_pandas()
     channel = Channel(int(sys.argv[1]))
     batches = channel.messages()
     start = next(iter(next(batches, ())), None)

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from oncefold.columnar.arrays import Int64s
+from oncefold.deferred import Deferred
 from oncefold.engine.decoding import TABLE_ROWS
 from oncefold.serve.writer.arrow_messages import Malformed
+
+pc: Any = Deferred("pyarrow.compute")
 
 SLICE_BYTES: Final = 8 * 2**20
 """Shared texts of the rows that are decoded at once, written out; one row may have more."""

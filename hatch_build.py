@@ -1,0 +1,31 @@
+"""Puts the compiled kernels into a wheel, which then is one for this system alone.
+
+An editable installation compiles them in the checkout instead: at their first use, or by `make setup`.
+"""
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+COMPILED = "src/oncefold/kernels/compiled"
+
+
+class CompiledKernels(BuildHookInterface):  # type: ignore[misc]
+    """Compiles every kernel for the processors that a distribution is made for."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Compile, and add the object code to the wheel."""
+        if version == "editable":
+            return
+        root = Path(self.root)
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), *filter(None, sys.path)])}
+        command = [sys.executable, "-m", "oncefold.kernels.build", "--distribution"]
+        subprocess.run(command, cwd=root, env=environment, check=True)
+        build_data["artifacts"].append(f"/{COMPILED}/**/*.o")
+        build_data["pure_python"] = False
+        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"

@@ -1,0 +1,157 @@
+"""Files of object code: where they are, whose source they were made of, and whether they are whole.
+
+A file's name holds a hash of everything that its code depends on: the kernel's signature, the text of every module
+whose functions it calls, the constants that these use, and the compiler's own modules. So code of an older source is
+not found.
+"""
+
+import contextlib
+import enum
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from types import FunctionType
+from typing import Any
+
+import numpy as np
+
+from oncefold.kernels import abi, targets
+from oncefold.kernels.declare import Intrinsic, Kernel
+from oncefold.kernels.targets import Target
+
+PACKAGE_FOLDER = Path(__file__).parent / "compiled"
+"""Objects of a distribution, and of a checkout."""
+CACHE_VARIABLE = "ONCEFOLD_KERNEL_CACHE"
+"""The variable that names another folder for objects compiled by a user."""
+
+_DIGEST_BYTES = 32
+_COMPILER = ("_numba.py", "abi.py", "signature.py", "targets.py")
+
+
+def cache_folder() -> Path:
+    """Where objects go that a user's first start compiles, if the package's own folder cannot be written."""
+    if named := os.environ.get(CACHE_VARIABLE):
+        return Path(named)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home()) / "oncefold" / "kernels"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "oncefold" / "kernels"
+
+
+def writable_folder() -> Path:
+    """The folder for new objects: the package's own if it can be written, as in a checkout, else the user's."""
+    if os.environ.get(CACHE_VARIABLE) or not os.access(PACKAGE_FOLDER.parent, os.W_OK):
+        return cache_folder()
+    return PACKAGE_FOLDER
+
+
+def find(kernel: Kernel) -> bytes | None:
+    """The kernel's object code for the best target that this processor can run; None if there is no whole one."""
+    return next((code for path in files(kernel) if (code := read(path)) is not None), None)
+
+
+def files(kernel: Kernel) -> Iterator[Path]:
+    """The files of the kernel's present source for this processor, whole or not, the best first."""
+    name = file_name(kernel)
+    for target in targets.usable():
+        for folder in (cache_folder(), PACKAGE_FOLDER):
+            path = folder / target.name / name
+            if path.exists():
+                yield path
+
+
+def file_name(kernel: Kernel) -> str:
+    """The name of the kernel's object for its present source."""
+    return f"{kernel.name}-{source_key(kernel)}.o"
+
+
+def symbol(kernel: Kernel) -> str:
+    """The name of the kernel's machine code within its object."""
+    return f"oncefold_{kernel.name.replace('.', '_')}"
+
+
+def read(path: Path) -> bytes | None:
+    """The object code of a file; None if there is none, or it is damaged."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    code = content[_DIGEST_BYTES:]
+    return code if content[:_DIGEST_BYTES] == _digest(code) and code else None
+
+
+def write(folder: Path, target: Target, kernel: Kernel, code: bytes) -> Path:
+    """Save an object, all of it or nothing; it replaces those of older sources, but in a user's folder several may be used."""
+    path = folder / target.name / file_name(kernel)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".new")
+    with os.fdopen(handle, "wb") as file:
+        file.write(_digest(code) + code)
+    Path(temporary).chmod(0o644)
+    Path(temporary).replace(path)
+    if folder != cache_folder():
+        for older in path.parent.glob(f"{kernel.name}-*.o"):
+            if older != path:
+                older.unlink(missing_ok=True)
+    return path
+
+
+def _digest(code: bytes) -> bytes:
+    return hashlib.blake2b(code, digest_size=_DIGEST_BYTES).digest()
+
+
+def source_key(kernel: Kernel) -> str:
+    """A hash of everything that the kernel's code depends on."""
+    found = hashlib.blake2b(f"{kernel.declared} {abi.HEAD}".encode(), digest_size=8)
+    files, constants = _reached(kernel)
+    for digest in sorted(_file_digest(path) for path in files):
+        found.update(digest)
+    for constant in sorted(constants):
+        found.update(constant.encode())
+    return found.hexdigest()
+
+
+def _reached(kernel: Kernel) -> tuple[set[str], set[str]]:
+    """The files of all functions that the kernel calls, and the constants that they use."""
+    files = {str(Path(__file__).parent / name) for name in _COMPILER}
+    constants: set[str] = set()
+    seen: set[int] = set()
+    waiting = [kernel]
+    while waiting:
+        one = waiting.pop()
+        if id(one) in seen:
+            continue
+        seen.add(id(one))
+        function = one.function
+        assert isinstance(function, FunctionType)
+        files.add(function.__code__.co_filename)
+        for name, value in _globals_of(function):
+            if isinstance(value, Kernel):
+                waiting.append(value)
+            elif isinstance(value, Intrinsic):
+                continue
+            elif isinstance(value, np.ndarray):
+                constants.add(f"{name}={value.dtype}{value.shape}{value.tobytes().hex()}")
+            elif isinstance(value, int | float | str | np.generic):
+                constants.add(f"{name}={type(value).__name__} {_plain(value)}")
+    return files, constants
+
+
+def _plain(value: Any) -> Any:
+    return value.value if isinstance(value, enum.Enum) else value
+
+
+def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    for name in function.__code__.co_names:
+        if name in function.__globals__:
+            yield name, function.__globals__[name]
+
+
+@cache
+def _file_digest(path: str) -> bytes:
+    with contextlib.suppress(OSError):
+        return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).digest()
+    return b""

@@ -1,0 +1,92 @@
+"""For which processors machine code is made, and whether this one can run it."""
+
+import contextlib
+import hashlib
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import llvmlite.binding as llvm
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A system and a processor."""
+
+    name: str
+    cpu: str
+    features: str = ""
+    """As LLVM writes them; empty for those of the processor's name."""
+    needs: frozenset[str] = frozenset()
+    """Features that a processor must have to run the code."""
+
+    def machine(self, *, jit: bool = False) -> Any:
+        """LLVM's machine that makes its code, or with `jit` loads it."""
+        _initialize()
+        triple = llvm.Target.from_triple(llvm.get_process_triple())
+        return triple.create_target_machine(
+            cpu=self.cpu,
+            features=self.features,
+            opt=3,
+            reloc="pic",
+            codemodel="jitdefault" if jit else "small",
+            jit=jit,
+        )
+
+
+_X86_V2 = frozenset({"cx16", "popcnt", "sse3", "sse4.1", "sse4.2", "ssse3"})
+_X86_V3 = _X86_V2 | {"avx", "avx2", "bmi", "bmi2", "f16c", "fma", "lzcnt", "movbe"}
+
+
+@cache
+def system() -> str:
+    """The system and kind of processor, in one word each."""
+    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
+    bits = "" if sys.maxsize > 2**32 else "-32"
+    return f"{sys.platform}-{machine}{bits}"
+
+
+def baselines() -> tuple[Target, ...]:
+    """The processors that a distribution of this system is compiled for, the best first."""
+    if system().endswith("x86_64"):
+        return (
+            Target(f"{system()}-v3", "x86-64-v3", needs=_X86_V3),
+            Target(f"{system()}-v2", "x86-64-v2", needs=_X86_V2),
+        )
+    return (Target(f"{system()}-generic", "generic"),)
+
+
+@cache
+def this_machine() -> Target:
+    """The processor of this machine, with all that it can do."""
+    _initialize()
+    cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+    mark = hashlib.blake2b(f"{cpu} {features}".encode(), digest_size=4).hexdigest()
+    return Target(f"{system()}-{cpu}-{mark}", cpu, features)
+
+
+def usable() -> Iterator[Target]:
+    """The targets whose code runs here, the best first."""
+    yield this_machine()
+    yield from (target for target in baselines() if target.needs <= _features())
+
+
+@cache
+def _features() -> frozenset[str]:
+    return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
+
+
+def named(name: str) -> Target:
+    """The target of this system that has the name. Raises KeyError."""
+    return {target.name: target for target in (*baselines(), this_machine())}[name]
+
+
+@cache
+def _initialize() -> None:
+    with contextlib.suppress(RuntimeError):  # newer versions do it by themselves, and say so
+        llvm.initialize()
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()

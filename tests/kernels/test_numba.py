@@ -1,0 +1,85 @@
+"""The part of numba that it does not document does what kernels need; the first tests to fail with another numba."""
+
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pytest
+from packaging.requirements import Requirement
+
+from oncefold.columnar.primitives import hash_bytes
+from oncefold.kernels import _numba, objects, targets
+from oncefold.kernels._numba import CompileError, compiled, object_code
+from oncefold.kernels.declare import kernel
+
+PYPROJECT = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
+PROJECT = PYPROJECT["project"]
+BUILD = PYPROJECT["build-system"]["requires"]
+TEXT = np.arange(40, dtype=np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("package", "places"),
+    [
+        ("numba", (PROJECT["optional-dependencies"]["compile"], BUILD)),
+        ("llvmlite", (PROJECT["dependencies"], BUILD)),
+    ],
+)
+def test_the_installed_version_is_within_the_bounds_of_all_places(package, places):
+    bounds = {str(found.specifier) for place in places for found in map(Requirement, place) if found.name == package}
+    (bound,) = bounds
+    assert "<" in bound, f"{package} needs an upper bound: kernels/_numba.py uses a part that it does not document"
+    assert Requirement(f"{package}{bound}").specifier.contains(version(package)), (
+        f"{package} {version(package)} is outside {bound}: run tests/kernels and tests/columnar with it, then move "
+        "the bound in pyproject.toml"
+    )
+
+
+@kernel("const u8[]", returns="i64")
+def _hash_all(data):
+    return hash_bytes(data, 0, len(data))
+
+
+@kernel("i64", returns="i64")
+def _allocates(size):
+    return len(np.zeros(size, np.int64))
+
+
+@kernel("i64", returns="i64")
+def _raises(size):
+    if size > 3:
+        raise ValueError("too large")
+    return size
+
+
+@kernel("const u8[]")
+def _writes(data):
+    data[0] = 1
+
+
+def test_kernels_count_no_references():
+    function = compiled(_hash_all)
+    assert function(TEXT) == hash_bytes(TEXT, 0, len(TEXT))
+    (code,) = function.inspect_llvm().values()
+    assert not re.search(r"call .*@NRT_(incref|decref)", code)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        (_allocates, "_allocates (cannot be compiled|allocates, raises or calls Python)"),
+        (_raises, "_raises allocates, raises or calls Python, and a kernel must not: its machine code calls "),
+        (_writes, "(?s)_writes cannot be compiled for .*Cannot modify readonly array"),
+    ],
+)
+def test_what_a_kernel_must_not_do_ends_its_compilation_with_the_reason(wrong, reason):
+    with pytest.raises(CompileError, match=reason):
+        object_code(wrong, targets.this_machine(), objects.symbol(wrong))
+
+
+def test_another_numba_is_refused_with_its_version(monkeypatch):
+    monkeypatch.setattr(_numba, "njit", lambda **_options: {}["_nrt"])
+    with pytest.raises(ImportError, match=rf"numba {re.escape(version('numba'))} does not work with oncefold"):
+        compiled(kernel(lambda: None))

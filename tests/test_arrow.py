@@ -1,0 +1,57 @@
+"""Arrow arrays by their buffers are those of pyarrow's own converters; a process without frames imports no pandas."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from oncefold.arrow import binary_of, binary_scalar, numbers_of
+
+
+@pytest.mark.parametrize("kind", [pa.uint8(), pa.int8(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64(), pa.uint64()])
+def test_numbers_are_those_of_the_array_or_its_part(kind: pa.DataType) -> None:
+    whole = pa.array(range(100), kind)
+    for part in (whole, whole[7:31], whole[:0], pa.array([], kind)):
+        found = numbers_of(part)
+        assert found.dtype == part.to_numpy().dtype
+        assert found.tolist() == part.to_pylist()
+
+
+def test_nulls_are_no_numbers() -> None:
+    with pytest.raises(pa.ArrowInvalid, match="nulls"):
+        numbers_of(pa.array([1, None], pa.int64()))
+
+
+@pytest.mark.parametrize("texts", [[], [b""], [b"a", b"", "é".encode(), b"\0" * 9]])
+def test_texts_are_binary(texts: list[bytes]) -> None:
+    found = binary_of(texts)
+    found.validate(full=True)
+    assert found.equals(pa.array(texts, pa.large_binary()))
+    assert [binary_scalar(text) for text in texts] == list(pa.array(texts, pa.large_binary()))
+
+
+SESSION = """
+import sys, oncefold
+pipeline, store = sys.argv[1:]
+for _ in range(2):
+    with oncefold.open(store, pipeline) as session:
+        session.ingest([{"k": "a", "l": "x", "m": "1.5"}])
+        session.ingest(b'{"k": "b", "l": "y", "m": 2.5}')
+        assert session.totals("x").node.count == 1
+with oncefold.open_reader(store) as reader:
+    assert reader.history("a").rows and list(reader.explain("x")) and reader.verify().exact
+print(sorted({name.partition(".")[0] for name in sys.modules} & {"numba", "pandas"}))
+"""
+
+
+def test_a_session_without_frames_imports_no_pandas(tmp_path: Path) -> None:
+    pytest.importorskip("pandas")
+    pipeline = tmp_path / "p.toml"
+    pipeline.write_text(
+        'name = "p"\n[event]\nkey = "k"\n[rollups]\nr = ["l"]\n[measures]\nm = { sum = "m", scale = 2 }\n'
+    )
+    command = [sys.executable, "-c", SESSION, str(pipeline), str(tmp_path / "s.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
