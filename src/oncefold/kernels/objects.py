@@ -84,7 +84,7 @@ def read(path: Path) -> bytes | None:
 
 
 def write(folder: Path, target: Target, kernel: Kernel, code: bytes) -> Path:
-    """Save an object, all of it or nothing; it replaces those of older sources, but in a user's folder several may be used."""
+    """Save an object, all of it or nothing; it replaces those of older sources, which a user's folder keeps."""
     path = folder / target.name / file_name(kernel)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".new")
