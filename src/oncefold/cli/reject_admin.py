@@ -43,8 +43,8 @@ def redrive(pipeline: str, store_path: str | None) -> None:
     path = Path(store_path or f"{definition.name}.db")
     if not path.exists():
         raise StoreError(f"{path}: no such store; name it with --store")
+    warm_up(lambda words: click.echo(f"oncefold: {words}", err=True))
     with Session.open(path, definition) as session:
-        warm_up(lambda words: click.echo(f"oncefold: {words}", err=True))
         result = session.redrive()
     click.echo(f"{result.events:,} read again: {outcomes(result.counts)}")
 

@@ -163,9 +163,9 @@ def _run(
     path = Path(store_path or f"{definition.name}.db")
     if not path.exists():
         Sources(sources, options, open_stream=open_stream)  # a mistyped source leaves no empty store behind
+    warm_up(reporter.report)
     with Session.open(path, definition, retention=retention) as session:
         found = Sources(sources, options, session.positions, RealWaiting(stop.event), open_stream=open_stream)
-        warm_up(reporter.report)
         stop.reading = True
         with reporter.running(found.total_bytes, stop.event.is_set):
             progress = _read(session, found, reporter, stop, limit)

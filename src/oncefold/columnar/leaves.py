@@ -86,8 +86,14 @@ def spans_of(texts: pa.Array) -> tuple[UInt8s, Int64s]:
     return (data if len(data) else np.zeros(1, np.uint8)), offsets
 
 
+_FEW = 10_000
+"""So many leaves are encoded one by one, without the import of Arrow's compute functions."""
+
+
 def encode_all(labels: Sequence[tuple[str, ...]]) -> Leaves:
-    """The encoded leaves of many label tuples."""
+    """The encoded leaves of label tuples."""
+    if len(labels) <= _FEW:
+        return leaves_of([encode_leaf(leaf) for leaf in labels])
     columns = [binary_of([label.encode() for label in column]) for column in zip(*labels, strict=True)]
     return Leaves(*spans_of(encode_columns(columns, len(labels))))
 
