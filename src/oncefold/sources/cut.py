@@ -271,8 +271,6 @@ class RecordCutter:
             if not first:
                 self._state = state
             return end if end < 0 else end + before
-        from oncefold.sources.csv_quotes import scan  # noqa: PLC0415 - numba is loaded where much is quoted
-
         end, state = scan(self._buffer, self._start, low, high, state, self._delimiter, int(first))
         if not first:
             self._state = int(state)
