@@ -1,8 +1,7 @@
 """Files of object code: where they are, whose source they were made of, and whether they are whole.
 
-A file's name holds a hash of everything that its code depends on: the kernel's signature, the text of every module
-whose functions it calls, the constants that these use, and the compiler's own modules. So code of an older source is
-not found.
+A file's name holds a hash of everything that its code depends on: the kernel's signature, the text of every function
+that it calls, the constants that these use, and the compiler's own modules. So code of an older source is not found.
 """
 
 import contextlib
@@ -14,7 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 import numpy as np
@@ -106,17 +105,17 @@ def _digest(code: bytes) -> bytes:
 def source_key(kernel: Kernel) -> str:
     """A hash of everything that the kernel's code depends on."""
     found = hashlib.blake2b(f"{kernel.declared} {abi.HEAD}".encode(), digest_size=8)
-    files, constants = _reached(kernel)
-    for digest in sorted(_file_digest(path) for path in files):
-        found.update(digest)
-    for constant in sorted(constants):
-        found.update(constant.encode())
+    for name in _COMPILER:
+        found.update("".join(_lines(str(Path(__file__).parent / name))).encode())
+    texts, constants = _reached(kernel)
+    for text in (*sorted(texts), *sorted(constants)):
+        found.update(text.encode())
     return found.hexdigest()
 
 
 def _reached(kernel: Kernel) -> tuple[set[str], set[str]]:
-    """The files of all functions that the kernel calls, and the constants that they use."""
-    files = {str(Path(__file__).parent / name) for name in _COMPILER}
+    """The texts of all functions that the kernel calls, its own too, and the constants that they use."""
+    texts: set[str] = set()
     constants: set[str] = set()
     seen: set[int] = set()
     waiting = [kernel]
@@ -127,7 +126,7 @@ def _reached(kernel: Kernel) -> tuple[set[str], set[str]]:
         seen.add(id(one))
         function = one.function
         assert isinstance(function, FunctionType)
-        files.add(function.__code__.co_filename)
+        texts.add(_text_of(function.__code__))
         for name, value in _globals_of(function):
             if isinstance(value, Kernel):
                 waiting.append(value)
@@ -137,7 +136,7 @@ def _reached(kernel: Kernel) -> tuple[set[str], set[str]]:
                 constants.add(f"{name}={value.dtype}{value.shape}{value.tobytes().hex()}")
             elif isinstance(value, int | float | str | np.generic):
                 constants.add(f"{name}={type(value).__name__} {_plain(value)}")
-    return files, constants
+    return texts, constants
 
 
 def _plain(value: Any) -> Any:
@@ -151,7 +150,13 @@ def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 @cache
-def _file_digest(path: str) -> bytes:
+def _text_of(code: CodeType) -> str:
+    last = max(end for _, end, _, _ in code.co_positions() if end is not None)
+    return "".join(_lines(code.co_filename)[code.co_firstlineno - 1 : last])
+
+
+@cache
+def _lines(path: str) -> list[str]:
     with contextlib.suppress(OSError):
-        return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).digest()
-    return b""
+        return Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
+    return []
