@@ -2,6 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -130,6 +131,18 @@ def test_a_total_beyond_the_digits_is_an_error_and_holds_up_nothing_else(tables:
     assert tables.totals() == {"big": str(most), "small": "1.25"}
     with pytest.raises(NotCounted, match="1 of 1 records"), tables.counters(places=2, partial=False).batch() as batch:
         batch.add("3", {"big": {"n": 1}})
+
+
+@pytest.mark.parametrize("way", ["id", "version", "position"])
+def test_records_whose_sum_is_beyond_the_digits_are_parted(tables: Tables, way: Any) -> None:
+    most = Decimal("9" * 20)
+    more = {"version": 1} if way == "version" else {}
+    with tables.counters(way).batch(Context()) as batch:
+        for number, amount in enumerate((most, most, Decimal(-1))):
+            batch.add(f"s:{number + 1}", {"big": {"n": amount}}, record=f"n{number}", **more)
+    left = {"id": ["n1"], "version": ["n1"], "position": ["n1", "n2"]}[way]
+    assert list(batch.unfinished) == left
+    assert tables.totals() == {"big": str(most if way == "position" else most - 1)}
 
 
 def test_a_ledger_belongs_to_its_counters(tables: Tables) -> None:

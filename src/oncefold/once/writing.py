@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from oncefold.dynamodb.calls import Dynamo, RequestRefused
-from oncefold.dynamodb.items import TRANSACTION_BYTES, Item
+from oncefold.dynamodb.items import NUMBER_LIMIT, TRANSACTION_BYTES, Item
 from oncefold.dynamodb.packing import Weight
 from oncefold.once.counts import Amounts, Counts, Place, addition, addition_bytes, place_text
 from oncefold.once.errors import CountsError
@@ -86,6 +86,9 @@ class Writer:
         changed = [(place, amounts) for place, amounts in sorted(counts.items()) if any(amounts.values())]
         if not self.counting:
             changed = []
+        far = [index for index, (_, amounts) in enumerate(changed) if _is_far(amounts)]
+        if far:
+            return Tried(refused=self._beyond(changed, far))
         additions = [addition(self._table, place, amounts, self.places) for place, amounts in changed]
         try:
             written = self.dynamo.transact([*keeps, *additions])
@@ -104,6 +107,11 @@ class Writer:
             f"{self._table}: a total of {place_text(place)} would leave the 38 digits that DynamoDB keeps, with "
             f"{self.places} of them behind the point, or what stands there is no number ({', '.join(sorted(amounts))})"
         )
+
+
+def _is_far(amounts: Amounts) -> bool:
+    """Whether an amount alone has more digits than DynamoDB holds, as the sum of a transaction's records may."""
+    return any(abs(amount) >= NUMBER_LIMIT for amount in amounts.values())
 
 
 def weigh(entry: Entry, own_items: int, others: Iterable[Counts] = ()) -> Weight:
