@@ -97,7 +97,7 @@ def test_a_field_that_is_twice_in_its_struct_is_a_reject(case: Path, user: User,
 
 
 @jsonshapes
-@pytest.mark.parametrize("name", ["array.json", "array1.json", "pretty.json", "utf16.jsonl"])
+@pytest.mark.parametrize("name", ["array.json", "array1.json", "pretty.json", "utf16.jsonl", "cr.jsonl", "rs.jsonl"])
 def test_a_json_document_is_read_as_its_objects(case: Path, user: User, name: str) -> None:
     Path("good.jsonl").write_text(GOOD)
     runs(user, name, "good.jsonl")

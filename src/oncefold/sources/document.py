@@ -1,6 +1,7 @@
 """JSON that is not one object per line, converted to JSON Lines in place, piece by piece.
 
-A document is an object or an array of objects; a sequence is objects one after another, each over any number of lines.
+A document is an object or an array of objects; a sequence is objects one after another, each over any number of lines,
+with blanks, line ends of any kind or record separators between them, which become newlines.
 Every byte stays where it is: an array's brackets become a blank and a newline, the commas between its elements
 newlines, and newlines within an element blanks. So an element is a line, of any size, and its position is that in the
 stream. Whether an element is an event, or JSON at all, is for the decoder; only what is around the elements is judged
@@ -50,6 +51,8 @@ _LINE_FEED: Final = 0x0A
 _RETURN: Final = 0x0D
 _TAB: Final = 0x09
 _BLANK: Final = 0x20
+_SEPARATOR: Final = 0x1E
+"""Before each text of a JSON text sequence (RFC 7464)."""
 _BOM_BYTES: Final = 3
 _BOM_LEAST: Final = 0xBB
 """The bytes of a byte order mark are greater than those of any JSON outside strings."""
@@ -113,11 +116,12 @@ def _convert(data: npt.NDArray[np.uint8], now: npt.NDArray[np.int64]) -> tuple[i
     while at < len(data):
         byte = data[at]
         if byte == _LINE_FEED or byte == _BLANK or byte == _RETURN or byte == _TAB:
-            if where != _BETWEEN:
-                data[at] = _BLANK
+            data[at] = _LINE_FEED if where == _BETWEEN else _BLANK
         elif where == _BETWEEN:
             if byte == _OPEN_OBJECT:
                 where, depth = _ONE_OF_MANY, 1
+            elif byte == _SEPARATOR:
+                data[at] = _LINE_FEED
         elif where == _START:
             if byte == _OPEN_OBJECT or byte == _OPEN_ARRAY:
                 where, depth = (_OBJECT if byte == _OPEN_OBJECT else _ARRAY), 1

@@ -1,4 +1,4 @@
-"""Which shape a JSON stream has, by its first bytes: a record per line, one array, or objects over several lines."""
+"""Which shape a JSON stream has, by its first bytes: a record per line, one array, or objects one after another."""
 
 import json
 from typing import Final, Literal
@@ -9,6 +9,7 @@ SHAPE_BYTES: Final = 2**16
 """First bytes that decide; an object that goes on over several lines to here is one of many."""
 
 _BLANKS: Final = b"\0 \t\r\n"
+_SEPARATOR: Final = b"\x1e"
 _CUT_CHARS: Final = 8
 """A fault so near the end may be one only because the text is cut there."""
 
@@ -25,11 +26,14 @@ def shape_of(head: bytes, *, whole: bool) -> Shape | None:
         if not first:
             return "array" if whole else None
         return "array" if first[:1] in b"{]" else "lines"
+    if head.startswith(_SEPARATOR):
+        first = head[1:].lstrip(_BLANKS)[:1]
+        return "objects" if first == b"{" else "lines" if first or whole else None
     if head and not head.startswith(b"{"):
         return "lines"
     line, newline, _ = head.partition(b"\n")
-    if not newline:
-        return "lines" if whole else None
+    if not newline and not whole:
+        return None
     return "lines" if _is_json(line) else _shape_of_objects(head, len(line), whole=whole)
 
 
@@ -44,7 +48,9 @@ def _shape_of_objects(head: bytes, first_line: int, *, whole: bool) -> Shape | N
         if "Unterminated" not in error.msg and error.pos < len(text.rstrip()) - _CUT_CHARS:
             return "lines"
     else:
-        return "objects" if "\n" in text[:end] else "lines"
+        rest = text[end:].lstrip(" \t\r")
+        is_followed = len(rest) < len(text) - end and rest.startswith("{")
+        return "objects" if "\n" in text[:end] or is_followed else "lines"
     if not whole:
         return None
     others = head[first_line + 1 :].split(b"\n")

@@ -43,7 +43,7 @@ def joinable_lines(format_: BodyFormat, body: bytes) -> bytes | None:
 def _is_lines(body: bytes) -> bool:
     """Whether a body is an object per line, and not an array or objects over several lines."""
     end = body.find(b"\n")
-    is_one_line = end < 0 or end == len(body) - 1
+    is_one_line = (end < 0 or end == len(body) - 1) and b"} {" not in body and b"\r" not in body[:-2]
     return (is_one_line and body.startswith(b"{")) or shape_of(body, whole=True) == "lines"
 
 

@@ -35,6 +35,7 @@ export class Header {
 
   // Whether events are taken and all attached sources are read; if not, why.
   async checkReady() {
+    if (document.hidden) return;
     const reason = await this.app.api.unready();
     if (reason === null) return;
     this.unready.hidden = reason === "";
