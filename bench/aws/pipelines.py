@@ -61,11 +61,12 @@ def _timed(handle: Callable[[Any], Any], events: Iterable[Any]) -> float:
 def run_workshop(stream: str, events: int, now: float) -> Result:
     """The workshop's functions after its fixes, with its own batch sizes."""
     dynamodb = Metered(client("dynamodb"))
-    tables = settings.TableNames("bench-ws-state", "bench-ws-reduce", "bench-ws-aggregate")
+    tables = settings.TableNames("bench-ws-state", "bench-ws-reduce", "bench-ws-aggregate", "bench-ws-parameter")
     make_tables(tables, client("dynamodb"))
     functions = after_fixes(
         settings.PipelineSettings(tables), FunctionEnvironment(dynamodb, lambda: now, random.Random(1).random)
     )
+    assert functions.state is not None
     result = Result("workshop, after its fixes", "its own batches: 100, 10,000, 1,000", events)
     stages = (
         ("state", functions.state, Tail(kinesis_stream(stream), settings.STATE_BATCH)),

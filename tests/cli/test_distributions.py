@@ -12,6 +12,7 @@ from oncefold.cli import lazy
 from oncefold.cli.aws.group import aws
 from oncefold.cli.lab import lab
 from oncefold.cli.main import main
+from oncefold.cli.workshop import workshop
 
 ROOT = Path(__file__).parents[2]
 PROJECTS = (ROOT, ROOT / "packages" / "oncefold-lab", ROOT / "packages" / "oncefold-workshop")
@@ -41,7 +42,7 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No other distribution is installed."""
     monkeypatch.setattr(lazy, "entry_points", lambda **_: ())
-    for group in (lab, aws):
+    for group in (lab, aws, workshop):
         monkeypatch.delitem(group.__dict__, "_sections", raising=False)
     monkeypatch.setattr(lazy.LazyGroup, "_sections", property(lambda group: group._own))
 
@@ -49,7 +50,12 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("alone")
 @pytest.mark.parametrize(
     ("group", "command", "distribution"),
-    [*(("lab", command, distribution) for command, distribution in COMMANDS.items()), ("aws", "local", "oncefold-lab")],
+    [
+        *(("lab", command, distribution) for command, distribution in COMMANDS.items()),
+        ("aws", "local", "oncefold-lab"),
+        ("workshop", "run", "oncefold-workshop"),
+        ("workshop", "scoreboard", "oncefold-workshop"),
+    ],
 )
 def test_a_command_of_a_missing_distribution_says_what_to_install(
     group: str, command: str, distribution: str, run: Run

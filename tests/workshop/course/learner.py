@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 from oncefold_workshop.course.functions import kit_text
-from oncefold_workshop.course.player import entry
+from oncefold_workshop.course.player import LearnerOptions, entry
 from oncefold_workshop.game.match import Game, Match, Playing, RoundResult
 from oncefold_workshop.game.rules import GameRules
 from tests.workshop.course.page import PAGE, blocks, put
@@ -41,7 +41,7 @@ def play(
 ) -> list[RoundResult]:
     """A game of a learner alone."""
     (folder / "functions.py").write_text(module, encoding="utf-8")
-    game = Game(seed, (entry(functions, folder, hinted=hinted),))
+    game = Game(seed, (entry(functions, folder, LearnerOptions(hinted)),))
     with Playing(game, 1) as team:
         return list(Match(game, rules, team).rounds(rounds))
 
@@ -52,5 +52,6 @@ def points(results: Sequence[RoundResult]) -> list[int]:
 
 def hints_of(results: Sequence[RoundResult]) -> str:
     """All hints of a game."""
-    accounts = [result.scored[0].played.account for result in results]
-    return "\n".join(hint for account in accounts if account is not None for hint in account.hints)
+    rounds = [result.scored[0].played for result in results]
+    found = [one.hints if one.account is None else one.account.hints for one in rounds]
+    return "\n".join(hint for hints in found for hint in hints)

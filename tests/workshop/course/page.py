@@ -14,13 +14,13 @@ from pathlib import Path
 from oncefold.cli.main import main
 
 PAGE = Path(__file__).parents[3] / "docs" / "COURSE.md"
-_FENCE = re.compile(r"^```(python|console)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_FENCE = re.compile(r"^```(python|console|toml)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _LAB = re.compile(r"^## Lab (\d)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block: code to put into the module, or a command and what it prints."""
+    """A fenced block: code to put into the module, a part of the stack file, or a command and what it prints."""
 
     kind: str
     text: str
@@ -72,6 +72,14 @@ def _name(statement: ast.stmt) -> str | None:
     return None
 
 
+def put_part(stack: str, part: str) -> str:
+    """A function's part of the stack file in the place of the one that is there."""
+    parts = re.split(r"(?m)^(?=\[\w+\]$)", stack)
+    header = part.splitlines()[0]
+    assert sum(one.startswith(header) for one in parts) == 1, header
+    return "".join(f"{part.rstrip()}\n\n" if one.startswith(header) else one for one in parts)
+
+
 def run(command: list[str], folder: Path) -> str:
     """What a command prints, in a folder; errors too."""
     assert command[0] == "oncefold", command
@@ -96,6 +104,13 @@ class Desk:
         if block.kind == "python":
             self.module.write_text(put(self.module.read_text(encoding="utf-8"), block.text), encoding="utf-8")
             return None
+        if block.kind == "toml":
+            stack = self.folder / "stack.toml"
+            stack.write_text(put_part(stack.read_text(encoding="utf-8"), block.text), encoding="utf-8")
+            return None
+        if block.command[0] == "tail":
+            _, _, lines, file = block.command
+            return "".join((self.folder / file).read_text(encoding="utf-8").splitlines(keepends=True)[-int(lines) :])
         if block.command[0] == "cd":
             self.folder = self.folder / block.command[1]
             return ""
@@ -106,14 +121,16 @@ def write() -> None:
     page = PAGE.read_text(encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         desk = Desk(Path(folder))
+        done = 0
         for block in list(blocks(page)):
             printed = desk.follow(block)
             if printed is not None:
                 sys.stderr.write(f"line {block.line}: {shlex.join(block.command)}\n")
                 first = block.text.splitlines()[0]
                 old, new = f"```console\n{block.text}```", f"```console\n{first}\n{printed}```"
-                assert page.count(old) == 1, block.line
-                page = page.replace(old, new)
+                place = page.index(old, done)
+                page = page[:place] + new + page[place + len(old) :]
+                done = place + len(new)
     PAGE.write_text(page, encoding="utf-8")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from oncefold.core.errors import OncefoldError
-from oncefold_workshop.course.functions import LearnerFunctions, parse
+from oncefold_workshop.course.functions import HandlerPlace, LearnerFunctions, parse
 
 
 @pytest.fixture
@@ -17,22 +17,29 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def sweep_of(text: str, folder: Path) -> str | None:
+    sweep = parse(text, folder).sweep
+    return None if sweep is None else sweep.name
+
+
 def test_a_module_of_the_folder(folder: Path) -> None:
-    wanted = LearnerFunctions("functions", folder.resolve(), False, "state", "map_", "reduce")
-    assert parse("functions:state,map_, reduce", folder) == wanted
+    state, middle, reduce = (
+        HandlerPlace("functions", folder.resolve(), False, name) for name in ("state", "map_", "reduce")
+    )
+    assert parse("functions:state,map_, reduce", folder) == LearnerFunctions(state, middle, reduce)
     assert parse("functions:state,reduce", folder).map is None
-    assert parse("functions:state,reduce,tidy@minute", folder).sweep == "tidy"
-    assert parse("functions:state,map,reduce,tidy@minute", folder).sweep == "tidy"
-    assert parse("deep.er:state,reduce", folder).own_file("deep.er") == folder / "deep" / "er" / "__init__.py"
+    assert sweep_of("functions:state,reduce,tidy@minute", folder) == "tidy"
+    assert sweep_of("functions:state,map,reduce,tidy@minute", folder) == "tidy"
+    assert parse("deep.er:state,reduce", folder).state.own_file("deep.er") == folder / "deep" / "er" / "__init__.py"
 
 
 def test_a_file_anywhere(folder: Path) -> None:
-    found = parse(f"{folder}/functions.py:state,reduce", Path("/"))
+    found = parse(f"{folder}/functions.py:state,reduce", Path("/")).state
     assert (found.module, found.root) == ("functions", folder.resolve())
 
 
 def test_an_installed_module_has_its_own_package_alone(folder: Path) -> None:
-    found = parse("oncefold_workshop.pipelines.handlers:state_after,map_after,reduce_after", folder)
+    found = parse("oncefold_workshop.pipelines.handlers:state_after,map_after,reduce_after", folder).state
     assert found.own_file("oncefold_workshop.pipelines.handlers") is not None
     assert found.own_file("click") is None
 

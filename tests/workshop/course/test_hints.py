@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from oncefold_workshop.course.functions import LearnerFunctions
+from oncefold_workshop.course.functions import HandlerPlace, LearnerFunctions
 from oncefold_workshop.course.hints import hints
 from oncefold_workshop.course.observer import MAP, REDUCE, STATE, SWEEP, CallCounts, FunctionObservation
-from oncefold_workshop.game.players import TABLES
 from oncefold_workshop.game.rules import GameRules
+from oncefold_workshop.pipelines.settings import TABLES
 from tests.tools.sizes import full_only
 from tests.workshop.course.learner import EASY, EXPERT, HARD, THREE, TWO, after, changed, hints_of, play, points
 
@@ -41,6 +41,7 @@ STATE_CONDITION = """                ConditionExpression="attribute_not_exists(i
 MAP_PUTS = "    dynamodb.put_item(TableName=REDUCE_TABLE"
 MAP_FAILS_LATER = "    memory.append(0)\n    if len(memory) > 1:\n        {}['gone']\n"
 MEMORY = "\n\nmemory = []\n"
+TOKEN = "ClientRequestToken=hashlib.md5(str(records).encode()).hexdigest(),"
 TOO_MANY_LATER = (
     MEMORY
     + """
@@ -83,7 +84,7 @@ ADDED_AND_DELETED = "                dynamodb.transact_write_items(TransactItems
 ADDED_THEN_DELETED = """                dynamodb.transact_write_items(TransactItems=additions)
                 dynamodb.transact_write_items(TransactItems=removals)
 """
-LEFT_OVER = """                group = items_of(REDUCE_TABLE, [delta["id"]["S"] for delta in group])
+LEFT_OVER = """                group = items_of(REDUCE_TABLE, "MessageId", [delta["MessageId"]["S"] for delta in group])
 """
 
 MISTAKES = {
@@ -96,7 +97,7 @@ MISTAKES = {
         "lab 1, step 4",
     ),
     "a refusal is swallowed": Mistake(after(1) + REFUSED, "passed over ValidationException", "lab 1, step 4"),
-    "too many actions": Mistake(after(2) + TOO_MANY_LATER, "a transaction of 101 actions", "lab 3, step 3"),
+    "too many actions": Mistake(after(2) + TOO_MANY_LATER, "a transaction of 101 actions", "lab 2, step 3"),
     "no condition on the state": Mistake(
         changed(after(2), STATE_CONDITION, ""), "an older version can replace a newer one", "lab 2, step 1", HARD
     ),
@@ -104,7 +105,7 @@ MISTAKES = {
         after(2) + SAME_TOKEN, "passed over IdempotentParameterMismatch", "lab 2, step 3"
     ),
     "sums have names by chance": Mistake(
-        changed(after(2), '{"id": {"S": name_of(event["Records"])}', '{"id": {"S": str(uuid.uuid4())}'),
+        changed(after(2), '{"MessageId": {"S": name_of(event["Records"])}', '{"MessageId": {"S": str(uuid.uuid4())}'),
         "puts the sums of a batch that comes again under another name",
         "lab 2, step 2",
         HARD,
@@ -117,14 +118,14 @@ MISTAKES = {
         seed=UNLUCKY,
     ),
     "no token": Mistake(
-        changed(after(2), '        ClientRequestToken=name_of(event["Records"])[:36],\n', ""),
+        changed(after(2), f"        {TOKEN}\n", ""),
         "sends transactions without a token",
         "lab 2, step 3",
         HARD,
         seed=UNLUCKY,
     ),
     "another token each time": Mistake(
-        changed(after(2), 'name_of(event["Records"])[:36]', "str(uuid.uuid4())"),
+        changed(after(2), TOKEN, "ClientRequestToken=str(uuid.uuid4()),"),
         "sends another token when a batch comes again",
         "lab 2, step 3",
         HARD,
@@ -141,7 +142,7 @@ MISTAKES = {
         changed(after(3), "additions + removals", "additions"), "added and stay", "lab 3, step 3", HARD, TWO
     ),
     "deleted without a condition": Mistake(
-        changed(after(3), ', "ConditionExpression": "attribute_exists(id)"}', "}"),
+        changed(after(3), ', "ConditionExpression": condition}', "}"),
         "without the condition that they are there",
         "lab 3, step 3",
         EXPERT,
@@ -161,7 +162,7 @@ MISTAKES = {
         EXPERT,
         OUTBOX,
     ),
-    "nothing sweeps": Mistake(after(3), "no stream record tells of them", "lab 3, step 4", EXPERT, OUTBOX),
+    "nothing sweeps": Mistake(after(3), "no stream record announces them", "lab 3, step 4", EXPERT, OUTBOX),
 }
 
 
@@ -182,6 +183,30 @@ def test_a_mistake_gives_its_hint(name: str, tmp_path: Path) -> None:
     assert reported[0].endswith(f"See docs/COURSE.md, {mistake.step}.")
 
 
+def test_a_round_that_is_right_too_late_names_who_took_the_time(tmp_path: Path) -> None:
+    slow = after(1)
+    for name in ("state", "map", "reduce"):
+        start = slow.index('"""', slow.index('"""', slow.index(f"def {name}(")) + 3) + 3
+        slow = f"{slow[:start]}\n    time.sleep(9.4)\n{slow[start:]}"
+    results = play(f"import time\n{slow}", tmp_path, THREE, GameRules(40))
+    assert points(results) == [0]
+    played = results[0].scored[0].played
+    assert played.wrong is None
+    assert played.right_after is not None
+    assert played.right_after > 30
+    assert "more than 30 s after the last message. StateLambda took longest: " in hints_of(results)
+
+
+def test_hints_name_only_the_labs_that_are_reached(tmp_path: Path) -> None:
+    """Lab 1's functions write floats and have no condition; in easy mode nobody speaks of labs 2 and 3."""
+    lost = changed(after(1), "sums.get(node, 0) + sign", "sums.get(node, 0) + 1.1 * sign")
+    easy, hard = (hints_of(play(lost, tmp_path, THREE, rules)) for rules in (EASY, HARD))
+    assert "lab 2" not in easy
+    assert "lab 3" not in easy
+    assert "lab 2" in hard
+    assert "lab 3" not in hard
+
+
 @pytest.mark.parametrize("middle", ["map", None])
 def test_functions_that_do_nothing_amiss_get_no_hint(middle: str | None) -> None:
     state = CallCounts(
@@ -190,6 +215,7 @@ def test_functions_that_do_nothing_amiss_get_no_hint(middle: str | None) -> None
     sums = CallCounts(5, writes=Counter({TABLES.reduce: 5}))
     added = CallCounts(4, writes=Counter({TABLES.aggregate: 40, TABLES.reduce: 9}), deletes=Counter({TABLES.reduce: 9}))
     seen = {STATE: state, MAP: sums, REDUCE: added, SWEEP: CallCounts(3)}
-    functions = LearnerFunctions("functions", Path(), False, "state", middle, "reduce", "sweep")
+    places = {name: HandlerPlace("functions", Path(), False, name) for name in ("state", "map", "reduce", "sweep")}
+    functions = LearnerFunctions(places["state"], places[middle] if middle else None, places["reduce"], places["sweep"])
     items = {TABLES.state: 9, TABLES.reduce: 2, TABLES.aggregate: 18}
     assert hints(FunctionObservation(functions, seen, items, (), 2)) == ()

@@ -11,7 +11,7 @@ import pytest
 from oncefold.core.errors import OncefoldError
 from oncefold_lab.world.scheduler import START
 from oncefold_workshop.course import runner
-from oncefold_workshop.course.player import entry
+from oncefold_workshop.course.player import LearnerOptions, entry
 from oncefold_workshop.course.sandbox import SandboxGuard
 from oncefold_workshop.game.match import Game, Match, Playing
 from oncefold_workshop.game.players import choose
@@ -136,7 +136,9 @@ def test_settings_and_context_are_those_of_lambda(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ("import boto3; boto3.resource('dynamodb')", "the lab has no boto3.resource"),
+        ("import boto3; boto3.resource('s3')", "the lab has no 's3'"),
+        ("import boto3; boto3.resource('dynamodb').create_table()", "has no create_table; it has Table"),
+        ("import boto3; boto3.resource('dynamodb').Table('T').load()", "the lab's Table has no load"),
         ("import boto3; boto3.Session().client('s3')", "the lab has no 's3'"),
         ("from boto3.session import Session; Session().client('sqs')", "the lab has no 'sqs'"),
         ("import boto3; boto3.client('dynamodb').create_backup()", "client has no create_backup"),
@@ -243,11 +245,9 @@ def test_what_is_printed_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFi
     assert not captured.out
 
 
-def test_the_workshops_own_handlers_do_as_its_player_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for rate in ("STATE", "MAP", "REDUCE"):
-        monkeypatch.setenv(f"WORKSHOP_{rate}_FAILS", "0")
+def test_the_workshops_own_handlers_do_as_its_player_does(tmp_path: Path) -> None:
     handlers = "oncefold_workshop.pipelines.handlers:state_after,map_after,reduce_after"
-    game = Game(1, (entry(handlers, tmp_path, hinted=False), *choose(["after"])))
+    game = Game(1, (entry(handlers, tmp_path, LearnerOptions(hinted=False)), *choose(["after"])))
     with Playing(game, 1) as team:
         for result in Match(game, GameRules(400, 0, 200), team).rounds(4):
             learners, workshops = result.scored

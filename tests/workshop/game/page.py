@@ -8,7 +8,7 @@ import os
 import sys
 from pathlib import Path
 
-from oncefold_workshop.game.players import ENTRIES
+from oncefold_workshop.game.players import PLAYERS, choose
 from oncefold_workshop.game.rules import GameRules
 from oncefold_workshop.game.tournament import GameOutcome, Sums, Table, losses_table, mode_table, play_many
 
@@ -42,7 +42,7 @@ def played() -> Sums:
     def progress(outcome: GameOutcome) -> None:
         print(f"seed {outcome.seed}: {outcome.digest}", flush=True)
 
-    return play_many(range(1, GAMES + 1), tuple(ENTRIES.values()), GameRules(), ROUNDS, os.cpu_count() or 1, progress)
+    return play_many(range(1, GAMES + 1), choose(PLAYERS), GameRules(), ROUNDS, os.cpu_count() or 1, progress)
 
 
 if __name__ == "__main__":

@@ -40,6 +40,7 @@ def through(player: Player, played: Sequence[Round], seed: int = 5) -> list[tupl
     try:
         for one in played:
             sends = source.sends(one)
+            expected.begin()
             expected.add(line.event for send in sends for line in send.lines if line.event is not None)
             samples = list(stage.samples(one, sends, expected))
             assert stage.played is not None

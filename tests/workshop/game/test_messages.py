@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from itertools import chain
 
 import pytest
 
@@ -52,25 +51,51 @@ def test_in_easy_mode_every_message_is_a_new_trade() -> None:
     }  # fmt: skip
 
 
-def test_in_hard_mode_five_of_forty_are_duplicates_and_three_percent_modifications() -> None:
-    source = WorkshopSource(1)
-    known = {event.key for event in events(source.sends(EASY))}
-    sends = source.sends(HARD)
-    assert all(len({*lines((send,))}) == 35 and len(send.lines) == 40 for send in sends)
-    fresh = events(tuple(Send(send.at, tuple({line.data: (k, (line,)) for k, (line,) in send.records}.values()))
-                         for send in sends))  # fmt: skip
-    changed = [event for event in fresh if event.key in known or event.version != 2]
+def test_in_hard_mode_five_of_forty_are_duplicates_behind_the_others_and_three_percent_modifications() -> None:
+    sends = WorkshopSource(1).sends(HARD)
+    for send in sends:
+        texts = lines((send,))
+        assert len(texts) == 40
+        assert len({*texts}) == 35
+        assert {*texts[35:]} <= {*texts[:35]}
+    fresh = events(tuple(Send(send.at, send.records[:35]) for send in sends))
+    first = {event.key: event for event in reversed(fresh)}
+    changed = [event for event in fresh if first[event.key] is not event]
     assert 0.02 < len(changed) / len(fresh) < 0.04
-    assert any(event.version % 2 for event in changed)
-    assert any(event.version == 4 for event in changed)
 
 
-def test_a_version_of_a_trade_has_one_content() -> None:
+def test_a_trade_at_version_0_gets_version_1_and_any_other_an_older_one_with_a_content_of_its_own() -> None:
+    source = WorkshopSource(1)
+    older = moved = 0
+    for number in range(1, 8):
+        newest: dict[str, Event] = {}
+        for send in source.sends(Round(number, Mode.HARD, 60.0 * number, 4_000)):
+            for event in events((Send(send.at, send.records[:35]),)):
+                before = newest.get(event.key)
+                wanted = 0 if before is None else 1 if before.version == 0 else 0
+                assert event.version == wanted
+                if before is None or event.version > before.version:
+                    newest[event.key] = event
+                older += before is not None and event.version < before.version
+                moved += before is not None and event.content.labels != before.content.labels
+    assert older > 5
+    assert moved > 300, "eleven of twelve go to another leaf"
+
+
+def test_a_trades_versions_have_partition_keys_of_their_own() -> None:
+    keys: dict[str, set[str]] = {}
+    for send in WorkshopSource(1).sends(HARD):
+        for key, (line,) in send.records:
+            assert line.event is not None
+            keys.setdefault(line.event.key, set()).add(key)
+    assert max(map(len, keys.values())) == 2
+
+
+def test_every_round_has_trades_of_its_own() -> None:
     source = WorkshopSource(3)
-    contents: dict[tuple[str, int], set[object]] = {}
-    for event in chain(*(events(source.sends(Round(n, Mode.HARD, 60.0 * n, 2_000))) for n in range(5))):
-        contents.setdefault((event.key, event.version), set()).add(event.content)
-    assert all(len(found) == 1 for found in contents.values())
+    keys = [{event.key for event in events(source.sends(Round(n, Mode.HARD, 60.0 * n, 2_000)))} for n in range(3)]
+    assert not keys[0] & keys[1]
+    assert not keys[1] & keys[2]
 
 
 OWN = """

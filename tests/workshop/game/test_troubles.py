@@ -18,7 +18,6 @@ DRIFT = 0.00001
 def lost(played: PlayedRound, what: What, message: str) -> None:
     """It is wrong, by what is said, and the causes add up to the difference."""
     assert played.wrong is not None
-    assert played.affected
     assert played.account is not None
     assert abs(played.account.left) < DRIFT
     assert any(cause.what is what and message in cause.why for cause in played.account.causes)
@@ -29,7 +28,6 @@ def lost(played: PlayedRound, what: What, message: str) -> None:
 def test_everybody_takes_easy_mode(name: str) -> None:
     for played, _ in through(made(name), rounds(Mode.EASY, Mode.EASY)):
         assert played.taken
-        assert not played.affected
         assert played.account is None
 
 
@@ -39,10 +37,41 @@ def test_hard_mode_is_taken_with_the_fixes(name: str) -> None:
 
 
 def test_hard_mode_is_lost_without_the_fixes() -> None:
-    found = [played for played, _ in through(made("before"), rounds(Mode.EASY, *[Mode.HARD] * 4))]
-    assert [played.taken for played in found] == [True] + [False] * 4
-    lost(found[-1], What.STATE, "an older version replaced a newer one")
-    lost(found[-1], What.DOUBLED, "nothing tells that it was there")
+    """Of so few messages a round may have neither an old version nor a failure, and then it is won."""
+    found = [played for played, _ in through(made("before"), rounds(Mode.EASY, *[Mode.HARD] * 8))]
+    assert found[0].taken
+    assert sum(played.taken for played in found[1:]) < 6
+    causes = [(played, cause) for played in found if played.account for cause in played.account.causes]
+    stale = next(played for played, cause in causes if cause.what is What.STATE)
+    lost(stale, What.STATE, "an older version replaced a newer one")
+    doubled = next(played for played, cause in causes if cause.what is What.DOUBLED)
+    lost(doubled, What.DOUBLED, "nothing tells that it was there")
+
+
+def test_a_lost_round_leaves_the_next_one_as_it_is() -> None:
+    first, second = through(made("after"), rounds(Trouble.TRIM, Mode.HARD))
+    lost(first[0], What.LOST, "no invocation of MapLambda ever got them")
+    assert second[0].taken
+
+
+@pytest.mark.parametrize(("name", "wins"), [("blog", True), ("stateless", False)])
+def test_the_blogs_pipelines_take_easy_mode_and_hard_mode_with_a_state_alone(name: str, wins: bool) -> None:
+    easy, *hard = [played for played, _ in through(made(name), rounds(Mode.EASY, Mode.HARD, Mode.HARD))]
+    assert easy.taken
+    assert all(played.taken is wins for played in hard)
+
+
+def test_state_fails_before_a_record_and_the_others_after_their_write() -> None:
+    """In hard mode, by ParameterTable: a few of a hundred invocations."""
+    found = [played for played, _ in through(made("after"), rounds(*[Mode.HARD] * 6))]
+    counts = {
+        name: (sum(one.invocations[name].failed for one in found), sum(one.invocations[name].all for one in found))
+        for name in ("StateLambda", "MapLambda", "ReduceLambda")
+    }
+    failed, invocations = counts["StateLambda"]
+    assert 0.01 < failed / invocations < 0.12
+    assert all(failed < invocations for failed, invocations in counts.values())
+    assert counts["MapLambda"][0] + counts["ReduceLambda"][0] > 0
 
 
 @pytest.mark.parametrize(
@@ -60,8 +89,7 @@ def test_expert_mode_is_lost_with_the_fixes(trouble: Trouble | BatchCut, what: W
     assert first[0].taken
     assert not second[0].taken
     lost(second[0], what, message)
-    assert not third[0].affected, "hard mode does it no harm"
-    assert not third[0].taken, "but what is wrong stays wrong"
+    assert third[0].taken, "hard mode does it no harm"
 
 
 def test_a_batch_that_grew_is_counted_again() -> None:
@@ -85,15 +113,15 @@ def test_a_lucky_moment_is_not_enough() -> None:
 
 
 def test_what_is_older_than_a_day_does_not_come_again() -> None:
-    found = through(made("after"), rounds(Trouble.REPLAY, Trouble.TRIM, Trouble.REPLAY))
-    account = found[-1][0].account
-    assert account is not None
-    again = [cause for cause in account.causes if cause.what is What.DOUBLED]
-    assert {cause.round for cause in again} == {1, 3}
-    assert all(cause.why.count(" at ") == 2 for cause in again)
+    first, _, third = through(made("after"), rounds(Trouble.REPLAY, Trouble.TRIM, Trouble.REPLAY))
+    for played in (first[0], third[0]):
+        assert played.account is not None
+        again = [cause for cause in played.account.causes if cause.what is What.DOUBLED]
+        assert again
+        assert all(cause.why.count(" at ") == 2 for cause in again)
 
 
-def test_time_that_passes_is_told() -> None:
+def test_time_that_passes_is_reported() -> None:
     _, samples = through(made("oncefold"), rounds(Trouble.TRIM))[0]
     assert [sample.skipped for sample in samples if sample.skipped] == [25 * 3600.0]
 

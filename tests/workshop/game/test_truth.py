@@ -1,4 +1,4 @@
-"""What counts as right, and which node is told first."""
+"""What counts as right, and which node is named first."""
 
 from decimal import Decimal
 
@@ -6,7 +6,7 @@ import pytest
 
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node
-from oncefold_workshop.game.expected import ExpectedTotals, Row, first_wrong
+from oncefold_workshop.game.expected import ExpectedTotals, Row, first_wrong, grown
 from oncefold_workshop.game.generator import WORKSHOP
 
 LEAF = ("PV", "FXSpot", "EMEA")
@@ -26,9 +26,21 @@ def test_the_truth_is_the_greatest_version_whatever_came_when() -> None:
     assert not any(any(row) for node, row in expected.rows().items() if node.labels[:1] == ("PV",))
 
 
+def test_a_round_counts_by_itself() -> None:
+    expected = ExpectedTotals(WORKSHOP)
+    expected.add([event(1, 100)])
+    expected.begin()
+    assert not any(any(row) for row in expected.rows().values())
+    expected.add([event(2, 350)])
+    assert expected.rows()[Node(0, LEAF)] == (Decimal(0), Decimal("2.50"))
+    one, other = Node(0, ("PV",)), Node(0, ("Delta",))
+    rows = grown({one: (None, Decimal(7))}, {one: (None, Decimal(5)), other: (None, Decimal(1))})
+    assert rows == {one: (None, Decimal(2)), other: (None, Decimal(-1))}
+
+
 @pytest.mark.parametrize(
     ("found", "tolerance", "right"),
-    [("7.00", "0", True), ("7.000001", "0", False), ("7.0000099", "0.00001", True), ("7.00001", "0.00001", False)],
+    [("7.00", "0", True), ("7.000001", "0", False), ("7.00001", "0.00001", True), ("7.000011", "0.00001", False)],
 )
 def test_the_tolerance_is_the_scorers(found: str, tolerance: str, right: bool) -> None:
     expected: dict[Node, Row] = {Node(0, ("PV",)): (None, Decimal("7.00"))}

@@ -7,7 +7,7 @@ import pytest
 from oncefold.aws.connect import client
 from oncefold_lab.local.emulator import Emulator
 from oncefold_lab.simulator.dynamodb import DynamoDB
-from oncefold_workshop.pipelines.handlers import after_fixes, before_fixes
+from oncefold_workshop.pipelines.handlers import after_fixes, before_fixes, of_the_blog
 from oncefold_workshop.pipelines.settings import TableNames
 from tests.aws.conftest import aws, emulator
 from tests.workshop.pipelines.rig import NOW, Forgetful, KinesisInbox, PlainInbox, Rig, Services
@@ -25,7 +25,7 @@ def name(aws: Emulator) -> str:
 
 @pytest.fixture
 def tables(name: str) -> TableNames:
-    return TableNames(*(f"{name}-{table}" for table in ("state", "reduce", "aggregate")))
+    return TableNames(*(f"{name}-{table}" for table in ("state", "reduce", "aggregate", "parameter")))
 
 
 @pytest.fixture
@@ -44,6 +44,12 @@ def before(tables: TableNames, services: Services) -> Rig:
 def after(tables: TableNames, services: Services) -> Rig:
     """The workshop after its fixes."""
     return Rig(after_fixes, tables, services)
+
+
+@pytest.fixture
+def blog(tables: TableNames, services: Services) -> Rig:
+    """The blog posts' functions."""
+    return Rig(of_the_blog, tables, services)
 
 
 class Clock:
@@ -70,6 +76,6 @@ def simulated(clock: Clock) -> Rig:
     dynamodb = DynamoDB(clock)
     return Rig(
         after_fixes,
-        TableNames("state", "reduce", "aggregate"),
+        TableNames("state", "reduce", "aggregate", "parameter"),
         Services(dynamodb, dynamodb.streams(), PlainInbox(), clock),
     )

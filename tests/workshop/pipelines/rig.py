@@ -11,14 +11,15 @@ from typing import Any, Protocol
 from oncefold.aws.connect import client
 from oncefold.generate import Workload, generate, truth
 from oncefold_workshop.pipelines.deploy import make_tables, read_items, read_totals
-from oncefold_workshop.pipelines.handlers import FunctionEnvironment, Handle, PipelineFunctions
+from oncefold_workshop.pipelines.handlers import Form, FunctionEnvironment, Handle, PipelineFunctions
 from oncefold_workshop.pipelines.messages import MESSAGE_COUNT, SEPARATOR
 from oncefold_workshop.pipelines.settings import (
     REDUCE_BATCH,
     STATE_BATCH,
+    FailurePercentages,
     InducedFailure,
+    ParameterTable,
     PipelineSettings,
-    Rates,
     TableNames,
 )
 from tests.workshop.pipelines.records import Record, batches, of_kinesis, of_table
@@ -27,10 +28,8 @@ TOLERANCE = Decimal("0.00001")
 """The workshop's own scoreboard takes a total for right when it is this near."""
 NOW = 1_616_413_300.0
 """Some seconds after the first event of a generated workload."""
-FAILS = Rates(state=1.0, map=1.0, reduce=1.0)
+FAILS = FailurePercentages(state=100, map=100, reduce=100)
 _PUT = 500
-
-Form = Callable[[PipelineSettings, FunctionEnvironment], PipelineFunctions]
 
 
 class Forgetful:
@@ -47,8 +46,9 @@ class Forgetful:
         self._forgotten += 1
 
     def transact_write_items(self, **request: Any) -> Any:
-        told = f"{self._forgotten}/{request['ClientRequestToken']}"
-        request["ClientRequestToken"] = hashlib.sha256(told.encode()).hexdigest()[:36]
+        if "ClientRequestToken" in request:
+            token = f"{self._forgotten}/{request['ClientRequestToken']}"
+            request["ClientRequestToken"] = hashlib.sha256(token.encode()).hexdigest()[:36]
         return self._dynamodb.transact_write_items(**request)
 
     def __getattr__(self, name: str) -> Any:
@@ -120,10 +120,21 @@ class Rig:
         self.tables = tables
         make_tables(tables, self.dynamodb)
 
-    def functions(self, rates: Rates | None = None, tables: TableNames | None = None) -> PipelineFunctions:
-        """The three functions, without faults unless rates say otherwise."""
+    def functions(
+        self, percentages: FailurePercentages | None = None, tables: TableNames | None = None
+    ) -> PipelineFunctions:
+        """The three functions, without failures on purpose unless ParameterTable is given percentages."""
+        found = tables or self.tables
+        ParameterTable(self.dynamodb, found.parameter).put((percentages or FailurePercentages()).parameters())
         world = FunctionEnvironment(self.dynamodb, self._services.clock, self._random.random)
-        return self._form(PipelineSettings(tables or self.tables, rates or Rates()), world)
+        return self._form(PipelineSettings(found), world)
+
+    @property
+    def state(self) -> Handle:
+        """StateLambda, without failures."""
+        handle = self.functions().state
+        assert handle is not None
+        return handle
 
     def send(self, lines: bytes) -> None:
         """Put lines into the first stream, each as a record."""
@@ -148,7 +159,7 @@ class Rig:
     def take_in(self, workload: Workload) -> None:
         """Send a workload and bring it into StateTable."""
         self.send_workload(workload)
-        deliver(self.functions().state, self.sent(), STATE_BATCH)
+        deliver(self.state, self.sent(), STATE_BATCH)
 
     def aggregate(self, map_batch: int = 50, reduce_batch: int = REDUCE_BATCH) -> None:
         """Bring what is in StateTable into the totals."""

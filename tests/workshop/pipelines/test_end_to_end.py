@@ -17,12 +17,12 @@ from oncefold_lab.local.mappings import EventSourceMapping
 from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming, Undisturbed
 from oncefold_lab.local.streams import open_stream
 from oncefold_workshop.pipelines.deploy import package
-from oncefold_workshop.pipelines.settings import STATE_BATCH, PipelineSettings, Rates
+from oncefold_workshop.pipelines.settings import STATE_BATCH, FailurePercentages, ParameterTable, PipelineSettings
 from tests.workshop.pipelines.rig import Rig
 
 HARD = Workload(count=200, duplicates=0.125, modifications=0.2, out_of_order=0.03, seed=5)
 SIZES = (STATE_BATCH, 10, 2)
-OFTEN = Rates(state=0.3, map=0.5, reduce=0.3)
+OFTEN = FailurePercentages(state=30, map=50, reduce=30)
 """So often that no run is without a failed batch of MapLambda."""
 WINDOW_SECONDS = 0.2
 QUICK = PollTiming(poll=0.05, first_retry=0.005, longest_retry=0.02)
@@ -58,7 +58,8 @@ class Deployed:
 def deployed(after: Rig, aws: Emulator, name: str, tmp_path: Path) -> Deployed:
     code = tmp_path / "workshop.zip"
     code.write_bytes(package())
-    variables = {**aws.environment, **PipelineSettings(after.tables, OFTEN).environment()}
+    variables = {**aws.environment, **PipelineSettings(after.tables).environment()}
+    ParameterTable(client("dynamodb"), after.tables.parameter).put(OFTEN.parameters())
     dynamodb = client("dynamodb")
     tables = (dynamodb.describe_table(TableName=table) for table in (after.tables.state, after.tables.reduce))
     stream = client("kinesis").describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]["StreamARN"]

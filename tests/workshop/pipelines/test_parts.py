@@ -12,8 +12,17 @@ import pytest
 
 from oncefold_workshop.pipelines import messages
 from oncefold_workshop.pipelines.deploy import package
+from oncefold_workshop.pipelines.functions import StateLambda
 from oncefold_workshop.pipelines.messages import Message, batch_hash, net_changes, of_kinesis, state_item
-from oncefold_workshop.pipelines.settings import HARD_MODE, InducedFailure, InducedFault, PipelineSettings, TableNames
+from oncefold_workshop.pipelines.settings import (
+    STATE_FAILS,
+    TABLES,
+    InducedFailure,
+    InducedFault,
+    ParameterTable,
+    PipelineSettings,
+    TableNames,
+)
 
 LEAF = ("Delta", "FXSpot", "AMER")
 OTHER = ("PV", "FXSpot", "AMER")
@@ -56,15 +65,67 @@ def test_the_same_batch_has_the_same_hash_and_any_other_has_another() -> None:
     assert len({batch_hash(batch) for batch in ([one], [two], [one, two], [two, one])}) == 4
 
 
-def test_a_fault_strikes_below_its_rate() -> None:
-    InducedFault(0.05, lambda: 0.05).strike()
-    with pytest.raises(InducedFailure, match="5%"):
-        InducedFault(0.05, lambda: 0.0499).strike()
+class Percentage:
+    """A ParameterTable with one number."""
+
+    def get_item(self, **request: object) -> dict[str, object]:
+        assert request["ConsistentRead"]
+        return {"Item": {"parameter": {"S": STATE_FAILS}, "value": {"N": "5"}}}
+
+
+def fault(*numbers: float) -> InducedFault:
+    return InducedFault(ParameterTable(Percentage(), "ParameterTable"), STATE_FAILS, iter(numbers).__next__)
+
+
+def test_a_fault_strikes_below_its_percentage() -> None:
+    assert fault().percentage() == 5
+    fault(0.05).strike(5)
+    with pytest.raises(InducedFailure, match=STATE_FAILS):
+        fault(0.0499).strike(5)
+
+
+def test_state_fails_before_a_record_at_a_share_of_its_percentage_and_what_was_written_stays() -> None:
+    written = []
+
+    class Table(Percentage):
+        def update_item(self, **request: object) -> None:
+            written.append(request["Key"])
+
+    state = StateLambda(Table(), "StateTable", lambda: MESSAGE.timestamp, fault(0.02, 0.02, 0.0099), conditional=True)
+    data = base64.b64encode(TEXT).decode()
+    with pytest.raises(InducedFailure):
+        state.handle({"Records": [{"kinesis": {"data": data}}] * 5})
+    assert len(written) == 2, "5 % of five records are 1 % each"
 
 
 def test_settings_survive_the_environment() -> None:
-    settings = PipelineSettings(TableNames("state", "reduce", "aggregate"), HARD_MODE)
+    settings = PipelineSettings(TableNames("state", "reduce", "aggregate", "parameter"))
     assert PipelineSettings.of(settings.environment()) == settings
+    assert PipelineSettings.of({}).tables == TABLES
+
+
+def test_tables_have_the_workshops_names_and_keys_and_items_its_attributes() -> None:
+    assert TABLES.keys == {
+        "StateTable": "id",
+        "ReduceTable": "MessageId",
+        "AggregateTable": "Identifier",
+        "ParameterTable": "parameter",
+    }
+    state = state_item(MESSAGE)
+    assert set(state) == {"id", "Value", "Version", "Timestamp", "Hierarchy"}
+    assert json.loads(state["Hierarchy"]["S"]) == {"RiskType": "Delta", "Region": "AMER", "TradeDesk": "FXSpot"}
+    item = messages.reduce_item("hash", net_changes([change(None, MESSAGE)]))
+    assert set(item) == {"MessageId", "Message"}
+    assert json.loads(item["Message"]["S"])["Delta:FXSpot:AMER"] == 34624.51
+    assert messages.addition("AggregateTable", "Delta", 1.5)["Key"] == {"Identifier": {"S": "Delta"}}
+    total = messages.total_changes([{"dynamodb": {"NewImage": item}}] * 2)
+    assert total == {"Delta": 69249.02, "Delta:FXSpot": 69249.02, "Delta:FXSpot:AMER": 69249.02, "message_count": 2.0}
+
+
+def test_without_a_state_messages_are_summed_as_they_come() -> None:
+    data = base64.b64encode(TEXT).decode()
+    sums = messages.net_messages({"Records": [{"kinesis": {"data": data}}] * 2})
+    assert (sums["Delta"], sums["message_count"]) == (2 * 34624.51, 2.0)
 
 
 def test_the_zip_is_small_reproducible_and_needs_nothing_of_the_product(tmp_path: Path) -> None:

@@ -13,3 +13,14 @@ LAB = (
     ),
 )
 """Commands of `oncefold lab`."""
+
+WORKSHOP = (
+    Section(
+        "For a class",
+        (
+            Lazy("run", "oncefold_workshop.cli.run:run", "The workshop's own stack on this machine, a round a minute."),
+            Lazy("scoreboard", "oncefold_workshop.cli.scoreboard:scoreboard", "The points of several teams."),
+        ),
+    ),
+)
+"""Commands of `oncefold workshop`."""

@@ -57,13 +57,19 @@ class SimulatedFunction:
         self._invocation_faults = invocation_faults
         self._number = 0
         self.under_way = 0
+        self.concurrency: int | None = None
+        """Invocations that may be under way at a time; None: no limit."""
 
     def invoke(self, payload: bytes, on_result: Callable[[InvocationResult], object]) -> None:
         """Begin an invocation; `on_result` gets how it went once it is over, or its time is."""
         self._number += 1
-        self.under_way += 1
         request = f"{self.name} {self._number}"
         began = self._scheduler.clock()
+        if self.concurrency is not None and self.under_way >= self.concurrency:
+            throttled = FunctionError("TooManyRequestsException", "Rate Exceeded.")
+            self._scheduler.after(0.0, lambda: on_result(_invocation(request, throttled, began, began)))
+            return
+        self.under_way += 1
 
         def over(result: Any) -> None:
             self.under_way -= 1

@@ -190,7 +190,9 @@ class World:
         process = self.tasks.current()
         if process is None:
             return
-        self.tasks.sleep(self.latency(process, operation, moment))
+        seconds = self.latency(process, operation, moment)
+        if seconds:
+            self.tasks.sleep(seconds)
         if process.mortal and self._invocation_faults.strikes(CRASH_BEFORE if moment == "before" else CRASH_AFTER):
             self.trace(process.name, f"crashes {moment} {operation}")
             raise Crash

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from oncefold_workshop.game.screen import GameClock
 
 _INTERRUPTED = 130
-_PLAYERS = "before,after,oncefold"
 
 _EPILOG = """\b
 Examples:
@@ -42,8 +41,11 @@ Examples:
 \b
   # your own Lambda handlers, with hints; `oncefold lab course` writes some to begin with
   oncefold lab play --fast --functions functions:state,map,reduce
+\b
+  # the functions of a checkout of the workshop, as they are
+  oncefold lab play --fast --functions amazon-dynamodb-labs/event-driven
 
-A round is 10,000 messages; 100 points if every node is right within 30 seconds after the last, and right for good.
+A round is 10,000 messages; 100 points if every node has grown by the right amount within 30 seconds after the last.
 From 300 points of the leading player on it is hard mode, from 1,000 on expert mode. All worlds are simulated, on
 virtual time, from one seed: no account, no network. docs/GAME.md has the rules.
 
@@ -70,7 +72,11 @@ class _Way:
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="How many rounds.")
 @click.option("--messages", type=click.IntRange(40, 20_000), default=10_000, show_default=True, help="Of each round.")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed, the same game.")
-@click.option("--players", metavar="NAMES", help=f"Who plays, with commas between.  [default: {_PLAYERS}]")
+@click.option(
+    "--players",
+    metavar="NAMES",
+    help="Who plays, with commas between; docs/GAME.md names them.  [default: before,after,oncefold]",
+)
 @click.option("--hard-from", type=click.IntRange(0), default=300, show_default=True, help="Points for hard mode.")
 @click.option("--expert-from", type=click.IntRange(0), default=1_000, show_default=True, help="Points for expert mode.")
 @click.option("--fast", is_flag=True, help="Do not wait for the clock.")
@@ -81,7 +87,13 @@ class _Way:
 @click.option(
     "--pipeline", type=click.Path(path_type=Path), metavar="FILE", help="Play with this definition's own messages."
 )
-@click.option("--functions", metavar="MODULE:STATE,MAP,REDUCE", help="Play your own Lambda handlers; docs/COURSE.md.")
+@click.option(
+    "--functions",
+    metavar="MODULE:STATE,MAP,REDUCE",
+    help="Play your own Lambda handlers, of a module or of three folders or zips; docs/COURSE.md.",
+)
+@click.option("--stack", type=click.Path(path_type=Path), metavar="FILE", help="How your functions are connected.")
+@click.option("--logs", type=click.Path(path_type=Path), metavar="DIR", help="Keep a log of each of your functions.")
 @click.option(
     "--hints", type=click.Choice(["on", "off"]), default="on", show_default=True, help="After a round they lost."
 )
@@ -99,6 +111,8 @@ def play(  # noqa: PLR0913 - an option each
     jobs: int | None,
     pipeline: Path | None,
     functions: str | None,
+    stack: Path | None,
+    logs: Path | None,
     hints: str,
     as_json: bool,
 ) -> None:
@@ -108,10 +122,12 @@ def play(  # noqa: PLR0913 - an option each
     from oncefold_workshop.game.rules import GameRules
 
     definition = None if pipeline is None else load_pipeline(pipeline)
+    if functions is None and (stack or logs):
+        raise click.UsageError("--stack and --logs go with --functions.")
     if functions is None:
         entries = _entries(players, own=definition is not None)
     elif definition is None:
-        entries = _learners(functions, players, hinted=hints == "on")
+        entries = _learners(functions, players, hinted=hints == "on", stack=stack, logs=logs)
     else:
         raise click.UsageError("--functions play with the workshop's messages: leave --pipeline out.")
     game = Game(seed, entries, definition)
@@ -122,9 +138,9 @@ def play(  # noqa: PLR0913 - an option each
 
 def _entries(names: str | None, *, own: bool) -> tuple[PlayerEntry, ...]:
     """Who plays. The workshop's functions cannot be given another pipeline."""
-    from oncefold_workshop.game.players import choose
+    from oncefold_workshop.game.players import PLAYERS, choose
 
-    entries = choose((names or ("oncefold" if own else _PLAYERS)).split(","))
+    entries = choose(PLAYERS if names is None and not own else (names or "oncefold").split(","))
     unable = [entry.name for entry in entries if own and not entry.any_pipeline]
     if unable:
         raise OncefoldError(
@@ -134,13 +150,15 @@ def _entries(names: str | None, *, own: bool) -> tuple[PlayerEntry, ...]:
     return entries
 
 
-def _learners(functions: str, names: str | None, *, hinted: bool) -> tuple[PlayerEntry, ...]:
+def _learners(
+    functions: str, names: str | None, *, hinted: bool, stack: Path | None, logs: Path | None
+) -> tuple[PlayerEntry, ...]:
     """A learner's functions, alone or beside others."""
-    from oncefold_workshop.course.player import NAME, entry
+    from oncefold_workshop.course.player import NAME, LearnerOptions, entry
     from oncefold_workshop.game.players import choose
 
     others = [name for name in (names or NAME).split(",") if name != NAME]
-    return (entry(functions, Path.cwd(), hinted=hinted), *(choose(others) if others else ()))
+    return (entry(functions, Path.cwd(), LearnerOptions(hinted, stack, logs)), *(choose(others) if others else ()))
 
 
 def _play(game: Game, rules: GameRules, rounds: int, way: _Way) -> bool:
@@ -177,7 +195,10 @@ class _PlainOutput:
 
     def __init__(self, match: Match, clock: GameClock | None) -> None:
         self._match = match
+        from oncefold_workshop.game.report import ErrorRates
+
         self._announced = self._rounds = 0
+        self._errors = ErrorRates()
         self.watch = None if clock is None else clock.then(self._sample)
 
     def __enter__(self) -> Self:
@@ -215,6 +236,7 @@ class _PlainOutput:
         from oncefold_workshop.game.report import round_result
 
         self._rounds += 1
+        self._errors.add(result)
         self._begun(result.round)
         for line in round_result(result):
             self._line(line)
@@ -229,6 +251,8 @@ class _PlainOutput:
             screen.line("stopped")
         for line in scoreboard(self._match.game.entries, self._match.points, self._rounds):
             screen.line(line, "bold")
+        for line in self._errors.lines("yours"):
+            screen.line(line)
 
 
 class _LiveOutput(_PlainOutput):

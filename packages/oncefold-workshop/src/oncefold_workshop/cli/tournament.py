@@ -55,7 +55,7 @@ def tournament(  # noqa: PLR0913 - an option each
     as_json: bool,
 ) -> None:
     """Play games of many seeds, and add them up by mode and by trouble."""
-    from oncefold_workshop.game.players import ENTRIES
+    from oncefold_workshop.game.players import PLAYERS, choose
     from oncefold_workshop.game.rules import GameRules
     from oncefold_workshop.game.tournament import play_many
 
@@ -73,7 +73,7 @@ def tournament(  # noqa: PLR0913 - an option each
 
         rules = GameRules(messages, hard_from, expert_from)
         chosen = range(first, first + seeds)
-        sums = play_many(chosen, tuple(ENTRIES.values()), rules, rounds, jobs or os.cpu_count() or 1, report)
+        sums = play_many(chosen, choose(PLAYERS), rules, rounds, jobs or os.cpu_count() or 1, report)
     if as_json:
         click.echo(json.dumps(sums.document()))
         return

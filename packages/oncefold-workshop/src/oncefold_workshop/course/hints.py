@@ -1,12 +1,14 @@
 """Hints after a lost round: from what the functions were seen to do to the next step of the course.
 
 Each is a pure function of an observation. The first that apply are the ones to begin with: what never happened comes
-before what fails, what fails before what is wrong, and what is wrong in lab 2 before lab 3.
+before what fails, what fails before what is wrong, and what is wrong in lab 2 before lab 3. No hint names a lab that
+the learner has not come to.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from oncefold_workshop.course.functions import LearnerFunctions
 from oncefold_workshop.course.observer import (
     ACTIONS,
     CENTS,
@@ -16,9 +18,11 @@ from oncefold_workshop.course.observer import (
     REDUCE,
     STATE,
     SWEEP,
+    CallCounts,
     FunctionObservation,
 )
-from oncefold_workshop.game.players import TABLES
+from oncefold_workshop.game.rules import WINDOW_SECONDS, Mode
+from oncefold_workshop.pipelines.settings import TABLES
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,11 @@ class Hint:
     """As the course numbers it: `2.3` is lab 2, step 3."""
 
     @property
+    def lab(self) -> int:
+        """The lab of its step."""
+        return int(self.step.partition(".")[0])
+
+    @property
     def text(self) -> str:
         """For a person."""
         lab, _, step = self.step.partition(".")
@@ -38,17 +47,45 @@ class Hint:
 
 
 def hints(observation: FunctionObservation) -> tuple[Hint, ...]:
-    """Every hint that applies, the first to follow first."""
-    return tuple(hint for rule in _RULES for hint in rule(observation))
+    """Every hint that applies and names no lab beyond the one that is reached, the first to follow first."""
+    found = (hint for rule in _RULES for hint in rule(observation))
+    return tuple(hint for hint in found if hint.lab <= observation.reached)
+
+
+def reached_lab(mode: Mode, functions: LearnerFunctions, seen: Mapping[str, CallCounts]) -> int:
+    """The lab that a learner has come to: by the mode that is played, and by what the functions have of it already."""
+    if functions.map is None or mode is Mode.EXPERT:
+        return 3
+    reduce = seen.get(REDUCE, CallCounts())
+    return 2 if mode is Mode.HARD or reduce.largest else 1
+
+
+def late_hint(seen: Mapping[str, CallCounts]) -> Hint:
+    """For totals that were right too late: which function took the time."""
+    name, counts = max(seen.items(), key=lambda item: item[1].seconds)
+    text = (
+        f"Every node was right, but more than {WINDOW_SECONDS:.0f} s after the last message. {name} took longest: "
+        f"{counts.seconds:,.0f} s in {_times(counts.invocations, 'invocation')} with {_times(counts.calls, 'call')}. "
+        "Make fewer calls, and wait less."
+    )
+    return Hint("late", text, "1.4")
 
 
 def _times(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def _unconnected(seen: FunctionObservation) -> Iterator[Hint]:
+    for function in seen.unconnected[:1]:
+        text = f"{function} has no trigger in the stack file, so nothing invokes it."
+        yield Hint("no trigger", text, "1.5")
+
+
 def _never_written(seen: FunctionObservation) -> Iterator[Hint]:
     """Nothing arrives in a table, so whoever reads its stream is never called."""
     state, middle = seen.of(STATE), seen.functions.map is not None
+    if seen.unconnected:
+        return
     if not state.writes[TABLES.state]:
         unheard = f"{MAP} was never called" if middle else "there is nothing to add up"
         text = f"{STATE} ran {_times(state.invocations, 'time')} and wrote nothing into {TABLES.state}, so {unheard}."
@@ -69,7 +106,8 @@ def _too_many(seen: FunctionObservation) -> Iterator[Hint]:
     for function, one in seen.seen.items():
         if one.largest > ACTIONS:
             text = f"{function} sent a transaction of {one.largest:,} actions; DynamoDB takes {ACTIONS} at most."
-            yield Hint("too many actions", text, "3.2" if function == STATE else "3.3")
+            step = "2.3" if seen.functions.map is not None else "3.2" if function == STATE else "3.3"
+            yield Hint("too many actions", text, step)
 
 
 def _failing(seen: FunctionObservation) -> Iterator[Hint]:
@@ -110,7 +148,8 @@ def _passed_over(seen: FunctionObservation) -> Iterator[Hint]:
         if one.given_up:
             text = f"{function} ended well {_times(one.given_up, 'time')} right after its transaction was cancelled."
             text += " Cancelled means that none of it was written."
-            yield Hint("cancelled and left", text, "3.2" if function == STATE else "3.3")
+            step = "2.3" if seen.functions.map is not None else "3.2" if function == STATE else "3.3"
+            yield Hint("cancelled and left", text, step)
 
 
 def _map_counts_twice(seen: FunctionObservation) -> Iterator[Hint]:
@@ -174,9 +213,8 @@ def _outbox(seen: FunctionObservation) -> Iterator[Hint]:
         text = "Deltas are added in one request and deleted in another; what fails in between is added again."
         yield Hint("added and deleted apart", text, "3.3")
     elif seen.functions.sweep is None and seen.items[TABLES.reduce]:
-        text = (
-            f"{_times(seen.items[TABLES.reduce], 'delta')} wait in {TABLES.reduce}, and no stream record tells of them."
-        )
+        waiting = _times(seen.items[TABLES.reduce], "delta")
+        text = f"{waiting} wait in {TABLES.reduce}, and no stream record announces them."
         yield Hint("nothing sweeps", text, "3.4")
 
 
@@ -189,6 +227,7 @@ def _floats(seen: FunctionObservation) -> Iterator[Hint]:
 
 
 _RULES: tuple[Callable[[FunctionObservation], Iterator[Hint]], ...] = (
+    _unconnected,
     _never_written,
     _too_many,
     _failing,

@@ -35,6 +35,9 @@ class CallCounts:
     failure: str = ""
     """The last one, with its line."""
     timed_out: int = 0
+    calls: int = 0
+    seconds: float = 0.0
+    """Of its invocations together."""
     writes: Counter[str] = field(default_factory=Counter)
     """Actions that write, by table."""
     unconditioned: Counter[str] = field(default_factory=Counter)
@@ -73,6 +76,10 @@ class FunctionObservation:
     """Why the node is wrong: those of this round, if there are any."""
     places: int
     """Decimal places of the most exact number that was written as a sum."""
+    reached: int = 3
+    """The lab that the learner has come to: hints name no later one."""
+    unconnected: tuple[str, ...] = ()
+    """Functions without a trigger."""
 
     def of(self, function: str) -> CallCounts:
         """A function; one that was never called has done nothing."""
@@ -127,6 +134,7 @@ class FunctionObserver:
     ) -> None:
         """A call was made."""
         seen = self.seen[function]
+        seen.calls += 1
         code = "" if refused is None else str(refused.response["Error"]["Code"])
         if code:
             invocation.refused.append(code)

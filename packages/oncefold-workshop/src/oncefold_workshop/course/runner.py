@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, TextIO
 
 from botocore.exceptions import ClientError
 
@@ -16,12 +16,14 @@ from oncefold.core.errors import OncefoldError
 from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.world.functions import Context, Handler
 from oncefold_lab.world.scheduler import Process, ProcessEnded
-from oncefold_workshop.course.functions import LearnerFunctions
+from oncefold_workshop.course.functions import HandlerPlace
+from oncefold_workshop.course.logs import open_log
 from oncefold_workshop.course.observer import FunctionObserver, ObservedInvocation
+from oncefold_workshop.course.policy import Policy
 from oncefold_workshop.course.sandbox import Loader, NotInTheLabError, SandboxGuard, TooLong
 from oncefold_workshop.course.stubs import DynamoDBStub, Surroundings, boto3_modules, stub_modules
 from oncefold_workshop.game.arena import Arena
-from oncefold_workshop.pipelines.settings import PipelineSettings, TableNames
+from oncefold_workshop.pipelines.settings import InducedFailure, PipelineSettings, TableNames
 
 
 def _frames(own: Collection[Path], error: BaseException) -> list[traceback.FrameSummary]:
@@ -48,7 +50,8 @@ def error_summary(own: Collection[Path], error: BaseException) -> str:
 def error_trace(own: Collection[Path], error: BaseException) -> str:
     """The traceback of the learner's own code, and the exception."""
     frames = _frames(own, error)
-    head = ["Traceback (your own code):\n", *traceback.format_list(frames)] if frames else []
+    shown = [traceback.FrameSummary(Path(one.filename).name, one.lineno, one.name, line=one.line) for one in frames]
+    head = ["Traceback (your own code):\n", *traceback.format_list(shown)] if frames else []
     return "".join([*head, *traceback.format_exception_only(error)]).rstrip()
 
 
@@ -70,7 +73,6 @@ class LearnerEnvironment:
 class Site:
     """What the environments of all functions share."""
 
-    functions: LearnerFunctions
     clock: Callable[[], float]
     sleep: Callable[[float], None]
     random: Random
@@ -84,9 +86,10 @@ class Site:
 class Environments:
     """Those of one function: a free one is used again, and where there is none, another is made."""
 
-    def __init__(self, site: Site, handler: str) -> None:
+    def __init__(self, site: Site, place: HandlerPlace, log: TextIO) -> None:
         self._site = site
-        self._handler = handler
+        self._place = place
+        self._log = log
         self._free: list[LearnerEnvironment] = []
 
     def take(self) -> LearnerEnvironment:
@@ -102,19 +105,19 @@ class Environments:
     def _load(self) -> Handle:
         site = self._site
         around = Surroundings(site.clock, site.sleep, Random(site.random.getrandbits(64)), site.variables)  # noqa: S311
-        loader = Loader(site.functions, {**stub_modules(around), **boto3_modules(site.client)}, site.compiled)
+        stubs = {**stub_modules(around), **boto3_modules(site.client)}
+        loader = Loader(self._place, stubs, site.compiled, self._log)
+        name = self._place.module
         try:
             with site.guard.inside():
                 module = loader.load()
         except TooLong:
             seconds = f"{site.guard.seconds:.0f} s"
-            raise OncefoldError(
-                f"--functions: {site.functions.module} has computed for {seconds} while it was imported"
-            ) from None
+            raise OncefoldError(f"--functions: {name} has computed for {seconds} while it was imported") from None
         except (Exception, SystemExit) as error:
             trace = error_trace(site.compiled, error)
-            raise OncefoldError(f"--functions: {site.functions.module} cannot be imported\n{trace}") from None
-        return _handler(module, self._handler)
+            raise OncefoldError(f"--functions: {name} cannot be imported\n{trace}") from None
+        return _handler(module, self._place.name)
 
 
 def _handler(module: ModuleType, name: str) -> Handle:
@@ -134,6 +137,17 @@ def _handler(module: ModuleType, name: str) -> Handle:
         ) from None
     handle: Handle = found
     return handle
+
+
+def _denied(function: str, operation: str, action: str, resource: str) -> ClientError:
+    """What AWS answers where no policy allows a call."""
+    user = f"arn:aws:sts::{ACCOUNT}:assumed-role/{function}Role/{function}"
+    message = (
+        f"User: {user} is not authorized to perform: {action} on resource: {resource} "
+        f"because no identity-based policy allows the {action} action"
+    )
+    name = "".join(part.capitalize() for part in operation.split("_"))
+    return ClientError({"Error": {"Code": "AccessDeniedException", "Message": message}}, name)
 
 
 class FailedError(Exception):
@@ -173,24 +187,34 @@ def _check_answer(answer: Any) -> None:
         raise TypeError(f"what the handler returns is no JSON: {error}") from None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Running:
     function: str
     invocation: ObservedInvocation
+    request: str
+    reads_percentage: bool = False
 
 
 class Running:
     """Runs a learner's functions in an arena."""
 
-    def __init__(self, functions: LearnerFunctions, arena: Arena, tables: TableNames) -> None:
+    def __init__(self, arena: Arena, tables: TableNames, logs: Path | None = None, *, quiet: bool = False) -> None:
+        """`logs`: the folder of the functions' logs; without one stderr has them, or nothing if `quiet`."""
         self.observer = FunctionObserver(tables)
         self.fatal: OncefoldError | None = None
         """Why the game cannot go on."""
         self._arena = arena
+        self._tables = tables
+        self._logs, self._quiet = logs, quiet
+        self._ended = ""
+        """The invocation that a line of a log is about, where none runs any more."""
         self._guard = SandboxGuard()
         self._running: dict[Process, _Running] = {}
+        self._policies: dict[str, Policy] = {}
+        self._files: dict[str, TextIO] = {}
+        """The log of each function."""
+        arena.induced = self._induced
         self._site = Site(
-            functions,
             arena.scheduler.clock,
             self._sleep,
             arena.random("functions"),
@@ -200,9 +224,17 @@ class Running:
             {},
         )
 
-    def handler(self, function: str, name: str) -> Handler:
-        """The handler of this name, as the world invokes it. Raises OncefoldError for one that cannot be loaded."""
-        environments = Environments(self._site, name)
+    def handler(self, function: str, place: HandlerPlace, policy: Policy | None = None) -> Handler:
+        """A handler as the world invokes it. Raises OncefoldError for one that cannot be loaded.
+
+        With a policy it makes the calls that this allows, and no others.
+        """
+        if policy is not None:
+            self._policies[function] = policy
+        log = self._files[function] = self._opened(function)
+        if self._logs is not None:
+            self._arena.closing.append(log.close)
+        environments = Environments(self._site, place, log)
         environments.give_back(environments.take())
 
         def handle(event: Mapping[str, Any], context: Context) -> Any:
@@ -213,7 +245,8 @@ class Running:
                 environment = environments.take()
             except OncefoldError as error:
                 raise self._stopped(error) from None
-            self._running[context.process] = _Running(function, invocation)
+            running = self._running[context.process] = _Running(function, invocation, context.aws_request_id)
+            began = context.clock()
             try:
                 with self._guard.inside():
                     answer = environment.handle(event, LambdaContext(function, context.aws_request_id, context))
@@ -222,25 +255,50 @@ class Running:
                 self.observer.seen[function].timed_out += 1
                 raise
             except TooLong as error:
-                raise self._stuck(name, error) from None
+                raise self._stuck(place.name, error) from None
             except (Exception, SystemExit) as error:
                 environments.give_back(environment)
-                raise self._failed(function, name, error) from None
+                self._note(function, f"[ERROR] {error_trace(self._site.compiled, error)}")
+                if isinstance(error, InducedFailure) or (running.reads_percentage and type(error) is Exception):
+                    raise InducedFailure(str(error)) from None
+                raise self._failed(function, place, error) from None
             finally:
+                self.observer.seen[function].seconds += context.clock() - began
                 del self._running[context.process]
             environments.give_back(environment)
             self.observer.ends(function, invocation)
+            self._note(function, f"END after {context.clock() - began:.3f} s", context.aws_request_id)
             return answer
 
         return handle
 
-    def _failed(self, function: str, name: str, error: BaseException) -> Exception:
+    def _opened(self, function: str) -> TextIO:
+        return open_log(self._logs, function, lambda: self._arena.seconds, self._request, quiet=self._quiet)
+
+    def _note(self, function: str, text: str, request: str = "") -> None:
+        """Add to a function's log what it did not print itself; to none where there are no files."""
+        if self._logs is not None:
+            self._ended = request
+            self._files[function].write(f"{text}\n")
+            self._ended = ""
+
+    def _induced(self, function: str, request: str) -> None:
+        """A function failed from outside, after its handler came to its end."""
+        self._note(function, "[ERROR] the invocation fails on purpose, after its write", request)
+
+    def _request(self) -> str:
+        """The invocation that runs now, for its log."""
+        process = self._arena.tasks.current()
+        running = None if process is None else self._running.get(process)
+        return self._ended or ("import" if running is None else running.request)
+
+    def _failed(self, function: str, place: HandlerPlace, error: BaseException) -> Exception:
         """What the world gets. One that fails before it ever succeeded ends the game."""
         first = not self.observer.seen[function].succeeded
         self.observer.fails(function, error_summary(self._site.compiled, error))
         if first or isinstance(error, NotInTheLabError):
             trace = error_trace(self._site.compiled, error)
-            self._stopped(OncefoldError(f"{function} ({name} of {self._site.functions.module}) fails:\n{trace}"))
+            self._stopped(OncefoldError(f"{function} ({place.name} of {place.module}) fails:\n{trace}"))
         return FailedError(f"{type(error).__name__} {error}")
 
     def _stuck(self, name: str, error: TooLong) -> Exception:
@@ -262,12 +320,19 @@ class Running:
             raise NotInTheLabError(f"{what} outside of an invocation: the lab has this only while a handler runs")
         return running
 
-    def calling(self, operation: str, request: dict[str, Any]) -> None:  # noqa: ARG002 - of Visitor
-        """See Visitor."""
-        self._current(f"{operation} is called")
+    def calling(self, operation: str, request: dict[str, Any]) -> None:
+        """See ClientVisitor. Raises ClientError for a call that the function's policy does not allow."""
+        running = self._current(f"{operation} is called")
+        policy = self._policies.get(running.function)
+        refused = None if policy is None else policy.refused(operation, request)
+        if refused is not None:
+            raise _denied(running.function, operation, *refused)
+        if operation == "get_item" and request["TableName"] == self._tables.parameter:
+            self._arena.failing_themselves.add(running.function)
+            running.reads_percentage = True
 
     def called(self, operation: str, request: dict[str, Any], refused: ClientError | None) -> None:
-        """See Visitor."""
+        """See ClientVisitor."""
         running = self._current(operation)
         self.observer.called(running.function, running.invocation, operation, request, refused)
 

@@ -15,10 +15,10 @@ from functools import cache, partial
 from importlib.util import resolve_name
 from pathlib import Path
 from types import CodeType, ModuleType
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from oncefold.core.errors import OncefoldError
-from oncefold_workshop.course.functions import LearnerFunctions
+from oncefold_workshop.course.functions import HandlerPlace
 
 SECONDS = 10.0
 """CPU seconds that a function may compute between two calls."""
@@ -26,9 +26,9 @@ SECONDS = 10.0
 THREADS = "start threads: it runs one function at a time, so that a seed gives the same game"
 
 _CLOSED = {
-    "socket.connect": "reach the network: DynamoDB is the only service here, by boto3.client('dynamodb')",
-    "socket.getaddrinfo": "reach the network: DynamoDB is the only service here, by boto3.client('dynamodb')",
-    "socket.sendto": "reach the network: DynamoDB is the only service here, by boto3.client('dynamodb')",
+    "socket.connect": "reach the network: DynamoDB is the only service here, by boto3",
+    "socket.getaddrinfo": "reach the network: DynamoDB is the only service here, by boto3",
+    "socket.sendto": "reach the network: DynamoDB is the only service here, by boto3",
     "_thread.start_new_thread": THREADS,
     "subprocess.Popen": "start other programs",
     "os.system": "start other programs",
@@ -110,17 +110,18 @@ class Loader:
     """Loads a learner's modules; each environment is one of its own."""
 
     def __init__(
-        self, functions: LearnerFunctions, stubs: Mapping[str, ModuleType], compiled: dict[Path, CodeType]
+        self, place: HandlerPlace, stubs: Mapping[str, ModuleType], compiled: dict[Path, CodeType], log: TextIO
     ) -> None:
-        """`compiled`: code by file, kept between environments."""
-        self._functions = functions
+        """`compiled`: code by file, kept between environments. `log` gets what is printed."""
+        self._place = place
+        self._log = log
         self._stubs = stubs
         self._compiled = compiled
         self._modules: dict[str, ModuleType] = {}
 
     def load(self) -> ModuleType:
         """The module of the handlers. Raises whatever it raises."""
-        return self._own(self._functions.module)
+        return self._own(self._place.module)
 
     def _import(
         self,
@@ -138,11 +139,11 @@ class Loader:
             return self._stubs[name if fromlist else top]
         if top in self._stubs:
             return self._below(name, fromlist)
-        if self._functions.own_file(top) is None:
+        if self._place.own_file(top) is None:
             return builtins.__import__(name, globals, locals, fromlist or (), 0)
         module = self._own(name)
         for inner in fromlist or ():
-            if not hasattr(module, inner) and self._functions.own_file(f"{name}.{inner}") is not None:
+            if not hasattr(module, inner) and self._place.own_file(f"{name}.{inner}") is not None:
                 self._own(f"{name}.{inner}")
         return module if fromlist else self._modules[top]
 
@@ -161,7 +162,7 @@ class Loader:
         parent, _, last = name.rpartition(".")
         if parent:
             self._own(parent)
-        file = self._functions.own_file(name)
+        file = self._place.own_file(name)
         if file is None:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
         module = self._modules[name] = self._empty(name, file)
@@ -176,7 +177,7 @@ class Loader:
         package = name if file.name == "__init__.py" else name.rpartition(".")[0]
         if file.name == "__init__.py":
             module.__path__ = [str(file.parent)]
-        logged = partial(print, file=sys.stderr)
+        logged = partial(print, file=self._log)
         known = {**vars(builtins), "__import__": self._import, "print": logged}
         vars(module).update(__file__=str(file), __package__=package, __builtins__=known)
         return module

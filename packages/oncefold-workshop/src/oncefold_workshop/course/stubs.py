@@ -26,6 +26,7 @@ import botocore.session
 from botocore.exceptions import ClientError, ParamValidationError
 from botocore.validate import ParamValidator
 
+from oncefold_workshop.course.resource import DynamoDBResource
 from oncefold_workshop.course.sandbox import THREADS, NotInTheLabError, SandboxGuard, refuse
 
 _NANOSECONDS = 1_000_000_000
@@ -287,15 +288,12 @@ def boto3_modules(client: DynamoDBStub) -> dict[str, ModuleType]:
     def make(service_name: str, *_: Any, **__: Any) -> DynamoDBStub:
         if service_name != "dynamodb":
             raise NotInTheLabError(
-                f"the lab has no {service_name!r}: records come as a handler's event, and DynamoDB is the only "
-                "service, by boto3.client('dynamodb')"
+                f"the lab has no {service_name!r}: records come as a handler's event, and DynamoDB is the only service"
             )
         return client
 
-    def resource(*_: Any, **__: Any) -> NoReturn:
-        raise NotInTheLabError(
-            "the lab has no boto3.resource: use boto3.client('dynamodb'), whose items are written as {'S': 'text'}"
-        )
+    def resource(service_name: str, *_: Any, **__: Any) -> DynamoDBResource:
+        return DynamoDBResource(make(service_name))
 
     class Session:
         """A session whose only service is the lab's DynamoDB."""

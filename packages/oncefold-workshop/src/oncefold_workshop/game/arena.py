@@ -1,9 +1,11 @@
-"""One player's world: calls take milliseconds, functions fail after their writes, and troubles come by name.
+"""One player's world: calls take milliseconds, functions fail on purpose, and troubles come by name.
 
 What is done to a player is done from outside, at the mappings and functions that it deployed: the first mapping is
-that of the messages, the others read streams of tables.
+that of the messages, the others read streams of tables. Functions that read ParameterTable fail by themselves, as the
+workshop's do.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,13 +17,15 @@ from oncefold_lab.world.faults import FaultLedger, InvocationFaults
 from oncefold_lab.world.functions import Context, Handler, SimulatedFunction
 from oncefold_lab.world.scheduler import START, Process, random_source
 from oncefold_lab.world.world import WRITES, World, WorldSettings
-from oncefold_workshop.game.rules import BatchCut
-from oncefold_workshop.pipelines.settings import InducedFailure, Rates
+from oncefold_workshop.game.rules import BatchCut, Mode
+from oncefold_workshop.pipelines.settings import FailurePercentages, InducedFailure, ParameterTable
 
 TIMEOUT_SECONDS = 10.0
 """Of every function that a mapping invokes."""
 ZOMBIE_SECONDS = 660.0
 """A zombie goes on so long after its time was over: beyond the life of a transaction's token."""
+_AFTER_ALL = -1
+"""No write has this number: the invocation fails at its end."""
 _KEPT = 200
 """Lines of the trace that are kept."""
 
@@ -38,8 +42,8 @@ class PlannedFaults(InvocationFaults):
         return False
 
     def latency(self) -> float:
-        """See InvocationFaults."""
-        return self.random.uniform(0.002, 0.02)
+        """See InvocationFaults: the whole way of a call, there and back."""
+        return 0.004 + 0.036 * self.random.random()
 
     def freeze(self) -> float | None:
         """See InvocationFaults."""
@@ -59,12 +63,25 @@ class Visit:
     function: str
     number: int
     event: Mapping[str, Any]
+    fails_before: int | None = None
+    """The write before which it fails on purpose; its end, where it makes fewer."""
+    writes: int = 0
+    failed: bool = False
+    """Whether it has failed on purpose."""
 
     @property
     def records(self) -> list[Any]:
         """What it was delivered; nothing for a schedule."""
         records: list[Any] = self.event.get("Records", [])
         return records
+
+
+@dataclass(slots=True)
+class InvocationCounts:
+    """How many invocations of a function there were, and how many of them failed."""
+
+    all: int = 0
+    failed: int = 0
 
 
 @dataclass
@@ -95,7 +112,19 @@ class Arena(World):
         """The last of what went wrong, for a person."""
         self.processed = 0
         """Messages that the first function has finished."""
-        self._rates = Rates()
+        self.invocations: dict[str, InvocationCounts] = {}
+        """By function, since a round began."""
+        self.parameters: ParameterTable | None = None
+        """Where functions read their percentages."""
+        self.failing_themselves: set[str] = set()
+        """Functions that read ParameterTable and fail by themselves."""
+        self.mode = Mode.EASY
+        """Of the round that is played."""
+        self.induced: Callable[[str, str], object] = _unnoticed
+        """Called with a function and an invocation that fails from outside, after its writes."""
+        self.closing: list[Callable[[], object]] = []
+        """Called when the world ends."""
+        self._failures = FailurePercentages()
         self._plans = _Plans()
         self._numbers: dict[str, int] = {}
 
@@ -119,9 +148,11 @@ class Arena(World):
                 found += [entry for entry in shard.entries if entry.sequence > after]
         return sorted(found, key=lambda entry: entry.sequence)
 
-    def set_rates(self, rates: Rates) -> None:
-        """Let functions fail after their writes at these rates from now on."""
-        self._rates = rates
+    def set_failures(self, percentages: FailurePercentages) -> None:
+        """Let functions fail on purpose at these percentages from now on."""
+        self._failures = percentages
+        if self.parameters is not None:
+            self.parameters.put(percentages.parameters())
 
     def fail_next(self) -> None:
         """Let the next invocation of every function fail after its write."""
@@ -149,10 +180,16 @@ class Arena(World):
         def handle(event: Mapping[str, Any], context: Context) -> Any:
             self._numbers[name] = self._numbers.get(name, 0) + 1
             visit = self.visits[context.process] = Visit(name, self._numbers[name], event)
+            visit.fails_before = self._drawn(visit, random)
+            counts = self.invocations.setdefault(name, InvocationCounts())
+            counts.all += 1
             try:
                 answer = handler(event, context)
                 if not context.process.expired:
-                    self._strike(name, random)
+                    self._strike(visit, context.aws_request_id)
+            except BaseException:
+                counts.failed += 1
+                raise
             finally:
                 del self.visits[context.process]
             if name == self._mapped()[0]:
@@ -161,26 +198,59 @@ class Arena(World):
 
         return handle
 
-    def _strike(self, name: str, random: Callable[[], float]) -> None:
-        """Raise InducedFailure, or not."""
+    def _drawn(self, visit: Visit, random: Callable[[], float]) -> int | None:
+        """Before which write an invocation is going to fail, if it is.
+
+        The first function fails before a record of its batch, and has a write for each; the others after their writes.
+        """
         mapped = self._mapped()
-        if name not in mapped:
-            return
-        rate = self._rates.state if name == mapped[0] else self._rates.reduce
-        by_chance, planned = random() < rate, _Plans.due(self._plans.fail, name)
-        if by_chance or planned:
-            raise InducedFailure("after its write")
+        if visit.function not in mapped or not visit.records:
+            return None
+        chance = random()
+        if visit.function != mapped[0]:
+            percentage = self._failures.reduce if visit.function == mapped[-1] else self._failures.map
+            return _AFTER_ALL if 100 * chance < percentage else None
+        if not self._failures.state:
+            return None
+        records = len(visit.records)
+        place = int(math.log(1 - chance) / math.log(1 - self._failures.state / 100 / records))
+        return place if place < records else None
+
+    def _strike(self, visit: Visit, request: str) -> None:
+        """Raise InducedFailure at the end of an invocation, or not."""
+        planned = visit.function in self._mapped() and _Plans.due(self._plans.fail, visit.function)
+        drawn = visit.fails_before is not None and visit.function not in self.failing_themselves
+        if planned or drawn or visit.failed:
+            self.induced(visit.function, request)
+            raise InducedFailure("on purpose")
 
     def latency(self, process: Process, operation: str, moment: Moment) -> float:
-        """See World; a write that is to become a zombie's is held up until its invocation's time is over."""
+        """See World; a call takes all its time on its way there, since nothing happens to a player on the way back.
+
+        A write that is to become a zombie's is held up until its invocation's time is over.
+
+        Raises InducedFailure before the write before which an invocation fails.
+        """
+        if moment == "after":
+            return 0.0
         seconds = super().latency(process, operation, moment)
         visit = self.visits.get(process)
-        if visit is None or moment == "after" or operation not in WRITES:
+        if visit is None or operation not in WRITES:
             return seconds
+        if visit.writes == visit.fails_before and visit.function not in self.failing_themselves:
+            visit.failed = True
+            raise InducedFailure("on purpose")
+        visit.writes += 1
         if _Plans.due(self._plans.freeze, visit.function):
             self.trace(process.name, f"{operation} is held up, and the invocation is given up")
             return seconds + TIMEOUT_SECONDS + 1.0
         return seconds
+
+    def close(self) -> None:
+        """See World."""
+        super().close()
+        for close in self.closing:
+            close()
 
     def trace(self, who: str, what: str) -> None:
         """Keep what went wrong, and nothing else."""
@@ -189,3 +259,7 @@ class Arena(World):
 
     def called(self, operation: str, outcome: str) -> None:
         """See Observer of clients: nobody asks for every call here."""
+
+
+def _unnoticed(function: str, request: str) -> None:
+    """Nobody keeps a log of failures on purpose."""

@@ -1,7 +1,8 @@
-"""Why a total is wrong: which changes of StateTable were added into AggregateTable, and how many times.
+"""Why a node grew by the wrong amount: which changes of StateTable were added into AggregateTable, how many times.
 
 Kept from outside: what lies in StateTable's stream, which item of ReduceTable an invocation of MapLambda left, and
-which nodes an invocation of ReduceLambda changed. So a difference can be explained event by event, and added up.
+which nodes an invocation of ReduceLambda changed. So a round's difference can be explained event by event, and added
+up.
 """
 
 from collections import Counter
@@ -12,12 +13,11 @@ from enum import StrEnum
 from typing import Any
 
 from oncefold.core.event import Event
-from oncefold.core.fold import Node
 from oncefold_lab.world.clients import TOKEN_SECONDS
 from oncefold_workshop.game.arena import Arena, Visit
 from oncefold_workshop.game.expected import ExpectedTotals, Wrong
-from oncefold_workshop.pipelines.messages import LEVELS
-from oncefold_workshop.pipelines.settings import MAX_AGE_SECONDS, TableNames
+from oncefold_workshop.pipelines.messages import LEVELS, leaf_of
+from oncefold_workshop.pipelines.settings import MAX_AGE_SECONDS, REDUCE_KEY, STATE_KEY, TableNames
 
 SAMPLE = 5
 """Events that are named of each cause."""
@@ -29,6 +29,7 @@ class What(StrEnum):
     LOST = "lost"
     DOUBLED = "counted more than once"
     STATE = "not their latest version"
+    LATE = "of an earlier round"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Cause:
     what: What
     why: str
     round: int
-    """The round in which it happened."""
+    """The round whose totals it changes."""
     events: int
     amount: Decimal
     """What they add to the difference."""
@@ -67,7 +68,7 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Why a node is wrong."""
+    """Why a node is wrong in a round."""
 
     causes: tuple[Cause, ...]
     left: Decimal
@@ -117,6 +118,21 @@ class _Addition:
     nodes: set[str] = field(default_factory=set)
 
 
+Part = tuple[Leaf, Decimal]
+
+
+@dataclass(frozen=True, slots=True)
+class _Stale:
+    """What StateTable has of a trade, and what it should have, at the end of a round in which they differ."""
+
+    current: Part | None
+    wanted: Part
+
+    def amount(self, labels: Leaf) -> Decimal:
+        """By how much the node at these labels is too great for it."""
+        return _under(self.current, labels) - _under(self.wanted, labels)
+
+
 class Audit:
     """Watches one pipeline of the workshop's kind."""
 
@@ -127,11 +143,15 @@ class Audit:
         self._round = 1
         self._last = 0
         self._changes: dict[int, _Change] = {}
+        self._rounds: dict[int, list[int]] = {}
+        """The changes of each round."""
         self._sums: dict[str, _Sums] = {}
+        self._summed_in: dict[int, list[str]] = {}
+        """The items of ReduceTable that a change is summed in."""
         self._additions: dict[tuple[str, int], _Addition] = {}
         self._nodes: dict[str, Any] = {}
-        self._stale: dict[str, int] = {}
-        """Trades whose state is not the latest version, and since which round."""
+        self._stale: dict[str, _Stale] = {}
+        """Trades whose state was not the latest version when the last round ended."""
 
     def wrote(self) -> None:
         """Record what a write has changed, at once, while its invocation is still the one that runs."""
@@ -149,6 +169,8 @@ class Audit:
             name = next(reversed(rows))
             records = tuple(int(record["dynamodb"]["SequenceNumber"]) for record in visit.records)
             self._sums[name] = _Sums(self._arena.seconds, self._round, records)
+            for record in records:
+                self._summed_in.setdefault(record, []).append(name)
 
     def _note_addition(self, visit: Visit) -> None:
         rows = self._arena.rows(self._tables.aggregate)
@@ -158,7 +180,7 @@ class Audit:
         self._nodes.update((node, rows[node]) for node in changed)
         place = (visit.function, visit.number)
         if place not in self._additions:
-            items = tuple(record["dynamodb"]["Keys"]["id"]["S"] for record in visit.records)
+            items = tuple(record["dynamodb"]["Keys"][REDUCE_KEY]["S"] for record in visit.records)
             self._additions[place] = _Addition(self._arena.seconds, self._round, items)
         self._additions[place].nodes |= changed
 
@@ -168,52 +190,63 @@ class Audit:
         for record in self._arena.changes(self._tables.state, self._last):
             images = ((record.images.get("OldImage"), -1), (record.images.get("NewImage"), 1))
             parts = tuple(_part(image, sign) for image, sign in images if image is not None)
-            self._changes[record.sequence] = _Change(record.keys["id"]["S"], number, parts)
+            self._changes[record.sequence] = _Change(record.keys[STATE_KEY]["S"], number, parts)
+            self._rounds.setdefault(number, []).append(record.sequence)
             self._last = record.sequence
 
     def account(self, wrong: Wrong, expected: ExpectedTotals, touched: Iterable[str]) -> Account:
-        """What is to blame for a node that is wrong."""
+        """What is to blame for a node that grew by a wrong amount in this round."""
         labels = wrong.node.labels
-        causes = [*self._counted(labels), *self._states(wrong.node, expected, touched)]
+        causes = [*self._counted(labels), *self._states(labels, expected, touched)]
         return Account.of(wrong.by, sorted(causes, key=lambda cause: (cause.round, cause.what, cause.why)))
 
-    def _counted(self, labels: Leaf) -> Iterator[Cause]:
-        """Changes that were added not once, by what became of them."""
-        name = ":".join(labels)
-        times = Counter(
-            item for addition in self._additions.values() if name in addition.nodes for item in addition.items
-        )
-        items: dict[int, list[str]] = {}
-        for item, sums in self._sums.items():
-            for record in sums.records:
-                items.setdefault(record, []).append(item)
-        groups: dict[tuple[tuple[str, ...], int], list[Blamed]] = {}
-        for number, change in self._changes.items():
-            found = tuple(items.get(number, ()))
-            counted = sum(times[item] for item in found)
-            amount = change.amount(labels) * (counted - 1)
-            if amount:
-                groups.setdefault((found, change.round), []).append(Blamed(change.key, amount))
-        causes: dict[tuple[What, str, int], list[Blamed]] = {}
-        for (found, number), blamed in groups.items():
-            causes.setdefault(self._reason(found, name, number), []).extend(blamed)
-        for (what, why, number), blamed in causes.items():
-            yield Cause.of(what, why, number, blamed)
+    def settle(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
+        """End the round: what is wrong now does not count in the next one."""
+        states = self._states_now(expected, touched)
+        self._stale = {key: found for key, found in states if found.current != found.wanted}
 
-    def _reason(self, items: Sequence[str], name: str, number: int) -> tuple[What, str, int]:
-        """What became of changes of a round that are summed in these items, why, and in which round."""
+    def _states_now(self, expected: ExpectedTotals, touched: Iterable[str]) -> Iterator[tuple[str, _Stale]]:
+        for key in sorted({*touched, *self._stale}):
+            yield key, _Stale(_state(self._arena, self._tables, key), _parts_of(expected.best[key]))
+
+    def _counted(self, labels: Leaf) -> Iterator[Cause]:
+        """Changes that were not added once in their own round, by what became of them."""
+        name = ":".join(labels)
+        here = [addition for addition in self._additions.values() if name in addition.nodes]
+        times = Counter(item for addition in here if addition.round == self._round for item in addition.items)
+        before = Counter(item for addition in here if addition.round != self._round for item in addition.items)
+        records = [record for item in times if item in self._sums for record in self._sums[item].records]
+        groups: dict[tuple[tuple[str, ...], bool], list[Blamed]] = {}
+        for number in sorted({*self._rounds.get(self._round, ()), *records}):
+            change = self._changes.get(number)
+            if change is None:
+                continue
+            found = tuple(self._summed_in.get(number, ()))
+            counted = sum(times[item] for item in found) - (change.round == self._round)
+            amount = change.amount(labels) * counted
+            if amount:
+                late = change.round != self._round and not any(before[item] for item in found)
+                groups.setdefault((found, late), []).append(Blamed(change.key, amount))
+        causes: dict[tuple[What, str], list[Blamed]] = {}
+        for (found, late), blamed in groups.items():
+            causes.setdefault(self._reason(found, name, late=late), []).extend(blamed)
+        for (what, why), blamed in causes.items():
+            yield Cause.of(what, why, self._round, blamed)
+
+    def _reason(self, items: Sequence[str], name: str, *, late: bool) -> tuple[What, str]:
+        """What became of changes that are summed in these items, and why."""
         if not items:
-            return What.LOST, "no invocation of MapLambda ever got them", number
+            return What.LOST, "no invocation of MapLambda ever got them"
         additions = [
             addition
             for addition in self._additions.values()
             if name in addition.nodes and not {*addition.items}.isdisjoint(items)
         ]
         if not additions:
-            return What.LOST, "ReduceLambda never added their sums", number
-        number = max([*(addition.round for addition in additions), *(self._sums[item].round for item in items)])
-        why = self._summed_again(items) if len(items) > 1 else _added_again(additions)
-        return What.DOUBLED, why, number
+            return What.LOST, "ReduceLambda never added their sums"
+        if late:
+            return What.LATE, "ReduceLambda added their sums when their round was over"
+        return What.DOUBLED, self._summed_again(items) if len(items) > 1 else _added_again(additions)
 
     def _summed_again(self, items: Sequence[str]) -> str:
         """Why MapLambda left sums of the same records more than once."""
@@ -223,22 +256,22 @@ class Audit:
             return f"MapLambda got their batch {len(sums)} times ({batches}), and nothing tells that it was there"
         return f"MapLambda got them in batches of other boundaries ({batches}), and each batch has another hash"
 
-    def _states(self, node: Node, expected: ExpectedTotals, touched: Iterable[str]) -> Iterator[Cause]:
-        """Trades whose state is not their latest version."""
-        for key in sorted({*touched, *self._stale}):
-            if _state(self._arena, self._tables, key) == _parts_of(expected.best[key]):
-                self._stale.pop(key, None)
-            else:
-                self._stale.setdefault(key, self._round)
-        groups: dict[tuple[int, str], list[Blamed]] = {}
-        for key, number in self._stale.items():
-            current, wanted = _state(self._arena, self._tables, key), expected.best[key]
-            amount = _under(current, node.labels) - _under(_parts_of(wanted), node.labels)
+    def _states(self, labels: Leaf, expected: ExpectedTotals, touched: Iterable[str]) -> Iterator[Cause]:
+        """Trades whose state is not their latest version, or has become it after their round."""
+        groups: dict[tuple[What, str], list[Blamed]] = {}
+        for key, now in self._states_now(expected, touched):
+            before = self._stale.get(key)
+            amount = now.amount(labels) - (Decimal(0) if before is None else before.amount(labels))
             if amount:
-                why = "an older version replaced a newer one" if current else _DROPPED
-                groups.setdefault((number, why), []).append(Blamed(key, amount))
-        for (number, why), blamed in groups.items():
-            yield Cause.of(What.STATE, why, number, blamed)
+                groups.setdefault(_state_reason(now), []).append(Blamed(key, amount))
+        for (what, why), blamed in groups.items():
+            yield Cause.of(what, why, self._round, blamed)
+
+
+def _state_reason(now: _Stale) -> tuple[What, str]:
+    if now.current == now.wanted:
+        return What.LATE, "StateLambda wrote their latest version when their round was over"
+    return What.STATE, "an older version replaced a newer one" if now.current else _DROPPED
 
 
 _DROPPED = f"StateLambda drops messages older than {MAX_AGE_SECONDS:.0f} s"
@@ -254,12 +287,14 @@ def _added_again(additions: Sequence[_Addition]) -> str:
     return f"ReduceLambda got their batch {len(additions)} times ({batches}), and nothing tells that it was there"
 
 
-def _part(image: Mapping[str, Any], sign: int) -> tuple[Leaf, Decimal]:
-    leaf = tuple(image["Hierarchy"]["M"][level]["S"] for level in LEVELS)
-    return leaf, sign * Decimal(image["Value"]["N"])
+def _part(image: Mapping[str, Any], sign: int) -> Part:
+    return _labels(image), sign * Decimal(image["Value"]["N"])
 
 
-Part = tuple[Leaf, Decimal]
+def _labels(image: Mapping[str, Any]) -> Leaf:
+    """The leaf of an image, whose labels are JSON text or a map."""
+    hierarchy = image["Hierarchy"]
+    return tuple(hierarchy["M"][level]["S"] for level in LEVELS) if "M" in hierarchy else leaf_of({**image})
 
 
 def _state(arena: Arena, tables: TableNames, key: str) -> Part | None:

@@ -1,6 +1,6 @@
-"""The expected totals of a game: the greatest version of every key, and its totals, kept up from round to round."""
+"""What every node has to grow by in a round: the greatest version of each key counts, and no other."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -32,16 +32,23 @@ class Wrong:
 
 
 class ExpectedTotals:
-    """What every player has to arrive at."""
+    """What every player's totals have to grow by in a round, from all events so far."""
 
     def __init__(self, pipeline: Pipeline) -> None:
         self.pipeline = pipeline
         self.best: dict[str, Event] = {}
         """The event of each key that counts."""
         self._sums: dict[Node, tuple[int, ...]] = {}
+        self._base: dict[Node, tuple[int, ...]] = {}
+        """The sums when the round began."""
         self._nodes: dict[tuple[str, ...], list[Node]] = {}
         """The nodes that a leaf counts in."""
         self._rows: dict[Node, Row] | None = None
+
+    def begin(self) -> None:
+        """Let a round begin: what was there before does not count in it."""
+        self._base = dict(self._sums)
+        self._rows = None
 
     def add(self, events: Iterable[Event]) -> None:
         """Take in events, in any order."""
@@ -64,10 +71,14 @@ class ExpectedTotals:
             self._sums[node] = plus(self._sums.get(node), numbers)
 
     def rows(self) -> dict[Node, Row]:
-        """Every node's count and sums, in the order of the tree."""
+        """What every node's count and sums have to grow by in this round, in the order of the tree."""
         if self._rows is None:
-            self._rows = {node: self.row(numbers) for node, numbers in sorted(self._sums.items())}
+            self._rows = {node: self._grown(node, numbers) for node, numbers in sorted(self._sums.items())}
         return self._rows
+
+    def _grown(self, node: Node, numbers: tuple[int, ...]) -> Row:
+        base = self._base.get(node)
+        return self.row(numbers if base is None else (one - other for one, other in zip(numbers, base, strict=True)))
 
     def row(self, numbers: Iterable[int]) -> Row:
         """Whole numbers as a row: mantissas become the numbers that they are of."""
@@ -84,8 +95,24 @@ def path_of(node: Node) -> str:
     return nodepath.join(node.labels) or "(root)"
 
 
+def grown(rows: Mapping[Node, Row], base: Mapping[Node, Row]) -> dict[Node, Row]:
+    """By how much every node has grown since the round began."""
+    found: dict[Node, Row] = {}
+    for node in rows.keys() | base.keys():
+        now, before = rows.get(node), base.get(node)
+        width = len(now or before or ())
+        found[node] = tuple(_difference(now, before, column) for column in range(width))
+    return found
+
+
+def _difference(now: Row | None, before: Row | None, column: int) -> Decimal | None:
+    one = Decimal(0) if now is None else now[column]
+    other = Decimal(0) if before is None else before[column]
+    return None if one is None or other is None else one - other
+
+
 def first_wrong(expected: dict[Node, Row], found: dict[Node, Row], tolerance: Decimal) -> Wrong | None:
-    """The first node, in the order of the tree, that is off by the tolerance or more; by anything if that is 0.
+    """The first node, in the order of the tree, that is off by more than the tolerance.
 
     `expected` has only what the player keeps; a node that is missing is nothing.
     """
@@ -97,6 +124,6 @@ def first_wrong(expected: dict[Node, Row], found: dict[Node, Row], tolerance: De
             other = there[column] if there is not None else Decimal(0)
             if one is None or other is None:
                 continue
-            if abs(other - one) >= tolerance if tolerance else other != one:
+            if abs(other - one) > tolerance:
                 return Wrong(node, path_of(node), column, one, other)
     return None

@@ -1,14 +1,13 @@
 """What is sent: the workshop's messages by the rules of its generator, and messages of any other pipeline.
 
-Bursts of batches of 40. In easy mode every message is a new trade. From hard mode on 5 of each 40 are duplicates, byte
-for byte, and 3 % of the others are modifications of earlier trades, some of them carrying an older version.
+Batches of 40. Of another pipeline, from hard mode on, 5 of each 40 are duplicates, and 3 % of the others modify a key
+of any round; some of them carry an older version or another leaf.
 """
 
 import json
 from collections.abc import Iterator
 from random import Random
 from typing import Any, Protocol
-from uuid import UUID
 
 from oncefold.core.decimals import format_decimal
 from oncefold.core.decode import Decoder
@@ -21,19 +20,12 @@ from oncefold.core.timestamps import UNIT_PLACES
 from oncefold_lab.search.workload import Send, SentLine
 from oncefold_lab.world.scheduler import START, random_source
 from oncefold_workshop.game.rules import MESSAGES_PER_SECOND, Mode, Round
+from oncefold_workshop.pipelines.generator import BATCH, DUPLICATES, MODIFIED, Burst, TradeVersion, partition_key
 
-BATCH = 40
-DUPLICATES = 5
-"""Of each batch of 40."""
-MODIFIED = 0.03
 OLDER = 1 / 3
 """Of the modifications: they carry an older version."""
 MOVED = 0.2
 """Of the modifications: they go to another leaf."""
-_CENTS = 10_000_000
-_RISK_TYPES = ("PV", "Delta")
-_REGIONS = ("EMEA", "APAC", "AMER")
-_DESKS = ("FXSpot", "FXOptions")
 
 WORKSHOP = parse_toml(
     """
@@ -83,68 +75,27 @@ def own(played: Round, size: int) -> int:
     return size if played.mode is Mode.EASY else size - size * DUPLICATES // BATCH
 
 
-class _Trade:
-    """A trade as it was sent last. New versions are even, so that there always is an older one that was never sent."""
-
-    __slots__ = ("id", "labels", "older", "version")
-
-    def __init__(self, trade: str, labels: tuple[str, ...]) -> None:
-        self.id = trade
-        self.labels = labels
-        self.version = 2
-        self.older = False
-
-
 class WorkshopSource:
-    """The workshop's generator."""
+    """The workshop's generator: each round is a burst of its own."""
 
     pipeline = WORKSHOP
 
     def __init__(self, seed: int) -> None:
         self._random = random_source(seed, "messages")
-        self._trades: list[_Trade] = []
 
     def sends(self, played: Round) -> tuple[Send, ...]:
-        """See Source."""
-        return tuple(self._send(played, at, size) for at, size in batches(played))
+        """See MessageSource."""
+        burst = Burst(self._random, hard=played.mode is not Mode.EASY)
+        return tuple(self._send(burst, at, size) for at, size in batches(played))
 
-    def _send(self, played: Round, at: float, size: int) -> Send:
-        lines = [self._line(played, at) for _ in range(own(played, size))]
-        return Send(at, tuple((_key(line), (line,)) for line in mixed(self._random, lines, size)))
+    def _send(self, burst: Burst, at: float, size: int) -> Send:
+        records = [self._record(burst.next(), START + at) for _ in range(burst.own(size))]
+        return Send(at, tuple(burst.repeated(records, size)))
 
-    def _line(self, played: Round, at: float) -> SentLine:
-        random = self._random
-        if played.mode is not Mode.EASY and self._trades and random.random() < MODIFIED:
-            trade = random.choice(self._trades)
-            if random.random() < OLDER and not trade.older:
-                trade.older = True
-                return self._message(trade, trade.version - 1, self._leaf(), at)
-            trade.version, trade.older = trade.version + 2, False
-            trade.labels = self._leaf() if random.random() < MOVED else trade.labels
-        else:
-            trade = _Trade(str(UUID(int=random.getrandbits(128), version=4)), self._leaf())
-            self._trades.append(trade)
-        return self._message(trade, trade.version, trade.labels, at)
-
-    def _leaf(self) -> tuple[str, ...]:
-        random = self._random
-        return random.choice(_RISK_TYPES), random.choice(_DESKS), random.choice(_REGIONS)
-
-    def _message(self, trade: _Trade, version: int, labels: tuple[str, ...], at: float) -> SentLine:
-        cents = self._random.randrange(_CENTS + 1)
-        risk, desk, region = labels
-        text = (
-            f'{{"TradeID": "{trade.id}", "Value": {cents // 100}.{cents % 100:02d}, "Version": {version}, '
-            f'"Timestamp": {START + at:.4f}, '
-            f'"Hierarchy": {{"RiskType": "{risk}", "Region": "{region}", "TradeDesk": "{desk}"}}}}'
-        )
-        return SentLine(text.encode(), Event(trade.id, version, Content(labels, (cents,))))
-
-
-def _key(line: SentLine) -> str:
-    """The partition key: a trade's messages stay in their shard."""
-    assert line.event is not None
-    return line.event.key
+    def _record(self, sent: TradeVersion, timestamp: float) -> tuple[str, tuple[SentLine]]:
+        text = sent.text(timestamp)
+        event = Event(sent.trade, sent.version, Content(sent.leaf, (sent.cents,)))
+        return partition_key(text), (SentLine(text.encode(), event),)
 
 
 DELETED = 0.1

@@ -65,6 +65,7 @@ class LocalTeam:
     def begin(self, played: Round) -> dict[Node, Row]:
         """See Team."""
         sends = self._source.sends(played)
+        self._expected.begin()
         self._expected.add(line.event for send in sends for line in send.lines if line.event is not None)
         self._samples = {name: stage.samples(played, sends, self._expected) for name, stage in self._stages.items()}
         return self._expected.rows()

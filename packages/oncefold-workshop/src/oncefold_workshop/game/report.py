@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
+from oncefold_workshop.game.arena import InvocationCounts
 from oncefold_workshop.game.audit import Account, Cause
 from oncefold_workshop.game.expected import Wrong
 from oncefold_workshop.game.match import RoundResult, Scored
@@ -35,16 +36,17 @@ def round_result(result: RoundResult) -> Iterator[str]:
     for scored in result.scored:
         how = _how(result.round, scored)
         yield f"  {scored.name:<{width}} {scored.points:>3} points, {scored.total:>5,} in all: {how}"
-        yield from (f"      {line}" for line in reasons(result.round, scored.played))
+        yield from (f"      {line}" for line in reasons(scored.played))
 
 
 def _how(played: Round, scored: Scored) -> str:
     one = scored.played
-    if one.wrong is None and one.right_after is not None:
+    if scored.points and one.right_after is not None:
         since = "the outage's end" if played.trouble is Trouble.TRIM else "the last message"
         return f"every node right {one.right_after:.1f} s after {since}"
     if one.wrong is None:
-        return "right too late"
+        seconds = "" if one.right_after is None else f", {one.right_after:.1f} s after the last message"
+        return f"right too late{seconds}"
     before = "" if one.right_after is None else f"was right after {one.right_after:.1f} s, but then "
     return before + wrong_node(one.wrong)
 
@@ -52,15 +54,16 @@ def _how(played: Round, scored: Scored) -> str:
 def wrong_node(found: Wrong) -> str:
     """What is wrong with a node."""
     more = "more" if found.by > 0 else "less"
-    return f"{found.path} is {found.found:,f}, {abs(found.by):,f} {more} than {found.expected:,f}"
+    return f"{found.path} has grown by {found.found:,f}, {abs(found.by):,f} {more} than {found.expected:,f}"
 
 
-def reasons(played: Round, one: PlayedRound) -> Iterator[str]:
-    """Why, the causes of this round first, with some of the events."""
+def reasons(one: PlayedRound) -> Iterator[str]:
+    """Why, the greatest causes first, with some of the events; and hints."""
+    yield from (f"hint: {hint}" for hint in one.hints)
     if one.account is None:
         return
-    causes = sorted(one.account.causes, key=lambda cause: (-cause.round, -abs(cause.amount)))
-    shown = [cause for cause in causes[:_CAUSES] if cause.round == played.number] or causes[:1]
+    causes = sorted(one.account.causes, key=lambda cause: -abs(cause.amount))
+    shown = causes[:_CAUSES]
     for cause in shown:
         events = ", ".join(f"{blamed.key} {blamed.amount:+,f}" for blamed in cause.sample[:2])
         yield f"{cause.text}; such as {events}"
@@ -71,13 +74,13 @@ def reasons(played: Round, one: PlayedRound) -> Iterator[str]:
 def _sum(account: Account, more: int) -> str:
     if not account.causes:
         return "which events it is, the tables do not tell"
-    earlier = f"{more} more causes, most of earlier rounds; " if more else ""
+    others = f"and {more} more {'cause' if more == 1 else 'causes'}; " if more else ""
     exact = "together they are the difference"
     if account.left:
         exact += f", but for {account.left:+.10f} of float sums" if abs(account.left) < 1 else (
             f" but for {account.left:+,f}, which nothing explains"
         )  # fmt: skip
-    return earlier + exact
+    return others + exact
 
 
 def scoreboard(entries: Sequence[PlayerEntry], points: Mapping[str, int], rounds: int) -> Iterator[str]:
@@ -86,6 +89,27 @@ def scoreboard(entries: Sequence[PlayerEntry], points: Mapping[str, int], rounds
     yield f"after {played}:"
     for entry in sorted(entries, key=lambda entry: -points[entry.name]):
         yield f"  {points[entry.name]:>6,} points  {entry.name}: {entry.title}"
+
+
+class ErrorRates:
+    """How many invocations of each player's functions failed, on purpose or by themselves, in all rounds."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, dict[str, InvocationCounts]] = {}
+
+    def add(self, result: RoundResult) -> None:
+        """Take in one more round."""
+        for scored in result.scored:
+            functions = self._counts.setdefault(scored.name, {})
+            for name, counts in scored.played.invocations.items():
+                there = functions.setdefault(name, InvocationCounts())
+                there.all += counts.all
+                there.failed += counts.failed
+
+    def lines(self, player: str) -> Iterator[str]:
+        """The error rates of a player, one function a line; nothing for one that did not play."""
+        for name, counts in self._counts.get(player, {}).items():
+            yield f"  {name}: {counts.failed:,} of {counts.all:,} invocations failed ({counts.failed / counts.all:.1%})"
 
 
 def round_document(result: RoundResult) -> dict[str, Any]:
@@ -110,9 +134,12 @@ def _player(scored: Scored) -> dict[str, Any]:
         "total": scored.total,
         "right_after_seconds": None if played.right_after is None else round(played.right_after, 3),
         "totals": played.totals,
-        "hurt": played.affected,
+        "failures": {
+            name: {"invocations": counts.all, "failed": counts.failed} for name, counts in played.invocations.items()
+        },
         "wrong": None if played.wrong is None else _wrong(played.wrong),
         "account": None if played.account is None else _account(played.account),
+        **({"hints": list(played.hints)} if played.hints else {}),
     }
 
 

@@ -1,22 +1,20 @@
 """One player in its world: it gets the messages of a round, troubles happen to it, and it is looked at."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from functools import partial
 from hashlib import sha256
 from typing import Any
 
 from oncefold.core.fold import Node
-from oncefold_lab.search.scenario import NAMES
 from oncefold_lab.search.workload import Send
 from oncefold_lab.world.scheduler import START
-from oncefold_workshop.game.arena import Arena
+from oncefold_workshop.game.arena import Arena, InvocationCounts
 from oncefold_workshop.game.audit import Account
-from oncefold_workshop.game.expected import ExpectedTotals, Row, Wrong, first_wrong
+from oncefold_workshop.game.expected import ExpectedTotals, Row, Wrong, first_wrong, grown
 from oncefold_workshop.game.players import Player
 from oncefold_workshop.game.rules import SAMPLE_SECONDS, WINDOW_SECONDS, BatchCut, Mode, Round, Trouble
-from oncefold_workshop.pipelines.settings import HARD_MODE, Rates
+from oncefold_workshop.pipelines.settings import HARD_MODE, FailurePercentages
 
 _CALL = 500
 """Records of one PutRecords, at most."""
@@ -29,6 +27,7 @@ class TotalsSample:
     at: float
     """Seconds since the game began."""
     rows: dict[Node, Row]
+    """By how much every node has grown in the round."""
     processed: int
     """Messages that its first function has finished, in all rounds together."""
     right: bool
@@ -45,13 +44,15 @@ class PlayedRound:
     right_after: float | None
     """Seconds from the round's last message, or the end of an outage, to the first sample in which all was right."""
     wrong: Wrong | None
-    """The first wrong node at the end."""
-    affected: bool
-    """Whether its totals came off by another amount than they were off before the round."""
+    """The first node that has grown by a wrong amount at the end."""
     account: Account | None
     """Why, of a node that is wrong."""
     totals: str
     """A hash of all its totals at the end, to the last digit."""
+    invocations: dict[str, InvocationCounts]
+    """Of the round, by function."""
+    hints: tuple[str, ...] = ()
+    """For a learner whose round was right too late."""
 
     @property
     def taken(self) -> bool:
@@ -66,7 +67,7 @@ class Stage:
         self.player = player
         self._arena = Arena(seed)
         player.deploy(self._arena)
-        self._off: dict[tuple[Node, int], Decimal] = {}
+        self._base: dict[Node, Row] = {}
         self.played: PlayedRound | None = None
         """How the last round went, once all its samples are taken."""
 
@@ -79,8 +80,11 @@ class Stage:
         self.played = None
         arena = self._arena
         arena.clear()
+        arena.mode = played.mode
+        arena.invocations.clear()
+        self._base = self.player.rows()
         self.player.observe(played.number)
-        arena.set_rates(Rates() if played.mode is Mode.EASY else HARD_MODE)
+        arena.set_failures(FailurePercentages() if played.mode is Mode.EASY else HARD_MODE)
         for number, send in enumerate(sends):
             arena.scheduler.at(START + send.at, partial(self._send, f"generator {number}", send))
         self._begin(played)
@@ -140,7 +144,7 @@ class Stage:
         self._arena.scheduler.run(START + until, _never)
 
     def _sample(self, expected: ExpectedTotals, skipped: float = 0.0) -> TotalsSample:
-        rows = self.player.rows()
+        rows = grown(self.player.rows(), self._base)
         right = self._wrong(expected, rows) is None
         arena = self._arena
         return TotalsSample(arena.seconds, rows, arena.processed, right, tuple(arena.incidents)[-3:], skipped)
@@ -153,29 +157,22 @@ class Stage:
         return {node: row for node, row in kept if row is not None}
 
     def _result(
-        self, played: Round, expected: ExpectedTotals, right_at: float | None, touched: Iterable[str]
+        self, played: Round, expected: ExpectedTotals, right_at: float | None, touched: set[str]
     ) -> PlayedRound:
         rows = self.player.rows()
-        wrong = self._wrong(expected, rows)
-        off = self._differences(expected, rows)
-        changed = {place: amount - self._off.get(place, Decimal(0)) for place, amount in off.items()}
-        affected = any(abs(amount) > max(self.player.tolerance, Decimal(0)) for amount in changed.values())
-        self._off = off
+        wrong = self._wrong(expected, grown(rows, self._base))
         account = None if wrong is None else self.player.account(wrong, expected, touched)
+        self.player.settle(expected, touched)
+        right_after = None if right_at is None else right_at - played.judged_from
+        late = wrong is None and (right_after is None or right_after > WINDOW_SECONDS)
         return PlayedRound(
-            None if right_at is None else right_at - played.judged_from, wrong, affected, account, _hash(rows)
+            right_after,
+            wrong,
+            account,
+            _hash(rows),
+            dict(self._arena.invocations),
+            self.player.late() if late else (),
         )
-
-    def _differences(self, expected: ExpectedTotals, rows: dict[Node, Row]) -> dict[tuple[Node, int], Decimal]:
-        """By how much every number is too much."""
-        found: dict[tuple[Node, int], Decimal] = {}
-        for node, row in self._kept(expected).items():
-            there = rows.get(node)
-            for column, wanted in enumerate(row):
-                if wanted is not None:
-                    number = Decimal(0) if there is None else there[column]
-                    found[node, column] = (number or Decimal(0)) - wanted
-        return found
 
     def _send(self, name: str, send: Send) -> None:
         entries = [
@@ -186,7 +183,7 @@ class Stage:
     def _put(self, entries: list[dict[str, Any]]) -> None:
         client = self._arena.client("kinesis")
         for first in range(0, len(entries), _CALL):
-            client.put_records(StreamName=NAMES.stream, Records=entries[first : first + _CALL])
+            client.put_records(StreamName=self.player.stream, Records=entries[first : first + _CALL])
 
 
 def _hash(rows: dict[Node, Row]) -> str:

@@ -15,7 +15,7 @@ from oncefold_workshop.game.report import GameRecord, round_document
 from oncefold_workshop.game.rules import POINTS, GameRules, Mode, Trouble
 
 _COLLECT_AFTER = (100_000, 20, 100)
-"""Of the garbage collector: a world only grows, and looking through all of it often takes a third of the time."""
+"""Of the garbage collector: a world only grows, and to look through all of it often takes a third of the time."""
 
 
 def tune_collector() -> None:
@@ -31,7 +31,7 @@ class OutcomeLine:
     mode: Mode
     trouble: Trouble | None
     points: int
-    affected: bool
+    wrong: bool
     explained: bool
     """Whether it was right, or its account adds up to the difference."""
 
@@ -58,11 +58,8 @@ def play(game: Game, rules: GameRules, rounds: int) -> GameOutcome:
                 account = scored.played.account
                 explained = account is None or abs(account.left) < 1
                 played = result.round
-                lines.append(
-                    OutcomeLine(
-                        scored.name, played.mode, played.trouble, scored.points, scored.played.affected, explained
-                    )
-                )
+                wrong = scored.played.wrong is not None
+                lines.append(OutcomeLine(scored.name, played.mode, played.trouble, scored.points, wrong, explained))
     return GameOutcome(game.seed, rounds, tuple(lines), record.digest)
 
 
@@ -75,8 +72,8 @@ class Sums:
     played: Counter[tuple[Mode, str]] = field(default_factory=Counter)
     """Rounds by mode and player; and so on."""
     taken: Counter[tuple[Mode, str]] = field(default_factory=Counter)
-    affected: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Rounds that made a player's totals wrong, or wrong in another way, by trouble (or mode) and player."""
+    wrong: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rounds in which a player's totals grew by wrong amounts, by trouble (or mode) and player."""
     faced: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rounds of a trouble, or of a mode without one, by player."""
     unexplained: int = 0
@@ -90,7 +87,7 @@ class Sums:
             self.played[line.mode, line.player] += 1
             self.taken[line.mode, line.player] += bool(line.points)
             self.faced[kind, line.player] += 1
-            self.affected[kind, line.player] += line.affected
+            self.wrong[kind, line.player] += line.wrong
             self.unexplained += not line.explained
 
     def document(self) -> dict[str, Any]:
@@ -102,8 +99,8 @@ class Sums:
                 {"mode": mode.value, "player": player, "rounds": rounds, "taken": self.taken[mode, player]}
                 for (mode, player), rounds in self.played.items()
             ],
-            "hurt": [
-                {"by": kind, "player": player, "rounds": rounds, "hurt": self.affected[kind, player]}
+            "wrong": [
+                {"by": kind, "player": player, "rounds": rounds, "wrong": self.wrong[kind, player]}
                 for (kind, player), rounds in self.faced.items()
             ],
             "unexplained": self.unexplained,
@@ -116,9 +113,9 @@ class Sums:
         for row in document["modes"]:
             place = Mode(row["mode"]), row["player"]
             sums.played[place], sums.taken[place] = row["rounds"], row["taken"]
-        for row in document["hurt"]:
+        for row in document["wrong"]:
             kind = row["by"], row["player"]
-            sums.faced[kind], sums.affected[kind] = row["rounds"], row["hurt"]
+            sums.faced[kind], sums.wrong[kind] = row["rounds"], row["wrong"]
         return sums
 
 
@@ -126,7 +123,7 @@ def play_many(
     seeds: Sequence[int], entries: tuple[PlayerEntry, ...], rules: GameRules, rounds: int, jobs: int,
     progress: Callable[[GameOutcome], object],
 ) -> Sums:  # fmt: skip
-    """Play a game for each seed; `tell` gets each as it ends. KeyboardInterrupt ends all of them."""
+    """Play a game for each seed; `progress` gets each as it ends. KeyboardInterrupt ends all of them."""
     sums = Sums()
     games = (Game(seed, entries) for seed in seeds)
     outcomes = (play(game, rules, rounds) for game in games) if jobs == 1 else _spread(games, rules, rounds, jobs)
@@ -192,11 +189,11 @@ def _of(taken: int, rounds: int) -> str:
 
 
 def losses_table(sums: Sums) -> Table:
-    """Rounds that made totals wrong, or wrong in another way, by what the round had."""
+    """Rounds in which totals grew by wrong amounts, by what the round had."""
     names = players(sums)
     rows = []
     for kind in ("easy", "hard", *(trouble.value for trouble in Trouble)):
         rounds = max((sums.faced[kind, name] for name in names), default=0)
         if rounds:
-            rows.append([kind, f"{rounds:,}", *(f"{sums.affected[kind, name]:,}" for name in names)])
-    return ["affected rounds", "rounds", *names], rows
+            rows.append([kind, f"{rounds:,}", *(f"{sums.wrong[kind, name]:,}" for name in names)])
+    return ["wrong rounds", "rounds", *names], rows

@@ -1,6 +1,7 @@
-"""The pipeline of the AWS workshop that Oncefold grew out of, written from its description; docs/WORKSHOP.md.
+"""The pipelines of the AWS workshop that Oncefold grew out of, written from their description; docs/WORKSHOP.md.
 
-`before` and `after` are its two forms, before and after the workshop's fixes, each with a StateLambda, a MapLambda and
-a ReduceLambda that take their client, clock and random source. `handlers` is what Lambda calls. Nothing here imports
-the product: the standard library and boto3 are enough.
+`functions` has StateLambda, MapLambda and ReduceLambda, which take their client, clock and random source; `handlers`
+has their forms (as handed out, after the workshop's fixes, of the blog posts, stateless) and what Lambda calls.
+`generator` is the function that sends the messages and scores. Nothing here imports the product: the standard library
+and boto3 are enough.
 """

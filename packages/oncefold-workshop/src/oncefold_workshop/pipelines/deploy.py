@@ -1,4 +1,4 @@
-"""The workshop's three tables, made and read, and the zip that Lambda runs, the same bytes every time."""
+"""The workshop's tables, made and read, and the zip that Lambda runs, the same bytes every time."""
 
 import io
 import zipfile
@@ -6,22 +6,20 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from oncefold_workshop.pipelines.settings import TableNames
+from oncefold_workshop.pipelines.settings import AGGREGATE_KEY, TableNames
 
 
 def make_tables(tables: TableNames, dynamodb: Any) -> None:
     """Make the tables, and wait until they are there."""
-    for table, images in (
-        (tables.state, "NEW_AND_OLD_IMAGES"),
-        (tables.reduce, "NEW_IMAGE"),
-        (tables.aggregate, None),
-    ):
-        stream = {} if images is None else {"StreamSpecification": {"StreamEnabled": True, "StreamViewType": images}}
+    images = {tables.state: "NEW_AND_OLD_IMAGES", tables.reduce: "NEW_IMAGE"}
+    for table, key in tables.keys.items():
+        view = images.get(table)
+        stream = {} if view is None else {"StreamSpecification": {"StreamEnabled": True, "StreamViewType": view}}
         dynamodb.create_table(
             TableName=table,
             BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": key, "KeyType": "HASH"}],
             **stream,
         )
         dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 60})
@@ -42,7 +40,7 @@ def read_items(table: str, dynamodb: Any) -> list[dict[str, Any]]:
 def read_totals(tables: TableNames, dynamodb: Any) -> dict[str, Decimal]:
     """What AggregateTable says of every node."""
     items = read_items(tables.aggregate, dynamodb)
-    return {item["id"]["S"]: Decimal(item["Value"]["N"]) for item in items}
+    return {item[AGGREGATE_KEY]["S"]: Decimal(item["Value"]["N"]) for item in items}
 
 
 _HERE = Path(__file__).parent
