@@ -7,18 +7,24 @@ from typing import Any
 from oncefold.core.fold import Node
 from oncefold.once import Counters, Runtime
 from oncefold_lab.local.settings import MappingSettings
-from oncefold_lab.search.scenario import NAMES
 from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.world.functions import Context
 from oncefold_workshop.game.arena import TIMEOUT_SECONDS, Arena
 from oncefold_workshop.game.audit import Account
 from oncefold_workshop.game.expected import ExpectedTotals, Row, Wrong
-from oncefold_workshop.game.players import EXACT, REDUCE, SHARDS, STATE, STATE_LANES, TABLES
+from oncefold_workshop.game.players import EXACT, REDUCE, SHARDS, STATE, STATE_LANES
 from oncefold_workshop.once import reduce_lambda
 from oncefold_workshop.pipelines.deploy import make_tables
 from oncefold_workshop.pipelines.handlers import FunctionEnvironment, after_fixes
 from oncefold_workshop.pipelines.messages import SEPARATOR
-from oncefold_workshop.pipelines.settings import REDUCE_BATCH, STATE_BATCH, PipelineSettings
+from oncefold_workshop.pipelines.settings import (
+    REDUCE_BATCH,
+    STATE_BATCH,
+    STREAM,
+    TABLES,
+    ParameterTable,
+    PipelineSettings,
+)
 
 LEDGER = "AggregateLedger"
 SWEEP = "SweepLambda"
@@ -33,7 +39,7 @@ class OncePlayer:
     """
 
     name = "once"
-    stream = NAMES.stream
+    stream = STREAM
     tolerance = EXACT
 
     def deploy(self, arena: Arena) -> None:
@@ -47,9 +53,11 @@ class OncePlayer:
             KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
         )
         arena.kinesis.create_stream(StreamName=self.stream, ShardCount=SHARDS)
+        arena.parameters = ParameterTable(arena.dynamodb, TABLES.parameter)
+        arena.failing_themselves = {STATE}
         client, random = arena.client("dynamodb"), arena.random("functions").random
         clock, sleep = arena.scheduler.clock, arena.tasks.sleep
-        state = after_fixes(PipelineSettings(TABLES), FunctionEnvironment(client, clock, random)).state
+        state = after_fixes(PipelineSettings(), FunctionEnvironment(client, clock, random)).state
         assert state is not None
         counters = Counters(
             TABLES.aggregate, LEDGER, "version", partial=False, client=client, runtime=Runtime(clock, sleep, random)

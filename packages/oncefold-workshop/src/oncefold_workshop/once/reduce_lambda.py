@@ -3,6 +3,7 @@
 docs/ONCE.md shows it. `sweep` does the same with all that is in StateTable, for what the stream has lost.
 """
 
+import json
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
@@ -19,7 +20,8 @@ def lambda_handler(event: Mapping[str, Any], context: Any, counters: Counters = 
     with counters.batch(context) as batch:
         for record in event["Records"]:
             image = record["dynamodb"]["NewImage"]
-            labels = [image["Hierarchy"]["M"][level]["S"] for level in ("RiskType", "TradeDesk", "Region")]
+            hierarchy = json.loads(image["Hierarchy"]["S"])
+            labels = [hierarchy[level] for level in ("RiskType", "TradeDesk", "Region")]
             nodes = [":".join(labels[:depth]) for depth in (1, 2, 3)]
             value = Decimal(image["Value"]["N"])
             batch.add(image["id"]["S"], {node: {"Value": value} for node in nodes}, version=int(image["Version"]["N"]))
