@@ -54,7 +54,7 @@ def _lied_to(seed: int) -> Case:
     return replace(draw(seed), lives=(Life(faults, 100, Ending.POWER, Survival.SECTORS),))
 
 
-def test_a_store_that_was_lied_to_all_along_is_lost_and_that_is_told() -> None:
+def test_a_store_that_was_lied_to_all_along_is_lost_and_reported() -> None:
     result = attempt(_lied_to(4))
     assert result.failure == ""
     reported = [name for name in result.happened if name.startswith("after a lying sync") and "nothing" not in name]

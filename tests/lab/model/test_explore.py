@@ -58,7 +58,7 @@ def test_what_need_not_end_is_found(ways: dict[str, str], ends: str, schedule: s
         assert remark in found.broken.remark
 
 
-def test_progress_is_told_level_by_level() -> None:
+def test_progress_is_reported_level_by_level() -> None:
     counts: list[int] = []
     explore(Toy({"A": "BC", "B": "D", "C": "D"}, ""), [], counts.append)
     assert counts == [3, 4]

@@ -93,7 +93,7 @@ def test_an_exploration_finds_the_same_each_time() -> None:
 
 
 @pytest.mark.parametrize("scenario", [CONFLICT, REWIND, PARTIAL], ids=lambda scenario: scenario.name)
-def test_every_way_can_be_told(scenario: ModelScenario) -> None:
+def test_every_way_can_be_described(scenario: ModelScenario) -> None:
     protocol = Protocol(scenario)
     found = examine(protocol, [])
     for place in range(0, len(found.states), 97):

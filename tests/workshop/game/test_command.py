@@ -50,7 +50,7 @@ def test_another_seed_is_another_game(capsys: pytest.CaptureFixture[str]) -> Non
     assert len(digests) == 2
 
 
-def test_lines_tell_rounds_reasons_and_scores(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_have_rounds_reasons_and_scores(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(game("--rounds", "3", "--players", "after,oncefold")) == 0
     out = capsys.readouterr().out
     assert "round 1, easy: 200 messages" in out
@@ -60,7 +60,7 @@ def test_lines_tell_rounds_reasons_and_scores(capsys: pytest.CaptureFixture[str]
     assert "after 3 rounds:\n     300 points  oncefold: Oncefold\n" in out
 
 
-def test_at_a_pace_a_round_is_told_as_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
+def test_at_a_pace_a_round_is_announced_as_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["lab", "play", *SMALL, "--expert-from", "0", "--rounds", "4", "--round-seconds", "1"]
     assert main([*arguments, "--players", "oncefold"]) == 0
     lines = capsys.readouterr().out.splitlines()

@@ -45,7 +45,7 @@ def test_hard_mode_is_lost_without_the_fixes() -> None:
     stale = next(played for played, cause in causes if cause.what is What.STATE)
     lost(stale, What.STATE, "an older version replaced a newer one")
     doubled = next(played for played, cause in causes if cause.what is What.DOUBLED)
-    lost(doubled, What.DOUBLED, "nothing tells that it was there")
+    lost(doubled, What.DOUBLED, "nothing shows that it was there")
 
 
 def test_a_lost_round_leaves_the_next_one_as_it_is() -> None:

@@ -53,7 +53,7 @@ def model(context: click.Context, large: bool, mutation: str | None, claim: str 
     from oncefold_lab.model.mutations import FALSE_CLAIMS, MUTATIONS
 
     if sum(map(bool, (large, mutation, claim))) > 1:
-        raise click.UsageError("--large, --mutation and --claim are questions of their own: ask one at a time.")
+        raise click.UsageError("--large, --mutation and --claim exclude each other: give one at a time.")
     if mutation is None and claim is None:
         as_expected = _all(MUTATIONS, FALSE_CLAIMS, large=large, as_json=as_json)
     elif mutation is not None:
@@ -111,15 +111,15 @@ def _all(
 
     with ProgressLine() as progress:
 
-        def tell(name: str, states: int) -> None:
+        def report(name: str, states: int) -> None:
             progress(f"states of {name!r}", states)
 
         scenarios = [
-            check(scenario, time.process_time, progress=partial(tell, scenario.name))
+            check(scenario, time.process_time, progress=partial(report, scenario.name))
             for scenario in (*SMALL, *(LARGE if large else ()))
         ]
         tried = {
-            trial.name: attempt(trial, time.process_time, partial(tell, trial.name))
+            trial.name: attempt(trial, time.process_time, partial(report, trial.name))
             for trial in (*falsehoods, *mutations)
         }
     if as_json:

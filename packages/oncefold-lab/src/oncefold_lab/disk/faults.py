@@ -6,7 +6,7 @@ from typing import Final
 
 
 class Operation(StrEnum):
-    """What SQLite and the store ask of a disk; every request is one step."""
+    """What SQLite and the store request of a disk; every request is one step."""
 
     OPEN = "open"
     READ = "read"

@@ -109,13 +109,13 @@ class Examined:
     commits: int
     """Its last commit, 0 if that cannot be read."""
     refusal: str = ""
-    """Why it cannot be opened, or not be asked."""
+    """Why it cannot be opened, or queried."""
     damage: tuple[str, ...] = ()
     """What check-store says."""
     wrong: tuple[str, ...] = ()
     """How what it answers differs from the oracle after so many commits."""
     forgot: bool = False
-    """Whether the oldest commits can no longer be asked."""
+    """Whether the oldest commits can no longer be queried."""
 
 
 def lay_down(files: Mapping[str, bytes], folder: Path) -> None:
@@ -127,7 +127,7 @@ def lay_down(files: Mapping[str, bytes], folder: Path) -> None:
 
 
 def examine(path: Path, oracle: Oracle, rng: Random) -> Examined:
-    """Everything about a store that can be right or wrong; `rng` chooses which past commit is asked about."""
+    """Everything about a store that can be right or wrong; `rng` chooses which past commit is queried."""
     damage, seq, oldest = _damage(path), 0, 0
     try:
         with StoreFile.open(path) as reader:

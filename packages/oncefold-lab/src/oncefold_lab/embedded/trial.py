@@ -189,7 +189,7 @@ class _Trial:
         self._inputs = Inputs(self._pipeline, case.workload)
         self._truth = Oracle(self._pipeline, self._inputs.steps)
         self._disk = Disk(case.traits, Random(f"{case.seed}/disk"))  # noqa: S311
-        self._asked = Random(f"{case.seed}/asked")  # noqa: S311
+        self._queried = Random(f"{case.seed}/asked")  # noqa: S311
         self._store, self._image = folder / "store" / _STORE, folder / "image"
         self._store.parent.mkdir()
         self._image.mkdir()
@@ -273,7 +273,7 @@ class _Trial:
         if not files.get(_STORE):
             return Examined(0, refusal="there is no store")
         lay_down(files, self._image)
-        return examine(self._image / _STORE, self._truth, self._asked)
+        return examine(self._image / _STORE, self._truth, self._queried)
 
     def _judged(self, found: Examined) -> Examined:
         """What to go on from."""

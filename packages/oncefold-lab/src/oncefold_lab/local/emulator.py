@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 REGION = "us-east-1"
 _START_SECONDS = 30.0
 _POLL_SECONDS = 0.05
-_TOLD_CHARS = 2_000
+_LOG_CHARS = 2_000
 
 _QUIET = {
     # Listeners that nothing here needs.
@@ -128,7 +128,7 @@ class Emulator:
             if self.answers():
                 return
             time.sleep(_POLL_SECONDS)
-        said = self._log.read_text(errors="replace")[-_TOLD_CHARS:]
+        said = self._log.read_text(errors="replace")[-_LOG_CHARS:]
         raise OncefoldError(f"the emulator did not start on {self.endpoint}: {said.strip() or 'it said nothing'}")
 
     def answers(self) -> bool:

@@ -91,7 +91,7 @@ class RuntimeApi:
             raise Gone from None
 
     def printed(self) -> bytes:
-        """What the process printed since this was last asked."""
+        """What the process printed since the last call of this."""
         if not self._silent:
             self._read_output(self._output)
         text = bytes(self._printed)

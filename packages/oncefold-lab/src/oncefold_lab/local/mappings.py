@@ -83,7 +83,7 @@ class EventSourceMapping:
         self._begun = self._stopping = False
         self._broken: BaseException | None = None
         self._changed = threading.Condition()
-        self._asked_at = self._idle_at = -math.inf
+        self._requested_at = self._idle_at = -math.inf
 
     @property
     def counts(self) -> MappingCounts:
@@ -120,12 +120,12 @@ class EventSourceMapping:
 
         Raises OncefoldError if so many seconds do not suffice, with what is left, or if the mapping does not run.
         """
-        asked = self._timing.clock()
+        requested = self._timing.clock()
         with self._changed:
-            self._asked_at = asked
+            self._requested_at = requested
             self._results.put(None)
-            self._changed.wait_for(lambda: self._idle_at >= asked or self._thread is None or self._broken, seconds)
-            idle = self._idle_at >= asked
+            self._changed.wait_for(lambda: self._idle_at >= requested or self._thread is None or self._broken, seconds)
+            idle = self._idle_at >= requested
         if self._broken is not None:
             raise OncefoldError(f"mapping of {self.settings.function_arn}: {self._broken}") from self._broken
         if not idle:
@@ -151,9 +151,9 @@ class EventSourceMapping:
         try:
             with ThreadPoolExecutor(_WORKERS, "invocation") as workers:
                 while not self._stopping:
-                    self._settle(self._results_until(self._turn(workers)))
+                    self._complete(self._results_until(self._turn(workers)))
                 while self._under_way:
-                    self._settle(self._results_until(math.inf))
+                    self._complete(self._results_until(math.inf))
         except BaseException as error:
             with self._changed:
                 self._broken = error
@@ -168,7 +168,7 @@ class EventSourceMapping:
             for repeat in shard.due_repeats():
                 self._submit(workers, shard, None, repeat.batch)
         self._send_messages()
-        self._tell_idle()
+        self._notify_idle()
         return min([self._shards.due(), *(lane.due() for shard in self._shards for lane in shard.lanes)])
 
     def _results_until(self, until: float) -> Iterator[_Result]:
@@ -184,9 +184,9 @@ class EventSourceMapping:
             return
 
     def _read(self) -> None:
-        asked_at = self._asked_at
+        requested_at = self._requested_at
         try:
-            self._shards.refresh(asked_at)
+            self._shards.refresh(requested_at)
         except (BotoCoreError, ClientError) as error:
             self._troubles["stream"] = f"The stream cannot be read: {error}"
             self._shards.postpone()
@@ -215,7 +215,7 @@ class EventSourceMapping:
         self._under_way += 1
         workers.submit(run)
 
-    def _settle(self, results: Iterable[_Result]) -> None:
+    def _complete(self, results: Iterable[_Result]) -> None:
         for result in results:
             self._under_way -= 1
             if isinstance(result.outcome, Exception):
@@ -223,9 +223,9 @@ class EventSourceMapping:
             if result.lane is None:
                 self._counts = replace(self._counts, repeated=self._counts.repeated + 1)
             else:
-                self._settle_batch(result.shard, result.lane, result.batch, result.outcome)
+                self._complete_batch(result.shard, result.lane, result.batch, result.outcome)
 
-    def _settle_batch(
+    def _complete_batch(
         self, shard: MappingShard, lane: RecordLane, batch: RecordBatch, invocation: InvocationResult
     ) -> None:
         verdict = verdict_of(invocation, batch, report_failures=self.settings.report_failures)
@@ -262,7 +262,7 @@ class EventSourceMapping:
         else:
             self._troubles.pop("destination", None)
 
-    def _tell_idle(self) -> None:
+    def _notify_idle(self) -> None:
         left = any(shard.waiting or shard.repeats for shard in self._shards)
         with self._changed:
             self._idle_at = -math.inf if left or self._under_way or self._messages else self._shards.empty_at()

@@ -65,7 +65,7 @@ class PollTiming:
 
 
 class Disturbance(Protocol):
-    """Decides about deliveries; one thread asks."""
+    """Decides about deliveries; called from one thread."""
 
     def retry_size(self, failed: int, most: int) -> int:
         """How many records the retry of a failed batch has, from 1 to `most`; `failed` is as Lambda does it."""

@@ -77,13 +77,13 @@ class MappingShards:
         """Mark the starting position in the shards there are. Later ones are children, read from their beginning."""
         self._list(latest=self._settings.starting_position == "LATEST")
 
-    def refresh(self, asked_at: float) -> None:
-        """List shards, and read from them, where that is due or was not done since somebody asked."""
+    def refresh(self, requested_at: float) -> None:
+        """List shards, and read from them, where that is due or was not done since a moment that somebody gives."""
         now = self._timing.clock()
-        if now >= self._list_at or self._listed_at < asked_at:
+        if now >= self._list_at or self._listed_at < requested_at:
             self._list(latest=False)
         for shard in self:
-            if (shard.poll_at <= now or shard.empty_at < asked_at) and self._may_read(shard):
+            if (shard.poll_at <= now or shard.empty_at < requested_at) and self._may_read(shard):
                 self._read(shard)
 
     def postpone(self) -> None:

@@ -224,7 +224,7 @@ def check(
     began = clock()
     protocol = Protocol(scenario, rules)
     found = examine(protocol, claims, progress)
-    refuted = None if found.broken is None else _told(protocol, found.broken)
+    refuted = None if found.broken is None else _refutation(protocol, found.broken)
     return Checked(
         scenario,
         len(found.states),
@@ -257,7 +257,7 @@ def _never_ending(protocol: Protocol, found: Explored) -> Violated | None:
     return Violated(TERMINATES, schedule, "and so on for ever, or no further")
 
 
-def _told(protocol: Protocol, broken: Violated) -> Refuted:
+def _refutation(protocol: Protocol, broken: Violated) -> Refuted:
     teller = ScheduleText(protocol.world)
     schedule = tuple(map(teller.step, broken.schedule))
     last = broken.schedule[-1].state if broken.schedule else protocol.first()

@@ -259,10 +259,10 @@ def hash_value_of(table: Table, condition: Condition, values: Values) -> Any:
             if table.range is None
             else f"Query condition missed key schema element: {table.range.name}"
         )
-    asked = found[table.hash.name]
-    if not isinstance(asked, Compare) or asked.comparator != "=":
+    wanted = found[table.hash.name]
+    if not isinstance(wanted, Compare) or wanted.comparator != "=":
         raise ServiceError.invalid("Query key condition not supported")
-    return values[_reference(asked)][table.hash.kind]
+    return values[_reference(wanted)][table.hash.kind]
 
 
 def _parts(condition: Condition) -> Iterator[Condition]:

@@ -157,7 +157,7 @@ class DynamoDB:
 
 
 class TableWaiter:
-    """Waits for a table to be there, or gone: which it is at once, by the call that asked for it."""
+    """Waits for a table to be there, or gone: which it is at once, by the call that made it."""
 
     def __init__(self, dynamodb: DynamoDB, name: str) -> None:
         assert name in {"table_exists", "table_not_exists"}

@@ -234,12 +234,12 @@ def get_item(database: Database, request: Request, fault: Fault | None) -> Reply
 
 
 def is_consistent(request: Request) -> bool:
-    """Whether a reader asks to see everything that was written before."""
+    """Whether a reader wants to see everything that was written before."""
     return bool(request.get("ConsistentRead"))
 
 
 def row_for(database: Database, table: Table, key: Key, request: Request, fault: Fault | None) -> Row | None:
-    """The row as a reader sees it: the last one, or if it did not ask for consistency perhaps the one before."""
+    """The row as a reader sees it: the last one, or if it did not request consistency perhaps the one before."""
     row = table.rows.get(key)
     if fault is Fault.STALE and not is_consistent(request):
         stale = table.before.get(key, row)

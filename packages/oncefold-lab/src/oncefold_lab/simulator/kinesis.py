@@ -196,7 +196,7 @@ def _described(shard: ShardLog[DataRecord]) -> Reply:
 
 
 class StreamWaiter:
-    """Waits for a stream to be there, or gone: which it is at once, by the call that asked for it."""
+    """Waits for a stream to be there, or gone: which it is at once, by the call that made it."""
 
     def __init__(self, kinesis: Kinesis, name: str) -> None:
         assert name in {"stream_exists", "stream_not_exists"}

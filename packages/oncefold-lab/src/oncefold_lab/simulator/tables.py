@@ -109,7 +109,7 @@ class Table:
     before: dict[Key, Row | None] = field(default_factory=dict)
     """The row before the last change of some keys: what an eventually consistent read may still see."""
     _order: list[Place] | None = None
-    """Places of all rows and their keys behind; made when first asked for, and kept up from then on."""
+    """Places of all rows and their keys behind; made when first needed, and kept up from then on."""
 
     def key_of_item(self, item: Item) -> Key:
         """The key of an item that was taken in. Raises Refusal."""

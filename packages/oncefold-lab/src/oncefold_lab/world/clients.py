@@ -33,17 +33,17 @@ class ObservedClient:
         """TransactWriteItems."""
         token = request.get("ClientRequestToken", "")
         self._observer.token(token)
-        answer = self._told("transact_write_items", request)
+        answer = self._observed("transact_write_items", request)
         self._observer.done(token)
         return answer
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def call(**request: Any) -> Any:
-            return self._told(operation, request)
+            return self._observed(operation, request)
 
         return call
 
-    def _told(self, operation: str, request: dict[str, Any]) -> Any:
+    def _observed(self, operation: str, request: dict[str, Any]) -> Any:
         try:
             answer = getattr(self._client, operation)(**request)
         except ClientError as error:

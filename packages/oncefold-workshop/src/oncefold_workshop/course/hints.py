@@ -155,7 +155,7 @@ def _passed_over(seen: FunctionObservation) -> Iterator[Hint]:
 def _map_counts_twice(seen: FunctionObservation) -> Iterator[Hint]:
     if seen.because("MapLambda got their batch"):
         text = (
-            f"{MAP} puts the sums of a batch that comes again under another name: nothing tells that they were there."
+            f"{MAP} puts the sums of a batch that comes again under another name: nothing shows that they were there."
         )
         yield Hint("sums twice", text, "2.2")
 

@@ -215,10 +215,10 @@ class LearnersPlayer:
         found = self._hints(account.causes) if self._options.hinted else ()
         return replace(account, hints=tuple(hint.text for hint in found))
 
-    def settle(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
+    def end_round(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
         """See Player."""
         if self._audit is not None:
-            self._read(partial(self._audit.settle, expected, touched))
+            self._read(partial(self._audit.end_round, expected, touched))
         elif self._readable:
             try:
                 self._pending = self._waiting()

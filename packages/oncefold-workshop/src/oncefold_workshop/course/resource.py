@@ -118,7 +118,7 @@ class DynamoDBResource:
         self._client = client
 
     def Table(self, name: str) -> TableResource:  # noqa: N802 - boto3's name
-        """A table. Nothing is asked of the service."""
+        """A table. No call is made."""
         return TableResource(self._client, name)
 
     def __getattr__(self, name: str) -> Any:

@@ -258,7 +258,7 @@ class Arena(World):
             self.incidents.append(f"{self.seconds:,.1f} s, {who}: {what}")
 
     def called(self, operation: str, outcome: str) -> None:
-        """See Observer of clients: nobody asks for every call here."""
+        """See Observer of clients: calls are not traced one by one here."""
 
 
 def _unnoticed(function: str, request: str) -> None:

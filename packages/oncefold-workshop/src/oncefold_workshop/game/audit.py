@@ -200,7 +200,7 @@ class Audit:
         causes = [*self._counted(labels), *self._states(labels, expected, touched)]
         return Account.of(wrong.by, sorted(causes, key=lambda cause: (cause.round, cause.what, cause.why)))
 
-    def settle(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
+    def end_round(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
         """End the round: what is wrong now does not count in the next one."""
         states = self._states_now(expected, touched)
         self._stale = {key: found for key, found in states if found.current != found.wanted}
@@ -253,7 +253,7 @@ class Audit:
         sums = [self._sums[item] for item in items]
         batches = ", ".join(f"{len(one.records):,} at {one.at:,.1f} s" for one in sums)
         if len({one.records for one in sums}) == 1:
-            return f"MapLambda got their batch {len(sums)} times ({batches}), and nothing tells that it was there"
+            return f"MapLambda got their batch {len(sums)} times ({batches}), and nothing shows that it was there"
         return f"MapLambda got them in batches of other boundaries ({batches}), and each batch has another hash"
 
     def _states(self, labels: Leaf, expected: ExpectedTotals, touched: Iterable[str]) -> Iterator[Cause]:
@@ -284,7 +284,7 @@ def _added_again(additions: Sequence[_Addition]) -> str:
         return f"ReduceLambda got their sums in batches of other boundaries ({batches}): each has another token"
     if additions[-1].at - additions[0].at >= TOKEN_SECONDS:
         return f"ReduceLambda got their batch again after ten minutes ({batches}), when its token was forgotten"
-    return f"ReduceLambda got their batch {len(additions)} times ({batches}), and nothing tells that it was there"
+    return f"ReduceLambda got their batch {len(additions)} times ({batches}), and nothing shows that it was there"
 
 
 def _part(image: Mapping[str, Any], sign: int) -> Part:

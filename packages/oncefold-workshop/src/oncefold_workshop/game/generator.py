@@ -51,7 +51,7 @@ class MessageSource(Protocol):
         """What the messages mean."""
 
     def sends(self, played: Round) -> tuple[Send, ...]:
-        """The messages of a round; rounds have to be asked for in their order."""
+        """The messages of a round; rounds have to be taken in their order."""
 
 
 def batches(played: Round) -> Iterator[tuple[float, int]]:

@@ -114,17 +114,17 @@ class ProcessTeam:
 
     def begin(self, played: Round) -> dict[Node, Row]:
         """See Team."""
-        rows: dict[Node, Row] = self._ask("begin", played)[0]
+        rows: dict[Node, Row] = self._request("begin", played)[0]
         return rows
 
     def step(self) -> Samples | None:
         """See Team."""
-        found = [some for some in self._ask("step") if some is not None]
+        found = [some for some in self._request("step") if some is not None]
         return _joined(found) if found else None
 
     def finish(self) -> dict[str, PlayedRound]:
         """See Team."""
-        return _joined(self._ask("finish"))
+        return _joined(self._request("finish"))
 
     def close(self) -> None:
         """See Team."""
@@ -134,7 +134,7 @@ class ProcessTeam:
             process.terminate()
             process.join()
 
-    def _ask(self, method: str, *arguments: Any) -> list[Any]:
+    def _request(self, method: str, *arguments: Any) -> list[Any]:
         for pipe in self._pipes:
             pipe.send((method, arguments))
         try:
@@ -152,7 +152,7 @@ def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _serve(game: Game, pipe: Connection) -> None:
-    """Do what is asked for until nobody asks any more. Ctrl-C is for the process that asks."""
+    """Carry out requests until the pipe ends. Ctrl-C is for the other process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with suppress(EOFError, BrokenPipeError):
         try:

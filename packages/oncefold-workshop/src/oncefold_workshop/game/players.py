@@ -79,7 +79,7 @@ class Player(Protocol):
     def account(self, wrong: Wrong, expected: ExpectedTotals, touched: Iterable[str]) -> Account:
         """What is to blame for a node that grew by a wrong amount. `touched`: keys that were sent in the round."""
 
-    def settle(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
+    def end_round(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
         """The round is over: what is wrong now does not count in the next one."""
 
     def late(self) -> tuple[str, ...]:
@@ -154,13 +154,13 @@ class WorkshopPlayer:
             self._audit.observe(number)
 
     def account(self, wrong: Wrong, expected: ExpectedTotals, touched: Iterable[str]) -> Account:
-        """See Player. Without a state there is nothing to tell events by."""
+        """See Player. Without a state events cannot be distinguished."""
         return Account.of(wrong.by, ()) if self._audit is None else self._audit.account(wrong, expected, touched)
 
-    def settle(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
+    def end_round(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
         """See Player."""
         if self._audit is not None:
-            self._audit.settle(expected, touched)
+            self._audit.end_round(expected, touched)
 
     def late(self) -> tuple[str, ...]:
         """See Player: it is no learner."""
@@ -233,7 +233,7 @@ class OncefoldPlayer:
         causes = [*self._states(wrong, expected, touched), *self._outbox(wrong, expected)]
         return Account.of(wrong.by, causes)
 
-    def settle(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
+    def end_round(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
         """See Player."""
         found = {key: (self._content(key), expected.best[key].content) for key in {*touched, *self._stale}}
         self._stale = {key: pair for key, pair in found.items() if pair[0] != pair[1]}

@@ -73,7 +73,7 @@ def reasons(one: PlayedRound) -> Iterator[str]:
 
 def _sum(account: Account, more: int) -> str:
     if not account.causes:
-        return "which events it is, the tables do not tell"
+        return "the tables do not show which events these are"
     others = f"and {more} more {'cause' if more == 1 else 'causes'}; " if more else ""
     exact = "together they are the difference"
     if account.left:

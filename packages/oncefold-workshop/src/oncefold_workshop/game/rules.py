@@ -50,7 +50,7 @@ _TROUBLES = {
     Trouble.RECUT: ("batches come again with other boundaries", 0.0),
     Trouble.REPLAY: ("the last batches come again after 11 minutes", 11 * _MINUTE),
     Trouble.ZOMBIE: ("invocations that were given up go on 11 minutes later", 12 * _MINUTE),
-    Trouble.TRIM: ("nobody reads the tables' streams for 25 hours", 25 * _HOUR),
+    Trouble.TRIM: ("no function reads the tables' streams for 25 hours", 25 * _HOUR),
 }
 
 

@@ -162,7 +162,7 @@ class Stage:
         rows = self.player.rows()
         wrong = self._wrong(expected, grown(rows, self._base))
         account = None if wrong is None else self.player.account(wrong, expected, touched)
-        self.player.settle(expected, touched)
+        self.player.end_round(expected, touched)
         right_after = None if right_at is None else right_at - played.judged_from
         late = wrong is None and (right_after is None or right_after > WINDOW_SECONDS)
         return PlayedRound(

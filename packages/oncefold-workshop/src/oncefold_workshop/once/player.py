@@ -93,10 +93,10 @@ class OncePlayer:
         """See Player: its tables are enough."""
 
     def account(self, wrong: Wrong, expected: ExpectedTotals, touched: Iterable[str]) -> Account:  # noqa: ARG002
-        """See Player: nothing is kept to tell causes by."""
+        """See Player: nothing is kept to find causes by."""
         return Account.of(wrong.by, ())
 
-    def settle(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
+    def end_round(self, expected: ExpectedTotals, touched: Iterable[str]) -> None:
         """See Player: nothing is carried from round to round."""
 
     def late(self) -> tuple[str, ...]:
