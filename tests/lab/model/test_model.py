@@ -2,7 +2,9 @@
 
 import time
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import fields
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -19,12 +21,23 @@ from oncefold_lab.model.scenarios import CONFLICT, CORRECTION, DELETE, LARGE, OU
 from oncefold_lab.model.state import Op
 from tests.lab.model import page
 from tests.tools import reference
+from tests.tools.sizes import full_only
 
 TEXT = page.PAGE.read_text(encoding="utf-8")
+QUICK = {"correction", "conflict", "rewind", "parts"}
+"""Scenarios of some ten thousand states at most."""
 ANEW = "write it anew: python -m tests.lab.model.page"
 
 
-@pytest.mark.parametrize("scenario", SMALL, ids=lambda scenario: scenario.name)
+def explored(scenarios: Iterable[ModelScenario]) -> list[Any]:
+    """Scenarios as parameters; in the short form those that are explored in seconds."""
+    return [
+        pytest.param(one, id=one.name, marks=() if one.name in QUICK else full_only("explores many states"))
+        for one in scenarios
+    ]
+
+
+@pytest.mark.parametrize("scenario", explored(SMALL))
 def test_what_is_claimed_holds_in_every_state(scenario: ModelScenario) -> None:
     found = check(scenario, time.process_time)
     assert found.refuted is None, found.refuted
@@ -65,6 +78,7 @@ def test_every_rule_is_broken_by_some_mutation() -> None:
     assert broken == {rule.name for rule in fields(ProtocolRules)}
 
 
+@full_only("explores many states")
 def test_every_kind_of_step_is_taken() -> None:
     taken: Counter[Op] = Counter()
     for scenario in (CONFLICT, REWIND, PARTIAL, OUTBOX):
@@ -72,7 +86,7 @@ def test_every_kind_of_step_is_taken() -> None:
     assert set(taken) == set(Op) - {Op.HALVED, Op.MISMATCHED}
 
 
-@pytest.mark.parametrize("scenario", [CORRECTION, DELETE, CONFLICT, PARTS], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", explored([CORRECTION, DELETE, CONFLICT, PARTS]))
 def test_the_condition_on_a_deltas_own_put_is_not_what_the_protocol_rests_on(scenario: ModelScenario) -> None:
     found = check(scenario, time.process_time, ProtocolRules(delta_condition=False))
     assert found.refuted is None, found.refuted
@@ -92,7 +106,7 @@ def test_an_exploration_finds_the_same_each_time() -> None:
     assert first.steps == second.steps
 
 
-@pytest.mark.parametrize("scenario", [CONFLICT, REWIND, PARTIAL], ids=lambda scenario: scenario.name)
+@pytest.mark.parametrize("scenario", explored([CONFLICT, REWIND, PARTIAL]))
 def test_every_way_can_be_described(scenario: ModelScenario) -> None:
     protocol = Protocol(scenario)
     found = examine(protocol, [])

@@ -14,10 +14,11 @@ from oncefold_lab.model.protocol import ExpectedFailure
 from oncefold_lab.model.scenario import ModelScenario
 from oncefold_lab.model.state import FAULTS, Op
 from tests.lab.model.replay import Replay
+from tests.tools.sizes import sized
 
 STEPS = 40
 """After so many, faults cease."""
-WALKS = 40
+WALKS = sized(short=16, full=40)
 FAULT_SHARE = 0.3
 NEVER = {Op.HALVED, Op.MISMATCHED}
 """What only wrong protocols do."""

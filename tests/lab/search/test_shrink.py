@@ -6,6 +6,10 @@ from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.scenario import draw
 from oncefold_lab.search.shrink import Cuts, Shrinker
 from oncefold_lab.search.trial import run
+from tests.tools.sizes import sized
+
+FAILURES: list[tuple[type[Oncefold], int]] = sized([(StaleAccepted, 2)], [(StaleAccepted, 2), (TokenOnly, 4)])
+"""What fails, and how many lines are left of it at most."""
 
 
 def first_failure(build: type[Oncefold]) -> int:
@@ -13,7 +17,7 @@ def first_failure(build: type[Oncefold]) -> int:
 
 
 def test_the_smallest_failure_is_small_and_can_be_replayed() -> None:
-    for build, most in ((StaleAccepted, 2), (TokenOnly, 4)):
+    for build, most in FAILURES:
         seed = first_failure(build)
         reported: list[int] = []
         shrunk = Shrinker(draw(seed), build, reported.append).shrink()
