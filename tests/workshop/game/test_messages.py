@@ -88,7 +88,7 @@ def test_a_trades_versions_have_partition_keys_of_their_own() -> None:
         for key, (line,) in send.records:
             assert line.event is not None
             keys.setdefault(line.event.key, set()).add(key)
-    assert max(map(len, keys.values())) == 2
+    assert max(map(len, keys.values())) > 1
 
 
 def test_every_round_has_trades_of_its_own() -> None:
