@@ -41,7 +41,6 @@ def run(capsys: pytest.CaptureFixture[str]) -> Run:
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """No other distribution is installed."""
-    monkeypatch.setattr(lazy, "entry_points", lambda **_: ())
     for group in (lab, aws, workshop):
         monkeypatch.delitem(group.__dict__, "_sections", raising=False)
     monkeypatch.setattr(lazy.LazyGroup, "_sections", property(lambda group: group._own))
