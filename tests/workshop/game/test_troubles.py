@@ -7,7 +7,7 @@ from oncefold_lab.planted.state_bugs import OldLeafStays
 from oncefold_lab.search.oncefold import Oncefold
 from oncefold_workshop.game.audit import What
 from oncefold_workshop.game.generator import WORKSHOP
-from oncefold_workshop.game.players import OncefoldPlayer
+from oncefold_workshop.game.oncefold_player import OncefoldPlayer
 from oncefold_workshop.game.rules import BatchCut, Mode, Trouble
 from oncefold_workshop.game.stage import PlayedRound
 from tests.workshop.game.stages import made, rounds, through

@@ -18,10 +18,10 @@ from oncefold_workshop.course.observer import MAP, REDUCE, STATE, SWEEP, Functio
 from oncefold_workshop.course.policy import READ_STREAM
 from oncefold_workshop.course.runner import Running
 from oncefold_workshop.course.stack import StackFile, StackFunction, load_stack
-from oncefold_workshop.game.arena import TIMEOUT_SECONDS, Arena
+from oncefold_workshop.game.arena import SHARDS, TIMEOUT_SECONDS, Arena
 from oncefold_workshop.game.audit import Account, Audit, Blamed, Cause, What
-from oncefold_workshop.game.expected import ExpectedTotals, Row, Wrong
-from oncefold_workshop.game.players import FLOATS, SHARDS, STATE_LANES, PlayerEntry
+from oncefold_workshop.game.expected import FLOATS, ExpectedTotals, Row, Wrong
+from oncefold_workshop.game.players import STATE_LANES, PlayerEntry
 from oncefold_workshop.pipelines.deploy import make_tables
 from oncefold_workshop.pipelines.messages import MESSAGE_COUNT, SEPARATOR
 from oncefold_workshop.pipelines.settings import (

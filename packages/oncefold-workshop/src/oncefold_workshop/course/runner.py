@@ -1,9 +1,8 @@
-"""One learner's functions in one world: execution environments, invocations observed and guarded, exceptions shown."""
+"""One learner's functions in one world: execution environments, and invocations that are observed and guarded."""
 
 import inspect
 import json
-import traceback
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -22,38 +21,9 @@ from oncefold_workshop.course.observer import FunctionObserver, ObservedInvocati
 from oncefold_workshop.course.policy import Policy
 from oncefold_workshop.course.sandbox import Loader, NotInTheLabError, SandboxGuard, TooLong
 from oncefold_workshop.course.stubs import DynamoDBStub, Surroundings, boto3_modules, stub_modules
+from oncefold_workshop.course.tracebacks import error_place, error_summary, error_trace
 from oncefold_workshop.game.arena import Arena
 from oncefold_workshop.pipelines.settings import InducedFailure, PipelineSettings, TableNames
-
-
-def _frames(own: Collection[Path], error: BaseException) -> list[traceback.FrameSummary]:
-    """The frames of an exception that lie in the learner's files."""
-    names = {str(file) for file in own}
-    return [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in names]
-
-
-def error_place(own: Collection[Path], error: BaseException) -> str:
-    """Where in the learner's code an exception was raised; nothing if nowhere."""
-    if isinstance(error, SyntaxError) and error.filename:
-        return f"{Path(error.filename).name}, line {error.lineno}"
-    frames = _frames(own, error)
-    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}" if frames else ""
-
-
-def error_summary(own: Collection[Path], error: BaseException) -> str:
-    """An exception and its line, in one line."""
-    message = " ".join(traceback.format_exception_only(error)[-1].split())
-    where = error_place(own, error)
-    return f"{message} ({where})" if where else message
-
-
-def error_trace(own: Collection[Path], error: BaseException) -> str:
-    """The traceback of the learner's own code, and the exception."""
-    frames = _frames(own, error)
-    shown = [traceback.FrameSummary(Path(one.filename).name, one.lineno, one.name, line=one.line) for one in frames]
-    head = ["Traceback (your own code):\n", *traceback.format_list(shown)] if frames else []
-    return "".join([*head, *traceback.format_exception_only(error)]).rstrip()
-
 
 IDLE_SECONDS = 600.0
 """An environment that nobody used for so long is gone; AWS promises no time."""

@@ -20,6 +20,8 @@ from oncefold_lab.world.world import WRITES, World, WorldSettings
 from oncefold_workshop.game.rules import BatchCut, Mode
 from oncefold_workshop.pipelines.settings import FailurePercentages, InducedFailure, ParameterTable
 
+SHARDS = 2
+"""Of the stream of messages."""
 TIMEOUT_SECONDS = 10.0
 """Of every function that a mapping invokes."""
 ZOMBIE_SECONDS = 660.0

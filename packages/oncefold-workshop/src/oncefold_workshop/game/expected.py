@@ -10,6 +10,10 @@ from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node
 from oncefold_lab.search.oracle import contribution, order, plus
 
+FLOATS = Decimal("0.00001")
+"""The workshop's own scoreboard takes a total for right when it is no farther off than this."""
+EXACT = Decimal(0)
+
 Row = tuple[Decimal | None, ...]
 """A node's count and sums; None for what a player does not keep."""
 

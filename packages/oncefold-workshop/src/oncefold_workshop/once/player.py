@@ -9,10 +9,10 @@ from oncefold.once import Counters, Runtime
 from oncefold_lab.local.settings import MappingSettings
 from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.world.functions import Context
-from oncefold_workshop.game.arena import TIMEOUT_SECONDS, Arena
+from oncefold_workshop.game.arena import SHARDS, TIMEOUT_SECONDS, Arena
 from oncefold_workshop.game.audit import Account
-from oncefold_workshop.game.expected import ExpectedTotals, Row, Wrong
-from oncefold_workshop.game.players import EXACT, REDUCE, SHARDS, STATE, STATE_LANES
+from oncefold_workshop.game.expected import EXACT, ExpectedTotals, Row, Wrong
+from oncefold_workshop.game.players import REDUCE, STATE, STATE_LANES
 from oncefold_workshop.once import reduce_lambda
 from oncefold_workshop.pipelines.deploy import make_tables
 from oncefold_workshop.pipelines.handlers import FunctionEnvironment, after_fixes
