@@ -68,7 +68,7 @@ def record(image: dict[str, Any]) -> dict[str, Any]:
 def test_the_workshops_function_by_id(tables: Tables) -> None:
     handler = function(2, "lambda_handler")
     images = [
-        {"MessageId": {"S": f"hash{number}"}, "Message": {"M": {"PV": {"N": "1.5"}, "PV:FXSpot": {"N": f"{number}"}}}}
+        {"MessageId": {"S": f"hash{number}"}, "Message": {"S": json.dumps({"PV": 1.5, "PV:FXSpot": number})}}
         for number in range(4)
     ]
     for some in (images[:2], images, images[3:]):
@@ -83,7 +83,7 @@ def trade(name: str, version: int, region: str, value: str) -> dict[str, Any]:
             "id": {"S": name},
             "Version": {"N": str(version)},
             "Value": {"N": value},
-            "Hierarchy": {"M": {level: {"S": label} for level, label in labels.items()}},
+            "Hierarchy": {"S": json.dumps(labels)},
         }
     )
 
