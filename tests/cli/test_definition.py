@@ -12,6 +12,7 @@ from pathlib import Path
 
 import click
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
@@ -454,3 +455,53 @@ def test_the_commands_start_fast(tmp_path: Path, pipeline: Path) -> None:
 
     assert loaded() == "[]"
     assert "numba" not in loaded("--sample", str(events))
+
+
+VERSIONED = [
+    {
+        "customer_id": f"c{n % 3}",
+        "order_id": f"o{n % 7}",
+        "rev": n // 7 + 1,
+        "region": "EU" if n % 2 else "US",
+        "sum": n,
+    }
+    for n in range(21)
+]
+
+
+def in_form(path: Path, form: str) -> Path:
+    """The versioned orders in a file of this form."""
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(VERSIONED), path)
+    elif form == "json":
+        path.write_text(json.dumps(VERSIONED, indent=2))
+    elif form == "jsonl":
+        path.write_text("".join(json.dumps(row) + "\n" for row in VERSIONED))
+    else:
+        lines = [";".join(map(str, row.values())) for row in VERSIONED]
+        path.write_text("\n".join([";".join(VERSIONED[0]), *lines]), "utf-16" if form == "csv" else "utf-8")
+    return path
+
+
+@pytest.mark.parametrize("form", ["jsonl", "json", "parquet", "csv", "txt"])
+def test_a_guess_from_any_format_finds_a_key_that_its_versions_repeat(tmp_path: Path, form: str) -> None:
+    events, path = in_form(tmp_path / f"orders.{form}", form), tmp_path / "p.toml"
+    options = ["--format", "csv", "--delimiter", ";"] if form == "txt" else []
+    assert run(init, path, "--from", events, *options).exit_code == 0
+    text = path.read_text()
+    guessed = parse_toml(text)
+    assert (guessed.key, guessed.version) == ((FieldPath(("order_id",)),), Version(FieldPath(("rev",))))
+    assert "# - key order_id: named like a key; 14 of 21 come again, with other values of rev\n" in text
+    assert "# - version rev: whole numbers under a name for versions\n" in text
+    assert "# - measure sum: numbers of up to 0 decimal places\n" in text
+    result = run(check, path, "--sample", events, "--rows", "30", *options)
+    assert result.exit_code == 0, result.output
+    assert lines(result)[-1] == f"21 of the first 21 events of {events} can be read."
+
+
+def test_a_sample_says_which_columns_are_not_there(tmp_path: Path) -> None:
+    events, path = in_form(tmp_path / "orders.csv", "csv"), tmp_path / "p.toml"
+    path.write_text('name = "x"\n[event]\nkey = "order_id"\n[rollups]\nr = []\n[measures]\na = { sum = "summ" }\n')
+    result = run(check, path, "--sample", events)
+    assert result.exit_code == 1
+    assert f"{events}: no column summ; did you mean sum?" in result.output

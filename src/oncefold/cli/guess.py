@@ -121,9 +121,9 @@ def _pipeline(events: str, rows: list[Row], why: list[str]) -> Pipeline:
     if deleted is not None:
         why.append(f"delete {deleted}: it is true or false, and named for that")
     measures = _measures(left, len(live))
-    why.extend(_why_measure(measure, columns[measure.field], len(live)) for measure in measures)
+    why.extend(_why_measure(measure, columns[_path(measure.field)], len(live)) for measure in measures)
     rollup = _rollup(left, len(live))
-    why.extend(f"level {level.field}: {len(set(left[level.field]))} different texts" for level in rollup.levels)
+    why.extend(f"level {level.field}: {len(set(left[_path(level.field)]))} different texts" for level in rollup.levels)
     unused = [field for field in left if field not in {level.field for level in rollup.levels}]
     if unused:
         why.append(f"left out, too many different texts for a level: {', '.join(map(str, unused[:_LISTED]))}")
@@ -136,6 +136,12 @@ def _pipeline(events: str, rows: list[Row], why: list[str]) -> Pipeline:
         rollups=(rollup,),
         measures=measures,
     )
+
+
+def _path(source: object) -> FieldPath:
+    """A guess names fields alone."""
+    assert isinstance(source, FieldPath)
+    return source
 
 
 def _why_key(key: FieldPath, columns: Columns, version: Version | None) -> str:
@@ -195,7 +201,7 @@ def _key(left: Columns, rows: list[Row], version: Version | None) -> FieldPath |
         different = len(set(texts))
         is_unique = different == len(texts)
         if version is not None and not is_unique:
-            pairs = {(row[field], row.get(version.field)) for row in rows}
+            pairs = {(row[field], row.get(_path(version.field))) for row in rows}
             is_unique = len(pairs) == len(rows) and 2 * different >= len(rows) // 4
         if is_named or (is_unique and not _TIME.fullmatch(field.segments[-1])):
             fits[field] = (is_named and is_unique, is_named, different)

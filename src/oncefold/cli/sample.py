@@ -1,7 +1,6 @@
 """The first records of a source in any format, each read by the scalar decoder; nothing is folded or kept."""
 
 from collections.abc import Generator, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -61,8 +60,7 @@ class Sample:
         """The records. Raises SourceError if there is no such source, or none of it can be read."""
         from oncefold.sources.sources import Sources
 
-        with closing(Sources([self._name], self._options).blocks()) as blocks:
-            yield from islice(self._all(blocks), self._rows)
+        yield from islice(self._all(Sources([self._name], self._options).blocks()), self._rows)
 
     def _all(self, blocks: "Iterator[TextBlock | TableBlock | Finding]") -> Iterator[SampleRecord]:
         from oncefold.sources.blocks import Finding, TextBlock

@@ -264,9 +264,9 @@ class RecordCutter:
 
     def _scan_quoted(self, low: int, high: int, *, first: bool) -> int:
         state = _OUTSIDE if first else self._state
+        assert self._delimiter is not None
         if high - low <= _SMALL:
             data, before = self._buffer[max(0, low - 1) : high].tobytes(), max(0, low - 1)
-            assert self._delimiter is not None
             end, state = _scan_few(data, self._start - before, low - before, state, self._delimiter, first=first)
             if not first:
                 self._state = state

@@ -15,7 +15,10 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_BETWEEN_NULS: Final = {(False, True, False, True): "utf-16-le", (True, False, True, False): "utf-16-be"}
+_BETWEEN_NULS: Final[dict[tuple[bool, ...], str]] = {
+    (False, True, False, True): "utf-16-le",
+    (True, False, True, False): "utf-16-be",
+}
 """By which of the first bytes are NUL, if the others are ASCII."""
 
 _CHUNK: Final = 64 * 2**10
