@@ -12,6 +12,9 @@ from hypothesis import HealthCheck, settings
 
 from tests.tools import programs, sizes
 
+LONGEST = frozenset({"test_demo.py", "test_end_to_end.py", "test_openapi.py", "test_readme.py", "test_whole.py"})
+"""Files with a test that takes ten seconds or more in its short form."""
+
 _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -48,7 +51,8 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what only the full form runs."""
+    """Leave out what only the full form runs; the longest tests come first, lest a run ends with one of them alone."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
     if not sizes.is_full():
         left_out = [item for item in items if item.get_closest_marker("full")]
         items[:] = [item for item in items if not item.get_closest_marker("full")]
