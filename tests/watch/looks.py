@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from oncefold.queries.converters import to_datetime
 from oncefold.queries.model import AsOfCommit, Commit, NodeTotal, RollupShape, Shape, Totals
-from oncefold.watch.looks import Look
+from oncefold.watch.watching import Look
 
 SHAPE = Shape("shop", (RollupShape("place", ("country", "city")),), {"amount": 2}, "timestamp")
 

@@ -13,9 +13,8 @@ import pytest
 from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.queries.http_client import Client, address_of
 from oncefold.queries.store_reader import StoreReader
-from oncefold.watch.looks import Look, NotYetError, Watched
 from oncefold.watch.sources import ServerSource, StoreSource
-from oncefold.watch.watching import Watching
+from oncefold.watch.watching import Look, NotYetError, Watched, Watching
 from tests.queries.stores import MONDAY, TUESDAY, lines
 from tests.serve.running import Running
 from tests.tools.processes import COMMAND

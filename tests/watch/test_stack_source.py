@@ -10,9 +10,8 @@ from oncefold.aws.reader import StackReader, open_stack
 from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.queries.model import AsOfTime
 from oncefold.queries.protocol import no_progress
-from oncefold.watch.looks import NotYetError, Watched
 from oncefold.watch.sources import StackSource
-from oncefold.watch.watching import Watching
+from oncefold.watch.watching import NotYetError, Watched, Watching
 from tests.aws.reader.stacks import fill
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, events, lines
 from tests.watch.looks import Clock

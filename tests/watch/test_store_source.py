@@ -9,8 +9,8 @@ import pytest
 from oncefold.core.errors import OncefoldError, QueryError, StoreError
 from oncefold.queries.store_reader import StoreReader
 from oncefold.store.connection import BUSY_MS
-from oncefold.watch.looks import NotYetError, Watched
 from oncefold.watch.sources import StoreSource
+from oncefold.watch.watching import NotYetError, Watched
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, alter, build, lines
 
 ROOM = 24

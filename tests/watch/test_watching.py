@@ -3,8 +3,17 @@
 import pytest
 
 from oncefold.core.errors import QueryError, StoreError
-from oncefold.watch.looks import Look, NotYetError, fitting
-from oncefold.watch.watching import FAILURE_SECONDS, WINDOW_SECONDS, MovingRate, Watching, changed, moved
+from oncefold.watch.watching import (
+    FAILURE_SECONDS,
+    WINDOW_SECONDS,
+    Look,
+    MovingRate,
+    NotYetError,
+    Watching,
+    changed,
+    fitting,
+    moved,
+)
 from tests.watch.looks import Clock, Scripted, look, row
 
 FIRST = {"": (3, "6.00"), "FR": (2, "5.00"), "US": (1, "1.00")}

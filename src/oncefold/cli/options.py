@@ -1,4 +1,4 @@
-"""Options that the commands share, and the store that they are about."""
+"""Options that the commands share, the store that they are about, and a command whose help has headings."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ import click
 from oncefold.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     Function = TypeVar("Function", bound=Callable[..., Any])
+
 
 STORE_VARIABLE = "ONCEFOLD_STORE"
 FORMATS = ("table", "json", "jsonl", "csv", "parquet")
@@ -117,3 +118,24 @@ def limit_option(default: int, what: str) -> Callable[[Function], Function]:
         show_default=True,
         help=f"How many {what} to show.",
     )
+
+
+class HeadedCommand(click.Command):
+    """A command whose help lists its options under headings; those that no heading names stand last."""
+
+    def __init__(self, *args: Any, headings: Mapping[str, Sequence[str]], **extra: Any) -> None:
+        """`headings` has the names of each heading's options, in order."""
+        super().__init__(*args, **extra)
+        self._headings = headings
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The options, heading by heading."""
+        records = {
+            item.name: item.get_help_record(ctx) for item in self.get_params(ctx) if isinstance(item, click.Option)
+        }
+        shown = {name: record for name, record in records.items() if record is not None}
+        named = {name for names in self._headings.values() for name in names}
+        headings = {**self._headings, "Other": [name for name in shown if name not in named]}
+        for heading, names in headings.items():
+            with formatter.section(heading):
+                formatter.write_dl([shown[name] for name in names])

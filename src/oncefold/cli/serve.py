@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from oncefold.cli.headed import HeadedCommand
+from oncefold.cli.options import HeadedCommand
 from oncefold.core.errors import OncefoldError
 from oncefold.pipeline_file import load_pipeline
 

@@ -21,8 +21,7 @@ from oncefold.core.errors import OncefoldError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from oncefold.watch.looks import Look, Source, Watched
-    from oncefold.watch.watching import Seen, Watching
+    from oncefold.watch.watching import Look, Seen, Source, Watched, Watching
 
 _SCHEMES = ("http://", "https://")
 
@@ -86,8 +85,7 @@ def watch(  # noqa: PLR0913 - an option each
     as_json: bool,
 ) -> None:
     """Watch the totals of NODE and of what lies below it move, while something else folds events."""
-    from oncefold.watch.looks import Watched
-    from oncefold.watch.watching import Watching
+    from oncefold.watch.watching import Watched, Watching
 
     url, node = _url_and_node(words)
     named: dict[Kind, Path | str | None] = {"store": store, "server": server, "stack": stack}

@@ -18,14 +18,12 @@ from rich.live import Live
 from rich.text import Text
 
 from oncefold.cli.watch_text import columns, facts, headings, name, numbers
-from oncefold.watch.looks import fitting
-from oncefold.watch.watching import Seen
+from oncefold.watch.watching import Seen, fitting
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from oncefold.watch.looks import Look
-    from oncefold.watch.watching import Watching
+    from oncefold.watch.watching import Look, Watching
 
 _OTHER_LINES = 6
 """Lines of a frame that are no nodes: facts, an empty one, headings, an empty one, a note."""

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from oncefold.queries.model import NodeTotal
-    from oncefold.watch.looks import Look
-    from oncefold.watch.watching import Seen
+    from oncefold.watch.watching import Look, Seen
 
 _INDENT = "  "
 _MARK = "*"

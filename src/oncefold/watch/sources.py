@@ -16,7 +16,7 @@ from oncefold.queries.status_model import StoreStatus
 from oncefold.queries.store_reader import StoreReader
 from oncefold.store.reader import connect_reader
 from oncefold.store.schema import is_fresh
-from oncefold.watch.looks import Look, NotYetError, Watched, fitting
+from oncefold.watch.watching import Look, NotYetError, Watched, fitting
 
 AnyReader = TypeVar("AnyReader", bound=Reader)
 
@@ -42,7 +42,7 @@ class ReaderSource(Generic[AnyReader]):
         """How many nodes the levels up to one had when they were last read."""
 
     def look(self, room: int | None) -> Look:
-        """Look now; see `oncefold.watch.looks.Source`."""
+        """Look now; see `oncefold.watch.watching.Source`."""
         try:
             if self._reader is None:
                 self._reader = self._open()
@@ -131,7 +131,7 @@ class StoreSource(ReaderSource[StoreReader]):
         self._file: tuple[int, int] | None = None
 
     def look(self, room: int | None) -> Look:
-        """Look at the last commit; see `oncefold.watch.looks.Source`."""
+        """Look at the last commit; see `oncefold.watch.watching.Source`."""
         for _ in range(_TRIES - 1):
             with suppress(StoreError):
                 return self._look_at_file(room)
@@ -180,7 +180,7 @@ class StackSource(ReaderSource[Reader]):
     paged = False
 
     def look(self, room: int | None) -> Look:
-        """Look at the totals as they are now; see `oncefold.watch.looks.Source`."""
+        """Look at the totals as they are now; see `oncefold.watch.watching.Source`."""
         try:
             return super().look(room)
         except OncefoldError:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli.aws.options import names_of, new_stack_option, pipeline_argument
+from oncefold.cli.aws.group import names_of, new_stack_option, pipeline_argument
 from oncefold.core.errors import OncefoldError
 from oncefold.pipeline_file import load_pipeline
 

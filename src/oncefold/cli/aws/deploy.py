@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli.aws.options import names_of, new_stack_option, pipeline_argument, stack_option
+from oncefold.cli.aws.group import names_of, new_stack_option, pipeline_argument, stack_option
 from oncefold.pipeline_file import load_pipeline
 from oncefold.queries.render import formatting
 from oncefold.queries.render.screen import Grid, Screen

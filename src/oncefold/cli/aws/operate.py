@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli.aws.options import stack_option
+from oncefold.cli.aws.group import stack_option
 from oncefold.cli.progress import ProgressLine
 from oncefold.queries.render import formatting
 
