@@ -13,6 +13,7 @@ from oncefold.queries.store_reader import StoreReader
 from tests.aws.reader.records import random_records
 from tests.aws.reader.stacks import fill
 from tests.queries.stores import TWO_TREES, build, events, lines
+from tests.tools.sizes import sized
 
 OpenReader = Callable[..., StackReader]
 
@@ -38,7 +39,7 @@ def verification(reader: Reader) -> list[Document]:
 
 
 @pytest.mark.parametrize("query", [totals, every_node, verification])
-@pytest.mark.parametrize("pending", [0, 5])
+@pytest.mark.parametrize("pending", sized([5], [0, 5]))
 def test_a_stack_answers_as_a_store_does(
     stack: Names, open_reader: OpenReader, tmp_path: Path, query: Callable[[Reader], list[Document]], pending: int
 ) -> None:

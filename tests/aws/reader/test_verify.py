@@ -25,12 +25,13 @@ from tests.aws.reader.records import random_records
 from tests.aws.reader.stacks import NOW_TEXT, OLD, Filled, fill, node_item, put, state_item
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, events, lines
 from tests.tools import reference
+from tests.tools.sizes import sized
 
 OpenReader = Callable[..., StackReader]
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("pending", [0, 6])
+@pytest.mark.parametrize("seed", range(sized(1, 3)))
+@pytest.mark.parametrize("pending", sized([6], [0, 6]))
 def test_right_totals_are_exact(stack: Names, open_reader: OpenReader, seed: int, pending: int) -> None:
     folded = events(TWO_TREES, lines(random_records(seed)))
     filled = fill(stack, TWO_TREES, folded, pending=pending)
