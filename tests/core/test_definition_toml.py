@@ -185,7 +185,7 @@ ERRORS = [
     # The table rollups.
     (changed(RISK, 'risk = "Region"'), "[rollups] risk: 'Region' is not a list of levels; write risk = [\"FIELD\""),
     (changed(RISK, '"my risk" = []'), "[rollups] my risk: not a name; use a letter, then letters, digits"),
-    (changed(RISK, "Path = []"), "[rollups] Path: this name is taken by a column of the results; choose another"),
+    (changed(RISK, "Count = []"), "[rollups] Count: this name is taken by a column of the results; choose another"),
     (changed(RISK, 'risk = ["a", "b", "a"]'), "[rollups] risk: a level occurs twice; name each level once"),
     (changed(RISK, "risk = [5]"), "[rollups] risk.field: 5 is not a field; write its name or dotted path"),
     (changed(RISK, 'risk = [{ window = "1h" }]'), '[rollups] risk: field is missing; write { field = "NAME", ... }'),

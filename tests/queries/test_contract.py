@@ -260,6 +260,9 @@ def test_columns_of_the_sql_view_are_no_names_of_measures(name: str) -> None:
     text = f'name = "p"\n[event]\nkey = "k"\n[rollups]\nall = []\n[measures]\n{name} = {{ sum = "a" }}\n'
     with pytest.raises(DefinitionError, match="is taken by a column"):
         parse_toml(text)
+    rollup = text.replace("all", name).replace(f"{name} = {{", "m = {")
+    if name != "count":
+        assert [one.name for one in parse_toml(rollup).rollups] == [name]
 
 
 def test_one_backend_is_named(server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{NAME_CHARS - 1}}}", re.ASCII)
 """Names of pipelines, rollups and measures; the latter two also name columns of results."""
 
 RESERVED_NAMES = frozenset({"count", "rollup", "path", "depth", "label"})
-"""Columns that every result has."""
+"""No names of measures: columns of the view `totals` beside theirs. `count` is no name of a rollup, either."""
 
 Unit = Literal["s", "ms", "us", "ns"]
 
@@ -206,10 +206,11 @@ class Pipeline:
 def _flaws(pipeline: Pipeline) -> Iterator[str]:
     names = [("rollup", rollup.name) for rollup in pipeline.rollups]
     names += [("measure", measure.name) for measure in pipeline.measures]
+    taken = {"pipeline": frozenset[str](), "rollup": frozenset({"count"}), "measure": RESERVED_NAMES}
     for what, name in [("pipeline", pipeline.name), *names]:
         if not NAME.fullmatch(name):
             yield f"{name!r} is not a name for a {what}: use a letter, then letters, digits, - or _"
-        if what != "pipeline" and name.lower() in RESERVED_NAMES:
+        if name.lower() in taken[what]:
             yield f"{name!r} is taken by a column of the results: choose another name for the {what}"
     for what in ("rollup", "measure"):
         own = [name.lower() for kind, name in names if kind == what]

@@ -7,7 +7,7 @@ import difflib
 import json
 import re
 import tomllib
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from typing import Any, NoReturn
 
 from oncefold.core.definition import NAME, RESERVED_NAMES, Delete, Level, Measure, Pipeline, Rollup, Time, Version
@@ -262,7 +262,7 @@ def _where(event: _TomlTable) -> Expression | None:
 
 
 def _rollup(rollups: _TomlTable, name: str) -> Rollup:
-    _check_name(rollups, name)
+    _check_name(rollups, name, frozenset({"count"}))
     levels = rollups.get(name)
     if not isinstance(levels, list):
         rollups.fail(name, f"{levels!r} is not a list of levels", f'write {name} = ["FIELD", "FIELD"], root first')
@@ -294,7 +294,7 @@ def _level(rollups: _TomlTable, name: str, value: Any) -> Level:
 
 
 def _measure(measures: _TomlTable, name: str) -> Measure:
-    _check_name(measures, name)
+    _check_name(measures, name, RESERVED_NAMES)
     value = measures.get(name)
     if not isinstance(value, Mapping):
         measures.fail(name, f"{value!r} is not a measure", f'write {name} = {{ sum = "FIELD", scale = 2 }}')
@@ -317,10 +317,10 @@ def _measure(measures: _TomlTable, name: str) -> Measure:
     return measure
 
 
-def _check_name(table: _TomlTable, name: str) -> None:
+def _check_name(table: _TomlTable, name: str, taken: Container[str]) -> None:
     if not NAME.fullmatch(name):
         table.fail(name, "not a name", f"use a letter, then letters, digits, - or _ (up to {NAME_CHARS})")
-    if name.lower() in RESERVED_NAMES:
+    if name.lower() in taken:
         table.fail(name, "this name is taken by a column of the results", "choose another")
 
 
