@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PRODUCT = ROOT / "src" / "oncefold"
+PRODUCT = ROOT / "src"
+PACKAGES = ("src", "packages/oncefold-lab/src", "packages/oncefold-workshop/src")
 
 RETIRED = {
     "ask": "query",
@@ -62,13 +63,39 @@ def test_words_of_names() -> None:
     assert parts("MOST_HTTPBytes") == {"most", "http", "bytes"}
 
 
-def test_no_name_of_the_product_is_made_of_a_retired_word() -> None:
-    sources = sorted(PRODUCT.rglob("*.py"))
-    assert sources
+def modules() -> list[Path]:
+    """Every module of the three distributions."""
+    found = [sorted((ROOT / folder).rglob("*.py")) for folder in PACKAGES]
+    assert all(found)
+    return [path for paths in found for path in paths]
+
+
+def test_no_name_is_made_of_a_retired_word() -> None:
     found = [
         f"{path.relative_to(ROOT)}: {name}: say {RETIRED[word]}"
-        for path in sources
+        for path in modules()
         for name in sorted(set(names(path)))
         for word in sorted(parts(name) & RETIRED.keys())
+        if PRODUCT in path.parents
     ]
     assert not found, "\n".join(found)
+
+
+PRIVATE = {
+    "numba": r"numba\.core|numba\.misc|_nrt\b|\bcgutils\b",
+    "json": r"encode_basestring",
+    "starlette": r"path_regex|\bstarlette\b",
+    "uvicorn": r"server_state|capture_signals|\buvicorn\b",
+    "ministack": r"ministack\.app\b|ministack import app\b",
+}
+"""Parts of libraries that they do not document, or libraries that only served for such parts."""
+GUARDED = {"numba": re.compile(r"_numba(_private)?\.py")}
+"""The one module that may use them, has a bound in pyproject.toml and a test that fails first."""
+
+
+def test_private_parts_of_libraries_are_in_their_one_guarded_module() -> None:
+    for library, pattern in PRIVATE.items():
+        users = [path for path in modules() if re.search(pattern, path.read_text(encoding="utf-8"))]
+        guarded = [path for path in users if library in GUARDED and GUARDED[library].fullmatch(path.name)]
+        assert users == guarded, library
+        assert len(guarded) == (library in GUARDED), library
