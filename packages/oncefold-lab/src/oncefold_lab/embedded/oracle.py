@@ -97,7 +97,7 @@ def _outcomes(events: Sequence[Event]) -> tuple[Counter[Outcome], int]:
     return counts, len(conflicts)
 
 
-_MOST_TOLD = 3
+_MOST_SHOWN = 3
 STUMBLED = "check-store ends in"
 """How damage begins that made check-store itself fail, where it should have reported it."""
 
@@ -161,7 +161,7 @@ def _wrong(reader: StoreFile, status: StoredStatus, oracle: Oracle) -> list[str]
         *_unequal("the length of the reject list", facts.counts[Outcome.REJECTED], status.rejects),
         *_unequal("the number of conflicts", facts.conflicts, status.conflicts),
         *_unequal_totals(reader, facts, None),
-        *(f"verify: {found}" for found in reader.verify().differences[:_MOST_TOLD]),
+        *(f"verify: {found}" for found in reader.verify().differences[:_MOST_SHOWN]),
     ]
 
 
@@ -184,7 +184,7 @@ def _unequal_totals(reader: StoreFile, facts: Facts, commit: int | None) -> list
     return [
         f"{reader.pipeline.rollups[node.rollup].name} {nodepath.join(node.labels) or '(root)'}{at}: "
         f"{found.get(node)} instead of {facts.totals.get(node)}"
-        for node in wrong[:_MOST_TOLD]
+        for node in wrong[:_MOST_SHOWN]
     ]
 
 

@@ -256,7 +256,7 @@ class _Trial:
         self._sure, self._begun = max(self._sure, lived.acknowledged), max(self._begun, lived.tried)
         self._made |= lived.made
         found = self._examined()
-        self._tell(life, lived, struck, found)
+        self._report(life, lived, struck, found)
         found = self._judged(found)
         if stable:
             self._sure, self._begun, self._lied = found.commits, found.commits, False
@@ -319,7 +319,7 @@ class _Trial:
         self._disk.clear()
         self._made, self._lied, self._sure, self._begun = False, False, 0, 0
 
-    def _tell(self, life: Life, lived: LifeResult, struck: list[str], found: Examined) -> None:
+    def _report(self, life: Life, lived: LifeResult, struck: list[str], found: Examined) -> None:
         parts = [f"acknowledged up to {lived.acknowledged}" if lived.commits else "no commit acknowledged"]
         parts += [f"{text}, {number} times" if number > 1 else text for text, number in Counter(struck).items()]
         parts += [f"error: {lived.error}"] if lived.error else []

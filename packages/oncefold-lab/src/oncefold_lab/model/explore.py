@@ -258,8 +258,8 @@ def _never_ending(protocol: Protocol, found: Explored) -> Violated | None:
 
 
 def _refutation(protocol: Protocol, broken: Violated) -> Refuted:
-    teller = ScheduleText(protocol.world)
-    schedule = tuple(map(teller.step, broken.schedule))
+    text = ScheduleText(protocol.world)
+    schedule = tuple(map(text.step, broken.schedule))
     last = broken.schedule[-1].state if broken.schedule else protocol.first()
     remark = [broken.remark] if broken.remark else []
-    return Refuted(broken.claim, schedule, (*remark, *teller.tables(last)))
+    return Refuted(broken.claim, schedule, (*remark, *text.tables(last)))
