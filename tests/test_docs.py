@@ -11,10 +11,11 @@ from oncefold.core import limits
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import RESERVED_NAMES
 from oncefold.core.definition_toml import from_dict
+from oncefold.expression_sql import parse_sql
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
-TABLES = {"name", "event", "rollups", "measures"}
+TABLES = {"name", "fields", "event", "rollups", "measures"}
 REST = {"name": "example", "event": {"key": "id"}, "rollups": {"all": []}}
 """What an example that shows only some tables leaves out."""
 
@@ -35,7 +36,7 @@ EXAMPLES = [block for page in PAGES for block in blocks(page)]
 def test_definitions_in_the_documents_are_valid(page: str, line: int, text: str) -> None:
     document: dict[str, Any] = tomllib.loads(text)
     if document.keys() <= TABLES:
-        from_dict({**REST, **document}, f"{page}, line {line}")
+        from_dict({**REST, **document}, f"{page}, line {line}", parse_sql)
 
 
 def test_the_guide_has_an_example_of_everything() -> None:

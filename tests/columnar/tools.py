@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import settings
 
-from oncefold.columnar.batch import DELETE, NO_TIME, NOT_AN_EVENT, Batch, BatchBuilder
+from oncefold.columnar.batch import DELETE, FILTERED, NO_TIME, NOT_AN_EVENT, Batch, BatchBuilder
 from oncefold.columnar.leaves import decode_leaf
 from oncefold.columnar.text import TextDecoder, decode_csv
 from oncefold.commit import Reject
@@ -64,6 +64,9 @@ def _event(batch: Batch, row: int, labels: Sequence[tuple[str, ...]]) -> Event |
     if leaf == DELETE:
         assert not any(measures)
         return Event(key, int(batch.version[row]), DELETED)
+    if leaf == FILTERED:
+        assert not any(measures)
+        return Event(key, int(batch.version[row]), DELETED, filtered=True)
     return Event(key, int(batch.version[row]), Content(labels[leaf], measures))
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.batch import DELETE, UNDECODED
+from oncefold.columnar.batch import DELETE, FILTERED, UNDECODED
 from oncefold.columnar.leaves import intern_bytes
 from oncefold.columnar.parse_kernels import civil_from_days, days_from_civil, is_digit, parse_scaled, parse_time
 from oncefold.columnar.plan import AS_DAY, AS_MONTH, AS_TIME, AS_YEAR, BY_STEP, BY_YEAR, DELETE_EQUALS
@@ -53,6 +53,15 @@ def is_numeral(kind: int) -> bool:
 
 
 @inlined
+def keep_fields(fields: Any, found: Any, r: int) -> None:
+    """Copy a record's fields (kinds, starts, ends) into row r of all records'."""
+    for part in range(found[0].shape[1]):
+        found[0][r, part] = fields[0][part]
+        found[1][r, part] = fields[1][part]
+        found[2][r, part] = fields[2][part]
+
+
+@inlined
 def assemble(
     data: Any, fields: Any, plan: Any, r: int, columns: Any, keys: Any, table: Any, count: int, encoded: Any, shift: Any
 ) -> Any:
@@ -79,6 +88,14 @@ def assemble(
         for m in range(measures.shape[0]):
             measures[m, r] = 0
         leaf[r] = DELETE
+        return count
+    f = plan.where[0]
+    if f >= 0 and kinds[f] == OTHER:
+        return count
+    if f >= 0 and (kinds[f] == MISSING or ends[f] - starts[f] != len(_TRUE)):
+        for m in range(measures.shape[0]):
+            measures[m, r] = 0
+        leaf[r] = FILTERED
         return count
     if not _measures(data, kinds, starts, ends, plan.measures, measures, r):
         return count

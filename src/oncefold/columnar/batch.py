@@ -23,6 +23,9 @@ NOT_AN_EVENT = -2
 UNDECODED = -3
 """The leaf code of a record that only the scalar decoder can judge."""
 
+SCANNED = -5
+"""The leaf code of a record whose fields are found, and whose expressions are still to be computed."""
+
 FILTERED = -4
 """The leaf code of an event that the definition's `where` leaves out."""
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from oncefold.columnar.arrays import Int64s, UInt8s
-from oncefold.columnar.assemble import EMPTY, MISSING, STRING, assemble
-from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
+from oncefold.columnar.assemble import EMPTY, MISSING, STRING, assemble, keep_fields
+from oncefold.columnar.batch import NOT_AN_EVENT, SCANNED, UNDECODED
 from oncefold.columnar.plan import DecodePlan
 from oncefold.columnar.primitives import NEWLINE, QUOTE, count_newlines, shift_of
 from oncefold.kernels.declare import inlined, kernel
@@ -51,12 +51,22 @@ def csv_scratch(width: int) -> tuple[Any, ...]:
 @kernel(
     "const u8[], bool, (const i64[], i64)",
     DecodePlan,
+    "(i64[,], i64[,], i64[,])",
     "(i64[], i32[], i64[,], i64[]), const i64[], (i64[], i32[], u32[], u8[], i64[])",
     "(u64[], u8[], i64[]), ((i64[], i64[], i64[]), u8[])",
     returns="i64",
 )
 def scan_csv(
-    data: Any, utf8: bool, layout: Any, plan: Any, columns: Any, ends: Any, keys: Any, table: Any, scratch: Any
+    data: Any,
+    utf8: bool,
+    layout: Any,
+    plan: Any,
+    found: Any,
+    columns: Any,
+    ends: Any,
+    keys: Any,
+    table: Any,
+    scratch: Any,
 ) -> int:
     """Read every record; gives the number of distinct leaves. Rows are marked as by `scan_json`.
 
@@ -78,8 +88,12 @@ def scan_csv(
         else:
             kinds[:] = MISSING
             plain = data[start] != 0 and _row(data, start, end, utf8, column_fields, delimiter, kinds, starts, stops)
-            if plain and plan.expressions[0] == 0:
-                count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
+            if plain:
+                if len(found[0]) > 0:
+                    keep_fields(fields, found, r)
+                    leaf[r] = SCANNED
+                else:
+                    count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
             else:
                 leaf[r] = UNDECODED
         start = ends[r]

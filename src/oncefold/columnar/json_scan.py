@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import FALSE, MISSING, NUMBER, OTHER, STRING, TRUE, assemble
-from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
+from oncefold.columnar.assemble import FALSE, MISSING, NUMBER, OTHER, STRING, TRUE, assemble, keep_fields
+from oncefold.columnar.batch import NOT_AN_EVENT, SCANNED, UNDECODED
 from oncefold.columnar.parse_kernels import is_digit
 from oncefold.columnar.plan import DecodePlan, Trie
 from oncefold.columnar.primitives import BACKSLASH, MINUS, NEWLINE, PLUS, POINT, QUOTE, ZERO, equal_bytes, shift_of
@@ -32,18 +32,19 @@ _SPACES = np.uint64(0x2020202020202020)
 _8 = np.int64(8)
 
 
-def json_scratch(trie: Trie) -> tuple[Any, ...]:
+def json_scratch(trie: Trie, used: int) -> tuple[Any, ...]:
     """Scratch space for `scan_json`: fields (kinds, starts, ends), edges seen, stack, encoded leaf, used of `area`."""
     width = max(1, len(trie.field))
     fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
     seen, stack, encoded = np.zeros(width, np.uint8), np.zeros(DEPTH, np.int64), np.zeros(2_048, np.uint8)
-    return fields, seen, stack, encoded, np.zeros(1, np.int64)
+    return fields, seen, stack, encoded, np.array([used], np.int64)
 
 
 @kernel(
     "const u8[], u8[], bool",
     Trie,
     DecodePlan,
+    "(i64[,], i64[,], i64[,])",
     "(i64[], i32[], i64[,], i64[]), i64[], (i64[], i32[], u32[], u8[], i64[])",
     "(u64[], u8[], i64[]), ((i64[], i64[], i64[]), u8[], i64[], u8[], i64[])",
     returns="i64",
@@ -54,6 +55,7 @@ def scan_json(
     utf8: bool,
     trie: Any,
     plan: Any,
+    found: Any,
     columns: Any,
     where: Any,
     keys: Any,
@@ -64,6 +66,8 @@ def scan_json(
 
     `area` is the end of `data`, behind the block, and can be written; area[-1] is not used. Without it, of length 1,
     texts with escapes are left to the scalar decoder.
+
+    If `found` (kinds, starts and ends by row) has rows, fields are kept there, for expressions, and leaf[r] is SCANNED.
 
     Row r is the r-th line: where[r] its start, columns filled, or leaf[r] UNDECODED or NOT_AN_EVENT (blank).
     `utf8` says that the whole block is known to be valid UTF-8.
@@ -83,8 +87,12 @@ def scan_json(
             kinds[:] = MISSING
             seen[:] = 0
             i, plain = _record(data, area, used, i, utf8, trie, fields, seen, stack)
-            if plain and plan.expressions[0] == 0:
-                count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
+            if plain:
+                if len(found[0]) > 0:
+                    keep_fields(fields, found, r)
+                    leaf[r] = SCANNED
+                else:
+                    count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
             else:
                 leaf[r] = UNDECODED
                 i = line_end(data, i)

@@ -39,8 +39,8 @@ class DecodePlan(NamedTuple):
     """Default of level i: defaults[ends[i] : ends[i + 1]]."""
     measures: Int64Rows
     """Per measure: field, scale, 1 if it rounds, 1 if missing means zero."""
-    expressions: Int64s
-    """How many expressions there are, in one element; the scalar decoder reads the records of such a definition."""
+    where: Int64s
+    """In one element: the field that must be true of an event that counts, or -1."""
 
 
 class Trie(NamedTuple):
@@ -80,7 +80,7 @@ def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -
     """Compile the definition; fields are numbered as in `fields_of` unless given otherwise, expressions after them."""
     if fields is None:
         fields = {field: index for index, field in enumerate(fields_of(pipeline))}
-    number: dict[Source, int] = {**fields}
+    number: dict[Source, int] = dict(fields.items())
     for expression in pipeline.expressions:
         number[expression] = len(number)
     version, time, delete = pipeline.version, pipeline.time, pipeline.delete
@@ -100,7 +100,7 @@ def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -
             [(number[m.field], m.scale, int(m.round is not None), int(m.missing == "zero")) for m in pipeline.measures],
             np.int64,
         ).reshape(-1, 4),
-        expressions=_row(len(pipeline.expressions)),
+        where=_row(-1 if pipeline.where is None else number[pipeline.where]),
     )
 
 

@@ -11,8 +11,10 @@ import pyarrow as pa
 from oncefold.columnar.arrays import Int64s, UInt8s, read_only
 from oncefold.columnar.batch import Batch, BatchBuilder
 from oncefold.columnar.csv_scan import csv_scratch, record_ends, scan_csv
+from oncefold.columnar.expression_kernel import derive_rows, derive_scratch
+from oncefold.columnar.expression_plan import Programs, programs_of
 from oncefold.columnar.json_scan import json_scratch, scan_json
-from oncefold.columnar.plan import columns_of, plan_of, trie_of
+from oncefold.columnar.plan import DecodePlan, columns_of, fields_of, plan_of, trie_of
 from oncefold.columnar.primitives import BACKSLASH, count_byte, count_newlines
 from oncefold.commit import Reject
 from oncefold.core.csv_record import csv_cells
@@ -26,6 +28,10 @@ _LEAF_OVERHEAD = 24
 """Bytes that a label may take beyond those of the record: its length, or a window's text."""
 
 
+_RESULT_BYTES = 80
+"""Room for the result of an expression, and for what it takes on the way, besides as much as the record itself."""
+
+
 class TextDecoder:
     """Decodes blocks of whole records for one pipeline; holds no state between blocks."""
 
@@ -35,6 +41,8 @@ class TextDecoder:
         self._columns_of = columns_of(pipeline)
         self._flat_plan = plan_of(pipeline, self._columns_of)
         self._trie = trie_of(pipeline)
+        self._programs = programs_of(pipeline, {field: index for index, field in enumerate(fields_of(pipeline))})
+        self._flat_programs = programs_of(pipeline, self._columns_of)
         self._scalar = Decoder(pipeline)
         self._defaults = sum(len((level.missing or "").encode()) for level in pipeline.levels)
 
@@ -45,21 +53,24 @@ class TextDecoder:
         columns = self._columns(rows, data)
         where = columns.where = np.zeros(rows, np.int64)
         keys, composed = self._keys(columns)
-        scratch = json_scratch(self._trie)
-        whole, area = _with_area(data)
+        whole, area = _with_area(data, self._programs, rows)
+        scratch = json_scratch(self._trie, _pool_bytes(self._programs))
+        used, found = scratch[-1], _found_fields(self._programs, rows)
         columns.leaves.count = scan_json(
             whole,
             area,
             _is_utf8(data),
             self._trie,
             self._plan,
+            found,
             (columns.version, columns.leaf, columns.measures, columns.time),
             where,
             keys,
             (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
             scratch,
         )
-        columns.data = whole[: len(data) + scratch[-1][0]] if composed is None else composed
+        self._derive(whole, area, used, self._plan, self._programs, found, columns, keys)
+        columns.data = whole[: len(data) + used[0]] if composed is None else composed
         ends = np.append(where[1:], size)
 
         def raw(row: int) -> bytes:
@@ -87,19 +98,23 @@ class TextDecoder:
         where = columns.where = np.zeros(len(ends), np.int64)
         where[1:] = ends[:-1]
         keys, composed = self._keys(columns)
+        found = _found_fields(self._flat_programs, len(ends))
         columns.leaves.count = scan_csv(
             data,
             _is_utf8(data),
             (self._fields_in(header), ord(delimiter)),
             self._flat_plan,
+            found,
             (columns.version, columns.leaf, columns.measures, columns.time),
             ends,
             keys,
             (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
             csv_scratch(len(self._columns_of)),
         )
-        if composed is not None:
-            columns.data = composed
+        whole, area = _with_area(data, self._flat_programs, len(ends), escaped=False)
+        used = np.array([_pool_bytes(self._flat_programs)], np.int64)
+        self._derive(whole, area, used, self._flat_plan, self._flat_programs, found, columns, keys)
+        columns.data = whole[: len(data) + used[0]] if composed is None else composed
 
         def raw(row: int) -> bytes:
             return data[where[row] : min(int(ends[row]), size)].tobytes().rstrip(b"\r\n")
@@ -116,6 +131,32 @@ class TextDecoder:
         batch = columns.finish(event, refusal)
         where += offset
         return batch
+
+    def _derive(
+        self,
+        whole: UInt8s,
+        area: UInt8s,
+        used: Int64s,
+        plan: DecodePlan,
+        programs: Programs,
+        found: tuple[Int64s, Int64s, Int64s],
+        columns: BatchBuilder,
+        keys: tuple[object, ...],
+    ) -> None:
+        """Compute the expressions of the records whose fields were found, and fill their rows."""
+        if len(programs.ends):
+            columns.leaves.count = derive_rows(
+                whole,
+                area,
+                used,
+                plan,
+                programs,
+                found,
+                (columns.version, columns.leaf, columns.measures, columns.time),
+                keys,
+                (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
+                derive_scratch(programs),
+            )
 
     def _fields_in(self, header: Sequence[str]) -> Int64s:
         """The field of each column, or -1. No row fits a layout without columns: the scalar decoder judges them all."""
@@ -167,12 +208,31 @@ def _terminated(block: bytes | memoryview) -> tuple[UInt8s, int]:
     return read_only(np.append(data, np.uint8(10))), len(data)
 
 
-def _with_area(data: UInt8s) -> tuple[UInt8s, UInt8s]:
-    """The block with memory behind it for texts without their escapes, and that memory; as it is if it has none."""
-    if not count_byte(data, BACKSLASH):
+def _pool_bytes(programs: Programs) -> int:
+    """How much of the memory behind a block the texts of constants take."""
+    return len(programs.pool) if len(programs.ends) else 0
+
+
+def _found_fields(programs: Programs, rows: int) -> tuple[Int64s, Int64s, Int64s]:
+    """Room for the fields of all records (kinds, starts, ends); none without expressions."""
+    shape = (rows, int(programs.first[0])) if len(programs.ends) else (0, 1)
+    return np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64)
+
+
+def _with_area(data: UInt8s, programs: Programs, rows: int, *, escaped: bool = True) -> tuple[UInt8s, UInt8s]:
+    """The block with memory behind it, and that memory, of length 1 if nothing is written there.
+
+    It is for texts without their escapes, and for the results of expressions, behind the texts of their constants.
+    """
+    size = len(data) if escaped and count_byte(data, BACKSLASH) else 0
+    if len(programs.ends):
+        size += len(programs.pool) + len(data) + rows * len(programs.ends) * _RESULT_BYTES
+    if not size:
         return data, np.empty(1, np.uint8)
-    whole = np.empty(2 * len(data) + 8, np.uint8)
+    whole = np.empty(len(data) + size + 8, np.uint8)
     whole[: len(data)] = data
+    if len(programs.ends):
+        whole[len(data) : len(data) + len(programs.pool)] = programs.pool
     return read_only(whole), whole[len(data) :]
 
 

@@ -193,7 +193,7 @@ def _compare(a: Any, b: Any) -> int:
     """-1, 0 or 1; texts by code points, which is the order of their UTF-8 bytes."""
     if isinstance(a, Fraction) or isinstance(b, Fraction):
         a, b = Fraction(a), Fraction(b)
-    return (a > b) - (a < b)
+    return int(a > b) - int(a < b)
 
 
 def _arithmetic(exact: Callable[[Decimal, Decimal], Decimal], broken: Callable[[Any, Any], Any]) -> Any:

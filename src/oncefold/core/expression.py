@@ -203,10 +203,10 @@ def _typed(op: str, args: tuple[Node, ...]) -> Call:  # noqa: PLR0911 - a case p
         return Call(op, compared, "boolean")
     if op == "is null":
         return Call(op, args, "boolean")
-    if op in {"greatest", "least"}:
+    if op in {"greatest", "least", "nullif"}:
         compared = _alike(args, op.upper())
         return Call(op, compared, compared[0].kind)
-    if op in {"coalesce", "nullif"}:
+    if op == "coalesce":
         return _chosen(op, args, range(len(args)))
     if op == "case":
         return _case(args)
