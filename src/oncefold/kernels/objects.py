@@ -25,7 +25,7 @@ from oncefold.kernels.targets import Target
 PACKAGE_FOLDER = Path(__file__).parent / "compiled"
 """Objects of a distribution, and of a checkout."""
 CACHE_VARIABLE = "ONCEFOLD_KERNEL_CACHE"
-"""The variable that names another folder for objects compiled by a user."""
+"""The variable that names the only folder of objects, as for the tests of one compiler."""
 
 _DIGEST_BYTES = 32
 _COMPILER = ("_numba.py", "abi.py", "signature.py", "targets.py")
@@ -55,8 +55,9 @@ def find(kernel: Kernel) -> bytes | None:
 def files(kernel: Kernel) -> Iterator[Path]:
     """The files of the kernel's present source for this processor, whole or not, the best first."""
     name = file_name(kernel)
+    folders = [cache_folder()] if os.environ.get(CACHE_VARIABLE) else [PACKAGE_FOLDER, cache_folder()]
     for target in targets.usable():
-        for folder in (cache_folder(), PACKAGE_FOLDER):
+        for folder in folders:
             path = folder / target.name / name
             if path.exists():
                 yield path
