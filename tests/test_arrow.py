@@ -4,10 +4,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
-from oncefold.arrow import binary_of, binary_scalar, numbers_of
+from oncefold.arrow import binary_of, binary_scalar, index_of, numbers_of, texts_at
 
 
 @pytest.mark.parametrize("kind", [pa.uint8(), pa.int8(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64(), pa.uint64()])
@@ -30,6 +31,16 @@ def test_texts_are_binary(texts: list[bytes]) -> None:
     found.validate(full=True)
     assert found.equals(pa.array(texts, pa.large_binary()))
     assert [binary_scalar(text) for text in texts] == list(pa.array(texts, pa.large_binary()))
+
+
+@pytest.mark.parametrize("texts", [[b""], [b"ab", b"a", b"", b"b", b"a"], [bytes([n, n % 7]) for n in range(256)]])
+def test_texts_are_found_and_given_by_row(texts: list[bytes]) -> None:
+    whole = pa.array([b"ab", *texts, b"a"], pa.large_binary())
+    for part, held in ((whole, [b"ab", *texts, b"a"]), (whole[1:-1], texts), (whole[:0], [])):
+        for text in {*texts, b"ab", b"zz", b"abc"}:
+            assert index_of(part, text) == (held.index(text) if text in held else -1)
+        rows = np.arange(len(held))[::2]
+        assert texts_at(part, rows) == held[::2]
 
 
 SESSION = """

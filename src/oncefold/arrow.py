@@ -32,3 +32,30 @@ def binary_of(texts: Sequence[bytes]) -> pa.Array:
 def binary_scalar(text: bytes) -> pa.Scalar:
     """A text as a large_binary scalar."""
     return binary_of([text])[0]
+
+
+def spans_of(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """The bytes of a large_binary or large_string array without nulls, and its n + 1 offsets into them."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
+    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
+    return (data if len(data) else np.zeros(1, np.uint8)), offsets
+
+
+def texts_at(column: pa.Array, rows: npt.NDArray[np.int64]) -> list[bytes]:
+    """The texts of these rows of a large_binary array without nulls."""
+    data, offsets = spans_of(column)
+    view = memoryview(data)
+    return [
+        bytes(view[begin:end]) for begin, end in zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)
+    ]
+
+
+def index_of(column: pa.Array, text: bytes) -> int:
+    """The first row of a large_binary array without nulls that is this text, or -1."""
+    data, offsets = spans_of(column)
+    rows = np.flatnonzero(np.diff(offsets) == len(text))
+    for at, byte in enumerate(text):
+        if not len(rows):
+            return -1
+        rows = rows[data[offsets[rows] + at] == byte]
+    return int(rows[0]) if len(rows) else -1

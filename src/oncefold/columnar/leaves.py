@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from oncefold.arrow import binary_of, binary_scalar
+from oncefold.arrow import binary_of, binary_scalar, spans_of
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, read_only, with_room
 from oncefold.columnar.primitives import (
     copy_bytes,
@@ -77,13 +77,6 @@ def _length_prefix(labels: pa.Array) -> pa.Array:
     offsets = np.arange(0, 2 * len(labels) + 1, 2, dtype=np.int64)
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(lengths.tobytes())]
     return pa.Array.from_buffers(pa.large_binary(), len(labels), buffers)
-
-
-def spans_of(texts: pa.Array) -> tuple[UInt8s, Int64s]:
-    """The bytes of a large_binary or large_string array without nulls, and its n + 1 offsets into them."""
-    offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
-    data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
-    return (data if len(data) else np.zeros(1, np.uint8)), offsets
 
 
 _FEW = 10_000

@@ -5,11 +5,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from oncefold.arrow import spans_of
 from oncefold.columnar import typed
 from oncefold.columnar.arrays import Int32s, Int64s, read_only
 from oncefold.columnar.assemble import MOST_LEAF_BYTES
 from oncefold.columnar.batch import DELETE, NO_TIME, Batch, BatchBuilder
-from oncefold.columnar.leaves import Leaves, encode_columns, spans_of
+from oncefold.columnar.leaves import Leaves, encode_columns
 from oncefold.columnar.plan import fields_of, plan_of
 from oncefold.columnar.typed import (
     Mask,

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from oncefold.arrow import spans_of
 from oncefold.columnar.arrays import Int64s, read_only
 from oncefold.columnar.assemble import window_second
-from oncefold.columnar.leaves import spans_of
 from oncefold.columnar.parse_kernels import parse_scaled, parse_time
 from oncefold.columnar.primitives import hash_bytes
 from oncefold.core.errors import SourceError

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from oncefold.arrow import binary_scalar
+from oncefold.arrow import index_of, texts_at
 from oncefold.commit import NO_LEAF, PAGE_ROWS, Int64s, taken
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QueryError
@@ -28,9 +28,8 @@ Leaves = Sequence[tuple[str, ...]]
 def find_row(connection: Connection, key: str) -> int:
     """The row of a key, searched from the newest keys back. Raises QueryError if it never arrived."""
     table = keys_table(connection)
-    wanted = binary_scalar(key.encode())
     for segment in reversed(table.stored()):
-        index = pc.index(table.read(segment).column(0), wanted).as_py()
+        index = index_of(table.read(segment).column(0), key.encode())
         if index >= 0:
             return int(segment.first + index)
     raise QueryError(f"no event with the key {key!r} has arrived")
@@ -43,9 +42,7 @@ def key_texts(connection: Connection, wanted: Int64s) -> list[str]:
     for segment in table.stored():
         here = wanted[(wanted >= segment.first) & (wanted <= segment.last)] - segment.first
         if len(here):
-            texts.extend(
-                key.decode() for key in table.read(segment).column(0).take(blobs.array(np.asarray(here))).to_pylist()
-            )
+            texts.extend(key.decode() for key in texts_at(table.read(segment).column(0), here))
     return texts
 
 
@@ -144,7 +141,7 @@ def find_keys(connection: Connection, measures: int, text: str, limit: int, newe
 
 
 def _rows_of_keys(connection: Connection, text: bytes, limit: int, newest_rows: int) -> list[tuple[int, bytes]]:
-    table, wanted = keys_table(connection), binary_scalar(text)
+    table = keys_table(connection)
     exact: list[tuple[int, bytes]] = []
     found: list[tuple[int, bytes]] = []
     seen = 0
@@ -154,7 +151,7 @@ def _rows_of_keys(connection: Connection, text: bytes, limit: int, newest_rows: 
             break
         seen += segment.rows
         keys = table.read(segment).column(0)
-        index = -1 if exact else pc.index(keys, wanted).as_py()
+        index = -1 if exact else index_of(keys, text)
         if index >= 0:
             exact = [(segment.first + index, text)]
         if looking:
