@@ -58,7 +58,9 @@ def test_a_damaged_object_is_compiled_anew(folder: Path, damage) -> None:
 def test_an_object_of_another_processor_is_not_loaded(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = targets.this_machine()
     newer = Target(f"{targets.system()}-v9", "x86-64-v9", needs=frozenset({"a-feature-of-the-future"}))
-    objects.write(folder, newer, count_newlines, b"code that this processor cannot run")
+    objects.write(
+        folder / newer.name / objects.file_name(count_newlines), count_newlines, b"code that this processor cannot run"
+    )
     monkeypatch.setattr(targets, "baselines", lambda: (newer,))
     assert list(targets.usable()) == [machine]
     assert objects.find(count_newlines) is None
@@ -66,9 +68,10 @@ def test_an_object_of_another_processor_is_not_loaded(folder: Path, monkeypatch:
 
 def test_the_best_object_that_the_processor_runs_is_taken(folder: Path) -> None:
     best, *_, least = targets.usable()
-    objects.write(folder, least, count_newlines, b"code for any")
+    name = objects.file_name(count_newlines)
+    objects.write(folder / least.name / name, count_newlines, b"code for any")
     assert objects.find(count_newlines) == b"code for any"
-    objects.write(folder, best, count_newlines, b"code for this one")
+    objects.write(folder / best.name / name, count_newlines, b"code for this one")
     assert objects.find(count_newlines) == b"code for this one"
 
 

@@ -48,13 +48,15 @@ def _compile_here(kernels: Sequence[Kernel], target: Target, folder: Path) -> No
     """Compile in this process, which the environment has set up for the target."""
     from oncefold.kernels._numba import CompileError, object_code  # noqa: PLC0415 - it imports the compiler
 
-    for index, kernel in enumerate(kernels):
+    # Before the first takes its time: files that change meanwhile are not what is compiled.
+    names = [objects.file_name(kernel) for kernel in kernels]
+    for index, (kernel, name) in enumerate(zip(kernels, names, strict=True)):
         began = time.monotonic()
         try:
             code = object_code(kernel, target, objects.symbol(kernel))
         except CompileError as error:
             raise KernelError(str(error)) from error
-        objects.write(folder, target, kernel, code)
+        objects.write(folder / target.name / name, kernel, code)
         seconds = time.monotonic() - began
         _print(f"{index + 1}/{len(kernels)} {kernel.name}: {len(code) // 1024 + 1} KiB in {seconds:.1f} s")
 

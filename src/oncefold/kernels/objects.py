@@ -20,7 +20,6 @@ import numpy as np
 
 from oncefold.kernels import abi, targets
 from oncefold.kernels.declare import Intrinsic, Kernel
-from oncefold.kernels.targets import Target
 
 PACKAGE_FOLDER = Path(__file__).parent / "compiled"
 """Objects of a distribution, and of a checkout."""
@@ -83,20 +82,18 @@ def read(path: Path) -> bytes | None:
     return code if content[:_DIGEST_BYTES] == _digest(code) and code else None
 
 
-def write(folder: Path, target: Target, kernel: Kernel, code: bytes) -> Path:
+def write(path: Path, kernel: Kernel, code: bytes) -> None:
     """Save an object, all of it or nothing; it replaces those of older sources, which a user's folder keeps."""
-    path = folder / target.name / file_name(kernel)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".new")
     with os.fdopen(handle, "wb") as file:
         file.write(_digest(code) + code)
     Path(temporary).chmod(0o644)
     Path(temporary).replace(path)
-    if folder != cache_folder():
+    if cache_folder() not in path.parents:
         for older in path.parent.glob(f"{kernel.name}-*.o"):
             if older != path:
                 older.unlink(missing_ok=True)
-    return path
 
 
 def _digest(code: bytes) -> bytes:
