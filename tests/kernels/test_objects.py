@@ -140,7 +140,7 @@ def test_a_constant_of_another_module_and_an_array_are_in_the_key(monkeypatch: p
 
 def test_every_kernel_of_the_package_is_found_for_the_build() -> None:
     names = {kernel.name for kernel in build.all_kernels()}
-    assert {"columnar.fold_kernel.fold_batch", "sources.csv_quotes.scan", "serve.writer.document._convert"} <= names
+    assert {"columnar.fold_kernel.fold_batch", "sources.csv_quotes.scan", "sources.document._convert"} <= names
 
 
 def test_a_build_makes_what_is_missing_and_removes_what_is_old(

@@ -4,6 +4,7 @@ value = high x 2**32 + low with 0 <= low < 2**32, so that the sum of 2**31 manti
 """
 
 from collections.abc import Sequence
+from decimal import Context, Decimal, Inexact, InvalidOperation
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +18,11 @@ LOW_MASK = 2**LOW_BITS - 1
 DIGITS = 38
 _PLAIN_SCALE = 6
 """Up to this scale Arrow never writes a decimal with an exponent."""
+
+
+FEW = 2_000
+"""So many values are converted one by one: Arrow's casts import its compute functions, for a tenth of a second."""
+_EXACT = Context(prec=2 * DIGITS, traps=[InvalidOperation, Inexact])
 
 
 def carried(high: Int64s, low: Int64s) -> tuple[Int64s, Int64s]:
@@ -38,6 +44,8 @@ def from_ints(values: Sequence[int]) -> tuple[Int64s, Int64s]:
 
 def to_texts(high: Int64s, low: Int64s, scale: int) -> list[str]:
     """The values as decimal text with exactly `scale` places."""
+    if len(high) <= FEW:
+        return [format_decimal(value, scale) for value in to_ints(high, low)]
     high, low = carried(high, low)
     halves = np.empty((len(high), 2), np.int64)
     np.bitwise_or(high << LOW_BITS, low, out=halves[:, 0])
@@ -58,11 +66,20 @@ def exact_sum(values: Int64s) -> int:
 def from_texts(texts: Sequence[str], scale: int) -> tuple[Int64s, Int64s]:
     """The pairs behind decimal texts. Raises DamagedError for a text that is no decimal of this scale."""
     try:
+        if len(texts) <= FEW:
+            return from_ints([_scaled(text, scale) for text in texts])
         decimals = _strings(texts).cast(pa.decimal128(DIGITS, scale))
-    except (pa.ArrowInvalid, AttributeError) as error:
+    except (pa.ArrowInvalid, AttributeError, ArithmeticError, TypeError, ValueError) as error:
         raise DamagedError(f"a total is not a decimal of scale {scale}: {error}") from None
     halves = np.frombuffer(decimals.buffers()[1], np.int64, 2 * len(texts)).reshape(-1, 2)
     return (halves[:, 1] << LOW_BITS) | ((halves[:, 0] >> LOW_BITS) & LOW_MASK), halves[:, 0] & LOW_MASK
+
+
+def _scaled(text: str, scale: int) -> int:
+    value = _EXACT.scaleb(Decimal(text), scale)
+    if value != value.to_integral_value() or value.adjusted() >= DIGITS:
+        raise ValueError(f"{text!r} has more than {scale} places or {DIGITS} digits")
+    return int(value)
 
 
 def _strings(texts: Sequence[str]) -> pa.Array:
