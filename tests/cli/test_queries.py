@@ -500,3 +500,28 @@ def test_sizes_and_spans() -> None:
     assert [formatting.size(n) for n in (0, 1023, 1024, 5 * 2**30)] == ["0 B", "1,023 B", "1.0 KiB", "5.0 GiB"]
     spans = {0.25: "0.25 s", 59.9: "59.9 s", 60: "1 min", 3_661: "1 h 1 min", 90_000: "1 d 1 h", -86_400: "1 d"}
     assert {seconds: formatting.span(timedelta(seconds=seconds)) for seconds in spans} == spans
+
+
+def test_texts_that_a_spreadsheet_would_compute_have_an_apostrophe_where_asked(run: Run, tmp_path: Path) -> None:
+    odd = ['=HYPERLINK("http://evil.example")', "+1", "-1", "@SUM(A1)", "plain"]
+    events = [{**MONDAY[0], "order": f"{label}-{number}", "country": label} for number, label in enumerate(odd)]
+    store = build(tmp_path / "odd.db", SHOP, lines(events))
+    for command, column in (("query", "label"), ("explain", "key")):
+        arguments = [command, *([""] if command == "explain" else []), "--store", store, "--format", "csv"]
+        plain, safe = (
+            [row[column] for row in csv.DictReader(io.StringIO(run(*arguments, *more)[1], newline=""))]
+            for more in ([], ["--csv-safe"])
+        )
+        assert [f"'{text}" if text.startswith(("=", "+", "-", "@")) else text for text in plain] == safe
+        assert any(text.startswith("'=") for text in safe)
+    assert run("query", "--store", store, "--format", "json", "--csv-safe")[0] == 0
+
+
+def test_children_come_in_parts(run: Run, store: Path) -> None:
+    status, out, _ = run("query", "--limit", "1", "--store", store)
+    assert status == 0
+    assert "FR" in out
+    assert "US" not in out
+    assert "There are more children; --after 'FR' shows those that follow." in out
+    assert "US" in run("query", "--limit", "1", "--after", "FR", "--store", store)[1]
+    assert "there are more children" in run("query", "--limit", "1", "--format", "csv", "--store", store)[2]

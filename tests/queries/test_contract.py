@@ -101,7 +101,11 @@ QUERIES: dict[str, tuple[Query, list[str] | None, str]] = {
         ["query", "--rollup", "city", "--as-of", "1"],
         "/totals/city?as_of=1",
     ),
-    "page": (lambda r: r.query(rollup="city", after="A", limit=1), None, "/totals/city?after=A&limit=1"),
+    "page": (
+        lambda r: r.query(rollup="city", after="A", limit=1),
+        ["query", "--rollup", "city", "--after", "A", "--limit", "1"],
+        "/totals/city?after=A&limit=1",
+    ),
     "explain": (
         lambda r: r.explain("", rollup="place", limit=None),
         ["explain", "", "--rollup", "place", "--limit", "all"],

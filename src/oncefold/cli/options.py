@@ -89,9 +89,31 @@ def format_options(*forms: str) -> Callable[[Function], Function]:
             type=click.Path(dir_okay=False, path_type=Path),
             help="Write to this file, whole or not at all, instead of standard output.",
         )
-        return choice(output(function))
+        function = choice(output(function))
+        return _CSV_SAFE_OPTION(function) if "csv" in forms else function
 
     return add
+
+
+_CSV_SAFE = "oncefold.csv_safe"
+
+
+def _keep_csv_safe(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+    context.meta[_CSV_SAFE] = value
+
+
+_CSV_SAFE_OPTION = click.option(
+    "--csv-safe",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep_csv_safe,
+    help="In CSV an apostrophe before texts that a spreadsheet would compute (=, +, -, @).",
+)
+
+
+def csv_safe() -> bool:
+    """Whether `--csv-safe` was given to the command that runs."""
+    return bool(click.get_current_context().meta.get(_CSV_SAFE))
 
 
 def depth_option(function: Function) -> Function:
@@ -107,14 +129,14 @@ def depth_option(function: Function) -> Function:
     )(function)
 
 
-def limit_option(default: int, what: str) -> Callable[[Function], Function]:
-    """`--limit`: a number, or all."""
+def limit_option(default: int | None, what: str) -> Callable[[Function], Function]:
+    """`--limit`: a number, or all, which a default of None is."""
     return click.option(
         "--limit",
         "-n",
         callback=number_or_all,
         metavar="N|all",
-        default=str(default),
+        default="all" if default is None else str(default),
         show_default=True,
         help=f"How many {what} to show.",
     )

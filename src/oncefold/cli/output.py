@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 import click
 
-from oncefold.cli.options import FORMATS
+from oncefold.cli.options import FORMATS, csv_safe
 from oncefold.core.errors import OncefoldError
 from oncefold.queries.render.screen import Screen
 
@@ -69,7 +69,7 @@ def _pieces(answer: Answer[Any], form: str, *, whole: bool) -> Iterable[bytes]:
         from oncefold.queries.render.document import document
 
         return [pretty_json(document(answer, time.time_ns()))]
-    return json_lines(answer) if form == "jsonl" else csv_lines(answer)
+    return json_lines(answer) if form == "jsonl" else csv_lines(answer, safe=csv_safe())
 
 
 def write_report(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -32,6 +32,9 @@ Examples:
   oncefold query --rollup by_region --store risk.db
   oncefold query 'US\\/Texas' --store risk.db
 \b
+  # a thousand children at a time
+  oncefold query --limit 1000 --after EMEA --store risk.db
+\b
   # as it was at commit 12, or at a time
   oncefold query --as-of 12 --store risk.db
   oncefold query --as-of 2026-01-31T09:30:00Z --output morning.parquet --store risk.db
@@ -52,6 +55,8 @@ its keys by the deltas in the outbox, of which the last line says how many there
 @backend_options
 @_ROLLUP
 @depth_option
+@limit_option(None, "children")
+@click.option("--after", metavar="LABEL", help="Only the children beyond this label; then --depth is 1.")
 @click.option("--as-of", metavar="COMMIT|TIME", help="As it was at this commit, or at this time (RFC 3339).")
 @click.option("--exact", is_flag=True, help="Of a stack: add the deltas in the outbox to the totals.")
 @format_options(*FORMATS)
@@ -59,15 +64,15 @@ def query(
     node: str,
     backend: Backend,
     rollup: str | None,
-    depth: int | None,
-    as_of: str | None,
-    exact: bool,  # noqa: FBT001
     form: str | None,
     output: Path | None,
+    *,
+    exact: bool,
+    **extent: Any,
 ) -> None:
     """Show the exact totals of NODE and of what lies below it, now or at an earlier commit."""
     with backend.open(exact=exact) as reader:
-        totals = reader.query(node, rollup=rollup, depth=depth, as_of=as_of)
+        totals = reader.query(node, rollup=rollup, **extent)
     write_answer(totals, form, output)
 
 
@@ -182,18 +187,20 @@ def rejects() -> None:
 @click.command("list", epilog=_LIST_EPILOG)
 @backend_options
 @limit_option(20, "events")
+@click.option("--after", type=click.IntRange(0), default=0, metavar="ID", help="Only those that follow this id.")
 @click.option("--raw", is_flag=True, help="Show each event whole. Only tables cut them.")
 @format_options(*FORMATS)
 def list_rejects(
     backend: Backend,
     limit: int | None,
+    after: int,
     raw: bool,  # noqa: FBT001
     form: str | None,
     output: Path | None,
 ) -> None:
     """Show the events that could not be read: where each was, why, and what it looks like."""
     with backend.open() as reader:
-        found = reader.rejects(limit)
+        found = reader.rejects(limit, after=after)
     write_answer(found, form, output, whole=raw)
 
 
@@ -211,11 +218,12 @@ delete above a live event, then the greater labels, then the greater values.
 @click.command(epilog=_CONFLICTS_EPILOG)
 @backend_options
 @limit_option(20, "conflicts")
+@click.option("--after", type=click.IntRange(0), default=0, metavar="ID", help="Only those that follow this id.")
 @format_options(*FORMATS)
-def conflicts(backend: Backend, limit: int | None, form: str | None, output: Path | None) -> None:
+def conflicts(backend: Backend, limit: int | None, after: int, form: str | None, output: Path | None) -> None:
     """Show events of one key and version that contradict each other: which one counts, and the other."""
     with backend.open() as reader:
-        found = reader.conflicts(limit)
+        found = reader.conflicts(limit, after=after)
     write_answer(found, form, output)
 
 

@@ -167,6 +167,7 @@ class Converter:
         """A conflict of a store."""
         conflict = item.conflict
         return Contradiction(
+            id=item.id,
             commit=commit_of(item.commit.seq, item.commit.at),
             key=conflict.key,
             version=self.version(conflict.version),

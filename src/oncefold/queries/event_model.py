@@ -103,6 +103,8 @@ class History(Answer[Arrival]):
     current: CurrentVersion
     forgotten_to: Commit | None
     """Arrivals up to this commit are beyond the retention; None if the rows are all that ever arrived."""
+    more: bool = False
+    """Whether more arrived than a limit allowed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,8 @@ class Side:
 class Contradiction:
     """Two events of one key and version with different content: the one that counts, and the other."""
 
+    id: int | None
+    """Its number on the list; None in a stack."""
     commit: Commit | None
     """The commit that has the second of them; None in a stack."""
     key: str

@@ -15,7 +15,7 @@ from oncefold.core.timestamps import format_timestamp
 from oncefold.queries import parse
 from oncefold.queries.arguments import AsOf, Key, Node, checked, commit_or_time, labels_of_node, rollup_of
 from oncefold.queries.http_client import Client, address_of
-from oncefold.queries.protocol import Closing, UnsupportedQueryError
+from oncefold.queries.protocol import Closing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,13 +25,16 @@ if TYPE_CHECKING:
     from oncefold.queries.status_model import StoreStatus
 
     Found = TypeVar("Found", bound=Answer[Any] | SearchResult)
+    Listed = TypeVar("Listed", Rejects, Conflicts)
 
 MOST_REMEMBERED = 64
 """Answers that are kept with their entity tags, the latest."""
 QUERY_SECONDS = 300.0
 """Without a byte from the server, which may read its whole store for an answer."""
+CHILDREN_OF_PAGE = 10_000
 KEYS_OF_PAGE = 100_000
 LISTED_OF_PAGE = 1_000
+ARRIVALS_OF_PAGE = 10_000
 _PAGES_TRIES = 3
 
 
@@ -80,14 +83,27 @@ class HttpReader(Closing):
         limit: int | None = None,
     ) -> Totals:
         """The totals of a node and of all at most `depth` levels below it (None: all of them)."""
-        parameters = {
-            "depth": "all" if checked(depth, "depth") is None else depth,
-            "as_of": _as_of_text(as_of),
-            "after": after,
-            "limit": limit,
-        }
-        target = self._of_node("totals", rollup, node)
-        return self._answer(target, parameters, lambda found: parse.totals(self.shape, found))
+        target, moment = self._of_node("totals", rollup, node), _as_of_text(as_of)
+        levels = "all" if checked(depth, "depth") is None else depth
+
+        def page(size: int | None, start: str | None) -> Totals:
+            parameters = {"depth": levels, "as_of": moment, "after": start, "limit": size}
+            return self._answer(target, parameters, lambda found: parse.totals(self.shape, found))
+
+        if depth != 1 or (checked(limit, "limit") is not None and (limit or 0) <= CHILDREN_OF_PAGE):
+            return page(limit, after)
+        wanted = float("inf") if limit is None else limit
+
+        def whole() -> Totals | None:
+            found = last = page(None if limit is None else CHILDREN_OF_PAGE, after)
+            while last.more and len(found) - 1 < wanted:
+                last = page(int(min(CHILDREN_OF_PAGE, wanted - len(found) + 1)), found.rows[-1].label)
+                if last.commit != found.commit:
+                    return None
+                found = replace(found, rows=(*found.rows, *last.rows[1:]), more=last.more)
+            return found
+
+        return self._of_one_commit(whole)
 
     def series(self, node: Node = "", *, rollup: str | None = None, points: int = 60) -> Series:
         """How a node came to its totals: its totals as of at most `points` commits, the last of them now."""
@@ -124,8 +140,21 @@ class HttpReader(Closing):
     def history(self, key: Key, *, every: bool = False) -> History:
         """The events that became the state of a key, oldest first; `every` one: duplicates, stale and lost ones too."""
         target = f"history/{quote(_key_text(key), safe='')}"
-        parameters = {"every": "true" if every else "false"}
-        return self._answer(target, parameters, lambda found: parse.history(self.shape, found))
+
+        def page(start: int) -> History:
+            parameters = {"every": "true" if every else "false", "limit": ARRIVALS_OF_PAGE, "after": start}
+            return self._answer(target, parameters, lambda found: parse.history(self.shape, found))
+
+        def whole() -> History | None:
+            found = last = page(0)
+            while last.more:
+                last = page(len(found))
+                if last.commit != found.commit:
+                    return None
+                found = replace(found, rows=(*found.rows, *last.rows), more=last.more)
+            return found
+
+        return self._of_one_commit(whole)
 
     def rejects(self, limit: int | None = None, *, after: int = 0, newest_first: bool = False) -> Rejects:
         """Events that could not be read, at most `limit`, after the id `after` in the order; of each the beginning."""
@@ -135,34 +164,17 @@ class HttpReader(Closing):
             parameters = {"limit": size, "after": start, "order": "newest" if newest_first else "oldest"}
             return self._answer("rejects", parameters, lambda found: parse.rejects(self.shape, found))
 
-        if limit is not None and limit <= LISTED_OF_PAGE:
-            return page(limit, after)
-        wanted = float("inf") if limit is None else limit
+        return self._listed(page, limit, after)
 
-        def whole() -> Rejects | None:
-            found = last = page(LISTED_OF_PAGE, after)
-            while len(last) == LISTED_OF_PAGE and len(found) < wanted:
-                last = page(int(min(LISTED_OF_PAGE, wanted - len(found))), int(found.rows[-1].id))
-                if last.commit != found.commit:
-                    return None
-                found = replace(found, rows=(*found.rows, *last.rows))
-            return found
+    def conflicts(self, limit: int | None = None, *, after: int = 0) -> Conflicts:
+        """Events of one key and version with different content, the newest first, at most `limit`, after this id."""
+        checked(limit, "limit")
 
-        return self._of_one_commit(whole)
+        def page(size: int, start: int) -> Conflicts:
+            parameters = {"limit": size, "after": start}
+            return self._answer("conflicts", parameters, lambda found: parse.conflicts(self.shape, found))
 
-    def conflicts(self, limit: int | None = None) -> Conflicts:
-        """Events of one key and version with different content, the newest first, at most `limit`.
-
-        Raises UnsupportedQueryError for more than a server lists.
-        """
-        size = LISTED_OF_PAGE if checked(limit, "limit") is None else min(limit or 0, LISTED_OF_PAGE)
-        found = self._answer("conflicts", {"limit": size}, lambda read: parse.conflicts(self.shape, read))
-        if len(found) < found.total and (limit is None or limit > LISTED_OF_PAGE):
-            raise UnsupportedQueryError(
-                f"a server lists at most {LISTED_OF_PAGE:,} of its {found.total:,} conflicts; give a smaller limit, or "
-                "query its store file with --store"
-            )
-        return found
+        return self._listed(page, limit, after)
 
     def verify(self) -> Verification:
         """Recompute every total from the keys and compare, in the server; it needs a token with the admin scope."""
@@ -203,6 +215,23 @@ class HttpReader(Closing):
             if len(self._kept) > MOST_REMEMBERED:
                 self._kept.popitem(last=False)
         return found
+
+    def _listed(self, page: Callable[[int, int], Listed], limit: int | None, after: int) -> Listed:
+        """At most `limit` items of a list, in pages of so many items after an id."""
+        if limit is not None and limit <= LISTED_OF_PAGE:
+            return page(limit, after)
+        wanted = float("inf") if limit is None else limit
+
+        def whole() -> Listed | None:
+            found = last = page(LISTED_OF_PAGE, after)
+            while len(last) == LISTED_OF_PAGE and len(found) < wanted:
+                last = page(int(min(LISTED_OF_PAGE, wanted - len(found))), int(found.rows[-1].id or 0))
+                if last.commit != found.commit:
+                    return None
+                found = replace(found, rows=(*found.rows, *last.rows))
+            return found
+
+        return self._of_one_commit(whole)
 
     def _of_one_commit(self, read: Callable[[], Found | None]) -> Found:
         """What several pages say, all as of one commit."""

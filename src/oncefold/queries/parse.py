@@ -148,6 +148,7 @@ def history(shape: Shape, found: Document) -> History:
             *_version(shape, current["version"]), _labels(leaf), leaf, _measures(current["measures"])
         ),
         forgotten_to=None if forgotten is None else _commit(forgotten, found["forgotten_to_time"]),
+        more=found["more"],
     )
 
 
@@ -199,7 +200,7 @@ def _contradiction(shape: Shape, row: Document) -> Contradiction:
         Side(_labels(row[f"{which}_leaf"]), row[f"{which}_leaf"], _measures(row[f"{which}_measures"]))
         for which in ("kept", "dropped")
     )
-    return Contradiction(_commit(row["commit"], row["time"]), row["key"], version, text, kept, dropped)
+    return Contradiction(row["id"], _commit(row["commit"], row["time"]), row["key"], version, text, kept, dropped)
 
 
 def verification(shape: Shape, found: Document) -> Verification:

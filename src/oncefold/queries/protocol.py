@@ -111,8 +111,11 @@ class Reader(Protocol):
         """Events that could not be read, at most `limit`, after the id `after` in the order; 0 is its beginning."""
         ...
 
-    def conflicts(self, limit: int | None = None) -> Conflicts:
-        """Events of one key and version with different content, at most `limit`."""
+    def conflicts(self, limit: int | None = None, *, after: int = 0) -> Conflicts:
+        """Events of one key and version with different content, at most `limit`, after the id `after`; 0 is the first.
+
+        Those of a store come newest first, so that the ids fall.
+        """
         ...
 
     def verify(self) -> Verification:

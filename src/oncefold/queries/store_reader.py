@@ -52,6 +52,8 @@ class StoreReader(Closing):
         self.file = file
         self._clock = clock
         self._convert = Converter(file.pipeline)
+        self.shape: Shape = self._convert.shape
+        """The trees, measures and versions of the pipeline."""
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -68,11 +70,6 @@ class StoreReader(Closing):
         """The definition that the store was made with."""
         return self.file.pipeline
 
-    @property
-    def shape(self) -> Shape:
-        """The trees, measures and versions of the pipeline."""
-        return self._convert.shape
-
     def query(
         self,
         node: Node = "",
@@ -86,6 +83,15 @@ class StoreReader(Closing):
         """The totals of a node and of all at most `depth` levels below it (None: all of them)."""
         with self.file.at_one_commit():
             return _totals_of(self.file, self._convert, node, rollup, _Extent(depth, as_of, after, limit))
+
+    def count_below(self, node: Node, *, rollup: str | None, depth: int | None, most: int) -> int:
+        """How many nodes lie at most `depth` levels below a node (None: all); of more than `most` one more."""
+        labels, index = labels_of_node(node), self.pipeline.find_rollup(rollup)
+        name, levels = self.pipeline.rollups[index].name, len(self.pipeline.rollups[index].levels)
+        with self.file.at_one_commit() as connection:
+            id_ = nodes.find_node(connection, name, labels)
+            deepest = levels if depth is None else len(labels) + depth
+            return 0 if id_ is None else nodes.count_below(connection, id_, deepest, most)
 
     def series(self, node: Node = "", *, rollup: str | None = None, points: int = 60) -> Series:
         """How a node came to its totals: its totals as of at most `points` commits, the last of them now.
@@ -132,14 +138,19 @@ class StoreReader(Closing):
             after=after,
         )
 
-    def history(self, key: Key, *, every: bool = False) -> History:
-        """The events that became the state of a key, oldest first; `every` one: duplicates, stale and lost ones too."""
+    def history(self, key: Key, *, every: bool = False, limit: int | None = None, after: int = 0) -> History:
+        """The events that became the state of a key, oldest first; `every` one: duplicates, stale and lost ones too.
+
+        At most `limit` of them (None: all), without the first `after`.
+        """
+        last = after + limited(limit)
         with self.file.at_one_commit():
             found, as_of = self.file.history(key_text(self.pipeline, key), every=every), self._as_of()
         return History(
             as_of=as_of,
             shape=self.shape,
-            rows=tuple(map(self._convert.arrival, found.arrivals)),
+            rows=tuple(map(self._convert.arrival, found.arrivals[after:last])),
+            more=len(found.arrivals) > last,
             key=found.key,
             current=self._convert.current_version(found.state),
             forgotten_to=None if found.since is None else commit_of(found.since.seq, found.since.at),
@@ -158,11 +169,12 @@ class StoreReader(Closing):
             total, as_of = self.file.size_of("rejects"), self._as_of()
         return Rejects(as_of=as_of, shape=self.shape, rows=tuple(map(rejected, found)), total=total)
 
-    def conflicts(self, limit: int | None = None) -> Conflicts:
-        """Events of one key and version with different content, the newest first, at most `limit`."""
+    def conflicts(self, limit: int | None = None, *, after: int = 0) -> Conflicts:
+        """Events of one key and version with different content, the newest first, at most `limit`, after this id."""
         checked(limit, "limit")
         with self.file.at_one_commit():
-            found, total, as_of = self.file.conflicts(limit=limit), self.file.size_of("conflicts"), self._as_of()
+            found = self.file.conflicts(limit=limit, after=after)
+            total, as_of = self.file.size_of("conflicts"), self._as_of()
         rows = tuple(map(self._convert.contradiction, found))
         return Conflicts(as_of=as_of, shape=self.shape, rows=rows, total=total)
 
@@ -271,7 +283,9 @@ class _Tree:
         if id_ is None:
             return [(TotalRow("", 0, "", 0, (0,) * len(pipeline.measures)), 0)], False
         if extent.paged:
-            return self._page(connection, id_, extent)
+            most, few = extent.limit, extent.after is None and extent.limit is not None
+            if not few or nodes.count_below(connection, id_, len(self.labels) + 1, most or 0) > (most or 0):
+                return self._page(connection, id_, extent)
         if extent.depth is not None and extent.depth <= 1:
             return nodes.level(connection, pipeline, id_, extent.depth), False
         rows = self._below(connection, extent.depth, None)

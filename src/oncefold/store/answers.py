@@ -134,6 +134,7 @@ class ListedReject:
 class ListedConflict:
     """A conflict, with the commit that found it."""
 
+    id: int
     commit: CommitTime
     conflict: Conflict
 

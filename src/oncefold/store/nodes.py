@@ -183,6 +183,20 @@ def page(connection: Connection, pipeline: Pipeline, node: int, after: str | Non
     return [TotalRow(*row) for row in zip(paths, depths, labels, counts, sums, strict=True)]
 
 
+_BELOW = """
+WITH RECURSIVE sub(id, depth) AS (
+    SELECT id, depth FROM node WHERE id = ?
+    UNION ALL
+    SELECT n.id, n.depth FROM sub JOIN node AS n ON n.parent = sub.id WHERE sub.depth < ?)
+SELECT count(*) FROM (SELECT 1 FROM sub LIMIT ?)
+"""
+
+
+def count_below(connection: Connection, node: int, deepest: int, most: int) -> int:
+    """How many nodes lie below a node down to a depth, live or not; of more than `most` one more is counted."""
+    return int(scalar(connection, _BELOW, (node, deepest, most + 2))) - 1
+
+
 def children_of_level(connection: Connection, node: int, depth: int) -> dict[str, int]:
     """How many live children each node at this depth of a subtree has, by path; those without are left out."""
     return dict(connection.execute(_CHILDREN_OF_LEVEL, (node, depth, depth)).fetchall())

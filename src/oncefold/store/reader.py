@@ -232,14 +232,15 @@ class StoreFile:
             found = connection.execute(sql, (most_bytes, start, -1 if limit is None else limit)).fetchall()
         return [ListedReject(id_, CommitTime(seq, at), Reject(*rest)) for id_, seq, at, *rest in found]
 
-    def conflicts(self, *, limit: int | None = None) -> list[ListedConflict]:
-        """The conflicts, newest first."""
+    def conflicts(self, *, limit: int | None = None, after: int = 0) -> list[ListedConflict]:
+        """The conflicts, newest first, from beyond the id `after` in that order; 0 is its beginning."""
         sql = """
-            SELECT f."commit", ifnull(c.at, 0), key, version, kept, dropped
-            FROM conflicts AS f LEFT JOIN commits AS c ON c.seq = f."commit" ORDER BY f.id DESC LIMIT ?"""
+            SELECT f.id, f."commit", ifnull(c.at, 0), key, version, kept, dropped
+            FROM conflicts AS f LEFT JOIN commits AS c ON c.seq = f."commit"
+            WHERE f.id < ? ORDER BY f.id DESC LIMIT ?"""
         with self.at_one_commit() as connection:
-            found = connection.execute(sql, (-1 if limit is None else limit,)).fetchall()
-        return [ListedConflict(CommitTime(seq, at), Conflict(*rest)) for seq, at, *rest in found]
+            found = connection.execute(sql, (after or _BEYOND_IDS, -1 if limit is None else limit)).fetchall()
+        return [ListedConflict(id_, CommitTime(seq, at), Conflict(*rest)) for id_, seq, at, *rest in found]
 
     def _states(self, connection: Connection) -> States:
         states = new_states(rows.read_ends(connection).rows, self._measures)

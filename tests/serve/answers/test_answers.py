@@ -164,7 +164,7 @@ def test_an_answer_is_never_older_than_what_was_acknowledged(shop: Server) -> No
         ("/totals/place?depth=1&depth=2", 422, "the parameter depth is given 2 times"),
         ("/totals/place?depth=2&limit=5", 422, "with them depth is 1"),
         ("/totals/place?limit=0", 422, "a whole number from 1 to 10000"),
-        ("/totals/place?form=xml", 422, "one of json, jsonl, csv, arrow"),
+        ("/totals/place?form=xml", 422, "one of json, jsonl, csv, csv-safe, arrow"),
         ("/series/place?points=0", 422, "points"),
         ("/history/A-9", 404, "no event with the key 'A-9' has arrived"),
         ("/search", 422, "the parameter q is missing"),

@@ -130,8 +130,10 @@ class StackReader(Closing):
         with aws_errors_explained(self.name):
             return rejects.rejects(self.stack, most, self._as_of(), self._options.progress, newest_first=newest_first)
 
-    def conflicts(self, limit: int | None = None) -> Conflicts:
+    def conflicts(self, limit: int | None = None, *, after: int = 0) -> Conflicts:
         """Events of one key and version with different content, by key and version, at most `limit`."""
+        if after:
+            self._unsupported("conflicts of a stack have no numbers; leave out after")
         most = _checked(limit, "limit")
         with aws_errors_explained(self.name):
             return rejects.conflicts(self.stack, most, self._as_of(), self._options.progress)

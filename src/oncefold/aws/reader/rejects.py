@@ -32,6 +32,7 @@ def conflicts(stack: Stack, limit: int | None, as_of: AsOfTime, progress: Progre
     def conflict_of(item: Mapping[str, Any]) -> tuple[tuple[str, int, str], Contradiction]:
         key, version = item["event_key"]["S"], int(item["version"]["N"])
         conflict = Contradiction(
+            id=None,
             commit=None,
             key=key,
             version=convert.version(version),

@@ -137,6 +137,7 @@ def _history(found: History) -> Document:
         "forgotten_to": None if forgotten is None else forgotten.number,
         "forgotten_to_time": None if forgotten is None else forgotten.time_text,
         "rows": [{**row, "known": arrival.known} for row, arrival in zip(json_rows(found, "key"), found, strict=True)],
+        "more": found.more,
     }
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
 from oncefold.queries.model import Answer, AsOfCommit, Cell, Series, Totals, Verification
@@ -133,6 +133,7 @@ def _rejects(answer: Rejects) -> Iterator[Column]:
 def _conflicts(answer: Conflicts) -> Iterator[Column]:
     rows = answer.rows
     if isinstance(answer.as_of, AsOfCommit):
+        yield Column("id", "int", [row.id for row in rows])
         yield Column("commit", "int", [row.commit.number if row.commit else None for row in rows])
         yield Column("time", "time", [row.commit.time_text if row.commit else None for row in rows])
     yield Column("key", "text", [row.key for row in rows])
@@ -262,13 +263,29 @@ def json_lines(answer: Answer[Any]) -> Iterator[bytes]:
         yield json.dumps(row, ensure_ascii=False).encode() + b"\n"
 
 
-def csv_lines(answer: Answer[Any]) -> Iterator[bytes]:
-    """The rows as RFC 4180 has them but for its line ends: null is nothing, an empty text is a pair of quotes."""
-    columns = [item for column in columns_of(answer) for item in _plain(column)]
+def csv_lines(answer: Answer[Any], *, safe: bool = False) -> Iterator[bytes]:
+    """The rows as RFC 4180 has them but for its line ends: null is nothing, an empty text is a pair of quotes.
+
+    With `safe` a text that a spreadsheet would compute as a formula has an apostrophe before it.
+    """
+    columns = [
+        (name, [_no_formula(value) for value in values] if safe and column.kind in _TEXTS else values)
+        for column in columns_of(answer)
+        for name, values in _plain(column)
+    ]
     lines: Iterable[tuple[str, ...]] = zip(
         *([_cell(name), *map(_cell, values)] for name, values in columns), strict=True
     )
     return ((",".join(line) + "\n").encode() for line in lines)
+
+
+_TEXTS: Final = frozenset({"text", "bytes"})
+_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+"""With these the cells begin that a spreadsheet computes."""
+
+
+def _no_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _cell(value: Any) -> str:

@@ -42,6 +42,8 @@ def left_out(answer: Answer[Any]) -> str:
         return _listed(len(answer), answer.total, "rejected event")
     if isinstance(answer, Conflicts) and len(answer) < answer.total:
         return _listed(len(answer), answer.total, "conflict")
+    if isinstance(answer, Totals) and answer.more:
+        return f"there are more children; --after {answer.rows[-1].label!r} shows those that follow"
     return ""
 
 
@@ -78,6 +80,8 @@ def _totals(totals: Totals, screen: Screen, _: bool) -> None:  # noqa: FBT001
     screen.line()
     if not totals.node.count:
         screen.line("No keys count here.")
+    if rest := left_out(totals):
+        screen.line(f"{rest[0].upper()}{rest[1:]}.")
     screen.line(_totals_footer(totals.as_of), "dim")
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, Literal
 from urllib.parse import parse_qsl
 
@@ -155,13 +156,15 @@ class Form:
 JSON = Form("json", "application/json", "application/json")
 JSON_LINES = Form("jsonl", "application/x-ndjson", "application/x-ndjson", json_lines)
 CSV = Form("csv", "text/csv", "text/csv; charset=utf-8; header=present", csv_lines)
+CSV_SAFE = Form("csv-safe", CSV.media_type, CSV.content_type, partial(csv_lines, safe=True))
+"""For spreadsheets: see `csv_lines`."""
 ARROW = Form(
     "arrow",
     "application/vnd.apache.arrow.stream",
     "application/vnd.apache.arrow.stream",
     lambda answer: [arrow_stream(answer)],
 )
-ROWS = (JSON, JSON_LINES, CSV, ARROW)
+ROWS = (JSON, JSON_LINES, CSV, CSV_SAFE, ARROW)
 """The forms of answers that are rows."""
 ONLY_JSON = (JSON,)
 
@@ -179,7 +182,7 @@ def accepted(accept: str, offered: Sequence[Form]) -> Form:
     liked = [(_liking(form, ranges), -index) for index, form in enumerate(offered)]
     (best, index) = max(liked)
     if best <= 0:
-        known = ", ".join(form.media_type for form in offered)
+        known = ", ".join(dict.fromkeys(form.media_type for form in offered))
         raise Problem(406, f"Accept is {shown(accept)}, and this answer comes as {known}; request one of these")
     return offered[-index]
 

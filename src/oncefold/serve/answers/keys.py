@@ -21,9 +21,13 @@ from oncefold.serve.answers.declared import (
 from oncefold.serve.answers.nodes import FORM, ROLLUP
 
 MOST_FOUND = 200
+MOST_ARRIVALS = 10_000
+"""Events of one page of a key's history."""
 
 _KEY = Parameter("key", *text(KEY_BYTES), "a key as it is written; parts of a composite one are joined by /")
 _EVERY = Parameter("every", *flag(), "also the events that changed nothing", default=False)
+_ARRIVALS = Parameter("limit", *number(1, MOST_ARRIVALS), "at most so many events", default=1_000, example=1_000)
+_ARRIVALS_AFTER = Parameter("after", *number(0, 10**12), "so many events are left out first", default=0)
 _Q = Parameter("q", *text(200, 1), "a part of a label, or the beginning of a key", required=True, example="a")
 _LIMIT = Parameter("limit", *number(1, MOST_FOUND), "at most so many of each", default=20, example=20)
 
@@ -33,14 +37,18 @@ def key_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
     measures = [measure.name for measure in pipeline.measures]
     return [
         DeclaredRoute(
-            "/history/{key}", RouteQuery(_history, ROWS), _history_described(measures), (_KEY,), (_EVERY, FORM)
+            "/history/{key}",
+            RouteQuery(_history, ROWS),
+            _history_described(measures),
+            (_KEY,),
+            (_EVERY, _ARRIVALS, _ARRIVALS_AFTER, FORM),
         ),
         DeclaredRoute("/search", RouteQuery(_search), _search_described(), (), (_Q, _LIMIT, ROLLUP)),
     ]
 
 
 def _history(reader: StoreReader, values: Values) -> History:
-    return reader.history(values["key"], every=values["every"])
+    return reader.history(values["key"], every=values["every"], limit=values["limit"], after=values["after"])
 
 
 def _history_described(measures: list[str]) -> Described:
@@ -66,6 +74,7 @@ def _history_described(measures: list[str]) -> Described:
         "forgotten_to": schemas.or_null(schemas.COUNT),
         "forgotten_to_time": schemas.or_null(schemas.TIME),
         "rows": schemas.array_of(schemas.object_of(row)),
+        "more": schemas.BOOLEAN,
     }
     return Described(
         summary="What arrived for a key",
@@ -113,6 +122,13 @@ _AFTER = Parameter(
     default=0,
     example=0,
 )
+_CONFLICTS_AFTER = Parameter(
+    "after",
+    *number(0, 10**18 - 1),
+    "only those that follow this id, that is, with smaller ids; 0 is the beginning",
+    default=0,
+    example=0,
+)
 
 
 def list_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
@@ -122,7 +138,11 @@ def list_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
             "/rejects", RouteQuery(_rejects, ROWS), _rejects_described(), (), (_LISTED_LIMIT, _AFTER, _ORDER, FORM)
         ),
         DeclaredRoute(
-            "/conflicts", RouteQuery(_conflicts, ROWS), _conflicts_described(pipeline), (), (_LISTED_LIMIT, FORM)
+            "/conflicts",
+            RouteQuery(_conflicts, ROWS),
+            _conflicts_described(pipeline),
+            (),
+            (_LISTED_LIMIT, _CONFLICTS_AFTER, FORM),
         ),
     ]
 
@@ -161,12 +181,13 @@ def _rejects_described() -> Described:
 
 
 def _conflicts(reader: StoreReader, values: Values) -> Conflicts:
-    return reader.conflicts(values["limit"])
+    return reader.conflicts(values["limit"], after=values["after"])
 
 
 def _conflicts_described(pipeline: Pipeline) -> Described:
     measures = [measure.name for measure in pipeline.measures]
     row = {
+        "id": schemas.COUNT,
         "commit": schemas.COUNT,
         "time": schemas.or_null(schemas.TIME),
         "key": schemas.TEXT,
@@ -179,8 +200,9 @@ def _conflicts_described(pipeline: Pipeline) -> Described:
     rows = schemas.array_of(schemas.object_of(row))
     return Described(
         summary="Events that contradict each other",
-        description="The newest first: of two events of one key and version, which counts (`kept_leaf`, "
-        "`kept_measures`) and which does not (`dropped_leaf`, `dropped_measures`).",
+        description="The newest first, by falling ids; the last id of a page is the `after` of the next. Of two events "
+        "of one key and version, which counts (`kept_leaf`, `kept_measures`) and which does not (`dropped_leaf`, "
+        "`dropped_measures`).",
         answer=schemas.object_of({**schemas.FRESH, "total": schemas.COUNT, "rows": rows}),
         errors=(406, 422, 503),
         operation_id="conflicts",

@@ -23,8 +23,10 @@ from oncefold.serve.answers.declared import (
     text,
 )
 
-MOST_NODES = 1_000_000
-"""Nodes of a store of which all may be queried at once."""
+MOST_NODES = 100_000
+"""Nodes of an answer of several levels, or of the past, which are read as a whole."""
+PAGE = 1_000
+"""Children of an answer that gives no limit."""
 MOST_PAGE = 10_000
 MOST_KEYS = 100_000
 MOST_POINTS = 500
@@ -45,7 +47,7 @@ DEPTH = Parameter(
 _MOMENT = {"anyOf": [{"type": "integer", "minimum": 0}, schemas.TIME]}
 AS_OF = Parameter("as_of", text(64, 1)[0], _MOMENT, "a commit's number or an RFC 3339 time: as it was then")
 FORM = Parameter("form", *choice(*(form.name for form in ROWS)), "the form of the answer; stronger than Accept")
-_LIMIT = Parameter("limit", *number(1, MOST_PAGE), "at most so many children; then depth is 1")
+_LIMIT = Parameter("limit", *number(1, MOST_PAGE), f"at most so many children, with depth 1; {PAGE} if not given")
 _AFTER = Parameter("after", *text(LABEL_BYTES), "only children beyond this label; then depth is 1")
 _POINTS = Parameter("points", *number(1, MOST_POINTS), "at most so many points", default=60, example=60)
 _KEYS = Parameter(
@@ -80,21 +82,21 @@ def node_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
 
 def _totals(reader: StoreReader, values: Values) -> Totals:
     extent = {name: values[name] for name in ("depth", "as_of", "after", "limit")}
-    if extent["limit"] is None and extent["after"] is not None:
-        extent["limit"] = MOST_PAGE
-    _bounded(reader, extent["depth"])
-    return reader.query(values.get("path", ""), rollup=values["rollup"], **extent)
+    node, rollup = values.get("path", ""), values["rollup"]
+    if extent["limit"] is None and extent["depth"] == 1:
+        extent["limit"] = PAGE
+    if extent["depth"] is None or extent["depth"] > 1 or extent["as_of"] is not None:
+        _require_few(reader, node, rollup, extent["depth"])
+    return reader.query(node, rollup=rollup, **extent)
 
 
-def _bounded(reader: StoreReader, depth: int | None) -> None:
-    """Raises InvalidQueryError for all of a tree that is too large to be sent at once."""
-    if depth is None or depth > 1:
-        nodes = reader.file.node_count()
-        if nodes > MOST_NODES:
-            raise InvalidQueryError(
-                f"the store has {nodes:,} nodes, and depth beyond 1 is answered up to {MOST_NODES:,}; "
-                "query level by level, with limit and after"
-            )
+def _require_few(reader: StoreReader, node: str, rollup: str, depth: int | None) -> None:
+    """Raises InvalidQueryError where so many nodes would be read that others wait for their answers."""
+    if depth != 0 and reader.count_below(node, rollup=rollup, depth=depth, most=MOST_NODES) > MOST_NODES:
+        raise InvalidQueryError(
+            f"more than {MOST_NODES:,} nodes would be read, and depth beyond 1, or the past, is answered up to so "
+            "many; query level by level, with limit and after, or the store file itself with oncefold query"
+        )
 
 
 def _totals_described(measures: list[str]) -> Described:
@@ -117,8 +119,9 @@ def _totals_described(measures: list[str]) -> Described:
     return Described(
         summary="Exact totals of a node and of what lies below it",
         description="The first row is the node itself; the others follow in tree order. Nodes without live keys are "
-        "left out. `children` counts the live children of a node. With `limit` or `after` the children come page by "
-        "page, in order of their labels, and `more` says whether there are more.",
+        f"left out. `children` counts the live children of a node. With depth 1 the children come page by page, {PAGE} "
+        "if no limit is given, in order of their labels; `more` says whether there are more, and the last label of a "
+        "page is the `after` of the next.",
         answer=schemas.object_of(members),
         errors=(404, 406, 422, 503),
         operation_id="totals",
