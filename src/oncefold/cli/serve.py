@@ -50,7 +50,7 @@ _HEADINGS = {
     "Store and address": ("store_path", "retention", "host", "port"),
     "Who may use it": ("token_file", "host_names", "cors_origins"),
     "Sources read beside it": ("sources", "follow", "form", "delimiter", "reread"),
-    "Limits": ("max_body", "max_line", "max_connections"),
+    "Limits": ("max_body", "max_line", "max_connections", "max_keys", "max_nodes", "max_store_bytes"),
 }
 _UNITS = {"": 1, "k": 10**3, "kb": 10**3, "m": 10**6, "mb": 10**6, "g": 10**9, "gb": 10**9, "kib": 2**10,
           "mib": 2**20, "gib": 2**30}  # fmt: skip
@@ -101,6 +101,12 @@ class _Size(_SizeType):
               help="Largest event; a larger one is rejected.")  # fmt: skip
 @click.option("--max-connections", type=click.IntRange(1, 65_536), metavar="N", default=4_096, show_default=True,
               help="Connections at a time, idle ones too.")  # fmt: skip
+@click.option("--max-keys", type=click.IntRange(1), metavar="N",
+              help="Take no more events (507) from so many keys on. [default: none]")  # fmt: skip
+@click.option("--max-nodes", type=click.IntRange(1), metavar="N",
+              help="The same from so many nodes of all rollups on. [default: none]")  # fmt: skip
+@click.option("--max-store-bytes", type=_Size(), metavar="SIZE",
+              help="The same from this size of the store and its log on. [default: none]")  # fmt: skip
 @click.option("--log", type=click.Choice(["json", "text"]),
               help="Form of log lines, on stderr. [default: text on a terminal, else json]")  # fmt: skip
 def serve(*, pipeline: str, store_path: str | None, log: Literal["json", "text"] | None, **options: Any) -> None:
@@ -147,6 +153,9 @@ def _settings(pipeline: Path, store: Path, log: Literal["json", "text"], **optio
         max_body=options["max_body"],
         max_line=options["max_line"],
         max_connections=options["max_connections"],
+        max_keys=options["max_keys"],
+        max_nodes=options["max_nodes"],
+        max_store_bytes=options["max_store_bytes"],
         retention=retention_of(options["retention"]),
         sources=options["sources"],
         follow=options["follow"],

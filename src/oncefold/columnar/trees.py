@@ -126,6 +126,11 @@ class Trees:
         self._high: Int64s = np.zeros((0, self._measures), np.int64)
         self._low: Int64s = np.zeros((0, self._measures), np.int64)
 
+    @property
+    def nodes(self) -> int:
+        """How many nodes there are of all rollups; those of leaves that were never reported are not among them."""
+        return self._nodes.count
+
     def restore(self, leaves: Sequence[tuple[str, ...]], totals: NodeColumns) -> None:
         """Take up what a store holds: all leaves, and the totals of all nodes by id.
 

@@ -25,6 +25,10 @@ class StoreLockedError(StoreError):
     """Another process writes this store; readers need not care."""
 
 
+class StoreMissingError(StoreError):
+    """The file of a store that is open was removed or replaced: nothing can be committed to it any more."""
+
+
 class QueryError(OncefoldError):
     """A query names a node, key, rollup or commit that does not exist."""
 

@@ -92,6 +92,11 @@ class Engine:
         return self._state.count
 
     @property
+    def nodes(self) -> int:
+        """Nodes of all rollups, as of the last commit that was taken."""
+        return self._trees.nodes
+
+    @property
     def last_commit(self) -> int:
         """Number of the last commit that was taken, 0 before the first."""
         return self._seq

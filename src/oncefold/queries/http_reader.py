@@ -223,7 +223,8 @@ class HttpReader(Closing):
         wanted = float("inf") if limit is None else limit
 
         def whole() -> Listed | None:
-            found = last = page(LISTED_OF_PAGE, after)
+            found: Listed = page(LISTED_OF_PAGE, after)
+            last: Listed = found
             while len(last) == LISTED_OF_PAGE and len(found) < wanted:
                 last = page(int(min(LISTED_OF_PAGE, wanted - len(found))), int(found.rows[-1].id or 0))
                 if last.commit != found.commit:

@@ -37,6 +37,12 @@ class Settings:
     """Bytes of a request's body as sent (compressed, if it is); None is no limit."""
     max_line: int = RECORD_BYTES
     """Bytes of one record; a longer one is rejected."""
+    max_keys: int | None = None
+    """Keys of the store from which on no events are taken; None is no limit."""
+    max_nodes: int | None = None
+    """Nodes of all rollups from which on no events are taken; None is no limit."""
+    max_store_bytes: int | None = None
+    """Bytes of the store with its write-ahead log from which on no events are taken; None is no limit."""
     max_waiting: int = WAITING_REQUESTS
     max_inflight_bytes: int = INFLIGHT_BYTES
     body_idle_seconds: float = 30.0

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from oncefold.commit import CommitContent
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import StoreError
+from oncefold.core.errors import StoreError, StoreMissingError
 from oncefold.store import blobs, rows
 from oncefold.store.compaction import DEFAULT_LEVELS, Expiry, Levels, Tables
 from oncefold.store.connection import Connection, connect_writer, transaction
@@ -59,6 +59,15 @@ def _encode(commit: CommitContent) -> _Blobs:
     )
     keys, changes, deltas = ((batch, blobs.encode(batch)) for batch in batches)
     return _Blobs(keys, changes, deltas, [blobs.encode(blobs.states_batch(page.states)) for page in commit.pages])
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file this is; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class Store:
@@ -119,7 +128,7 @@ class Store:
     ) -> None:
         prepare(connection, self.path, self.pipeline, clock(), tuning.wal_bytes)
         kept = apply_retention(connection, retention)
-        self._clock = clock
+        self._clock, self._identity = clock, _identity(self.path)
         self._head, self._ends = rows.read_head(connection), rows.read_ends(connection)
         self._tables = Tables(connection, len(self.pipeline.measures), tuning.levels)
         self._expiry = Expiry(connection, self._tables, kept)
@@ -164,11 +173,20 @@ class Store:
                 self._write_content(connection, head.seq, commit, encoded)
                 self._write_pages(connection, head.seq, commit, encoded, schedule)
                 rows.write_head(connection, head, commit)
+                self._require_in_place()
             self._head, self._ends = head, ends
             on_durable(head.seq)
             self._compact(schedule, head.seq + 1)
         self._failed = False
         return head.seq
+
+    def _require_in_place(self) -> None:
+        """Raises StoreMissingError if what is written is not the file at the path any more."""
+        if self._identity is not None and _identity(self.path) != self._identity:
+            raise StoreMissingError(
+                f"{self.path}: the file was removed or replaced while it was being written, so nothing more is "
+                "committed. Put it back, or begin with a new store and send all events again."
+            )
 
     def _write_content(self, connection: Connection, seq: int, commit: CommitContent, encoded: _Blobs) -> None:
         rows.write_leaves(connection, self._ends.leaves, commit.new_leaves)

@@ -78,6 +78,26 @@ def test_programs_and_the_servers_own_page_do(headers: dict[str, str]) -> None:
     assert ask(Parts().guarded(echo()), "POST", "/events", {**LOCAL, **headers}).status == 200
 
 
+COSTLY = ["/verify", "/explain/risk", "/series/risk/Delta", "/search", "/history/T-1"]
+
+
+@pytest.mark.parametrize("path", COSTLY)
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_a_page_of_another_origin_starts_nothing_that_takes_long(headers: dict[str, str], path: str) -> None:
+    """An image of such an address is enough for a page to send it."""
+    app = Parts(access_on("127.0.0.1", Tokens(), cors_origins=(PAGE,))).guarded(echo())
+    assert ask(app, "GET", path, {**LOCAL, **headers}).status == 403
+    assert ask(app, "GET", path, {**LOCAL, "origin": PAGE, "sec-fetch-site": "cross-site"}).status == 200
+    for own in OWN:
+        assert ask(app, "GET", path, {**LOCAL, **own}).status == 200
+
+
+def test_no_answer_can_be_embedded_by_a_page_of_another_origin() -> None:
+    app = Parts().guarded(echo())
+    for path in ("/totals/risk", "/status", "/", "/verify"):
+        assert ask(app, "GET", path).headers["cross-origin-resource-policy"] == "same-origin"
+
+
 def test_a_link_from_elsewhere_opens_the_page() -> None:
     headers = {**LOCAL, "sec-fetch-site": "cross-site"}
     answer = ask(Parts().guarded(echo()), "GET", "/", headers)

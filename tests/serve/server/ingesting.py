@@ -15,7 +15,7 @@ from oncefold.columnar.plan import fields_of
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Total
 from oncefold.engine.session import Session
-from oncefold.serve.channel.messages import AttachedSources, Committed, Stop, Stopped
+from oncefold.serve.channel.messages import AttachedSources, Committed, Stop, Stopped, StreamPiece
 from oncefold.serve.http.request import Disconnected, Headers, Request
 from oncefold.serve.http.response import Problem, Response
 from oncefold.serve.server.admission import Admission
@@ -24,6 +24,7 @@ from oncefold.serve.server.operations import Health
 from oncefold.serve.server.writer_client import WriterClient
 from oncefold.serve.settings import Limits
 from oncefold.serve.writer.bodies import BodyThreads
+from oncefold.serve.writer.capacity import Capacity, CapacityLimits
 from oncefold.serve.writer.ingest_loop import Callbacks, IngestLoop
 from oncefold.serve.writer.process import Dispatcher, ServerNotifier
 from oncefold.serve.writer.reading import BodyDecoding
@@ -108,17 +109,20 @@ class Ingesting:
         return Answer(response.status, headers, json.loads(response.body))
 
 
-class _Outbox:
+class _Channel:
     """Does in this process what the other would do with the messages."""
 
     def __init__(self, dispatcher: Dispatcher, bodies: BodyThreads, ended: Callable[[], None]) -> None:
         self._dispatcher, self._bodies, self._ended = dispatcher, bodies, ended
 
-    def put(self, message: object, _: int = 0) -> None:
+    def send(self, message: object) -> None:
         if isinstance(message, Stop):
             threading.Thread(target=self._end).start()
         else:
             self._dispatcher.do(message)
+
+    def send_piece(self, number: int, data: bytes) -> None:
+        self._dispatcher.do(StreamPiece(number, data))
 
     def close(self) -> None:
         pass
@@ -136,19 +140,22 @@ async def ingesting(
     limits: Limits = LIMITS,
     opened: Callable[[], Session] | None = None,
     attached: AttachedSources | None = None,
+    capacity: CapacityLimits | None = None,
+    end_server: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[Ingesting]:
     """An ingest into the store at `path`, all of it in this process; everything is committed at the end."""
     health, committed = Health(), list[Committed]()
-    client = WriterClient(health, (committed.append,), logging.getLogger("tests"), lambda: None)
+    client = WriterClient(health, (committed.append,), logging.getLogger("tests"), end_server)
     event_loop = asyncio.get_running_loop()
     notifier = ServerNotifier(lambda message: event_loop.call_soon_threadsafe(client._take, (message,)))
     callbacks = Callbacks(
         notifier.acknowledge, (notifier.send,), notifier, logging.getLogger("tests"), time.monotonic, time.time_ns
     )
-    loop = IngestLoop(pipeline, opened or (lambda: Session.open(path, pipeline)), attached, callbacks)
+    limited = Capacity(capacity or CapacityLimits(), path, notifier.full)
+    loop = IngestLoop(pipeline, opened or (lambda: Session.open(path, pipeline)), attached, callbacks, limited)
     bodies = BodyThreads(loop, BodyDecoding(loop.decoder, tuple(fields_of(pipeline)), limits.max_line), limits)
     dispatcher = Dispatcher(notifier.send, bodies)
-    client._outbox = _Outbox(dispatcher, bodies, lambda: notifier.send(Stopped(loop.failure)))  # type: ignore[assignment]
+    client._channel = _Channel(dispatcher, bodies, lambda: notifier.send(Stopped(loop.failure)))  # type: ignore[assignment]
     loop.start()
     try:
         while health.reason:

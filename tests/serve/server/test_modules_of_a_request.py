@@ -16,8 +16,7 @@ from tests.serve.application import LOCAL, Parts, send
 from tests.serve.server.ingesting import Ingesting, ingesting
 
 MOST = 30
-MOST_OF_GET = 38
-"""Most of them read the store and render the answer."""
+MOST_OF_GET = 30
 LINE = json_lines([Record("a", 1, "emea", "fx", 100, 1)])
 WRITER = ("oncefold.serve.writer", "oncefold.engine", "oncefold.columnar", "oncefold.store", "oncefold.commit")
 

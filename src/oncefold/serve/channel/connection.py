@@ -1,23 +1,99 @@
-"""One end of the channel: messages, pickled, on a connection of the standard library; both ends are of one program."""
+"""Both ends of the channel: frames on a socket between two processes of one program.
 
+A frame is a head and its data: messages, pickled, or the next bytes of a large body, which are neither pickled nor
+copied. The server's end belongs to its event loop, which never waits for the writer; the writer's end waits in threads.
+"""
+
+import asyncio
 import pickle
-import queue
 import socket
+import struct
 import threading
-from collections.abc import Iterator
-from multiprocessing.connection import Connection
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Final, cast
 
-_TOGETHER_BYTES: Final = 2**18
-"""Data of messages that are sent as one."""
+from oncefold.serve.channel.messages import StreamPiece
+
+_HEAD: Final = struct.Struct("!QI")
+"""The number of the request whose bytes follow, 0 for messages; and how many bytes follow."""
+_BUFFER_BYTES: Final = 2**18
 
 
-class Channel:
-    """Any thread sends, one receives."""
+def _frame(messages: Sequence[object]) -> bytes:
+    data = pickle.dumps(messages, pickle.HIGHEST_PROTOCOL)
+    return _HEAD.pack(0, len(data)) + data
+
+
+class ServerEnd(asyncio.Protocol):
+    """The server's end; belongs to one event loop. Without effect, nothing raised, once nobody is there any more."""
+
+    def __init__(self, receive: Callable[[Sequence[object]], None], lost: Callable[[], None]) -> None:
+        """`receive` is called with messages in their order, `lost` when the other end is closed."""
+        self._receive, self._lost = receive, lost
+        self._unread = bytearray()
+        self._transport: asyncio.WriteTransport | None = None
+
+    @classmethod
+    async def open(
+        cls, end: socket.socket, receive: Callable[[Sequence[object]], None], lost: Callable[[], None]
+    ) -> "ServerEnd":
+        """Take over a connected socket."""
+        loop, family = asyncio.get_running_loop(), end.family
+        if hasattr(socket, "AF_UNIX") and family == socket.AF_UNIX:
+            _, opened = await loop.create_unix_connection(lambda: cls(receive, lost), sock=end)
+        else:
+            _, opened = await loop.create_connection(lambda: cls(receive, lost), sock=end)
+        return opened
+
+    def send(self, *messages: object) -> None:
+        """Send messages in their order."""
+        self._write(_frame(messages))
+
+    def send_piece(self, number: int, data: bytes) -> None:
+        """Send the next bytes of the body of this request."""
+        self._write(_HEAD.pack(number, len(data)))
+        self._write(data)
+
+    def close(self) -> None:
+        """Close this end, once everything is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """See asyncio.Protocol."""
+        self._transport = cast("asyncio.WriteTransport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """See asyncio.Protocol."""
+        self._unread += data
+        start = 0
+        while len(self._unread) - start >= _HEAD.size:
+            _, size = _HEAD.unpack_from(self._unread, start)
+            end = start + _HEAD.size + size
+            if len(self._unread) < end:
+                break
+            self._receive(pickle.loads(self._unread[start + _HEAD.size : end]))  # noqa: S301 - from a process of our own
+            start = end
+        del self._unread[:start]
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        """See asyncio.Protocol."""
+        self._transport = None
+        self._lost()
+
+    def _write(self, data: bytes) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(data)
+
+
+class WriterEnd:
+    """The writer's end: any thread sends, one receives."""
 
     def __init__(self, file: int) -> None:
-        """Takes over this open socket."""
-        self._connection = Connection(file)
+        """Take over this open socket."""
+        self._socket = socket.socket(fileno=file)
+        self._socket.setblocking(True)  # noqa: FBT003 - socket's
+        self._reading = self._socket.makefile("rb", _BUFFER_BYTES)
         self._sending = threading.Lock()
 
     def send(self, *messages: object) -> None:
@@ -25,61 +101,36 @@ class Channel:
 
         Raises OSError if nobody is there any more.
         """
-        data = pickle.dumps(messages, pickle.HIGHEST_PROTOCOL)
+        frame = _frame(messages)
         with self._sending:
-            self._connection.send_bytes(data)
+            self._socket.sendall(frame)
 
     def messages(self) -> Iterator[Any]:
-        """The messages until the other end is closed; several that were sent together come as one list."""
-        while True:
-            try:
-                data = self._connection.recv_bytes()
-            except (EOFError, OSError):
+        """The messages until the other end is closed."""
+        while len(head := self._read(_HEAD.size)) == _HEAD.size:
+            number, size = _HEAD.unpack(head)
+            data = self._read(size)
+            if len(data) < size:
                 return
-            yield pickle.loads(data)  # noqa: S301 - it comes from a process of our own
+            if number:
+                yield StreamPiece(number, data)
+            else:
+                yield from pickle.loads(data)  # noqa: S301 - from a process of our own
 
     def close(self) -> None:
         """Close this end."""
-        self._connection.close()
+        self._reading.close()
+        self._socket.close()
+
+    def _read(self, size: int) -> bytes:
+        """So many bytes; fewer where the other end is closed."""
+        try:
+            data: bytes = self._reading.read(size)
+        except OSError:
+            return b""
+        return data
 
 
-class Outbox:
-    """Messages that wait to be sent, so that whoever sends them need not; belongs to a channel."""
-
-    def __init__(self, channel: Channel) -> None:
-        self._channel = channel
-        self._waiting: queue.SimpleQueue[tuple[object, int] | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._work, name="oncefold-outbox", daemon=True)
-        self._thread.start()
-
-    def put(self, message: object, size: int = 0) -> None:
-        """Send a message after those before it; `size` are the bytes of its data. Without effect if nobody is there."""
-        self._waiting.put((message, size))
-
-    def close(self) -> None:
-        """Wait until everything is sent."""
-        self._waiting.put(None)
-        self._thread.join()
-
-    def _work(self) -> None:
-        ended = False
-        while not ended:
-            together, size, item = [], 0, self._waiting.get()
-            while item is not None:
-                together.append(item[0])
-                size += item[1]
-                if size >= _TOGETHER_BYTES or self._waiting.empty():
-                    break
-                item = self._waiting.get()
-            ended = item is None
-            try:
-                if together:
-                    self._channel.send(*together)
-            except OSError:
-                return
-
-
-def socket_pair() -> tuple[int, socket.socket]:
-    """Two connected ends: the file of this process's own, and the one to hand to a child."""
-    ours, theirs = socket.socketpair()
-    return ours.detach(), theirs
+def socket_pair() -> tuple[socket.socket, socket.socket]:
+    """Two connected ends: the server's own, and the one to hand to its child."""
+    return socket.socketpair()

@@ -78,12 +78,11 @@ class Start(NamedTuple):
     """Process id of the server."""
 
 
-class SmallBody(NamedTuple):
-    """A request whose body is here as a whole."""
+class SmallBodies(NamedTuple):
+    """Requests whose bodies are here as a whole."""
 
-    number: int
-    format: BodyFormat
-    body: bytes
+    requests: Sequence[tuple[int, BodyFormat, bytes]]
+    """Plain tuples: very many are pickled."""
 
 
 class StreamStart(NamedTuple):
@@ -152,6 +151,12 @@ class SourceEnded(NamedTuple):
     """Why; empty if it was read to its end."""
 
 
+class Full(NamedTuple):
+    """The store has as much as it may have, for this reason; empty if it has room again."""
+
+    reason: str
+
+
 class Terminated(NamedTuple):
     """Somebody sent the writer SIGTERM: the server is to end."""
 
@@ -168,8 +173,9 @@ class ShownReject(NamedTuple):
 class BodyError(NamedTuple):
     """Why a body could not be read to its end."""
 
-    kind: Literal["malformed", "no_room", "mistake"]
-    """The body is wrong; one of its records was too long to be held beside others; or the server's code is."""
+    kind: Literal["malformed", "no_room", "full", "mistake"]
+    """The body is wrong; one of its records was too long to be held beside others; the store may not grow; or the
+    server's code is wrong."""
     detail: str = ""
     """For a mistake its trace."""
 

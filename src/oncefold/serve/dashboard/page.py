@@ -28,7 +28,6 @@ HEADERS: tuple[Header, ...] = (
     (b"cache-control", b"no-cache"),
     (b"content-security-policy", POLICY.encode()),
     (b"cross-origin-opener-policy", b"same-origin"),
-    (b"cross-origin-resource-policy", b"same-origin"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
 )

@@ -53,8 +53,8 @@ class Router:
             else:
                 self._literal.setdefault(route.path, {}).update(handlers)
 
-    async def handle(self, request: Request) -> Response:
-        """The response of the route's handler. Raises Problem 404 and 405, and what the handler raises."""
+    def find(self, request: Request) -> tuple[Handler, Request]:
+        """The route's handler, and the request with the parameters of its path. Raises Problem 404 and 405."""
         handlers = self._literal.get(request.path)
         if handlers is None:
             request, handlers = self._matched(request)
@@ -63,7 +63,7 @@ class Router:
             allowed = ", ".join(sorted(handlers))
             detail = f"{request.path[:_SHOWN]} does not take {request.method}; it takes {allowed}."
             raise Problem(405, detail, (b"allow", allowed.encode()))
-        return await handler(request)
+        return handler, request
 
     def _matched(self, request: Request) -> tuple[Request, dict[str, Handler]]:
         for pattern, handlers in self._patterns:

@@ -1,8 +1,9 @@
 """Web pages: others' cannot use a server through the browser of somebody who reaches it, allowed ones can (CORS).
 
 A page can send requests to any address, and by its own name server let any name mean 127.0.0.1 (DNS rebinding). So the
-Host header must give a name that cannot be somebody else's, and a request that changes something must not come from a
-page of another origin. Programs that are no browsers send no Origin and need not care.
+Host header must give a name that cannot be somebody else's, and a request that changes something, or whose answer takes
+long to compute, must not come from a page of another origin. Programs that are no browsers send neither Origin nor
+Sec-Fetch-Site and need not care.
 """
 
 import ipaddress
@@ -14,8 +15,12 @@ from oncefold.serve.security.access import Access, is_loopback
 
 _HOST = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+)(?::[0-9]{1,5})?")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_COSTLY = ("/verify", "/explain/", "/series/", "/search", "/history/")
+"""Where paths begin whose answers take long: they read the whole state, or many commits."""
 _OWN_SITES = frozenset({b"same-origin", b"none"})
 _MOST_REMEMBERED = 64
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+"""What nearly every request of this machine names; `is_loopback` knows the others."""
 
 _VARY: Final[Header] = (b"vary", b"Origin")
 _EXPOSED: Final[Header] = (
@@ -54,7 +59,12 @@ class Hosts:
         return True
 
     def _is_ours(self, name: str) -> bool:
-        if is_loopback(name) or name in self._access.host_names or name.strip("[]") in self._access.host_names:
+        if (
+            name in _LOOPBACK
+            or is_loopback(name)
+            or name in self._access.host_names
+            or name.strip("[]") in self._access.host_names
+        ):
             return True
         return not self._access.loopback and (not self._access.host_names or _is_address(name))
 
@@ -69,8 +79,8 @@ def _is_address(name: str) -> bool:
 
 
 def is_cross_site(request: Request, access: Access) -> bool:
-    """Whether a browser sends this for a page of another origin, to change something."""
-    if request.method in _SAFE:
+    """Whether a browser sends this for a page of another origin, to change something or to have much computed."""
+    if request.method in _SAFE and not request.path.startswith(_COSTLY):
         return False
     origin, site = request.headers.get(b"origin"), request.headers.get(b"sec-fetch-site")
     if origin:

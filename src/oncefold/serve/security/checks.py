@@ -38,7 +38,7 @@ class Checks:
     """The checks of one server."""
 
     def __init__(self, access: Access) -> None:
-        self._access = access
+        self._access, self._guarded = access, bool(access.tokens)
         self._hosts = Hosts(access)
 
     def require(self, request: Request, *, is_preflight: bool = False) -> None:
@@ -46,7 +46,7 @@ class Checks:
         _require_form(request)
         self._require_host(request)
         self._require_own_site(request)
-        if self._access.tokens and not is_preflight:
+        if self._guarded and not is_preflight:
             self._require_scope(request)
 
     def _require_host(self, request: Request) -> None:
@@ -67,7 +67,8 @@ class Checks:
         if is_cross_site(request, self._access):
             raise Problem(
                 403,
-                "The request comes from a web page of another origin. Pages of an origin are let in by starting the "
+                "The request comes from a web page of another origin, which may neither change anything nor start what "
+                "takes long. Pages of an origin are let in by starting the "
                 "server with --cors-origin ORIGIN.",
                 title="Cross-site request",
             )

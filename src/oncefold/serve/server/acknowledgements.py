@@ -44,4 +44,9 @@ def _problem(error: BodyError, committed: dict[str, int]) -> Exception:
     if error.kind == "no_room":
         detail = "There was no room for a very long record beside others; send the body again."
         return Problem(503, detail, RETRY_SOON, CLOSE, title="No room", members=committed)
+    if error.kind == "full":
+        detail = (
+            f"No more events are taken: {error.detail}. Start the server with a greater limit, and send the body again."
+        )
+        return Problem(507, detail, CLOSE, title="Store full", members=committed)
     return ServerMistake(error.detail)

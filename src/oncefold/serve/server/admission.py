@@ -1,8 +1,7 @@
 """Admission control: how many requests to ingest, and bytes of them, are under way; more are refused for a moment."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Final
+from collections.abc import Callable
+from typing import Final, Self
 
 from oncefold.serve.http.response import RETRY_SOON, Problem
 from oncefold.serve.settings import Limits
@@ -21,29 +20,44 @@ class Admission:
         self.bytes = 0
         """Bytes that are held for them."""
 
-    @contextmanager
-    def request(self) -> Iterator[None]:
-        """One request, while it is under way. Raises Problem 503 if nothing can be committed, 429 if too many are."""
+    def admit(self) -> "Admitted":
+        """A request, as a context while it is under way.
+
+        Raises Problem 503 if nothing can be committed, 429 if too many are under way.
+        """
         if reason := self._unavailable():
             raise Problem(503, f"Events cannot be taken: {reason}. Send them again.", RETRY_SOON)
         if self.requests >= self._limits.max_waiting:
             raise _full()
         self.requests += 1
-        try:
-            yield
-        finally:
-            self.requests -= 1
+        return Admitted(self)
 
-    @contextmanager
-    def holding(self, count: int) -> Iterator[None]:
-        """So many bytes of it; the first, when none are held, are always admitted. Raises Problem 429 for too many."""
+    def require_room(self, count: int) -> None:
+        """Raises Problem 429 if so many bytes are too many; the first, when none are held, are always admitted."""
         if self.bytes and self.bytes + count > self._limits.max_inflight_bytes:
             raise _full()
-        self.bytes += count
-        try:
-            yield
-        finally:
-            self.bytes -= count
+
+
+class Admitted:
+    """A request that is under way, until its context ends."""
+
+    __slots__ = ("_admission", "_bytes")
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission, self._bytes = admission, 0
+
+    def hold(self, count: int) -> None:
+        """Hold so many bytes of it until it ends. Raises Problem 429 for too many."""
+        self._admission.require_room(count)
+        self._admission.bytes += count
+        self._bytes += count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._admission.requests -= 1
+        self._admission.bytes -= self._bytes
 
 
 def _full() -> Problem:

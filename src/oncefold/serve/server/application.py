@@ -7,7 +7,7 @@ from typing import Final
 from oncefold.core.errors import InvalidQueryError, OncefoldError, QueryError, StoreError
 from oncefold.serve.http.request import Disconnected, Header, Request
 from oncefold.serve.http.response import RETRY_SOON, Problem, Response
-from oncefold.serve.http.routing import CHANGES, Route, Router
+from oncefold.serve.http.routing import CHANGES, Handler, Route, Router
 from oncefold.serve.security.access import Access
 from oncefold.serve.security.browsers import cors_headers, preflight
 from oncefold.serve.security.checks import Checks
@@ -16,6 +16,8 @@ from oncefold.serve.telemetry.access_log import AccessLog
 from oncefold.serve.telemetry.counters import RequestCounters
 
 _NO_SNIFFING: Final[Header] = (b"x-content-type-options", b"nosniff")
+_SAME_ORIGIN: Final[Header] = (b"cross-origin-resource-policy", b"same-origin")
+"""A page of another origin cannot embed an answer; pages that are let in by CORS read it as ever."""
 _MISTAKE: Final = (
     "The server made a mistake; its log says more under this request_id. Nothing that was committed is lost."
 )
@@ -41,7 +43,8 @@ class Application:
         if request.path == CHANGES:
             self._counters.subscribers += 1
         try:
-            response = await self._routed(request)
+            handler, routed = self._find(request)
+            response = await handler(routed)
         except Problem as problem:
             response = problem.response(request.id)
         except OncefoldError as error:
@@ -51,8 +54,11 @@ class Application:
         except Exception as error:
             self._log.failed(request.id, error)
             response = Problem(500, _MISTAKE, title="Internal error").response(request.id)
-        own = ((b"x-request-id", request.id.encode("ascii")), _NO_SNIFFING)
-        return response._replace(headers=(*response.headers, *own, *cors_headers(request.headers, self._access)))
+        status, headers, body, stream = response
+        own: tuple[Header, ...] = ((b"x-request-id", request.id.encode("ascii")), _NO_SNIFFING, _SAME_ORIGIN)
+        if self._access.cors_origins:
+            own += cors_headers(request.headers, self._access)
+        return Response(status, headers + own, body, stream)
 
     def ended(self, request: Request, status: int, seconds: float, received: int, sent: int) -> None:
         """A request has ended; `received` and `sent` are the bytes of its body and of its response's."""
@@ -69,19 +75,27 @@ class Application:
         """The server gave a connection up."""
         self._counters.ended[reason] += 1
 
-    async def _routed(self, request: Request) -> Response:
+    def _find(self, request: Request) -> tuple[Handler, Request]:
+        """What answers a request, once it is checked. Raises Problem."""
         allowed = preflight(request, self._access)
         self._checks.require(request, is_preflight=allowed is not None)
         if allowed is not None:
-            return Response(204, allowed)
+            return _answered(Response(204, allowed)), request
         if self._router is not None:
-            return await self._router.handle(request)
+            return self._router.find(request)
         try:
-            return await self._opening.handle(request)
+            return self._opening.find(request)
         except Problem as problem:
             if problem.status == 404:
                 raise Problem(503, f"{STARTING}; send it again.", RETRY_SOON) from None
             raise
+
+
+def _answered(response: Response) -> Handler:
+    async def handler(_: Request) -> Response:
+        return response
+
+    return handler
 
 
 def problem_of(error: OncefoldError) -> Problem:

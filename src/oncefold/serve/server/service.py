@@ -144,6 +144,8 @@ class _Service:
         self.end()
 
     def _gauges(self) -> Gauges:
+        settings = self._settings
+        limits = {"keys": settings.max_keys, "nodes": settings.max_nodes, "store_bytes": settings.max_store_bytes}
         return Gauges(
             ready=lambda: not self.health.reason,
             waiting_requests=lambda: self.admission.requests,
@@ -152,6 +154,8 @@ class _Service:
             connections=lambda: self.http.connections,
             writer=lambda: self.writer.pid,
             sources=self._sources_doing,
+            full=lambda: bool(self.writer.full),
+            limits={name: most for name, most in limits.items() if most is not None},
         )
 
     def _sources_doing(self) -> dict[str, int]:

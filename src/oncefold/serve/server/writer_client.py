@@ -6,10 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from typing import Any, Final, cast
 
@@ -17,7 +16,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError, StoreError
 from oncefold.engine.session import Ingested
 from oncefold.serve.channel import messages
-from oncefold.serve.channel.connection import Channel, Outbox, socket_pair
+from oncefold.serve.channel.connection import ServerEnd, socket_pair
 from oncefold.serve.channel.messages import Acknowledgement, AttachedSources, BodyFormat, CommitListener, Committed
 from oncefold.serve.server.operations import Health
 from oncefold.serve.settings import Settings
@@ -34,8 +33,8 @@ class _Lost:
 class BodyStream:
     """A body that is sent piece by piece, as fast as the writer consumes it."""
 
-    def __init__(self, put: Callable[..., None], number: int, acknowledged: "asyncio.Future[Acknowledgement]") -> None:
-        self._put, self._number, self._acknowledged = put, number, acknowledged
+    def __init__(self, channel: ServerEnd, number: int, acknowledged: "asyncio.Future[Acknowledgement]") -> None:
+        self._channel, self._number, self._acknowledged = channel, number, acknowledged
         self._unconsumed = 0
         self._changed = asyncio.Event()
         acknowledged.add_done_callback(lambda _: self._changed.set())
@@ -48,7 +47,7 @@ class BodyStream:
     async def send(self, data: bytes) -> None:
         """Send the next bytes, and wait until there is room for more."""
         self._unconsumed += len(data)
-        self._put(messages.StreamPiece(self._number, data), len(data))
+        self._channel.send_piece(self._number, data)
         while self._unconsumed >= messages.STREAM_WINDOW_BYTES and not self.is_acknowledged:
             self._changed.clear()
             await self._changed.wait()
@@ -60,7 +59,7 @@ class BodyStream:
 
     def end(self, *, whole: bool) -> None:
         """All was sent; or it breaks off, and what was sent need not be read."""
-        self._put(messages.StreamEnd(self._number, whole))
+        self._channel.send(messages.StreamEnd(self._number, whole))
 
     async def acknowledgement(self) -> Acknowledgement:
         """What became of it."""
@@ -99,6 +98,7 @@ class WriterClient:
             messages.WriterAvailability: self._availability,
             messages.SourcesStarted: lambda _: self._health.sources.started(),
             messages.SourceEnded: lambda ended: self._health.sources.ended(ended.source, ended.reason),
+            messages.Full: self._is_full,
             messages.Terminated: lambda _: self._end_server(),
             messages.Done: self._done,
             messages.Opened: self._is_open,
@@ -106,7 +106,11 @@ class WriterClient:
             _Lost: self._lost,
         }
         self._process: subprocess.Popen[bytes] | None = None
-        self._outbox: Outbox | None = None
+        self._channel: ServerEnd | None = None
+        self._small: list[tuple[int, BodyFormat, bytes]] = []
+        """Small bodies that are sent when the event loop has handled what is ready."""
+        self.full = ""
+        """Why the store takes no more events; empty while it does."""
         self.failure = ""
         """Why not everything could be committed, when it has ended; empty if it could."""
 
@@ -117,17 +121,15 @@ class WriterClient:
 
     async def start(self, settings: Settings, pipeline: Pipeline, sources: AttachedSources | None) -> None:
         """Start it, and wait until the store is open. Raises as opening does, and SourceError for missing sources."""
-        file, its_end = socket_pair()
+        own_end, its_end = socket_pair()
         with its_end, _signals_blocked():  # inherited for good: only the server handles them
             self._process = subprocess.Popen(  # noqa: S603 - this program itself
                 [sys.executable, "-P", "-m", _MODULE, str(its_end.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[its_end.fileno()],
             )
-        channel = Channel(file)
-        self._outbox = Outbox(channel)
-        threading.Thread(target=self._receive, args=(channel,), name="oncefold-inbox", daemon=True).start()
-        self._put(messages.Start(settings, pipeline, sources, os.getpid()))
+        self._channel = await ServerEnd.open(own_end, self._take, lambda: self._take((_Lost(),)))
+        self._send(messages.Start(settings, pipeline, sources, os.getpid()))
         await self._opened
 
     # What is sent to it.
@@ -135,35 +137,39 @@ class WriterClient:
     def submit(self, format_: BodyFormat, body: bytes) -> "asyncio.Future[Acknowledgement]":
         """What becomes of a request whose body is here as a whole."""
         number, acknowledged = self._numbered(self._pending)
-        self._put(messages.SmallBody(number, format_, body), len(body))
+        if not self._small:
+            self._loop.call_soon(self._send_small)
+        self._small.append((number, format_, body))
         return acknowledged
 
     def stream(self, format_: BodyFormat) -> BodyStream:
         """A request whose body comes piece by piece."""
         number, acknowledged = self._numbered(self._pending)
-        stream = self._streams[number] = BodyStream(self._put, number, acknowledged)
+        assert self._channel is not None
+        stream = self._streams[number] = BodyStream(self._channel, number, acknowledged)
         acknowledged.add_done_callback(lambda _: self._streams.pop(number, None))
-        self._put(messages.StreamStart(number, format_))
+        self._send(messages.StreamStart(number, format_))
         return stream
 
     async def redrive(self) -> Ingested:
         """Read every reject again. Raises OncefoldError if that, or its commit, fails."""
         number, done = self._numbered(self._calls)
-        self._put(messages.Redrive(number))
+        self._send(messages.Redrive(number))
         return cast("Ingested", await done)
 
     async def discard(self, ids: Sequence[int]) -> int:
         """Take these rejects off the list; how many of them were on it. Raises as `redrive` does."""
         number, done = self._numbered(self._calls)
-        self._put(messages.Discard(number, ids))
+        self._send(messages.Discard(number, ids))
         return cast("int", await done)
 
     async def stop(self) -> None:
         """Have everything committed, and wait until it has ended; without effect if it was not started."""
-        if self._outbox is not None:
-            self._put(messages.Stop())
+        if self._channel is not None:
+            self._send_small()
+            self._send(messages.Stop())
             await self._stopped
-            await asyncio.to_thread(self._outbox.close)
+            self._channel.close()
         if self._process is not None:
             await asyncio.to_thread(self._process.wait)
 
@@ -172,22 +178,19 @@ class WriterClient:
         future = waiting[number] = self._loop.create_future()
         return number, future
 
-    def _put(self, message: object, size: int = 0) -> None:
-        assert self._outbox is not None
+    def _send_small(self) -> None:
+        if self._small:
+            requests, self._small = self._small, []
+            self._send(messages.SmallBodies(requests))
+
+    def _send(self, message: object) -> None:
+        assert self._channel is not None
         if self._stopped.done():
             self._loop.call_soon(self._fail_pending)
         else:
-            self._outbox.put(message, size)
+            self._channel.send(message)
 
     # What it sends.
-
-    def _receive(self, channel: Channel) -> None:
-        """Runs in a thread."""
-        with suppress(RuntimeError):  # the event loop has ended
-            for batch in channel.messages():
-                self._loop.call_soon_threadsafe(self._take, batch)
-            channel.close()
-            self._loop.call_soon_threadsafe(self._take, (_Lost(),))
 
     def _take(self, batch: Sequence[object]) -> None:
         self._received.extend(batch)
@@ -233,6 +236,13 @@ class WriterClient:
             self._health.failed(availability.reason)
         else:
             self._health.ready()
+
+    def _is_full(self, full: messages.Full) -> None:
+        self.full = full.reason
+        if full.reason:
+            self._logger.warning("no more events are taken: %s", full.reason)
+        else:
+            self._logger.info("events are taken again: the store has room")
 
     def _done(self, done: messages.Done) -> None:
         future = self._calls.pop(done.number, None)

@@ -1,7 +1,7 @@
 """`/metrics` in Prometheus's text form: plain integers that are counted elsewhere become metrics when asked for."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import (
@@ -39,6 +39,10 @@ class Gauges:
     """Attached sources by what they are doing; empty if there are none."""
     writer: Callable[[], int] = lambda: 0
     """Process id of the writer process; 0 while there is none."""
+    full: Callable[[], bool] = lambda: False
+    """Whether the store has as much as it may have."""
+    limits: Mapping[str, int] = field(default_factory=dict)
+    """Of keys, nodes and bytes of the store, those that were given."""
 
 
 class _ServiceCollector(Collector):
@@ -58,6 +62,7 @@ class _ServiceCollector(Collector):
         yield from self._sources()
         yield from self._ingest()
         yield from self._http()
+        yield from self._limits()
         yield from self._store()
 
     def _sources(self) -> Iterator[Metric]:
@@ -110,6 +115,13 @@ class _ServiceCollector(Collector):
         for reason, count in self._requests.ended.copy().items():
             ended.add_metric([reason], count)
         yield ended
+
+    def _limits(self) -> Iterator[Metric]:
+        yield _gauge("oncefold_full", "1 while events are refused by a limit on the store.", self._gauges.full())
+        limits = GaugeMetricFamily("oncefold_limit", "Limits on the store that were given.", labels=["of"])
+        for name, most in self._gauges.limits.items():
+            limits.add_metric([name], most)
+        yield limits
 
     def _store(self) -> Iterator[Metric]:
         """The store's own numbers; none while it cannot be read, which `oncefold_ready` says."""

@@ -121,7 +121,7 @@ class _Body:
             raise Disconnected
         data: bytes = message.get("body", b"")
         self.received += len(data)
-        self.more = message.get("more_body", False) and self.received != self._length
+        self.more = self.received != self._length and message.get("more_body", False)
         return data
 
 

@@ -28,6 +28,8 @@ _BACKLOG: Final = 2_048
 """Connections that wait to be accepted."""
 _SPARE_FILES: Final = 128
 """Files that a server needs beside its connections."""
+_LEAST_FILES: Final = 96
+"""Files without which a server does not even begin."""
 _LOOK_SECONDS: Final = 0.005
 _ESTABLISHED: Final = "01"
 _NOT_ACCEPTED: Final = "0"
@@ -153,7 +155,10 @@ def _connections_to(port: int, table: Path) -> int:
 
 
 def connections_allowed(most: int) -> int:
-    """Let this process open as many files as so many connections need, if the system permits; how many it may have."""
+    """Let this process open as many files as so many connections need, if the system permits; how many it may have.
+
+    Raises OncefoldError where the limit leaves no room for the server's own files.
+    """
     try:
         import resource  # noqa: PLC0415 - not there on every system
     except ImportError:
@@ -163,6 +168,11 @@ def connections_allowed(most: int) -> int:
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return most
     limit = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if limit < _LEAST_FILES:
+        raise OncefoldError(
+            f"this process may open {limit} files, and a server needs {_LEAST_FILES}, better {wanted:,}: raise the "
+            f"limit (ulimit -n {wanted} in a shell, LimitNOFILE= in a unit of systemd, --ulimit nofile= of docker run)"
+        )
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
     return max(limit - _SPARE_FILES, 1)
 

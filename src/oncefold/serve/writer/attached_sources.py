@@ -10,6 +10,7 @@ from oncefold.core.errors import SourceError
 from oncefold.engine.decoding import BlockDecoder
 from oncefold.engine.run import DECODED_AHEAD, decoded
 from oncefold.serve.channel.messages import AttachedSources, SourceEnded, SourcesStarted
+from oncefold.serve.writer.capacity import Capacity
 from oncefold.serve.writer.group_commit import Part
 from oncefold.sources.blocks import Finding
 from oncefold.sources.sources import Sources
@@ -32,10 +33,11 @@ class SourceReader:
         decoder: BlockDecoder,
         post: Callable[[Part], object],
         logger: logging.Logger,
+        capacity: Capacity,
         notify: Callable[[SourcesStarted | SourceEnded], object] = lambda _: None,
     ) -> None:
         """Raises SourceError for sources that are not there."""
-        self._post, self._decoder, self._logger = post, decoder, logger
+        self._post, self._decoder, self._logger, self._capacity = post, decoder, logger, capacity
         self._notify = notify
         self._closed = threading.Event()
         self._room = threading.Semaphore(DECODED_AHEAD)
@@ -62,6 +64,10 @@ class SourceReader:
                 while not self._room.acquire(timeout=_LOOK_SECONDS):
                     if self._closed.is_set():
                         return
+                if self._capacity.full:
+                    self._logger.error("the sources are read no further: %s", self._capacity.full)
+                    self._notify(SourceEnded("all sources", self._capacity.full))
+                    return
                 self._post(Part(self, item, self._room.release))
         except SourceError as error:
             self._logger.error(str(error))  # noqa: TRY400 - it is meant for a person

@@ -14,7 +14,7 @@ from oncefold.serve.settings import STREAM_BYTES, Limits
 from oncefold.serve.writer.arrow_messages import Malformed
 from oncefold.serve.writer.body_stream import BodyReader, BrokenOff, StreamedBody, WholeBody
 from oncefold.serve.writer.group_commit import Part
-from oncefold.serve.writer.ingest_loop import Call, Finish, IngestLoop
+from oncefold.serve.writer.ingest_loop import Call, Finish, IngestLoop, OutOfMemory
 from oncefold.serve.writer.joining import joinable_lines
 from oncefold.serve.writer.pending import PendingRequest
 from oncefold.serve.writer.reading import BLOCK_BYTES, BodyDecoding, Hold, read_body
@@ -26,12 +26,36 @@ assert STREAM_BYTES >= 4 * BLOCK_BYTES
 _DECODED_BLOCKS: Final = 4
 """Blocks of all bodies together that are decoded and not folded: one thread folds them all."""
 _MOST_STREAMS: Final = 64
+MOST_REJECTS: Final = 10_000
+"""Rejects of one body, if they are more than half of it."""
 _LOOK_SECONDS: Final = 0.1
 """How often a thread whose block is not taken looks whether it still will be."""
 
 
+class _Full(Exception):  # noqa: N818
+    """The store may not grow any more; the message says why."""
+
+
 class _NoRoom(Exception):  # noqa: N818
     """A record of the body is so long that there was no room for it beside those of other bodies."""
+
+
+class _Unreadable:
+    """Gives a body up of which more than half cannot be read: each reject costs far more than a byte of the body."""
+
+    def __init__(self) -> None:
+        self._records = self._rejects = 0
+
+    def add(self, part: Decoded) -> None:
+        """A part was read. Raises Malformed if that is enough."""
+        rejects = len(part.batch.rejects) + len(part.oversize)
+        self._records += max(len(part.batch), rejects)
+        self._rejects += rejects
+        if self._rejects > MOST_REJECTS and 2 * self._rejects > self._records:
+            raise Malformed(
+                f"{self._rejects:,} of its first {self._records:,} records cannot be read, and the rest is not tried; "
+                "compare it with the pipeline file (oncefold check PIPELINE --sample FILE)"
+            )
 
 
 class BodyThreads:
@@ -39,6 +63,7 @@ class BodyThreads:
 
     def __init__(self, loop: IngestLoop, decoding: BodyDecoding, limits: Limits) -> None:
         self._loop, self._body_decoding, self._limits = loop, decoding, limits
+        self._capacity = loop.capacity
         self._budget = MemoryBudget(limits.max_inflight_bytes)
         self._room = threading.Semaphore(_DECODED_BLOCKS)
         self._decoding = threading.Semaphore(processors_to_compute())
@@ -48,6 +73,10 @@ class BodyThreads:
 
     def take(self, request: PendingRequest, body: bytes) -> None:
         """Read a body that is here as a whole."""
+        if self._capacity.full:
+            request.error = BodyError("full", self._capacity.full)
+            self._loop.post(Finish(request))
+            return
         lines = joinable_lines(request.format, body)
         if lines is None:
             self._wholes.submit(self._read, request, WholeBody(body), lambda _: None)
@@ -108,24 +137,33 @@ class BodyThreads:
             del self._open[request.number]
 
     def _read(self, request: PendingRequest, body: BodyReader, hold: Hold) -> None:
+        guard = _Unreadable()
         try:
             for block in read_body(self._body_decoding, request.format, body, hold, request.notes.append):
                 if request.failure:
                     break
                 self._wait_for_room()
-                self._loop.post(Part(request, self._decoded(block), self._room.release))
+                part = self._decoded(block)
+                self._loop.post(Part(request, part, self._room.release))
+                guard.add(part)
         except BrokenOff:
             pass  # the server, which said so, responds
         except (Malformed, SourceError) as error:
             request.error = BodyError("malformed", str(error))
         except _NoRoom:
             request.error = BodyError("no_room")
+        except _Full as full:
+            request.error = BodyError("full", str(full))
+        except MemoryError as error:  # half of a body is of no use to anybody: its client sends it again
+            self._loop.post(OutOfMemory(error))
         except Exception as error:  # the server turns it into a response
             request.error = BodyError("mistake", "".join(traceback.format_exception(error)))
         finally:
             self._loop.post(Finish(request))
 
     def _wait_for_room(self) -> None:
+        if self._capacity.full:
+            raise _Full(self._capacity.full)
         while not self._room.acquire(timeout=_LOOK_SECONDS):
             if self._loop.ended:
                 raise BrokenOff

@@ -2,7 +2,8 @@
 
 If a commit fails, or folding does, the requests in it are acknowledged as failed, and the store is opened again, after
 ever longer pauses, at its last whole commit. What was acknowledged is in it; what was not is sent again by its clients,
-and counts once.
+and counts once. Where another attempt is of no use, without memory or without the store's file, the thread ends
+instead, and says so.
 """
 
 import logging
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from oncefold.core.definition import Pipeline
@@ -26,12 +28,17 @@ from oncefold.serve.channel.messages import (
     SourcesStarted,
 )
 from oncefold.serve.writer.attached_sources import SourceReader
+from oncefold.serve.writer.capacity import Capacity, CapacityLimits
+from oncefold.serve.writer.failures import is_final, reason_of, trace_of
 from oncefold.serve.writer.group_commit import Acknowledge, GroupCommit, Part
 from oncefold.serve.writer.joining import Arrivals
 from oncefold.serve.writer.pending import PendingRequest
 
 PAUSES: Final = (0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds before each further attempt to open the store again; the last for all that follow."""
+
+
+_LOOK_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,13 @@ class Call:
     """Called with its result or its error, in the ingest thread."""
 
 
+@dataclass(frozen=True, slots=True)
+class OutOfMemory:
+    """Another thread had no memory to go on."""
+
+    error: MemoryError
+
+
 class _LoopSignal(Enum):
     """What else the ingest thread is sent."""
 
@@ -58,7 +72,7 @@ class _LoopSignal(Enum):
     STOP = "commit everything and end"
 
 
-_Message = Part | Finish | Call | _LoopSignal
+_Message = Part | Finish | Call | OutOfMemory | _LoopSignal
 
 
 class AvailabilityObserver(Protocol):
@@ -70,6 +84,10 @@ class AvailabilityObserver(Protocol):
 
     def failed(self, reason: str) -> None:
         """They cannot, for this reason."""
+        ...
+
+    def ended(self, reason: str) -> None:
+        """They cannot, for this reason, and will not until everything is started again."""
         ...
 
 
@@ -92,9 +110,15 @@ class IngestLoop:
     """Runs from `start` to `stop`."""
 
     def __init__(
-        self, pipeline: Pipeline, opened: Callable[[], Session], attached: AttachedSources | None, callbacks: Callbacks
+        self,
+        pipeline: Pipeline,
+        opened: Callable[[], Session],
+        attached: AttachedSources | None,
+        callbacks: Callbacks,
+        capacity: Capacity | None = None,
     ) -> None:
-        """`opened` opens the store."""
+        """`opened` opens the store; without a capacity it may grow without limits."""
+        self.capacity = capacity or Capacity(CapacityLimits(), Path())
         self._opened, self._attached, self._callbacks = opened, attached, callbacks
         self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self.post = self._inbox.put
@@ -125,6 +149,7 @@ class IngestLoop:
     def _begin(self) -> tuple[Session, SourceReader | None]:
         session = self._opened()
         try:
+            self.capacity.look(session.engine)
             if self._attached is None:
                 return session, None
             return session, SourceReader(
@@ -133,6 +158,7 @@ class IngestLoop:
                 self.decoder,
                 self.post,
                 self._callbacks.logger,
+                self.capacity,
                 self._callbacks.sources,
             )
         except BaseException:
@@ -142,23 +168,28 @@ class IngestLoop:
     def _run(self) -> None:
         while True:
             self._callbacks.availability.ready()
-            group = self._group()
+            group, final = self._group(), False
             try:
                 self._serve(group)
                 break
             except Exception as error:
-                self.failure = _reason(error)
+                self.failure, final = reason_of(error), is_final(error)
                 self._callbacks.logger.log(
-                    logging.ERROR, "events cannot be committed: %s", self.failure, exc_info=_trace(error)
+                    logging.ERROR, "events cannot be committed: %s", self.failure, exc_info=trace_of(error)
                 )
                 self._callbacks.availability.failed(self.failure)
             finally:
                 group.close()
                 self._close()
             self._fail(group.unacknowledged(), self.failure)
-            if not self._open_again():
+            if final or not self._open_again():
                 break
         self._drain()
+        if self.failure:
+            self._callbacks.availability.ended(self.failure)
+            while not self._stopping.wait(_LOOK_SECONDS):  # whoever still sends is answered
+                self._drain()
+            self._drain()
 
     def _group(self) -> GroupCommit:
         callbacks = self._callbacks
@@ -191,6 +222,7 @@ class IngestLoop:
                 return
             self._take(message, group)
             timeout = group.step(idle=message is None)
+            self.capacity.look(self._session.engine)
 
     def _take(self, message: _Message | None, group: GroupCommit) -> None:
         if isinstance(message, Part):
@@ -206,6 +238,8 @@ class IngestLoop:
         elif isinstance(message, Call):
             group.flush()
             self._call(message)
+        elif isinstance(message, OutOfMemory):
+            raise message.error
 
     def _fold(self, part: Part, group: GroupCommit) -> None:
         if isinstance(part.origin, PendingRequest):
@@ -252,9 +286,11 @@ class IngestLoop:
             tries += 1
             try:
                 self._session, self._source_reader = self._begin()
-            except OncefoldError as error:
-                self.failure = str(error)
+            except (OncefoldError, MemoryError, OSError) as error:
+                self.failure = reason_of(error)
                 self._callbacks.availability.failed(self.failure)
+                if is_final(error):
+                    return False
                 continue
             self._callbacks.logger.warning("the store is open again, at commit %d", self._session.engine.last_commit)
             self.failure = ""
@@ -275,11 +311,3 @@ class IngestLoop:
                 elif isinstance(message, Call):
                     message.done(None, OncefoldError(reason))
         self._fail(left, reason)
-
-
-def _reason(error: Exception) -> str:
-    return str(error) if isinstance(error, OncefoldError) else f"{type(error).__name__}: {error}"
-
-
-def _trace(error: Exception) -> Exception | None:
-    return None if isinstance(error, OncefoldError) else error

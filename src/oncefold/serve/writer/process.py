@@ -22,9 +22,10 @@ from oncefold.engine.session import Session
 from oncefold.engine.warmup import warm_up
 from oncefold.no_pandas import without_pandas
 from oncefold.serve.channel import messages
-from oncefold.serve.channel.connection import Channel
+from oncefold.serve.channel.connection import WriterEnd
 from oncefold.serve.telemetry.logs import logging_to
 from oncefold.serve.writer.bodies import BodyThreads
+from oncefold.serve.writer.capacity import Capacity, CapacityLimits
 from oncefold.serve.writer.ingest_loop import Callbacks, IngestLoop
 from oncefold.serve.writer.pending import PendingRequest, grouped
 from oncefold.serve.writer.reading import BodyDecoding
@@ -52,6 +53,15 @@ class ServerNotifier:
         """They cannot."""
         self.send(messages.WriterAvailability(reason or "it ended"))
 
+    def ended(self, reason: str) -> None:
+        """They cannot, and the server is to end."""
+        self.failed(reason)
+        self.send(messages.Terminated())
+
+    def full(self, reason: str) -> None:
+        """The store has as much as it may have, or has room again."""
+        self.send(messages.Full(reason))
+
 
 class Dispatcher:
     """Does what the server sends."""
@@ -60,7 +70,7 @@ class Dispatcher:
         """`send` sends the server a message, from any thread."""
         self._send, self._bodies = send, bodies
         self._actions: dict[type, Callable[[Any], None]] = {
-            messages.SmallBody: lambda small: bodies.take(PendingRequest(small.number, small.format), small.body),
+            messages.SmallBodies: self._take_small,
             messages.StreamStart: self._start_stream,
             messages.StreamPiece: lambda piece: bodies.put(piece.number, piece.data),
             messages.StreamEnd: lambda end: bodies.end_stream(end.number, whole=end.whole),
@@ -71,6 +81,11 @@ class Dispatcher:
     def do(self, message: object) -> None:
         """Do what one message says."""
         self._actions[type(message)](message)
+
+    def _take_small(self, small: messages.SmallBodies) -> None:
+        take = self._bodies.take
+        for number, format_, body in small.requests:
+            take(PendingRequest(number, format_), body)
 
     def _start_stream(self, start: messages.StreamStart) -> None:
         def consumed(count: int) -> None:
@@ -90,9 +105,9 @@ class Dispatcher:
 def main() -> int:
     """Write until the server says stop, or is gone."""
     without_pandas()
-    channel = Channel(int(sys.argv[1]))
-    batches = channel.messages()
-    start = next(iter(next(batches, ())), None)
+    channel = WriterEnd(int(sys.argv[1]))
+    received = channel.messages()
+    start = next(received, None)
     if not isinstance(start, messages.Start):
         return 1
     _end_with(start.parent)
@@ -109,16 +124,19 @@ def main() -> int:
         decoding = BodyDecoding(loop.decoder, fields, start.settings.max_line, needed)
         bodies = BodyThreads(loop, decoding, start.settings.limits)
         dispatcher = Dispatcher(server.send, bodies)
-        for message in (message for batch in batches for message in batch):
-            if isinstance(message, messages.Stop):
-                bodies.end()
-                server.send(messages.Stopped(loop.failure))
-                return 0
-            dispatcher.do(message)
+        try:
+            for message in received:
+                if isinstance(message, messages.Stop):
+                    bodies.end()
+                    server.send(messages.Stopped(loop.failure))
+                    return 0
+                dispatcher.do(message)
+        except (MemoryError, RuntimeError, OSError) as error:  # also a thread for which there is no memory
+            logger.error("the writer process cannot go on: %s", error or "out of memory")  # noqa: TRY400 - for a person
     os._exit(1)
 
 
-def _sender(channel: Channel) -> Callable[[object], None]:
+def _sender(channel: WriterEnd) -> Callable[[object], None]:
     def send(message: object) -> None:
         """Without a server there is nothing more to do."""
         try:
@@ -145,6 +163,7 @@ def _started(start: messages.Start, server: ServerNotifier, logger: logging.Logg
         lambda: Session.open(settings.store, pipeline, retention=settings.retention),
         start.sources,
         callbacks,
+        Capacity(CapacityLimits.of(settings), settings.store, server.full),
     )
     loop.start()
     return loop

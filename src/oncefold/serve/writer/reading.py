@@ -34,6 +34,10 @@ BLOCK_BYTES: Final = 2**20
 MOST_ROWS: Final = 2**16
 """Records that are decoded at once, about."""
 
+FREE_EXPANDED_BYTES: Final = 16 * 2**20
+MOST_EXPANSION: Final = 200
+"""A compressed body has at most the one, or so many times its bytes as sent: what is cheap to send is cheap to read."""
+
 Hold = Callable[[int], None]
 """Called with how many bytes a record takes that is not whole yet."""
 
@@ -122,7 +126,8 @@ def _text(
     try:
         for fault in _fed(stream, format_, body):
             for block in _blocks(stream.ready(), note):
-                yield block
+                if not _is_blank(block):
+                    yield block
                 end = block.offset + len(block.data)
             body.passed_on()
             if fault:
@@ -143,16 +148,32 @@ def _blocks(found: Iterator[TextBlock | Finding], note: Callable[[str], None]) -
             note(item.message.removeprefix(f"{item.source}: "))
 
 
+def _is_blank(block: TextBlock) -> bool:
+    """Whether there is nothing but empty lines, which are no records of JSON Lines."""
+    data = block.data
+    if block.format == "csv" or block.oversize or not len(data) or data[0] > ord(" "):
+        return False
+    return bytes(data).isspace()
+
+
 def _fed(stream: TextStream, format_: BodyFormat, body: BodyReader) -> Iterator[str]:
     """Feed the stream; yields whenever its records are to be passed on, at last with what is wrong, if anything is."""
     raw = _raw(format_, _surely(body) if format_.compression == "zstd" else body.readinto)
     document = Document() if format_.kind == "document" else None
+    expanded = 0
     while True:
         space = stream.space()
         try:
             count = raw.readinto(space)
         except Damaged as damage:
             yield f"the body cannot be read: {damage}"
+            return
+        expanded += count
+        if format_.compression and expanded > max(FREE_EXPANDED_BYTES, MOST_EXPANSION * raw.stored):
+            yield (
+                f"the body expands to more than {MOST_EXPANSION} times its {raw.stored:,} bytes, which is more work "
+                "than a request may make; send it less compressed, or in parts"
+            )
             return
         if count:
             count, fault = (count, "") if document is None else document.convert(space[:count])
