@@ -9,6 +9,7 @@ from oncefold.core.decode import Decoder
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
 from oncefold.core.event import Event
+from oncefold.pipeline_file import parse_pipeline
 from oncefold_lab.search.workload import Send
 from oncefold_lab.world.scheduler import START
 from oncefold_workshop.game.generator import WORKSHOP, OwnSource, WorkshopSource
@@ -133,3 +134,9 @@ def test_fields_within_fields_are_refused_in_words() -> None:
     source = OwnSource(1, parse_toml('name = "x"\n[event]\nkey = "a"\n[rollups]\nr = ["a.b"]'))
     with pytest.raises(OncefoldError, match="lies within another field"):
         source.sends(EASY)
+
+
+def test_an_expression_is_refused_in_words() -> None:
+    text = 'name = "x"\n[event]\nkey = "a"\n[rollups]\nr = ["b"]\n[measures]\nm = { sum = "a * 2", scale = 0 }'
+    with pytest.raises(OncefoldError, match="is an expression"):
+        OwnSource(1, parse_pipeline(text)).sends(EASY)

@@ -15,6 +15,7 @@ from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent, OncefoldError
 from oncefold.core.event import Event
+from oncefold.core.expression import Source
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.fold import Node, Stored, Total, net
 from oncefold.core.timestamps import format_timestamp
@@ -47,7 +48,12 @@ class SampleEvents:
     """A fixed sequence of events for one definition; the same seed gives the same bytes."""
 
     def __init__(self, pipeline: Pipeline, count: int, seed: int) -> None:
-        """Raises OncefoldError for a definition that rejects all of them."""
+        """Raises OncefoldError for a definition that rejects all of them, and for one with expressions."""
+        if pipeline.expressions:
+            raise OncefoldError(
+                f"pipeline {pipeline.name}: no sample event can be made for a definition with expressions: "
+                f"{pipeline.expressions[0]}"
+            )
         self.pipeline, self.count = pipeline, count
         self._seed = seed
         decoder = Decoder(pipeline)
@@ -104,7 +110,7 @@ class SampleEvents:
     def _line(self, draw: _Draw) -> bytes:
         pipeline = self.pipeline
         chance = random.Random(f"{self._seed}/{draw.key}/{draw.version}")  # noqa: S311
-        values: dict[FieldPath, Any] = {}
+        values: dict[Source, Any] = {}
         for measure in pipeline.measures:
             values[measure.field] = _number(chance, measure.scale)
         label = ""
@@ -132,10 +138,11 @@ def _number(chance: random.Random, scale: int) -> str:
     return format_decimal(chance.randrange(-(10**_MEASURE_DIGITS), 10**_MEASURE_DIGITS), scale)
 
 
-def _record(values: Mapping[FieldPath, Any]) -> bytes:
+def _record(values: Mapping[Source, Any]) -> bytes:
     """A JSON object with each value at its path; of two paths of which one leads through the other, the longer one."""
     record: dict[str, Any] = {}
-    for path in sorted(values, key=lambda path: len(path.segments)):
+    paths = [path for path in values if isinstance(path, FieldPath)]
+    for path in sorted(paths, key=lambda path: len(path.segments)):
         inner = record
         for segment in path.segments[:-1]:
             if not isinstance(inner.get(segment), dict):

@@ -71,17 +71,17 @@ def parse(text: str, here: Path) -> LearnerFunctions:
     """Read what an option says. `here`: the folder in which modules are looked for first. Raises OncefoldError."""
     packages = _packages(text, here)
     if packages is not None:
-        state, middle, reduce = (_packaged(package) for package in packages)
-        return LearnerFunctions(state, middle, reduce, packaged=True)
+        found = [_packaged(package) for package in packages]
+        return LearnerFunctions(found[0], found[1], found[2], packaged=True)
     place, _, listed = text.rpartition(":")
     names = [name.strip() for name in listed.split(",")]
     sweep = names.pop().removesuffix(SCHEDULED) if names[-1].endswith(SCHEDULED) else None
     if not place or len(names) not in {2, 3} or not all(name.isidentifier() for name in (*names, sweep or "none")):
         raise OncefoldError(f"--functions {text}: write {FORM}")
-    found = [HandlerPlace(*_found(place, here), name) for name in names]
-    middle = found[1] if len(found) == 3 else None
+    places = [HandlerPlace(*_found(place, here), name) for name in names]
+    middle = places[1] if len(places) == 3 else None
     tidier = None if sweep is None else HandlerPlace(*_found(place, here), sweep)
-    return LearnerFunctions(found[0], middle, found[-1], tidier)
+    return LearnerFunctions(places[0], middle, places[-1], tidier)
 
 
 def _packages(text: str, here: Path) -> list[Path] | None:

@@ -52,7 +52,8 @@ def _add(request: Request, name: str, placeholders: Mapping[str, Any]) -> None:
 
 def _answered(answer: Mapping[str, Any]) -> dict[str, Any]:
     """An answer with Python values."""
-    found = {name: _answered_item(value) if name in _ITEMS_ANSWERED else value for name, value in answer.items()}
+    found: dict[str, Any] = {**answer}
+    found.update({name: _answered_item(found[name]) for name in _ITEMS_ANSWERED if name in found})
     if "Items" in found:
         found["Items"] = [_answered_item(item) for item in found["Items"]]
     return found

@@ -5,7 +5,7 @@ of any round; some of them carry an older version or another leaf.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from random import Random
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from oncefold.core.definition import Level, Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import InvalidEvent, OncefoldError
 from oncefold.core.event import Content, Event
+from oncefold.core.expression import Source
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.timestamps import UNIT_PLACES
 from oncefold_lab.search.workload import Send, SentLine
@@ -156,7 +157,7 @@ class OwnSource:
 
     def _labels(self) -> tuple[str, ...]:
         return tuple(
-            f"{level.field.segments[-1]}-{self._random.randint(1, _LABELS)}" for level in self._pipeline.levels
+            f"{_segments(level.field)[-1]}-{self._random.randint(1, _LABELS)}" for level in self._pipeline.levels
         )
 
     def _message(self, key: _Key, version: int, at: float, *, deleted: bool) -> SentLine:
@@ -189,9 +190,12 @@ class _Document:
     def __init__(self) -> None:
         self.content: dict[str, Any] = {}
 
-    def put(self, field: FieldPath, value: Any) -> None:
-        """Set a field, if it is not set. Raises OncefoldError where a field lies within another that is a value."""
-        *path, name = field.segments
+    def put(self, field: Source, value: Any) -> None:
+        """Set a field, if it is not set.
+
+        Raises OncefoldError where a field lies within another that is a value, and for an expression.
+        """
+        *path, name = _segments(field)
         inner = self.content
         for segment in path:
             inner = inner.setdefault(segment, {})
@@ -200,9 +204,16 @@ class _Document:
         inner.setdefault(name, value)
 
 
+def _segments(field: Source) -> Sequence[str]:
+    """The segments of a field's path. Raises OncefoldError for an expression, whose value cannot be chosen."""
+    if not isinstance(field, FieldPath):
+        raise _unfit(f"{field} is an expression")
+    return field.segments
+
+
 def _unfit(message: str) -> OncefoldError:
     return OncefoldError(
-        f"--pipeline: the game cannot make messages of this definition: {message}; play with one whose fields are apart"
+        f"--pipeline: the game cannot make messages of this definition: {message}; play with plain fields, apart"
     )
 
 
