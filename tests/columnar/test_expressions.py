@@ -3,15 +3,22 @@
 import csv
 import io
 import json
+from datetime import datetime
+from decimal import Decimal
 from random import Random
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from oncefold.columnar.table import TableDecoder, plain_value
+from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
+from oncefold.core.errors import InvalidEvent
+from oncefold.core.event import Event
 from oncefold.expression_sql import parse_sql
 from oncefold.pipeline_file import parse_pipeline
-from tests.columnar.tools import SOURCE, assert_same, counting, csv_by_the_core, json_by_the_core, of_batch
+from tests.columnar.tools import SOURCE, assert_same, counting, csv_by_the_core, json_by_the_core, of_batch, timeless
 from tests.tools.random_sql import RandomSql, as_json, rows
 from tests.tools.sizes import sized
 
@@ -119,3 +126,58 @@ def test_texts_that_fill_the_memory_behind_the_block_are_left_to_the_core() -> N
 def test_where_is_asked_before_anything_else_is_read() -> None:
     pipeline = pipeline_of("UPPER(t)", "n * 2", "b")
     read_json(pipeline, as_json([{"b": False, "n": "x"}, {"n": []}, {"b": True, "n": 1, "t": "a"}, {"b": "no"}]))
+
+
+TYPED = pa.schema(
+    [
+        *[("id", pa.int64()), ("n1", pa.decimal128(9, 2)), ("n2", pa.float64()), ("t1", pa.large_string())],
+        *[("t2", pa.dictionary(pa.int32(), pa.string())), ("b1", pa.bool_()), ("ts", pa.timestamp("us"))],
+    ]
+)
+CONVERT = {"n1": Decimal, "n2": float, "ts": datetime.fromisoformat}
+
+
+def typed(number: int, row: dict[str, Any]) -> dict[str, Any]:
+    values = {
+        name: CONVERT[name](value) if name in CONVERT and value is not None else value for name, value in row.items()
+    }
+    return {"id": number, **values}
+
+
+class FlatScalar(Decoder):
+    calls = 0
+
+    def flat(self, record: Any) -> Event:
+        self.calls += 1
+        return super().flat(record)
+
+
+def read_table(pipeline: Pipeline, table: pa.RecordBatch) -> int:
+    """Hold a table to the core, row by row; the rows that the kernel left to it."""
+    decoder, scalar, by_row = TableDecoder(pipeline), FlatScalar(pipeline), Decoder(pipeline)
+    decoder._scalar = scalar
+    for row, (_, event) in enumerate(of_batch(decoder.decode(table, SOURCE, 0)).records):
+        record = {name: plain_value(table.column(name), row) for name in table.schema.names}
+        try:
+            wanted = timeless(by_row.flat(record))
+        except InvalidEvent:
+            wanted = None
+        assert event == wanted
+    return scalar.calls
+
+
+@pytest.mark.parametrize("seed", range(sized(4, 40)))
+def test_tables_are_computed_as_the_core_computes_them(seed: int) -> None:
+    rng = Random(seed)
+    draw = RandomSql(rng)
+    left = 0
+    for _ in range(6):
+        pipeline = pipeline_of(f"({draw.text(2)})", f"({draw.number(2)})", draw.truth(2))
+        found = [typed(number, row) for number, row in enumerate(rows(rng, 40))]
+        left += read_table(pipeline, pa.RecordBatch.from_pylist(found, TYPED))
+    assert left < 6 * 40 / 5, "the kernel takes nearly all"
+
+
+def test_a_time_of_a_table_that_is_read_as_text_is_left_to_the_core() -> None:
+    table = pa.RecordBatch.from_pylist([{"id": 1, "at": datetime(2024, 2, 29, 10), "n": 1.5}])
+    assert read_table(pipeline_of("CAST(at AS TEXT)", "n", "TRUE"), table) == 1

@@ -12,6 +12,8 @@ from oncefold.columnar.assemble import MOST_LEAF_BYTES
 from oncefold.columnar.batch import DELETE, NO_TIME, Batch, BatchBuilder
 from oncefold.columnar.leaves import Leaves, encode_columns
 from oncefold.columnar.plan import fields_of, plan_of
+from oncefold.columnar.table_fields import fields_of_table, read_as_text
+from oncefold.columnar.text import TextDecoder
 from oncefold.columnar.typed import (
     Mask,
     Texts,
@@ -47,15 +49,19 @@ class TableDecoder:
         self._plan = plan_of(pipeline)
         self._fields = fields_of(pipeline)
         self._scalar = Decoder(pipeline)
+        self._text = TextDecoder(pipeline)
+        self._read_as_text = read_as_text(pipeline)
 
     def decode(self, table: pa.RecordBatch, source: str, first_row: int) -> Batch:
         """Rows of a table whose first is number `first_row` of its source."""
         rows = table.num_rows
         found = {field: typed.column_of(table, field) for field in self._fields}
-        columns = BatchBuilder(rows, len(self._pipeline.measures), np.zeros(8, np.uint8))
-        columns.where = range(first_row, first_row + rows)
-        if not self._pipeline.expressions:
+        if self._pipeline.expressions:
+            columns = self._text.of_fields(*fields_of_table(found, self._fields, rows, self._read_as_text))
+        else:
+            columns = BatchBuilder(rows, len(self._pipeline.measures), np.zeros(8, np.uint8))
             self._fill(found, columns)
+        columns.where = range(first_row, first_row + rows)
 
         def record(row: int) -> dict[str, Any]:
             return {field.column: plain_value(column, row) for field, column in found.items() if column is not None}

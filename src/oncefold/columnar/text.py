@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.columnar.arrays import Int64s, UInt8s, read_only
-from oncefold.columnar.batch import Batch, BatchBuilder
+from oncefold.columnar.batch import SCANNED, Batch, BatchBuilder
 from oncefold.columnar.csv_scan import csv_scratch, record_ends, scan_csv
 from oncefold.columnar.expression_kernel import derive_rows, derive_scratch
 from oncefold.columnar.expression_plan import Programs, programs_of
@@ -131,6 +131,18 @@ class TextDecoder:
         batch = columns.finish(event, refusal)
         where += offset
         return batch
+
+    def of_fields(self, data: UInt8s, found: tuple[Int64s, Int64s, Int64s]) -> BatchBuilder:
+        """Rows whose fields are spans of `data`, of a definition with expressions; the builder is still to finish."""
+        rows = len(found[0])
+        columns = self._columns(rows, data)
+        columns.leaf.fill(SCANNED)
+        keys, composed = self._keys(columns)
+        whole, area = _with_area(data, self._programs, rows, escaped=False)
+        used = np.array([_pool_bytes(self._programs)], np.int64)
+        self._derive(whole, area, used, self._plan, self._programs, found, columns, keys)
+        columns.data = whole[: len(data) + used[0]] if composed is None else composed
+        return columns
 
     def _derive(
         self,
