@@ -23,13 +23,11 @@ HAPPENED = {
     "partial answer",
     "stream replayed",
     "timed out",
-    "token sent again after its life",
-    "zombie's transaction done",
 }
 OF_EACH = {
-    ById: {"bisected", "discarded: RetryAttemptsExhausted", "redriven"},
+    ById: {"bisected", "discarded: RetryAttemptsExhausted", "redriven", "zombie's transaction done"},
     ByVersion: {"bisected", "discarded: RetryAttemptsExhausted", "redriven", "once: corrected", "once: stale"},
-    ByPosition: set[str](),
+    ByPosition: {"zombie's transaction done"},
 }
 
 
