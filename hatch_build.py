@@ -16,7 +16,7 @@ COMPILED = "src/oncefold/kernels/compiled"
 
 
 class CompiledKernels(BuildHookInterface):  # type: ignore[misc]
-    """Compiles every kernel for the processors that a distribution is made for."""
+    """Compiles every kernel for a processor that most machines have."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile, and add the object code to the wheel."""

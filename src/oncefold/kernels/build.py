@@ -1,7 +1,7 @@
 """Compile kernels to object code: `python -m oncefold.kernels.build`.
 
 Without arguments: every kernel of the package that has no code of its present source for this machine, for its own
-processor. A distribution holds code for the processors that `targets.baselines` names.
+processor. A distribution holds code for one that most machines have; `--target` adds another of `targets.baselines`.
 """
 
 import argparse
@@ -65,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the build; the exit status."""
     parser = argparse.ArgumentParser(prog="python -m oncefold.kernels.build", description=__doc__.split("\n\n")[1])
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--distribution", action="store_true", help="for all processors of a distribution instead")
+    which.add_argument(
+        "--distribution", action="store_true", help="for the best processor that most machines have instead"
+    )
     which.add_argument("--target", help="for one processor, by its name here")
     parser.add_argument("--into", type=Path, help="the folder; the package's own if it can be written")
     parser.add_argument("kernels", nargs="*", metavar="KERNEL", help="module:name; without, all of the package")
@@ -76,9 +78,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.target and os.environ.get("NUMBA_CPU_NAME") == targets.named(options.target).cpu:
             _compile_here(kernels, targets.named(options.target), folder)
         elif options.target or options.distribution:
-            for target in targets.baselines() if options.distribution else (targets.named(options.target),):
-                _print(target.name)
-                compiler.compile_objects(kernels, target, folder, _print)
+            target = targets.named(options.target) if options.target else targets.baselines()[0]
+            _print(target.name)
+            compiler.compile_objects(kernels, target, folder, _print)
         else:
             missing = [kernel for kernel in kernels if objects.find(kernel) is None]
             compiler.compile_objects(missing, targets.this_machine(), folder, _print)
