@@ -10,6 +10,8 @@ SHAPE_BYTES: Final = 2**16
 
 _BLANKS: Final = b"\0 \t\r\n"
 _SEPARATOR: Final = b"\x1e"
+_DECODER: Final = json.JSONDecoder(parse_int=str, parse_float=str)
+"""Which converts no number: one may be too long for that."""
 _CUT_CHARS: Final = 8
 """A fault so near the end may be one only because the text is cut there."""
 
@@ -41,7 +43,7 @@ def _shape_of_objects(head: bytes, first_line: int, *, whole: bool) -> Shape | N
     """The same where an object begins that its first line does not end."""
     text = head.decode("utf-8", "replace")
     try:
-        end = json.JSONDecoder().raw_decode(text)[1]
+        end = _DECODER.raw_decode(text)[1]
     except RecursionError:
         return "lines"
     except json.JSONDecodeError as error:
@@ -62,7 +64,7 @@ def _shape_of_objects(head: bytes, first_line: int, *, whole: bool) -> Shape | N
 
 def _is_json(line: bytes) -> bool:
     try:
-        json.loads(line)
+        _DECODER.decode(line.decode("utf-8", "replace").strip())
     except (ValueError, RecursionError):
         return False
     return True
