@@ -81,8 +81,9 @@ class Ingesting:
     committed: list[Committed] = field(default_factory=list)
 
     def begin(self, *, query: str = "", **headers: str) -> Sending:
-        """Begin a request; `content_type=...` is the header Content-Type."""
-        named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+        """Begin a request; `content_type=...` is the header Content-Type, JSON Lines if not said."""
+        given = {"content_type": "application/x-ndjson", **headers}
+        named = [(name.replace("_", "-").encode(), value.encode()) for name, value in given.items()]
         pieces: asyncio.Queue[tuple[bytes, bool] | None] = asyncio.Queue()
         request = Request("POST", "/events", query.encode(), Headers(named), _Body(pieces))
         return Sending(pieces, asyncio.create_task(self._ask(request)))

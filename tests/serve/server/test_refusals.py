@@ -258,12 +258,13 @@ def test_rejects_are_read_again_and_dismissed(memory: Path) -> None:
 
 @pytest.mark.parametrize("body", [HEADER.encode() + b"a,1,emea,fx,1,1\n", b"id;a\n1;2\n", ARROW, b"hello\n"])
 def test_without_a_content_type_only_json_is_taken(memory: Path, body: bytes) -> None:
-    answer = post(memory / "store.db", body)
+    answer = post(memory / "store.db", body, content_type="")
     assert answer.status == 415
     assert "has no Content-Type, and its body does not begin as JSON" in answer.document["detail"]
-    packed = post(memory / "store.db", gzip.compress(body), content_encoding="gzip")
+    packed = post(memory / "store.db", gzip.compress(body), content_encoding="gzip", content_type="")
     assert packed.status == 415
-    assert post(memory / "store.db", gzip.compress(LINE), content_encoding="gzip").status == 200
+    read = post(memory / "store.db", gzip.compress(LINE), content_encoding="gzip", content_type="")
+    assert read.status == 200
 
 
 @pytest.mark.parametrize("content_type", ["", "application/x-ndjson"])
@@ -274,8 +275,7 @@ def test_an_array_or_spread_objects_among_lines_are_read_as_what_they_are(
 ) -> None:
     objects = [json.loads(line, parse_float=str) for line in LINES.splitlines()[:5]]
     body = json.dumps(objects, indent=indent) if is_array else "\n".join(json.dumps(o, indent=indent) for o in objects)
-    headers = {"content_type": content_type} if content_type else {}
-    answer = post(memory / "store.db", body.encode(), **headers)
+    answer = post(memory / "store.db", body.encode(), content_type=content_type)
     assert (answer.status, answer.document["counts"]) == (200, {"inserted": 5})
 
 
