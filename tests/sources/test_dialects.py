@@ -139,6 +139,7 @@ def test_csv_in_every_dialect(
         (b' \r\n[\n  {"k": 1},\n', "array"),
         (b"[", "array"),
         (b"[]\n", "array"),
+        (b'[]\n{"k": 1}\n', "lines"),
         (b'{\n  "k": 1\n}\n', "objects"),
         (b'{ "k": 1,\n  "v": 2 }\n{}', "objects"),
         (b'{"k": [{\n"x": "' + b"y" * 2 * SHAPE_BYTES, "objects"),

@@ -27,7 +27,10 @@ def shape_of(head: bytes, *, whole: bool) -> Shape | None:
         first = head[1:].lstrip(_BLANKS)
         if not first:
             return "array" if whole else None
-        return "array" if first[:1] in b"{]" else "lines"
+        if first.startswith(b"]"):
+            after = first[1:].lstrip(_BLANKS)
+            return "lines" if after else "array" if whole else None
+        return "array" if first.startswith(b"{") else "lines"
     if head.startswith(_SEPARATOR):
         first = head[1:].lstrip(_BLANKS)[:1]
         return "objects" if first == b"{" else "lines" if first or whole else None
