@@ -24,13 +24,7 @@ def shape_of(head: bytes, *, whole: bool) -> Shape | None:
     head = head.lstrip(_BLANKS)[:SHAPE_BYTES]
     whole = whole or len(head) == SHAPE_BYTES
     if head.startswith(b"["):
-        first = head[1:].lstrip(_BLANKS)
-        if not first:
-            return "array" if whole else None
-        if first.startswith(b"]"):
-            after = first[1:].lstrip(_BLANKS)
-            return "lines" if after else "array" if whole else None
-        return "array" if first.startswith(b"{") else "lines"
+        return _shape_of_array(head[1:].lstrip(_BLANKS), whole=whole)
     if head.startswith(_SEPARATOR):
         first = head[1:].lstrip(_BLANKS)[:1]
         return "objects" if first == b"{" else "lines" if first or whole else None
@@ -40,6 +34,15 @@ def shape_of(head: bytes, *, whole: bool) -> Shape | None:
     if not newline and not whole:
         return None
     return "lines" if _is_json(line) else _shape_of_objects(head, len(line), whole=whole)
+
+
+def _shape_of_array(first: bytes, *, whole: bool) -> Shape | None:
+    """The same where an array begins, and this follows its bracket."""
+    if first.startswith(b"]") and first[1:].lstrip(_BLANKS):
+        return "lines"
+    if not first or first.startswith(b"]"):
+        return "array" if whole else None
+    return "array" if first.startswith(b"{") else "lines"
 
 
 def _shape_of_objects(head: bytes, first_line: int, *, whole: bool) -> Shape | None:
