@@ -1,11 +1,12 @@
-"""Writes the tables of the thousand rounds in docs/GAME.md: `python -m tests.workshop.game.page [FILE]`.
+"""Writes the tables of many rounds in docs/GAME.md: `python -m tests.workshop.game.page [FILE ...]`.
 
-FILE is what `oncefold lab tournament --json` wrote; without it the thousand rounds are played, which takes an hour.
+Each FILE is what `oncefold lab tournament --json` wrote; without one a thousand rounds are played, which takes an hour.
 """
 
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from oncefold_workshop.game.players import PLAYERS, choose
@@ -19,7 +20,7 @@ GAMES, ROUNDS = 50, 20
 
 def rows(sums: Sums) -> list[str]:
     count = f"{sums.games:,} games of {sums.rounds // sums.games} rounds each, seeds 1 to {sums.games}: points"
-    losses = "rounds after which a player was wrong, or wrong by another amount than before, by what the round had"
+    losses = "rounds in which totals grew by wrong amounts, by what the round had"
     unexplained = f"Lost rounds whose causes do not add up to the difference: {sums.unexplained:,}."
     return [f"{count}", "", *_markdown(mode_table(sums)), "", f"And {losses}:", "", *_markdown(losses_table(sums)), "",
             unexplained]  # fmt: skip
@@ -45,7 +46,15 @@ def played() -> Sums:
     return play_many(range(1, GAMES + 1), choose(PLAYERS), GameRules(), ROUNDS, os.cpu_count() or 1, progress)
 
 
+def joined(files: Sequence[str]) -> Sums:
+    """The sums of several tournaments together."""
+    sums = Sums()
+    for file in files:
+        sums.join(Sums.of(json.loads(Path(file).read_text(encoding="utf-8"))))
+    return sums
+
+
 if __name__ == "__main__":
-    sums = Sums.of(json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))) if sys.argv[1:] else played()
+    sums = joined(sys.argv[1:]) if sys.argv[1:] else played()
     before, _, after = parts()
     PAGE.write_text(before + BEGIN + "\n".join(rows(sums)) + "\n" + END + after, encoding="utf-8")

@@ -44,3 +44,5 @@ def test_the_page_names_every_trouble_and_the_tables_come_back_from_json() -> No
     assert all(f"| `{trouble}` |" in text for trouble in Trouble)
     sums = Sums(1, 2)
     assert rows(Sums.of(sums.document())) == rows(sums)
+    sums.join(Sums(3, 60, unexplained=1))
+    assert (sums.games, sums.rounds, sums.unexplained) == (4, 62, 1)

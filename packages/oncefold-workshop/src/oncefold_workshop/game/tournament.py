@@ -90,6 +90,14 @@ class Sums:
             self.wrong[kind, line.player] += line.wrong
             self.unexplained += not line.explained
 
+    def join(self, other: "Sums") -> None:
+        """Take in the games of another sum."""
+        self.games += other.games
+        self.rounds += other.rounds
+        self.unexplained += other.unexplained
+        for name in ("played", "taken", "wrong", "faced"):
+            getattr(self, name).update(getattr(other, name))
+
     def document(self) -> dict[str, Any]:
         """As JSON."""
         return {
