@@ -108,9 +108,10 @@ class Desk:
             stack = self.folder / "stack.toml"
             stack.write_text(put_part(stack.read_text(encoding="utf-8"), block.text), encoding="utf-8")
             return None
-        if block.command[0] == "tail":
-            _, _, lines, file = block.command
-            return "".join((self.folder / file).read_text(encoding="utf-8").splitlines(keepends=True)[-int(lines) :])
+        if block.command[0] == "grep":
+            _, text, file = block.command
+            lines = (self.folder / file).read_text(encoding="utf-8").splitlines(keepends=True)
+            return "".join(line for line in lines if text in line)
         if block.command[0] == "cd":
             self.folder = self.folder / block.command[1]
             return ""
