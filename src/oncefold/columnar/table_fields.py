@@ -84,7 +84,6 @@ def _kinds(type_: pa.DataType, *, timed: bool) -> Iterator[int]:
         yield STRING
     elif (
         is_.is_integer(type_)
-        or is_.is_float32(type_)
         or is_.is_float64(type_)
         or (is_.is_decimal(type_) and 0 <= type_.scale <= type_.precision)
     ):
