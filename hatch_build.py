@@ -24,8 +24,9 @@ class CompiledKernels(BuildHookInterface):  # type: ignore[misc]
             return
         root = Path(self.root)
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), *filter(None, sys.path)])}
-        command = [sys.executable, "-m", "oncefold.kernels.build", "--distribution"]
-        subprocess.run(command, cwd=root, env=environment, check=True)
-        build_data["artifacts"].append(f"/{COMPILED}/**/*.o")
+        command = [sys.executable, "-m", "oncefold.kernels.build", "--distribution", "--into", str(root / COMPILED)]
+        done = subprocess.run(command, cwd=root, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+        target = done.stdout.splitlines()[0]
+        build_data["artifacts"].append(f"/{COMPILED}/{target}/*.o")
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
