@@ -6,6 +6,8 @@ from typing import Final
 
 from oncefold.core.errors import OncefoldError, StoreMissingError
 
+_ZSTD_OF_MEMORY: Final = "not enough memory"
+"""What pyarrow repeats of zstd, in an OSError without a number."""
 _SQLITE_OF_MEMORY: Final = frozenset({sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_IOERR_NOMEM})
 
 
@@ -18,7 +20,7 @@ def _is_of_memory(error: BaseException | None) -> bool:
     """Whether an error, or what caused it, is a lack of memory."""
     if error is None:
         return False
-    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+    if isinstance(error, OSError) and (error.errno == errno.ENOMEM or _ZSTD_OF_MEMORY in str(error).lower()):
         return True
     code = getattr(error, "sqlite_errorcode", None)
     return isinstance(error, MemoryError) or code in _SQLITE_OF_MEMORY or _is_of_memory(error.__cause__)
