@@ -170,7 +170,7 @@ class Disk:
             self._platter.sync_folder()
 
     def lock(self, name: str) -> None:
-        """Take a lock; nobody else is there, so that it is free."""
+        """Take a lock, which is free: there is one process."""
         self._step(Operation.LOCK, name)
 
     def size(self, name: str, inode: Inode) -> int:

@@ -82,7 +82,7 @@ class RuntimeApi:
                 raise Gone
 
     def answer(self, request: RuntimeRequest, status: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Answer a request, in one write. Raises Gone if nobody is there to read it."""
+        """Answer a request, in one write. Raises Gone if the reader is gone."""
         lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in headers.items())]
         head = "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""])
         try:

@@ -78,7 +78,7 @@ class MappingShards:
         self._list(latest=self._settings.starting_position == "LATEST")
 
     def refresh(self, requested_at: float) -> None:
-        """List shards, and read from them, where that is due or was not done since a moment that somebody gives."""
+        """List shards, and read from them, where that is due or was not done since the requested moment."""
         now = self._timing.clock()
         if now >= self._list_at or self._listed_at < requested_at:
             self._list(latest=False)

@@ -164,6 +164,6 @@ class TableWaiter:
         self._dynamodb = dynamodb if name == "table_exists" else None
 
     def wait(self, **request: Any) -> None:
-        """Check once. Raises ClientError for a table that nobody made."""
+        """Check once. Raises ClientError for a table that does not exist."""
         if self._dynamodb is not None:
             self._dynamodb.describe_table(TableName=request["TableName"])

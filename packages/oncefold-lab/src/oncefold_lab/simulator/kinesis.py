@@ -203,6 +203,6 @@ class StreamWaiter:
         self._kinesis = kinesis if name == "stream_exists" else None
 
     def wait(self, **request: Any) -> None:
-        """Check once. Raises ClientError for a stream that nobody made."""
+        """Check once. Raises ClientError for a stream that does not exist."""
         if self._kinesis is not None:
             self._kinesis.describe_stream_summary(StreamName=request["StreamName"])

@@ -49,7 +49,7 @@ class TransactionTokens:
     def replayed(self, token: str, actions: Sequence[ItemWrite], now: float) -> bool:
         """Whether the very same transaction was done under the token. Raises Refusal for another one, or one under way.
 
-        After 10 minutes nobody knows.
+        After 10 minutes it is forgotten.
         """
         known = self._remembered.get(token)
         if known is None:
@@ -188,7 +188,7 @@ def cancelled(reasons: Sequence[Reason]) -> ServiceError:
 
 
 def _item_fault(database: Database, fault: Fault | None, count: int) -> ServiceError:
-    """A fault of one item: a conflict with a transaction that nobody else sees, or throttling."""
+    """A fault of one item: a conflict with a transaction outside of the simulation, or throttling."""
     assert fault is not None
     faults = database.caller.faults
     faults.happened(fault)
@@ -257,7 +257,7 @@ def _begin(database: Database, tokens: TransactionTokens, token: str | None, act
 
 
 def _end(database: Database, tokens: TransactionTokens, token: str | None, actions: Sequence[ItemWrite]) -> None:
-    """Do what was prepared; nobody could touch its items meanwhile."""
+    """Do what was prepared; its items were locked meanwhile."""
     database.locks -= _targets(actions)
     if token is not None:
         tokens.cancelled(token)

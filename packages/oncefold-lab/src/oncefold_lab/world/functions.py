@@ -94,7 +94,7 @@ class SimulatedFunction:
         return answer
 
     def _expire(self, process: Process, began: float, on_result: Callable[[InvocationResult], object]) -> None:
-        """Report that the time is up; the invocation is ended, or nobody knows that it goes on."""
+        """Report that the time is up; the invocation is ended, or goes on unseen."""
         if process.over:
             return
         self._invocation_faults.ledger.note("timed out")

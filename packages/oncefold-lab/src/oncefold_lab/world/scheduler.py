@@ -125,7 +125,7 @@ class Process:
         self.thaws = 0.0
         """It does nothing before this moment."""
         self.expired = False
-        """Whether nobody waits for it any more."""
+        """Whether its result is no longer awaited."""
         self._on_result = on_result
         self._main = Thread(self, body)
         self._threads = [self._main]

@@ -209,7 +209,7 @@ class World:
 
 
 def _ignore(invocation: InvocationResult) -> None:
-    """Nobody waits for a scheduled invocation."""
+    """The result of a scheduled invocation is not used."""
 
 
 class Violation(BaseException):

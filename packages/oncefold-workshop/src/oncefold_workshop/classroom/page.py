@@ -14,7 +14,7 @@ from oncefold_workshop.classroom.teams import Standing
 
 HOST = "127.0.0.1"
 _NAMES = (HOST, "localhost")
-"""What a browser on this machine may call it: another name is somebody else's page."""
+"""What a browser on this machine may call it: another name belongs to another page."""
 
 Standings = Callable[[], Sequence[Standing]]
 

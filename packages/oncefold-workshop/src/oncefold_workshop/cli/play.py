@@ -314,4 +314,4 @@ class _JsonOutput:
 
 
 def _nothing(played: Round, expected: dict[Node, Row], samples: Samples) -> None:
-    """Nobody watches the samples."""
+    """Samples are not shown."""

@@ -97,7 +97,7 @@ class LearnersPlayer:
         self._readable = True
         self._round = 1
         self._pending: dict[str, Item] = {}
-        """Sums that nobody had added when the last round ended."""
+        """Sums that were not added when the last round ended."""
 
     def deploy(self, arena: Arena) -> None:
         """See Player. Raises OncefoldError for functions that cannot be loaded, and triggers that cannot be added."""
@@ -235,7 +235,7 @@ class LearnersPlayer:
         return {item[REDUCE_KEY]["S"]: item for item in self._arena.items(TABLES.reduce)}
 
     def _left_over(self, wrong: Wrong) -> Iterator[Cause]:
-        """Items that nobody has added in this round, and those of earlier rounds that somebody has."""
+        """Items that are not added in this round, and those of earlier rounds that are by now."""
         now = self._waiting()
         waiting = {name: item for name, item in now.items() if name not in self._pending}
         late = {name: item for name, item in self._pending.items() if name not in now}

@@ -26,7 +26,7 @@ from oncefold_workshop.game.arena import Arena
 from oncefold_workshop.pipelines.settings import InducedFailure, PipelineSettings, TableNames
 
 IDLE_SECONDS = 600.0
-"""An environment that nobody used for so long is gone; AWS promises no time."""
+"""An environment that was not used for so long is gone; AWS promises no time."""
 
 Handle = Callable[[Any, Any], Any]
 

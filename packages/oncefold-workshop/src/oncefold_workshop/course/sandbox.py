@@ -56,7 +56,7 @@ class TooLong(BaseException):
 
 @cache
 def _watch() -> None:
-    """Have Python report what is closed; a hook stays for as long as the process, and heeds a learner's code alone."""
+    """Have Python report what is closed; a hook stays for as long as the process, and affects only a learner's code."""
 
     def hook(event: str, _: tuple[Any, ...]) -> None:
         if event in _CLOSED and _inside.get():

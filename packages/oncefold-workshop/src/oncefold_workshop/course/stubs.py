@@ -128,7 +128,7 @@ def _datetime(clock: Callable[[], float]) -> ModuleType:
 
 def _random(source: random.Random) -> ModuleType:
     class Seeded(random.Random):
-        """A source that is seeded by the world where nobody says by what."""
+        """A source that is seeded by the world where no seed is given."""
 
         def __init__(self, x: Any = None) -> None:
             super().__init__(source.getrandbits(64) if x is None else x)

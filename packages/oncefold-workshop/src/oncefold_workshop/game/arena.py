@@ -264,4 +264,4 @@ class Arena(World):
 
 
 def _unnoticed(function: str, request: str) -> None:
-    """Nobody keeps a log of failures on purpose."""
+    """The default: failures on purpose are not logged."""

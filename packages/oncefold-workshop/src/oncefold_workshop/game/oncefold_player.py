@@ -33,7 +33,7 @@ class OncefoldPlayer:
         self._stale: dict[str, tuple[Content, Content]] = {}
         """Keys whose state was not their latest version when the last round ended: what it was, what was wanted."""
         self._pending: dict[str, layout.Delta] = {}
-        """Deltas that nobody had added when the last round ended."""
+        """Deltas that were not added when the last round ended."""
 
     def deploy(self, arena: Arena) -> None:
         """See Player."""
@@ -96,7 +96,7 @@ class OncefoldPlayer:
         return {delta.id: delta for delta in parsed}
 
     def _outbox(self, wrong: Wrong, expected: ExpectedTotals) -> Iterator[Cause]:
-        """Deltas that nobody has added, and those of earlier rounds that somebody has."""
+        """Deltas that are not added, and those of earlier rounds that are by now."""
         now = self._deltas()
         waiting = [_blamed(now[name], wrong, expected, -1) for name in now.keys() - self._pending.keys()]
         late = [_blamed(self._pending[name], wrong, expected, 1) for name in self._pending.keys() - now.keys()]

@@ -212,7 +212,7 @@ ENTRIES: Mapping[str, PlayerEntry] = {
 
 
 PLAYERS = ("before", "after", "oncefold")
-"""Who plays where nobody is named."""
+"""Who plays by default."""
 
 
 def choose(names: Sequence[str]) -> tuple[PlayerEntry, ...]:
