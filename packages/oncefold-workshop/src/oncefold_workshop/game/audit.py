@@ -206,7 +206,8 @@ class Audit:
         self._stale = {key: found for key, found in states if found.current != found.wanted}
 
     def _states_now(self, expected: ExpectedTotals, touched: Iterable[str]) -> Iterator[tuple[str, _Stale]]:
-        for key in sorted({*touched, *self._stale}):
+        changed = (self._changes[number].key for number in self._rounds.get(self._round, ()))
+        for key in sorted({*touched, *self._stale, *changed}):
             yield key, _Stale(_state(self._arena, self._tables, key), _parts_of(expected.best[key]))
 
     def _counted(self, labels: Leaf) -> Iterator[Cause]:
