@@ -44,7 +44,7 @@ def test_the_guide_has_an_example_of_everything() -> None:
     settings = re.findall(r"(\w+) = ", "".join(text for page, _, text in EXAMPLES if page == "DEFINITION.md"))
     for setting in ("key", "version", "time", "delete", "field", "type", "unit", "equals"):
         assert setting in settings
-    for setting in ("window", "missing", "sum", "scale", "round"):
+    for setting in ("window", "missing", "sum", "scale", "round", "envelope", "timezone", "format", "decimal", "group"):
         assert setting in settings
 
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from oncefold.core.fold import Outcome
+from oncefold.core.versions import join_words
 
 Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
@@ -46,7 +47,12 @@ class States:
     leaf: Int32s
     """Id of the leaf's labels, or NO_LEAF."""
     measures: Int64s
-    """Shape (measures, n)."""
+    """Shape (value columns, n): the measures, and after them the low word of a wide version."""
+
+
+def whole_version(version: int, values: Sequence[int], measures: int) -> int:
+    """The version of a state with so many measures: its word, or both words of a wide one."""
+    return version if len(values) == measures else join_words(version, int(values[measures]))
 
 
 @dataclass(frozen=True, slots=True)

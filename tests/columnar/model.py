@@ -9,7 +9,7 @@ import numpy as np
 from oncefold.columnar.batch import Batch
 from oncefold.columnar.state import ChangeLog, FoldedBatch, KeyedState, nothing_accumulated
 from oncefold.columnar.trees import Trees
-from oncefold.commit import NO_LEAF, NewNode, NodeColumns, States
+from oncefold.commit import NO_LEAF, NewNode, NodeColumns, States, whole_version
 from oncefold.core import fold as core
 from oncefold.core.definition import Pipeline
 from oncefold.core.event import Content, Event
@@ -109,8 +109,8 @@ class ColumnarForm:
 
     def __init__(self, pipeline: Pipeline, hashes: Callable[[str], int] | None = None) -> None:
         self.pipeline, self._hashes = pipeline, hashes
-        self.state, self.trees = KeyedState(len(pipeline.measures)), Trees(pipeline)
-        self.log = ChangeLog(len(pipeline.measures))
+        self.state, self.trees = KeyedState(pipeline.value_columns), Trees(pipeline)
+        self.log = ChangeLog(pipeline.value_columns)
         self.keys: list[str] = []
         self.leaves: list[tuple[str, ...]] = []
         self.nodes: list[NewNode] = []
@@ -160,20 +160,28 @@ class ColumnarForm:
 
     def _stored(self, states: States, keys: Sequence[str]) -> dict[str, Stored]:
         contents = self._contents(states.leaf, states.measures)
-        return {key: Stored(int(v), c) for key, v, c in zip(keys, states.version, contents, strict=True)}
+        versions = self._versions(states)
+        return {key: Stored(v, c) for key, v, c in zip(keys, versions, contents, strict=True)}
+
+    def _versions(self, states: States) -> list[int]:
+        measures = len(self.pipeline.measures)
+        pairs = zip(states.version.tolist(), states.measures.T.tolist(), strict=True)
+        return [whole_version(version, values, measures) for version, values in pairs]
 
     def _contents(
         self, leaves: Iterable[int], measures: "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
     ) -> list[Content]:
         return [
-            Content(None) if leaf == NO_LEAF else Content(self.trees.labels(leaf), tuple(values))
+            Content(None)
+            if leaf == NO_LEAF
+            else Content(self.trees.labels(leaf), tuple(values[: len(self.pipeline.measures)]))
             for leaf, values in zip(leaves, measures.T.tolist(), strict=True)
         ]
 
     def _changes(self, folded: FoldedBatch) -> list[Change]:
         changes, states = folded.changes, folded.changes.states
         contents = self._contents(states.leaf, states.measures) if len(self.trees.leaves.offsets) else []
-        found = []
+        found, versions = [], self._versions(states)
         for at, (row, number) in enumerate(zip(changes.row.tolist(), changes.outcome.tolist(), strict=True)):
             outcome = Outcome(number)
             if outcome is Outcome.DUPLICATE:
@@ -181,7 +189,7 @@ class ColumnarForm:
                 assert not states.measures[:, at].any()
                 found.append(Change(self.state.key(row), outcome))
             else:
-                found.append(Change(self.state.key(row), outcome, int(states.version[at]), contents[at]))
+                found.append(Change(self.state.key(row), outcome, versions[at], contents[at]))
         return found
 
     def _conflicts(self, folded: FoldedBatch) -> list[Conflict]:
@@ -193,7 +201,9 @@ class ColumnarForm:
                 conflict.outcome,
                 Content(None)
                 if conflict.leaf_before == NO_LEAF
-                else Content(self.trees.labels(conflict.leaf_before), conflict.measures_before),
+                else Content(
+                    self.trees.labels(conflict.leaf_before), conflict.measures_before[: len(self.pipeline.measures)]
+                ),
             )
             for conflict in folded.conflicts
         ]

@@ -13,7 +13,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from oncefold.columnar.plan import fields_of
-from oncefold.core.definition import Pipeline, Rollup, Unit
+from oncefold.core.definition import FirstOf, Pipeline, Rollup, Unit, Version
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import KEY_BYTES, LABEL_BYTES, PATH_BYTES
 from oncefold.core.timestamps import UNIT_PLACES
@@ -68,6 +68,27 @@ _TIMES = (
 )  # fmt: skip
 
 
+_VERSIONS_OF = {
+    "decimal": ["1", "-7", "0", '"18446744073709551615"', '"4421584500000000017450439091"', "9" * 38, "0.5", '"1.50"'],
+    "ulid": [
+        '"01ARZ3NDEKTSV4RRFFQ69G5FAV"',
+        '"01arz3ndektsv4rrffq69g5faw"',
+        '"7ZZZZZZZZZZZZZZZZZZZZZZZZZ"',
+        f'"{"0" * 26}"',
+    ],
+    "uuidv7": ['"018f3c2e-7b00-7000-8000-000000000001"', '"018F3C2E-7B00-7FFF-BFFF-FFFFFFFFFFFF"'],
+    "lsn": ['"0/16B3748"', '"7FFFFFFF/FFFFFFFE"', '"a/b"', '"0/0"'],
+    "binlog": ['"mysql-bin.000003:154"', '"000003:155"', '"binlog.000010:4"'],
+    "text": ['"a"', '"ab"', '"1.10.0"', '"\u00e9\u00e9"', '"0123456789abcdef"', '""'],
+}
+_VERSIONS = (
+    "1" * 39, "9" * 38 + ".0", "8ZZZZZZZZZZZZZZZZZZZZZZZZZ", "01ARZ3NDEKTSV4RRFFQ69G5FAU",
+    "018f3c2e-7b00-4000-8000-000000000001",
+    "018f3c2e7b0070008000000000000001", "80000000/0", "7FFFFFFF/FFFFFFFF", "0/123456789", "/1", "1/", "x:1", "a.b:1",
+    "0123456789abcdefg", "a\\u0000", "+5", "-0", "0.00000000000000000000000000000000000001", "1e3", "007",
+)  # fmt: skip
+
+
 @st.composite
 def near_pipelines(draw: st.DrawFn) -> Pipeline:
     """Any definition, with few and plain names: paths meet, are prefixes of each other, or differ after eight bytes."""
@@ -83,11 +104,16 @@ def renamed(pipeline: Pipeline, new: Mapping[FieldPath, FieldPath]) -> Pipeline:
     """The pipeline with other fields."""
 
     def swap(item: Any) -> Any:
+        if isinstance(item, Version):
+            item = replace(item, then=tuple(map(swap, item.then)))
         return None if item is None else replace(item, field=new[item.field])
+
+    def swap_part(part: Any) -> Any:
+        return FirstOf(tuple(new[field] for field in part.fields)) if isinstance(part, FirstOf) else new[part]
 
     return replace(
         pipeline,
-        key=tuple(new[field] for field in pipeline.key),
+        key=tuple(map(swap_part, pipeline.key)),
         rollups=tuple(Rollup(r.name, tuple(dict.fromkeys(map(swap, r.levels)))) for r in pipeline.rollups),
         measures=tuple(map(swap, pipeline.measures)),
         version=swap(pipeline.version),
@@ -171,6 +197,10 @@ class Values:
         """One of few versions."""
         return self._rng.choice(_NUMBERS) if self.odd() else str(self._rng.randint(-5, 20))
 
+    def wide_version(self, kind: str) -> str:
+        """One of few versions of a type; some are of another one."""
+        return f'"{self._rng.choice(_VERSIONS)}"' if self.odd() else self._rng.choice(_VERSIONS_OF[kind])
+
     def delete(self, equals: str | None) -> str:
         """A value for a field that says whether its event is a delete."""
         wanted = ["true"] if equals is None else [json.dumps(equals, ensure_ascii=False), equals]
@@ -186,15 +216,17 @@ class Values:
 def tokens_of(pipeline: Pipeline, values: Values) -> dict[FieldPath, list[Token]]:
     """For each field, what a value of it may look like in the roles that it plays."""
     tokens: dict[FieldPath, list[Token]] = {field: [] for field in fields_of(pipeline)}
-    for field in pipeline.key:
-        tokens[field].append(values.label)
+    for part in pipeline.key:
+        for field in part.fields if isinstance(part, FirstOf) else (part,):
+            tokens[field].append(values.label)
     for level in pipeline.levels:
         tokens[level.field].append(values.label if level.window is None else partial(values.time, level.unit))
     for measure in pipeline.measures:
         tokens[measure.field].append(partial(values.number, measure.scale))
-    if (version := pipeline.version) is not None:
+    for version in () if pipeline.version is None else pipeline.version.parts:
         timed = version.type == "timestamp"
-        tokens[version.field].append(partial(values.time, version.unit) if timed else values.version)
+        other = values.version if version.type == "integer" else partial(values.wide_version, version.type)
+        tokens[version.field].append(partial(values.time, version.unit) if timed else other)
     if (time := pipeline.time) is not None:
         tokens[time.field].append(partial(values.time, time.unit))
     if (delete := pipeline.delete) is not None:

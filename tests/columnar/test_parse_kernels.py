@@ -17,7 +17,8 @@ from oncefold.core.decimals import format_decimal, parse_decimal
 from oncefold.core.definition import Level, Pipeline, Rollup
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import MEASURE_DIGITS, VERSION_MAX, VERSION_MIN
-from oncefold.core.timestamps import DAY, NANOS, UNIT_PLACES, Window, format_timestamp, parse_timestamp
+from oncefold.core.timestamps import DAY, NANOS, UNIT_PLACES, format_timestamp, parse_timestamp
+from oncefold.core.windows import Window
 from oncefold.kernels._numba import compiled
 from oncefold.kernels.declare import kernel
 from tests.columnar.tools import effort

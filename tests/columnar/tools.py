@@ -12,10 +12,10 @@ from hypothesis import settings
 from oncefold.columnar.batch import DELETE, FILTERED, NO_TIME, NOT_AN_EVENT, Batch, BatchBuilder
 from oncefold.columnar.leaves import decode_leaf
 from oncefold.columnar.text import TextDecoder, decode_csv
-from oncefold.commit import Reject
+from oncefold.commit import Reject, whole_version
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import InvalidEvent
+from oncefold.core.errors import IgnoredRecord, InvalidEvent
 from oncefold.core.event import DELETED, Content, Event
 from tests.tools import sizes
 
@@ -58,31 +58,36 @@ def _event(batch: Batch, row: int, labels: Sequence[tuple[str, ...]]) -> Event |
     leaf = int(batch.leaf[row])
     if leaf == NOT_AN_EVENT:
         return None
-    start = int(batch.key_start[row])
+    start, values = int(batch.key_start[row]), batch.measures[:, row].tolist()
+    measures = tuple(values[:-1] if batch.wide else values)
+    version = whole_version(int(batch.version[row]), values, len(measures))
     key = batch.data[start : start + int(batch.key_length[row])].tobytes().decode()
-    measures = tuple(batch.measures[:, row].tolist())
     if leaf == DELETE:
         assert not any(measures)
-        return Event(key, int(batch.version[row]), DELETED)
+        return Event(key, version, DELETED)
     if leaf == FILTERED:
         assert not any(measures)
-        return Event(key, int(batch.version[row]), DELETED, filtered=True)
-    return Event(key, int(batch.version[row]), Content(labels[leaf], measures))
+        return Event(key, version, DELETED, filtered=True)
+    return Event(key, version, Content(labels[leaf], measures))
 
 
 def by_the_core(records: Iterable[tuple[int, bytes]], decode: Callable[[bytes], Event], **form: Any) -> Read:
     """(position, raw bytes) of records as the scalar decoder reads them; blank ones are no events."""
-    read, times, rejects = [], [], []
+    read: list[tuple[int, Event | None]] = []
+    times, rejects = [], []
     for position, raw in records:
         event = None
         if raw.lstrip(b"\0").strip(b" \t\r" if form["format"] == "json" else b""):
             try:
                 event = decode(raw)
+            except IgnoredRecord:
+                pass
             except InvalidEvent as error:
                 rejects.append(Reject(SOURCE, position, str(error), raw, size=len(raw), **form))
         if event is not None and event.time is not None:
             times.append(event.time)
-        read.append((position, None if event is None else timeless(event)))
+        each = (None,) if event is None else event.each()
+        read += [(position, one and timeless(one)) for one in each]
     return Read(read, max(times, default=None), rejects)
 
 
@@ -175,7 +180,7 @@ def counting(pipeline: Pipeline) -> tuple[TextDecoder, Scalar]:
 
 def batch_of(pipeline: Pipeline, events: Sequence[Event]) -> Batch:
     """A batch of these events."""
-    columns = BatchBuilder(len(events), len(pipeline.measures), np.zeros(0, np.uint8))
+    columns = BatchBuilder(len(events), len(pipeline.measures), np.zeros(0, np.uint8), wide=pipeline.has_wide_versions)
     return columns.finish(lambda row: events[row], _never)
 
 

@@ -4,11 +4,12 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
+from oncefold.core.definition import Delete, FirstOf, Level, Measure, Pipeline, Rollup, Time, Version
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import MEASURE_DIGITS, MEASURE_LIMIT
-from oncefold.core.timestamps import Window
+from oncefold.core.time_format import TimeFormat
+from oncefold.core.windows import WEEKDAYS, Window
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
 """Any text that UTF-8 can hold."""
@@ -29,10 +30,33 @@ WINDOWS = st.one_of(
     st.builds(Window, st.sampled_from([1, 2, 3, 4, 6, 12]), st.just("mo")),
     st.builds(Window, st.integers(1, 1000), st.just("y")),
 )
-LEVELS = st.builds(Level, PATHS, missing=st.none() | LABELS) | st.builds(
-    Level, PATHS, WINDOWS, UNITS, st.none() | LABELS
+ZONES = st.none() | st.sampled_from(["Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"])
+FORMATS = st.none() | st.sampled_from(["%d.%m.%Y", "%m/%d/%Y %I:%M %p", "%d %b %Y %H:%M:%S.%f%z", "%%%Y%m%d"]).map(
+    TimeFormat.parse
 )
-VERSIONS = st.builds(Version, PATHS) | st.builds(Version, PATHS, st.just("timestamp"), UNITS)
+ZONED_WINDOWS = st.one_of(
+    st.builds(Window, st.sampled_from([1, 5, 15, 40, 90]), st.just("m"), ZONES),
+    st.builds(Window, st.sampled_from([1, 2, 6, 24]), st.just("h"), ZONES),
+    st.builds(Window, st.integers(1, 500), st.just("d"), ZONES),
+    st.builds(Window, st.integers(1, 5), st.just("w"), ZONES, st.sampled_from(WEEKDAYS)),
+    st.builds(Window, st.sampled_from([1, 2, 4]), st.just("q"), ZONES),
+    st.builds(Window, st.sampled_from([1, 6]), st.just("mo"), ZONES),
+    st.builds(Window, st.integers(1, 10), st.just("y"), ZONES),
+)
+LEVELS = st.builds(Level, PATHS, missing=st.none() | LABELS) | st.builds(
+    Level, PATHS, WINDOWS | ZONED_WINDOWS, UNITS, st.none() | LABELS, ZONES, FORMATS
+)
+_TIMES = st.builds(Version, PATHS, st.just("timestamp"), UNITS, timezone=ZONES, format=FORMATS)
+_PARTS = st.builds(Version, PATHS) | _TIMES | st.builds(Version, PATHS, st.just("decimal"), scale=st.integers(0, 3))
+VERSIONS = st.one_of(
+    st.builds(Version, PATHS),
+    _TIMES,
+    st.builds(Version, PATHS, st.just("decimal"), scale=st.integers(0, 38)),
+    st.builds(Version, PATHS, st.sampled_from(["ulid", "uuidv7", "lsn", "binlog", "text"])),
+    st.builds(lambda one, *more: replace(one, then=more), _PARTS, st.builds(Version, PATHS, bits=st.integers(1, 60))),
+    st.builds(lambda one, *more: replace(one, then=more), st.builds(Version, PATHS), _PARTS, st.builds(Version, PATHS)),
+)
+KEYS = PATHS | st.builds(FirstOf, st.lists(PATHS, min_size=1, max_size=3).map(tuple))
 
 
 @st.composite
@@ -52,14 +76,20 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         )
         for name in draw(names)
     ]
+    envelope = draw(st.sampled_from([None] * 9 + ["debezium", "dynamodb", "cloudevents"]))
+    decimal, group = draw(st.sampled_from([(".", None), (",", "."), (",", " "), (".", "'"), (",", None)]))
     return Pipeline(
         name=draw(NAMES),
-        key=tuple(draw(st.lists(PATHS, min_size=1, max_size=3))),
+        key=tuple(draw(st.lists(KEYS, min_size=1, max_size=3))),
         rollups=tuple(rollups),
         measures=tuple(measures),
-        version=draw(st.none() | VERSIONS),
-        time=draw(st.none() | st.builds(Time, PATHS, UNITS)),
+        version=draw(VERSIONS if envelope in {"debezium", "dynamodb"} else st.none() | VERSIONS),
+        time=draw(st.none() | st.builds(Time, PATHS, UNITS, ZONES, FORMATS)),
         delete=draw(st.none() | st.builds(Delete, PATHS, st.none() | LABELS)),
+        envelope=envelope,
+        missing_texts=tuple(draw(st.lists(LABELS.filter(bool), unique=True, max_size=2))),
+        decimal=decimal,
+        group=group,
     )
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 
 from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version, changes_of_meaning
 from oncefold.core.fieldpath import FieldPath
-from oncefold.core.timestamps import Window
+from oncefold.core.windows import Window
 from tests.core.strategies import pipelines
 
 

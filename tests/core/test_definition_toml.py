@@ -9,7 +9,7 @@ from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, T
 from oncefold.core.definition_toml import from_dict, parse_toml, to_toml
 from oncefold.core.errors import DefinitionError
 from oncefold.core.fieldpath import FieldPath
-from oncefold.core.timestamps import Window
+from oncefold.core.windows import Window
 from tests.core.strategies import pipelines
 from tests.tools.sizes import examples
 

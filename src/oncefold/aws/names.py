@@ -13,6 +13,9 @@ _HASH_CHARS = 8
 """Hexadecimal digits that keep pipelines apart whose names a stack cannot have as they are."""
 _STACK = re.compile(rf"[A-Za-z][A-Za-z0-9-]{{0,{STACK_CHARS - 1}}}", re.ASCII)
 
+ZONE_FOLDER = "zoneinfo"
+"""Where the functions' zip has the files of the time zones that its pipeline names."""
+
 
 @dataclass(frozen=True, slots=True)
 class Names:

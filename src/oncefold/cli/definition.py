@@ -15,14 +15,15 @@ from oncefold.core import nodepath
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import DefinitionError
 from oncefold.core.expression import to_sql
-from oncefold.core.timestamps import format_timestamp
+from oncefold.core.timestamps import UNIT_PLACES, format_timestamp, likely_unit
+from oncefold.core.versions import write_version
 from oncefold.pipeline_file import load_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from oncefold.cli.sample import SampleReading
-    from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
+    from oncefold.core.definition import Level, Measure, Pipeline, Rollup, Time, Version
     from oncefold.core.event import Event
     from oncefold.core.expression import Expression
     from oncefold.queries.render.screen import Grid
@@ -163,9 +164,10 @@ def meaning(pipeline: Pipeline) -> list[tuple[str, str]]:
     """The meaning of a definition: lines of a heading, which may be empty, and a text."""
     return [
         ("name", pipeline.name),
+        *_listed("records", list(_record_texts(pipeline))),
         ("key", " and ".join(map(str, pipeline.key)) + (", together" if len(pipeline.key) > 1 else "")),
         ("version", _version_text(pipeline.version)),
-        ("deletes", _delete_text(pipeline.delete)),
+        ("deletes", _delete_text(pipeline)),
         ("time", _time_text(pipeline.time)),
         *([] if pipeline.where is None else [("where", _where_text(pipeline.where))]),
         *_listed("fields", _derived_texts(pipeline)),
@@ -184,25 +186,70 @@ def _version_text(version: Version | None) -> str:
         return (
             "none: events are inserted and never corrected; another event of the same key is a duplicate or a conflict"
         )
-    kind = "a whole number" if version.type == "integer" else _timestamp_text(version.unit)
-    return f"{version.field}, {kind}; of each key the event with the greatest version counts, in any order of arrival"
+    kinds = " then ".join(f"{part.field}, {_version_kind(part)}" for part in version.parts)
+    return f"{kinds}; of each key the event with the greatest version counts, in any order of arrival"
+
+
+_VERSION_KINDS = {
+    "integer": "a whole number",
+    "ulid": "a ULID",
+    "uuidv7": "a UUID of version 7",
+    "lsn": "a log sequence number of PostgreSQL",
+    "binlog": "a position in MySQL's binary log",
+    "text": "text of at most 16 bytes, compared byte by byte",
+}
+
+
+def _version_kind(part: Version) -> str:
+    if part.type == "timestamp":
+        return _timestamp_text(part)
+    if part.type == "decimal":
+        return f"a number of up to 38 digits with {part.scale} decimal places"
+    return _VERSION_KINDS[part.type]
+
+
+_ENVELOPES = {
+    "debezium": "Debezium events: fields are of the row after the change, or before it where there is none after; an "
+    "event whose op is d is a delete; tombstones are ignored",
+    "dynamodb": "DynamoDB stream records or exports: fields are attributes of the new image, or of the old one or the "
+    "keys where there is none; REMOVE is a delete",
+    "cloudevents": "CloudEvents: fields are of their data",
+}
+
+
+def _record_texts(pipeline: Pipeline) -> Iterator[str]:
+    """What the definition says of records as a whole."""
+    if pipeline.envelope is not None:
+        yield f"{_ENVELOPES[pipeline.envelope]}; @ before a field leads to the envelope's own"
+        if pipeline.envelope != "cloudevents":
+            yield "a change of the key, where the record has both, deletes the old one and is an event of the new one"
+    if pipeline.missing_texts:
+        yield f"a field that holds {' or '.join(map(repr, pipeline.missing_texts))} is missing"
+    if (pipeline.decimal, pipeline.group) != (".", None):
+        grouped = "" if pipeline.group is None else f", and {pipeline.group!r} between groups of three digits"
+        yield f"numbers in text have {pipeline.decimal!r} before their decimal places{grouped}"
 
 
 _UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
 
-def _timestamp_text(unit: str) -> str:
-    return f"a time (RFC 3339 text, a date, or {_UNIT_NAMES[unit]} since 1970)"
+def _timestamp_text(spec: Version | Time | Level) -> str:
+    zone = "" if spec.timezone is None else f", of {spec.timezone} where it names no offset"
+    if spec.format is not None:
+        return f"a time written as {spec.format}{zone}"
+    return f"a time (RFC 3339 text, a date, or {_UNIT_NAMES[spec.unit]} since 1970{zone})"
 
 
-def _delete_text(delete: Delete | None) -> str:
-    if delete is None:
-        return "none"
-    return f"events whose {delete.field} is " + ("true" if delete.equals is None else repr(delete.equals))
+def _delete_text(pipeline: Pipeline) -> str:
+    delete, by_envelope = pipeline.delete, pipeline.envelope in {"debezium", "dynamodb"}
+    told = ["what the envelope says is one"] if by_envelope else []
+    if delete is not None:
+        told.append(f"events whose {delete.field} is " + ("true" if delete.equals is None else repr(delete.equals)))
+    return ", and ".join(told) or "none"
 
 
 def _time_text(time: Time | None) -> str:
-    return "none" if time is None else f"{time.field}, {_timestamp_text(time.unit)}; it shows how fresh the totals are"
+    return "none" if time is None else f"{time.field}, {_timestamp_text(time)}; it shows how fresh the totals are"
 
 
 def _derived_texts(pipeline: Pipeline) -> list[str]:
@@ -220,10 +267,20 @@ def _rollup_text(rollup: Rollup) -> str:
 
 
 def _level_text(level: Level) -> str:
-    missing = "" if level.missing is None else f", {level.missing!r} if missing"
-    unit = "" if level.window is None or level.unit == "s" else f", {_UNIT_NAMES[level.unit]} since 1970"
-    name = str(level.field) if level.window is None else f"{level.field} by {level.window}"
-    return f"{name} ({details})" if (details := f"{unit}{missing}".removeprefix(", ")) else name
+    missing = [] if level.missing is None else [f"{level.missing!r} if missing"]
+    if level.window is None:
+        return f"{level.field} ({missing[0]})" if missing else str(level.field)
+    details = [] if level.unit == "s" else [f"{_UNIT_NAMES[level.unit]} since 1970"]
+    if level.window.timezone is not None:
+        details.append(f"by the clocks and the calendar of {level.window.timezone}")
+    if level.window.week_starts != "monday":
+        details.append(f"weeks begin on {level.window.week_starts.capitalize()}")
+    if level.format is not None:
+        details.append(f"written as {level.format}")
+    if level.timezone is not None:
+        details.append(f"times without an offset are of {level.timezone}")
+    name = f"{level.field} by {level.window}"
+    return f"{name} ({', '.join([*details, *missing])})" if details or missing else name
 
 
 def _measure_text(measure: Measure) -> str:
@@ -248,8 +305,25 @@ def _show_sample(pipeline: Pipeline, sample: str, rows: int, options: ReadOption
     if found:
         Screen().grid(_grid(pipeline, found))
         click.echo()
-    click.echo(_summary(sample, read, len(found)))
+    ignored = sum(reading.ignored for reading in found)
+    said = f" {ignored} say nothing and are ignored." if ignored else ""
+    click.echo(_summary(sample, read, len(found) - ignored) + said)
+    for hint in dict.fromkeys(hint for reading in found for hint in _unit_hints(pipeline, reading)):
+        click.echo(hint)
     return read
+
+
+def _unit_hints(pipeline: Pipeline, reading: SampleReading) -> Iterator[str]:
+    """What is said of times that would be of our days in another unit."""
+    event, time, version = reading.event, pipeline.time, pipeline.version
+    if event is None:
+        return
+    found = [(time, event.time)] if time is not None and event.time is not None else []
+    timed = version is not None and version.type == "timestamp" and not version.then
+    for spec, nanos in [*found, *([(version, event.version)] if timed else [])]:
+        unit = likely_unit(str(abs(nanos) // 10 ** UNIT_PLACES[spec.unit]))
+        if unit is not None and unit != spec.unit:
+            yield f'{spec.field} is read as {format_timestamp(nanos)}; it looks like {unit}: write unit = "{unit}".'
 
 
 def _summary(sample: str, read: int, found: int) -> str:
@@ -267,7 +341,8 @@ def _grid(pipeline: Pipeline, found: Sequence[SampleReading]) -> Grid:
     grid = Grid(["line", "key", "version", "leaf", "measures", "time"], frozenset(["line"]))
     for reading in found:
         if reading.event is None:
-            grid.add(str(reading.line), "rejected", "", _printable(reading.reason), "", "")
+            verdict = "ignored" if reading.ignored else "rejected"
+            grid.add(str(reading.line), verdict, "", _printable(reading.reason), "", "")
             continue
         columns = (text.split("\n") for text in (str(reading.line), *_cells(pipeline, reading.event)))
         for cells in zip_longest(*columns, fillvalue=""):
@@ -276,9 +351,7 @@ def _grid(pipeline: Pipeline, found: Sequence[SampleReading]) -> Grid:
 
 
 def _cells(pipeline: Pipeline, event: Event) -> tuple[str, str, str, str, str]:
-    version = "" if pipeline.version is None else str(event.version)
-    if pipeline.version is not None and pipeline.version.type == "timestamp":
-        version = format_timestamp(event.version)
+    version = "" if pipeline.version is None else write_version(pipeline.version, event.version)
     time = "" if event.time is None else format_timestamp(event.time)
     return _printable(event.key), version, _printable(_leaf(pipeline, event)), _sums(pipeline, event), time
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from oncefold.core.csv_record import csv_cells, csv_record_end
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import InvalidEvent, SourceError
+from oncefold.core.errors import IgnoredRecord, InvalidEvent, SourceError
 from oncefold.core.event import Event
 
 if TYPE_CHECKING:
@@ -40,6 +40,8 @@ class SampleReading:
     line: int
     event: Event | None
     reason: str = ""
+    ignored: bool = False
+    """Whether the record says nothing, as its envelope means it; it is not rejected."""
 
 
 class Sample:
@@ -98,7 +100,9 @@ def readings(records: Iterator[SampleRecord], pipeline: Pipeline) -> Iterator[Sa
     decoder = Decoder(pipeline)
     for record in records:
         try:
-            yield SampleReading(record.line, _decoded(decoder, record))
+            yield from (SampleReading(record.line, event) for event in _decoded(decoder, record).each())
+        except IgnoredRecord as error:
+            yield SampleReading(record.line, None, str(error), ignored=True)
         except InvalidEvent as error:
             yield SampleReading(record.line, None, str(error))
 

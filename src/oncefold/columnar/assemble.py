@@ -6,9 +6,33 @@ import numpy as np
 
 from oncefold.columnar.batch import DELETE, FILTERED, UNDECODED
 from oncefold.columnar.leaves import intern_bytes
-from oncefold.columnar.parse_kernels import civil_from_days, days_from_civil, is_digit, parse_scaled, parse_time
-from oncefold.columnar.plan import AS_DAY, AS_MONTH, AS_TIME, AS_YEAR, BY_STEP, BY_YEAR, DELETE_EQUALS
-from oncefold.columnar.primitives import MINUS, ONE, ZERO, equal_bytes, hash_bytes
+from oncefold.columnar.parse_kernels import (
+    civil_from_days,
+    days_from_civil,
+    is_digit,
+    parse_scaled,
+    parse_spelled,
+    parse_time,
+)
+from oncefold.columnar.plan import (
+    AS_DAY,
+    AS_LOCAL,
+    AS_MONTH,
+    AS_TIME,
+    AS_YEAR,
+    BY_STEP,
+    BY_YEAR,
+    COMMON_FORMAT,
+    DELETE_EQUALS,
+    NO_ZONE,
+    OF_DECIMAL,
+    OF_LSN,
+    OF_TIME,
+)
+from oncefold.columnar.primitives import MINUS, ONE, PLUS, ZERO, equal_bytes, hash_bytes
+from oncefold.columnar.row_plan import DYNAMODB
+from oncefold.columnar.time_kernels import local_start, parse_local
+from oncefold.columnar.wide_kernels import parse_lsn, parse_wide, shifted, words
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
 from oncefold.kernels.declare import inlined, kernel
 
@@ -22,6 +46,9 @@ _SLASH, _BACKSLASH, _LOWER_E = 47, 92, 101
 _NANOS = 1_000_000_000
 _DAY_SECONDS = 86_400
 _NO_TIME = np.int64(-(2**63))
+_ZERO_LOW = np.int64(-(2**63))
+"""The low word of the version 0."""
+_SIGN = np.uint64(1 << 63)
 _TRUE, _FALSE = np.frombuffer(b"true", np.uint8), np.frombuffer(b"false", np.uint8)
 
 
@@ -63,29 +90,43 @@ def keep_fields(fields: Any, found: Any, r: int) -> None:
 
 @inlined
 def assemble(
-    data: Any, fields: Any, plan: Any, r: int, columns: Any, keys: Any, table: Any, count: int, encoded: Any, shift: Any
+    data: Any,
+    fields: Any,
+    plan: Any,
+    gone: bool,
+    r: int,
+    columns: Any,
+    keys: Any,
+    table: Any,
+    count: int,
+    encoded: Any,
+    shift: Any,
 ) -> Any:
     """Fill row r from the fields (kinds, starts, ends); gives the number of distinct leaves after it.
 
-    leaf[r] is UNDECODED if the record needs the scalar decoder. `keys` is (start, length, hash, composed bytes and
-    how many of them are used), `table` the intern table of leaves (slots, data, offsets).
+    `gone` says that the record's envelope makes it a delete. leaf[r] is UNDECODED if the record needs the scalar
+    decoder. `keys` is (start, length, hash, composed bytes and how many of them are used), `table` the intern table of
+    leaves (slots, data, offsets).
     """
     kinds, starts, ends = fields
     version, leaf, measures, time = columns
     leaf[r] = UNDECODED
     if not _key(data, kinds, starts, ends, plan.keys, r, keys):
         return count
-    understood, version[r] = _version(data, kinds, starts, ends, plan.version)
+    if plan.is_wide[0] == 0:
+        understood, version[r] = _version(data, kinds, starts, ends, plan)
+    else:
+        understood, version[r], measures[measures.shape[0] - 1, r] = _wide_version(data, kinds, starts, ends, plan)
     if not understood:
         return count
-    understood, time[r] = _time(data, kinds, starts, ends, plan.time)
+    understood, time[r] = _time(data, kinds, starts, ends, plan)
     if not understood:
         return count
-    understood, deleted = _deleted(data, kinds, starts, ends, plan)
+    understood, deleted = (True, True) if gone else _deleted(data, kinds, starts, ends, plan)
     if not understood:
         return count
     if deleted:
-        for m in range(measures.shape[0]):
+        for m in range(plan.measures.shape[0]):
             measures[m, r] = 0
         leaf[r] = DELETE
         return count
@@ -93,11 +134,11 @@ def assemble(
     if f >= 0 and kinds[f] == OTHER:
         return count
     if f >= 0 and (kinds[f] == MISSING or ends[f] - starts[f] != len(_TRUE)):
-        for m in range(measures.shape[0]):
+        for m in range(plan.measures.shape[0]):
             measures[m, r] = 0
         leaf[r] = FILTERED
         return count
-    if not _measures(data, kinds, starts, ends, plan.measures, measures, r):
+    if not _measures(data, kinds, starts, ends, plan, measures, r):
         return count
     length = _leaf(data, kinds, starts, ends, plan, encoded)
     if length < 0:
@@ -145,25 +186,79 @@ def _key(data: Any, kinds: Any, starts: Any, ends: Any, parts: Any, r: int, keys
 
 
 @inlined
-def _version(data: Any, kinds: Any, starts: Any, ends: Any, version: Any) -> Any:
-    f = version[0]
-    if f < 0:
+def _version(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any) -> Any:
+    if plan.version.shape[0] == 0:
         return True, np.int64(0)
-    if not is_numeral(kinds[f]):
-        return False, np.int64(0)
-    if version[2] == 1:
-        return parse_time(data, starts[f], ends[f], version[1])
-    return parse_scaled(data, starts[f], ends[f], 0, 0)
+    return _narrow_part(data, kinds, starts, ends, plan, 0)
 
 
 @inlined
-def _time(data: Any, kinds: Any, starts: Any, ends: Any, time: Any) -> Any:
+def _narrow_part(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, p: int) -> Any:
+    """(understood, value) of a version, or a part of one, that 64 bits hold."""
+    f, places, form = plan.version[p, 0], plan.version[p, 1], plan.version[p, 2]
+    if not is_numeral(kinds[f]):
+        return False, np.int64(0)
+    if form == OF_TIME:
+        return _moment(data, starts[f], ends[f], places, plan.version[p, 3], plan.version[p, 4], plan)
+    if form == OF_LSN:
+        return parse_lsn(data, starts[f], ends[f]) if kinds[f] == STRING else (False, np.int64(0))
+    return _number(data, kinds[f], starts[f], ends[f], places, 0, plan)
+
+
+@inlined
+def _wide_version(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any) -> Any:
+    """(understood, high word, low word) of a version of 128 bits."""
+    if plan.version.shape[0] == 1:
+        f, form = plan.version[0, 0], plan.version[0, 2]
+        if kinds[f] == EMPTY and plan.rows.needed[1] == DYNAMODB:
+            return True, np.int64(0), _ZERO_LOW
+        if kinds[f] != STRING and (kinds[f] != NUMBER or form != OF_DECIMAL):
+            return False, np.int64(0), np.int64(0)
+        if form == OF_DECIMAL and plan.spelling[0] != 0 and kinds[f] == STRING:
+            return False, np.int64(0), np.int64(0)
+        return parse_wide(data, starts[f], ends[f], form, plan.version[0, 1])
+    high, low = np.uint64(0), np.uint64(0)
+    for p in range(plan.version.shape[0]):
+        bits = plan.version[p, 5]
+        understood, value = _narrow_part(data, kinds, starts, ends, plan, p)
+        if not understood:
+            return False, np.int64(0), np.int64(0)
+        part = np.uint64(value)
+        if plan.version[p, 2] == OF_TIME:
+            part ^= _SIGN
+        elif value < 0 or (bits < 63 and value >> bits != 0):
+            return False, np.int64(0), np.int64(0)
+        high, low = shifted(high, low, bits)
+        low |= part
+    first, second = words(high, low)
+    return True, first, second
+
+
+@inlined
+def _moment(data: Any, start: int, end: int, places: int, zone: int, form: int, plan: Any) -> Any:
+    """(understood, nanoseconds) of a time as the definition says it is written."""
+    if zone == NO_ZONE and form == COMMON_FORMAT:
+        return parse_time(data, start, end, places)
+    return parse_local(data, start, end, places, zone, form, plan.zones)
+
+
+@inlined
+def _number(data: Any, kind: int, start: int, end: int, scale: int, rounds: int, plan: Any) -> Any:
+    """(understood, mantissa) of a number, as the definition says how text spells it."""
+    if plan.spelling[0] != 0 and kind == STRING:
+        return parse_spelled(data, start, end, scale, rounds, plan.spelling)
+    return parse_scaled(data, start, end, scale, rounds)
+
+
+@inlined
+def _time(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any) -> Any:
+    time = plan.time
     f = time[0]
     if f < 0 or kinds[f] == MISSING or kinds[f] == EMPTY:
         return True, _NO_TIME
     if not is_numeral(kinds[f]):
         return False, _NO_TIME
-    return parse_time(data, starts[f], ends[f], time[1])
+    return _moment(data, starts[f], ends[f], time[1], time[2], time[3], plan)
 
 
 @inlined
@@ -198,14 +293,15 @@ def _spells(data: Any, start: int, size: int, word: Any) -> bool:
 
 @inlined
 def _measures(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, measures: Any, r: int) -> bool:
-    for m in range(measures.shape[0]):
-        f = plan[m, 0]
+    rows = plan.measures
+    for m in range(rows.shape[0]):
+        f = rows[m, 0]
         if is_numeral(kinds[f]):
-            understood, value = parse_scaled(data, starts[f], ends[f], plan[m, 1], plan[m, 2])
+            understood, value = _number(data, kinds[f], starts[f], ends[f], rows[m, 1], rows[m, 2], plan)
             if not understood or not -MEASURE_LIMIT < value < MEASURE_LIMIT:
                 return False
             measures[m, r] = value
-        elif plan[m, 3] == 1 and (kinds[f] == MISSING or kinds[f] == EMPTY):
+        elif rows[m, 3] == 1 and (kinds[f] == MISSING or kinds[f] == EMPTY):
             measures[m, r] = 0
         else:
             return False
@@ -231,11 +327,21 @@ def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, encoded: Any
         elif windowed:
             if not is_numeral(kinds[f]):
                 return -1
-            understood, nanos = parse_time(data, starts[f], ends[f], plan.levels[v, 2])
+            understood, nanos = _moment(
+                data, starts[f], ends[f], plan.levels[v, 2], plan.levels[v, 10], plan.levels[v, 11], plan
+            )
             size = plan.levels[v, 7]
             if not understood or at + size + 2 > MOST_LEAF_BYTES:
                 return -1
-            write_window(window_second(nanos, plan.levels, v), size, encoded, at + 2)
+            if plan.levels[v, 9] == NO_ZONE:
+                write_window(window_second(nanos, plan.levels, v), size, encoded, at + 2)
+            else:
+                second, offset = local_start(nanos, plan.levels, v, plan.zones)
+                if offset % 60 != 0:
+                    return -1
+                write_window(second + offset, min(size, AS_TIME), encoded, at + 2)
+                if size == AS_LOCAL:
+                    _write_offset(offset // 60, encoded, at + 2 + AS_TIME - 1)
         else:
             size = ends[f] - starts[f]
             if at + size + 2 > MOST_LEAF_BYTES or not is_text(kinds[f], data, starts[f], ends[f]):
@@ -289,6 +395,16 @@ def write_window(second: int, form: int, out: Any, at: int) -> None:
         out[at + 16] = 58
         _digits(out, at + 17, seconds % 60, 2)
         out[at + 19] = 90
+
+
+@inlined
+def _write_offset(minutes: int, out: Any, at: int) -> None:
+    """Write minutes east of UTC, such as `+02:00`."""
+    out[at] = MINUS if minutes < 0 else PLUS
+    minutes = abs(minutes)
+    _digits(out, at + 1, minutes // 60, 2)
+    out[at + 3] = 58
+    _digits(out, at + 4, minutes % 60, 2)
 
 
 assert AS_YEAR < AS_MONTH < AS_DAY < AS_TIME

@@ -1,6 +1,6 @@
 """A decoded micro-batch in columns, what every decoder gives and the fold takes; and the builder of one."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,8 +10,9 @@ from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, UInt32s, read_only
 from oncefold.columnar.leaves import InternTable, Leaves, encode_leaf, leaves_of
 from oncefold.columnar.primitives import hash_bytes, slots_for
 from oncefold.commit import Reject
-from oncefold.core.errors import InvalidEvent
+from oncefold.core.errors import IgnoredRecord, InvalidEvent
 from oncefold.core.event import Event
+from oncefold.core.versions import split_words
 from oncefold.kernels.declare import kernel
 
 DELETE = -1
@@ -45,7 +46,7 @@ class Batch:
     leaf: Int32s
     """Index into `leaves`, DELETE, FILTERED or NOT_AN_EVENT."""
     measures: Int64s
-    """Shape (measures, n)."""
+    """Shape (value columns, n): the measures, and after them the low word of a wide version."""
     where: Int64s | range
     """Byte offset or row number of each record in its source."""
     leaves: Leaves
@@ -53,6 +54,10 @@ class Batch:
     rejects: list[Reject] = field(default_factory=list)
     padding: int = 0
     """NUL bytes in front of records, which were skipped."""
+    ignored: Sequence[int] = ()
+    """Where the records are that say nothing, as their envelope means them."""
+    wide: bool = False
+    """Whether versions have 128 bits."""
 
     def __len__(self) -> int:
         return len(self.version)
@@ -68,14 +73,14 @@ Refusal = Callable[[int, str], Reject]
 class BatchBuilder:
     """n rows to fill. Keys are spans of `data`, which the scalar rows extend."""
 
-    def __init__(self, rows: int, measures: int, data: UInt8s) -> None:
-        self.data = data
+    def __init__(self, rows: int, measures: int, data: UInt8s, *, wide: bool = False) -> None:
+        self.data, self._wide = data, wide
         self.key_start: Int64s = np.empty(rows, np.int64)
         self.key_length: Int32s = np.zeros(rows, np.int32)
         self.key_hash: UInt32s = np.zeros(rows, np.uint32)
         self.version: Int64s = np.empty(rows, np.int64)
         self.leaf: Int32s = np.full(rows, UNDECODED, np.int32)
-        self.measures: Int64s = np.empty((measures, rows), np.int64)
+        self.measures: Int64s = np.empty((measures + wide, rows), np.int64)
         self.time: Int64s = np.empty(rows, np.int64)
         self.where: Int64s | range = range(rows)
         self.padding = 0
@@ -94,6 +99,7 @@ class BatchBuilder:
     def finish(self, scalar: Scalar, refusal: Refusal) -> Batch:
         """Decode what is left with the scalar decoder, and close the batch."""
         rejects: list[Reject] = []
+        ignored: list[int] = []
         events: list[tuple[int, Event]] = []
         for row in np.flatnonzero(self.leaf == UNDECODED).tolist():
             try:
@@ -102,9 +108,15 @@ class BatchBuilder:
                     self.leaf[row] = NOT_AN_EVENT
                 else:
                     events.append((row, event))
+            except IgnoredRecord:
+                self.leaf[row] = NOT_AN_EVENT
+                ignored.append(row)
             except InvalidEvent as error:
                 self.leaf[row] = NOT_AN_EVENT
                 rejects.append(refusal(row, str(error)))
+        places = [int(self.where[row]) for row in ignored]
+        if any(event.moved_from is not None for _, event in events):
+            events = self._apart(events)
         if events:
             self._fill(events)
         return Batch(
@@ -120,7 +132,23 @@ class BatchBuilder:
             int(newest(self.time, self.leaf, NO_TIME)),
             rejects,
             self.padding,
+            places,
+            self._wide,
         )
+
+    def _apart(self, events: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
+        """The events with a row for each, also where one record is the delete of a key and an event of another."""
+        doubled = np.array([row for row, event in events if event.moved_from is not None])
+        for name in ("key_start", "key_length", "key_hash", "version", "leaf", "time", "where"):
+            column = np.asarray(getattr(self, name))
+            setattr(self, name, np.insert(column, doubled, column[doubled]))
+        self.measures = np.insert(self.measures, doubled, self.measures[:, doubled], axis=1)
+        shifts = np.searchsorted(doubled, [row for row, _ in events]).tolist()
+        return [
+            (row + shift + further, each)
+            for (row, event), shift in zip(events, shifts, strict=True)
+            for further, each in enumerate(event.each())
+        ]
 
     def _fill(self, events: list[tuple[int, Event]]) -> None:
         keys = [event.key.encode() for _, event in events]
@@ -131,9 +159,13 @@ class BatchBuilder:
             self.key_start[row], self.key_length[row] = at, len(key)
             self.key_hash[row] = hash_bytes(read_only(self.data), at, len(key))
             at += len(key)
-            self.version[row] = event.version
             self.time[row] = NO_TIME if event.time is None else event.time
-            self.measures[:, row] = event.content.measures or 0
+            self.measures[:, row] = 0
+            self.measures[: len(event.content.measures), row] = event.content.measures
+            if self._wide:
+                self.version[row], self.measures[-1, row] = split_words(event.version)
+            else:
+                self.version[row] = event.version
         self._fill_leaves(events)
 
     def _fill_leaves(self, events: list[tuple[int, Event]]) -> None:

@@ -13,6 +13,8 @@ from oncefold.columnar.assemble import EMPTY, MISSING, STRING, assemble, keep_fi
 from oncefold.columnar.batch import NOT_AN_EVENT, SCANNED, UNDECODED
 from oncefold.columnar.plan import DecodePlan
 from oncefold.columnar.primitives import NEWLINE, QUOTE, count_newlines, shift_of
+from oncefold.columnar.row_kernels import DELETED, LIVE, NOT_PLAIN, prepare
+from oncefold.columnar.row_plan import NO_ENVELOPE
 from oncefold.kernels.declare import inlined, kernel
 
 _RETURN = 13
@@ -88,12 +90,18 @@ def scan_csv(
         else:
             kinds[:] = MISSING
             plain = data[start] != 0 and _row(data, start, end, utf8, column_fields, delimiter, kinds, starts, stops)
-            if plain:
+            verdict = LIVE
+            if plain and plan.rows.needed[0] != 0:
+                verdict = NOT_PLAIN
+                if plan.rows.needed[1] == NO_ENVELOPE:
+                    verdict = prepare(data, fields, plan.rows, plan.keys)
+            if plain and verdict != NOT_PLAIN and plan.scalar_only[0] == 0:
                 if len(found[0]) > 0:
                     keep_fields(fields, found, r)
                     leaf[r] = SCANNED
                 else:
-                    count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
+                    gone = verdict == DELETED
+                    count = assemble(data, fields, plan, gone, r, columns, keys, table, count, encoded, shift)
             else:
                 leaf[r] = UNDECODED
         start = ends[r]

@@ -73,6 +73,9 @@ _YEAR, _QUARTER, _MONTH, _DAY = (OPS[f"extract {part}"] for part in ("year", "qu
 _DOW, _DOY, _HOUR, _MINUTE = (OPS[f"extract {part}"] for part in ("dow", "doy", "hour", "minute"))
 _SECOND, _EPOCH = OPS["extract second"], OPS["extract epoch"]
 
+_GONE = False
+"""No envelope makes a record with expressions a delete: the scalar decoder reads those in envelopes."""
+
 
 def derive_scratch(programs: Programs) -> tuple[Any, ...]:
     """Scratch space for `derive_rows`: fields (kinds, starts, ends), encoded leaf, stack."""
@@ -114,7 +117,7 @@ def derive_rows(
                 starts[part] = found[1][r, part]
                 ends[part] = found[2][r, part]
             _derive(data, area, used, fields, programs, stack)
-            count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
+            count = assemble(data, fields, plan, _GONE, r, columns, keys, table, count, encoded, shift)
     return count
 
 

@@ -11,7 +11,8 @@ from oncefold.kernels.declare import inlined, kernel
 from oncefold.kernels.intrinsics import prefetch
 
 KEY, VERSION, META, VALUES = 0, 1, 2, 3
-"""Columns of a row: start of the key's text, version, leaf << 16 | key length, then the measures."""
+"""Columns of a row: start of the key's text, version, leaf << 16 | key length, then the measures, then
+the low word of a wide version."""
 
 _INSERTED = int(Outcome.INSERTED)
 _CORRECTED = int(Outcome.CORRECTED)
@@ -72,7 +73,7 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
             count += 1
             outcome = _DELETED if new_leaf < 0 else _INSERTED
         else:
-            outcome = _judge(rows, row, new_version, new_leaf, measures, i, leaf_data, leaf_offsets)
+            outcome = _judge(rows, row, new_version, new_leaf, measures, sum_high.shape[1], i, leaf_data, leaf_offsets)
             if outcome == _WON or outcome == _LOST:
                 conflicts[conflicting, 0] = i
                 conflicts[conflicting, 1] = row
@@ -147,17 +148,26 @@ def _find(
 
 
 @inlined
-def _judge(rows: Any, row: int, version: int, leaf: int, measures: Any, i: int, data: Any, offsets: Any) -> int:
-    """The outcome for a key that has a state: rules 2 to 5 of core.fold."""
+def _judge(
+    rows: Any, row: int, version: int, leaf: int, measures: Any, summed: int, i: int, data: Any, offsets: Any
+) -> int:
+    """The outcome for a key that has a state: rules 2 to 5 of core.fold.
+
+    Of the values the first `summed` are measures; one after them is the low word of a wide version.
+    """
     stored = rows[row, VERSION]
     if version > stored:
         return _DELETED if leaf < 0 else _CORRECTED
     if version < stored:
         return _STALE
+    if summed < measures.shape[0] and measures[summed, i] != rows[row, VALUES + summed]:
+        if measures[summed, i] < rows[row, VALUES + summed]:
+            return _STALE
+        return _DELETED if leaf < 0 else _CORRECTED
     before = rows[row, META] >> 16
     order = _compare_leaves(data, offsets, leaf, before)
     if order == 0 and leaf >= 0:
-        for m in range(measures.shape[0]):
+        for m in range(summed):
             if measures[m, i] != rows[row, VALUES + m]:
                 order = 1 if measures[m, i] > rows[row, VALUES + m] else -1
                 break

@@ -16,6 +16,7 @@ from oncefold.columnar.batch import NOT_AN_EVENT, SCANNED, UNDECODED
 from oncefold.columnar.parse_kernels import is_digit
 from oncefold.columnar.plan import DecodePlan, Trie
 from oncefold.columnar.primitives import BACKSLASH, MINUS, NEWLINE, PLUS, POINT, QUOTE, ZERO, equal_bytes, shift_of
+from oncefold.columnar.row_kernels import DELETED, LIVE, NOT_PLAIN, prepare
 from oncefold.kernels.declare import inlined, kernel
 from oncefold.kernels.intrinsics import load64, trailing_zeros
 
@@ -32,9 +33,12 @@ _SPACES = np.uint64(0x2020202020202020)
 _8 = np.int64(8)
 
 
-def json_scratch(trie: Trie, used: int) -> tuple[Any, ...]:
-    """Scratch space for `scan_json`: fields (kinds, starts, ends), edges seen, stack, encoded leaf, used of `area`."""
-    width = max(1, len(trie.field))
+def json_scratch(trie: Trie, places: int, used: int) -> tuple[Any, ...]:
+    """Scratch space for `scan_json`: fields (kinds, starts, ends), edges seen, stack, encoded leaf, used of `area`.
+
+    `places` is `plan.width_of` the pipeline.
+    """
+    width = max(1, places, len(trie.field))
     fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
     seen, stack, encoded = np.zeros(width, np.uint8), np.zeros(DEPTH, np.int64), np.zeros(2_048, np.uint8)
     return fields, seen, stack, encoded, np.array([used], np.int64)
@@ -87,12 +91,16 @@ def scan_json(
             kinds[:] = MISSING
             seen[:] = 0
             i, plain = _record(data, area, used, i, utf8, trie, fields, seen, stack)
-            if plain:
+            verdict = LIVE
+            if plain and plan.rows.needed[0] != 0:
+                verdict = prepare(data, fields, plan.rows, plan.keys)
+            if plain and verdict != NOT_PLAIN and plan.scalar_only[0] == 0:
                 if len(found[0]) > 0:
                     keep_fields(fields, found, r)
                     leaf[r] = SCANNED
                 else:
-                    count = assemble(data, fields, plan, r, columns, keys, table, count, encoded, shift)
+                    gone = verdict == DELETED
+                    count = assemble(data, fields, plan, gone, r, columns, keys, table, count, encoded, shift)
             else:
                 leaf[r] = UNDECODED
                 i = line_end(data, i)

@@ -208,50 +208,130 @@ def _days_of_month(year: int, month: int) -> int:
 
 @kernel("const u8[], i64, i64, i64", returns="(bool, i64)")
 def parse_time(data: Any, start: int, end: int, places: int) -> Any:
-    """RFC 3339, a date, or an epoch number with `places` decimals to the nanosecond; as nanoseconds."""
+    """A time, a date, or an epoch number with `places` decimals to the nanosecond; as nanoseconds, in UTC if naive."""
+    understood, nanos, _ = parse_moment(data, start, end, places)
+    return understood, nanos
+
+
+@kernel
+def parse_moment(data: Any, start: int, end: int, places: int) -> Any:
+    """(understood, nanoseconds as if of UTC, whether the text names no offset)."""
     n = end - start
     if n < 10 or data[start + 4] != MINUS or data[start + 7] != MINUS:
-        return parse_scaled(data, start, end, places, 0)
+        understood, nanos = parse_scaled(data, start, end, places, 0)
+        return understood, nanos, False
     high, low = _two(data, start), _two(data, start + 2)
     month, day = _two(data, start + 5), _two(data, start + 8)
-    year = high * 100 + low
-    if high > 99 or low > 99 or not _FIRST_YEAR <= year <= _LAST_YEAR or not 1 <= month <= 12:
+    if high > 99 or low > 99:
+        return False, np.int64(0), False
+    understood, nanos = midnight(high * 100 + low, month, day)
+    if not understood or n == 10:
+        return understood, nanos, True
+    understood, of_day, naive = _parse_clock(data, start + 10, end)
+    return understood, nanos + of_day, naive
+
+
+@inlined
+def midnight(year: int, month: int, day: int) -> Any:
+    """(understood, the beginning of a day in nanoseconds)."""
+    if not _FIRST_YEAR <= year <= _LAST_YEAR or not 1 <= month <= 12 or not 1 <= day <= _days_of_month(year, month):
         return False, np.int64(0)
-    if not 1 <= day <= _days_of_month(year, month):
-        return False, np.int64(0)
-    nanos = days_from_civil(year, month, day) * _DAY
-    if n == 10:
-        return True, nanos
-    understood, of_day = _parse_clock(data, start + 10, end)
-    return understood, nanos + of_day
+    return True, days_from_civil(year, month, day) * _DAY
 
 
 @kernel
 def _parse_clock(data: Any, i: int, end: int) -> Any:
-    """`T11:00:58.8997Z` or with an offset, as nanoseconds to add to the date's midnight."""
-    if end - i < 9 or (data[i] != 84 and data[i] != 116 and data[i] != 32):
+    """`T11:00:58.8997Z` as (understood, nanoseconds to add to the date's midnight, whether it names no offset)."""
+    if end - i < 6 or (data[i] != 84 and data[i] != 116 and data[i] != 32):
+        return False, np.int64(0), False
+    hour, minute = _two(data, i + 1), _two(data, i + 4)
+    if data[i + 3] != 58 or hour > 23 or minute > 59:
+        return False, np.int64(0), False
+    nanos = (hour * 3_600 + minute * 60) * _NANOS
+    i += 6
+    if end - i >= 3 and data[i] == 58:
+        second = _two(data, i + 1)
+        if second > 59:
+            return False, np.int64(0), False
+        nanos += second * _NANOS
+        i += 3
+        if i < end and data[i] == POINT:
+            first = i + 1
+            i = first
+            fraction = np.int64(0)
+            while i < end and is_digit(data[i]) and i - first < 9:
+                fraction = fraction * 10 + (data[i] - ZERO)
+                i += 1
+            if i == first or (i < end and is_digit(data[i])):
+                return False, np.int64(0), False
+            nanos += fraction * _POWERS[9 - (i - first)]
+    if i == end:
+        return True, nanos, True
+    understood, offset = _parse_offset(data, i, end)
+    return understood, nanos - offset, False
+
+
+@inlined
+def _parse_offset(data: Any, i: int, end: int) -> Any:
+    """`Z`, ` UTC`, `+01`, `+0100` or `+01:00`, maybe after a space, as (understood, nanoseconds east of UTC)."""
+    if data[i] == 32:
+        i += 1
+    size = end - i
+    if size == 1 and (data[i] == 90 or data[i] == 122):
+        return True, np.int64(0)
+    if size == 3 and data[i] == 85 and data[i + 1] == 84 and data[i + 2] == 67:
+        return True, np.int64(0)
+    if size != 3 and size != 5 and size != 6:
         return False, np.int64(0)
-    hour, minute, second = _two(data, i + 1), _two(data, i + 4), _two(data, i + 7)
-    if data[i + 3] != 58 or data[i + 6] != 58 or hour > 23 or minute > 59 or second > 59:
+    if (data[i] != PLUS and data[i] != MINUS) or (size == 6 and data[i + 3] != 58):
         return False, np.int64(0)
-    nanos = (hour * 3_600 + minute * 60 + second) * _NANOS
-    i += 9
-    if i < end and data[i] == POINT:
-        first = i + 1
-        i = first
-        fraction = np.int64(0)
-        while i < end and is_digit(data[i]) and i - first < 9:
-            fraction = fraction * 10 + (data[i] - ZERO)
-            i += 1
-        if i == first or (i < end and is_digit(data[i])):
-            return False, np.int64(0)
-        nanos += fraction * _POWERS[9 - (i - first)]
-    if i == end or (i + 1 == end and (data[i] == 90 or data[i] == 122)):
-        return True, nanos
-    if end - i != 6 or (data[i] != PLUS and data[i] != MINUS) or data[i + 3] != 58:
-        return False, np.int64(0)
-    hours, minutes = _two(data, i + 1), _two(data, i + 4)
+    hours, minutes = _two(data, i + 1), np.int64(0)
+    if size > 3:
+        minutes = _two(data, end - 2)
     if hours > 23 or minutes > 59:
         return False, np.int64(0)
     offset = (hours * 3_600 + minutes * 60) * _NANOS
-    return True, nanos - offset if data[i] == PLUS else nanos + offset
+    return True, offset if data[i] == PLUS else -offset
+
+
+@kernel
+def parse_spelled(data: Any, start: int, end: int, scale: int, rounds: int, spelling: Any) -> Any:
+    """A decimal without an exponent whose marks are spelling[1], for the point, and spelling[2], between groups.
+
+    Gives (understood, mantissa at `scale`).
+    """
+    i = start
+    negative = i < end and data[i] == MINUS
+    if negative or (i < end and data[i] == PLUS):
+        i += 1
+    mantissa = np.int64(0)
+    digits, in_group, grouped = 0, 0, False
+    while i < end and data[i] != spelling[1]:
+        if is_digit(data[i]):
+            mantissa = mantissa * 10 + (data[i] - ZERO)
+            digits += 1
+            in_group += 1
+        elif data[i] == spelling[2] and 1 <= in_group <= 3 and (not grouped or in_group == 3):
+            grouped, in_group = True, 0
+        else:
+            return False, np.int64(0)
+        i += 1
+    if digits == 0 or digits > _MOST_SIGNIFICANT or (grouped and in_group != 3) or mantissa > _MOST_WHOLE[scale]:
+        return False, np.int64(0)
+    missing = scale
+    if i < end:
+        i += 1
+        first = i
+        while i < end and missing > 0 and is_digit(data[i]):
+            mantissa = mantissa * 10 + (data[i] - ZERO)
+            missing -= 1
+            i += 1
+        if missing == 0:
+            understood, i, up = _excess(data, i, end, rounds, mantissa)
+            if not understood:
+                return False, np.int64(0)
+            mantissa += up
+        if i == first or i != end:
+            return False, np.int64(0)
+    mantissa *= _POWERS[missing]
+    return True, -mantissa if negative else mantissa

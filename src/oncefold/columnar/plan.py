@@ -1,38 +1,64 @@
 """A pipeline as flat arrays, the form in which kernels read it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from oncefold.columnar.arrays import Int32s, Int64Rows, Int64s, UInt8s
-from oncefold.core.definition import Level, Pipeline
+from oncefold.columnar.row_plan import RowPlan, envelope_paths, row_plan
+from oncefold.core.definition import FirstOf, Level, Pipeline, Version, share_bits
 from oncefold.core.expression import Source
 from oncefold.core.fieldpath import FieldPath
+from oncefold.core.time_format import TimeFormat
 from oncefold.core.timestamps import NANOS, UNIT_PLACES
+from oncefold.core.zones import zone_of
 
-BY_STEP, BY_MONTH, BY_YEAR = 0, 1, 2
-AS_DAY, AS_TIME, AS_MONTH, AS_YEAR = 10, 20, 7, 4
+BY_STEP, BY_MONTH, BY_YEAR, BY_CLOCK = 0, 1, 2, 3
+"""How the start of a window is found; BY_CLOCK is of a zone and shorter than a day."""
+AS_DAY, AS_TIME, AS_MONTH, AS_YEAR, AS_LOCAL = 10, 20, 7, 4, 25
 """How a window's label is written, by its length in characters."""
 
+NO_ZONE, COMMON_FORMAT, UNREADABLE_FORMAT = -1, -1, -2
+"""UTC, the common spellings of times, and a pattern that only the scalar decoder reads."""
+
 DELETE_NONE, DELETE_TRUE, DELETE_EQUALS = 0, 1, 2
+
+OF_INTEGER, OF_TIME, OF_DECIMAL, OF_LSN, OF_ULID, OF_UUID, OF_TEXT, OF_OTHER = 0, 1, 2, 3, 4, 5, 6, 7
+"""How a version is read; OF_OTHER by the scalar decoder alone."""
+
+
+class ZoneTables(NamedTuple):
+    """The zones and patterns of times that a definition names, one after the other."""
+
+    first: Int64s
+    """Zone z has the entries first[z] to first[z + 1] of the next three."""
+    switches: Int64s
+    local_switches: Int64s
+    offsets: Int64s
+    format_first: Int64s
+    formats: Int64s
+    """Programs of patterns: a byte, or 256 + the letter of a directive."""
 
 
 class DecodePlan(NamedTuple):
     """What to make of the fields of a record, which go by numbers."""
 
     keys: Int32s
-    version: Int64s
-    """(field or -1, decimal places of its number, 1 if it is a time)."""
+    version: Int64Rows
+    """Per part: field, decimal places of its number, an OF form, zone, format, bits among the 128 of a list."""
+    is_wide: Int64s
+    """1 in one element if versions have 128 bits."""
     time: Int64s
-    """(field or -1, decimal places)."""
+    """(field or -1, decimal places, zone, format)."""
     delete: Int64s
     """(field or -1, one of the DELETE forms)."""
     delete_equals: UInt8s
     levels: Int64Rows
     """Per level: field, 1 if a window, decimal places, BY form, length, step and origin in seconds, AS form, 1 with
-    a default.
+    a default, the window's zone, the zone of naive times, and their format.
     """
     defaults: UInt8s
     default_ends: Int64s
@@ -41,6 +67,13 @@ class DecodePlan(NamedTuple):
     """Per measure: field, scale, 1 if it rounds, 1 if missing means zero."""
     where: Int64s
     """In one element: the field that must be true of an event that counts, or -1."""
+    scalar_only: Int64s
+    """1 in one element if the scalar decoder reads every record: expressions of what is read in another way first."""
+    zones: ZoneTables
+    spelling: Int64s
+    """(1 if numbers in text are spelled with other marks, the byte before decimal places, the byte between groups or
+    -1)."""
+    rows: RowPlan
 
 
 class Trie(NamedTuple):
@@ -57,6 +90,21 @@ class Trie(NamedTuple):
     head: npt.NDArray[np.uint64]
     """The first eight bytes of each name, zeros beyond it."""
     head_mask: npt.NDArray[np.uint64]
+
+
+def needs_scalar(pipeline: Pipeline) -> bool:
+    """Whether only the scalar decoder reads the rows of a table, because of what the definition says of them."""
+    version = pipeline.version
+    return (
+        pipeline.has_wide_versions
+        or pipeline.envelope is not None
+        or bool(pipeline.missing_texts)
+        or (pipeline.decimal, pipeline.group) != (".", None)
+        or any(isinstance(part, FirstOf) for part in pipeline.key)
+        or (version is not None and (version.type == "lsn" or version.format is not None))
+        or (pipeline.time is not None and pipeline.time.format is not None)
+        or any(level.format is not None for level in pipeline.levels)
+    )
 
 
 def fields_of(pipeline: Pipeline) -> list[FieldPath]:
@@ -77,41 +125,135 @@ def columns_of(pipeline: Pipeline) -> dict[FieldPath, int]:
 
 
 def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -> DecodePlan:
-    """Compile the definition; fields are numbered as in `fields_of` unless given otherwise, expressions after them."""
+    """Compile the definition; fields are numbered as in `fields_of` unless given otherwise.
+
+    Expressions come after them, then the parts of a key that have several fields, then what an envelope is made of.
+    """
     if fields is None:
         fields = {field: index for index, field in enumerate(fields_of(pipeline))}
-    number: dict[Source, int] = dict(fields.items())
-    for expression in pipeline.expressions:
-        number[expression] = len(number)
+    number = numbers_of(pipeline, fields)
+    zones = _Tables(pipeline)
     version, time, delete = pipeline.version, pipeline.time, pipeline.delete
     defaults = [(level.missing or "").encode() for level in pipeline.levels]
     return DecodePlan(
-        keys=np.array([number[field] for field in pipeline.key], np.int32),
-        version=_row(-1, 0, 0) if version is None else _version_row(pipeline, number),
-        time=_row(-1, 0) if time is None else _row(number[time.field], UNIT_PLACES[time.unit]),
+        keys=np.array([number[part] for part in pipeline.key], np.int32),
+        version=_matrix([_version_row(part, number, zones, bits) for part, bits in _parts(version)], 6),
+        is_wide=_row(int(pipeline.has_wide_versions)),
+        time=_row(-1, 0, NO_ZONE, COMMON_FORMAT)
+        if time is None
+        else _row(number[time.field], UNIT_PLACES[time.unit], zones.zone(time.timezone), zones.format(time.format)),
         delete=_row(-1, DELETE_NONE)
         if delete is None
         else _row(number[delete.field], DELETE_TRUE if delete.equals is None else DELETE_EQUALS),
         delete_equals=_bytes((delete.equals or "").encode() if delete else b""),
-        levels=np.array([_level_row(level, number) for level in pipeline.levels], np.int64).reshape(-1, 9),
+        levels=_matrix([_level_row(level, number, zones) for level in pipeline.levels], 12),
         defaults=_bytes(b"".join(defaults)),
         default_ends=np.cumsum([0, *map(len, defaults)]).astype(np.int64),
-        measures=np.array(
+        measures=_matrix(
             [(number[m.field], m.scale, int(m.round is not None), int(m.missing == "zero")) for m in pipeline.measures],
-            np.int64,
-        ).reshape(-1, 4),
+            4,
+        ),
         where=_row(-1 if pipeline.where is None else number[pipeline.where]),
+        scalar_only=_row(int(bool(pipeline.expressions) and needs_scalar(pipeline))),
+        zones=zones.tables(),
+        spelling=_spelling(pipeline),
+        rows=row_plan(pipeline, number, fields),
     )
+
+
+def numbers_of(pipeline: Pipeline, fields: Mapping[FieldPath, int]) -> dict[Source | FirstOf, int]:
+    """The number of every place that is read: fields as given, then expressions, then parts of several fields."""
+    number: dict[Source | FirstOf, int] = {**fields}
+    parts = [part for part in pipeline.key if isinstance(part, FirstOf)]
+    for source in dict.fromkeys([*pipeline.expressions, *parts]):
+        number[source] = len(number)
+    return number
+
+
+def width_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -> int:
+    """How many places are read, those of an envelope among them."""
+    if fields is None:
+        fields = {field: index for index, field in enumerate(fields_of(pipeline))}
+    number = numbers_of(pipeline, fields)
+    return 1 + max(number.values(), default=0) + len(envelope_paths(pipeline))
+
+
+def _parts(version: Version | None) -> list[tuple[Version, int]]:
+    if version is None:
+        return []
+    return list(zip(version.parts, share_bits(version) if version.then else (0,), strict=True))
+
+
+class _Tables:
+    """Numbers the zones and patterns of a definition as they come up."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        version = pipeline.version
+        timed = [*(version.parts if version else ()), *([pipeline.time] if pipeline.time else ()), *pipeline.levels]
+        self._zones = list(pipeline.timezones)
+        self._formats = list(dict.fromkeys(item.format for item in timed if item.format is not None))
+        self._programs = [_program(pattern) for pattern in self._formats]
+
+    def zone(self, name: str | None) -> int:
+        return NO_ZONE if name is None else self._zones.index(name)
+
+    def format(self, pattern: TimeFormat | None) -> int:
+        if pattern is None:
+            return COMMON_FORMAT
+        at = self._formats.index(pattern)
+        return at if self._programs[at] else UNREADABLE_FORMAT
+
+    def tables(self) -> ZoneTables:
+        zones = [zone_of(name) for name in self._zones]
+        return ZoneTables(
+            first=_ends([len(zone.switches) for zone in zones]),
+            switches=_joined([zone.switches for zone in zones]),
+            local_switches=_joined([zone.local_switches for zone in zones]),
+            offsets=_joined([zone.offsets for zone in zones]),
+            format_first=_ends(list(map(len, self._programs))),
+            formats=_joined(self._programs),
+        )
+
+
+_PROGRAMMED = frozenset("YmdHMSf")
+
+
+def _program(pattern: TimeFormat) -> list[int]:
+    """A pattern for the kernel; nothing for one that only the scalar decoder reads."""
+    codes: list[int] = []
+    for letter, literal in pattern.tokens():
+        if letter and letter not in _PROGRAMMED:
+            return []
+        codes += [256 + ord(letter)] if letter else list(literal.encode())
+    return codes
+
+
+def _spelling(pipeline: Pipeline) -> Int64s:
+    marks = [ord(mark) if mark is not None and mark.isascii() else -1 for mark in (pipeline.decimal, pipeline.group)]
+    return _row(int((pipeline.decimal, pipeline.group) != (".", None)), *marks)
+
+
+def _ends(sizes: list[int]) -> Int64s:
+    return np.cumsum([0, *sizes]).astype(np.int64)
+
+
+def _joined(parts: Sequence[Sequence[int]]) -> Int64s:
+    """As an array that is never empty."""
+    return np.array([*chain.from_iterable(parts), 0], np.int64)
+
+
+def _matrix(rows: Sequence[Sequence[int]], width: int) -> Int64Rows:
+    return np.array(rows, np.int64).reshape(-1, width)
 
 
 def trie_of(pipeline: Pipeline) -> Trie:
     """The tree of names of the pipeline's fields."""
     nodes: list[dict[str, list[int]]] = [{}]
-    for index, field in enumerate(fields_of(pipeline)):
+    for index, segments in _read_paths(pipeline):
         node = 0
-        for depth, segment in enumerate(field.segments):
+        for depth, segment in enumerate(segments):
             edge = nodes[node].setdefault(segment, [-1, -1])
-            if depth == len(field.segments) - 1:
+            if depth == len(segments) - 1:
                 edge[1] = index
             else:
                 if edge[0] < 0:
@@ -132,29 +274,59 @@ def trie_of(pipeline: Pipeline) -> Trie:
     )
 
 
-def _version_row(pipeline: Pipeline, number: Mapping[Source, int]) -> Int64s:
-    version = pipeline.version
-    assert version is not None
-    timed = version.type == "timestamp"
-    return _row(number[version.field], UNIT_PLACES[version.unit] if timed else 0, int(timed))
+def _read_paths(pipeline: Pipeline) -> list[tuple[int, tuple[str, ...]]]:
+    """The number and path of everything that is looked for in a record."""
+    fields = fields_of(pipeline)
+    if pipeline.envelope is None:
+        return [(index, field.segments) for index, field in enumerate(fields)]
+    numbers = {field: index for index, field in enumerate(fields)}
+    first = 1 + max(numbers_of(pipeline, numbers).values(), default=-1)
+    return [(first + index, path) for index, path in enumerate(envelope_paths(pipeline))]
 
 
-def _level_row(level: Level, number: Mapping[Source, int]) -> list[int]:
+_VERSION_FORMS = {
+    "integer": OF_INTEGER,
+    "timestamp": OF_TIME,
+    "decimal": OF_DECIMAL,
+    "lsn": OF_LSN,
+    "ulid": OF_ULID,
+    "uuidv7": OF_UUID,
+    "text": OF_TEXT,
+}
+
+
+def _version_row(part: Version, number: Mapping[Source | FirstOf, int], zones: _Tables, bits: int) -> list[int]:
+    timed = part.type == "timestamp"
+    return [
+        number[part.field],
+        UNIT_PLACES[part.unit] if timed else part.scale,
+        _VERSION_FORMS.get(part.type, OF_OTHER),
+        zones.zone(part.timezone),
+        zones.format(part.format),
+        bits,
+    ]
+
+
+def _level_row(level: Level, number: Mapping[Source | FirstOf, int], zones: _Tables) -> list[int]:
     window = level.window
     has_default = int(level.missing is not None)
     if window is None:
-        return [number[level.field], 0, 0, 0, 0, 0, 0, 0, has_default]
-    by = {"mo": BY_MONTH, "y": BY_YEAR}.get(window.unit, BY_STEP)
+        return [number[level.field], 0, 0, 0, 0, 0, 0, 0, has_default, NO_ZONE, NO_ZONE, COMMON_FORMAT]
+    by = BY_MONTH if window.months else BY_YEAR if window.unit == "y" else BY_STEP
+    zoned = window.timezone is not None
     return [
         number[level.field],
         1,
         UNIT_PLACES[level.unit],
-        by,
-        window.length,
+        BY_CLOCK if zoned and window.follows_clock else by,
+        window.months or window.length,
         window.step // NANOS,
         window.origin // NANOS,
-        len(window.label(0)),
+        AS_LOCAL if zoned and window.label_chars == AS_TIME - 1 else len(window.label(0)),
         has_default,
+        zones.zone(window.timezone),
+        zones.zone(level.timezone),
+        zones.format(level.format),
     ]
 
 

@@ -1,8 +1,8 @@
 """The keyed state in memory, one row per key ever seen; the fold over whole batches, and the log of what they did.
 
 A row is one record of int64: where its key's text begins, its version, its leaf and key length packed into one
-word, then one mantissa per measure. A probe touches a slot, a row and the key's text; all three are fetched ahead
-of their use, because at millions of keys each would be a cache miss.
+word, then one mantissa per measure, and the low word of a version of 128 bits. A probe touches a slot, a row and the
+key's text; all three are fetched ahead of their use, because at millions of keys each would be a cache miss.
 """
 
 from dataclasses import dataclass
@@ -117,14 +117,15 @@ def with_leaves(accumulated: Accumulated, leaves: int) -> Accumulated:
 class KeyedState:
     """All keys with their latest version and content. Single-threaded; grows, never shrinks."""
 
-    def __init__(self, measures: int) -> None:
+    def __init__(self, values: int) -> None:
+        """`values` are the numbers of a row beside its version: see `Pipeline.value_columns`."""
         slots = slots_for(1)
         assert slots is not None
         self._slots = slots
-        self._rows = GrowingArray(np.int64, VALUES + measures)
+        self._rows = GrowingArray(np.int64, VALUES + values)
         self._text = GrowingArray(np.uint8)
         self._used = 0
-        self._measures = measures
+        self._values = values
         self.count = 0
 
     def fold(self, batch: Batch, codes: Int32s, leaves: InternTable, into: Accumulated, log: ChangeLog) -> FoldedBatch:
@@ -135,7 +136,7 @@ class KeyedState:
         n = len(batch)
         self.reserve(n, int(batch.key_length.sum()))
         counts = np.zeros(len(Outcome), np.int64)
-        conflict = np.empty((n, 4 + self._measures), np.int64)
+        conflict = np.empty((n, 4 + self._values), np.int64)
         first = log.count
         self.count, self._used, log.count, conflicts = fold_batch(
             (batch.data, read_only(batch.key_start), read_only(batch.key_length), read_only(batch.key_hash)),

@@ -11,9 +11,10 @@ from oncefold.columnar.arrays import Int32s, Int64s, read_only
 from oncefold.columnar.assemble import MOST_LEAF_BYTES
 from oncefold.columnar.batch import DELETE, NO_TIME, Batch, BatchBuilder
 from oncefold.columnar.leaves import Leaves, encode_columns
-from oncefold.columnar.plan import fields_of, plan_of
+from oncefold.columnar.plan import fields_of, needs_scalar, plan_of
 from oncefold.columnar.table_fields import fields_of_table, read_as_text
 from oncefold.columnar.text import TextDecoder
+from oncefold.columnar.time_kernels import window_starts
 from oncefold.columnar.typed import (
     Mask,
     Texts,
@@ -27,6 +28,7 @@ from oncefold.commit import Reject
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Level, Pipeline
 from oncefold.core.errors import InvalidEvent
+from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
 from oncefold.core.timestamps import NANOS, UNIT_PLACES, format_timestamp
 from oncefold.core.values import marker, plain, to_json, type_of_marker
@@ -51,15 +53,20 @@ class TableDecoder:
         self._scalar = Decoder(pipeline)
         self._text = TextDecoder(pipeline)
         self._read_as_text = read_as_text(pipeline)
+        by_column = not needs_scalar(pipeline)
+        self._has_spans = by_column and bool(pipeline.expressions) and not pipeline.timezones
+        self._has_columns = by_column and not pipeline.expressions
 
     def decode(self, table: pa.RecordBatch, source: str, first_row: int) -> Batch:
         """Rows of a table whose first is number `first_row` of its source."""
         rows = table.num_rows
-        found = {field: typed.column_of(table, field) for field in self._fields}
-        if self._pipeline.expressions:
+        found = {field: typed.column_of(table, field) for field in self._fields_in(table)}
+        if self._has_spans:
             columns = self._text.of_fields(*fields_of_table(found, self._fields, rows, self._read_as_text))
         else:
-            columns = BatchBuilder(rows, len(self._pipeline.measures), np.zeros(8, np.uint8))
+            wide = self._pipeline.has_wide_versions
+            columns = BatchBuilder(rows, len(self._pipeline.measures), np.zeros(8, np.uint8), wide=wide)
+        if self._has_columns:
             self._fill(found, columns)
         columns.where = range(first_row, first_row + rows)
 
@@ -79,6 +86,12 @@ class TableDecoder:
             return Reject(source, first_row + row, reason, raw, "table", size=len(raw))
 
         return columns.finish(lambda row: self._scalar.flat(record(row)), refusal)
+
+    def _fields_in(self, table: pa.RecordBatch) -> list[FieldPath]:
+        """The fields to find; inside an envelope the decoder finds them, in whole columns."""
+        if self._pipeline.envelope is None:
+            return self._fields
+        return [FieldPath((name,)) for name in table.schema.names]
 
     def _fill(self, found: dict[Any, Any], columns: BatchBuilder) -> None:
         """Decode what can be decoded by the column; the other rows stay UNDECODED."""
@@ -115,7 +128,7 @@ class TableDecoder:
             return np.ones(rows, np.bool_)
         column = found[version.field]
         if version.type == "timestamp":
-            numbers = typed.nanoseconds(column, rows, UNIT_PLACES[version.unit])
+            numbers = self._nanoseconds(column, rows, UNIT_PLACES[version.unit], int(self._plan.version[0, 3]))
         else:
             numbers = typed.scaled(column, rows, 0, rounds=False)
         columns.version = numbers.values
@@ -126,9 +139,13 @@ class TableDecoder:
         if time is None:
             columns.time.fill(NO_TIME)
             return np.ones(rows, np.bool_)
-        nanos = typed.nanoseconds(found[time.field], rows, UNIT_PLACES[time.unit])
+        nanos = self._nanoseconds(found[time.field], rows, UNIT_PLACES[time.unit], int(self._plan.time[2]))
         columns.time = np.where(nanos.good, nanos.values, NO_TIME)
         return nanos.good | nanos.missing
+
+    def _nanoseconds(self, column: Any, rows: int, places: int, zone: int) -> typed.Integers:
+        """Times; those that name no offset are of the zone."""
+        return typed.nanoseconds(column, rows, places, zone, self._plan.zones)
 
     def _deleted(self, found: dict[Any, Any], rows: int) -> tuple[Mask, Mask]:
         """(which rows are deletes, for which that is known)."""
@@ -199,9 +216,12 @@ class TableDecoder:
         if level.window is None:
             codes, labels, good, missing = typed.categories_of(column, rows)
         else:
-            nanos = typed.nanoseconds(column, rows, UNIT_PLACES[level.unit])
+            nanos = self._nanoseconds(column, rows, UNIT_PLACES[level.unit], int(self._plan.levels[number, 10]))
             starts = np.where(nanos.good, nanos.values, 0)
-            window_seconds(starts, self._plan.levels, number)
+            if level.window.timezone is None:
+                window_seconds(starts, self._plan.levels, number)
+            else:
+                window_starts(starts, self._plan.levels, number, self._plan.zones)
             encoded = pa.array(starts).dictionary_encode()
             labels = pa.array(
                 [level.window.label(start.as_py() * NANOS) for start in encoded.dictionary], pa.large_string()
@@ -234,7 +254,8 @@ def plain_value(column: pa.Array, row: int) -> Any:
         return _untimed(column, row)
     try:
         if pa.types.is_timestamp(column.type):
-            return format_timestamp(column[row].value * typed.UNIT_NANOS[column.type.unit])
+            text = format_timestamp(column[row].value * typed.UNIT_NANOS[column.type.unit])
+            return text if column.type.tz is not None else text.removesuffix("Z")
         return str(column[row].as_py())
     except (ValueError, OverflowError):
         # Beyond what a calendar can write; no text that could be taken for a time.

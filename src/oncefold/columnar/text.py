@@ -14,7 +14,7 @@ from oncefold.columnar.csv_scan import csv_scratch, record_ends, scan_csv
 from oncefold.columnar.expression_kernel import derive_rows, derive_scratch
 from oncefold.columnar.expression_plan import Programs, programs_of
 from oncefold.columnar.json_scan import json_scratch, scan_json
-from oncefold.columnar.plan import DecodePlan, columns_of, fields_of, plan_of, trie_of
+from oncefold.columnar.plan import DecodePlan, columns_of, fields_of, plan_of, trie_of, width_of
 from oncefold.columnar.primitives import BACKSLASH, count_byte, count_newlines
 from oncefold.commit import Reject
 from oncefold.core.csv_record import csv_cells
@@ -43,6 +43,7 @@ class TextDecoder:
         self._trie = trie_of(pipeline)
         self._programs = programs_of(pipeline, {field: index for index, field in enumerate(fields_of(pipeline))})
         self._flat_programs = programs_of(pipeline, self._columns_of)
+        self._width, self._flat_width = width_of(pipeline), width_of(pipeline, self._columns_of)
         self._scalar = Decoder(pipeline)
         self._defaults = sum(len((level.missing or "").encode()) for level in pipeline.levels)
 
@@ -54,7 +55,7 @@ class TextDecoder:
         where = columns.where = np.zeros(rows, np.int64)
         keys, composed = self._keys(columns)
         whole, area = _with_area(data, self._programs, rows)
-        scratch = json_scratch(self._trie, _pool_bytes(self._programs))
+        scratch = json_scratch(self._trie, self._width, _pool_bytes(self._programs))
         used, found = scratch[-1], _found_fields(self._programs, rows)
         columns.leaves.count = scan_json(
             whole,
@@ -109,7 +110,7 @@ class TextDecoder:
             ends,
             keys,
             (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
-            csv_scratch(len(self._columns_of)),
+            csv_scratch(self._flat_width),
         )
         whole, area = _with_area(data, self._flat_programs, len(ends), escaped=False)
         used = np.array([_pool_bytes(self._flat_programs)], np.int64)
@@ -178,7 +179,7 @@ class TextDecoder:
         return np.array([] if is_named_twice else [numbers.get(name, -1) for name in header], np.int64)
 
     def _columns(self, rows: int, data: UInt8s) -> BatchBuilder:
-        columns = BatchBuilder(rows, len(self._pipeline.measures), data)
+        columns = BatchBuilder(rows, len(self._pipeline.measures), data, wide=self._pipeline.has_wide_versions)
         levels = len(self._pipeline.levels)
         columns.reserve_leaves(levels * len(data) + rows * (levels * _LEAF_OVERHEAD + self._defaults))
         return columns
@@ -264,7 +265,7 @@ class RecordDecoder:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._scalar = Decoder(pipeline)
-        self._measures = len(pipeline.measures)
+        self._measures, self._wide = len(pipeline.measures), pipeline.has_wide_versions
 
     def mappings(self, records: Sequence[Mapping[str, Any]], source: str) -> Batch:
         """Python mappings, nested as the paths are; anything else among them is rejected."""
@@ -294,6 +295,6 @@ class RecordDecoder:
     def _batch(
         self, rows: int, first: int, event: Callable[[int], Event], refusal: Callable[[int, str], Reject]
     ) -> Batch:
-        columns = BatchBuilder(rows, self._measures, np.zeros(8, np.uint8))
+        columns = BatchBuilder(rows, self._measures, np.zeros(8, np.uint8), wide=self._wide)
         columns.where = range(first, first + rows)
         return columns.finish(event, refusal)

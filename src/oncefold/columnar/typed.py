@@ -14,7 +14,9 @@ from oncefold.arrow import spans_of
 from oncefold.columnar.arrays import Int64s, read_only
 from oncefold.columnar.assemble import window_second
 from oncefold.columnar.parse_kernels import parse_scaled, parse_time
+from oncefold.columnar.plan import COMMON_FORMAT, NO_ZONE, ZoneTables
 from oncefold.columnar.primitives import hash_bytes
+from oncefold.columnar.time_kernels import parse_local, shift_to_zone
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import VERSION_MAX
@@ -149,22 +151,30 @@ def scaled(column: pa.Array | None, rows: int, scale: int, *, rounds: bool) -> I
     return Integers(values, good & ~missing, missing)
 
 
-def nanoseconds(column: pa.Array | None, rows: int, places: int) -> Integers:
-    """Times as nanoseconds since the epoch; numbers are epoch numbers with `places` decimals to the nanosecond."""
+def nanoseconds(
+    column: pa.Array | None, rows: int, places: int, zone: int = NO_ZONE, zones: ZoneTables | None = None
+) -> Integers:
+    """Times as nanoseconds since the epoch; numbers are epoch numbers with `places` decimals to the nanosecond.
+
+    Those that name no offset are of a zone of the tables.
+    """
     if column is None:
         return none_of(rows)
     kind = column.type
     missing = _nulls(column)
     if pa.types.is_timestamp(kind):
         values, good = _multiplied(_filled(column.cast(pa.int64())), UNIT_NANOS[kind.unit])
+        zone = zone if kind.tz is None else NO_ZONE
     elif pa.types.is_date(kind):
         days = _filled(column.cast(pa.date32()).cast(pa.int32()).cast(pa.int64()))
         good = np.abs(days) < _SAFE_DAYS
         values = np.where(good, days, 0) * _DAY
     elif _is_text(kind):
-        return _parsed(column, missing, places, rounds=False, timed=True)
+        return _parsed(column, missing, places, rounds=False, timed=True, zone=zone, zones=zones)
     else:
         return scaled(column, rows, places, rounds=False)
+    if zone != NO_ZONE and zones is not None:
+        shift_to_zone(values, zone, zones)
     return Integers(values, good & ~missing, missing)
 
 
@@ -258,12 +268,24 @@ def _floats(column: pa.Array, scale: int) -> tuple[Int64s, Mask]:
         return np.where(good, mantissas, 0).astype(np.int64), good
 
 
-def _parsed(column: pa.Array, missing: Mask, places: int, *, rounds: bool, timed: bool) -> Integers:
+def _parsed(
+    column: pa.Array,
+    missing: Mask,
+    places: int,
+    *,
+    rounds: bool,
+    timed: bool,
+    zone: int = NO_ZONE,
+    zones: ZoneTables | None = None,
+) -> Integers:
     texts = _text_array(column)
     data, offsets = spans_of(texts)
     values = np.zeros(len(texts), np.int64)
     good = ~missing
-    parse_spans(read_only(data), offsets, places, int(rounds), timed, values, good)
+    if zone != NO_ZONE and zones is not None:
+        parse_local_spans(read_only(data), offsets, places, zone, zones, values, good)
+    else:
+        parse_spans(read_only(data), offsets, places, int(rounds), timed, values, good)
     return Integers(values, good, missing)
 
 
@@ -335,6 +357,14 @@ def parse_spans(data: Any, offsets: Any, places: int, rounds: int, timed: bool, 
                 good[i], values[i] = parse_time(data, offsets[i], offsets[i + 1], places)
             else:
                 good[i], values[i] = parse_scaled(data, offsets[i], offsets[i + 1], places, rounds)
+
+
+@kernel("const u8[], const i64[], i64, i64", ZoneTables, "i64[], bool[]")
+def parse_local_spans(data: Any, offsets: Any, places: int, zone: int, zones: Any, values: Any, good: Any) -> None:
+    """Times of a zone out of text spans; good[i] is cleared where the common forms do not fit."""
+    for i in range(len(values)):
+        if good[i]:
+            good[i], values[i] = parse_local(data, offsets[i], offsets[i + 1], places, zone, COMMON_FORMAT, zones)
 
 
 @kernel("i64[], const i64[,], i64")

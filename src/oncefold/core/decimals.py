@@ -6,6 +6,7 @@ to decimal digits), so that every runtime gives the same digit.
 """
 
 import re
+from dataclasses import dataclass
 
 _DECIMAL = re.compile(r"([+-]?)(?:([0-9]+)(?:\.([0-9]*))?|\.([0-9]+))(?:[eE]([+-]?[0-9]+))?", re.ASCII)
 _FAR = 10**18
@@ -69,6 +70,35 @@ def _rounds_up(excess: str, *, odd: bool) -> bool:
     if excess[0] != "5":
         return excess[0] > "5"
     return odd or excess[1:].strip("0") != ""
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How text spells numbers: what stands before the decimal places, and between groups of three digits."""
+
+    decimal: str = "."
+    group: str | None = None
+
+    def plain(self, value: str, text: str) -> str:
+        """The text with a point and without groups; a JSON number's own text is so already.
+
+        Raises ValueError with the reason.
+        """
+        if (self.decimal == "." and self.group is None) or type(value) is not str:
+            return text
+        whole, mark, fraction = text.partition(self.decimal)
+        if self.decimal != "." and "." in fraction + (whole if self.group != "." else ""):
+            raise ValueError(f"{shown(text)} is not a number; before its decimal places stands {self.decimal!r}")
+        if self.group is not None and self.group in whole:
+            sign, digits = (whole[:1], whole[1:]) if whole[:1] in {"+", "-"} else ("", whole)
+            first, *groups = digits.split(self.group)
+            if not 1 <= len(first) <= _GROUP or any(len(group) != _GROUP for group in groups):
+                raise ValueError(f"{shown(text)} is not a number; {self.group!r} stands between groups of three digits")
+            whole = sign + first + "".join(groups)
+        return whole + ("." if mark else "") + fraction
+
+
+_GROUP = 3
 
 
 def format_decimal(mantissa: int, scale: int) -> str:

@@ -8,19 +8,20 @@ floats; a Python float, which already is one, is read as the text it prints.
 import csv
 import json
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
-from types import MappingProxyType
 from typing import Any, NoReturn
 
 from oncefold.core import nodepath
-from oncefold.core.decimals import parse_decimal, shown
-from oncefold.core.definition import Level, Measure, Pipeline
+from oncefold.core.decimals import Spelling, parse_decimal, shown
+from oncefold.core.definition import FirstOf, Level, Measure, Pipeline, Time, Version
+from oncefold.core.envelope import UNKNOWN_TEXTS, unwrapped
 from oncefold.core.errors import InvalidEvent
-from oncefold.core.evaluate import Time, decimal_of, evaluator, result_text, text_of
+from oncefold.core.evaluate import Time as Moment
+from oncefold.core.evaluate import decimal_of, evaluator, result_text, text_of
 from oncefold.core.event import DELETED, Content, Event
-from oncefold.core.expression import Expression, Field, Source
+from oncefold.core.expression import Expression, Source
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import (
     KEY_BYTES,
@@ -29,10 +30,12 @@ from oncefold.core.limits import (
     NESTING,
     PATH_BYTES,
     RECORD_BYTES,
-    VERSION_MAX,
 )
+from oncefold.core.records import CellRecord, NestedRecord, ObjectPairs, Record, RecordWithout, TableRecord, refuse
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.core.values import Number, plain, type_of_marker
+from oncefold.core.versions import NUMBER_TYPES, join_parts, read_version
+from oncefold.core.zones import zone_of
 
 _BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"[^"\\]*(?:\\.[^"\\]*)*"')
 _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
@@ -48,14 +51,26 @@ class Decoder:
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
         self._derived = {source: _deriving(source) for source in pipeline.expressions}
+        self._missing = frozenset(pipeline.missing_texts)
+        self._unknown = UNKNOWN_TEXTS if pipeline.envelope == "debezium" else {}
+        self._numbers = Spelling(pipeline.decimal, pipeline.group)
+        self._readers = {
+            "number": lambda value, field: _read_number(value, field, self._numbers),
+            "text": _read_text,
+            "time": lambda value, field: Moment(_timestamp(value, Time(field))),
+            "boolean": _read_boolean,
+        }
 
     def json(self, raw: bytes) -> Event:
-        """One JSON text (RFC 8259, UTF-8). Raises InvalidEvent.
+        """One JSON text (RFC 8259, UTF-8). Raises InvalidEvent; IgnoredRecord for a record that says nothing.
 
         NUL bytes in front of it, as a crash or the rotation of a log leaves them, are left out. A name that occurs
         twice in one object is refused where it is read, because its meaning is ambiguous.
         """
-        return self._event(_Nested(self._object(raw.lstrip(b"\0"))))
+        value = self._parsed(raw.lstrip(b"\0"))
+        if self._pipeline.envelope is not None:
+            return self._enveloped(value)
+        return self._event(NestedRecord(value))
 
     def csv(self, header: Sequence[str], cells: Sequence[str]) -> Event:
         """One row of a flat table of text; for measures, times and versions an empty cell is missing.
@@ -64,17 +79,26 @@ class Decoder:
         """
         if len(cells) != len(header):
             raise InvalidEvent(f"the row has {len(cells)} fields, the header {len(header)}")
-        return self._event(_Cells(_Object(list(zip(header, cells, strict=True)))))
+        if self._pipeline.envelope is not None:
+            raise InvalidEvent(f"a row of CSV has no {self._pipeline.envelope} envelope; read JSON or a table")
+        return self._event(CellRecord(ObjectPairs(list(zip(header, cells, strict=True)))))
 
     def record(self, record: Mapping[str, Any]) -> Event:
-        """A mapping of a Python program, nested where the paths are. Raises InvalidEvent."""
-        return self._event(_Nested(plain(record)))
+        """A mapping of a Python program, nested where the paths are. Raises InvalidEvent, IgnoredRecord."""
+        if self._pipeline.envelope is not None:
+            return self._enveloped(plain(record))
+        return self._event(NestedRecord(plain(record)))
 
     def flat(self, record: Mapping[str, Any]) -> Event:
-        """A row of a typed table: a dotted path is a column of that name, else a nested field. Raises InvalidEvent."""
-        return self._event(_NestedOrFlat(plain(record)))
+        """A row of a typed table: a dotted path is a column of that name, else a nested field.
 
-    def _object(self, raw: bytes) -> dict[str, Any]:
+        Raises InvalidEvent, IgnoredRecord.
+        """
+        if self._pipeline.envelope is not None:
+            return self._enveloped(plain(record))
+        return self._event(TableRecord(plain(record)))
+
+    def _parsed(self, raw: bytes) -> dict[str, Any] | None:
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError as error:
@@ -87,7 +111,7 @@ class Decoder:
                 parse_float=Number,
                 parse_int=Number,
                 parse_constant=_no_constant,
-                object_pairs_hook=_Object,
+                object_pairs_hook=ObjectPairs,
             )
         except RecursionError:
             raise InvalidEvent(f"nested deeper than {NESTING} levels") from None
@@ -96,6 +120,8 @@ class Decoder:
             raise InvalidEvent(f"not JSON: {reason}") from None
         except ValueError as error:
             raise InvalidEvent(f"not JSON: {error}") from None
+        if value is None and self._pipeline.envelope is not None:
+            return None
         if not isinstance(value, dict):
             hint = "; a file of one array is not JSON Lines: write one object per line"
             raise InvalidEvent(f"not a JSON object{hint if isinstance(value, list) else ''}")
@@ -103,46 +129,83 @@ class Decoder:
             raise InvalidEvent(f"nested deeper than {NESTING} levels")
         return value
 
-    def _event(self, record: "_Record") -> Event:
+    def _enveloped(self, value: Any) -> Event:
+        record = unwrapped(self._pipeline.envelope or "", value)
+        event = self._event(record, deleted=record.deleted)
+        if record.before is None or event.content.deleted:
+            return event
+        before = self._prepared(record.before)
+        if any(_key_value(before, part) is None for part in self._pipeline.key):
+            return event
+        key = self._key(before)
+        return event if key == event.key else replace(event, moved_from=key)
+
+    def _prepared(self, record: Record) -> Record:
+        """The record with the texts that mean missing, and with the expressions of the definition."""
+        if self._missing or self._unknown:
+            record = RecordWithout(record, self._missing, self._unknown)
+        record.derived, record.readers = self._derived, self._readers
+        return record
+
+    def _event(self, record: Record, *, deleted: bool | None = None) -> Event:
+        record = self._prepared(record)
         pipeline = self._pipeline
-        record.derived = self._derived
         key = self._key(record)
         version = self._version(record)
         time = None
         if pipeline.time is not None and (value := record.get(pipeline.time.field, empty=None)) is not None:
-            time = _timestamp(value, pipeline.time.field, pipeline.time.unit)
-        if pipeline.delete is not None and self.deletes(record.get(pipeline.delete.field)):
+            time = _timestamp(value, pipeline.time)
+        if deleted or (pipeline.delete is not None and self.deletes(record.get(pipeline.delete.field))):
             return Event(key, version, DELETED, time)
         if pipeline.where is not None and record.get(pipeline.where) is not True:
             return Event(key, version, DELETED, time, filtered=True)
         labels = tuple(_label(record, level) for level in pipeline.levels)
         self._check_paths(labels)
-        measures = tuple(_measure(record, measure) for measure in pipeline.measures)
+        measures = tuple(self._measure(record, measure) for measure in pipeline.measures)
         return Event(key, version, Content(labels, measures), time)
 
-    def _key(self, record: "_Record") -> str:
+    def _key(self, record: Record) -> str:
         fields = self._pipeline.key
-        parts = [_text(record, field) for field in fields]
+        parts = [_key_text(record, part) for part in fields]
         key = parts[0] if len(parts) == 1 else nodepath.join(parts)
         if len(key.encode()) > KEY_BYTES:
-            _refuse(fields[0], f"the key is longer than {KEY_BYTES} bytes")
+            refuse(self._pipeline.key_fields[0], f"the key is longer than {KEY_BYTES} bytes")
         return key
 
-    def _version(self, record: "_Record") -> int:
+    def _version(self, record: Record) -> int:
         version = self._pipeline.version
         if version is None:
             return 0
-        value = record.get(version.field, empty=None)
-        if value is None:
-            _refuse(version.field, "missing; every event needs its version")
-        if version.type == "timestamp":
-            return _timestamp(value, version.field, version.unit)
-        text = _numeral(value, version.field)
+        parts = [self._version_part(record, part) for part in version.parts]
+        if not version.then:
+            return parts[0]
         try:
-            return parse_decimal(text, 0, VERSION_MAX)
+            return join_parts(version, parts)
         except ValueError as error:
-            hint = '; for times write type = "timestamp"' if "not a number" in str(error) else ""
-            _refuse(version.field, f"{error}; a version is a whole number{hint}")
+            raise InvalidEvent(str(error)) from None
+
+    def _version_part(self, record: Record, part: Version) -> int:
+        value = record.get(part.field, empty=None)
+        if value is None:
+            refuse(part.field, "missing; every event needs its version")
+        text = _numeral(value, part.field) if part.type in NUMBER_TYPES else _version_text(value, part)
+        try:
+            return read_version(part, text if part.type == "timestamp" else self._numbers.plain(value, text))
+        except ValueError as error:
+            refuse(part.field, str(error))
+
+    def _measure(self, record: Record, measure: Measure) -> int:
+        value = record.get(measure.field, empty=None)
+        if value is None:
+            if measure.missing == "zero":
+                return 0
+            refuse(measure.field, 'missing; a measure that may be missing needs missing = "zero"')
+        text = _numeral(value, measure.field)
+        try:
+            text = self._numbers.plain(value, text)
+            return parse_decimal(text, measure.scale, MEASURE_LIMIT, rounding=measure.round is not None)
+        except ValueError as error:
+            refuse(measure.field, str(error))
 
     def deletes(self, value: Any) -> bool:
         """Whether this value of the delete field makes its event a delete. Raises InvalidEvent."""
@@ -160,73 +223,11 @@ class Decoder:
                 raise InvalidEvent(f"the path in rollup {rollup.name} is longer than {PATH_BYTES} bytes")
 
 
-class _Object(dict[str, Any]):
-    """A JSON object, or a row, that records which names occur in it more than once."""
-
-    __slots__ = ("twice",)
-
-    def __init__(self, pairs: list[tuple[str, Any]]) -> None:
-        super().__init__(pairs)
-        self.twice: frozenset[str] = frozenset()
-        if len(self) != len(pairs):
-            self.twice = frozenset(name for name, times in Counter(name for name, _ in pairs).items() if times > 1)
-
-
-class _Record:
-    """A record with lookup by path; None is missing. `empty` says what an empty cell of a CSV counts as."""
-
-    derived: Mapping[Expression, Callable[["_Record"], Any]] = MappingProxyType({})
-
-    def get(self, source: Source, empty: str | None = "") -> Any:
-        """The value of a field, or of an expression in the form of a field's. Raises InvalidEvent."""
-        return self.derived[source](self) if isinstance(source, Expression) else self.field(source, empty)
-
-    def field(self, field: FieldPath, empty: str | None = "") -> Any:
-        raise NotImplementedError
-
-    def read(self, field: Field) -> Any:
-        """A field as an expression reads it; None is NULL. Raises InvalidEvent."""
-        value = self.field(field.path, "" if field.kind in {"raw", "text"} else None)
-        if value is None or field.kind == "raw":
-            return value
-        return _READERS[field.kind](value, field.path)
-
-
-class _Nested(_Record):
-    def __init__(self, values: Mapping[str, Any]) -> None:
-        self._values = values
-
-    def field(self, field: FieldPath, empty: str | None = "") -> Any:  # noqa: ARG002
-        value: Any = self._values
-        for segment in field.segments:
-            if not isinstance(value, Mapping):
-                return None
-            if isinstance(value, _Object) and segment in value.twice:
-                _refuse(field, f"the name {shown(segment)} occurs twice in one object")
-            value = value.get(segment)
-        return value
-
-
-class _Cells(_Record):
-    def __init__(self, cells: _Object) -> None:
-        self._cells = cells
-
-    def field(self, field: FieldPath, empty: str | None = "") -> Any:
-        if field.column in self._cells.twice:
-            _refuse(field, f"the name {shown(field.column)} occurs twice in the header")
-        return self._cells.get(field.column) or (empty if field.column in self._cells else None)
-
-
-class _NestedOrFlat(_Nested):
-    def field(self, field: FieldPath, empty: str | None = "") -> Any:  # noqa: ARG002
-        return self._values[field.column] if field.column in self._values else super().field(field)
-
-
-def _deriving(expression: Expression) -> Callable[[_Record], Any]:
+def _deriving(expression: Expression) -> Callable[[Record], Any]:
     """The function that computes an expression for a record, in the form of a field's value."""
     compute, kind = evaluator(expression.tree), expression.tree.kind
 
-    def derive(record: _Record) -> Any:
+    def derive(record: Record) -> Any:
         try:
             value = compute(record.read)
         except InvalidEvent as error:
@@ -238,18 +239,18 @@ def _deriving(expression: Expression) -> Callable[[_Record], Any]:
     return derive
 
 
-def _read_number(value: Any, field: FieldPath) -> Decimal:
+def _read_number(value: Any, field: FieldPath, spelling: Spelling) -> Decimal:
     try:
-        return decimal_of(_numeral(value, field))
+        return decimal_of(spelling.plain(value, _numeral(value, field)))
     except ValueError as error:
-        _refuse(field, str(error))
+        refuse(field, str(error))
 
 
 def _read_text(value: Any, field: FieldPath) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Number):
-        return text_of(_read_number(value, field))
+        return text_of(_read_number(value, field, Spelling()))
     return _as_text(value, field)
 
 
@@ -260,52 +261,31 @@ def _read_boolean(value: Any, field: Source) -> bool:
         return True
     if lowered in _FALSE:
         return False
-    _refuse(field, f"{_what(value)} is neither true nor false")
+    refuse(field, f"{_what(value)} is neither true nor false")
 
 
-_READERS: dict[str, Callable[[Any, FieldPath], Any]] = {
-    "number": _read_number,
-    "text": _read_text,
-    "time": lambda value, field: Time(_timestamp(value, field, "s")),
-    "boolean": _read_boolean,
-}
-
-
-def _label(record: _Record, level: Level) -> str:
+def _label(record: Record, level: Level) -> str:
     if level.window is None:
         value = record.get(level.field)
         if value is None and level.missing is not None:
             return level.missing
         label = _text(record, level.field)
         if len(label) > LABEL_BYTES // 4 and len(label.encode()) > LABEL_BYTES:
-            _refuse(level.field, f"the label is longer than {LABEL_BYTES} bytes")
+            refuse(level.field, f"the label is longer than {LABEL_BYTES} bytes")
         return label
     value = record.get(level.field, empty=None)
     if value is None:
         if level.missing is not None:
             return level.missing
-        _refuse(level.field, "missing; the level is a time window and names no default")
-    return level.window.label(level.window.start(_timestamp(value, level.field, level.unit)))
+        refuse(level.field, "missing; the level is a time window and names no default")
+    return level.window.label(level.window.start(_timestamp(value, level)))
 
 
-def _measure(record: _Record, measure: Measure) -> int:
-    value = record.get(measure.field, empty=None)
-    if value is None:
-        if measure.missing == "zero":
-            return 0
-        _refuse(measure.field, 'missing; a measure that may be missing needs missing = "zero"')
-    text = _numeral(value, measure.field)
-    try:
-        return parse_decimal(text, measure.scale, MEASURE_LIMIT, rounding=measure.round is not None)
-    except ValueError as error:
-        _refuse(measure.field, str(error))
-
-
-def _text(record: _Record, field: Source) -> str:
+def _text(record: Record, field: Source) -> str:
     """A key's or label's text: text as it is, an integer as its digits, an expression's truth value as its name."""
     value = record.get(field)
     if value is None:
-        _refuse(field, "missing")
+        refuse(field, "missing")
     if isinstance(value, bool) and isinstance(field, Expression):
         return str(value).lower()
     return _as_text(value, field)
@@ -313,18 +293,18 @@ def _text(record: _Record, field: Source) -> str:
 
 def _as_text(value: Any, field: Source) -> str:
     if not isinstance(value, str):
-        _refuse(field, f"{_what(value)} cannot be a key or label; text or a whole number can")
+        refuse(field, f"{_what(value)} cannot be a key or label; text or a whole number can")
     if isinstance(value, Number):
         if value.lstrip("-").isdigit():
             return "0" if value == "-0" else str(value)
-        _refuse(
+        refuse(
             field,
             f"{shown(value)} cannot be a key or label; of numbers only whole ones without point or exponent",
         )
     try:
         value.encode()
     except UnicodeEncodeError:
-        _refuse(field, "the text holds half of a surrogate pair, which no UTF-8 text can")
+        refuse(field, "the text holds half of a surrogate pair, which no UTF-8 text can")
     return value
 
 
@@ -332,14 +312,37 @@ def _numeral(value: Any, field: Source) -> str:
     """The text of a number, from a number or from text that holds one."""
     if isinstance(value, str):
         return value
-    _refuse(field, f"{_what(value)} is not a number")
+    refuse(field, f"{_what(value)} is not a number")
 
 
-def _timestamp(value: Any, field: Source, unit: str) -> int:
+def _timestamp(value: Any, spec: Time | Level) -> int:
+    text, zone = _numeral(value, spec.field), None if spec.timezone is None else zone_of(spec.timezone)
     try:
-        return parse_timestamp(_numeral(value, field), unit)
+        return parse_timestamp(text, spec.unit, zone) if spec.format is None else spec.format.read(text, zone)
     except ValueError as error:
-        _refuse(field, str(error))
+        refuse(spec.field, str(error))
+
+
+def _version_text(value: Any, version: Version) -> str:
+    if not isinstance(value, str) or isinstance(value, Number):
+        refuse(version.field, f"{_what(value)} is not text, which a version of the type {version.type} is")
+    return value
+
+
+def _key_value(record: Record, part: Source | FirstOf) -> Any:
+    if not isinstance(part, FirstOf):
+        return record.get(part)
+    values = (record.get(field, empty=None) for field in part.fields)
+    return next((value for value in values if value is not None), None)
+
+
+def _key_text(record: Record, part: Source | FirstOf) -> str:
+    if not isinstance(part, FirstOf):
+        return _text(record, part)
+    for field in part.fields:
+        if record.get(field, empty=None) is not None:
+            return _text(record, field)
+    raise InvalidEvent(f"fields {', '.join(map(str, part.fields))}: all are missing")
 
 
 def _scalar_text(value: Any) -> str | None:
@@ -357,10 +360,6 @@ def _what(value: Any) -> str:
     if isinstance(value, list):
         return "an array"
     return shown(str(value))
-
-
-def _refuse(field: Source, reason: str) -> NoReturn:
-    raise InvalidEvent(f"field {field}: {reason}")
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any, Literal
@@ -15,8 +15,9 @@ from typing import Any, Literal
 from oncefold.core.errors import DefinitionError, InvalidQueryError, QueryError
 from oncefold.core.expression import Expression, Source, fields_in, to_tree
 from oncefold.core.fieldpath import FieldPath
-from oncefold.core.limits import LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
-from oncefold.core.timestamps import Window
+from oncefold.core.limits import DECIMAL_VERSION_DIGITS, LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
+from oncefold.core.time_format import TimeFormat
+from oncefold.core.windows import Window
 
 NAME = re.compile(rf"[A-Za-z][A-Za-z0-9_-]{{0,{NAME_CHARS - 1}}}", re.ASCII)
 """Names of pipelines, rollups and measures; the latter two also name columns of results."""
@@ -25,18 +26,57 @@ RESERVED_NAMES = frozenset({"count", "rollup", "path", "depth", "label"})
 """No names of measures: columns of the view `totals` beside theirs. `count` is no name of a rollup, either."""
 
 Unit = Literal["s", "ms", "us", "ns"]
+VersionType = Literal["integer", "timestamp", "decimal", "ulid", "uuidv7", "lsn", "binlog", "text"]
+Envelope = Literal["debezium", "dynamodb", "cloudevents"]
+
+PART_TYPES = ("integer", "timestamp", "decimal", "lsn")
+"""What a part of a list of versions may be."""
+
+WIDE_BITS = 128
+"""Bits of a version that is wider than 64."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstOf:
+    """Several fields of which the first that is there counts."""
+
+    fields: tuple[Source, ...]
+    """At least one; an empty cell of a flat text is not there."""
+
+    def __str__(self) -> str:
+        return f"the first of {', '.join(map(str, self.fields))}"
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """Which field orders the events of a key: an integer, or a timestamp read to the nanosecond."""
+    """Which field orders the events of a key, or which fields do, and how they are compared."""
 
     field: Source
     """Where the version is in an event."""
-    type: Literal["integer", "timestamp"] = "integer"
-    """How it is compared."""
+    type: VersionType = "integer"
+    """How it is compared: an integer of 64 bits, a time to the nanosecond, or one of `versions.TYPES`."""
     unit: Unit = "s"
     """Of a timestamp that is a number: what one is, since 1970-01-01T00:00:00Z."""
+    scale: int = 0
+    """Of a decimal: its decimal places."""
+    timezone: str | None = None
+    """Of a timestamp without an offset: the zone of its clock; None for UTC."""
+    format: TimeFormat | None = None
+    """Of a timestamp: how its text is written; None for the common spellings."""
+    bits: int | None = None
+    """Of a part of a list: how many of the 128 bits it has; None for an equal share of what is left."""
+    then: tuple["Version", ...] = ()
+    """Further parts, compared where those before are equal."""
+
+    @property
+    def parts(self) -> tuple["Version", ...]:
+        """What is compared, in order; one without `then`."""
+        return (replace(self, then=()), *self.then) if self.then else (self,)
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it takes 128 bits instead of 64."""
+        return bool(self.then) or self.type not in {"integer", "timestamp", "lsn"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +87,10 @@ class Time:
     """Where the time is in an event: RFC 3339 text, a date, or a number."""
     unit: Unit = "s"
     """Of a number: what one is, since 1970-01-01T00:00:00Z."""
+    timezone: str | None = None
+    """Of a time without an offset: the zone of its clock; None for UTC."""
+    format: TimeFormat | None = None
+    """How its text is written; None for the common spellings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +115,10 @@ class Level:
     """Of a time that is a number: what one is, since 1970-01-01T00:00:00Z."""
     missing: str | None = None
     """The label of an event without the field; None rejects such an event."""
+    timezone: str | None = None
+    """Of a time without an offset: the zone of its clock; None for UTC. The window has a zone of its own."""
+    format: TimeFormat | None = None
+    """How the text of a time is written; None for the common spellings."""
 
     @property
     def name(self) -> str:
@@ -126,7 +174,7 @@ class Pipeline:
 
     name: str
     """A letter, then letters, digits, - or _."""
-    key: tuple[Source, ...]
+    key: tuple[Source | FirstOf, ...]
     """The fields that together are the key, at least one."""
     rollups: tuple[Rollup, ...]
     """The trees in which each key counts, at least one."""
@@ -141,11 +189,43 @@ class Pipeline:
     where: Expression | None = None
     """What is true of the events that count; None counts all. An event of which it is not true takes its key out of the
     totals at its version, as a delete does."""
+    envelope: Envelope | None = None
+    """What records are wrapped in: paths are of the row inside, `@` before one leads to the envelope's own fields."""
+    missing_texts: tuple[str, ...] = ()
+    """Texts that mean that the field is missing, wherever one is read."""
+    decimal: str = "."
+    """What stands before the decimal places of a number that is text."""
+    group: str | None = None
+    """What stands between groups of three digits of such a number; None for nothing."""
 
     def __post_init__(self) -> None:
         """Raises DefinitionError for impossible settings; the TOML form raises it with their position."""
         for wrong in _flaws(self):
             raise DefinitionError(f"pipeline {self.name!r}: {wrong}")
+
+    @property
+    def has_wide_versions(self) -> bool:
+        """Whether a version takes 128 bits instead of 64."""
+        return self.version is not None and self.version.is_wide
+
+    @property
+    def timezones(self) -> tuple[str, ...]:
+        """The zones that it names, each once."""
+        version = () if self.version is None else self.version.parts
+        timed: list[Version | Time | Level] = [*version, *([] if self.time is None else [self.time]), *self.levels]
+        windows = [level.window for level in self.levels if level.window is not None]
+        names = [item.timezone for item in timed] + [window.timezone for window in windows]
+        return tuple(dict.fromkeys(name for name in names if name is not None))
+
+    @property
+    def value_columns(self) -> int:
+        """Numbers beside the version in a key's state: the measures, and the low word of a wide version after them."""
+        return len(self.measures) + self.has_wide_versions
+
+    @property
+    def key_fields(self) -> tuple[Source, ...]:
+        """The field of each part of the key; of several that a part may be read from, the first."""
+        return tuple(part.fields[0] if isinstance(part, FirstOf) else part for part in self.key)
 
     @cached_property
     def levels(self) -> tuple[Level, ...]:
@@ -162,9 +242,11 @@ class Pipeline:
     def sources(self) -> tuple[Source, ...]:
         """Every place that the definition reads, each once: fields and expressions."""
         single = (self.version, self.time, self.delete)
-        found: list[Source] = [*self.key, *(level.field for level in self.levels)]
+        keys = (part.fields if isinstance(part, FirstOf) else (part,) for part in self.key)
+        found: list[Source] = [*chain.from_iterable(keys), *(level.field for level in self.levels)]
         found += [measure.field for measure in self.measures]
         found += [item.field for item in single if item is not None]
+        found += [part.field for part in (() if self.version is None else self.version.then)]
         return tuple(dict.fromkeys([*found, *([] if self.where is None else [self.where])]))
 
     @cached_property
@@ -218,6 +300,7 @@ def _flaws(pipeline: Pipeline) -> Iterator[str]:
             yield f"two {what}s share a name"
     if not pipeline.key or not pipeline.rollups:
         yield "it needs a key field and a rollup at least"
+    yield from _event_flaws(pipeline)
     for level in pipeline.levels:
         if len((level.missing or "").encode()) > LABEL_BYTES:
             yield f"level {level.name}: the label for what is missing is longer than {LABEL_BYTES} bytes"
@@ -228,20 +311,80 @@ def _flaws(pipeline: Pipeline) -> Iterator[str]:
             yield f"measure {measure.name}: the scale must be from 0 to {MEASURE_DIGITS}, not {measure.scale}"
 
 
+def _event_flaws(pipeline: Pipeline) -> Iterator[str]:
+    yield from _version_flaws(pipeline.version)
+    if len(pipeline.decimal) != 1 or len(pipeline.group or " ") != 1 or pipeline.decimal == pipeline.group:
+        yield "decimal and group are one character each, and not the same one"
+    if pipeline.envelope == "debezium" and pipeline.version is None:
+        yield 'a Debezium event needs a version, such as "@source.lsn"'
+
+
+def _version_flaws(version: Version | None) -> Iterator[str]:
+    if version is None:
+        return
+    if not 0 <= version.scale <= DECIMAL_VERSION_DIGITS:
+        yield f"a version's scale must be from 0 to {DECIMAL_VERSION_DIGITS}, not {version.scale}"
+    if version.then:
+        if any(part.then or part.type not in PART_TYPES for part in version.parts):
+            yield f"a part of a list of versions is one of {', '.join(PART_TYPES)}"
+            return
+        try:
+            share_bits(version)
+        except ValueError as error:
+            yield str(error)
+
+
+def share_bits(version: Version) -> tuple[int, ...]:
+    """The bits of each part of a list: what it asks for or always has, or an equal share of the rest.
+
+    Raises ValueError if they do not fit.
+    """
+    fixed = [part.bits or PART_BITS.get(part.type, 0) for part in version.parts]
+    free, left = fixed.count(0), WIDE_BITS - sum(fixed)
+    if left < free:
+        raise ValueError(f"the parts of a version have {WIDE_BITS} bits together, and these ask for more")
+    share, rest = divmod(left, free) if free else (0, 0)
+    bits = []
+    for wanted in fixed:
+        bits.append(wanted or share + rest)
+        rest = rest if wanted else 0
+    return tuple(bits)
+
+
+PART_BITS = {"timestamp": 64, "lsn": 64}
+"""Bits of a part of a list whose type says how many it takes."""
+
+
 def _meaning(pipeline: Pipeline) -> dict[str, Any]:
     meaning: dict[str, Any] = _plain(pipeline)
     del meaning["name"], meaning["time"]
-    if pipeline.where is None:
-        del meaning["where"]
     return meaning
 
 
+_UNSET: dict[str, Any] = {
+    "where": None,
+    "scale": 0,
+    "timezone": None,
+    "week_starts": "monday",
+    "format": None,
+    "bits": None,
+    "then": (),
+    "envelope": None,
+    "missing_texts": (),
+    "decimal": ".",
+    "group": None,
+}
+"""Settings that are left out of the fingerprint where they say nothing, so that those of older definitions stay."""
+
+
 def _plain(value: Any) -> Any:
-    """Values as JSON has them; an expression as its tree."""
+    """Values as JSON has them, without settings that say nothing; an expression as its tree."""
     if isinstance(value, Expression):
         return {"tree": to_tree(value.tree)}
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        unset = {name: empty for name, empty in _UNSET.items() if name != "scale" or isinstance(value, Version)}
+        items = {field.name: getattr(value, field.name) for field in fields(value)}
+        return {name: _plain(item) for name, item in items.items() if name not in unset or item != unset[name]}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
@@ -258,7 +401,7 @@ def changes_of_meaning(old: Pipeline, new: Pipeline) -> list[str]:
 
 
 def _event_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
-    for name in ("key", "version", "delete", "where"):
+    for name in ("envelope", "key", "version", "delete", "where", "missing_texts", "decimal", "group"):
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
             yield f"[event] {name} was {_words(before)} and is now {_words(after)}"
@@ -277,7 +420,7 @@ def _rollup_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
 
 
 def _widens_level(old: Level, new: Level) -> bool:
-    same = (old.field, old.window, old.unit) == (new.field, new.window, new.unit)
+    same = replace(old, missing=None) == replace(new, missing=None)
     return same and (old.missing is None or old.missing == new.missing)
 
 
@@ -309,9 +452,13 @@ def _words(value: Any) -> str:
         return "absent"
     if isinstance(value, tuple):
         return "[" + ", ".join(map(_words, value)) + "]"
-    if isinstance(value, FieldPath | Expression | str | int):
+    if isinstance(value, FieldPath | FirstOf | Expression | TimeFormat | str | int):
         return str(value)
-    parts = (f"{name} {item}" for name, item in _fields(value) if item is not None)
+    parts = (
+        f"{name} {_words(item) if isinstance(item, tuple) else item}"
+        for name, item in _fields(value)
+        if item is not None and (name not in _UNSET or name == "scale" or item != _UNSET[name])
+    )
     return "{" + ", ".join(parts) + "}"
 
 

@@ -8,16 +8,35 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Collection, Container, Iterator, Mapping
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import Any, NoReturn, get_args
 
-from oncefold.core.definition import NAME, RESERVED_NAMES, Delete, Level, Measure, Pipeline, Rollup, Time, Version
+from oncefold.core.definition import (
+    NAME,
+    PART_BITS,
+    PART_TYPES,
+    RESERVED_NAMES,
+    Delete,
+    Envelope,
+    FirstOf,
+    Level,
+    Measure,
+    Pipeline,
+    Rollup,
+    Time,
+    Version,
+    VersionType,
+    share_bits,
+)
 from oncefold.core.errors import DefinitionError
 from oncefold.core.expression import Expression, ExpressionError, Field, Node, Source, coerce, from_tree, to_tree
 from oncefold.core.fieldpath import FieldPath
-from oncefold.core.limits import LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
-from oncefold.core.timestamps import UNIT_PLACES, Window
+from oncefold.core.limits import DECIMAL_VERSION_DIGITS, LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
+from oncefold.core.time_format import TimeFormat
+from oncefold.core.timestamps import UNIT_PLACES
+from oncefold.core.windows import WEEKDAYS, Window
+from oncefold.core.zones import zone_of
 
-"""Columns of the results, which no rollup or measure may be called, in any case."""
 _MISSING = object()
 
 
@@ -57,14 +76,21 @@ def from_dict(document: Mapping[str, Any], origin: str = "pipeline", sql: ParseS
         _check_distinct(table)
     if not rollups.values:
         rollups.fail(None, "no rollup is defined", 'add one, such as by_region = ["Region"]')
+    envelope = event.choice("envelope", get_args(Envelope), None)
+    zone = _timezone(event, "timezone", None)
+    decimal, group = _separators(event)
     pipeline = Pipeline(
         name=top.name_of("name"),
         key=_key(event),
-        version=_version(event),
-        time=_time(event),
+        version=_version(event, envelope, zone),
+        time=_time(event, zone),
         delete=_delete(event),
         where=_where(event),
-        rollups=tuple(_rollup(rollups, name) for name in rollups.values),
+        envelope=envelope,
+        missing_texts=_missing_texts(event),
+        decimal=decimal,
+        group=group,
+        rollups=tuple(_rollup(rollups, name, zone) for name in rollups.values),
         measures=tuple(_measure(measures, name) for name in measures.values),
     )
     for table in (top, event):
@@ -186,14 +212,72 @@ def _node(source: Source) -> Node:
     return source.tree if isinstance(source, Expression) else Field(source)
 
 
-def _key(event: _TomlTable) -> tuple[Source, ...]:
+def _key(event: _TomlTable) -> tuple[Source | FirstOf, ...]:
     value = event.get("key", _MISSING)
     if value is _MISSING:
         event.fail(None, "key is missing", 'write key = "FIELD", or key = ["FIELD", "FIELD"] for several')
     parts = value if isinstance(value, list) else [value]
     if not parts:
         event.fail("key", "the list is empty", "name at least one field")
-    return tuple(event.source("key", part) for part in parts)
+    return tuple(_key_part(event, part) for part in parts)
+
+
+def _key_part(event: _TomlTable, value: Any) -> Source | FirstOf:
+    if not isinstance(value, Mapping) or "first_of" not in value:
+        return event.source("key", value)
+    table = event.inline("key", value)
+    fields = table.get("first_of")
+    if not isinstance(fields, list) or not fields:
+        table.fail("first_of", "a list of fields is missing", 'write { first_of = ["FIELD", "FIELD"] }')
+    table.finish()
+    return FirstOf(tuple(table.source("first_of", field) for field in fields))
+
+
+def _separators(event: _TomlTable) -> tuple[str, str | None]:
+    decimal, group = event.get("decimal", "."), event.get("group")
+    for key, value in (("decimal", decimal), ("group", group)):
+        if value is None and key == "group":
+            continue
+        if not isinstance(value, str) or len(value) != 1 or value in "0123456789+-eE":
+            event.fail(
+                key, f"{value!r} is not what stands between digits", 'write one character, such as decimal = ","'
+            )
+    if decimal == group:
+        event.fail("group", f"{group!r} stands before the decimal places already", 'write another, such as group = "."')
+    return decimal, group
+
+
+def _missing_texts(event: _TomlTable) -> tuple[str, ...]:
+    texts = event.get("missing_texts", [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) and text for text in texts):
+        event.fail("missing_texts", f"{texts!r} is not a list of texts", 'write, for example, missing_texts = ["NULL"]')
+    return tuple(dict.fromkeys(texts))
+
+
+def _timezone(table: _TomlTable, key: str, default: str | None) -> str | None:
+    """The zone that a setting names; None for UTC."""
+    name = table.get(key, default)
+    if name is None:
+        return None
+    try:
+        zone_of(name if isinstance(name, str) else "")
+    except ValueError:
+        table.fail(key, f"{name!r} is not a time zone", 'write a name of the IANA database, such as "Europe/Berlin"')
+    return None if name in _UTC_NAMES else str(name)
+
+
+def _format(table: _TomlTable) -> TimeFormat | None:
+    text = table.get("format")
+    if text is None:
+        return None
+    try:
+        return TimeFormat.parse(text if isinstance(text, str) else "")
+    except ValueError as error:
+        table.fail("format", str(error), 'write, for example, format = "%d.%m.%Y %H:%M"')
+
+
+_UTC_NAMES = frozenset({"UTC", "Etc/UTC"})
+_UNITS = tuple(UNIT_PLACES)
 
 
 def _field_or_table(event: _TomlTable, key: str) -> _TomlTable | None:
@@ -208,26 +292,69 @@ def _is_settings(value: Any) -> bool:
     return isinstance(value, Mapping) and "tree" not in value
 
 
-def _version(event: _TomlTable) -> Version | None:
-    table = _field_or_table(event, "version")
-    if table is None:
-        return None
-    version = Version(
-        table.own_source(),
-        table.choice("type", ("integer", "timestamp"), "integer"),
-        table.choice("unit", tuple(UNIT_PLACES), "s"),
-    )
-    if version.type == "integer" and "unit" in table.values:
-        table.fail("unit", "an integer version has no unit", 'drop it, or write type = "timestamp"')
-    table.finish()
+def _version(event: _TomlTable, envelope: Envelope | None, zone: str | None) -> Version | None:
+    value = event.get("version")
+    if value is None and envelope == "debezium":
+        remedy = 'write version = "@source.lsn" (PostgreSQL), or what orders the changes of your database'
+        event.fail(None, "version is missing, and a Debezium event needs one", remedy)
+    if value is None:
+        return Version(FieldPath(("@version",)), "decimal") if envelope == "dynamodb" else None
+    if not isinstance(value, list):
+        return _one_version(_version_table(event, value), zone, get_args(VersionType), in_list=False)
+    if not value:
+        event.fail("version", "the list is empty", "name at least one field")
+    one = len(value) == 1
+    types = get_args(VersionType) if one else PART_TYPES
+    parts = [_one_version(_version_table(event, part), zone, types, in_list=not one) for part in value]
+    version = replace(parts[0], then=tuple(parts[1:]))
+    try:
+        if version.then:
+            share_bits(version)
+    except ValueError as error:
+        event.fail("version", str(error), 'give some fewer, such as { field = "seq", bits = 32 }')
     return version
 
 
-def _time(event: _TomlTable) -> Time | None:
+def _version_table(event: _TomlTable, value: Any) -> _TomlTable:
+    return event.inline("version", value if _is_settings(value) else {"field": value})
+
+
+def _one_version(table: _TomlTable, zone: str | None, types: Collection[str], *, in_list: bool) -> Version:
+    field, kind = table.own_source(), table.choice("type", types, "integer")
+    unit, scale, bits = table.choice("unit", _UNITS, "s"), table.get("scale", 0), None
+    if kind == "timestamp":
+        zone, pattern = _timezone(table, "timezone", zone), _format(table)
+    else:
+        zone, pattern = None, None
+        for key in ("unit", "timezone", "format"):
+            if key in table.values:
+                table.fail(key, f"{_A[kind]} version has no {key}", 'drop it, or write type = "timestamp"')
+    if kind != "decimal" and "scale" in table.values:
+        table.fail("scale", f"{_A[kind]} version has no scale", 'drop it, or write type = "decimal"')
+    if type(scale) is not int or not 0 <= scale <= DECIMAL_VERSION_DIGITS:
+        table.fail("scale", f"{scale!r} is not a number of decimal places", "write a whole number, such as scale = 10")
+    if in_list:
+        bits = table.get("bits")
+        if bits is not None and (type(bits) is not int or not 1 <= bits <= _MOST_BITS):
+            table.fail("bits", f"{bits!r} is not a number of bits", f"write a whole number from 1 to {_MOST_BITS}")
+        if bits is not None and kind in PART_BITS and bits != PART_BITS[kind]:
+            table.fail("bits", f"{_A[kind]} version always has {PART_BITS[kind]}", "drop it")
+    table.finish()
+    return Version(field, kind, unit, scale, zone, pattern, bits)
+
+
+_MOST_BITS = 127
+_A = {
+    kind: f"an {kind}" if kind[0] in "aeio" or kind.startswith("lsn") else f"a {kind}" for kind in get_args(VersionType)
+}
+
+
+def _time(event: _TomlTable, zone: str | None) -> Time | None:
     table = _field_or_table(event, "time")
     if table is None:
         return None
-    time = Time(table.own_source(), table.choice("unit", tuple(UNIT_PLACES), "s"))
+    unit = table.choice("unit", _UNITS, "s")
+    time = Time(table.own_source(), unit, _timezone(table, "timezone", zone), _format(table))
     table.finish()
     return time
 
@@ -261,36 +388,46 @@ def _where(event: _TomlTable) -> Expression | None:
         event.fail("where", str(error), "write a condition, such as where = \"status = 'paid'\"")
 
 
-def _rollup(rollups: _TomlTable, name: str) -> Rollup:
+def _rollup(rollups: _TomlTable, name: str, zone: str | None) -> Rollup:
     _check_name(rollups, name, frozenset({"count"}))
     levels = rollups.get(name)
     if not isinstance(levels, list):
         rollups.fail(name, f"{levels!r} is not a list of levels", f'write {name} = ["FIELD", "FIELD"], root first')
-    rollup = Rollup(name, tuple(_level(rollups, name, level) for level in levels))
+    rollup = Rollup(name, tuple(_level(rollups, name, level, zone) for level in levels))
     if len(set(rollup.levels)) != len(rollup.levels):
         rollups.fail(name, "a level occurs twice", "name each level once")
     return rollup
 
 
-def _level(rollups: _TomlTable, name: str, value: Any) -> Level:
+def _level(rollups: _TomlTable, name: str, value: Any, zone: str | None) -> Level:
     table = rollups.inline(name, value if _is_settings(value) else {"field": value})
     field = table.own_source()
-    window = table.get("window")
     missing = table.get("missing")
     if missing is not None and not isinstance(missing, str):
         table.fail("missing", f"{missing!r} is not a label", 'write, for example, missing = "(none)"')
     if missing is not None and len(missing.encode()) > LABEL_BYTES:
         table.fail("missing", f"the label is longer than {LABEL_BYTES} bytes", 'write, for example, missing = "(none)"')
-    unit = table.choice("unit", tuple(UNIT_PLACES), "s")
-    if window is None and "unit" in table.values:
-        table.fail("unit", "only a time window has a unit", 'drop it, or write window = "1h"')
+    if table.get("window") is not None:
+        return _window_level(table, field, missing, zone)
+    for key in ("unit", "timezone", "week_starts", "format", "field_timezone"):
+        if table.get(key) is not None:
+            table.fail(key, f"only a time window has a {key}", 'drop it, or write window = "1h"')
     table.finish()
-    if window is None:
-        return Level(field, missing=missing)
+    return Level(field, missing=missing)
+
+
+def _window_level(table: _TomlTable, field: Source, missing: str | None, zone: str | None) -> Level:
+    unit, pattern = table.choice("unit", _UNITS, "s"), _format(table)
+    of_window, of_field = _timezone(table, "timezone", zone), _timezone(table, "field_timezone", zone)
+    week_starts = table.choice("week_starts", WEEKDAYS, None)
+    table.finish()
     try:
-        return Level(field, Window.parse(str(window)), unit, missing)
+        window = Window.parse(str(table.get("window")), of_window, week_starts or "monday")
     except ValueError as error:
         table.fail("window", str(error), 'for example window = "1h"')
+    if week_starts is not None and window.unit != "w":
+        table.fail("week_starts", "only a window of weeks has it", 'drop it, or write window = "1w"')
+    return Level(field, window, unit, missing, of_field, pattern)
 
 
 def _measure(measures: _TomlTable, name: str) -> Measure:
@@ -341,9 +478,19 @@ def to_toml(pipeline: Pipeline) -> str:
 def _lines(pipeline: Pipeline) -> Iterator[str]:
     yield f"name = {_value(pipeline.name)}"
     yield from ("", "[event]")
-    keys = [_source_value(source) for source in pipeline.key]
+    for name, text in (("envelope", pipeline.envelope), ("group", pipeline.group)):
+        if text is not None:
+            yield f"{name} = {_value(text)}"
+    if pipeline.decimal != ".":
+        yield f"decimal = {_value(pipeline.decimal)}"
+    if pipeline.missing_texts:
+        yield f"missing_texts = {_value(list(pipeline.missing_texts))}"
+    keys = [_key_value(part) for part in pipeline.key]
     yield f"key = {_value(keys[0] if len(keys) == 1 else keys)}"
-    for name, item in (("version", pipeline.version), ("time", pipeline.time), ("delete", pipeline.delete)):
+    if pipeline.version is not None:
+        parts = [_item_value(part) for part in pipeline.version.parts]
+        yield f"version = {_value(parts if len(parts) > 1 else parts[0])}"
+    for name, item in (("time", pipeline.time), ("delete", pipeline.delete)):
         if item is not None:
             yield f"{name} = {_value(_item_value(item))}"
     if pipeline.where is not None:
@@ -368,16 +515,24 @@ def _source_value(source: Source) -> str | dict[str, Any]:
     return str(source)
 
 
+def _key_value(part: Source | FirstOf) -> str | dict[str, Any]:
+    return {"first_of": list(map(_source_value, part.fields))} if isinstance(part, FirstOf) else _source_value(part)
+
+
 def _item_value(item: Version | Time | Delete) -> str | dict[str, Any]:
     """In the short form where that has the same meaning."""
     settings: dict[str, Any] = {"field": _source_value(item.field)}
-    if isinstance(item, Version) and item.type != "integer":
-        settings["type"] = item.type
-    if not isinstance(item, Delete) and item.unit != "s":
-        settings["unit"] = item.unit
-    if isinstance(item, Delete) and item.equals is not None:
+    if isinstance(item, Version):
+        settings["type"] = None if item.type == "integer" else item.type
+        settings["scale"] = item.scale or None
+        settings["bits"] = item.bits
+    if isinstance(item, Delete):
         settings["equals"] = item.equals
-    return settings if len(settings) > 1 else _source_value(item.field)
+    else:
+        settings["unit"] = None if item.unit == "s" else item.unit
+        settings["timezone"] = item.timezone
+        settings["format"] = None if item.format is None else item.format.text
+    return settings if any(value is not None for value in list(settings.values())[1:]) else _source_value(item.field)
 
 
 def _level_value(level: Level) -> str | dict[str, Any]:
@@ -389,7 +544,11 @@ def _level_value(level: Level) -> str | dict[str, Any]:
     return {
         "field": field,
         "window": str(level.window),
+        "timezone": level.window.timezone,
+        "week_starts": None if level.window.week_starts == "monday" else level.window.week_starts,
         "unit": None if level.unit == "s" else level.unit,
+        "field_timezone": level.timezone,
+        "format": None if level.format is None else level.format.text,
         "missing": level.missing,
     }
 

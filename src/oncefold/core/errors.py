@@ -13,6 +13,10 @@ class InvalidEvent(OncefoldError):  # noqa: N818 - it is a verdict on data, the 
     """One event cannot be read; it goes to the reject list with this message as its reason."""
 
 
+class IgnoredRecord(InvalidEvent):
+    """A record that says nothing of any key, as its envelope means it; it is counted, and not rejected."""
+
+
 class SourceError(OncefoldError):
     """A source cannot be read, or is not what was read before; nothing of it was folded."""
 

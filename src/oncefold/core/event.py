@@ -1,6 +1,6 @@
 """An event as the fold sees it, and the fixed order of contents."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +41,12 @@ class Event:
     time: int | None = None
     filtered: bool = False
     """Whether the definition's `where` is not true of it: its content then is `DELETED`."""
+    moved_from: str | None = None
+    """Another key that the same change takes out: it is deleted at this version."""
+
+    def each(self) -> tuple["Event", ...]:
+        """The event alone, and before it the delete of the key that its row had, if it had another."""
+        alone = replace(self, moved_from=None)
+        if self.moved_from is None:
+            return (alone,)
+        return (Event(self.moved_from, self.version, DELETED, self.time), alone)

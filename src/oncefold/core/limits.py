@@ -17,6 +17,12 @@ VERSION_MIN, VERSION_MAX = -(2**63) + 1, 2**63 - 1
 The readers refuse the two bounds themselves too, so that one bound on the magnitude suffices.
 """
 
+DECIMAL_VERSION_DIGITS = 38
+"""Digits of a version of the type decimal, its decimal places among them; 127 bits hold them."""
+
+VERSION_TEXT_BYTES = 16
+"""UTF-8 bytes of a version of the type text."""
+
 KEY_BYTES = 2_047
 """UTF-8 bytes of a key, after joining the parts of a composite key."""
 

@@ -15,7 +15,7 @@ from oncefold.columnar.arrays import UInt8s
 from oncefold.columnar.batch import NO_TIME, Batch
 from oncefold.columnar.state import ChangeLog, FoldConflict, KeyedState, nothing_accumulated, with_leaves
 from oncefold.columnar.trees import Trees
-from oncefold.commit import PAGE_ROWS, Changes, CommitContent, Conflict, Page, Reject, SourcePosition
+from oncefold.commit import PAGE_ROWS, Changes, CommitContent, Conflict, Page, Reject, SourcePosition, whole_version
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
@@ -51,7 +51,7 @@ class Engine:
         """How far each source is folded."""
         self._clock = clock
         self._seq = loaded.seq
-        self._state = KeyedState(len(self.pipeline.measures))
+        self._state = KeyedState(self.pipeline.value_columns)
         self._state.reserve(loaded.rows, 0)
         for keys in loaded.keys:
             self._state.add_keys(keys)
@@ -66,8 +66,9 @@ class Engine:
                     f"{store.path}: it is damaged: {error}; see what `oncefold check-store` says"
                 ) from None
         measures = len(self.pipeline.measures)
-        self._pending = _Pending(self._state.count, ChangeLog(measures))
-        self._spare_log = ChangeLog(measures)
+        values = self.pipeline.value_columns
+        self._pending = _Pending(self._state.count, ChangeLog(values))
+        self._spare_log = ChangeLog(values)
         self._net = nothing_accumulated(self._trees.leaves.count, measures)
         self._path = store.path
         self._broken = False
@@ -123,7 +124,7 @@ class Engine:
     def has_pending(self) -> bool:
         """Whether there is anything to commit, a position included."""
         pending = self._pending
-        return bool(pending.log.count or pending.rejects or pending.positions or pending.redriven)
+        return bool(pending.log.count or pending.rejects or pending.counts or pending.positions or pending.redriven)
 
     def fold(
         self, batch: Batch, position: SourcePosition | None = None, redriven: Sequence[int] = ()
@@ -141,7 +142,7 @@ class Engine:
             pending.newest_time = max(pending.newest_time, batch.newest_time)
             pending.redriven.extend(redriven)
             pending.counts.update(folded.counts)
-            counts = Counter(folded.counts) + self.reject(batch.rejects)
+            counts = Counter(folded.counts) + self.reject(batch.rejects) + self.ignore(len(batch.ignored))
             if position is not None:
                 self.note_position(position)
         return counts
@@ -158,6 +159,12 @@ class Engine:
         pending.size += sum(len(reject.raw) for reject in listed)
         counts = +Counter({Outcome.REJECTED: len(listed)})
         pending.counts.update(counts)
+        return counts
+
+    def ignore(self, records: int) -> Counter[Outcome]:
+        """Count records that say nothing."""
+        counts = +Counter({Outcome.IGNORED: records})
+        self._pending.counts.update(counts)
         return counts
 
     def take_commit(self) -> CommitContent:
@@ -203,7 +210,8 @@ class Engine:
         arrived = self._content(int(changes.states.leaf[at]), changes.states.measures[:, at].tolist())
         previous = self._content(conflict.leaf_before, conflict.measures_before)
         won = conflict.outcome is Outcome.CONFLICT_WON
-        version = int(changes.states.version[at])
+        values = changes.states.measures[:, at].tolist()
+        version = whole_version(int(changes.states.version[at]), values, len(self.pipeline.measures))
         kept, dropped = (arrived, previous) if won else (previous, arrived)
         return Conflict(self._state.key(conflict.row), version, kept, dropped)
 
@@ -211,6 +219,6 @@ class Engine:
         if leaf < 0:
             return "null"
         amounts = [
-            format_decimal(m, measure.scale) for m, measure in zip(measures, self.pipeline.measures, strict=True)
+            format_decimal(m, measure.scale) for m, measure in zip(measures, self.pipeline.measures, strict=False)
         ]
         return json.dumps({"labels": self._trees.labels(leaf), "measures": amounts}, ensure_ascii=False)

@@ -4,7 +4,8 @@ u8 u32 u64 i32 i64 f64 bool     a number
 i64[]  i64[,]                   an array of one or two axes, contiguous, that the kernel may write
 const u8[]                      an array that it only reads
 (const u8[], i64)               a tuple
-DecodePlan                      a NamedTuple class of arrays, all of them const; its annotations say which
+DecodePlan                      a NamedTuple class of arrays, all of them const, or of such classes; its annotations
+                                say which
 """
 
 import re
@@ -134,7 +135,9 @@ def _named_tuple(class_: type) -> Record:
     return Record(tuple(_field(class_, name, hints[name]) for name in class_._fields), class_)
 
 
-def _field(class_: type, name: str, hint: Any) -> Array:
+def _field(class_: type, name: str, hint: Any) -> Item:
+    if isinstance(hint, type) and hasattr(hint, "_fields"):
+        return _named_tuple(hint)
     axes = next((value for value in getattr(hint, "__metadata__", ()) if isinstance(value, int)), 1)
     array = get_args(hint)[0] if hasattr(hint, "__metadata__") else hint
     try:

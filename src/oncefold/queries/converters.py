@@ -13,6 +13,7 @@ from oncefold.core.decimals import format_decimal, parse_decimal
 from oncefold.core.fold import Total
 from oncefold.core.nodepath import join
 from oncefold.core.timestamps import format_timestamp
+from oncefold.core.versions import write_version
 from oncefold.queries.event_model import Arrival, Contradiction, CountedKey, CurrentVersion, RejectedEvent, Side
 from oncefold.queries.model import Amounts, AsOfCommit, Commit, NodeTotal, Shape, WrongNode
 from oncefold.store.rows import labels_of
@@ -99,14 +100,19 @@ class Converter:
         return self.amounts_of(total.count, total.sums)
 
     def version(self, version: int | None) -> int | None:
-        """The version; None for a pipeline without versions."""
-        return None if self.pipeline.version is None else version
+        """The version where it is a number of 64 bits or a time, else None."""
+        return None if self._has_text_versions else version
 
     def version_text(self, version: int | None) -> str:
-        """The version as a person writes it: a number, an RFC 3339 time, or nothing."""
+        """The version as its events write it: a number, an RFC 3339 time, an identifier, or nothing."""
         if version is None or self.pipeline.version is None:
             return ""
-        return format_timestamp(version) if self.pipeline.version.type == "timestamp" else str(version)
+        return write_version(self.pipeline.version, version)
+
+    @property
+    def _has_text_versions(self) -> bool:
+        version = self.pipeline.version
+        return version is None or version.is_wide or version.type == "lsn"
 
     def node_total(
         self, labels: tuple[str, ...], count: int, sums: Sequence[int], children: int | None = None

@@ -37,8 +37,8 @@ class Shape:
     rollups: tuple[RollupShape, ...]
     scales: Mapping[str, int]
     """Decimal places by measure, in the order of the definition."""
-    version_type: Literal["integer", "timestamp"] | None
-    """How versions are written; None for a pipeline without versions."""
+    version_type: Literal["integer", "timestamp", "text"] | None
+    """How versions are written: `text` for what is neither a number of 64 bits nor a time; None without versions."""
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> Shape:
@@ -47,12 +47,21 @@ class Shape:
             pipeline.name,
             tuple(RollupShape(one.name, tuple(level.name for level in one.levels)) for one in pipeline.rollups),
             {measure.name: measure.scale for measure in pipeline.measures},
-            None if pipeline.version is None else pipeline.version.type,
+            _version_type(pipeline),
         )
 
     def levels_of(self, rollup: str) -> tuple[str, ...]:
         """The names of a rollup's levels. Raises KeyError for one that does not exist."""
         return {one.name: one.levels for one in self.rollups}[rollup]
+
+
+def _version_type(pipeline: Pipeline) -> Literal["integer", "timestamp", "text"] | None:
+    version = pipeline.version
+    if version is None:
+        return None
+    if version.is_wide or version.type == "lsn":
+        return "text"
+    return "timestamp" if version.type == "timestamp" else "integer"
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,6 +107,8 @@ def series(shape: Shape, found: Document) -> Series:
 def _version(shape: Shape, text: str | None) -> tuple[int | None, str]:
     if text is None or shape.version_type is None:
         return None, ""
+    if shape.version_type == "text":
+        return None, text
     return parse_timestamp(text) if shape.version_type == "timestamp" else int(text), text
 
 

@@ -109,7 +109,7 @@ class StoreReader(Closing):
         name = None if rollup is None else pipeline.rollups[pipeline.find_rollup(rollup)].name
         with self.file.at_one_commit() as connection:
             found = nodes.find_nodes(connection, text, name, limit, MOST_SEARCHED) if text else []
-            keys = find_keys(connection, len(pipeline.measures), text, limit, NEWEST_KEYS)
+            keys = find_keys(connection, pipeline.value_columns, text, limit, NEWEST_KEYS)
             return SearchResult(
                 as_of=self._as_of(),
                 nodes=tuple(FoundNode(node.rollup, node.path, node.count) for node in found),

@@ -29,12 +29,12 @@ def _schema(fixed: Sequence[tuple[str, Any]], sums: Sequence[str]) -> pa.Schema:
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in fields])
 
 
-def state_schema(measures: int) -> pa.Schema:
-    """Snapshot pages: the states of consecutive rows."""
-    return _schema((("version", pa.int64()), ("place", pa.int32())), [f"m{i}" for i in range(measures)])
+def state_schema(values: int) -> pa.Schema:
+    """Snapshot pages: the states of consecutive rows, with so many values beside the version."""
+    return _schema((("version", pa.int64()), ("place", pa.int32())), [f"m{i}" for i in range(values)])
 
 
-def change_schema(measures: int) -> pa.Schema:
+def change_schema(values: int) -> pa.Schema:
     """Changes: `commit` counts from the segment's first commit."""
     fixed = (
         ("commit", pa.uint32()),
@@ -43,7 +43,7 @@ def change_schema(measures: int) -> pa.Schema:
         ("version", pa.int64()),
         ("place", pa.int32()),
     )
-    return _schema(fixed, [f"m{i}" for i in range(measures)])
+    return _schema(fixed, [f"m{i}" for i in range(values)])
 
 
 def delta_schema(measures: int) -> pa.Schema:

@@ -58,7 +58,7 @@ def _findings(reader: StoreFile, connection: Connection) -> Iterator[str]:
     blobs = list(blob_findings(connection, reader.pipeline))
     yield from blobs
     if not blobs and not damaged:
-        yield from count_findings(connection, len(reader.pipeline.measures))
+        yield from count_findings(connection, reader.pipeline)
         yield from content_findings(connection, reader.pipeline)
 
 
@@ -128,9 +128,9 @@ _ORPHANS = {
 
 def content_findings(connection: Connection, pipeline: Pipeline) -> Iterator[str]:
     """Contradictions between states, totals and deltas; every blob must be sound."""
-    measures, meta = len(pipeline.measures), read_meta(connection)
-    states = new_states(rows.read_ends(connection).rows, measures)
-    read_states(connection, changes_table(connection, measures), states, int(meta["state_from"]), SnapshotSchedule())
+    values, meta = pipeline.value_columns, read_meta(connection)
+    states = new_states(rows.read_ends(connection).rows, values)
+    read_states(connection, changes_table(connection, values), states, int(meta["state_from"]), SnapshotSchedule())
     if meta["changes_from"] == "0":
         yield from _state_findings(connection, states)
     _, wrong = differences(connection, pipeline, states)

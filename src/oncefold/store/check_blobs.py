@@ -9,11 +9,12 @@ import numpy.typing as npt
 from oncefold.commit import NO_LEAF, PAGE_ROWS, Int64s
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
+from oncefold.core.versions import join_words
 from oncefold.store import blobs, rows
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.errors import DamagedError
 from oncefold.store.keys import key_texts
-from oncefold.store.rows import Ends
+from oncefold.store.rows import Ends, stored_version
 from oncefold.store.schema import OUTCOMES, read_discarded, read_meta, stored_outcomes
 from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table
 
@@ -22,15 +23,16 @@ Columns = list[npt.NDArray[Any]]
 
 def blob_findings(connection: Connection, pipeline: Pipeline) -> Iterator[str]:
     """What is wrong with the blobs."""
-    measures, ends, meta = len(pipeline.measures), rows.read_ends(connection), read_meta(connection)
+    measures, values = len(pipeline.measures), pipeline.value_columns
+    ends, meta = rows.read_ends(connection), read_meta(connection)
     yield from _key_findings(keys_table(connection))
     last = rows.read_head(connection).seq
     for table, after in (
-        (changes_table(connection, measures), int(meta["changes_from"])),
+        (changes_table(connection, values), int(meta["changes_from"])),
         (deltas_table(connection, measures), int(meta["deltas_from"])),
     ):
         yield from _commit_findings(table, after, last, ends)
-    yield from _page_findings(connection, measures, ends)
+    yield from _page_findings(connection, values, ends)
 
 
 def _key_findings(table: SegmentTable) -> Iterator[str]:
@@ -83,8 +85,8 @@ def _deltas(columns: Columns, ends: Ends) -> Iterator[str]:
         yield "a node that does not exist"
 
 
-def _page_findings(connection: Connection, measures: int, ends: Ends) -> Iterator[str]:
-    schema = blobs.state_schema(measures)
+def _page_findings(connection: Connection, values: int, ends: Ends) -> Iterator[str]:
+    schema = blobs.state_schema(values)
     for number, n, crc32, blob in connection.execute("SELECT number, n, crc32, blob FROM pages ORDER BY number"):
         if not 0 < n <= min(PAGE_ROWS, ends.rows - number * PAGE_ROWS):
             yield f"page {number}: holds rows beyond its end or the last key"
@@ -103,13 +105,13 @@ _RECORDED = tuple(outcome for outcome in Outcome if outcome not in {Outcome.REJE
 _CLASHES = (Outcome.CONFLICT_WON, Outcome.CONFLICT_LOST)
 
 
-def count_findings(connection: Connection, measures: int) -> Iterator[str]:
+def count_findings(connection: Connection, pipeline: Pipeline) -> Iterator[str]:
     """Counts that differ from what is stored; every blob must be sound and the rows of `commits` consecutive."""
-    table = changes_table(connection, measures)
+    table = changes_table(connection, pipeline.value_columns)
     forgotten, last = int(read_meta(connection)["changes_from"]), rows.read_head(connection).seq
     yield from _outcome_findings(connection, table, forgotten, last)
     yield from _reject_findings(connection)
-    yield from _conflict_findings(connection, table)
+    yield from _conflict_findings(connection, table, pipeline)
 
 
 def _outcome_findings(connection: Connection, table: SegmentTable, forgotten: int, last: int) -> Iterator[str]:
@@ -157,18 +159,19 @@ def _reject_findings(connection: Connection) -> Iterator[str]:
         yield f"reject {id_} is listed with commit {commit}, which rejected {rejected} events: {those}"
 
 
-def _conflict_findings(connection: Connection, table: SegmentTable) -> Iterator[str]:
+def _conflict_findings(connection: Connection, table: SegmentTable, pipeline: Pipeline) -> Iterator[str]:
     most = """
         SELECT f."commit", count(*) AS listed, c.conflict_won + c.conflict_lost AS counted
         FROM conflicts AS f JOIN commits AS c ON c.seq = f."commit"
         GROUP BY f."commit" HAVING listed > counted LIMIT 1"""
     for commit, listed, counted in connection.execute(most):
         yield f"conflicts: {listed} are listed with commit {commit}, which counts {counted}"
-    commit, row, version = _clashes(table)
-    _, first = np.unique(np.stack([row, version]), axis=1, return_index=True)
+    commit, row, *words = _clashes(table, len(pipeline.measures), wide=pipeline.has_wide_versions)
+    _, first = np.unique(np.stack([row, *words]), axis=1, return_index=True)
+    version = [stored_version(pipeline, number) for number in _joined([word[first].tolist() for word in words])]
     listed = set(connection.execute("SELECT key, version FROM conflicts").fetchall())
     keys = key_texts(connection, row[first])
-    found_in_changes = zip(keys, version[first].tolist(), commit[first].tolist(), strict=True)
+    found_in_changes = zip(keys, version, commit[first].tolist(), strict=True)
     missing = [(at, key, number) for key, number, at in found_in_changes if (key, number) not in listed]
     if missing:
         at, key, number = min(missing)
@@ -178,13 +181,18 @@ def _conflict_findings(connection: Connection, table: SegmentTable) -> Iterator[
         )
 
 
-def _clashes(table: SegmentTable) -> tuple[Int64s, Int64s, Int64s]:
-    """Commit, row and version of every conflict that the changes hold, in order."""
-    found = [np.zeros((3, 0), np.int64)]
+def _joined(words: list[list[int]]) -> list[int]:
+    return words[0] if len(words) == 1 else [join_words(high, low) for high, low in zip(*words, strict=True)]
+
+
+def _clashes(table: SegmentTable, measures: int, *, wide: bool) -> list[Int64s]:
+    """Commit, row and version, of one word or two, of every conflict that the changes hold, in order."""
+    found = [np.zeros((3 + wide, 0), np.int64)]
     for segment in table.stored():
-        commit, row, outcome, version, *_ = blobs.columns(table.read(segment))
+        commit, row, outcome, version, _, *values = blobs.columns(table.read(segment))
         these = np.isin(outcome, _CLASHES)
-        found.append(np.stack([column[these].astype(np.int64) for column in (commit, row, version)]))
+        found.append(
+            np.stack([column[these].astype(np.int64) for column in (commit, row, version, *values[measures:])])
+        )
         found[-1][0] += segment.first
-    commit, row, version = np.concatenate(found, axis=1)
-    return commit, row, version
+    return list(np.concatenate(found, axis=1))

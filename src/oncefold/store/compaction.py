@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
+from oncefold.core.definition import Pipeline
 from oncefold.store import blobs
 from oncefold.store.connection import Connection, scalar, transaction
 from oncefold.store.retention import Retention, horizon
@@ -155,10 +156,10 @@ class CompactedTable:
 class Tables:
     """The segments of a store."""
 
-    def __init__(self, connection: Connection, measures: int, levels: Levels) -> None:
+    def __init__(self, connection: Connection, pipeline: Pipeline, levels: Levels) -> None:
         self.keys = CompactedTable(keys_table(connection), levels)
-        self.changes = CompactedTable(changes_table(connection, measures), levels)
-        self.deltas = CompactedTable(deltas_table(connection, measures), levels)
+        self.changes = CompactedTable(changes_table(connection, pipeline.value_columns), levels)
+        self.deltas = CompactedTable(deltas_table(connection, len(pipeline.measures)), levels)
 
     def all(self) -> Sequence[CompactedTable]:
         """Every table of segments."""

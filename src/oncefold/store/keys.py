@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oncefold.arrow import index_of, texts_at
-from oncefold.commit import NO_LEAF, PAGE_ROWS, Int64s, taken
+from oncefold.commit import NO_LEAF, PAGE_ROWS, Int64s, taken, whole_version
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QueryError
 from oncefold.core.fold import Outcome
@@ -46,23 +46,34 @@ def key_texts(connection: Connection, wanted: Int64s) -> list[str]:
     return texts
 
 
-def content_of(leaves: Leaves, leaf: int, sums: Iterable[int]) -> tuple[tuple[str, ...] | None, tuple[int, ...]]:
-    """The labels and measures of a state; None and nothing for a delete."""
-    return (None, ()) if leaf < 0 else (leaves[leaf], tuple(map(int, sums)))
+@dataclass(frozen=True, slots=True)
+class StateForm:
+    """How the states of a pipeline's keys are read from their columns."""
+
+    leaves: Leaves
+    measures: int
+    values: int
+    """See `Pipeline.value_columns`."""
+
+    def content(
+        self, version: int, leaf: int, values: Iterable[int]
+    ) -> tuple[int, tuple[str, ...] | None, tuple[int, ...]]:
+        """The version, labels and measures of a state; None and nothing for a delete."""
+        numbers = tuple(map(int, values))
+        whole = whole_version(version, numbers, self.measures)
+        return (whole, None, ()) if leaf < 0 else (whole, self.leaves[leaf], numbers[: self.measures])
 
 
-def page_state(
-    connection: Connection, row: int, key: str, leaves: Leaves, measures: int
-) -> tuple[int, KeyState | None]:
+def page_state(connection: Connection, row: int, key: str, form: StateForm) -> tuple[int, KeyState | None]:
     """The commit of the snapshot page that holds a row, and the row's state there; 0 and None without."""
-    commit, columns = _page_row(connection, measures, row)
+    commit, columns = _page_row(connection, form.values, row)
     if columns is None:
         return 0, None
-    version, leaf, *sums = columns
-    return commit, KeyState(key, int(version), *content_of(leaves, int(leaf), sums))
+    version, leaf, *values = columns
+    return commit, KeyState(key, *form.content(int(version), int(leaf), values))
 
 
-def _page_row(connection: Connection, measures: int, row: int) -> tuple[int, list[Any] | None]:
+def _page_row(connection: Connection, values: int, row: int) -> tuple[int, list[Any] | None]:
     """The commit of the snapshot page that holds a row, and the row's columns there; 0 and None without."""
     number, index = divmod(row, PAGE_ROWS)
     sql = 'SELECT "commit", n, crc32, blob FROM pages WHERE number = ?'
@@ -70,22 +81,22 @@ def _page_row(connection: Connection, measures: int, row: int) -> tuple[int, lis
     if found is None or index >= found[1]:
         return 0, None
     commit, n, crc32, blob = found
-    batch = blobs.decode(blobs.state_schema(measures), n, crc32, blob, f"page {number}")
+    batch = blobs.decode(blobs.state_schema(values), n, crc32, blob, f"page {number}")
     return commit, [column[index] for column in blobs.columns(batch)]
 
 
-def arrivals(connection: Connection, row: int, leaves: Leaves, measures: int) -> Iterator[StoredArrival]:
+def arrivals(connection: Connection, row: int, form: StateForm) -> Iterator[StoredArrival]:
     """Every event of a row that is kept, oldest first; a duplicate without content; the times of commits are 0."""
-    table = changes_table(connection, measures)
+    table = changes_table(connection, form.values)
     for segment in table.stored():
-        commit, changed, outcome, version, leaf, *sums = blobs.columns(table.read(segment))
+        commit, changed, outcome, version, leaf, *values = blobs.columns(table.read(segment))
         for i in np.flatnonzero(changed == row).tolist():
             commit_time, became = CommitTime(segment.first + int(commit[i]), 0), Outcome(int(outcome[i]))
             if became is Outcome.DUPLICATE:
                 yield StoredArrival(commit_time, became, None, None, ())
             else:
-                content = content_of(leaves, int(leaf[i]), (column[i] for column in sums))
-                yield StoredArrival(commit_time, became, int(version[i]), *content)
+                content = form.content(int(version[i]), int(leaf[i]), (column[i] for column in values))
+                yield StoredArrival(commit_time, became, *content)
 
 
 def rows_of_leaves(leaf: npt.NDArray[np.int32], counted: npt.NDArray[np.bool_]) -> Int64s:
@@ -96,10 +107,11 @@ def rows_of_leaves(leaf: npt.NDArray[np.int32], counted: npt.NDArray[np.bool_]) 
 
 def history_of_row(connection: Connection, key: str, row: int, pipeline: Pipeline, *, every: bool) -> KeyHistory:
     """The history of the key in this row. Raises DamagedError if its state is missing."""
-    leaves, measures = rows.read_leaves(connection, len(pipeline.levels)), len(pipeline.measures)
+    leaves = rows.read_leaves(connection, len(pipeline.levels))
+    form = StateForm(leaves, len(pipeline.measures), pipeline.value_columns)
     forgotten = int(read_meta(connection)["changes_from"])
-    paged, state = page_state(connection, row, key, leaves, measures)
-    stored = list(arrivals(connection, row, leaves, measures))
+    paged, state = page_state(connection, row, key, form)
+    stored = list(arrivals(connection, row, form))
     for arrival in stored:
         if arrival.outcome.taken and arrival.version is not None and arrival.commit.seq > paged:
             state = KeyState(key, arrival.version, arrival.labels, arrival.measures)
@@ -132,10 +144,10 @@ class KeyMatch:
     live: bool
 
 
-def find_keys(connection: Connection, measures: int, text: str, limit: int, newest_rows: int) -> list[KeyMatch]:
+def find_keys(connection: Connection, values: int, text: str, limit: int, newest_rows: int) -> list[KeyMatch]:
     """The key that is the text, then keys among the newest rows that begin with it, at most `limit`, newest first."""
     found_rows = _rows_of_keys(connection, text.encode(), limit, newest_rows)
-    live = _live(connection, measures, [row for row, _ in found_rows])
+    live = _live(connection, values, [row for row, _ in found_rows])
     found = [KeyMatch(key.decode(), alive) for (_, key), alive in zip(found_rows, live, strict=True)]
     return sorted(found, key=lambda item: item.key != text)
 
@@ -160,15 +172,15 @@ def _rows_of_keys(connection: Connection, text: bytes, limit: int, newest_rows: 
     return [*exact, *(item for item in found if item[1] != text)][:limit]
 
 
-def _live(connection: Connection, measures: int, key_rows: Sequence[int]) -> list[bool]:
+def _live(connection: Connection, values: int, key_rows: Sequence[int]) -> list[bool]:
     """Whether the keys of these rows count: by their pages, then by every later change of them."""
     page_commits, leaves = np.zeros(len(key_rows), np.int64), np.full(len(key_rows), -1, np.int64)
     for i, row in enumerate(key_rows):
-        page_commits[i], columns = _page_row(connection, measures, row)
+        page_commits[i], columns = _page_row(connection, values, row)
         leaves[i] = columns[1] if columns else NO_LEAF
     order = np.argsort(key_rows)
     sorted_rows = np.array(key_rows, np.int64)[order]
-    table = changes_table(connection, measures)
+    table = changes_table(connection, values)
     for segment in table.stored() if key_rows else []:
         if segment.last <= page_commits.min():
             continue

@@ -9,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from oncefold.commit import (
+    NO_LEAF,
     PAGE_ROWS,
     Int64s,
     NewNode,
@@ -20,7 +21,6 @@ from oncefold.commit import (
 )
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
-from oncefold.core.limits import VERSION_MIN
 from oncefold.store import blobs, rows
 from oncefold.store.compaction import Tables
 from oncefold.store.connection import Connection
@@ -30,7 +30,8 @@ from oncefold.store.schema import read_meta
 from oncefold.store.segments import SegmentTable
 from oncefold.store.snapshots import SnapshotSchedule
 
-_NO_VERSION = VERSION_MIN - 1
+_NO_STATE = NO_LEAF - 1
+"""The leaf of a row whose state was not found yet."""
 
 Allocate = Callable[[int], States]
 """Makes the columns for so many rows; they may be views of longer ones."""
@@ -70,8 +71,7 @@ def load(
     connection: Connection, pipeline: Pipeline, tables: Tables, head: LastCommit, ends: Ends, allocate: Allocate | None
 ) -> Loaded:
     """The contents of the store after its last commit. Raises DamagedError for damaged blobs."""
-    measures = len(pipeline.measures)
-    states = new_states(ends.rows, measures) if allocate is None else allocate(ends.rows)
+    states = new_states(ends.rows, pipeline.value_columns) if allocate is None else allocate(ends.rows)
     schedule = SnapshotSchedule()
     state_from = int(read_meta(connection)["state_from"])
     read_states(connection, tables.changes.table, states, state_from, schedule)
@@ -105,13 +105,13 @@ def read_states(
     `schedule` counts every change that is not in a page. Raises DamagedError for damaged blobs, and for rows without
     a state.
     """
-    states.version.fill(_NO_VERSION)
+    states.leaf.fill(_NO_STATE)
     page_commits = read_pages(connection, states)
     replay = Replay(states, page_commits, schedule)
     for segment in changes.stored():
         if segment.last > state_from:
             replay.apply(segment.first, blobs.columns(changes.read(segment)))
-    without = np.flatnonzero(states.version == _NO_VERSION)
+    without = np.flatnonzero(states.leaf == _NO_STATE)
     if len(without):
         raise DamagedError(f"the states of {len(without)} keys are missing, first row {without[0]}")
 

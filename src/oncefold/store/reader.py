@@ -7,9 +7,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from oncefold.commit import Conflict, Reject, States
+from oncefold.commit import Conflict, Reject, States, whole_version
 from oncefold.core.errors import StoreError
 from oncefold.core.nodepath import join
+from oncefold.core.versions import from_sortable
 from oncefold.store import commits, keys, nodes, rows
 from oncefold.store.amounts import exact_sum
 from oncefold.store.answers import (
@@ -83,7 +84,7 @@ class StoreFile:
         except BaseException:
             self.close()
             raise
-        self._measures = len(self.pipeline.measures)
+        self._measures, self._values = len(self.pipeline.measures), self.pipeline.value_columns
 
     @classmethod
     def open(cls, path: str | Path, *, connect: Callable[[Path], Connection] = connect_reader) -> Self:
@@ -198,13 +199,15 @@ class StoreFile:
             )
             counted = keys.rows_of_leaves(states.leaf, leaves_below(self.pipeline, leaves, index, labels))
             shown = counted[after : after + limit]
-            sums = tuple(exact_sum(column[counted]) for column in states.measures)
+            sums = tuple(exact_sum(column[counted]) for column in states.measures[: self._measures])
             texts = keys.key_texts(connection, shown)
+        values = states.measures[:, shown].T.tolist()
+        words = zip(states.version[shown].tolist(), values, strict=True)
         content = zip(
             texts,
-            states.version[shown].tolist(),
+            [whole_version(version, row, self._measures) for version, row in words],
             [leaves[leaf] for leaf in states.leaf[shown].tolist()],
-            map(tuple, states.measures[:, shown].T.tolist()),
+            [tuple(row[: self._measures]) for row in values],
             strict=True,
         )
         name = self.pipeline.rollups[index].name
@@ -240,12 +243,12 @@ class StoreFile:
             WHERE f.id < ? ORDER BY f.id DESC LIMIT ?"""
         with self.at_one_commit() as connection:
             found = connection.execute(sql, (after or _BEYOND_IDS, -1 if limit is None else limit)).fetchall()
-        return [ListedConflict(id_, CommitTime(seq, at), Conflict(*rest)) for id_, seq, at, *rest in found]
+        return [ListedConflict(id_, CommitTime(seq, at), _conflict(*rest)) for id_, seq, at, *rest in found]
 
     def _states(self, connection: Connection) -> States:
-        states = new_states(rows.read_ends(connection).rows, self._measures)
+        states = new_states(rows.read_ends(connection).rows, self._values)
         state_from = int(read_meta(connection)["state_from"])
-        read_states(connection, changes_table(connection, self._measures), states, state_from, SnapshotSchedule())
+        read_states(connection, changes_table(connection, self._values), states, state_from, SnapshotSchedule())
         return states
 
     def close(self) -> None:
@@ -262,3 +265,7 @@ class StoreFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _conflict(key: str, version: int | str, kept: str, dropped: str) -> Conflict:
+    return Conflict(key, from_sortable(version) if isinstance(version, str) else version, kept, dropped)

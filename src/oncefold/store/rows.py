@@ -12,6 +12,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.core.nodepath import join, split
+from oncefold.core.versions import sortable
 from oncefold.store.amounts import from_texts, to_texts
 from oncefold.store.connection import Connection, insert, scalar
 from oncefold.store.errors import DamagedError
@@ -141,13 +142,18 @@ def absent_rejects(connection: Connection, ids: Iterable[int]) -> list[int]:
     return [id_ for (id_,) in connection.execute(sql, (json.dumps([int(id_) for id_ in ids]),))]
 
 
-def write_conflicts(connection: Connection, commit: int, conflicts: Sequence[Conflict]) -> None:
+def stored_version(pipeline: Pipeline, version: int) -> int | str:
+    """A version in the list of conflicts: as it is, or a wide one as text that sorts as it does."""
+    return sortable(version) if pipeline.has_wide_versions else version
+
+
+def write_conflicts(connection: Connection, pipeline: Pipeline, commit: int, conflicts: Sequence[Conflict]) -> None:
     """Add the conflicts that are not listed yet."""
     if conflicts:
         columns = (
             [commit] * len(conflicts),
             [conflict.key for conflict in conflicts],
-            [conflict.version for conflict in conflicts],
+            [stored_version(pipeline, conflict.version) for conflict in conflicts],
             [conflict.kept for conflict in conflicts],
             [conflict.dropped for conflict in conflicts],
         )

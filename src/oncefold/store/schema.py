@@ -57,7 +57,7 @@ CREATE TABLE rejects(
     id INTEGER PRIMARY KEY AUTOINCREMENT, "commit" INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL,
     reason TEXT NOT NULL, raw BLOB NOT NULL, format TEXT NOT NULL, context TEXT NOT NULL, size INTEGER NOT NULL) STRICT;
 CREATE TABLE conflicts(
-    id INTEGER PRIMARY KEY, "commit" INTEGER NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY, "commit" INTEGER NOT NULL, key TEXT NOT NULL, version {version} NOT NULL,
     kept TEXT NOT NULL, dropped TEXT NOT NULL, UNIQUE(key, version, kept, dropped)) STRICT;
 """
 
@@ -91,6 +91,7 @@ def create(connection: Connection, pipeline: Pipeline, created: int, retention: 
     script = _TABLES.format(
         sums="".join(f', "sum_{name}" TEXT NOT NULL' for name in measures),
         named="".join(f', t."sum_{name}" AS "{name}"' for name in measures),
+        version="TEXT" if pipeline.has_wide_versions else "INTEGER",
         outcomes=", ".join(f"{outcome} INTEGER NOT NULL" for outcome in OUTCOMES),
     )
     for statement in filter(str.strip, script.split(";")):

@@ -83,9 +83,9 @@ def keys_table(connection: Connection) -> SegmentTable:
     return SegmentTable(connection, "keys", "row", blobs.KEYS)
 
 
-def changes_table(connection: Connection, measures: int) -> SegmentTable:
-    """Arrivals by commit."""
-    return SegmentTable(connection, "changes", "commit", blobs.change_schema(measures))
+def changes_table(connection: Connection, values: int) -> SegmentTable:
+    """Arrivals by commit; `values` as `Pipeline.value_columns`."""
+    return SegmentTable(connection, "changes", "commit", blobs.change_schema(values))
 
 
 def deltas_table(connection: Connection, measures: int) -> SegmentTable:

@@ -25,7 +25,7 @@ def differences(connection: Connection, pipeline: Pipeline, states: States) -> t
     Raises DamagedError for a state at a leaf that does not exist.
     """
     leaves, nodes = rows.read_leaves(connection, len(pipeline.levels)), list(rows.read_nodes(connection, pipeline))
-    by_leaf = totals_of_leaves(states, len(leaves))
+    by_leaf = totals_of_leaves(states, len(leaves), len(pipeline.measures))
     ids = 1 + max((node.id for node in nodes), default=-1)
     amounts, missing = along_the_trees(pipeline, NodeIndex(nodes), ids, leaves, by_leaf)
     sums = [to_ints(high, low) for high, low in zip(amounts.high, amounts.low, strict=True)]
@@ -61,13 +61,13 @@ Leaves = Sequence[tuple[str, ...]]
 Bools = npt.NDArray[np.bool_]
 
 
-def totals_of_leaves(states: States, leaves: int) -> NodeColumns:
+def totals_of_leaves(states: States, leaves: int, measures: int) -> NodeColumns:
     """Per leaf, the live keys there and their exact sums. Raises DamagedError for a state at no known leaf.
 
     High and low halves are summed separately: 2**31 keys cannot overflow either.
     """
     count = np.zeros(leaves, np.int64)
-    high, low = (np.zeros((len(states.measures), leaves), np.int64) for _ in range(2))
+    high, low = (np.zeros((measures, leaves), np.int64) for _ in range(2))
     for start in range(0, len(states.leaf), PAGE_ROWS):
         part = slice(start, start + PAGE_ROWS)
         live = states.leaf[part] >= 0
@@ -75,7 +75,7 @@ def totals_of_leaves(states: States, leaves: int) -> NodeColumns:
         if len(leaf) and int(leaf.max()) >= leaves:
             raise DamagedError(f"a key from row {start} on is at a leaf that does not exist")
         count += np.bincount(leaf, minlength=leaves)
-        for i, column in enumerate(states.measures):
+        for i, column in enumerate(states.measures[:measures]):
             values = column[part][live]
             np.add.at(high[i], leaf, values >> LOW_BITS)
             np.add.at(low[i], leaf, values & LOW_MASK)

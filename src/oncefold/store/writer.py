@@ -130,7 +130,7 @@ class Store:
         kept = apply_retention(connection, retention)
         self._clock, self._identity = clock, _identity(self.path)
         self._head, self._ends = rows.read_head(connection), rows.read_ends(connection)
-        self._tables = Tables(connection, len(self.pipeline.measures), tuning.levels)
+        self._tables = Tables(connection, self.pipeline, tuning.levels)
         self._expiry = Expiry(connection, self._tables, kept)
         self._wal_guard = WalGuard(connection, self.path, tuning.wal_limit_bytes)
 
@@ -199,7 +199,7 @@ class Store:
         rows.write_rejects(connection, seq, commit.rejects, [*commit.redriven, *commit.discarded])
         if commit.discarded:
             add_discarded(connection, len(commit.discarded))
-        rows.write_conflicts(connection, seq, commit.conflicts)
+        rows.write_conflicts(connection, self.pipeline, seq, commit.conflicts)
         rows.write_positions(connection, seq, commit.positions)
 
     def _write_pages(

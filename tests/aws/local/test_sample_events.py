@@ -5,6 +5,7 @@ import pytest
 from oncefold.core.decode import Decoder
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import InvalidEvent, OncefoldError
+from oncefold.core.fold import Node
 from oncefold_lab.local.sample_events import SampleEvents
 from tests.aws.whole.test_local import DEFINITION
 from tests.tools import reference
@@ -57,3 +58,30 @@ def test_a_definition_that_rejects_everything_is_refused() -> None:
         Decoder(pipeline).json(b'{"id": {"part": "x"}}')
     with pytest.raises(OncefoldError, match="no sample event can be made for this definition"):
         SampleEvents(pipeline, 10, 0)
+
+
+_TREE = """
+[rollups]
+t = ["r", { field = "at", window = "1d", timezone = "Europe/Berlin" }]
+[measures]
+n = { sum = "n", scale = 2 }
+"""
+_OTHERS = {
+    "debezium": 'envelope = "debezium"\nkey = "id"\nversion = ["@source.ts", "@source.lsn"]',
+    "dynamodb": 'envelope = "dynamodb"\nkey = "id"\ntime = "@dynamodb.ApproximateCreationDateTime"',
+    "cloudevents": 'envelope = "cloudevents"\nkey = "id"\nversion = { field = "@id", type = "ulid" }',
+    "spelling": 'key = { first_of = ["id", "old"] }\ndecimal = ","\ntime = { field = "day", format = "%d.%m.%Y" }',
+    **{
+        kind: f'key = "id"\nversion = {{ field = "v", type = "{kind}" }}'
+        for kind in ("decimal", "uuidv7", "lsn", "text")
+    },
+}
+
+
+@pytest.mark.parametrize("event", _OTHERS.values(), ids=_OTHERS.keys())
+def test_every_setting_of_records_has_events(event: str) -> None:
+    pipeline = parse_toml(f'name = "s"\n[event]\n{event}\n{_TREE}')
+    made = SampleEvents(pipeline, 200, 1)
+    decoder = Decoder(pipeline)
+    assert len({decoder.json(line).key for line in made.lines()}) > 100
+    assert made.totals()[Node(0)].count > 100

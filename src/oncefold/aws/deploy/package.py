@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oncefold.aws.names import Names
+from oncefold.aws.names import ZONE_FOLDER, Names
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import to_toml
 from oncefold.core.errors import OncefoldError
+from oncefold.core.zones import zone_file
 
 ENTRY = "oncefold.aws.functions.handlers"
 """The module that Lambda imports."""
@@ -56,6 +57,7 @@ def build(pipeline: Pipeline) -> Package:
     """The zip of a pipeline. Raises OncefoldError if the code imports what must not be in it."""
     files = {name_in_zip(path): path.read_bytes() for path in modules().values()}
     files[PIPELINE_FILE] = to_toml(pipeline).encode()
+    files |= {f"{ZONE_FOLDER}/{name}": zone_file(name) for name in pipeline.timezones}
     data = zipped(files)
     if len(data) > MOST_BYTES:
         raise OncefoldError(

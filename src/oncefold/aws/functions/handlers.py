@@ -9,6 +9,7 @@ import base64
 import os
 import sys
 import time
+import zoneinfo
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,7 +23,7 @@ from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.report import Invocation
 from oncefold.aws.functions.state import StateFunction, StreamRecord
 from oncefold.aws.functions.sweep import sweep as sweep_outbox
-from oncefold.aws.names import Names
+from oncefold.aws.names import ZONE_FOLDER, Names
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.dynamodb import invocation
@@ -63,6 +64,8 @@ def _warm() -> _Warm:
     """Read the definition and check it against the tables, once per environment."""
     root = os.environ.get("LAMBDA_TASK_ROOT", ".")
     path = Path(os.environ.get("ONCEFOLD_PIPELINE") or Path(root) / "pipeline.toml")
+    if (zones := path.parent / ZONE_FOLDER).is_dir():  # Lambda's own tz database may be another one, or lack a zone
+        zoneinfo.reset_tzpath([str(zones), *zoneinfo.TZPATH])
     pipeline = parse_toml(path.read_text(encoding="utf-8"), str(path))
     names = Names(os.environ["ONCEFOLD_STACK"])
     client = invocation.new_client()

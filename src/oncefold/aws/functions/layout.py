@@ -13,6 +13,7 @@ from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.event import DELETED, Content
 from oncefold.core.fold import Node, Stored, Total
+from oncefold.core.versions import from_sortable, sortable
 from oncefold.dynamodb.items import NUMBER_LIMIT, Item, digest, mantissa, number
 
 DEFINITION_KEY: Item = {"path": {"S": "definition"}, "label": {"S": "definition"}}
@@ -39,12 +40,22 @@ def state_key(key: str) -> Item:
 
 def state_content(pipeline: Pipeline, stored: Stored) -> Item:
     """The attributes of a key's state beside its primary key; a deleted key has neither labels nor measures."""
-    item: Item = {"version": {"N": str(stored.version)}, "content": {"S": content_hash(stored.content)}}
+    item: Item = {"version": version_value(pipeline, stored.version), "content": {"S": content_hash(stored.content)}}
     if stored.content.labels is not None:
         scales = [measure.scale for measure in pipeline.measures]
         item["labels"] = {"L": [{"S": label} for label in stored.content.labels]}
         item["measures"] = {"L": [number(m, s) for m, s in zip(stored.content.measures, scales, strict=True)]}
     return item
+
+
+def version_value(pipeline: Pipeline, version: int) -> dict[str, str]:
+    """A version as an attribute that compares as it does: a number, or text of 32 digits for what no number holds."""
+    return {"S": sortable(version)} if pipeline.has_wide_versions else {"N": str(version)}
+
+
+def parse_version(value: Mapping[str, str]) -> int:
+    """The inverse of `version_value`."""
+    return from_sortable(value["S"]) if "S" in value else int(value["N"])
 
 
 def content_hash(content: Content) -> str:
@@ -59,7 +70,7 @@ def parse_state(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[str, Store
         scales = [measure.scale for measure in pipeline.measures]
         labels = tuple(label["S"] for label in item["labels"]["L"])
         content = Content(labels, tuple(mantissa(m, s) for m, s in zip(item["measures"]["L"], scales, strict=True)))
-    return plain_text(item["key"]["S"]), Stored(int(item["version"]["N"]), content)
+    return plain_text(item["key"]["S"]), Stored(parse_version(item["version"]), content)
 
 
 @dataclass(frozen=True, slots=True)

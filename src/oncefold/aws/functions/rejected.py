@@ -5,7 +5,7 @@ Their keys follow from the position or the contents, so that what comes again is
 
 import json
 
-from oncefold.aws.functions.layout import content_hash
+from oncefold.aws.functions.layout import content_hash, version_value
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Content
@@ -44,7 +44,7 @@ def conflict_item(pipeline: Pipeline, key: str, version: int, first: Content, se
         "id": {"S": "conflict/" + digest([key, version, *map(content_hash, contents)])},
         "kind": {"S": "conflict"},
         "event_key": {"S": key},
-        "version": {"N": str(version)},
+        "version": version_value(pipeline, version),
         "standing": {"S": _content_text(pipeline, contents[0])},
         "other": {"S": _content_text(pipeline, contents[1])},
     }

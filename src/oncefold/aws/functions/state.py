@@ -16,7 +16,7 @@ from oncefold.aws.functions.rejected import conflict_item, expiring, reject_item
 from oncefold.aws.names import Names
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import InvalidEvent
+from oncefold.core.errors import IgnoredRecord, InvalidEvent
 from oncefold.core.event import Event
 from oncefold.core.fold import Outcome, Stored, fold
 from oncefold.dynamodb.calls import PUT_ITEMS, READ_KEYS, Dynamo, OutOfTime, slices
@@ -106,23 +106,26 @@ class StateFunction:
             for line, raw in _lines(record.data):
                 folded.events += 1
                 try:
-                    event = self._decode(raw)
+                    events = self._decode(raw)
+                except IgnoredRecord:
+                    folded.outcomes[Outcome.IGNORED] += 1
                 except InvalidEvent as error:
                     item = reject_item(record.shard, record.sequence, line, record.arrived, raw, error)
                     rejects.append((index, expiring(item, record.arrived, self._reject_days)))
                 else:
-                    arrivals.setdefault(event.key, []).append(_Arrival(index, event))
+                    for event in events:
+                        arrivals.setdefault(event.key, []).append(_Arrival(index, event))
         self._reject(rejects, folded)
         self._fold(arrivals, folded)
         return folded
 
-    def _decode(self, raw: bytes) -> Event:
+    def _decode(self, raw: bytes) -> tuple[Event, ...]:
         event = self._decoder.json(raw)
         if may_be_refused(self._pipeline, len(raw)):
             reason = refusal(self._pipeline, event.key, Stored(event.version, event.content))
             if reason is not None:
                 raise InvalidEvent(reason)
-        return event
+        return event.each()
 
     def _reject(self, rejects: Sequence[tuple[int, Item]], folded: FoldResult) -> None:
         for some in slices(rejects, PUT_ITEMS):
@@ -220,7 +223,7 @@ class StateFunction:
             put["ConditionExpression"] = "#version = :version AND #content = :content"
             put["ExpressionAttributeNames"] = {"#version": "version", "#content": "content"}
             put["ExpressionAttributeValues"] = {
-                ":version": {"N": str(change.before.version)},
+                ":version": layout.version_value(self._pipeline, change.before.version),
                 ":content": {"S": layout.content_hash(change.before.content)},
             }
         return {"Put": put}

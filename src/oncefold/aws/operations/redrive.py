@@ -22,6 +22,7 @@ from oncefold.aws.tables import Stack, StreamReject, read_rejects
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent, OncefoldError
+from oncefold.core.fieldpath import FieldPath
 from oncefold.core.fold import Stored
 from oncefold.queries.event_model import RejectedEvent
 from oncefold.queries.protocol import Progress, no_progress
@@ -48,7 +49,7 @@ def redrive_rejects(stack: Stack, send: Send, progress: Progress, began: int) ->
     """Send what can be read under the present definition; `began` is now in nanoseconds: later rejects are left."""
     result = RejectsSent()
     readable = _readable(stack.pipeline, read_rejects(stack, progress), result, began)
-    key = by_fields(stack.pipeline.key)
+    key = by_fields([part for part in stack.pipeline.key if isinstance(part, FieldPath)])
     while some := list(islice(readable, _AT_ONCE)):
         send(Record(event.raw, key(event.raw), location=str(event.id)) for event in some)
         _delete(stack, [str(event.id) for event in some])

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from oncefold.aws.functions.layout import parse_version
 from oncefold.aws.tables import Row, Stack, read_listed, read_rejects
 from oncefold.core.decimals import parse_decimal
 from oncefold.dynamodb.items import NUMBER_LIMIT
@@ -30,7 +31,7 @@ def conflicts(stack: Stack, limit: int | None, as_of: AsOfTime, progress: Progre
     convert = Converter(stack.pipeline)
 
     def conflict_of(item: Mapping[str, Any]) -> tuple[tuple[str, int, str], Contradiction]:
-        key, version = item["event_key"]["S"], int(item["version"]["N"])
+        key, version = item["event_key"]["S"], parse_version(item["version"])
         conflict = Contradiction(
             id=None,
             commit=None,

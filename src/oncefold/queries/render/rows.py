@@ -72,6 +72,8 @@ def _versions(answer: Answer[Any]) -> Column:
     """The versions: whole numbers, or times where the pipeline's versions are timestamps."""
     if answer.shape.version_type == "timestamp":
         return Column("version", "time", [row.version_text or None for row in answer])
+    if answer.shape.version_type == "text":
+        return Column("version", "text", [row.version_text or None for row in answer])
     return Column("version", "int", [row.version for row in answer])
 
 

@@ -180,7 +180,7 @@ def _current(found: History) -> str:
 def _show_arrivals(found: History, screen: Screen) -> None:
     version_type, scales = found.shape.version_type, found.shape.scales
     before = ["commit", "time", "outcome", *(["version"] if version_type else []), "leaf"]
-    numbers = ["commit"] if version_type == "timestamp" else ["commit", "version"]
+    numbers = ["commit", "version"] if version_type == "integer" else ["commit"]
     grid = Grid([*before, *scales], frozenset([*numbers, *scales]))
     for row in found:
         version = [row.version_text] if version_type else []
@@ -227,7 +227,7 @@ def _event(row: RejectedEvent, *, whole: bool) -> str:
 
 def _conflicts(found: Conflicts, screen: Screen, _: bool) -> None:  # noqa: FBT001
     of_store = isinstance(found.as_of, AsOfCommit)
-    numbers = ["commit"] if found.shape.version_type == "timestamp" else ["commit", "version"]
+    numbers = ["commit", "version"] if found.shape.version_type == "integer" else ["commit"]
     grid = Grid([*(["commit"] if of_store else []), "key", "version", "counts", "does not"], frozenset(numbers))
     for row in found:
         commit = [formatting.number(row.commit.number) if row.commit else ""] if of_store else []

@@ -6,19 +6,22 @@ label. Events come duplicated, corrected, late and, where the definition has del
 
 import json
 import random
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from oncefold.core.decimals import format_decimal
 from oncefold.core.decode import Decoder
-from oncefold.core.definition import Pipeline
+from oncefold.core.definition import Level, Pipeline, Time, Version
 from oncefold.core.errors import InvalidEvent, OncefoldError
 from oncefold.core.event import Event
 from oncefold.core.expression import Source
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.fold import Node, Stored, Total, net
-from oncefold.core.timestamps import format_timestamp
+from oncefold.core.timestamps import NANOS, format_timestamp
+from oncefold.core.versions import HALF, write_version
 
 DUPLICATES, CORRECTIONS, LATE, DELETES = 0.125, 0.1, 0.05, 0.01
 """Shares of the events."""
@@ -99,9 +102,13 @@ class SampleEvents:
                 return _Draw(old.key, self._version(number, at), at)
             if kind < DUPLICATES + CORRECTIONS + LATE:
                 return _Draw(old.key, old.version - 1, old.at - 1)
-            if self.pipeline.delete is not None and kind < DUPLICATES + CORRECTIONS + LATE + DELETES:
+            if self._deletes and kind < DUPLICATES + CORRECTIONS + LATE + DELETES:
                 return _Draw(old.key, self._version(number, at), at, deleted=True)
         return _Draw(number, self._version(number, at), at)
+
+    @property
+    def _deletes(self) -> bool:
+        return self.pipeline.delete is not None or self.pipeline.envelope in {"debezium", "dynamodb"}
 
     def _version(self, number: int, at: int) -> int:
         version = self.pipeline.version
@@ -116,17 +123,77 @@ class SampleEvents:
         label = ""
         for level in pipeline.levels:
             label = f"{label}{chance.choice('abc'[:LABELS])}"
-            values[level.field] = format_timestamp(draw.at) if level.window is not None else label
+            values[level.field] = _moment_text(level, draw.at) if level.window is not None else label
         if pipeline.time is not None:
-            values[pipeline.time.field] = format_timestamp(draw.at)
-        for field in pipeline.key:
+            values[pipeline.time.field] = _moment_text(pipeline.time, draw.at)
+        for field in pipeline.key_fields:
             values[field] = f"k{draw.key}"
         if pipeline.version is not None:
-            by_time = pipeline.version.type == "timestamp"
-            values[pipeline.version.field] = format_timestamp(draw.version) if by_time else draw.version
+            values |= {part.field: _version_text(part, draw) for part in pipeline.version.parts}
         if draw.deleted and pipeline.delete is not None:
             values[pipeline.delete.field] = True if pipeline.delete.equals is None else pipeline.delete.equals
+        if self._spelling is not None:
+            values = {field: self._spelled(value) for field, value in values.items()}
+        return _enveloped(pipeline.envelope, values, deleted=draw.deleted)
+
+    @property
+    def _spelling(self) -> str | None:
+        return self.pipeline.decimal if self.pipeline.decimal != "." else None
+
+    def _spelled(self, value: Any) -> Any:
+        is_number = isinstance(value, str) and _NUMBER.fullmatch(value) is not None
+        return value.replace(".", self._spelling or ".") if is_number else value
+
+
+_NUMBER = re.compile(r"-?[0-9]+\.[0-9]+", re.ASCII)
+
+
+def _version_text(part: Version, draw: _Draw) -> Any:
+    """The draw's version as a part of this type writes it."""
+    number = draw.version
+    if part.type == "timestamp":
+        return _moment_text(part, number)
+    if part.type == "uuidv7":
+        return f"{number:08x}-0000-7000-8000-000000000000"
+    if part.type == "text":
+        return f"{number:012d}"
+    return write_version(part, number - HALF if part.type == "ulid" else number * 10**part.scale)
+
+
+def _moment_text(spec: Version | Time | Level, nanos: int) -> str:
+    if spec.format is None:
+        return format_timestamp(nanos)
+    return datetime.fromtimestamp(nanos // NANOS, UTC).strftime(spec.format.text)
+
+
+def _enveloped(envelope: str | None, values: Mapping[FieldPath, Any], *, deleted: bool) -> bytes:
+    """The values as the row of an envelope; those whose path begins with `@` are its own."""
+    if envelope is None:
         return _record(values)
+    own = {FieldPath((path.segments[0][1:], *path.segments[1:])): value for path, value in values.items()
+           if path.segments[0].startswith("@")}  # fmt: skip
+    row = {path: value for path, value in values.items() if not path.segments[0].startswith("@")}
+    if envelope == "cloudevents":
+        head: dict[FieldPath, Any] = {FieldPath(("specversion",)): "1.0"}
+        return _record({**head, **own, **_below(("data",), row)})
+    if envelope == "debezium":
+        row = _below(("before" if deleted else "after",), row)
+        return _record({FieldPath(("op",)): "d" if deleted else "u", **own, **row})
+    version = own.pop(FieldPath(("version",)), None)
+    if version is not None:
+        own[FieldPath(("dynamodb", "SequenceNumber"))] = str(version)
+    typed = {FieldPath((*_through_maps(path), "S")): str(value) for path, value in row.items()}
+    image = _below(("dynamodb", "OldImage" if deleted else "NewImage"), typed)
+    return _record({FieldPath(("eventName",)): "REMOVE" if deleted else "MODIFY", **own, **image})
+
+
+def _below(root: tuple[str, ...], values: Mapping[FieldPath, Any]) -> dict[FieldPath, Any]:
+    return {FieldPath((*root, *path.segments)): value for path, value in values.items()}
+
+
+def _through_maps(path: FieldPath) -> tuple[str, ...]:
+    *parents, last = path.segments
+    return (*(name for parent in parents for name in (parent, "M")), last)
 
 
 def _rank(event: Event) -> tuple[int, Any]:

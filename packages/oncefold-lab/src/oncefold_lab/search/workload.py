@@ -93,7 +93,7 @@ def draw_sends(random: Random, pipeline: Pipeline) -> tuple[Send, ...]:
 def line_of(pipeline: Pipeline, event: Event) -> SentLine:
     """An event as a line."""
     document: dict[str, Any] = {}
-    _put(document, pipeline.key[0], event.key)
+    _put(document, pipeline.key_fields[0], event.key)
     if pipeline.version is not None:
         _put(document, pipeline.version.field, event.version)
     if event.content.labels is None:

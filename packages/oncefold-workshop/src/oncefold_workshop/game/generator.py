@@ -162,7 +162,7 @@ class OwnSource:
 
     def _message(self, key: _Key, version: int, at: float, *, deleted: bool) -> SentLine:
         pipeline, document = self._pipeline, _Document()
-        for field in pipeline.key:
+        for field in pipeline.key_fields:
             document.put(field, key.name)
         if pipeline.version is not None:
             timed = pipeline.version.type == "timestamp"
