@@ -44,7 +44,7 @@ def spans_of(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int
 def texts_at(column: pa.Array, rows: npt.NDArray[np.int64]) -> list[bytes]:
     """The texts of these rows of a large_binary array without nulls."""
     data, offsets = spans_of(column)
-    view = memoryview(data)
+    view: memoryview = data.data
     return [
         bytes(view[begin:end]) for begin, end in zip(offsets[rows].tolist(), offsets[rows + 1].tolist(), strict=True)
     ]

@@ -19,4 +19,4 @@ class _NoPandas:
 def without_pandas() -> None:
     """Let `import pandas` fail in this process from now on, as where it is not installed."""
     if "pandas" not in sys.modules:
-        sys.meta_path.insert(0, _NoPandas())  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _NoPandas())

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from oncefold.arrow import spans_of
 from oncefold.columnar.arrays import Int64s, UInt8s, read_only
 from oncefold.columnar.assemble import FALSE, MISSING, NUMBER, OTHER, STRING, TRUE
-from oncefold.columnar.leaves import spans_of
 from oncefold.core.definition import Pipeline
 from oncefold.core.expression import Expression, Field, nodes
 from oncefold.core.fieldpath import FieldPath

@@ -207,7 +207,7 @@ def _uuid_texts(column: pa.Array) -> pa.Array:
     texts = np.full((len(storage), _UUID_TEXT), ord("-"), np.uint8)
     nibbles = np.stack([octets >> 4, octets & 15], axis=-1).reshape(len(storage), 2 * _UUID_BYTES)
     texts[:, _UUID_DIGITS] = _HEX[nibbles]
-    offsets = np.arange(0, _UUID_TEXT * (len(storage) + 1), _UUID_TEXT, np.int64)
+    offsets = np.arange(0, _UUID_TEXT * (len(storage) + 1), _UUID_TEXT, dtype=np.int64)
     return pa.Array.from_buffers(
         pa.large_string(), len(storage), [None, pa.py_buffer(offsets), pa.py_buffer(texts.reshape(-1))]
     )

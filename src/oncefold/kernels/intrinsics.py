@@ -6,20 +6,20 @@ from oncefold.kernels.declare import intrinsic
 
 
 @intrinsic
-def load64(array: Any, index: Any) -> Any:  # type: ignore[empty-body]
+def load64(array: Any, index: Any) -> Any:
     """The 8 bytes of a uint8 array at `index` as one little-endian uint64; the caller keeps it in bounds."""
 
 
 @intrinsic
-def store64(array: Any, index: Any, word: Any) -> Any:  # type: ignore[empty-body]
+def store64(array: Any, index: Any, word: Any) -> Any:
     """Write a uint64 as the 8 bytes of a uint8 array at `index`, little-endian; the caller keeps it in bounds."""
 
 
 @intrinsic
-def prefetch(array: Any, index: Any) -> Any:  # type: ignore[empty-body]
+def prefetch(array: Any, index: Any) -> Any:
     """Ask the cache for the line that holds `array[index]` (of the first axis); never faults, returns nothing."""
 
 
 @intrinsic
-def trailing_zeros(word: Any) -> Any:  # type: ignore[empty-body]
+def trailing_zeros(word: Any) -> Any:
     """The number of zero bits below the lowest one of a uint64 that is not 0."""
