@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import click
 import pyarrow as pa
@@ -505,3 +506,62 @@ def test_a_sample_says_which_columns_are_not_there(tmp_path: Path) -> None:
     result = run(check, path, "--sample", events)
     assert result.exit_code == 1
     assert f"{events}: no column summ; did you mean sum?" in result.output
+
+
+EU, US = ({"id": n, "region": region, "amount": "5.00"} for n, region in enumerate(("EU", "US"), 1))
+DEBEZIUM = [
+    {"before": None, "after": EU, "source": {"lsn": 100}, "op": "c", "ts_ms": 1619171446308},
+    {"before": None, "after": US, "source": {"lsn": 101}, "op": "c", "ts_ms": 1619171446309},
+    {"before": US, "after": None, "source": {"lsn": 102}, "op": "d", "ts_ms": 1619171446310},
+    None,
+]
+STREAM = [
+    {
+        "eventName": "INSERT",
+        "dynamodb": {
+            "Keys": {"pk": {"S": f"o{n}"}},
+            "SequenceNumber": f"44215845000000000174504390{n}",
+            "NewImage": {"pk": {"S": f"o{n}"}, "shop": {"S": "N"}, "amount": {"N": "1.5"}},
+        },
+    }
+    for n in range(10, 14)
+]
+CLOUD = [
+    {"specversion": "1.0", "id": n, "time": "2024-01-01T00:00:00Z", "data": {"id": f"k{n}", "g": "x"}} for n in "12"
+]
+
+
+@pytest.mark.parametrize(
+    ("records", "envelope", "key", "version"),
+    [
+        (DEBEZIUM, "debezium", "id", "@source.lsn"),
+        ([{"payload": record} for record in DEBEZIUM if record], "debezium", "id", "@source.lsn"),
+        (STREAM, "dynamodb", "pk", "@version"),
+        (CLOUD, "cloudevents", "id", None),
+    ],
+)
+def test_envelopes_are_recognised(
+    tmp_path: Path, records: list[Any], envelope: str, key: str, version: str | None
+) -> None:
+    events, path = tmp_path / "e.jsonl", tmp_path / "p.toml"
+    events.write_text("".join(json.dumps(record) + "\n" for record in records))
+    assert run(init, path, "--from", events).exit_code == 0
+    guessed = load_pipeline(path)
+    assert (guessed.envelope, guessed.key) == (envelope, (FieldPath((key,)),))
+    assert version == (None if guessed.version is None else str(guessed.version.field))
+    assert f"# - envelope {envelope}: every record has its fields" in path.read_text()
+    assert run(check, path, "--sample", events).exit_code == 0
+
+
+@pytest.mark.parametrize(("group", "name"), [(".", "a.csv"), (None, "b.csv")])
+def test_decimal_commas_are_recognised(tmp_path: Path, group: str | None, name: str) -> None:
+    events, path = tmp_path / name, tmp_path / "p.toml"
+    amount = "1.234,50" if group else "1234,50"
+    events.write_text(f"id;Ort;Betrag\nR1;Köln;{amount}\nR2;Köln;-5,00\nR3;Bonn;7\n", "utf-8")
+    assert run(init, path, "--from", events).exit_code == 0
+    guessed = load_pipeline(path)
+    assert (guessed.decimal, guessed.group) == (",", group)
+    assert [(measure.name, measure.scale) for measure in guessed.measures] == [("Betrag", 2)]
+    result = run(check, path, "--sample", events)
+    assert lines(result)[-1] == f"3 of the first 3 events of {events} can be read."
+    assert "1234.50" in result.output

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
 from oncefold.cli.sample import Sample, SampleRecord
+from oncefold.cli.unwrapping import Unwrapped, unwrapped
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import RESERVED_NAMES, Delete, Level, Measure, Pipeline, Rollup, Time, Unit, Version
 from oncefold.core.definition_toml import to_toml
@@ -35,6 +36,7 @@ _VERSION = re.compile(r"v|vers?|version|revision|rev|sequence|seq|lsn", re.IGNOR
 _CHANGED = re.compile(r"(last)?_?(updated|modified|changed)_?(at|on|time)?", re.IGNORECASE)
 _TIME = re.compile(r".*(time|date).*|.*(_at|At)|day|ts", re.IGNORECASE)
 _DATED = re.compile(r"[12][0-9]{3}-[01][0-9]-[0-3][0-9](?![0-9])", re.ASCII)
+_COMMA = re.compile(r"[+-]?([0-9]+|[0-9]{1,3}(\.[0-9]{3})+)(,[0-9]+)?", re.ASCII)
 _DELETED = re.compile(r"(is)?_?deleted", re.IGNORECASE)
 
 Row = dict[FieldPath, str]
@@ -48,9 +50,12 @@ def guess(events: str, options: "ReadOptions | None" = None) -> str:
 
     sample = Sample(events, ROWS, options or ReadOptions())
     with closing(sample.records()) as records:
-        rows = list(filter(None, map(_texts, records)))
+        values = [_value(record) for record in records]
+    found = unwrapped(values)
+    rows = [dict(_flattened((), row)) for row in (values if found is None else found.rows) if isinstance(row, Mapping)]
+    rows = [row for row in rows if row]
     why: list[str] = []
-    pipeline = _pipeline(events, rows, why)
+    pipeline = _pipeline(events, rows, why, found)
     lines = [
         f"A guess from the first {len(rows)} events of {json.dumps(events)}, read as {sample.form}:",
         "correct what is wrong, then see",
@@ -65,19 +70,18 @@ def _comment(text: str) -> str:
     return "- " + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
-def _texts(record: SampleRecord) -> Row:
-    """The record's fields that hold something, as text; none if it cannot be read."""
+def _value(record: SampleRecord) -> Any:
+    """The record as JSON has it, without empty cells; None if it cannot be read."""
     if record.fault:
-        return {}
+        return None
     if record.cells is not None:
-        return {FieldPath((name,)): cell for name, cell in zip(record.header, record.cells, strict=False) if cell}
+        return {name: cell for name, cell in zip(record.header, record.cells, strict=False) if cell}
     if record.row is not None:
-        return dict(_flattened((), record.row))
+        return record.row
     try:
-        value = json.loads(record.raw.lstrip(b"\0"), parse_float=Number, parse_int=Number)
-        return dict(_flattened((), value)) if isinstance(value, dict) else {}
+        return json.loads(record.raw.lstrip(b"\0"), parse_float=Number, parse_int=Number)
     except (ValueError, RecursionError):
-        return {}
+        return None
 
 
 def _flattened(path: tuple[str, ...], values: Mapping[str, Any]) -> Iterator[tuple[FieldPath, str]]:
@@ -96,13 +100,15 @@ def _columns(rows: Iterable[Row]) -> Columns:
     return columns
 
 
-def _pipeline(events: str, rows: list[Row], why: list[str]) -> Pipeline:
+def _pipeline(events: str, rows: list[Row], why: list[str], found: Unwrapped | None) -> Pipeline:
     """Each field gets the first role it fits; what fits none is left out. Each choice adds its reason to `why`."""
+    if found is not None:
+        why.append(f"envelope {found.envelope}: every record has its fields; {found.deletes} of them hold no row")
     deleted = _take(_columns(rows), _is_delete_flag)
     live = [row for row in rows if deleted is None or row.get(deleted) not in {"true", "1"}]
     columns = _columns(live)
     left = {field: texts for field, texts in columns.items() if field != deleted}
-    version = _version(left)
+    version = _version(left) if found is None else _version_around(found)
     key = _key(left, live, version)
     if key is None:
         raise SourceError(
@@ -110,12 +116,17 @@ def _pipeline(events: str, rows: list[Row], why: list[str]) -> Pipeline:
             "write the commented example with: oncefold init, and fill in your fields"
         )
     why.append(_why_key(key, columns, version))
-    if version is None:
+    if found is not None and version is not None:
+        why.append(f"version {version.field}: it orders the changes of the envelope")
+    elif version is None:
         why.append("no version: no field is named like one, or like the time of a change; events are only inserted")
     else:
         what = "whole numbers under a name for versions" if version.type == "integer" else "times of a change"
         why.append(f"version {version.field}: {what}")
     time = _take(left, lambda name, texts: _looks_like_a_time(name, texts) and _all_times(texts))
+    comma = _spelling(left)
+    if comma:
+        why.append(f"decimal {comma[0]!r}: numbers are written like {comma[2]}")
     if time is not None:
         why.append(f"time {time}: all its values are times")
     if deleted is not None:
@@ -135,7 +146,36 @@ def _pipeline(events: str, rows: list[Row], why: list[str]) -> Pipeline:
         time=None if time is None else Time(time, _unit(columns[time])),
         rollups=(rollup,),
         measures=measures,
+        envelope=None if found is None else found.envelope,
+        decimal=comma[0] if comma else ".",
+        group=comma[1] if comma else None,
     )
+
+
+def _version_around(found: Unwrapped) -> Version | None:
+    """The version that an envelope has for its rows."""
+    if found.envelope == "dynamodb":
+        return Version(FieldPath(("@version",)), "decimal")
+    if found.version is None:
+        return None
+    field, kind = found.version
+    return Version(field, "timestamp", "ms") if kind == "timestamp" else Version(field)
+
+
+def _spelling(left: Columns) -> tuple[str, str | None, str] | None:
+    """What stands before decimal places, what between groups of digits, and an example; None for a plain point.
+
+    Such numbers are written plainly into the columns.
+    """
+    commas = {field: texts for field, texts in left.items() if all(map(_COMMA.fullmatch, texts))}
+    commas = {field: texts for field, texts in commas.items() if any("," in text for text in texts)}
+    if not commas:
+        return None
+    group = "." if any("." in text for texts in commas.values() for text in texts) else None
+    example = next(text for texts in commas.values() for text in texts if "," in text)
+    for field, texts in commas.items():
+        left[field] = [text.replace(".", "").replace(",", ".") for text in texts]
+    return ",", group, example
 
 
 def _path(source: object) -> FieldPath:
