@@ -45,10 +45,8 @@ envelope = "debezium"
 key = "id"
 version = "@source.lsn"
 time = { field = "@ts_ms", unit = "ms" }
-missing_texts = ["__debezium_unavailable_value"]
 [rollups]
 regions = ["region"]
-notes = [{ field = "note", missing = "(unchanged)" }]
 [measures]
 amount = { sum = "amount", scale = 2 }
 """)
