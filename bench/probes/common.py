@@ -7,6 +7,7 @@ from typing import Final
 from bench.definition import PIPELINE
 from bench.memory import back
 from oncefold.columnar.plan import fields_of
+from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
 from oncefold.engine.run import RunProgress
 from oncefold.engine.session import Session
@@ -18,9 +19,9 @@ _MOST_BACKED: Final = 2**30
 _BACKED_TIMES: Final = 32
 
 
-def sources(file: str, positions: Mapping[str, str] | None = None) -> Sources:
+def sources(file: str, positions: Mapping[str, str] | None = None, pipeline: Pipeline = PIPELINE) -> Sources:
     """A file as `oncefold run` reads it."""
-    return Sources((file,), ReadOptions(fields=fields_of(PIPELINE)), positions)
+    return Sources((file,), ReadOptions(fields=fields_of(pipeline)), positions)
 
 
 def run(session: Session, file: str) -> RunProgress:

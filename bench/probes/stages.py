@@ -15,11 +15,12 @@ from unittest.mock import patch
 from bench.definition import PIPELINE
 from bench.probes.common import make_ready, sources
 from bench.totals import digest_of_store
+from oncefold.commit import CommitContent
 from oncefold.engine.decoding import BlockDecoder
 from oncefold.engine.engine import Engine
 from oncefold.engine.run import COMMIT_BYTES, COMMIT_ROWS
 from oncefold.sources.blocks import Block, Finding
-from oncefold.store import blobs
+from oncefold.store import writer
 from oncefold.store.writer import Store
 
 STAGES = ("read", "decode", "fold", "take_commit", "blobs", "SQLite")
@@ -76,15 +77,15 @@ def measure(files: list[str], store: str) -> dict[str, Any]:
 
 def _run(path: str, blocks: Iterator[Block | Finding], clocks: Clocks) -> int:
     """What `oncefold.engine.run` does, in one thread."""
-    encode = blobs.encode
+    encode = writer.encode_commit
 
-    def timed_encode(batch: Any) -> Any:
+    def timed_encode(commit: CommitContent) -> Any:
         with clocks.on("blobs"):
-            return encode(batch)
+            return encode(commit)
 
     decoder = BlockDecoder(PIPELINE)
     events = 0
-    with Store.open(path, PIPELINE) as store, patch.object(blobs, "encode", timed_encode):
+    with Store.open(path, PIPELINE) as store, patch.object(writer, "encode_commit", timed_encode):
         engine = Engine(store, time.time_ns)
         for block in _read(blocks, clocks):
             with clocks.on("decode"):

@@ -6,9 +6,10 @@ at all.
 Sums wider than 64 bits are kept as two int64 columns, `high` and `low`: sum = high x 2**32 + low, 0 <= low < 2**32.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from itertools import chain
+from typing import NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,8 @@ Int64s = npt.NDArray[np.int64]
 Int32s = npt.NDArray[np.int32]
 UInt32s = npt.NDArray[np.uint32]
 UInt8s = npt.NDArray[np.uint8]
+Versions = Int64s | npt.NDArray[np.object_]
+"""Wide ones are integers of Python."""
 
 NO_LEAF = -1
 """The leaf of a key whose last event is a delete."""
@@ -53,6 +56,14 @@ class States:
 def whole_version(version: int, values: Sequence[int], measures: int) -> int:
     """The version of a state with so many measures: its word, or both words of a wide one."""
     return version if len(values) == measures else join_words(version, int(values[measures]))
+
+
+def whole_versions(version: Int64s, values: Int64s, measures: int) -> Versions:
+    """The same of n states, whose `values` have the shape (value columns, n)."""
+    if len(values) == measures:
+        return version
+    words = zip(version.tolist(), values[measures].tolist(), strict=True)
+    return np.array([join_words(high, low) for high, low in words], object)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +117,61 @@ class Conflict:
     dropped: str
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ConflictColumns(Sequence[Conflict]):
+    """Conflicts by the column; each is made when it is asked for."""
+
+    key: pa.Array
+    """large_string, as the contents are."""
+    version: Versions
+    kept: pa.Array
+    dropped: pa.Array
+
+    @classmethod
+    def of(cls, conflicts: Sequence[Conflict]) -> "ConflictColumns":
+        """These conflicts by the column."""
+        if isinstance(conflicts, cls):
+            return conflicts
+        texts = ([one.key for one in conflicts], [one.kept for one in conflicts], [one.dropped for one in conflicts])
+        key, kept, dropped = (pa.array(column, pa.large_string()) for column in texts)
+        versions = [one.version for one in conflicts]
+        is_wide = any(not -(2**63) <= version < 2**63 for version in versions)
+        return cls(key, np.array(versions, object if is_wide else np.int64), kept, dropped)
+
+    @classmethod
+    def joined(cls, parts: Sequence["ConflictColumns"]) -> "ConflictColumns":
+        """All of them, in order."""
+        if not parts:
+            return cls.of(())
+        key, kept, dropped = (
+            pa.concat_arrays(columns)
+            for columns in ([p.key for p in parts], [p.kept for p in parts], [p.dropped for p in parts])
+        )
+        return cls(key, np.concatenate([part.version for part in parts]), kept, dropped)
+
+    @property
+    def text_bytes(self) -> int:
+        """Bytes of all texts."""
+        return int(self.key.nbytes + self.kept.nbytes + self.dropped.nbytes)
+
+    def __len__(self) -> int:
+        return len(self.version)
+
+    @overload
+    def __getitem__(self, index: int) -> Conflict: ...
+    @overload
+    def __getitem__(self, index: slice) -> "ConflictColumns": ...
+    def __getitem__(self, index: int | slice) -> "Conflict | ConflictColumns":
+        if isinstance(index, slice):
+            rows = np.arange(len(self))[index]
+            key, kept, dropped = (column.take(pa.array(rows)) for column in (self.key, self.kept, self.dropped))
+            return ConflictColumns(key, self.version[index], kept, dropped)
+        at = range(len(self))[index]
+        texts = (column[at].as_py() for column in (self.key, self.kept, self.dropped))
+        key, kept, dropped = texts
+        return Conflict(key, int(self.version[at]), kept, dropped)
+
+
 @dataclass(frozen=True, slots=True)
 class Reject:
     """An event that could not be read: where it came from, why, and its bytes."""
@@ -121,6 +187,70 @@ class Reject:
     context: str = ""
     size: int = 0
     """Bytes of the whole record; more than len(raw) if it was too long to keep."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RejectColumns(Sequence[Reject]):
+    """Rejects of one source and format by the column, each kept whole; each is made when it is asked for."""
+
+    source: str
+    format: str
+    context: str
+    position: Int64s
+    reason: Int64s
+    """Of each, an index into `reasons`."""
+    reasons: Sequence[str]
+    raw: pa.Array
+    """large_binary."""
+
+    def __iter__(self) -> Iterator[Reject]:
+        for position, reason, raw in zip(self.position.tolist(), self.reason.tolist(), self.raw, strict=True):
+            text = raw.as_py()
+            yield Reject(self.source, position, self.reasons[reason], text, self.format, self.context, len(text))
+
+    @property
+    def raw_bytes(self) -> int:
+        """Bytes of all records."""
+        return int(self.raw.nbytes)
+
+    def __len__(self) -> int:
+        return len(self.position)
+
+    @overload
+    def __getitem__(self, index: int) -> Reject: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Reject]: ...
+    def __getitem__(self, index: int | slice) -> Reject | list[Reject]:
+        if isinstance(index, slice):
+            return [self[at] for at in range(len(self))[index]]
+        at = range(len(self))[index]
+        reason, raw = self.reasons[int(self.reason[at])], self.raw[at].as_py()
+        return Reject(self.source, int(self.position[at]), reason, raw, self.format, self.context, len(raw))
+
+
+class Rejects(Sequence[Reject]):
+    """Rejects in parts, some of them by the column."""
+
+    def __init__(self, parts: Iterable[Sequence[Reject]] = ()) -> None:
+        self.parts = [part for part in parts if len(part)]
+
+    def extend(self, part: Sequence[Reject]) -> None:
+        """Append a part, which does not change any more."""
+        if len(part):
+            self.parts.append(part)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __iter__(self) -> Iterator[Reject]:
+        return chain.from_iterable(self.parts)
+
+    @overload
+    def __getitem__(self, index: int) -> Reject: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Reject]: ...
+    def __getitem__(self, index: int | slice) -> Reject | list[Reject]:
+        return list(self)[index]
 
 
 @dataclass(frozen=True, slots=True)

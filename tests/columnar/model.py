@@ -193,19 +193,13 @@ class ColumnarForm:
         return found
 
     def _conflicts(self, folded: FoldedBatch) -> list[Conflict]:
+        found = folded.conflicts
+        contents = self._contents(found.leaf_before.tolist(), found.measures_before.T)
         return [
-            Conflict(
-                conflict.index,
-                conflict.kept,
-                self.state.key(conflict.row),
-                conflict.outcome,
-                Content(None)
-                if conflict.leaf_before == NO_LEAF
-                else Content(
-                    self.trees.labels(conflict.leaf_before), conflict.measures_before[: len(self.pipeline.measures)]
-                ),
+            Conflict(index, kept, self.state.key(row), Outcome(folded.changes.outcome[kept]), before)
+            for index, kept, row, before in zip(
+                found.index.tolist(), found.kept.tolist(), found.row.tolist(), contents, strict=True
             )
-            for conflict in folded.conflicts
         ]
 
     def _by_leaf(self, folded: FoldedBatch) -> dict[tuple[str, ...], Total]:

@@ -73,6 +73,9 @@ def of_cells(*cells: str) -> bytes:
         ROW.replace(b"upsert", b"delete"),
         ROW.replace(b"upsert", b""),
         ROW.replace(b"17", b"+17.000"),
+        ROW.replace(b"Europe", b'"5"" pipes, ""all"""'),
+        ROW.replace(b"Europe", b'""""'),
+        ROW.replace(b"upsert", b'"""upsert"""'),
     ],
 )
 def test_common_rows_are_read_without_the_scalar_decoder(row: bytes) -> None:

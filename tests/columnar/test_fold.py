@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from oncefold.columnar.arrays import read_only
 from oncefold.columnar.batch import NOT_AN_EVENT
 from oncefold.columnar.leaves import InternTable, Leaves, encode_leaf
-from oncefold.columnar.primitives import hash_bytes
+from oncefold.columnar.primitives import FIXED_SEED, hash_bytes
 from oncefold.columnar.state import KeyedState
 from oncefold.core import fold as core
 from oncefold.core.definition import Level, Measure, Pipeline, Rollup
@@ -229,7 +229,7 @@ def colliding_keys() -> list[tuple[str, str]]:
     found, seen = [], {}
     for n in range(300_000):
         key = f"key-{n}"
-        number = int(hash_bytes(read_only(np.frombuffer(key.encode(), np.uint8)), 0, len(key)))
+        number = int(hash_bytes(read_only(np.frombuffer(key.encode(), np.uint8)), 0, len(key), FIXED_SEED))
         if number in seen:
             found.append((seen[number], key))
             if len(found) == 2:

@@ -51,7 +51,7 @@ def of_batch(batch: Batch) -> Read:
     assert len(set(leaves)) == len(leaves) == len(batch.leaves)
     labels = [decode_leaf(leaf) for leaf in leaves]
     records = [(int(batch.where[row]), _event(batch, row, labels)) for row in range(len(batch))]
-    return Read(records, None if batch.newest_time == NO_TIME else batch.newest_time, batch.rejects)
+    return Read(records, None if batch.newest_time == NO_TIME else batch.newest_time, list(batch.rejects))
 
 
 def _event(batch: Batch, row: int, labels: Sequence[tuple[str, ...]]) -> Event | None:

@@ -356,7 +356,7 @@ def test_an_error_while_showing_progress_leaves_whole_commits(recorded: Recorded
     [
         "oncefold.columnar.state.ChangeLog.changes",
         "oncefold.columnar.trees.Trees.apply",
-        "oncefold.store.writer._encode",
+        "oncefold.store.writer.encode_commit",
     ],
 )
 @pytest.mark.parametrize("running", [True, False])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from oncefold.columnar.primitives import hash_bytes
+from oncefold.columnar.primitives import FIXED_SEED, hash_bytes
 from oncefold.kernels import _numba, objects, targets
 from oncefold.kernels._numba import CompileError, compiled, object_code
 from oncefold.kernels.declare import kernel
@@ -37,9 +37,9 @@ def test_the_installed_version_is_within_the_bounds_of_all_places(package, place
     )
 
 
-@kernel("const u8[]", returns="i64")
-def _hash_all(data):
-    return hash_bytes(data, 0, len(data))
+@kernel("const u8[], const u64[]", returns="i64")
+def _hash_all(data, seed):
+    return hash_bytes(data, 0, len(data), seed)
 
 
 @kernel("i64", returns="i64")
@@ -61,7 +61,7 @@ def _writes(data):
 
 def test_kernels_count_no_references():
     function = compiled(_hash_all)
-    assert function(TEXT) == hash_bytes(TEXT, 0, len(TEXT))
+    assert function(TEXT, FIXED_SEED) == hash_bytes(TEXT, 0, len(TEXT), FIXED_SEED)
     (code,) = function.inspect_llvm().values()
     assert not re.search(r"call .*@NRT_(incref|decref)", code)
 

@@ -10,7 +10,7 @@ import pytest
 
 from oncefold.columnar import assemble, parse_kernels
 from oncefold.columnar.json_scan import scan_json
-from oncefold.columnar.primitives import count_newlines, hash_bytes
+from oncefold.columnar.primitives import FIXED_SEED, count_newlines, hash_bytes
 from oncefold.kernels import build, compiler, loading, objects, targets
 from oncefold.kernels.errors import KernelError
 from oncefold.kernels.targets import Target
@@ -161,12 +161,12 @@ def test_a_build_makes_what_is_missing_and_removes_what_is_old(
 RUN = """
 import sys
 import numpy as np
-from oncefold.columnar.primitives import hash_bytes
-print(hash_bytes(np.arange(9, dtype=np.uint8), 0, 9), *("numba" in sys.modules, "llvmlite" in sys.modules))
+from oncefold.columnar.primitives import FIXED_SEED, hash_bytes
+print(hash_bytes(np.arange(9, dtype=np.uint8), 0, 9, FIXED_SEED), *("numba" in sys.modules, "llvmlite" in sys.modules))
 """
 
 
 def test_a_process_that_runs_kernels_imports_no_compiler(folder: Path) -> None:
-    expected = hash_bytes(np.arange(9, dtype=np.uint8), 0, 9)
+    expected = hash_bytes(np.arange(9, dtype=np.uint8), 0, 9, FIXED_SEED)
     done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [str(expected), "False", "True"]

@@ -105,8 +105,8 @@ def assemble(
     """Fill row r from the fields (kinds, starts, ends); gives the number of distinct leaves after it.
 
     `gone` says that the record's envelope makes it a delete. leaf[r] is UNDECODED if the record needs the scalar
-    decoder. `keys` is (start, length, hash, composed bytes and how many of them are used), `table` the intern table of
-    leaves (slots, data, offsets).
+    decoder. `keys` is (start, length, hash, composed bytes, how many of them are used, seed), `table` the intern table
+    of leaves.
     """
     kinds, starts, ends = fields
     version, leaf, measures, time = columns
@@ -150,14 +150,14 @@ def assemble(
 
 @inlined
 def _key(data: Any, kinds: Any, starts: Any, ends: Any, parts: Any, r: int, keys: Any) -> bool:
-    key_start, key_length, key_hash, composed, used = keys
+    key_start, key_length, key_hash, composed, used, seed = keys
     if len(parts) == 1:
         f = parts[0]
         if not is_text(kinds[f], data, starts[f], ends[f]) or ends[f] - starts[f] > KEY_BYTES:
             return False
         key_start[r] = starts[f]
         key_length[r] = ends[f] - starts[f]
-        key_hash[r] = hash_bytes(data, starts[f], ends[f] - starts[f])
+        key_hash[r] = hash_bytes(data, starts[f], ends[f] - starts[f], seed)
         return True
     first = used[0]
     at = first
@@ -180,7 +180,7 @@ def _key(data: Any, kinds: Any, starts: Any, ends: Any, parts: Any, r: int, keys
             at += 1
     key_start[r] = first
     key_length[r] = at - first
-    key_hash[r] = hash_bytes(composed, first, at - first)
+    key_hash[r] = hash_bytes(composed, first, at - first, seed)
     used[0] = at
     return True
 
@@ -277,9 +277,21 @@ def _deleted(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any) -> Any:
         return True, False
     if size == 1:
         return data[starts[f]] == ZERO or data[starts[f]] == ONE, data[starts[f]] == ONE
-    if _spells(data, starts[f], size, _TRUE):
+    if spells_true(data, starts[f], size):
         return True, True
-    return _spells(data, starts[f], size, _FALSE), False
+    return spells_false(data, starts[f], size), False
+
+
+@inlined
+def spells_true(data: Any, start: int, size: int) -> bool:
+    """Whether a text is `true`, in letters of any case."""
+    return _spells(data, start, size, _TRUE)
+
+
+@inlined
+def spells_false(data: Any, start: int, size: int) -> bool:
+    """Whether a text is `false`, in letters of any case."""
+    return _spells(data, start, size, _FALSE)
 
 
 @inlined

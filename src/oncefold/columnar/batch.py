@@ -1,14 +1,14 @@
 """A decoded micro-batch in columns, what every decoder gives and the fold takes; and the builder of one."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, UInt32s, read_only
 from oncefold.columnar.leaves import InternTable, Leaves, encode_leaf, leaves_of
-from oncefold.columnar.primitives import hash_bytes, slots_for
+from oncefold.columnar.primitives import FIXED_SEED, Seed, hash_bytes, slots_for
 from oncefold.commit import Reject
 from oncefold.core.errors import IgnoredRecord, InvalidEvent
 from oncefold.core.event import Event
@@ -50,8 +50,10 @@ class Batch:
     where: Int64s | range
     """Byte offset or row number of each record in its source."""
     leaves: Leaves
+    seed: Seed
+    """Of `key_hash`; the keyed state that folds the batch has the same."""
     newest_time: int = NO_TIME
-    rejects: list[Reject] = field(default_factory=list)
+    rejects: Sequence[Reject] = ()
     padding: int = 0
     """NUL bytes in front of records, which were skipped."""
     ignored: Sequence[int] = ()
@@ -73,8 +75,8 @@ Refusal = Callable[[int, str], Reject]
 class BatchBuilder:
     """n rows to fill. Keys are spans of `data`, which the scalar rows extend."""
 
-    def __init__(self, rows: int, measures: int, data: UInt8s, *, wide: bool = False) -> None:
-        self.data, self._wide = data, wide
+    def __init__(self, rows: int, measures: int, data: UInt8s, seed: Seed = FIXED_SEED, *, wide: bool = False) -> None:
+        self.data, self.seed, self._wide = data, seed, wide
         self.key_start: Int64s = np.empty(rows, np.int64)
         self.key_length: Int32s = np.zeros(rows, np.int32)
         self.key_hash: UInt32s = np.zeros(rows, np.uint32)
@@ -84,7 +86,7 @@ class BatchBuilder:
         self.time: Int64s = np.empty(rows, np.int64)
         self.where: Int64s | range = range(rows)
         self.padding = 0
-        self.leaves = InternTable()
+        self.leaves = InternTable(seed)
 
     def reserve_leaves(self, size: int) -> None:
         """Room for a distinct leaf per row, of `size` bytes in all; untouched memory costs nothing."""
@@ -114,6 +116,10 @@ class BatchBuilder:
             except InvalidEvent as error:
                 self.leaf[row] = NOT_AN_EVENT
                 rejects.append(refusal(row, str(error)))
+        return self.filled(events, rejects, ignored)
+
+    def filled(self, events: list[tuple[int, Event]], rejects: Sequence[Reject], ignored: Sequence[int] = ()) -> Batch:
+        """Close the batch with the rows that the scalar decoder read, and those that say nothing; none is left."""
         places = [int(self.where[row]) for row in ignored]
         if any(event.moved_from is not None for _, event in events):
             events = self._apart(events)
@@ -129,6 +135,7 @@ class BatchBuilder:
             self.measures,
             self.where,
             Leaves(self.leaves.data, self.leaves.offsets[: self.leaves.count + 1]),
+            self.seed,
             int(newest(self.time, self.leaf, NO_TIME)),
             rejects,
             self.padding,
@@ -157,7 +164,7 @@ class BatchBuilder:
         self.data = np.concatenate([self.data, text, np.zeros(8, np.uint8)])
         for (row, event), key in zip(events, keys, strict=True):
             self.key_start[row], self.key_length[row] = at, len(key)
-            self.key_hash[row] = hash_bytes(read_only(self.data), at, len(key))
+            self.key_hash[row] = hash_bytes(read_only(self.data), at, len(key), self.seed)
             at += len(key)
             self.time[row] = NO_TIME if event.time is None else event.time
             self.measures[:, row] = 0

@@ -1,7 +1,8 @@
 """CSV (RFC 4180) to fields: a strict reader of the plain majority of rows.
 
-Quotes open only at the start of a cell. A row with a doubled quote, a quote out of leaf or another number of cells
-than the header is left to the scalar decoder.
+Quotes open only at the start of a cell. The text of a cell with a doubled quote is written into `area`, memory behind
+the block in the same array. A row with a quote elsewhere or another number of cells than the header is left to the
+scalar decoder.
 """
 
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 from oncefold.columnar.arrays import Int64s, UInt8s
 from oncefold.columnar.assemble import EMPTY, MISSING, STRING, assemble, keep_fields
 from oncefold.columnar.batch import NOT_AN_EVENT, SCANNED, UNDECODED
+from oncefold.columnar.faults import CELLS, UNKNOWN, count_cells, diagnose, is_utf8
 from oncefold.columnar.plan import DecodePlan
 from oncefold.columnar.primitives import NEWLINE, QUOTE, count_newlines, shift_of
 from oncefold.columnar.row_kernels import DELETED, LIVE, NOT_PLAIN, prepare
@@ -45,21 +47,23 @@ def _record_ends(data: Any, delimiter: int, ends: Any) -> int:
     return count
 
 
-def csv_scratch(width: int) -> tuple[Any, ...]:
-    """Scratch space for `scan_csv`: fields (kinds, starts, ends), encoded leaf."""
-    return (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64)), np.zeros(2_048, np.uint8)
+def csv_scratch(width: int, used: int) -> tuple[Any, ...]:
+    """Scratch space for `scan_csv`: fields (kinds, starts, ends), encoded leaf, used of `area`."""
+    fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
+    return fields, np.zeros(2_048, np.uint8), np.array([used], np.int64)
 
 
 @kernel(
-    "const u8[], bool, (const i64[], i64)",
+    "const u8[], u8[], bool, (const i64[], i64)",
     DecodePlan,
     "(i64[,], i64[,], i64[,])",
-    "(i64[], i32[], i64[,], i64[]), const i64[], (i64[], i32[], u32[], u8[], i64[])",
-    "(u64[], u8[], i64[]), ((i64[], i64[], i64[]), u8[])",
+    "(i64[], i32[], i64[,], i64[]), const i64[], (i64[], i32[], u32[], u8[], i64[], const u64[])",
+    "(u64[], u8[], i64[], const u64[]), i64[,], ((i64[], i64[], i64[]), u8[], i64[])",
     returns="i64",
 )
 def scan_csv(
     data: Any,
+    area: Any,
     utf8: bool,
     layout: Any,
     plan: Any,
@@ -68,14 +72,16 @@ def scan_csv(
     ends: Any,
     keys: Any,
     table: Any,
+    faults: Any,
     scratch: Any,
 ) -> int:
     """Read every record; gives the number of distinct leaves. Rows are marked as by `scan_json`.
 
-    `layout` is (field of each column or -1, delimiter).
+    `layout` is (field of each column or -1, delimiter). `area` is the end of `data`, behind the block, and can be
+    written. Without it, of length 1, rows with doubled quotes are left to the scalar decoder.
     """
     column_fields, delimiter = layout
-    fields, encoded = scratch
+    fields, encoded, used = scratch
     kinds, starts, stops = fields
     leaf = columns[1]
     shift = shift_of(table[0])
@@ -89,7 +95,10 @@ def scan_csv(
             leaf[r] = NOT_AN_EVENT
         else:
             kinds[:] = MISSING
-            plain = data[start] != 0 and _row(data, start, end, utf8, column_fields, delimiter, kinds, starts, stops)
+            row_utf8 = utf8 or is_utf8(data, start, end)
+            plain = data[start] != 0 and _row(
+                data, area, used, start, end, row_utf8, column_fields, delimiter, kinds, starts, stops
+            )
             verdict = LIVE
             if plain and plan.rows.needed[0] != 0:
                 verdict = NOT_PLAIN
@@ -99,11 +108,20 @@ def scan_csv(
                 if len(found[0]) > 0:
                     keep_fields(fields, found, r)
                     leaf[r] = SCANNED
+                    faults[r, 0] = UNKNOWN
                 else:
                     gone = verdict == DELETED
                     count = assemble(data, fields, plan, gone, r, columns, keys, table, count, encoded, shift)
+                    if leaf[r] == UNDECODED:
+                        diagnose(data, kinds, starts, stops, plan, faults, r)
             else:
                 leaf[r] = UNDECODED
+                faults[r, 0] = UNKNOWN
+                if not plain and len(column_fields) > 0 and data[start] != 0:
+                    cells = count_cells(data, start, end, row_utf8, delimiter)
+                    if cells >= 0 and cells != len(column_fields):
+                        faults[r, 0] = CELLS
+                        faults[r, 1] = cells
         start = ends[r]
     return count
 
@@ -111,6 +129,8 @@ def scan_csv(
 @inlined
 def _row(
     data: Any,
+    area: Any,
+    used: Any,
     i: int,
     end: int,
     utf8: bool,
@@ -135,6 +155,12 @@ def _row(
         if quoted:
             if i == end or data[i] != QUOTE:
                 return False
+            if i + 1 < end and data[i + 1] == QUOTE:
+                i, past = _unquote(data, area, used[0], start, end, utf8)
+                if i < 0:
+                    return False
+                start, stop = len(data) - len(area) + used[0], len(data) - len(area) + past
+                used[0] = past
             i += 1
         if i < end and data[i] != delimiter:
             return False
@@ -149,3 +175,23 @@ def _row(
         if i == end:
             return column == len(fields)
         i += 1
+
+
+@kernel
+def _unquote(data: Any, area: Any, at: int, i: int, end: int, utf8: bool) -> Any:
+    """Write a quoted cell whose text begins at i into area[at:], each pair of quotes as one.
+
+    Gives (its closing quote, where it ends in `area`), or (-1, at) if it is not plain.
+    """
+    if at + end - i >= len(area):
+        return np.int64(-1), at
+    out = at
+    while i < end and (utf8 or data[i] < 128):
+        if data[i] == QUOTE:
+            if i + 1 == end or data[i + 1] != QUOTE:
+                return i, out
+            i += 1
+        area[out] = data[i]
+        out += 1
+        i += 1
+    return np.int64(-1), at

@@ -63,8 +63,8 @@ def derive_scratch(programs: Programs) -> tuple[Any, ...]:
     "const u8[], u8[], i64[]",
     DecodePlan,
     Programs,
-    "(i64[,], i64[,], i64[,]), (i64[], i32[], i64[,], i64[]), (i64[], i32[], u32[], u8[], i64[])",
-    "(u64[], u8[], i64[]), ((i64[], i64[], i64[]), u8[], i64[,])",
+    "(i64[,], i64[,], i64[,]), (i64[], i32[], i64[,], i64[]), (i64[], i32[], u32[], u8[], i64[], const u64[])",
+    "(u64[], u8[], i64[], const u64[]), ((i64[], i64[], i64[]), u8[], i64[,])",
     returns="i64",
 )
 def derive_rows(

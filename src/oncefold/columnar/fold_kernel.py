@@ -223,14 +223,14 @@ def _carry(high: Any, low: Any) -> None:
             low[leaf, m] &= _LOW
 
 
-@kernel("const i64[], u64[], i64[,], const u8[], i64, i64, u32[]")
-def index_keys(offsets: Any, slots: Any, rows: Any, text: Any, first: int, begin: int, hashes: Any) -> None:
+@kernel("const i64[], u64[], i64[,], const u8[], i64, i64, u32[], const u64[]")
+def index_keys(offsets: Any, slots: Any, rows: Any, text: Any, first: int, begin: int, hashes: Any, seed: Any) -> None:
     """Enter distinct keys whose texts are in `text` already from `begin` on, as rows from `first` on."""
     shift = shift_of(slots)
     mask = len(slots) - 1
     n = len(offsets) - 1
     for i in range(n):
-        hashes[i] = hash_bytes(text, begin + offsets[i], offsets[i + 1] - offsets[i])
+        hashes[i] = hash_bytes(text, begin + offsets[i], offsets[i + 1] - offsets[i], seed)
     for i in range(n):
         if i + _SLOT_AHEAD < n:
             prefetch(slots, home_of(hashes[i + _SLOT_AHEAD], shift))

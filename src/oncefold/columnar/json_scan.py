@@ -11,37 +11,47 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import FALSE, MISSING, NUMBER, OTHER, STRING, TRUE, assemble, keep_fields
+from oncefold.columnar.assemble import MISSING, NUMBER, OTHER, STRING, assemble, keep_fields
 from oncefold.columnar.batch import NOT_AN_EVENT, SCANNED, UNDECODED
+from oncefold.columnar.faults import UNKNOWN, UNREAD, diagnose, is_utf8
+from oncefold.columnar.json_layout import is_known, layout_scratch, learn, match, note_match, note_miss
+from oncefold.columnar.json_tokens import (
+    CLOSE,
+    CLOSE_LIST,
+    COLON,
+    COMMA,
+    OPEN,
+    OPEN_LIST,
+    blank,
+    line_end,
+    literal,
+    number_end,
+    skip_string,
+    string_end,
+    unescape,
+)
 from oncefold.columnar.parse_kernels import is_digit
 from oncefold.columnar.plan import DecodePlan, Trie
-from oncefold.columnar.primitives import BACKSLASH, MINUS, NEWLINE, PLUS, POINT, QUOTE, ZERO, equal_bytes, shift_of
+from oncefold.columnar.primitives import BACKSLASH, MINUS, NEWLINE, QUOTE, equal_bytes, shift_of
 from oncefold.columnar.row_kernels import DELETED, LIVE, NOT_PLAIN, prepare
 from oncefold.kernels.declare import inlined, kernel
-from oncefold.kernels.intrinsics import load64, trailing_zeros
+from oncefold.kernels.intrinsics import load64
 
 DEPTH = 32
 """Levels of nesting that are followed here; deeper records go to the scalar decoder."""
 
-_COMMA, _COLON, _OPEN, _CLOSE, _OPEN_LIST, _CLOSE_LIST, _SLASH = 44, 58, 123, 125, 91, 93, 47
 _ARRAY = -2
-_ONES = np.uint64(0x0101010101010101)
-_HIGH = np.uint64(0x8080808080808080)
-_QUOTES = np.uint64(0x2222222222222222)
-_BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
-_SPACES = np.uint64(0x2020202020202020)
-_8 = np.int64(8)
 
 
 def json_scratch(trie: Trie, places: int, used: int) -> tuple[Any, ...]:
-    """Scratch space for `scan_json`: fields (kinds, starts, ends), edges seen, stack, encoded leaf, used of `area`.
+    """Scratch space for `scan_json`: fields (kinds, starts, ends), edges seen, stack, leaf, layout, used of `area`.
 
     `places` is `plan.width_of` the pipeline.
     """
     width = max(1, places, len(trie.field))
     fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
     seen, stack, encoded = np.zeros(width, np.uint8), np.zeros(DEPTH, np.int64), np.zeros(2_048, np.uint8)
-    return fields, seen, stack, encoded, np.array([used], np.int64)
+    return fields, seen, stack, encoded, layout_scratch(), np.array([used], np.int64)
 
 
 @kernel(
@@ -49,8 +59,9 @@ def json_scratch(trie: Trie, places: int, used: int) -> tuple[Any, ...]:
     Trie,
     DecodePlan,
     "(i64[,], i64[,], i64[,])",
-    "(i64[], i32[], i64[,], i64[]), i64[], (i64[], i32[], u32[], u8[], i64[])",
-    "(u64[], u8[], i64[]), ((i64[], i64[], i64[]), u8[], i64[], u8[], i64[])",
+    "(i64[], i32[], i64[,], i64[]), i64[], (i64[], i32[], u32[], u8[], i64[], const u64[])",
+    "(u64[], u8[], i64[], const u64[]), i64[,]",
+    "((i64[], i64[], i64[]), u8[], i64[], u8[], (i64[,], u64[,], i64[]), i64[])",
     returns="i64",
 )
 def scan_json(
@@ -64,6 +75,7 @@ def scan_json(
     where: Any,
     keys: Any,
     table: Any,
+    faults: Any,
     scratch: Any,
 ) -> int:
     """Read every line of a block, which ends in a newline; gives the number of distinct leaves.
@@ -73,24 +85,40 @@ def scan_json(
 
     If `found` (kinds, starts and ends by row) has rows, fields are kept there, for expressions, and leaf[r] is SCANNED.
 
-    Row r is the r-th line: where[r] its start, columns filled, or leaf[r] UNDECODED or NOT_AN_EVENT (blank).
+    Row r is the r-th line: where[r] its start, columns filled, or leaf[r] UNDECODED or NOT_AN_EVENT (blank). Of one
+    that is UNDECODED faults[r] has the class of what is wrong, as far as it is known.
     `utf8` says that the whole block is known to be valid UTF-8.
     """
-    fields, seen, stack, encoded, used = scratch
-    kinds = fields[0]
+    fields, seen, stack, encoded, (gaps, words, state), used = scratch
+    kinds, starts, ends = fields
     leaf = columns[1]
     shift = shift_of(table[0])
     count = 0
     i = 0
     for r in range(len(where)):
         where[r] = i
-        i = _blank(data, i)
+        i = blank(data, i)
         if data[i] == NEWLINE:
             leaf[r] = NOT_AN_EVENT
         else:
             kinds[:] = MISSING
-            seen[:] = 0
-            i, plain = _record(data, area, used, i, utf8, trie, fields, seen, stack)
+            line_utf8 = utf8 or is_utf8(data, i, line_end(data, i))
+            newline = np.int64(-1)
+            if is_known(state):
+                newline = match(data, where[r], line_utf8, gaps, words, state, kinds, starts, ends)
+                if newline >= 0:
+                    note_match(state)
+                else:
+                    note_miss(state)
+                    kinds[:] = MISSING
+            if newline >= 0:
+                i, plain = newline, True
+            else:
+                seen[:] = 0
+                before = used[0]
+                i, plain = _record(data, area, used, i, line_utf8, trie, fields, seen, stack)
+                if plain and used[0] == before:
+                    learn(data, where[r], i, gaps, words, state, kinds, starts)
             verdict = LIVE
             if plain and plan.rows.needed[0] != 0:
                 verdict = prepare(data, fields, plan.rows, plan.keys)
@@ -98,204 +126,18 @@ def scan_json(
                 if len(found[0]) > 0:
                     keep_fields(fields, found, r)
                     leaf[r] = SCANNED
+                    faults[r, 0] = UNKNOWN
                 else:
                     gone = verdict == DELETED
                     count = assemble(data, fields, plan, gone, r, columns, keys, table, count, encoded, shift)
+                    if leaf[r] == UNDECODED:
+                        diagnose(data, kinds, starts, ends, plan, faults, r)
             else:
                 leaf[r] = UNDECODED
+                faults[r, 0] = UNKNOWN if plain else UNREAD
                 i = line_end(data, i)
         i += 1
     return count
-
-
-@inlined
-def _blank(data: Any, i: int) -> int:
-    """Past spaces, tabs and carriage returns; a newline ends a record and is not passed."""
-    while data[i] == 32 or data[i] == 9 or data[i] == 13:
-        i += 1
-    return i
-
-
-@kernel
-def line_end(data: Any, i: int) -> int:
-    """The next newline at or after i; there is one."""
-    while data[i] != NEWLINE:
-        i += 1
-    return i
-
-
-@kernel
-def _string_end(data: Any, i: int, utf8: bool) -> int:
-    """The first byte from i that is not plain text: the closing quote if all is well."""
-    last = len(data) - 8
-    while i <= last:
-        word = load64(data, i)
-        quote = word ^ _QUOTES
-        slash = word ^ _BACKSLASHES
-        found = ((quote - _ONES) & ~quote) | ((slash - _ONES) & ~slash) | ((word - _SPACES) & ~word)
-        if not utf8:
-            found |= word
-        found &= _HIGH
-        if found != 0:
-            return i + (trailing_zeros(found) >> 3)
-        i += _8
-    while data[i] != QUOTE and data[i] != BACKSLASH and data[i] >= 32 and (utf8 or data[i] < 128):
-        i += 1
-    return i
-
-
-@kernel
-def _skip_string(data: Any, i: int, utf8: bool) -> int:
-    """Past the closing quote of a string that is no field, escapes checked; -1 if it is not plain JSON."""
-    while True:
-        i = _string_end(data, i, utf8)
-        if data[i] == QUOTE:
-            return i + 1
-        if data[i] != BACKSLASH:
-            return -1
-        i += 1
-        if data[i] == 117:
-            for k in range(1, 5):
-                byte = data[i + k]
-                if not (is_digit(byte) or 65 <= byte <= 70 or 97 <= byte <= 102):
-                    return -1
-            i += 5
-        elif data[i] in (34, 92, 47, 98, 102, 110, 114, 116):
-            i += 1
-        else:
-            return -1
-
-
-@kernel
-def _hex4(data: Any, i: int) -> int:
-    """Four hexadecimal digits as a number, -1 if they are none."""
-    value = np.int64(0)
-    for k in range(4):
-        byte = np.int64(data[i + k])
-        if is_digit(byte):
-            digit = byte - ZERO
-        elif 97 <= byte | 32 <= 102:
-            digit = (byte | 32) - 87
-        else:
-            return np.int64(-1)
-        value = value << 4 | digit
-    return value
-
-
-@kernel
-def _unescape(data: Any, area: Any, at: int, start: int, i: int, utf8: bool) -> Any:
-    """Write the text that begins at `start`, with its first escape at `i`, into area[at:].
-
-    Gives (its closing quote, where it ends in `area`), or (~where it is not plain, at).
-    """
-    out = at
-    if at + (i - start) >= len(area):
-        return ~i, at
-    for k in range(start, i):
-        area[out] = data[k]
-        out += 1
-    while data[i] != QUOTE:
-        if data[i] != BACKSLASH:
-            end = _string_end(data, i, utf8)
-            if (data[end] != QUOTE and data[end] != BACKSLASH) or out + end - i >= len(area):
-                return ~end, at
-            for k in range(i, end):
-                area[out] = data[k]
-                out += 1
-            i = end
-            continue
-        if out + 4 >= len(area):
-            return ~i, at
-        code = np.int64(data[i + 1])
-        i += 2
-        if code == 117:
-            code = _hex4(data, i)
-            i += 4
-            if 0xD800 <= code < 0xDC00 and data[i] == BACKSLASH and data[i + 1] == 117:
-                low = _hex4(data, i + 2)
-                if not 0xDC00 <= low < 0xE000:
-                    return ~i, at
-                code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00)
-                i += 6
-            if code < 0 or 0xD800 <= code < 0xE000:
-                return ~(i - 4), at
-        elif code == 98:
-            code = np.int64(8)
-        elif code == 102:
-            code = np.int64(12)
-        elif code == 110:
-            code = np.int64(10)
-        elif code == 114:
-            code = np.int64(13)
-        elif code == 116:
-            code = np.int64(9)
-        elif code != QUOTE and code != BACKSLASH and code != _SLASH:
-            return ~(i - 1), at
-        if code < 0x80:
-            area[out] = code
-            out += 1
-            continue
-        out = _encode(code, area, out)
-    return i, out
-
-
-@inlined
-def _encode(code: int, area: Any, out: int) -> int:
-    """Write a character beyond ASCII as UTF-8; gives where it ends."""
-    if code < 0x800:
-        area[out] = 0xC0 | code >> 6
-    else:
-        if code < 0x10000:
-            area[out] = 0xE0 | code >> 12
-        else:
-            area[out] = 0xF0 | code >> 18
-            out += 1
-            area[out] = 0x80 | (code >> 12 & 0x3F)
-        out += 1
-        area[out] = 0x80 | (code >> 6 & 0x3F)
-    area[out + 1] = 0x80 | (code & 0x3F)
-    return out + 2
-
-
-@kernel
-def _number_end(data: Any, i: int) -> int:
-    """Past a number of RFC 8259; -1 if it is none."""
-    if data[i] == MINUS:
-        i += 1
-    if data[i] == ZERO:
-        i += 1
-    elif is_digit(data[i]):
-        while is_digit(data[i]):
-            i += 1
-    else:
-        return -1
-    if data[i] == POINT:
-        i += 1
-        if not is_digit(data[i]):
-            return -1
-        while is_digit(data[i]):
-            i += 1
-    if data[i] == 101 or data[i] == 69:
-        i += 1
-        if data[i] == PLUS or data[i] == MINUS:
-            i += 1
-        if not is_digit(data[i]):
-            return -1
-        while is_digit(data[i]):
-            i += 1
-    return i
-
-
-@kernel
-def _literal(data: Any, i: int) -> Any:
-    """(past true, false or null, its kind); -1 if it is none. null counts as missing."""
-    if data[i] == 116 and data[i + 1] == 114 and data[i + 2] == 117 and data[i + 3] == 101:
-        return i + 4, TRUE
-    if data[i] == 110 and data[i + 1] == 117 and data[i + 2] == 108 and data[i + 3] == 108:
-        return i + 4, MISSING
-    if data[i] == 102 and data[i + 1] == 97 and data[i + 2] == 108 and data[i + 3] == 115 and data[i + 4] == 101:
-        return i + 5, FALSE
-    return np.int64(-1), MISSING
 
 
 @inlined
@@ -328,10 +170,10 @@ def _name(data: Any, area: Any, used: Any, i: int, utf8: bool, node: int, trie: 
     if data[i] != QUOTE:
         return ~i, np.int64(-1)
     start = i + 1
-    i = _string_end(data, start, utf8)
+    i = string_end(data, start, utf8)
     stop = i
     if data[i] == BACKSLASH:
-        i, stop = _unescape(data, area, used[0], start, i, utf8)
+        i, stop = unescape(data, area, used[0], start, i, utf8)
         if i < 0:
             return i, np.int64(-1)
         start = len(data) - len(area)
@@ -344,10 +186,10 @@ def _name(data: Any, area: Any, used: Any, i: int, utf8: bool, node: int, trie: 
         if seen[edge] != 0:
             return ~i, edge
         seen[edge] = 1
-    i = _blank(data, i + 1)
-    if data[i] != _COLON:
+    i = blank(data, i + 1)
+    if data[i] != COLON:
         return ~i, edge
-    return _blank(data, i + 1), edge
+    return blank(data, i + 1), edge
 
 
 @inlined
@@ -360,12 +202,12 @@ def _value(data: Any, area: Any, used: Any, i: int, utf8: bool, field: int, fiel
     start = i
     if data[i] == QUOTE:
         if field < 0:
-            i = _skip_string(data, i + 1, utf8)
+            i = skip_string(data, i + 1, utf8)
             return i if i >= 0 else ~start
-        i = _string_end(data, i + 1, utf8)
+        i = string_end(data, i + 1, utf8)
         kinds[field] = STRING
         if data[i] == BACKSLASH:
-            i, stop = _unescape(data, area, used[0], start + 1, i, utf8)
+            i, stop = unescape(data, area, used[0], start + 1, i, utf8)
             starts[field] = len(data) - len(area) + used[0]
             ends[field] = len(data) - len(area) + stop
             used[0] = stop
@@ -377,9 +219,9 @@ def _value(data: Any, area: Any, used: Any, i: int, utf8: bool, field: int, fiel
         return i + 1
     if is_digit(data[i]) or data[i] == MINUS:
         kind = NUMBER
-        i = _number_end(data, i)
+        i = number_end(data, i)
     else:
-        i, kind = _literal(data, i)
+        i, kind = literal(data, i)
     if i < 0:
         return ~start
     if field >= 0:
@@ -396,14 +238,14 @@ def _record(data: Any, area: Any, used: Any, i: int, utf8: bool, trie: Any, fiel
     stack[d] says what encloses level d: the trie node of an object whose names matter, -1 for another object, or
     _ARRAY.
     """
-    if data[i] != _OPEN:
+    if data[i] != OPEN:
         return i, False
     depth = 0
     stack[0] = 0
-    i = _blank(data, i + 1)
+    i = blank(data, i + 1)
     opened = True
     while True:
-        closed = opened and data[i] == (_CLOSE_LIST if stack[depth] == _ARRAY else _CLOSE)
+        closed = opened and data[i] == (CLOSE_LIST if stack[depth] == _ARRAY else CLOSE)
         if closed:
             i += 1
         else:
@@ -413,15 +255,16 @@ def _record(data: Any, area: Any, used: Any, i: int, utf8: bool, trie: Any, fiel
                 if i < 0:
                     return ~i, False
             field = trie.field[edge] if edge >= 0 else np.int64(-1)
-            if data[i] == _OPEN or data[i] == _OPEN_LIST:
+            if data[i] == OPEN or data[i] == OPEN_LIST:
                 if field >= 0:
                     fields[0][field] = OTHER
+                    fields[1][field] = i
                 depth += 1
                 if depth == DEPTH:
                     return i, False
                 below = trie.child[edge] if edge >= 0 else np.int64(-1)
-                stack[depth] = below if data[i] == _OPEN else _ARRAY
-                i = _blank(data, i + 1)
+                stack[depth] = below if data[i] == OPEN else _ARRAY
+                i = blank(data, i + 1)
                 opened = True
                 continue
             i = _value(data, area, used, i, utf8, field, fields)
@@ -432,13 +275,13 @@ def _record(data: Any, area: Any, used: Any, i: int, utf8: bool, trie: Any, fiel
             if closed:
                 depth -= 1
                 if depth < 0:
-                    i = _blank(data, i)
+                    i = blank(data, i)
                     return i, data[i] == NEWLINE
-            i = _blank(data, i)
-            if data[i] == _COMMA:
-                i = _blank(data, i + 1)
+            i = blank(data, i)
+            if data[i] == COMMA:
+                i = blank(data, i + 1)
                 break
-            if data[i] != (_CLOSE_LIST if stack[depth] == _ARRAY else _CLOSE):
+            if data[i] != (CLOSE_LIST if stack[depth] == _ARRAY else CLOSE):
                 return i, False
             i += 1
             closed = True

@@ -10,6 +10,9 @@ import pyarrow as pa
 from oncefold.arrow import binary_of, binary_scalar, spans_of
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, read_only, with_room
 from oncefold.columnar.primitives import (
+    FIXED_SEED,
+    Seed,
+    Slots,
     copy_bytes,
     entry,
     equal_bytes,
@@ -109,7 +112,8 @@ def decode_all(leaves: Leaves, first: int, levels: int) -> list[tuple[str, ...]]
 class InternTable:
     """A growing table of distinct byte strings."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: Seed = FIXED_SEED) -> None:
+        self.seed = seed
         slots = slots_for(1)
         assert slots is not None
         self.slots = slots
@@ -121,9 +125,13 @@ class InternTable:
         """The number of each entry, new ones appended."""
         self.reserve(len(leaves), int(leaves.offsets[-1] - leaves.offsets[0]))
         codes = np.empty(len(leaves), np.int32)
-        table = (self.slots, self.data, self.offsets)
-        self.count = _intern_all(read_only(leaves.data), read_only(leaves.offsets), table, self.count, codes)
+        self.count = _intern_all(read_only(leaves.data), read_only(leaves.offsets), self.table, self.count, codes)
         return codes
+
+    @property
+    def table(self) -> tuple[Slots, UInt8s, Int64s, Seed]:
+        """The table as kernels take it, until it grows."""
+        return self.slots, self.data, self.offsets, self.seed
 
     def text(self, number: int) -> bytes:
         """The bytes of one entry."""
@@ -140,10 +148,10 @@ class InternTable:
 def intern_bytes(source: Any, start: int, length: int, table: Any, count: int, shift: Any) -> int:
     """The number of source[start : start + length] in the table; equal to `count` if it was appended just now.
 
-    `table` is (slots, data, offsets), `shift` that of its slots.
+    `table` is (slots, data, offsets, seed), `shift` that of its slots.
     """
-    slots, data, offsets = table
-    hash32 = hash_bytes(source, start, length)
+    slots, data, offsets, seed = table
+    hash32 = hash_bytes(source, start, length, seed)
     mask = len(slots) - 1
     at = home_of(hash32, shift)
     while slots[at] != 0:
@@ -161,7 +169,7 @@ def intern_bytes(source: Any, start: int, length: int, table: Any, count: int, s
     return count
 
 
-@kernel("const u8[], const i64[], (u64[], u8[], i64[]), i64, i32[]", returns="i64")
+@kernel("const u8[], const i64[], (u64[], u8[], i64[], const u64[]), i64, i32[]", returns="i64")
 def _intern_all(source: Any, starts: Any, table: Any, count: int, codes: Any) -> int:
     shift = shift_of(table[0])
     for i in range(len(codes)):

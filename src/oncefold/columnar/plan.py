@@ -74,6 +74,8 @@ class DecodePlan(NamedTuple):
     """(1 if numbers in text are spelled with other marks, the byte before decimal places, the byte between groups or
     -1)."""
     rows: RowPlan
+    has_classes: Int64s
+    """1 in one element if `faults.diagnose` knows the spellings of the fields, so that bad records have classes."""
 
 
 class Trie(NamedTuple):
@@ -158,6 +160,7 @@ def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -
         zones=zones.tables(),
         spelling=_spelling(pipeline),
         rows=row_plan(pipeline, number, fields),
+        has_classes=_row(int(not needs_scalar(pipeline) and not pipeline.timezones)),
     )
 
 

@@ -2,7 +2,8 @@
 
 A hash index is one array of 64-bit slots with open addressing. A slot is 0 when free, else hash << 32 | row + 1. Its
 home is given by the top bits of the hash, so that growing the index moves entries in order, and 32 bits of hash are
-compared before any key's text is touched.
+compared before any key's text is touched. The hash is keyed: who does not know the seed cannot send keys that share a
+home, whose probes would become as long as the index is full. A seed is never stored; nothing durable follows from it.
 """
 
 from typing import Any
@@ -10,41 +11,54 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from oncefold.columnar.arrays import read_only
 from oncefold.kernels.declare import inlined, kernel
-from oncefold.kernels.intrinsics import load64, store64
+from oncefold.kernels.intrinsics import load64, multiply_fold, store64
 
 NEWLINE, QUOTE, BACKSLASH, MINUS, PLUS, POINT, ZERO, ONE, NINE = 10, 34, 92, 45, 43, 46, 48, 49, 57
 
 
-_MULTIPLY = np.uint64(0x9E3779B97F4A7C15)
-_FINISH = np.uint64(0xD6E8FEB86659FD93)
-_LENGTH = np.uint64(0xA0761D6478BD642F)
-_32 = np.uint64(32)
-_29 = np.uint64(29)
-_8 = np.uint64(8)
+Seed = npt.NDArray[np.uint64]
+"""The secret words of the hash."""
+
+SEED_BYTES = 32
+_8, _32 = np.uint64(8), np.uint64(32)
 
 
-@kernel("const u8[], i64, i64", returns="u32")
-def hash_bytes(data: Any, start: int, length: int) -> np.uint32:
-    """A 32-bit hash of data[start : start + length]: multiply and fold eight bytes at a time."""
-    h = np.uint64(length) * _LENGTH
+def seed_of(secret: bytes) -> Seed:
+    """SEED_BYTES of a secret as the seed of hashes; whoever knows them can make keys of one hash."""
+    if len(secret) != SEED_BYTES:
+        raise ValueError(f"a seed has {SEED_BYTES} bytes, not {len(secret)}")
+    return read_only(np.frombuffer(secret, np.uint64))
+
+
+FIXED_SEED = seed_of(bytes(range(1, SEED_BYTES + 1)))
+"""The seed where nobody chooses the input, as in tests."""
+
+
+@kernel("const u8[], i64, i64, const u64[]", returns="u32")
+def hash_bytes(data: Any, start: int, length: int, seed: Any) -> np.uint32:
+    """A 32-bit hash of data[start : start + length] that cannot be foretold without the seed.
+
+    As in wyhash, sixteen bytes at a time are mixed with secret words by a multiplication to 128 bits.
+    """
+    h = seed[0]
     i = start
     end = start + length
-    while i + 8 <= end:
-        h = (h ^ load64(data, i)) * _MULTIPLY
-        h ^= h >> _32
-        i += 8
-    if i < end:
-        if length >= 8:
-            w = load64(data, end - 8)
-        else:
-            w = np.uint64(0)
-            while i < end:
-                w = (w << _8) | np.uint64(data[i])
-                i += 1
-        h = (h ^ w) * _MULTIPLY
-        h ^= h >> _29
-    h *= _FINISH
+    while i + 16 < end:
+        h = multiply_fold(load64(data, i) ^ seed[1], load64(data, i + 8) ^ h)
+        i += 16
+    u, v = np.uint64(0), np.uint64(0)
+    if length >= 16:
+        u, v = load64(data, end - 16), load64(data, end - 8)
+    elif length >= 8:
+        u, v = load64(data, start), load64(data, end - 8)
+    else:
+        while i < end:
+            u = (u << _8) | np.uint64(data[i])
+            i += 1
+    h = multiply_fold(u ^ seed[2], v ^ h)
+    h = multiply_fold(h ^ seed[3], np.uint64(length) ^ seed[1])
     return np.uint32(h >> _32)
 
 
@@ -89,6 +103,15 @@ def count_byte(data: Any, byte: int) -> int:
     return count
 
 
+@kernel("const u8[], i64", returns="i64")
+def count_pairs(data: Any, byte: int) -> int:
+    """How often a uint8 array holds a byte twice in a row."""
+    count = 0
+    for i in range(len(data) - 1):
+        count += data[i] == byte and data[i + 1] == byte
+    return count
+
+
 @kernel("const u8[]", returns="i64")
 def count_newlines(data: Any) -> int:
     """How many newlines a uint8 array holds."""
@@ -96,6 +119,14 @@ def count_newlines(data: Any) -> int:
     for i in range(len(data)):
         count += data[i] == NEWLINE
     return count
+
+
+@kernel("const u8[], const i64[], i64[]")
+def trim_line_ends(data: Any, starts: Any, ends: Any) -> None:
+    """Move the end of each span before the returns and newlines that it ends in."""
+    for i in range(len(ends)):
+        while ends[i] > starts[i] and (data[ends[i] - 1] == NEWLINE or data[ends[i] - 1] == 13):
+            ends[i] -= 1
 
 
 Slots = npt.NDArray[np.uint64]

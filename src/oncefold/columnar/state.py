@@ -15,7 +15,7 @@ from oncefold.columnar.arrays import GrowingArray, Int32s, Int64s, UInt8s, read_
 from oncefold.columnar.batch import Batch
 from oncefold.columnar.fold_kernel import KEY, META, ROUND, VALUES, fold_batch, index_keys, set_states
 from oncefold.columnar.leaves import InternTable
-from oncefold.columnar.primitives import grown, slots_for
+from oncefold.columnar.primitives import FIXED_SEED, Seed, grown, slots_for
 from oncefold.commit import Changes, States
 from oncefold.core.fold import Outcome
 
@@ -75,17 +75,20 @@ class Accumulated:
 
 
 @dataclass(frozen=True, slots=True)
-class FoldConflict:
-    """A conflict of two contents under one version: the record, and the previous content."""
+class FoldConflicts:
+    """Conflicts of two contents under one version, by the column: the record, and the previous content."""
 
-    index: int
+    index: Int64s
     """The record in its batch."""
-    kept: int
+    kept: Int64s
     """The same among the batch's changes."""
-    row: int
-    outcome: Outcome
-    leaf_before: int
-    measures_before: tuple[int, ...]
+    row: Int64s
+    leaf_before: Int32s
+    measures_before: Int64s
+    """Shape (conflicts, measures)."""
+
+    def __len__(self) -> int:
+        return len(self.index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class FoldedBatch:
     """A part of the log, valid until more is added to it."""
     counts: dict[Outcome, int]
     accumulated: Accumulated
-    conflicts: list[FoldConflict]
+    conflicts: FoldConflicts
 
 
 def nothing_accumulated(leaves: int, measures: int) -> Accumulated:
@@ -117,8 +120,9 @@ def with_leaves(accumulated: Accumulated, leaves: int) -> Accumulated:
 class KeyedState:
     """All keys with their latest version and content. Single-threaded; grows, never shrinks."""
 
-    def __init__(self, values: int) -> None:
+    def __init__(self, values: int, seed: Seed = FIXED_SEED) -> None:
         """`values` are the numbers of a row beside its version: see `Pipeline.value_columns`."""
+        self.seed = seed
         slots = slots_for(1)
         assert slots is not None
         self._slots = slots
@@ -132,7 +136,10 @@ class KeyedState:
         """Fold a batch; `codes` are the numbers of its leaves among `leaves`.
 
         What each record did is added to the log. The net change is added to `into`, which has room for all leaves.
+        Raises ValueError for a batch whose keys were hashed with another seed: none of them would be found.
         """
+        if batch.seed is not self.seed and not np.array_equal(batch.seed, self.seed):
+            raise ValueError("the keys of the batch were hashed with another seed than those of the state")
         n = len(batch)
         self.reserve(n, int(batch.key_length.sum()))
         counts = np.zeros(len(Outcome), np.int64)
@@ -153,7 +160,7 @@ class KeyedState:
             changes,
             {outcome: int(counts[outcome]) for outcome in Outcome if counts[outcome]},
             into,
-            [self._conflict(entry, int(changes.outcome[entry[2]])) for entry in conflict[:conflicts]],
+            self._conflicts(conflict[:conflicts]),
         )
 
     def keys(self, first: int, log: ChangeLog) -> pa.Array:
@@ -175,7 +182,8 @@ class KeyedState:
         self.reserve(len(keys), size)
         self._text.rows[self._used : self._used + size] = text
         hashes = np.empty(len(keys), np.uint32)
-        index_keys(offsets - offsets[0], self._slots, self._rows.rows, self._text.rows, self.count, self._used, hashes)
+        rows, text = self._rows.rows, self._text.rows
+        index_keys(offsets - offsets[0], self._slots, rows, text, self.count, self._used, hashes, self.seed)
         self.count += len(keys)
         self._used += size
 
@@ -193,9 +201,16 @@ class KeyedState:
         """Bytes of all keys' text."""
         return self._used
 
-    def _conflict(self, entry: Int64s, outcome: int) -> FoldConflict:
-        index, row, kept, leaf, *measures = (int(value) for value in entry)
-        return FoldConflict(index, kept, row, Outcome(outcome), leaf, tuple(measures))
+    def key_spans(self, rows: Int64s) -> tuple[UInt8s, Int64s, Int64s]:
+        """The text of all keys, and where that of each of these rows begins and how long it is."""
+        columns = self._rows.rows
+        return self._text.rows, columns[rows, KEY], columns[rows, META] & 0xFFFF
+
+    @staticmethod
+    def _conflicts(entries: Int64s) -> FoldConflicts:
+        columns = (entries[:, column].copy() for column in range(4))
+        index, row, kept, leaf = columns
+        return FoldConflicts(index, kept, row, leaf.astype(np.int32), entries[:, 4:].copy())
 
     def reserve(self, rows: int, size: int) -> None:
         """Make room for so many more keys, of so many bytes of text in all."""

@@ -12,6 +12,7 @@ from oncefold.columnar.assemble import MOST_LEAF_BYTES
 from oncefold.columnar.batch import DELETE, NO_TIME, Batch, BatchBuilder
 from oncefold.columnar.leaves import Leaves, encode_columns
 from oncefold.columnar.plan import fields_of, needs_scalar, plan_of
+from oncefold.columnar.primitives import FIXED_SEED, Seed
 from oncefold.columnar.table_fields import fields_of_table, read_as_text
 from oncefold.columnar.text import TextDecoder
 from oncefold.columnar.time_kernels import window_starts
@@ -46,12 +47,13 @@ _FEW_CODES = 2**16
 class TableDecoder:
     """Decodes tables for one pipeline; holds no state between them."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, seed: Seed = FIXED_SEED) -> None:
         self._pipeline = pipeline
+        self._seed = seed
         self._plan = plan_of(pipeline)
         self._fields = fields_of(pipeline)
         self._scalar = Decoder(pipeline)
-        self._text = TextDecoder(pipeline)
+        self._text = TextDecoder(pipeline, seed)
         self._read_as_text = read_as_text(pipeline)
         by_column = not needs_scalar(pipeline)
         self._has_spans = by_column and bool(pipeline.expressions) and not pipeline.timezones
@@ -64,8 +66,8 @@ class TableDecoder:
         if self._has_spans:
             columns = self._text.of_fields(*fields_of_table(found, self._fields, rows, self._read_as_text))
         else:
-            wide = self._pipeline.has_wide_versions
-            columns = BatchBuilder(rows, len(self._pipeline.measures), np.zeros(8, np.uint8), wide=wide)
+            measures, wide = len(self._pipeline.measures), self._pipeline.has_wide_versions
+            columns = BatchBuilder(rows, measures, np.zeros(8, np.uint8), self._seed, wide=wide)
         if self._has_columns:
             self._fill(found, columns)
         columns.where = range(first_row, first_row + rows)
@@ -99,7 +101,8 @@ class TableDecoder:
         keys = self._keys(found, rows)
         data, offsets = spans_of(keys.texts)
         columns.data = read_only(data)
-        measure_spans(columns.data, read_only(offsets), columns.key_start, columns.key_length, columns.key_hash)
+        spans = (columns.key_start, columns.key_length, columns.key_hash)
+        measure_spans(columns.data, read_only(offsets), *spans, columns.seed)
         good = keys.good & (columns.key_length <= KEY_BYTES)
         good &= self._version(found, columns)
         good &= self._time(found, columns)

@@ -9,16 +9,29 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.columnar.arrays import Int64s, UInt8s, read_only
-from oncefold.columnar.batch import SCANNED, Batch, BatchBuilder
+from oncefold.columnar.batch import NOT_AN_EVENT, SCANNED, UNDECODED, Batch, BatchBuilder
+from oncefold.columnar.conflicts import gathered
 from oncefold.columnar.csv_scan import csv_scratch, record_ends, scan_csv
 from oncefold.columnar.expression_kernel import derive_rows, derive_scratch
 from oncefold.columnar.expression_plan import Programs, programs_of
+from oncefold.columnar.faults import is_syntax
+from oncefold.columnar.json_faults import classify_lines
 from oncefold.columnar.json_scan import json_scratch, scan_json
 from oncefold.columnar.plan import DecodePlan, columns_of, fields_of, plan_of, trie_of, width_of
-from oncefold.columnar.primitives import BACKSLASH, count_byte, count_newlines
-from oncefold.commit import Reject
+from oncefold.columnar.primitives import (
+    BACKSLASH,
+    FIXED_SEED,
+    QUOTE,
+    Seed,
+    count_byte,
+    count_newlines,
+    count_pairs,
+    trim_line_ends,
+)
+from oncefold.columnar.verdicts import judged, sources_of, timed_of
+from oncefold.commit import Reject, RejectColumns
 from oncefold.core.csv_record import csv_cells
-from oncefold.core.decode import Decoder
+from oncefold.core.decode import Decoder, syntax_fault
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
@@ -35,8 +48,9 @@ _RESULT_BYTES = 80
 class TextDecoder:
     """Decodes blocks of whole records for one pipeline; holds no state between blocks."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, seed: Seed = FIXED_SEED) -> None:
         self._pipeline = pipeline
+        self._seed = seed
         self._plan = plan_of(pipeline)
         self._columns_of = columns_of(pipeline)
         self._flat_plan = plan_of(pipeline, self._columns_of)
@@ -45,6 +59,7 @@ class TextDecoder:
         self._flat_programs = programs_of(pipeline, self._columns_of)
         self._width, self._flat_width = width_of(pipeline), width_of(pipeline, self._columns_of)
         self._scalar = Decoder(pipeline)
+        self._sources, self._timed = sources_of(pipeline), timed_of(pipeline)
         self._defaults = sum(len((level.missing or "").encode()) for level in pipeline.levels)
 
     def json(self, block: bytes | memoryview, source: str, offset: int) -> Batch:
@@ -54,8 +69,9 @@ class TextDecoder:
         columns = self._columns(rows, data)
         where = columns.where = np.zeros(rows, np.int64)
         keys, composed = self._keys(columns)
-        whole, area = _with_area(data, self._programs, rows)
+        whole, area = _with_area(data, self._programs, rows, count_byte(data, BACKSLASH))
         scratch = json_scratch(self._trie, self._width, _pool_bytes(self._programs))
+        faults = np.empty((rows, 4), np.int64)
         used, found = scratch[-1], _found_fields(self._programs, rows)
         columns.leaves.count = scan_json(
             whole,
@@ -67,27 +83,28 @@ class TextDecoder:
             (columns.version, columns.leaf, columns.measures, columns.time),
             where,
             keys,
-            (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
+            columns.leaves.table,
+            faults,
             scratch,
         )
         self._derive(whole, area, used, self._plan, self._programs, found, columns, keys)
         columns.data = whole[: len(data) + used[0]] if composed is None else composed
-        ends = np.append(where[1:], size)
+        left = _Left(columns, where, np.append(where[1:], size), data, whole, faults)
+        if len(left.rows):
+            classify_lines(data, left.rows, left.starts, left.ends, faults)
 
-        def raw(row: int) -> bytes:
-            return data[where[row] : ends[row]].tobytes().rstrip(b"\r\n")
+        enveloped = self._pipeline.envelope is not None
 
-        def event(row: int) -> Event | None:
-            record = _unpadded(raw(row), columns)
-            return self._scalar.json(record) if record.strip(b" \t\r") else None
+        def event(raw: bytes, fault: int) -> Event | None:
+            record = _unpadded(raw, columns)
+            if not record.strip(b" \t\r"):
+                return None
+            if is_syntax(fault) and (reason := syntax_fault(record, takes_null=enveloped)) is not None:
+                raise InvalidEvent(reason)
+            return self._scalar.json(record)
 
-        def refusal(row: int, reason: str) -> Reject:
-            text = raw(row)
-            return Reject(source, offset + int(where[row]), reason, text, "json", size=len(text))
-
-        batch = columns.finish(event, refusal)
         where += offset
-        return batch
+        return self._finish(left, event, (source, "json", ""), offset)
 
     def csv(
         self, block: bytes | memoryview, source: str, offset: int, header: Sequence[str], delimiter: str = ","
@@ -99,9 +116,13 @@ class TextDecoder:
         where = columns.where = np.zeros(len(ends), np.int64)
         where[1:] = ends[:-1]
         keys, composed = self._keys(columns)
-        found = _found_fields(self._flat_programs, len(ends))
+        whole, area = _with_area(data, self._flat_programs, len(ends), count_pairs(data, QUOTE))
+        scratch = csv_scratch(self._flat_width, _pool_bytes(self._flat_programs))
+        used, found = scratch[-1], _found_fields(self._flat_programs, len(ends))
+        faults = np.empty((len(ends), 4), np.int64)
         columns.leaves.count = scan_csv(
-            data,
+            whole,
+            area,
             _is_utf8(data),
             (self._fields_in(header), ord(delimiter)),
             self._flat_plan,
@@ -109,29 +130,21 @@ class TextDecoder:
             (columns.version, columns.leaf, columns.measures, columns.time),
             ends,
             keys,
-            (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
-            csv_scratch(self._flat_width),
+            columns.leaves.table,
+            faults,
+            scratch,
         )
-        whole, area = _with_area(data, self._flat_programs, len(ends), escaped=False)
-        used = np.array([_pool_bytes(self._flat_programs)], np.int64)
         self._derive(whole, area, used, self._flat_plan, self._flat_programs, found, columns, keys)
         columns.data = whole[: len(data) + used[0]] if composed is None else composed
+        left = _Left(columns, where, np.minimum(ends, size), data, whole, faults)
 
-        def raw(row: int) -> bytes:
-            return data[where[row] : min(int(ends[row]), size)].tobytes().rstrip(b"\r\n")
-
-        def refusal(row: int, reason: str) -> Reject:
-            text = raw(row)
-            context = json.dumps([delimiter, *header], ensure_ascii=False)
-            return Reject(source, offset + int(where[row]), reason, text, "csv", context, len(text))
-
-        def event(row: int) -> Event | None:
-            record = _unpadded(raw(row), columns)
+        def event(raw: bytes, _: int) -> Event | None:
+            record = _unpadded(raw, columns)
             return decode_csv(self._scalar, record, header, delimiter) if record else None
 
-        batch = columns.finish(event, refusal)
         where += offset
-        return batch
+        context = json.dumps([delimiter, *header], ensure_ascii=False)
+        return self._finish(left, event, (source, "csv", context), offset)
 
     def of_fields(self, data: UInt8s, found: tuple[Int64s, Int64s, Int64s]) -> BatchBuilder:
         """Rows whose fields are spans of `data`, of a definition with expressions; the builder is still to finish."""
@@ -139,7 +152,7 @@ class TextDecoder:
         columns = self._columns(rows, data)
         columns.leaf.fill(SCANNED)
         keys, composed = self._keys(columns)
-        whole, area = _with_area(data, self._programs, rows, escaped=False)
+        whole, area = _with_area(data, self._programs, rows, 0)
         used = np.array([_pool_bytes(self._programs)], np.int64)
         self._derive(whole, area, used, self._plan, self._programs, found, columns, keys)
         columns.data = whole[: len(data) + used[0]] if composed is None else composed
@@ -167,9 +180,36 @@ class TextDecoder:
                 found,
                 (columns.version, columns.leaf, columns.measures, columns.time),
                 keys,
-                (columns.leaves.slots, columns.leaves.data, columns.leaves.offsets),
+                columns.leaves.table,
                 derive_scratch(programs),
             )
+
+    def _finish(
+        self, left: "_Left", event: Callable[[bytes, int], Event | None], form: tuple[str, str, str], offset: int
+    ) -> Batch:
+        """Judge the rows that the kernels left, and close the batch. `form` is the source, format and context."""
+        columns = left.columns
+        if not len(left.rows):
+            return columns.filled([], ())
+        verdicts = judged(
+            left.rows,
+            left.faults,
+            left.whole,
+            lambda row, fault: event(left.raw(row), fault),
+            self._sources,
+            self._time_fault,
+        )
+        columns.leaf[verdicts.blank] = NOT_AN_EVENT
+        columns.leaf[verdicts.ignored] = NOT_AN_EVENT
+        columns.leaf[verdicts.refused] = NOT_AN_EVENT
+        refused = np.searchsorted(left.rows, verdicts.refused)
+        starts = left.starts[refused]
+        raws = gathered(left.data, starts, left.ends[refused] - starts)
+        rejects = RejectColumns(*form, starts + offset, verdicts.reason, verdicts.reasons, raws)
+        return columns.filled(verdicts.events, rejects, verdicts.ignored)
+
+    def _time_fault(self, number: int, text: str) -> str | None:
+        return self._scalar.time_fault(self._timed[number], text)
 
     def _fields_in(self, header: Sequence[str]) -> Int64s:
         """The field of each column, or -1. No row fits a layout without columns: the scalar decoder judges them all."""
@@ -179,7 +219,8 @@ class TextDecoder:
         return np.array([] if is_named_twice else [numbers.get(name, -1) for name in header], np.int64)
 
     def _columns(self, rows: int, data: UInt8s) -> BatchBuilder:
-        columns = BatchBuilder(rows, len(self._pipeline.measures), data, wide=self._pipeline.has_wide_versions)
+        measures, wide = len(self._pipeline.measures), self._pipeline.has_wide_versions
+        columns = BatchBuilder(rows, measures, data, self._seed, wide=wide)
         levels = len(self._pipeline.levels)
         columns.reserve_leaves(levels * len(data) + rows * (levels * _LEAF_OVERHEAD + self._defaults))
         return columns
@@ -192,7 +233,26 @@ class TextDecoder:
             composed = np.empty(len(self._pipeline.key) * room, np.uint8)
         used = np.zeros(1, np.int64)
         target = np.empty(1, np.uint8) if composed is None else composed
-        return (columns.key_start, columns.key_length, columns.key_hash, target, used), composed
+        return (columns.key_start, columns.key_length, columns.key_hash, target, used, columns.seed), composed
+
+
+class _Left:
+    """The rows that the kernels left to the scalar decoder."""
+
+    def __init__(
+        self, columns: BatchBuilder, where: Int64s, ends: Int64s, data: UInt8s, whole: UInt8s, faults: Int64s
+    ) -> None:
+        """Record i is data[where[i] : ends[i]]; `whole` is the block with the texts without their escapes behind it."""
+        self.columns, self.data, self.whole, self.faults = columns, data, whole, faults
+        self.rows = np.flatnonzero(columns.leaf == UNDECODED)
+        self.starts, self.ends = where[self.rows], ends[self.rows]
+        """Of each of `rows`, without its line end."""
+        trim_line_ends(data, self.starts, self.ends)
+
+    def raw(self, row: int) -> bytes:
+        """The bytes of a row that is among `rows`."""
+        at = int(np.searchsorted(self.rows, row))
+        return self.data[self.starts[at] : self.ends[at]].tobytes()
 
 
 def _unpadded(raw: bytes, columns: BatchBuilder) -> bytes:
@@ -232,12 +292,12 @@ def _found_fields(programs: Programs, rows: int) -> tuple[Int64s, Int64s, Int64s
     return np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape, np.int64)
 
 
-def _with_area(data: UInt8s, programs: Programs, rows: int, *, escaped: bool = True) -> tuple[UInt8s, UInt8s]:
-    """The block with memory behind it, and that memory, of length 1 if nothing is written there.
+def _with_area(data: UInt8s, programs: Programs, rows: int, escapes: int) -> tuple[UInt8s, UInt8s]:
+    """The block with so many escapes with memory behind it, and that memory, of length 1 if nothing is written there.
 
     It is for texts without their escapes, and for the results of expressions, behind the texts of their constants.
     """
-    size = len(data) if escaped and count_byte(data, BACKSLASH) else 0
+    size = len(data) if escapes else 0
     if len(programs.ends):
         size += len(programs.pool) + len(data) + rows * len(programs.ends) * _RESULT_BYTES
     if not size:
@@ -263,7 +323,8 @@ def _is_utf8(data: UInt8s) -> bool:
 class RecordDecoder:
     """Decodes records one by one."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, seed: Seed = FIXED_SEED) -> None:
+        self._seed = seed
         self._scalar = Decoder(pipeline)
         self._measures, self._wide = len(pipeline.measures), pipeline.has_wide_versions
 
@@ -295,6 +356,6 @@ class RecordDecoder:
     def _batch(
         self, rows: int, first: int, event: Callable[[int], Event], refusal: Callable[[int, str], Reject]
     ) -> Batch:
-        columns = BatchBuilder(rows, self._measures, np.zeros(8, np.uint8), wide=self._wide)
+        columns = BatchBuilder(rows, self._measures, np.zeros(8, np.uint8), self._seed, wide=self._wide)
         columns.where = range(first, first + rows)
         return columns.finish(event, refusal)

@@ -7,7 +7,7 @@ import numpy as np
 
 from oncefold.columnar.arrays import Int32s, Int64s, with_room
 from oncefold.columnar.leaves import InternTable, Leaves, decode_all, decode_leaf, encode_all, intern_bytes, leaves_of
-from oncefold.columnar.primitives import copy_bytes, shift_of
+from oncefold.columnar.primitives import FIXED_SEED, Seed, copy_bytes, shift_of
 from oncefold.columnar.state import Accumulated
 from oncefold.commit import NewNode, NodeColumns
 from oncefold.core.definition import Pipeline
@@ -21,7 +21,7 @@ _LOW = np.int64(0xFFFFFFFF)
 
 
 @kernel(
-    "(const u8[], const i64[], i64, i64), (const i32[], const i64[]), (u64[], u8[], i64[]), i64",
+    "(const u8[], const i64[], i64, i64), (const i32[], const i64[]), (u64[], u8[], i64[], const u64[]), i64",
     "(i32[,], i32[], i32[], i32[], i32[]), (u8[], i64[])",
     returns="i64",
 )
@@ -107,14 +107,14 @@ class Trees:
     A node is known by its rollup in two bytes and its labels as a leaf has them; ids count up as nodes appear.
     """
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, seed: Seed = FIXED_SEED) -> None:
         paths = self._paths = pipeline.rollup_levels
         self._level_count = len(pipeline.levels)
         self._measures = len(pipeline.measures)
         self._levels: Int32s = np.array([index for path in paths for index in path], np.int32)
         self._level_ends: Int64s = np.cumsum([0, *map(len, paths)]).astype(np.int64)
-        self.leaves = InternTable()
-        self._nodes = InternTable()
+        self.leaves = InternTable(seed)
+        self._nodes = InternTable(seed)
         self._reported_nodes = 0
         self._parent: Int32s = np.zeros(0, np.int32)
         self._rollup: Int32s = np.zeros(0, np.int32)
@@ -185,7 +185,7 @@ class Trees:
         self._nodes.count = find_nodes(
             (self.leaves.data, offsets, first_leaf, count),
             (self._levels, self._level_ends),
-            (self._nodes.slots, self._nodes.data, self._nodes.offsets),
+            self._nodes.table,
             self._nodes.count,
             (self._leaf_node, self._parent, self._rollup, self._leaf, self._depth),
             (np.zeros(2 * PATH_BYTES, np.uint8), np.zeros(len(self._levels) + 2, np.int64)),

@@ -289,14 +289,14 @@ def _parsed(
     return Integers(values, good, missing)
 
 
-@kernel("const u8[], const i64[], i64[], i32[], u32[]")
-def measure_spans(data: Any, offsets: Any, starts: Any, lengths: Any, hashes: Any) -> None:
+@kernel("const u8[], const i64[], i64[], i32[], u32[], const u64[]")
+def measure_spans(data: Any, offsets: Any, starts: Any, lengths: Any, hashes: Any, seed: Any) -> None:
     """Start, length and hash of every span."""
     for i in range(len(hashes)):
         length = offsets[i + 1] - offsets[i]
         starts[i] = offsets[i]
         lengths[i] = length
-        hashes[i] = hash_bytes(data, offsets[i], length)
+        hashes[i] = hash_bytes(data, offsets[i], length, seed)
 
 
 @kernel("const i64[], i64, i64, i64[], bool[]")

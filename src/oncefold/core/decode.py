@@ -67,10 +67,21 @@ class Decoder:
         NUL bytes in front of it, as a crash or the rotation of a log leaves them, are left out. A name that occurs
         twice in one object is refused where it is read, because its meaning is ambiguous.
         """
-        value = self._parsed(raw.lstrip(b"\0"))
+        value = _parsed(raw.lstrip(b"\0"), _READ, takes_null=self._pipeline.envelope is not None)
         if self._pipeline.envelope is not None:
             return self._enveloped(value)
         return self._event(NestedRecord(value))
+
+    def time_fault(self, item: Version | Time | Level, text: str) -> str | None:
+        """Why a text is refused as the time, or the version, that a field holds; None if it is one."""
+        try:
+            if isinstance(item, Version):
+                self._version_of(text, item)
+            else:
+                _timestamp(text, item)
+        except InvalidEvent as error:
+            return str(error)
+        return None
 
     def csv(self, header: Sequence[str], cells: Sequence[str]) -> Event:
         """One row of a flat table of text; for measures, times and versions an empty cell is missing.
@@ -97,37 +108,6 @@ class Decoder:
         if self._pipeline.envelope is not None:
             return self._enveloped(plain(record))
         return self._event(TableRecord(plain(record)))
-
-    def _parsed(self, raw: bytes) -> dict[str, Any] | None:
-        try:
-            text = raw.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InvalidEvent(f"not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}") from None
-        if text.startswith("\ufeff"):
-            raise InvalidEvent("a byte order mark is inside the stream; only a file may start with one")
-        try:
-            value = json.loads(
-                text,
-                parse_float=Number,
-                parse_int=Number,
-                parse_constant=_no_constant,
-                object_pairs_hook=ObjectPairs,
-            )
-        except RecursionError:
-            raise InvalidEvent(f"nested deeper than {NESTING} levels") from None
-        except json.JSONDecodeError as error:
-            reason = f"{error.msg.removesuffix(' at')} at character {error.pos + 1}"
-            raise InvalidEvent(f"not JSON: {reason}") from None
-        except ValueError as error:
-            raise InvalidEvent(f"not JSON: {error}") from None
-        if value is None and self._pipeline.envelope is not None:
-            return None
-        if not isinstance(value, dict):
-            hint = "; a file of one array is not JSON Lines: write one object per line"
-            raise InvalidEvent(f"not a JSON object{hint if isinstance(value, list) else ''}")
-        if raw.count(b"{") + raw.count(b"[") > NESTING and _depth(text) > NESTING:
-            raise InvalidEvent(f"nested deeper than {NESTING} levels")
-        return value
 
     def _enveloped(self, value: Any) -> Event:
         record = unwrapped(self._pipeline.envelope or "", value)
@@ -188,6 +168,9 @@ class Decoder:
         value = record.get(part.field, empty=None)
         if value is None:
             refuse(part.field, "missing; every event needs its version")
+        return self._version_of(value, part)
+
+    def _version_of(self, value: Any, part: Version) -> int:
         text = _numeral(value, part.field) if part.type in NUMBER_TYPES else _version_text(value, part)
         try:
             return read_version(part, text if part.type == "timestamp" else self._numbers.plain(value, text))
@@ -221,6 +204,45 @@ class Decoder:
             path = nodepath.join([labels[index] for index in indexes])
             if len(path) > PATH_BYTES // 4 and len(path.encode()) > PATH_BYTES:
                 raise InvalidEvent(f"the path in rollup {rollup.name} is longer than {PATH_BYTES} bytes")
+
+
+def syntax_fault(raw: bytes, *, takes_null: bool = False) -> str | None:
+    """Why `Decoder.json` refuses these bytes whatever they mean; None if they are a JSON object.
+
+    `takes_null` says that null is a record too, as it is in an envelope.
+    """
+    try:
+        _parsed(raw.lstrip(b"\0"), _CHECK, takes_null=takes_null)
+    except InvalidEvent as error:
+        return str(error)
+    return None
+
+
+def _parsed(raw: bytes, decoder: json.JSONDecoder, *, takes_null: bool) -> dict[str, Any] | None:
+    """The object that these bytes are. Raises InvalidEvent."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidEvent(f"not UTF-8: byte {error.start} is 0x{raw[error.start]:02x}") from None
+    if text.startswith("\ufeff"):
+        raise InvalidEvent("a byte order mark is inside the stream; only a file may start with one")
+    try:
+        value = decoder.decode(text)
+    except RecursionError:
+        raise InvalidEvent(f"nested deeper than {NESTING} levels") from None
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg.removesuffix(' at')} at character {error.pos + 1}"
+        raise InvalidEvent(f"not JSON: {reason}") from None
+    except ValueError as error:
+        raise InvalidEvent(f"not JSON: {error}") from None
+    if value is None and takes_null:
+        return None
+    if not isinstance(value, dict):
+        hint = "; a file of one array is not JSON Lines: write one object per line"
+        raise InvalidEvent(f"not a JSON object{hint if isinstance(value, list) else ''}")
+    if raw.count(b"{") + raw.count(b"[") > NESTING and _depth(text) > NESTING:
+        raise InvalidEvent(f"nested deeper than {NESTING} levels")
+    return value
 
 
 def _deriving(expression: Expression) -> Callable[[Record], Any]:
@@ -364,6 +386,13 @@ def _what(value: Any) -> str:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not a JSON number")
+
+
+_READ = json.JSONDecoder(
+    parse_float=Number, parse_int=Number, parse_constant=_no_constant, object_pairs_hook=ObjectPairs
+)
+_CHECK = json.JSONDecoder(parse_int=float, parse_constant=_no_constant)
+"""Refuses what `_READ` refuses, in the same words and sooner; `float` takes a number of any length."""
 
 
 def _depth(text: str) -> int:

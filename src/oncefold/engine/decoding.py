@@ -9,6 +9,7 @@ from typing import Protocol
 import pyarrow as pa
 
 from oncefold.columnar.batch import Batch
+from oncefold.columnar.primitives import FIXED_SEED, Seed
 from oncefold.columnar.table import TableDecoder
 from oncefold.columnar.text import RecordDecoder, TextDecoder, csv_layout
 from oncefold.commit import Reject
@@ -56,10 +57,11 @@ table, record batch or reader, a pandas or polars frame."""
 class BlockDecoder:
     """Decodes blocks of any source for one pipeline."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
-        self._records = RecordDecoder(pipeline)
-        self._text = TextDecoder(pipeline)
-        self._table = TableDecoder(pipeline)
+    def __init__(self, pipeline: Pipeline, seed: Seed = FIXED_SEED) -> None:
+        """`seed` is that of the engine that folds the batches."""
+        self._records = RecordDecoder(pipeline, seed)
+        self._text = TextDecoder(pipeline, seed)
+        self._table = TableDecoder(pipeline, seed)
 
     def decode(self, block: TextBlock | TableBlock) -> tuple[Batch, list[Reject]]:
         """The batch of a block, and rejects for the records that were too long to be in it."""

@@ -5,18 +5,31 @@ interrupted, the engine is broken and refuses everything. It is then opened agai
 of whole commits.
 """
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from oncefold.columnar.arrays import UInt8s
 from oncefold.columnar.batch import NO_TIME, Batch
-from oncefold.columnar.state import ChangeLog, FoldConflict, KeyedState, nothing_accumulated, with_leaves
+from oncefold.columnar.conflicts import conflict_columns
+from oncefold.columnar.primitives import FIXED_SEED, Seed
+from oncefold.columnar.state import ChangeLog, FoldConflicts, KeyedState, nothing_accumulated, with_leaves
 from oncefold.columnar.trees import Trees
-from oncefold.commit import PAGE_ROWS, Changes, CommitContent, Conflict, Page, Reject, SourcePosition, whole_version
-from oncefold.core.decimals import format_decimal
+from oncefold.commit import (
+    PAGE_ROWS,
+    Changes,
+    CommitContent,
+    ConflictColumns,
+    Page,
+    Reject,
+    RejectColumns,
+    Rejects,
+    SourcePosition,
+    whole_versions,
+)
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.store.writer import Store
@@ -29,8 +42,8 @@ class _Pending:
     keys: int
     """Keys before the first of them."""
     log: ChangeLog
-    rejects: list[Reject] = field(default_factory=list)
-    conflicts: list[Conflict] = field(default_factory=list)
+    rejects: Rejects = field(default_factory=Rejects)
+    conflicts: list[ConflictColumns] = field(default_factory=list)
     positions: dict[str, SourcePosition] = field(default_factory=dict)
     redriven: list[int] = field(default_factory=list)
     counts: Counter[Outcome] = field(default_factory=Counter)
@@ -43,20 +56,24 @@ class _Pending:
 class Engine:
     """The keyed state and the trees of one open store."""
 
-    def __init__(self, store: Store, clock: Callable[[], int]) -> None:
-        """Load the store's last commit. Raises StoreError if its contents are damaged."""
+    def __init__(self, store: Store, clock: Callable[[], int], seed: Seed = FIXED_SEED) -> None:
+        """Load the store's last commit; batches to fold must be decoded with the same seed.
+
+        Raises StoreError if its contents are damaged.
+        """
+        self.seed = seed
         loaded = store.load()
         self.pipeline = loaded.pipeline
         self.positions = {source: position.state for source, position in loaded.positions.items()}
         """How far each source is folded."""
         self._clock = clock
         self._seq = loaded.seq
-        self._state = KeyedState(self.pipeline.value_columns)
+        self._state = KeyedState(self.pipeline.value_columns, seed)
         self._state.reserve(loaded.rows, 0)
         for keys in loaded.keys:
             self._state.add_keys(keys)
         self._state.set_states(0, loaded.states)
-        self._trees = Trees(self.pipeline)
+        self._trees = Trees(self.pipeline, seed)
         self._schedule = loaded.schedule
         if len(loaded.totals.node):
             try:
@@ -70,6 +87,7 @@ class Engine:
         self._pending = _Pending(self._state.count, ChangeLog(values))
         self._spare_log = ChangeLog(values)
         self._net = nothing_accumulated(self._trees.leaves.count, measures)
+        self._scales = np.array([measure.scale for measure in self.pipeline.measures], np.int64)
         self._path = store.path
         self._broken = False
 
@@ -135,10 +153,12 @@ class Engine:
             codes = self._trees.intern(batch.leaves)
             net = self._net = with_leaves(self._net, self._trees.leaves.count)
             folded = self._state.fold(batch, codes, self._trees.leaves, net, pending.log)
-            conflicts = [self._conflict(conflict, folded.changes) for conflict in folded.conflicts]
-            pending.conflicts.extend(conflicts)
             pending.rows += len(batch)
-            pending.size += self._state.text_bytes - text_bytes + sum(len(c.kept) + len(c.dropped) for c in conflicts)
+            pending.size += self._state.text_bytes - text_bytes
+            if len(folded.conflicts):
+                conflicts = self._conflicts(folded.conflicts, folded.changes)
+                pending.conflicts.append(conflicts)
+                pending.size += conflicts.text_bytes
             pending.newest_time = max(pending.newest_time, batch.newest_time)
             pending.redriven.extend(redriven)
             pending.counts.update(folded.counts)
@@ -152,12 +172,15 @@ class Engine:
         self._pending.positions[position.source] = position
         self.positions[position.source] = position.state
 
-    def reject(self, rejects: Iterable[Reject]) -> Counter[Outcome]:
+    def reject(self, rejects: Sequence[Reject]) -> Counter[Outcome]:
         """Put events that could not be read on the reject list."""
-        listed, pending = list(rejects), self._pending
-        pending.rejects.extend(listed)
-        pending.size += sum(len(reject.raw) for reject in listed)
-        counts = +Counter({Outcome.REJECTED: len(listed)})
+        pending = self._pending
+        pending.rejects.extend(rejects)
+        if isinstance(rejects, RejectColumns):
+            pending.size += rejects.raw_bytes
+        else:
+            pending.size += sum(len(reject.raw) for reject in rejects)
+        counts = +Counter({Outcome.REJECTED: len(rejects)})
         pending.counts.update(counts)
         return counts
 
@@ -200,25 +223,24 @@ class Engine:
             newest_time=None if pending.newest_time == NO_TIME else pending.newest_time,
             positions=list(pending.positions.values()),
             rejects=pending.rejects,
-            conflicts=pending.conflicts,
+            conflicts=ConflictColumns.joined(pending.conflicts),
             redriven=pending.redriven,
             pages=[Page(n, self._state.states(n * PAGE_ROWS, (n + 1) * PAGE_ROWS)) for n in due],
         )
 
-    def _conflict(self, conflict: FoldConflict, changes: Changes) -> Conflict:
-        at = conflict.kept
-        arrived = self._content(int(changes.states.leaf[at]), changes.states.measures[:, at].tolist())
-        previous = self._content(conflict.leaf_before, conflict.measures_before)
-        won = conflict.outcome is Outcome.CONFLICT_WON
-        values = changes.states.measures[:, at].tolist()
-        version = whole_version(int(changes.states.version[at]), values, len(self.pipeline.measures))
-        kept, dropped = (arrived, previous) if won else (previous, arrived)
-        return Conflict(self._state.key(conflict.row), version, kept, dropped)
-
-    def _content(self, leaf: int, measures: Sequence[int]) -> str:
-        if leaf < 0:
-            return "null"
-        amounts = [
-            format_decimal(m, measure.scale) for m, measure in zip(measures, self.pipeline.measures, strict=False)
-        ]
-        return json.dumps({"labels": self._trees.labels(leaf), "measures": amounts}, ensure_ascii=False)
+    def _conflicts(self, found: FoldConflicts, changes: Changes) -> ConflictColumns:
+        at, measures = found.kept, len(self.pipeline.measures)
+        won = changes.outcome[at] == Outcome.CONFLICT_WON
+        version, leaf, values = changes.states.version[at], changes.states.leaf[at], changes.states.measures[:, at]
+        amounts, before = values[:measures].T, found.measures_before[:, :measures]
+        kept = np.where(won, leaf, found.leaf_before), np.where(won[:, None], amounts, before)
+        dropped = np.where(won, found.leaf_before, leaf), np.where(won[:, None], before, amounts)
+        leaves = self._trees.leaves
+        return conflict_columns(
+            self._state.key_spans(found.row),
+            whole_versions(version, values, measures),
+            kept,
+            dropped,
+            (leaves.data, leaves.offsets),
+            self._scales,
+        )

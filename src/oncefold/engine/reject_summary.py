@@ -1,11 +1,13 @@
 """What was rejected in a run, by reason: how often, and where it came up first."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from oncefold.commit import Reject
+import numpy as np
+
+from oncefold.commit import Reject, RejectColumns
 
 _MOST_KINDS: Final = 1_000
 """Reasons are kept apart up to so many; above that they are compared without numbers at once."""
@@ -30,17 +32,24 @@ class RejectSummary:
 
     def add(self, rejects: Iterable[Reject]) -> None:
         """Count these, too."""
+        if isinstance(rejects, RejectColumns):
+            _, firsts, counts = np.unique(rejects.reason, return_index=True, return_counts=True)
+            for at, count in sorted(zip(firsts.tolist(), counts.tolist(), strict=True)):
+                self._add(rejects.reasons[int(rejects.reason[at])], count, rejects, at)
+        else:
+            for reject in rejects:
+                self._add(reject.reason, 1, (reject,), 0)
+
+    def _add(self, reason: str, count: int, rejects: Sequence[Reject], at: int) -> None:
         kinds = self._kinds
-        for reject in rejects:
-            reason = reject.reason
-            quoted = "'" in reason
-            key = (reason[: reason.index("'")], reason[reason.rindex("'") :]) if quoted else (reason, "")
-            kind = kinds.get(key)
-            if kind is None:
-                if len(kinds) >= _MOST_KINDS:
-                    key = (_kind(reason), "")
-                kind = kinds.setdefault(key, RejectedKind(reject))
-            kind.count += 1
+        quoted = "'" in reason
+        key = (reason[: reason.index("'")], reason[reason.rindex("'") :]) if quoted else (reason, "")
+        kind = kinds.get(key)
+        if kind is None:
+            if len(kinds) >= _MOST_KINDS:
+                key = (_kind(reason), "")
+            kind = kinds.setdefault(key, RejectedKind(rejects[at]))
+        kind.count += count
 
     def by_reason(self) -> Mapping[str, RejectedKind]:
         """The kinds in order of first appearance, by their reasons without what varies."""

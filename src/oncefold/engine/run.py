@@ -255,7 +255,7 @@ def run(
     the store then holds whole commits, and a run from their positions misses nothing.
     """
     progress = RunProgress()
-    decoder = BlockDecoder(engine.pipeline)
+    decoder = BlockDecoder(engine.pipeline, engine.seed)
     since: float | None = None
     with (
         Committer(store, engine, progress) as committer,

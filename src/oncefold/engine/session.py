@@ -15,6 +15,7 @@ from oncefold.core.fold import Outcome
 from oncefold.engine.decoding import BlockDecoder, EventData
 from oncefold.engine.engine import Engine
 from oncefold.engine.run import Committer, Durable, RunProgress, run
+from oncefold.engine.tuning import process_seed
 from oncefold.queries.model import Totals
 from oncefold.queries.protocol import Closing
 from oncefold.queries.store_reader import StoreReader
@@ -53,8 +54,8 @@ class Session(Closing):
         self.pipeline = store.pipeline
         self._store = store
         self._clock = clock
-        self._engine = Engine(store, clock)
-        self._decoder = BlockDecoder(store.pipeline)
+        self._engine = Engine(store, clock, process_seed())
+        self._decoder = BlockDecoder(store.pipeline, self._engine.seed)
         self._reader: StoreReader | None = None
 
     @classmethod

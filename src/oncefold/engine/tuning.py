@@ -1,10 +1,14 @@
-"""Tuning of a process that folds: its garbage collector and its allocator."""
+"""What a process that folds sets once: its garbage collector, its allocator, the seed of its hashes."""
 
 import ctypes
 import gc
+import secrets
 import sys
 from contextlib import suppress
+from functools import cache
 from typing import Final
+
+from oncefold.columnar.primitives import SEED_BYTES, Seed, seed_of
 
 _TRIM_THRESHOLD: Final = -1
 _MMAP_THRESHOLD: Final = -3
@@ -41,3 +45,9 @@ def tune_malloc() -> None:
         mallopt = ctypes.CDLL(None).mallopt
         mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
         mallopt(_MMAP_THRESHOLD, _MAPPED_BYTES)
+
+
+@cache
+def process_seed() -> Seed:
+    """The seed of this process's hashes: random, and never stored or shown."""
+    return seed_of(secrets.token_bytes(SEED_BYTES))

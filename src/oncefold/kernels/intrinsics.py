@@ -21,5 +21,10 @@ def prefetch(array: Any, index: Any) -> Any:
 
 
 @intrinsic
+def multiply_fold(a: Any, b: Any) -> Any:
+    """The two halves of the 128-bit product of two uint64, joined by exclusive or."""
+
+
+@intrinsic
 def trailing_zeros(word: Any) -> Any:
     """The number of zero bits below the lowest one of a uint64 that is not 0."""

@@ -11,10 +11,11 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
 from oncefold.core.versions import join_words
 from oncefold.store import blobs, rows
+from oncefold.store.conflicts import stored_version
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.errors import DamagedError
 from oncefold.store.keys import key_texts
-from oncefold.store.rows import Ends, stored_version
+from oncefold.store.rows import Ends
 from oncefold.store.schema import OUTCOMES, read_discarded, read_meta, stored_outcomes
 from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table
 
@@ -168,7 +169,8 @@ def _conflict_findings(connection: Connection, table: SegmentTable, pipeline: Pi
         yield f"conflicts: {listed} are listed with commit {commit}, which counts {counted}"
     commit, row, *words = _clashes(table, len(pipeline.measures), wide=pipeline.has_wide_versions)
     _, first = np.unique(np.stack([row, *words]), axis=1, return_index=True)
-    version = [stored_version(pipeline, number) for number in _joined([word[first].tolist() for word in words])]
+    numbers = _joined([word[first].tolist() for word in words])
+    version = [stored_version(number, wide=pipeline.has_wide_versions) for number in numbers]
     listed = set(connection.execute("SELECT key, version FROM conflicts").fetchall())
     keys = key_texts(connection, row[first])
     found_in_changes = zip(keys, version, commit[first].tolist(), strict=True)

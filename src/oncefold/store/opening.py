@@ -13,9 +13,9 @@ from oncefold.core.errors import DefinitionError, StoreError, StoreLockedError
 from oncefold.store.connection import BUSY_MS, CACHE_KIB, Connection, scalar, transaction
 from oncefold.store.retention import DEFAULT_RETENTION, to_text
 from oncefold.store.schema import (
-    FORMAT,
     PAGE_SIZE,
     create,
+    is_current,
     is_fresh,
     read_definition,
     refuse_others,
@@ -51,7 +51,7 @@ def prepare(connection: Connection, path: Path, pipeline: Pipeline, created: int
     else:
         empty_wal(connection)  # otherwise every opening would write an earlier run's log again
         _match(connection, path, pipeline)
-        if scalar(connection, "PRAGMA user_version") != FORMAT:
+        if not is_current(connection):
             with transaction(connection):
                 upgrade(connection)
 

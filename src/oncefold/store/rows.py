@@ -3,16 +3,17 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from oncefold.commit import CommitContent, Conflict, NewNode, NodeColumns, Page, Reject, SourcePosition
+from oncefold.commit import CommitContent, NewNode, NodeColumns, Page, Reject, RejectColumns, Rejects, SourcePosition
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.core.nodepath import join, split
-from oncefold.core.versions import sortable
 from oncefold.store.amounts import from_texts, to_texts
 from oncefold.store.connection import Connection, insert, scalar
 from oncefold.store.errors import DamagedError
@@ -118,47 +119,44 @@ def read_totals(connection: Connection, pipeline: Pipeline) -> NodeColumns:
 
 def write_rejects(connection: Connection, commit: int, rejects: Sequence[Reject], gone: Sequence[int]) -> None:
     """Add to the reject list, and take off it what was read again or discarded."""
-    if rejects:
-        columns = (
-            [commit] * len(rejects),
-            [reject.source for reject in rejects],
-            [reject.position for reject in rejects],
-            [reject.reason for reject in rejects],
-            [reject.raw for reject in rejects],
-            [reject.format for reject in rejects],
-            [reject.context for reject in rejects],
-            [reject.size for reject in rejects],
-        )
-        into = 'rejects("commit", source, position, reason, raw, format, context, size)'
-        insert(connection, into, columns)
+    for part in rejects.parts if isinstance(rejects, Rejects) else [rejects]:
+        if part:
+            into = 'rejects("commit", source, position, reason, raw, format, context, size)'
+            insert(connection, into, _reject_columns(commit, part))
     if gone:
         sql = "DELETE FROM rejects WHERE id IN (SELECT value FROM json_each(?))"
         connection.execute(sql, (json.dumps([int(id_) for id_ in gone]),))
+
+
+def _reject_columns(commit: int, rejects: Sequence[Reject]) -> Sequence[Sequence[Any]]:
+    if isinstance(rejects, RejectColumns):
+        number, reasons = len(rejects), rejects.reasons
+        return (
+            [commit] * number,
+            [rejects.source] * number,
+            rejects.position.tolist(),
+            [reasons[at] for at in rejects.reason.tolist()],
+            rejects.raw.to_pylist(),
+            [rejects.format] * number,
+            [rejects.context] * number,
+            pc.binary_length(rejects.raw).to_pylist(),
+        )
+    return (
+        [commit] * len(rejects),
+        [reject.source for reject in rejects],
+        [reject.position for reject in rejects],
+        [reject.reason for reject in rejects],
+        [reject.raw for reject in rejects],
+        [reject.format for reject in rejects],
+        [reject.context for reject in rejects],
+        [reject.size for reject in rejects],
+    )
 
 
 def absent_rejects(connection: Connection, ids: Iterable[int]) -> list[int]:
     """Which of these are not on the reject list, in order."""
     sql = "SELECT value FROM json_each(?) WHERE value NOT IN (SELECT id FROM rejects) ORDER BY value"
     return [id_ for (id_,) in connection.execute(sql, (json.dumps([int(id_) for id_ in ids]),))]
-
-
-def stored_version(pipeline: Pipeline, version: int) -> int | str:
-    """A version in the list of conflicts: as it is, or a wide one as text that sorts as it does."""
-    return sortable(version) if pipeline.has_wide_versions else version
-
-
-def write_conflicts(connection: Connection, pipeline: Pipeline, commit: int, conflicts: Sequence[Conflict]) -> None:
-    """Add the conflicts that are not listed yet."""
-    if conflicts:
-        columns = (
-            [commit] * len(conflicts),
-            [conflict.key for conflict in conflicts],
-            [stored_version(pipeline, conflict.version) for conflict in conflicts],
-            [conflict.kept for conflict in conflicts],
-            [conflict.dropped for conflict in conflicts],
-        )
-        into = 'conflicts("commit", key, version, kept, dropped)'
-        insert(connection, into, columns, "ON CONFLICT(key, version, kept, dropped) DO NOTHING")
 
 
 def write_positions(connection: Connection, commit: int, positions: Sequence[SourcePosition]) -> None:

@@ -10,6 +10,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml, to_toml
 from oncefold.core.errors import DefinitionError, StoreError
 from oncefold.core.fold import Outcome
+from oncefold.store.conflicts import add_digests, create_conflicts, has_digests
 from oncefold.store.connection import Connection, insert, scalar
 
 APPLICATION_ID = 0x4F46_4C44
@@ -56,9 +57,6 @@ CREATE TABLE positions(source TEXT PRIMARY KEY, state TEXT NOT NULL, "commit" IN
 CREATE TABLE rejects(
     id INTEGER PRIMARY KEY AUTOINCREMENT, "commit" INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL,
     reason TEXT NOT NULL, raw BLOB NOT NULL, format TEXT NOT NULL, context TEXT NOT NULL, size INTEGER NOT NULL) STRICT;
-CREATE TABLE conflicts(
-    id INTEGER PRIMARY KEY, "commit" INTEGER NOT NULL, key TEXT NOT NULL, version {version} NOT NULL,
-    kept TEXT NOT NULL, dropped TEXT NOT NULL, UNIQUE(key, version, kept, dropped)) STRICT;
 """
 
 
@@ -91,23 +89,22 @@ def create(connection: Connection, pipeline: Pipeline, created: int, retention: 
     script = _TABLES.format(
         sums="".join(f', "sum_{name}" TEXT NOT NULL' for name in measures),
         named="".join(f', t."sum_{name}" AS "{name}"' for name in measures),
-        version="TEXT" if pipeline.has_wide_versions else "INTEGER",
         outcomes=", ".join(f"{outcome} INTEGER NOT NULL" for outcome in OUTCOMES),
     )
     for statement in filter(str.strip, script.split(";")):
         connection.execute(statement)
+    create_conflicts(connection, wide=pipeline.has_wide_versions)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    mark_format(connection)
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
     write_definition(connection, pipeline)
     write_meta(connection, created=str(created), retention=retention)
     write_meta(connection, changes_from="0", deltas_from="0", state_from="0")
     insert(connection, "counters", (OUTCOMES, [0] * len(OUTCOMES)))
 
 
-def mark_format(connection: Connection) -> None:
-    """Write the format number, so that older versions refuse the file, unless it is there already."""
-    if scalar(connection, "PRAGMA user_version") != FORMAT:
-        connection.execute(f"PRAGMA user_version = {FORMAT}")
+def is_current(connection: Connection) -> bool:
+    """Whether the tables are of this format."""
+    return scalar(connection, "PRAGMA user_version") == FORMAT and has_digests(connection)
 
 
 def upgrade(connection: Connection) -> None:
@@ -115,7 +112,9 @@ def upgrade(connection: Connection) -> None:
     for outcome in OUTCOMES[len(stored_outcomes(connection)) :]:
         connection.execute(f"ALTER TABLE commits ADD COLUMN {outcome} INTEGER NOT NULL DEFAULT 0")
         connection.execute("INSERT INTO counters VALUES (?, 0)", (outcome,))
-    mark_format(connection)
+    if not has_digests(connection):
+        add_digests(connection)
+    connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 
 def stored_outcomes(connection: Connection) -> tuple[str, ...]:

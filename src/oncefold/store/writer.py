@@ -1,7 +1,8 @@
 """The store for its one writer: open, load, commit, close."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError, StoreMissingError
 from oncefold.store import blobs, rows
 from oncefold.store.compaction import DEFAULT_LEVELS, Expiry, Levels, Tables
+from oncefold.store.conflicts import write_conflicts
 from oncefold.store.connection import Connection, connect_writer, transaction
 from oncefold.store.errors import check_writable, require_sqlite, translate_errors
 from oncefold.store.load import Allocate, Loaded, load
@@ -41,6 +43,10 @@ DEFAULT_TUNING = Tuning()
 SYSTEM_FILES = SystemFiles()
 
 
+_SIDE_BY_SIDE_BYTES = 2**22
+"""Of all blobs of a commit before they are compressed; threads for less would cost more than they save."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Blobs:
     """The encoded blobs of a commit, made before its transaction begins."""
@@ -51,14 +57,24 @@ class _Blobs:
     pages: list[tuple[int, pa.Buffer]]
 
 
-def _encode(commit: CommitContent) -> _Blobs:
-    batches = (
+def encode_commit(commit: CommitContent) -> _Blobs:
+    """The blobs of a commit."""
+    batches = [
         blobs.keys_batch(commit.new_keys),
         blobs.changes_batch(commit.changes),
         blobs.deltas_batch(commit.deltas),
-    )
-    keys, changes, deltas = ((batch, blobs.encode(batch)) for batch in batches)
-    return _Blobs(keys, changes, deltas, [blobs.encode(blobs.states_batch(page.states)) for page in commit.pages])
+        *(blobs.states_batch(page.states) for page in commit.pages),
+    ]
+    keys, changes, deltas, *pages = zip(batches, _encoded(batches), strict=True)
+    return _Blobs(keys, changes, deltas, [page for _, page in pages])
+
+
+def _encoded(batches: Sequence[pa.RecordBatch]) -> list[tuple[int, pa.Buffer]]:
+    """The blobs of batches; large ones are compressed side by side, which keeps the last commit of a run short."""
+    if sum(batch.nbytes for batch in batches) < _SIDE_BY_SIDE_BYTES:
+        return [blobs.encode(batch) for batch in batches]
+    with ThreadPoolExecutor(2, "oncefold-blobs") as pool:
+        return list(pool.map(blobs.encode, batches))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -165,7 +181,7 @@ class Store:
         head, ends = self._head.after(commit), self._ends.after(commit)
         rows.require_fit(commit, self._ends, ends)
         self._failed = True
-        encoded = _encode(commit)
+        encoded = encode_commit(commit)
         with translate_errors(self.path, f"commit {head.seq}"):
             schedule.add(head.seq, commit.changes)
             schedule.snapshotted(page.number for page in commit.pages)
@@ -199,7 +215,7 @@ class Store:
         rows.write_rejects(connection, seq, commit.rejects, [*commit.redriven, *commit.discarded])
         if commit.discarded:
             add_discarded(connection, len(commit.discarded))
-        rows.write_conflicts(connection, self.pipeline, seq, commit.conflicts)
+        write_conflicts(connection, seq, commit.conflicts, wide=self.pipeline.has_wide_versions)
         rows.write_positions(connection, seq, commit.positions)
 
     def _write_pages(

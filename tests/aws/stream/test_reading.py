@@ -166,7 +166,7 @@ def test_an_aggregated_record_is_refused_in_words_and_the_rest_goes_on(pipeline:
     reader.put(0, b'{"id": 1}', aggregated, b'{"id": 2}')()
     reader.run()
     batch, refused = BlockDecoder(pipeline).decode(reader.blocks[0])
-    assert batch.rejects == []
+    assert not batch.rejects
     assert [(r.source, r.position, r.raw, r.size) for r in refused] == [
         (f"{ORDERS}/shardId-000@4914", 0, aggregated, len(aggregated))
     ]

@@ -67,7 +67,7 @@ class GroupCommit:
         monotonic: Callable[[], float],
     ) -> None:
         """`wake` is called, in another thread, when a commit has ended: `step` has something to do then."""
-        self._engine, self._text = session.engine, TextDecoder(session.pipeline)
+        self._engine, self._text = session.engine, TextDecoder(session.pipeline, session.engine.seed)
         self._committer = session.committer(RunProgress(), self._ended)
         self._acknowledge, self._notify, self._wake, self._monotonic = acknowledge, notify, wake, monotonic
         self._arrivals = arrivals

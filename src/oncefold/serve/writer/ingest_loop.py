@@ -20,6 +20,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError, StoreError
 from oncefold.engine.decoding import BlockDecoder
 from oncefold.engine.session import Ingested, Session
+from oncefold.engine.tuning import process_seed
 from oncefold.serve.channel.messages import (
     AttachedSources,
     CommitListener,
@@ -123,7 +124,7 @@ class IngestLoop:
         self._inbox: queue.SimpleQueue[_Message] = queue.SimpleQueue()
         self.post = self._inbox.put
         self.arrivals = Arrivals(lambda: self.post(_LoopSignal.WAKE), lambda: self.post(_LoopSignal.FULL))
-        self.decoder = BlockDecoder(pipeline)
+        self.decoder = BlockDecoder(pipeline, process_seed())
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="oncefold-ingest", daemon=True)
         self.failure = ""

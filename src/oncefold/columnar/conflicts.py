@@ -1,0 +1,185 @@
+"""Conflicts by the column: both contents of each as text, written by kernels."""
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, read_only
+from oncefold.columnar.primitives import BACKSLASH, MINUS, POINT, QUOTE, ZERO, copy_bytes
+from oncefold.commit import ConflictColumns, Versions
+from oncefold.kernels.declare import inlined, kernel
+
+_LABELS, _BETWEEN, _MEASURES, _END, _NONE = (
+    np.frombuffer(text, np.uint8) for text in (b'{"labels": [', b", ", b'], "measures": [', b"]}", b"null")
+)
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+_SHORT = np.frombuffer(b"00000000btn0fr000000000000000000", np.uint8)
+"""The letter of each control character that has an escape of its own, else 0."""
+
+_ESCAPED_BYTES = 6
+"""The longest escape of a byte of a label: \\u001f."""
+_LABEL_BYTES = 4
+"""What a label takes beyond its bytes: quotes and separator, less the two bytes of its length."""
+_AMOUNT_BYTES = 24
+"""The longest amount of 64 bits with its sign, point, quotes and separator."""
+_FRAME_BYTES = 40
+
+
+def conflict_columns(
+    keys: tuple[UInt8s, Int64s, Int64s],
+    version: Versions,
+    kept: tuple[Int32s, Int64s],
+    dropped: tuple[Int32s, Int64s],
+    leaves: tuple[UInt8s, Int64s],
+    scales: Int64s,
+) -> ConflictColumns:
+    """Conflicts of n events.
+
+    Args:
+        keys: The text of keys, and where each of the n begins in it and how long it is.
+        version: Of both contents.
+        kept: The leaf, or NO_LEAF for a delete, and the measures (n, measures) of the content that counts.
+        dropped: The same of the other.
+        leaves: Encoded leaves and their offsets.
+        scales: Of the measures.
+
+    """
+    data, starts, lengths = keys
+    return ConflictColumns(
+        gathered(data, starts, lengths).view(pa.large_string()),
+        version,
+        _contents(*kept, leaves, scales),
+        _contents(*dropped, leaves, scales),
+    )
+
+
+def gathered(data: UInt8s, starts: Int64s, lengths: Int64s) -> pa.Array:
+    """Spans of `data` as large_binary in memory of their own."""
+    offsets = np.zeros(len(starts) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    out = np.empty(int(offsets[-1]) + 8, np.uint8)
+    gather_spans(read_only(data), read_only(starts), read_only(offsets), out)
+    return texts_of(offsets, out)
+
+
+def texts_of(offsets: Int64s, out: UInt8s) -> pa.Array:
+    """The texts that a kernel wrote, as large_binary."""
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(out[: offsets[-1]])]
+    return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
+
+
+def _contents(leaf: Int32s, measures: Int64s, leaves: tuple[UInt8s, Int64s], scales: Int64s) -> pa.Array:
+    data, offsets = leaves
+    sizes = offsets[np.maximum(leaf, 0) + 1] - offsets[np.maximum(leaf, 0)]
+    fixed = _FRAME_BYTES + len(scales) * _AMOUNT_BYTES
+    # A label takes two bytes of its leaf at least, its length.
+    room = int(sizes.sum()) * max(_ESCAPED_BYTES, _LABEL_BYTES) + fixed * len(leaf)
+    out, ends = np.empty(room + 8, np.uint8), np.zeros(len(leaf) + 1, np.int64)
+    write_contents(
+        read_only(leaf),
+        read_only(np.ascontiguousarray(measures)),
+        read_only(scales),
+        (read_only(data), read_only(offsets)),
+        out,
+        ends,
+    )
+    return texts_of(ends, out[: ends[-1]].copy()).view(pa.large_string())
+
+
+@kernel("const u8[], const i64[], const i64[], u8[]")
+def gather_spans(data: Any, starts: Any, offsets: Any, out: Any) -> None:
+    """Copy the spans of data that begin at `starts` to out[offsets[i] : offsets[i + 1]]."""
+    for i in range(len(starts)):
+        copy_bytes(data, starts[i], out, offsets[i], offsets[i + 1] - offsets[i])
+
+
+@kernel("const i32[], const i64[,], const i64[], (const u8[], const i64[]), u8[], i64[]")
+def write_contents(leaf: Any, measures: Any, scales: Any, leaves: Any, out: Any, ends: Any) -> None:
+    """JSON of each content as `json.dumps` writes it, beyond ASCII as it is; null for a delete."""
+    data, offsets = leaves
+    at = np.int64(0)
+    for i in range(len(leaf)):
+        if leaf[i] < 0:
+            at = _write(_NONE, out, at)
+        else:
+            at = _write(_LABELS, out, at)
+            begin, end = offsets[leaf[i]], offsets[leaf[i] + 1]
+            while begin < end:
+                size = np.int64(data[begin]) | np.int64(data[begin + 1]) << 8
+                at = _write_text(data, begin + 2, begin + 2 + size, out, at)
+                begin += 2 + size
+                if begin < end:
+                    at = _write(_BETWEEN, out, at)
+            at = _write(_MEASURES, out, at)
+            for m in range(len(scales)):
+                if m > 0:
+                    at = _write(_BETWEEN, out, at)
+                at = _write_amount(measures[i, m], scales[m], out, at)
+            at = _write(_END, out, at)
+        ends[i + 1] = at
+
+
+@inlined
+def _write(text: Any, out: Any, at: int) -> int:
+    for i in range(len(text)):
+        out[at + i] = text[i]
+    return at + len(text)
+
+
+@kernel
+def _write_text(data: Any, i: int, end: int, out: Any, at: int) -> int:
+    """A text as a JSON string."""
+    out[at] = QUOTE
+    at += 1
+    while i < end:
+        byte = data[i]
+        i += 1
+        if byte >= 32 and byte not in (QUOTE, BACKSLASH):
+            out[at] = byte
+            at += 1
+            continue
+        out[at] = BACKSLASH
+        if byte >= 32:
+            out[at + 1] = byte
+            at += 2
+        elif _SHORT[byte] != ZERO:
+            out[at + 1] = _SHORT[byte]
+            at += 2
+        else:
+            out[at + 1] = 117
+            out[at + 2] = ZERO
+            out[at + 3] = ZERO
+            out[at + 4] = _HEX[byte >> 4]
+            out[at + 5] = _HEX[byte & 15]
+            at += 6
+    out[at] = QUOTE
+    return at + 1
+
+
+@kernel
+def _write_amount(mantissa: int, scale: int, out: Any, at: int) -> int:
+    """core.decimals.format_decimal in quotes."""
+    out[at] = QUOTE
+    at += 1
+    if mantissa < 0:
+        out[at] = MINUS
+        at += 1
+    rest = abs(mantissa)
+    digits = 1
+    while rest >= 10:
+        rest //= 10
+        digits += 1
+    digits = max(digits, scale + 1)
+    end = at + digits + (1 if scale > 0 else 0)
+    rest = abs(mantissa)
+    to = end
+    for k in range(digits):
+        if k == scale and scale > 0:
+            to -= 1
+            out[to] = POINT
+        to -= 1
+        out[to] = ZERO + rest % 10
+        rest //= 10
+    out[end] = QUOTE
+    return end + 1

@@ -1,0 +1,90 @@
+"""The list of conflicts: each once, whatever their digests are, and also in a store of an older format."""
+
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from oncefold.commit import Conflict, ConflictColumns
+from oncefold.core.event import Content, Event
+from oncefold.store import Store, conflicts
+from oncefold.store.reader import StoreFile
+from oncefold.store.schema import FORMAT
+from tests.store.model import PIPELINE, Batch, Folder
+
+LISTED = [
+    Conflict("k", 1, "a", "b"),
+    Conflict("k", 1, "b", "a"),
+    Conflict("k", 2, "a", "b"),
+    Conflict("l", 1, "a", "b"),
+]
+
+
+@pytest.fixture
+def connection():
+    made = sqlite3.connect(":memory:", isolation_level=None)
+    conflicts.create_conflicts(made)
+    yield made
+    made.close()
+
+
+def rows(connection) -> list[tuple[object, ...]]:
+    return connection.execute('SELECT id, "commit", key, version, kept, dropped FROM conflicts ORDER BY id').fetchall()
+
+
+@pytest.mark.parametrize("digests", ["as they are", "all the same"])
+def test_each_is_listed_once(connection, monkeypatch, digests):
+    if digests == "all the same":
+        monkeypatch.setattr(conflicts, "_digest", lambda *_: 7)
+    conflicts.write_conflicts(connection, 1, [])
+    conflicts.write_conflicts(connection, 3, [LISTED[0], LISTED[1], LISTED[0]])
+    conflicts.write_conflicts(connection, 4, [LISTED[1], LISTED[2], LISTED[0], LISTED[3], LISTED[2]])
+    conflicts.write_conflicts(connection, 5, ConflictColumns.of(LISTED))
+    found = [(seq, Conflict(*texts)) for _, seq, *texts in rows(connection)]
+    assert found == list(zip((3, 3, 4, 4), LISTED, strict=True))
+    assert [id_ for id_, *_ in rows(connection)] == [1, 2, 3, 4]
+
+
+def test_columns_are_a_sequence_of_conflicts():
+    columns = ConflictColumns.of(LISTED)
+    assert (list(columns), columns[-1], len(columns)) == (LISTED, LISTED[-1], 4)
+    assert list(columns[1:3]) == LISTED[1:3]
+    assert list(ConflictColumns.joined([columns, columns[:1]])) == [*LISTED, LISTED[0]]
+    assert list(ConflictColumns.joined([])) == []
+    with pytest.raises(IndexError):
+        columns[4]
+
+
+_FORMER = """
+ALTER TABLE conflicts RENAME TO new;
+CREATE TABLE conflicts(
+    id INTEGER PRIMARY KEY, "commit" INTEGER NOT NULL, key TEXT NOT NULL, version INTEGER NOT NULL,
+    kept TEXT NOT NULL, dropped TEXT NOT NULL, UNIQUE(key, version, kept, dropped)) STRICT;
+INSERT INTO conflicts SELECT id, "commit", key, version, kept, dropped FROM new;
+DROP TABLE new;
+PRAGMA user_version = 2;
+"""
+
+
+def test_a_store_of_format_2_is_read_and_goes_on(path: Path):
+    folder = Folder()
+    pair = [Event("k", 1, Content(("pv", "emea"), (1, 1))), Event("k", 1, Content(("pv", "apac"), (2, 2)))]
+    with Store.open(path, PIPELINE) as store:
+        store.load()
+        store.commit(folder.commit(Batch(pair, 1)))
+    with sqlite3.connect(path) as former:
+        before = rows(former)
+        former.executescript(_FORMER)
+    former.close()
+    with StoreFile.open(path) as reader:
+        assert (reader.status().format, len(reader.conflicts())) == (2, 1)
+    with Store.open(path, PIPELINE) as store:
+        store.load()
+        store.commit(folder.commit(Batch([*pair, Event("k", 1, Content(("pv", "emea"), (9, 9)))], 2)))
+    with StoreFile.open(path) as reader:
+        assert reader.status().format == FORMAT
+        assert len(reader.conflicts()) == 2
+    with sqlite3.connect(path) as now:
+        assert rows(now)[:1] == before
+        assert [name for (name,) in now.execute("SELECT name FROM sqlite_master WHERE name LIKE 'former%'")] == []
+    now.close()
