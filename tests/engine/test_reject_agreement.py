@@ -13,7 +13,7 @@ from uuid import UUID
 
 import pyarrow as pa
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from oncefold.columnar.table import TableDecoder
@@ -113,8 +113,13 @@ def tables(draw: st.DrawFn) -> pa.RecordBatch:
     return pa.record_batch(columns) if columns else pa.record_batch({"id": pa.array(["x"] * 3)})
 
 
+def _uuids(cells: list[bytes | None]) -> pa.Array:
+    return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(cells, pa.binary(16)))
+
+
 @settings(deadline=None, max_examples=examples(200))
 @given(tables())
+@example(pa.record_batch({"id": ["x", "y"], "gone": _uuids([None, UUID(int=5).bytes])}))
 def test_rows_of_tables_are_rejected_again(table: pa.RecordBatch) -> None:
     batch = TableDecoder(PIPELINE).decode(table, "t", 0)
     for reject in batch.rejects:

@@ -7,6 +7,7 @@ import pytest
 
 from oncefold.commit import Conflict, ConflictColumns
 from oncefold.core.event import Content, Event
+from oncefold.core.versions import from_sortable
 from oncefold.store import Store, conflicts
 from oncefold.store.reader import StoreFile
 from oncefold.store.schema import FORMAT
@@ -43,6 +44,19 @@ def test_each_is_listed_once(connection, monkeypatch, digests):
     found = [(seq, Conflict(*texts)) for _, seq, *texts in rows(connection)]
     assert found == list(zip((3, 3, 4, 4), LISTED, strict=True))
     assert [id_ for id_, *_ in rows(connection)] == [1, 2, 3, 4]
+
+
+def test_wide_versions_are_listed_once_as_text_that_sorts():
+    made = sqlite3.connect(":memory:", isolation_level=None)
+    conflicts.create_conflicts(made, wide=True)
+    versions = [-(2**127), -1, 0, 2**63, 2**127 - 1]
+    wide = [Conflict("k", version, "a", "b") for version in versions]
+    assert list(ConflictColumns.joined([ConflictColumns.of(wide[:3]), ConflictColumns.of(wide[3:])])) == wide
+    conflicts.write_conflicts(made, 1, wide[:3], wide=True)
+    conflicts.write_conflicts(made, 2, ConflictColumns.of(wide), wide=True)
+    found = made.execute('SELECT "commit", version FROM conflicts ORDER BY version').fetchall()
+    assert [(seq, from_sortable(text)) for seq, text in found] == list(zip((1, 1, 1, 2, 2), versions, strict=True))
+    made.close()
 
 
 def test_columns_are_a_sequence_of_conflicts():

@@ -19,10 +19,10 @@ from oncefold.kernels.intrinsics import load64
 _GAPS = 64
 """Values of a record that a layout holds, and one."""
 _BEGIN, _LENGTH, _KIND, _FIELD = 0, 1, 2, 3
-_COUNT, _WAIT, _PATIENCE = 0, 1, 2
+_COUNT, _WAIT, _PAUSE = 0, 1, 2
 _LITERAL, _END = -1, -2
 """Kinds of what follows a gap besides STRING and NUMBER."""
-_MOST_PATIENCE = 64
+_LONGEST_PAUSE = 64
 """Records that are read without a layout after layouts kept failing."""
 _LOWER_F, _LOWER_N, _LOWER_T = 102, 110, 116
 _WORD = np.int64(8)
@@ -87,15 +87,15 @@ def is_known(state: Any) -> bool:
 @inlined
 def note_match(state: Any) -> None:
     """A record had the layout."""
-    state[_PATIENCE] = 0
+    state[_PAUSE] = 0
 
 
 @inlined
 def note_miss(state: Any) -> None:
     """A record had another layout; after many in a row, the next ones are read without any."""
     state[_COUNT] = 0
-    state[_WAIT] = state[_PATIENCE]
-    state[_PATIENCE] = min(2 * state[_PATIENCE] + 1, _MOST_PATIENCE)
+    state[_WAIT] = state[_PAUSE]
+    state[_PAUSE] = min(2 * state[_PAUSE] + 1, _LONGEST_PAUSE)
 
 
 @kernel
@@ -108,7 +108,7 @@ def learn(data: Any, start: int, newline: int, gaps: Any, words: Any, state: Any
     if state[_WAIT] > 0:
         state[_WAIT] -= 1
         return
-    state[_WAIT] = _MOST_PATIENCE
+    state[_WAIT] = _LONGEST_PAUSE
     for field in range(len(kinds)):
         if kinds[field] == OTHER:
             return

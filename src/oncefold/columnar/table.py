@@ -156,7 +156,7 @@ class TableDecoder:
         column = None if delete is None else found[delete.field]
         if column is None:
             return np.zeros(rows, np.bool_), np.ones(rows, np.bool_)
-        if pa.types.is_nested(column.type):
+        if pa.types.is_nested(column.type) or isinstance(column.type, pa.BaseExtensionType):
             return np.zeros(rows, np.bool_), np.zeros(rows, np.bool_)
         encoded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         verdicts = np.zeros((len(encoded.dictionary) + 1, 2), np.bool_)
