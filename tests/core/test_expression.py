@@ -292,7 +292,7 @@ def test_names_and_spelling_are_not_in_the_fingerprint() -> None:
     ("settings", "message"),
     [
         ('measures.n = { sum = "a / b", scale = 2 }', r"measures\] n.sum: a division says its decimal places"),
-        ('measures.n = { sum = "Amount (EUR)", scale = 2 }', r"in quotes: '\"Amount \(EUR\)\"'"),
+        ('measures.n = { sum = "Amount(EUR)", scale = 2 }', r"in quotes: '\"Amount\(EUR\)\"'"),
         ('event.where = "qty + 1"', None),
     ],
 )
@@ -309,6 +309,20 @@ def test_a_quoted_name_is_a_field() -> None:
     pipeline = pipeline_with("""measures.n = { sum = '"Amount (EUR)"', scale = 2 }""")
     assert pipeline.measures[0].field == FieldPath(("Amount (EUR)",))
     assert parse_toml(to_toml(pipeline)) == pipeline
+
+
+@pytest.mark.parametrize(
+    "name", ["Country/Region", "Amount (EUR)", "Beleg Nr", "order-id", "Unit Price (net, EUR)", "a b"]
+)
+def test_a_name_of_everyday_is_a_field(name: str) -> None:
+    is_field = name != "Unit Price (net, EUR)"
+    text = json.dumps(name if is_field else f'"{name}"')
+    assert pipeline_with(f"measures.n.sum = {text}").measures[0].field == FieldPath((name,))
+
+
+@pytest.mark.parametrize("sql", ["NOT (a)", "UPPER (a)", "qty*price", "a + b", "-a", "a - b", "a IN (1, 2)"])
+def test_what_has_a_sign_of_sql_is_an_expression(sql: str) -> None:
+    assert isinstance(pipeline_with(f"measures.n.sum = {json.dumps(sql)}").measures[0].field, Expression)
 
 
 def test_a_condition_may_be_a_field_alone() -> None:

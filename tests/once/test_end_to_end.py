@@ -32,10 +32,18 @@ def handler(event, context):
     if random.random() < 0.1:
         os._exit(1)
     answer = counting.lambda_handler(event, context)
-    if random.random() < 0.3:
+    if first_time() or random.random() < 0.3:
         os._exit(1)
     return answer
+
+def first_time():
+    try:
+        os.close(os.open({mark!r}, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
 """
+"""It is killed behind its first writes at least, and by chance later."""
 BY_POSITION = """
 import base64, json
 from decimal import Decimal
@@ -81,7 +89,7 @@ def zipped(code: str, path: Path) -> Path:
     data = io.BytesIO(build().data)
     with zipfile.ZipFile(data, "a") as archive:
         archive.writestr("counting.py", code)
-        archive.writestr("killed.py", KILLED)
+        archive.writestr("killed.py", KILLED.format(mark=str(path.with_suffix(".killed"))))
     path.write_bytes(data.getvalue())
     return path
 

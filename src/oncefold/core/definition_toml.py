@@ -43,8 +43,30 @@ _MISSING = object()
 ParseSql = Callable[[str, Mapping[str, Node]], Node]
 """Reads an SQL expression, in which some names stand for trees. Raises ExpressionError."""
 
-_LIKE_SQL = re.compile(r"[()*/+<>=|']|^-|\s-\s|(^|\s)(and|or|not|is|in|like|between|case)\s", re.IGNORECASE)
+_LIKE_SQL = re.compile(r"[()*+<>=|']|^-|\s[-/]\s|(^|\s)(and|or|not|is|in|like|between|case)\s", re.IGNORECASE)
 """What a field's name has in quotes only; a text with it is an expression."""
+_WITH_UNIT = re.compile(r"[^()'=<>*+|]*?(\w+) \([^()'=<>*+|,]*\)")
+"""A name such as `Amount (EUR)`, which no function has."""
+_BEFORE_BRACKETS = {
+    *(
+        "and",
+        "or",
+        "not",
+        "in",
+        "is",
+        "like",
+        "between",
+        "case",
+        "when",
+        "then",
+        "else",
+        "abs",
+        "round",
+        "cast",
+        "lower",
+    ),
+    *("upper", "trim", "substr", "substring", "split_part", "coalesce", "nullif", "greatest", "least", "extract"),
+}
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -169,7 +191,7 @@ class _TomlTable:
             self.fail(key, f"{value!r} is not a field", 'write its name or dotted path, such as "Hierarchy.Region"')
         if value in self.derived:
             return self.derived[value]
-        if self.sql is not None and _LIKE_SQL.search(_QUOTED.sub("", value)):
+        if self.sql is not None and _is_expression(value):
             return self.expression(key, value, name)
         try:
             return FieldPath.parse(value)
@@ -206,6 +228,15 @@ class _TomlTable:
         if value is not default and value not in options:
             self.fail(key, f"{value!r} is not one of its values", f"use one of {', '.join(options)}")
         return value
+
+
+def _is_expression(text: str) -> bool:
+    """Whether a text is an expression rather than a field's name."""
+    plain = _QUOTED.sub("", text)
+    unit = _WITH_UNIT.fullmatch(plain)
+    if unit is not None and unit[1].lower() not in _BEFORE_BRACKETS:
+        return False
+    return _LIKE_SQL.search(plain) is not None
 
 
 def _node(source: Source) -> Node:
