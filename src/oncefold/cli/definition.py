@@ -242,10 +242,10 @@ def _timestamp_text(spec: Version | Time | Level) -> str:
 
 def _delete_text(pipeline: Pipeline) -> str:
     delete, by_envelope = pipeline.delete, pipeline.envelope in {"debezium", "dynamodb"}
-    told = ["what the envelope says is one"] if by_envelope else []
+    clauses = ["what the envelope says is one"] if by_envelope else []
     if delete is not None:
-        told.append(f"events whose {delete.field} is " + ("true" if delete.equals is None else repr(delete.equals)))
-    return ", and ".join(told) or "none"
+        clauses.append(f"events whose {delete.field} is " + ("true" if delete.equals is None else repr(delete.equals)))
+    return ", and ".join(clauses) or "none"
 
 
 def _time_text(time: Time | None) -> str:
@@ -318,9 +318,12 @@ def _unit_hints(pipeline: Pipeline, reading: SampleReading) -> Iterator[str]:
     event, time, version = reading.event, pipeline.time, pipeline.version
     if event is None:
         return
-    found = [(time, event.time)] if time is not None and event.time is not None else []
-    timed = version is not None and version.type == "timestamp" and not version.then
-    for spec, nanos in [*found, *([(version, event.version)] if timed else [])]:
+    found: list[tuple[Time | Version, int]] = []
+    if time is not None and event.time is not None:
+        found.append((time, event.time))
+    if version is not None and version.type == "timestamp" and not version.then:
+        found.append((version, event.version))
+    for spec, nanos in found:
         unit = likely_unit(str(abs(nanos) // 10 ** UNIT_PLACES[spec.unit]))
         if unit is not None and unit != spec.unit:
             yield f'{spec.field} is read as {format_timestamp(nanos)}; it looks like {unit}: write unit = "{unit}".'

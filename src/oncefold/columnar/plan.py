@@ -166,9 +166,10 @@ def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -
 
 def numbers_of(pipeline: Pipeline, fields: Mapping[FieldPath, int]) -> dict[Source | FirstOf, int]:
     """The number of every place that is read: fields as given, then expressions, then parts of several fields."""
-    number: dict[Source | FirstOf, int] = {**fields}
+    number: dict[Source | FirstOf, int] = dict(fields.items())
     parts = [part for part in pipeline.key if isinstance(part, FirstOf)]
-    for source in dict.fromkeys([*pipeline.expressions, *parts]):
+    rest: list[Source | FirstOf] = [*pipeline.expressions, *parts]
+    for source in dict.fromkeys(rest):
         number[source] = len(number)
     return number
 

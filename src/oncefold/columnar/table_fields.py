@@ -30,7 +30,7 @@ def read_as_text(pipeline: Pipeline) -> frozenset[FieldPath]:
     timed |= {pipeline.time.field} if pipeline.time is not None else set()
     version = pipeline.version
     timed |= {version.field} if version is not None and version.type == "timestamp" else set()
-    others = {level.field for level in pipeline.levels if level.window is None} | set(pipeline.key)
+    others = {level.field for level in pipeline.levels if level.window is None} | set(pipeline.key_fields)
     others |= {measure.field for measure in pipeline.measures}
     others |= {pipeline.delete.field} if pipeline.delete is not None else set()
     others |= {version.field} if version is not None and version.type != "timestamp" else set()

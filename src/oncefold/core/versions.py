@@ -87,6 +87,9 @@ def join_words(high: int, low: int) -> int:
     return high * _WORD + low + _SIGN
 
 
+_SORTABLE_DIGITS = 32
+
+
 def sortable(version: int) -> str:
     """A version of 128 bits as text that sorts as it does: 32 hexadecimal digits."""
     return f"{version + HALF:032x}"
@@ -94,6 +97,8 @@ def sortable(version: int) -> str:
 
 def from_sortable(text: str) -> int:
     """The inverse of `sortable`. Raises ValueError."""
+    if len(text) != _SORTABLE_DIGITS:
+        raise ValueError(f"{text!r} is not a version of {_SORTABLE_DIGITS} hexadecimal digits")
     return int(text, 16) - HALF
 
 

@@ -53,7 +53,8 @@ def _shape_of_objects(head: bytes, first_line: int, *, whole: bool) -> Shape | N
     except RecursionError:
         return "lines"
     except json.JSONDecodeError as error:
-        if "Unterminated" not in error.msg and error.pos < len(text.rstrip()) - _CUT_CHARS:
+        is_no_name = error.msg.startswith("Expecting property name") and text[error.pos : error.pos + 1].strip()
+        if is_no_name or ("Unterminated" not in error.msg and error.pos < len(text.rstrip()) - _CUT_CHARS):
             return "lines"
     else:
         rest = text[end:].lstrip(" \t\r")

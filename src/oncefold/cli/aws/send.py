@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from oncefold.aws.stream.records import OversizeRecord
     from oncefold.aws.stream.send import Sent
+    from oncefold.core.definition import Pipeline
     from oncefold.sources.blocks import Finding
 
 _LINE_SECONDS = 5.0
@@ -134,11 +135,21 @@ def _stream_name(stack: str | None, stream: str | None) -> str:
     return Names(stack).stream
 
 
+def _plain_fields(pipeline: Pipeline) -> list[FieldPath]:
+    """The key's fields. Raises OncefoldError if one is computed: records are partitioned before anything is."""
+    fields = [field for field in pipeline.key if isinstance(field, FieldPath)]
+    if len(fields) < len(pipeline.key):
+        raise OncefoldError(
+            f"pipeline {pipeline.name}: its key is computed, and records go to shards by fields: say --partition-by FIELD"
+        )
+    return fields
+
+
 def _key_fields(pipeline: str | None, fields: tuple[str, ...]) -> Sequence[FieldPath]:
     if pipeline is not None and fields:
         raise click.UsageError("Say --pipeline or --partition-by, not both.")
     if pipeline is not None:
-        return load_pipeline(pipeline).key
+        return _plain_fields(load_pipeline(pipeline))
     try:
         return [FieldPath.parse(field) for field in fields]
     except ValueError as error:

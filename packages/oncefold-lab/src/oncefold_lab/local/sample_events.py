@@ -134,7 +134,8 @@ class SampleEvents:
             values[pipeline.delete.field] = True if pipeline.delete.equals is None else pipeline.delete.equals
         if self._spelling is not None:
             values = {field: self._spelled(value) for field, value in values.items()}
-        return _enveloped(pipeline.envelope, values, deleted=draw.deleted)
+        plain = {field: value for field, value in values.items() if isinstance(field, FieldPath)}
+        return _enveloped(pipeline.envelope, plain, deleted=draw.deleted)
 
     @property
     def _spelling(self) -> str | None:
@@ -205,7 +206,7 @@ def _number(chance: random.Random, scale: int) -> str:
     return format_decimal(chance.randrange(-(10**_MEASURE_DIGITS), 10**_MEASURE_DIGITS), scale)
 
 
-def _record(values: Mapping[Source, Any]) -> bytes:
+def _record(values: Mapping[FieldPath, Any]) -> bytes:
     """A JSON object with each value at its path; of two paths of which one leads through the other, the longer one."""
     record: dict[str, Any] = {}
     paths = [path for path in values if isinstance(path, FieldPath)]

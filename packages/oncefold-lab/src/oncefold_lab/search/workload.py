@@ -8,6 +8,7 @@ from typing import Any
 from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Version
 from oncefold.core.event import DELETED, Content, Event
+from oncefold.core.expression import Source
 from oncefold.core.fieldpath import FieldPath
 
 _LABELS = ("a", "b", "c", "", "a/b", "\0", "ü", "\\", "a b", *(f"n{number}" for number in range(30)))
@@ -107,7 +108,8 @@ def line_of(pipeline: Pipeline, event: Event) -> SentLine:
     return SentLine(json.dumps(document).encode(), event)
 
 
-def _put(document: dict[str, Any], field: FieldPath, value: Any) -> None:
+def _put(document: dict[str, Any], field: Source, value: Any) -> None:
+    assert isinstance(field, FieldPath)
     *path, name = field.segments
     for segment in path:
         document = document.setdefault(segment, {})
