@@ -140,7 +140,7 @@ def _plain_fields(pipeline: Pipeline) -> list[FieldPath]:
     fields = [field for field in pipeline.key if isinstance(field, FieldPath)]
     if len(fields) < len(pipeline.key):
         raise OncefoldError(
-            f"pipeline {pipeline.name}: its key is computed, and records go to shards by fields: say --partition-by FIELD"
+            f"pipeline {pipeline.name}: its key is computed; records go to shards by fields: say --partition-by FIELD"
         )
     return fields
 
