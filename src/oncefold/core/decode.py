@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from decimal import Decimal
 from typing import Any, NoReturn
 
 from oncefold.core import nodepath
@@ -18,8 +17,6 @@ from oncefold.core.decimals import Spelling, parse_decimal, shown
 from oncefold.core.definition import FirstOf, Level, Measure, Pipeline, Time, Version
 from oncefold.core.envelope import UNKNOWN_TEXTS, unwrapped
 from oncefold.core.errors import InvalidEvent
-from oncefold.core.evaluate import Time as Moment
-from oncefold.core.evaluate import decimal_of, evaluator, result_text, text_of
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.expression import Expression, Source
 from oncefold.core.fieldpath import FieldPath
@@ -50,16 +47,16 @@ class Decoder:
 
     def __init__(self, pipeline: Pipeline) -> None:
         self._pipeline = pipeline
-        self._derived = {source: _deriving(source) for source in pipeline.expressions}
+        self._derived: Mapping[Expression, Callable[[Record], Any]] = {}
         self._missing = frozenset(pipeline.missing_texts)
         self._unknown = UNKNOWN_TEXTS if pipeline.envelope == "debezium" else {}
         self._numbers = Spelling(pipeline.decimal, pipeline.group)
-        self._readers = {
-            "number": lambda value, field: _read_number(value, field, self._numbers),
-            "text": _read_text,
-            "time": lambda value, field: Moment(_timestamp(value, Time(field))),
-            "boolean": _read_boolean,
-        }
+        self._readers: Mapping[str, Callable[[Any, FieldPath], Any]] = {}
+        if pipeline.expressions:
+            from oncefold.core import derived  # noqa: PLC0415 - a function without expressions starts sooner
+
+            self._derived = {source: derived.deriving(source) for source in pipeline.expressions}
+            self._readers = derived.readers(self._numbers)
 
     def json(self, raw: bytes) -> Event:
         """One JSON text (RFC 8259, UTF-8). Raises InvalidEvent; IgnoredRecord for a record that says nothing.
@@ -78,7 +75,7 @@ class Decoder:
             if isinstance(item, Version):
                 self._version_of(text, item)
             else:
-                _timestamp(text, item)
+                timestamp(text, item)
         except InvalidEvent as error:
             return str(error)
         return None
@@ -134,7 +131,7 @@ class Decoder:
         version = self._version(record)
         time = None
         if pipeline.time is not None and (value := record.get(pipeline.time.field, empty=None)) is not None:
-            time = _timestamp(value, pipeline.time)
+            time = timestamp(value, pipeline.time)
         if deleted or (pipeline.delete is not None and self.deletes(record.get(pipeline.delete.field))):
             return Event(key, version, DELETED, time)
         if pipeline.where is not None and record.get(pipeline.where) is not True:
@@ -171,7 +168,7 @@ class Decoder:
         return self._version_of(value, part)
 
     def _version_of(self, value: Any, part: Version) -> int:
-        text = _numeral(value, part.field) if part.type in NUMBER_TYPES else _version_text(value, part)
+        text = numeral(value, part.field) if part.type in NUMBER_TYPES else _version_text(value, part)
         try:
             return read_version(part, text if part.type == "timestamp" else self._numbers.plain(value, text))
         except ValueError as error:
@@ -183,7 +180,7 @@ class Decoder:
             if measure.missing == "zero":
                 return 0
             refuse(measure.field, 'missing; a measure that may be missing needs missing = "zero"')
-        text = _numeral(value, measure.field)
+        text = numeral(value, measure.field)
         try:
             text = self._numbers.plain(value, text)
             return parse_decimal(text, measure.scale, MEASURE_LIMIT, rounding=measure.round is not None)
@@ -196,8 +193,8 @@ class Decoder:
         if delete is None or value is None:
             return False
         if delete.equals is not None:
-            return _scalar_text(value) == delete.equals
-        return _read_boolean(value, delete.field)
+            return scalar_text(value) == delete.equals
+        return read_boolean(value, delete.field)
 
     def _check_paths(self, labels: tuple[str, ...]) -> None:
         for rollup, indexes in zip(self._pipeline.rollups, self._pipeline.rollup_levels, strict=True):
@@ -245,39 +242,9 @@ def _parsed(raw: bytes, decoder: json.JSONDecoder, *, takes_null: bool) -> dict[
     return value
 
 
-def _deriving(expression: Expression) -> Callable[[Record], Any]:
-    """The function that computes an expression for a record, in the form of a field's value."""
-    compute, kind = evaluator(expression.tree), expression.tree.kind
-
-    def derive(record: Record) -> Any:
-        try:
-            value = compute(record.read)
-        except InvalidEvent as error:
-            if str(error).startswith("field "):
-                raise
-            raise InvalidEvent(f"field {expression}: {error}") from None
-        return Number(text_of(value)) if kind == "number" and value is not None else result_text(value, kind)
-
-    return derive
-
-
-def _read_number(value: Any, field: FieldPath, spelling: Spelling) -> Decimal:
-    try:
-        return decimal_of(spelling.plain(value, _numeral(value, field)))
-    except ValueError as error:
-        refuse(field, str(error))
-
-
-def _read_text(value: Any, field: FieldPath) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Number):
-        return text_of(_read_number(value, field, Spelling()))
-    return _as_text(value, field)
-
-
-def _read_boolean(value: Any, field: Source) -> bool:
-    text = _scalar_text(value)
+def read_boolean(value: Any, field: Source) -> bool:
+    """A truth value: true, false, 1 or 0, in any case. Raises InvalidEvent."""
+    text = scalar_text(value)
     lowered = "?" if text is None else text.lower()
     if lowered in _TRUE:
         return True
@@ -300,7 +267,7 @@ def _label(record: Record, level: Level) -> str:
         if level.missing is not None:
             return level.missing
         refuse(level.field, "missing; the level is a time window and names no default")
-    return level.window.label(level.window.start(_timestamp(value, level)))
+    return level.window.label(level.window.start(timestamp(value, level)))
 
 
 def _text(record: Record, field: Source) -> str:
@@ -310,10 +277,11 @@ def _text(record: Record, field: Source) -> str:
         refuse(field, "missing")
     if isinstance(value, bool) and isinstance(field, Expression):
         return str(value).lower()
-    return _as_text(value, field)
+    return as_text(value, field)
 
 
-def _as_text(value: Any, field: Source) -> str:
+def as_text(value: Any, field: Source) -> str:
+    """A value as a key or label. Raises InvalidEvent."""
     if not isinstance(value, str):
         refuse(field, f"{_what(value)} cannot be a key or label; text or a whole number can")
     if isinstance(value, Number):
@@ -330,15 +298,16 @@ def _as_text(value: Any, field: Source) -> str:
     return value
 
 
-def _numeral(value: Any, field: Source) -> str:
+def numeral(value: Any, field: Source) -> str:
     """The text of a number, from a number or from text that holds one."""
     if isinstance(value, str):
         return value
     refuse(field, f"{_what(value)} is not a number")
 
 
-def _timestamp(value: Any, spec: Time | Level) -> int:
-    text, zone = _numeral(value, spec.field), None if spec.timezone is None else zone_of(spec.timezone)
+def timestamp(value: Any, spec: Time | Level) -> int:
+    """A time as nanoseconds since the epoch, in the zone and the format that its field has. Raises InvalidEvent."""
+    text, zone = numeral(value, spec.field), None if spec.timezone is None else zone_of(spec.timezone)
     try:
         return parse_timestamp(text, spec.unit, zone) if spec.format is None else spec.format.read(text, zone)
     except ValueError as error:
@@ -367,7 +336,8 @@ def _key_text(record: Record, part: Source | FirstOf) -> str:
     raise InvalidEvent(f"fields {', '.join(map(str, part.fields))}: all are missing")
 
 
-def _scalar_text(value: Any) -> str | None:
+def scalar_text(value: Any) -> str | None:
+    """The text of a text, number or truth value; None of anything else."""
     if isinstance(value, bool):
         return str(value).lower()
     return value if isinstance(value, str) else None

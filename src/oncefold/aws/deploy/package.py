@@ -24,6 +24,8 @@ from oncefold.core.zones import zone_file
 
 ENTRY = "oncefold.aws.functions.handlers"
 """The module that Lambda imports."""
+FOR_EXPRESSIONS = frozenset({"oncefold.core.derived", "oncefold.core.evaluate"})
+"""The modules that only a pipeline with expressions needs."""
 PIPELINE_FILE = "pipeline.toml"
 """The pipeline's name within the zip, beside the package."""
 MOST_BYTES = 5_000_000
@@ -55,7 +57,8 @@ class Package:
 
 def build(pipeline: Pipeline) -> Package:
     """The zip of a pipeline. Raises OncefoldError if the code imports what must not be in it."""
-    files = {name_in_zip(path): path.read_bytes() for path in modules().values()}
+    spare = set() if pipeline.expressions else FOR_EXPRESSIONS
+    files = {name_in_zip(path): path.read_bytes() for name, path in modules().items() if name not in spare}
     files[PIPELINE_FILE] = to_toml(pipeline).encode()
     files |= {f"{ZONE_FOLDER}/{name}": zone_file(name) for name in pipeline.timezones}
     data = zipped(files)
