@@ -62,7 +62,7 @@ def test_random_expressions_are_computed_as_the_core_computes_them(seed: int) ->
         pipeline = pipeline_of(f"({draw.text(depth)})", f"({draw.number(depth)})", draw.truth(depth))
         table = rows(rng, 40)
         left += read_json(pipeline, as_json(table)) + read_csv(pipeline, table)
-    assert left < 10 * 2 * 40 / 10, "the kernel takes nearly all"
+    assert left < 10 * 2 * 40 / 3, "the kernel takes nearly all but weeks"
 
 
 FORMS = [

@@ -105,8 +105,10 @@ class Store:
         self.path = path
 
     def wal_bytes(self) -> int:
-        wal = wal_of(self.path)
-        return wal.stat().st_size if wal.exists() else 0
+        try:
+            return wal_of(self.path).stat().st_size
+        except FileNotFoundError:  # the writer removes it as it closes
+            return 0
 
     def events(self) -> int:
         """Events committed."""

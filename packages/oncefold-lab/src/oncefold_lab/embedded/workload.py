@@ -49,7 +49,7 @@ SESSION: Final = "session"
 """The source under which batches are handed in."""
 
 HEADER: Final = ("id", "v", "region", "desk", "value", "fee", "gone", "t")
-_GARBAGE = ("not an event", '{"id": "a", "v": 1', '{"id": "a", "v": 1, "v": 2}', "[]", '{"id": 1.5, "v": 1}')
+_GARBAGE = ("not an event", '{"id": "a", "v": 1', '{"id": "a", "v": 1, "v": 2}', "[1]", '{"id": 1.5, "v": 1}')
 _DAY = 86_400
 _FILES: Final[tuple[tuple[str, EventKind], ...]] = (("a.jsonl", "json"), ("b.csv", "csv"), ("c.jsonl", "json"))
 
