@@ -86,13 +86,10 @@ def package(output: Path, layer: bool) -> None:  # noqa: FBT001 - click passes i
     Unpack it beside your handler, or publish it as a layer. It needs botocore alone, which Lambda's runtime has.
     """
     from oncefold.aws.deploy.once import build
+    from oncefold.cli.output import write_package
 
     built = build(layer=layer)
-    try:
-        output.write_bytes(built.data)
-    except OSError as error:
-        raise OncefoldError(f"{output}: cannot be written: {error.strerror}; name another file with --output") from None
-    click.echo(f"{output}: {len(built.data):,} bytes, SHA-256 {built.sha256}")
+    write_package(built, output)
 
 
 @once.command(epilog=_TEMPLATE_EPILOG)

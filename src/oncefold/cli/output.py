@@ -19,7 +19,17 @@ from oncefold.queries.render.screen import Screen
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from oncefold.aws.deploy.package import Package
     from oncefold.queries.model import Answer
+
+
+def write_package(built: Package, path: Path) -> None:
+    """Write a zip of functions' code; print its size and SHA-256. Raises OncefoldError if it cannot be written."""
+    try:
+        path.write_bytes(built.data)
+    except OSError as error:
+        raise OncefoldError(f"{path}: cannot be written: {error.strerror}; name another file with --output") from None
+    click.echo(f"{path}: {len(built.data):,} bytes, SHA-256 {built.sha256}")
 
 
 def write_answer(answer: Answer[Any], form: str | None, output: Path | None, *, whole: bool = False) -> None:

@@ -47,26 +47,12 @@ _LIKE_SQL = re.compile(r"[()*+<>=|']|^-|\s[-/]\s|(^|\s)(and|or|not|is|in|like|be
 """What a field's name has in quotes only; a text with it is an expression."""
 _WITH_UNIT = re.compile(r"[^()'=<>*+|]*?(\w+) \([^()'=<>*+|,]*\)")
 """A name such as `Amount (EUR)`, which no function has."""
-_BEFORE_BRACKETS = {
-    *(
-        "and",
-        "or",
-        "not",
-        "in",
-        "is",
-        "like",
-        "between",
-        "case",
-        "when",
-        "then",
-        "else",
-        "abs",
-        "round",
-        "cast",
-        "lower",
-    ),
-    *("upper", "trim", "substr", "substring", "split_part", "coalesce", "nullif", "greatest", "least", "extract"),
-}
+_BEFORE_BRACKETS = re.compile(
+    "and|or|not|in|is|like|between|case|when|then|else|abs|round|cast|lower|upper|trim|substr|substring|split_part"
+    "|coalesce|nullif|greatest|least|extract",
+    re.IGNORECASE,
+)
+"""Words that stand before brackets in SQL."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 
 
@@ -234,7 +220,7 @@ def _is_expression(text: str) -> bool:
     """Whether a text is an expression rather than a field's name."""
     plain = _QUOTED.sub("", text)
     unit = _WITH_UNIT.fullmatch(plain)
-    if unit is not None and unit[1].lower() not in _BEFORE_BRACKETS:
+    if unit is not None and not _BEFORE_BRACKETS.fullmatch(unit[1]):
         return False
     return _LIKE_SQL.search(plain) is not None
 

@@ -9,7 +9,7 @@ from oncefold.core.decode import as_text, numeral, read_boolean, timestamp
 from oncefold.core.definition import Time
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.evaluate import Time as Moment
-from oncefold.core.evaluate import decimal_of, evaluator, result_text, text_of
+from oncefold.core.evaluate import decimal_of, evaluator, text_of
 from oncefold.core.expression import Expression
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.records import Record, refuse
@@ -37,7 +37,9 @@ def deriving(expression: Expression) -> Callable[[Record], Any]:
             if str(error).startswith("field "):
                 raise
             raise InvalidEvent(f"field {expression}: {error}") from None
-        return Number(text_of(value)) if kind == "number" and value is not None else result_text(value, kind)
+        if value is None or kind not in {"number", "time"}:
+            return value
+        return Number(text_of(value)) if kind == "number" else text_of(value)
 
     return derive
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from oncefold.core.decimals import shown
 from oncefold.core.errors import InvalidEvent
-from oncefold.core.expression import Call, Constant, Field, Kind, Node
+from oncefold.core.expression import Call, Constant, Field, Node
 from oncefold.core.timestamps import NANOS, format_timestamp, parse_timestamp
 
 _MOST_DIGITS = 400
@@ -85,30 +85,22 @@ def _constant(node: Constant) -> Any:
     return Time(parse_timestamp(node.value)) if node.kind == "time" else node.value
 
 
-def _and(args: Sequence[Evaluate]) -> Evaluate:
-    def evaluate(read: Reader) -> bool | None:
-        unknown = False
-        for arg in args:
-            value = arg(read)
-            if value is False:
-                return False
-            unknown = unknown or value is None
-        return None if unknown else True
+def _junction(*, decisive: bool) -> Callable[[Sequence[Evaluate]], Evaluate]:
+    """AND, which a false value decides, or OR, which a true one does."""
 
-    return evaluate
+    def build(args: Sequence[Evaluate]) -> Evaluate:
+        def evaluate(read: Reader) -> bool | None:
+            unknown = False
+            for arg in args:
+                value = arg(read)
+                if value is decisive:
+                    return decisive
+                unknown = unknown or value is None
+            return None if unknown else not decisive
 
+        return evaluate
 
-def _or(args: Sequence[Evaluate]) -> Evaluate:
-    def evaluate(read: Reader) -> bool | None:
-        unknown = False
-        for arg in args:
-            value = arg(read)
-            if value is True:
-                return True
-            unknown = unknown or value is None
-        return None if unknown else False
-
-    return evaluate
+    return build
 
 
 def _in(args: Sequence[Evaluate]) -> Evaluate:
@@ -151,8 +143,8 @@ def _coalesce(args: Sequence[Evaluate]) -> Evaluate:
 
 
 _LAZY: dict[str, Callable[[Sequence[Evaluate]], Evaluate]] = {
-    "and": _and,
-    "or": _or,
+    "and": _junction(decisive=False),
+    "or": _junction(decisive=True),
     "in": _in,
     "case": _case,
     "coalesce": _coalesce,
@@ -351,10 +343,3 @@ _PARTS: dict[str, Callable[[Time], int | str]] = {
     "second": lambda time: time // NANOS % 60,
     "epoch": lambda time: f"{int(time)}e-9",
 }
-
-
-def result_text(value: Any, kind: Kind) -> Any:
-    """A result in the form of a record's value that decoders read: numbers and times as their text."""
-    if kind == "raw" or value is None or isinstance(value, bool | str):
-        return value
-    return text_of(value)

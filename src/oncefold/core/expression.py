@@ -127,26 +127,18 @@ Source = FieldPath | Expression
 
 
 def nodes(tree: Node) -> Iterator[Node]:
-    """The node and all below it."""
+    """The node and all below it, as they are written."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
         yield node
         if isinstance(node, Call):
-            waiting.extend(node.args)
+            waiting.extend(reversed(node.args))
 
 
 def fields_in(tree: Node) -> list[FieldPath]:
     """The fields that the tree reads, each once, in order."""
-    found = (node.path for node in _in_order(tree) if isinstance(node, Field))
-    return list(dict.fromkeys(found))
-
-
-def _in_order(tree: Node) -> Iterator[Node]:
-    yield tree
-    if isinstance(tree, Call):
-        for arg in tree.args:
-            yield from _in_order(arg)
+    return list(dict.fromkeys(node.path for node in nodes(tree) if isinstance(node, Field)))
 
 
 def number(text: str) -> Constant:

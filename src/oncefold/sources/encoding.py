@@ -52,14 +52,10 @@ def is_encoding_undecided(magic: bytes) -> bool:
     return len(magic) < 2 or (len(magic) < ENCODING_BYTES and (0 in magic or magic[:1] in {b"\xff", b"\xfe"}))
 
 
-class Transcoded:
-    """A stream in another encoding as UTF-8. Positions in it count bytes of the UTF-8."""
+class _Around:
+    """What a stream around another one has of it."""
 
-    def __init__(self, raw: RawStream, encoding: str) -> None:
-        self._raw, self._encoding = raw, encoding
-        self._decoder = codecs.getincrementaldecoder(encoding)()
-        self._ready = memoryview(b"")
-        self._damage: Damaged | None = None
+    _raw: RawStream
 
     @property
     def stored(self) -> int:
@@ -70,6 +66,16 @@ class Transcoded:
     def cut_short(self) -> bool:
         """Whether it gives nothing more; see Zstd."""
         return getattr(self._raw, "cut_short", False)
+
+
+class Transcoded(_Around):
+    """A stream in another encoding as UTF-8. Positions in it count bytes of the UTF-8."""
+
+    def __init__(self, raw: RawStream, encoding: str) -> None:
+        self._raw, self._encoding = raw, encoding
+        self._decoder = codecs.getincrementaldecoder(encoding)()
+        self._ready = memoryview(b"")
+        self._damage: Damaged | None = None
 
     def readinto(self, view: memoryview) -> int:
         """See RawStream."""
@@ -98,22 +104,12 @@ class Transcoded:
             return error.object[: error.start].decode(self._encoding, "ignore").encode()
 
 
-class Detected:
+class Detected(_Around):
     """A stream whose first bytes are not known before it is read: as UTF-8, whatever encoding they announce."""
 
     def __init__(self, raw: RawStream) -> None:
         self._raw = raw
         self._chosen: RawStream | None = None
-
-    @property
-    def stored(self) -> int:
-        """See RawStream."""
-        return self._raw.stored
-
-    @property
-    def cut_short(self) -> bool:
-        """Whether it gives nothing more; see Zstd."""
-        return getattr(self._raw, "cut_short", False)
 
     def readinto(self, view: memoryview) -> int:
         """See RawStream."""

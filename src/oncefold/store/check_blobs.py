@@ -121,7 +121,8 @@ def _outcome_findings(connection: Connection, table: SegmentTable, forgotten: in
     for segment in table.stored():
         commit, _, outcome, *_ = blobs.columns(table.read(segment))
         np.add.at(found, (commit.astype(np.int64) + segment.first - forgotten - 1, outcome), 1)
-    recorded = [outcome for outcome in _RECORDED if OUTCOMES[outcome] in stored_outcomes(connection)]
+    stored = stored_outcomes(connection)
+    recorded = [outcome for outcome in _RECORDED if OUTCOMES[outcome] in stored]
     names = [OUTCOMES[outcome] for outcome in recorded]
     sql = f"SELECT {', '.join(names)} FROM commits WHERE seq > ? ORDER BY seq"  # noqa: S608 - names only
     counted = np.array(connection.execute(sql, (forgotten,)).fetchall(), np.int64).reshape(-1, len(names))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from oncefold.cli.aws.group import names_of, new_stack_option, pipeline_argument
-from oncefold.core.errors import OncefoldError
 from oncefold.pipeline_file import load_pipeline
 
 if TYPE_CHECKING:
@@ -48,16 +47,13 @@ def package(pipeline: Path, output: Path | None) -> None:
     """Write the functions' code for PIPELINE as a zip; print its size and SHA-256."""
     from oncefold.aws.deploy.package import build
     from oncefold.aws.functions.fits import check_fits
+    from oncefold.cli.output import write_package
 
     definition = load_pipeline(pipeline)
     check_fits(definition)
     built = build(definition)
     path = output or Path(f"oncefold-{definition.name}.zip")
-    try:
-        path.write_bytes(built.data)
-    except OSError as error:
-        raise OncefoldError(f"{path}: cannot be written: {error.strerror}; name another file with --output") from None
-    click.echo(f"{path}: {len(built.data):,} bytes, SHA-256 {built.sha256}")
+    write_package(built, path)
 
 
 @click.command(epilog=_TEMPLATE_EPILOG)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import signal
 import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,8 +18,6 @@ from oncefold.queries.render import formatting
 from oncefold.queries.render.screen import Grid, Screen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from oncefold.aws.names import Names
     from oncefold.core.definition import Pipeline
     from oncefold.queries.model import Amounts
@@ -87,7 +83,7 @@ def local(
     messages = _messages(definition, events, seed, workshop=pipeline is None) if demo else None
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     settings = {"ShardCount": str(shards), "DeletionProtection": "false"}
-    with Emulator(port) as emulator, _led_to(emulator):
+    with Emulator(port) as emulator, emulator.as_default():
         _say(f"the emulator runs at {emulator.endpoint}")
         _say(f"stack {names.stack}: deploying the template and the functions' zip ...")
         with LocalPipeline(definition, names, emulator, settings, StackProgress(())) as running:
@@ -96,19 +92,6 @@ def local(
                 _wait(emulator, names)
             elif not _demonstrate(names, running, messages):
                 context.exit(_WRONG)
-
-
-@contextmanager
-def _led_to(emulator: Emulator) -> Iterator[None]:
-    """Within this, boto3 goes to the emulator, whatever profile the user has."""
-    before = dict(os.environ)
-    os.environ.pop("AWS_PROFILE", None)
-    os.environ.update(emulator.environment)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _wait(emulator: Emulator, names: Names) -> None:

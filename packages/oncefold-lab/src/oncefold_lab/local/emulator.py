@@ -7,6 +7,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -70,6 +72,18 @@ class Emulator:
             "AWS_REGION": REGION,
             "AWS_EC2_METADATA_DISABLED": "true",
         }
+
+    @contextmanager
+    def as_default(self) -> Iterator[None]:
+        """Within this, boto3 goes to the emulator, whatever profile the user has."""
+        before = dict(os.environ)
+        os.environ.pop("AWS_PROFILE", None)
+        os.environ.update(self.environment)
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
 
     def start(self) -> None:
         """Start it and wait until it answers. Raises OncefoldError if it does not come up."""

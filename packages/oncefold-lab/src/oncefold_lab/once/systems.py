@@ -19,12 +19,11 @@ from oncefold.dynamodb.items import mantissa
 from oncefold.once import Batch, Counters, Runtime
 from oncefold.once.counts import KeyLayout, counts_text, read_counts
 from oncefold.once.ledger import Way
-from oncefold_lab.local.settings import FOR_EVER, MappingSettings
+from oncefold_lab.local.settings import FOR_EVER
 from oncefold_lab.search import scenario as scenarios
 from oncefold_lab.search.oracle import Watched, contribution, plus
 from oncefold_lab.search.scenario import MERGE, NAMES, PAUSE, REPLAY_EVENTS, SPLIT, Scenario, SimulatedDeployment
 from oncefold_lab.search.workload import SentLine
-from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.world.functions import Context
 from oncefold_lab.world.world import Violation, World
 
@@ -80,18 +79,7 @@ class Counting:
         for name in WRITERS[: random.choice([1, 2])]:
             shape = self._deployment.state
             world.add_function(name, self.handler, shape.timeout_seconds)
-            settings = MappingSettings(
-                described["StreamARN"],
-                f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{NAMES.stack}",
-                batch_size=shape.batch_size,
-                window_seconds=shape.window_seconds,
-                parallelization=shape.parallelization,
-                max_retries=shape.max_retries,
-                max_age_seconds=shape.max_age_seconds,
-                bisect=shape.bisect,
-                report_failures=self._partial,
-                failure_queue_url=NAMES.failure_queue,
-            )
+            settings = shape.mapping(described["StreamARN"], report_failures=self._partial)
             world.add_mapping(settings, name)
         self._warm = self._new(world.random("counters").random)
         self._ledger = Watched(world.rows(LEDGER), self._kept)

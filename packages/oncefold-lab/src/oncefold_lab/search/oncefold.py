@@ -11,11 +11,9 @@ from oncefold.aws.functions.state import FoldResult, StateFunction
 from oncefold.aws.functions.sweep import GRACE_SECONDS, Swept, sweep
 from oncefold.core.fold import Node, Total
 from oncefold.dynamodb.calls import Backoff, Dynamo, Meter
-from oncefold_lab.local.settings import MappingSettings
 from oncefold_lab.search.oracle import Balance
-from oncefold_lab.search.scenario import DRAIN_FUNCTION, NAMES, SimulatedDeployment, StackShape
+from oncefold_lab.search.scenario import DRAIN_FUNCTION, NAMES, SimulatedDeployment
 from oncefold_lab.search.workload import SentLine
-from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.world.functions import Context
 from oncefold_lab.world.world import Violation, World
 
@@ -74,9 +72,9 @@ class Oncefold:
         events = world.kinesis.describe_stream_summary(StreamName=NAMES.stream)
         changes = world.dynamodb.describe_table(TableName=NAMES.reduce_table)
         arn: str = events["StreamDescriptionSummary"]["StreamARN"]
-        world.add_mapping(_settings(arn, state), NAMES.state_function)
+        world.add_mapping(state.mapping(arn), NAMES.state_function)
         arn = changes["Table"]["LatestStreamArn"]
-        world.add_mapping(_settings(arn, reduce, _INSERTS), NAMES.reduce_function)
+        world.add_mapping(reduce.mapping(arn, filters=_INSERTS), NAMES.reduce_function)
         world.add_schedule(NAMES.sweep_function, self._deployment.sweep_seconds)
 
     def state(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
@@ -158,22 +156,6 @@ class Oncefold:
         meter = Meter()
         backoff = Backoff(context.clock, context.sleep, context.random.random, context.deadline - _RESERVE_SECONDS)
         return self.dynamo(self._client, backoff, meter), meter
-
-
-def _settings(arn: str, shape: StackShape, filters: tuple[str, ...] = ()) -> MappingSettings:
-    return MappingSettings(
-        arn,
-        f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{NAMES.stack}",
-        batch_size=shape.batch_size,
-        window_seconds=shape.window_seconds,
-        parallelization=shape.parallelization,
-        max_retries=shape.max_retries,
-        max_age_seconds=shape.max_age_seconds,
-        bisect=shape.bisect,
-        report_failures=True,
-        filters=filters,
-        failure_queue_url=NAMES.failure_queue,
-    )
 
 
 def _note_folded(context: Context, folded: FoldResult, meter: Meter) -> None:

@@ -6,8 +6,9 @@ from typing import TypeVar
 
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
-from oncefold_lab.local.settings import FOR_EVER
+from oncefold_lab.local.settings import FOR_EVER, MappingSettings
 from oncefold_lab.search.workload import Send, draw_pipeline, draw_sends
+from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.simulator.faults import POSSIBLE, Fault
 from oncefold_lab.world.faults import (
     CRASH_AFTER,
@@ -39,6 +40,22 @@ class StackShape:
     max_age_seconds: float = FOR_EVER
     bisect: bool = True
     timeout_seconds: float = 10.0
+
+    def mapping(self, arn: str, *, report_failures: bool = True, filters: tuple[str, ...] = ()) -> MappingSettings:
+        """The mapping of a stream to the function."""
+        return MappingSettings(
+            arn,
+            f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{NAMES.stack}",
+            batch_size=self.batch_size,
+            window_seconds=self.window_seconds,
+            parallelization=self.parallelization,
+            max_retries=self.max_retries,
+            max_age_seconds=self.max_age_seconds,
+            bisect=self.bisect,
+            report_failures=report_failures,
+            filters=filters,
+            failure_queue_url=NAMES.failure_queue,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ The functions run from zips by AWS's own runtime client, with boto3, in real tim
 """
 
 import io
-import os
 import time
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -75,7 +74,7 @@ def _zip(folder: Path) -> bytes:
 def running_stack(emulator: Emulator, code: Mapping[str, FunctionCode], batches: int = BATCHES) -> Iterator[Generator]:
     """Deploy and connect the functions while the block runs; the generator, whose rounds score them."""
     with ExitStack() as stack:
-        stack.enter_context(_led_to(emulator))
+        stack.enter_context(emulator.as_default())
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="oncefold-workshop-")))
         dynamodb, kinesis = client("dynamodb"), client("kinesis")
         make_tables(TABLES, dynamodb)
@@ -100,19 +99,6 @@ def _settings(emulator: Emulator, name: str, code: Path, handler: str, lanes: in
     return FunctionSettings(
         name, handler, code, variables, timeout_seconds=_TIMEOUTS[name], memory_mb=256, concurrency=lanes
     )
-
-
-@contextmanager
-def _led_to(emulator: Emulator) -> Iterator[None]:
-    """Within this, boto3 goes to the emulator, whatever profile the user has."""
-    before = dict(os.environ)
-    os.environ.pop("AWS_PROFILE", None)
-    os.environ.update(emulator.environment)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _messages(kinesis: Any) -> str:
