@@ -6,7 +6,6 @@ from typing import Final
 
 from bench.definition import PIPELINE
 from bench.memory import back
-from oncefold.columnar.plan import fields_of
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
 from oncefold.engine.run import RunProgress
@@ -21,7 +20,7 @@ _BACKED_TIMES: Final = 32
 
 def sources(file: str, positions: Mapping[str, str] | None = None, pipeline: Pipeline = PIPELINE) -> Sources:
     """A file as `oncefold run` reads it."""
-    return Sources((file,), ReadOptions(fields=fields_of(pipeline)), positions)
+    return Sources((file,), ReadOptions(fields=pipeline.fields), positions)
 
 
 def run(session: Session, file: str) -> RunProgress:

@@ -12,7 +12,6 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from oncefold.columnar.plan import fields_of
 from oncefold.core.definition import FirstOf, Pipeline, Rollup, Unit, Version
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import KEY_BYTES, LABEL_BYTES, PATH_BYTES
@@ -95,7 +94,7 @@ def near_pipelines(draw: st.DrawFn) -> Pipeline:
     pipeline = draw(pipelines())
     names = st.sampled_from(["a", "b", "c", "abcdefgh", "abcdefgh1", "abcdefgh2", "a.b", "", "é"])
     paths = st.builds(FieldPath, st.lists(names, min_size=1, max_size=3).map(tuple))
-    old = fields_of(pipeline)
+    old = pipeline.fields
     new = draw(st.lists(paths, min_size=len(old), max_size=len(old), unique=draw(st.booleans())))
     return renamed(pipeline, dict(zip(old, new, strict=True)))
 
@@ -215,7 +214,7 @@ class Values:
 
 def tokens_of(pipeline: Pipeline, values: Values) -> dict[FieldPath, list[Token]]:
     """For each field, what a value of it may look like in the roles that it plays."""
-    tokens: dict[FieldPath, list[Token]] = {field: [] for field in fields_of(pipeline)}
+    tokens: dict[FieldPath, list[Token]] = {field: [] for field in pipeline.fields}
     for part in pipeline.key:
         for field in part.fields if isinstance(part, FirstOf) else (part,):
             tokens[field].append(values.label)

@@ -13,7 +13,6 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oncefold.columnar import batch as batch_module
-from oncefold.columnar.plan import fields_of
 from oncefold.columnar.table import TableDecoder, plain_value
 from oncefold.columnar.typed import column_of
 from oncefold.core.decode import Decoder
@@ -137,7 +136,7 @@ def tables(draw: st.DrawFn) -> pa.RecordBatch:
 
 def by_rows(pipeline: Pipeline, table: pa.RecordBatch, first_row: int) -> Read:
     """The table as the scalar decoder reads it, one row after the other; rejects as their reasons."""
-    found = {field: column_of(table, field) for field in fields_of(pipeline)}
+    found = {field: column_of(table, field) for field in pipeline.fields}
     decoder = Decoder(pipeline)
     records: list[Any] = []
     times, reasons = [], []

@@ -16,7 +16,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from oncefold.columnar.plan import fields_of
 from oncefold.core.errors import StoreError
 from oncefold.core.event import Event
 from oncefold.core.fold import Node, Outcome, Total
@@ -34,7 +33,7 @@ from tests.tools.faulty_vfs import Failure, FaultyDisk
 from tests.tools.sizes import sized
 
 RECORDS_PER_FILE = 16
-READ = ReadOptions(fields=fields_of(NARROW), block_bytes=1_100, table_rows=16)
+READ = ReadOptions(fields=NARROW.fields, block_bytes=1_100, table_rows=16)
 RETENTION_COMMITS = 3
 """The clock is so fast that commits older than this many are dropped."""
 

@@ -22,7 +22,6 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from oncefold.columnar.plan import fields_of
 from oncefold.commit import Conflict
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import QueryError, StoreError
@@ -208,7 +207,7 @@ class Engine(RuleBasedStateMachine):
         return done.commits
 
     def _sources(self) -> Sources:
-        options = ReadOptions(fields=fields_of(self.pipeline), block_bytes=BLOCK_BYTES)
+        options = ReadOptions(fields=self.pipeline.fields, block_bytes=BLOCK_BYTES)
         return Sources([str(self.lines.path), str(self.cells.path)], options, self.session.positions)
 
     # Mending

@@ -292,10 +292,9 @@ def _measure_text(measure: Measure) -> str:
 def _show_sample(pipeline: Pipeline, sample: str, rows: int, options: ReadOptions) -> int:
     """Print how the first events are read; the number of those that were."""
     from oncefold.cli.sample import Sample, readings
-    from oncefold.columnar.plan import fields_of, needed_by
     from oncefold.queries.render.screen import Screen
 
-    reading = Sample(sample, rows, replace(options, fields=fields_of(pipeline), needed=needed_by(pipeline)))
+    reading = Sample(sample, rows, replace(options, fields=pipeline.fields, needed=pipeline.needed_fields))
     with closing(reading.records()) as records:
         found = list(readings(records, pipeline))
     for message in reading.said:

@@ -129,15 +129,14 @@ def _options(
     definition: "Pipeline", form: str | None, delimiter: str | None, encoding: str | None, *, follow: bool, reread: bool
 ) -> "ReadOptions":
     # Imported here, as below, so that `oncefold --help` does not load the engine.
-    from oncefold.columnar.plan import fields_of, needed_by
     from oncefold.sources.inputs import ReadOptions
 
     return ReadOptions(
         format=form,
         delimiter=delimiter,
         encoding=encoding,
-        fields=fields_of(definition),
-        needed=needed_by(definition),
+        fields=definition.fields,
+        needed=definition.needed_fields,
         follow=follow,
         reread=reread,
     )

@@ -109,30 +109,23 @@ def needs_scalar(pipeline: Pipeline) -> bool:
     )
 
 
-def fields_of(pipeline: Pipeline) -> list[FieldPath]:
-    """The distinct fields that a pipeline reads, by expressions too."""
-    return list(pipeline.fields)
-
-
-def needed_by(pipeline: Pipeline) -> tuple[FieldPath, ...]:
-    """The fields that every event has, deletes too: those of its key and of its version."""
-    sources = [*pipeline.key, *([] if pipeline.version is None else [pipeline.version.field])]
-    return tuple(field for field in sources if isinstance(field, FieldPath))
+def numbered_fields(pipeline: Pipeline) -> dict[FieldPath, int]:
+    """The number of each field that a pipeline reads, in the order of `Pipeline.fields`."""
+    return {field: index for index, field in enumerate(pipeline.fields)}
 
 
 def columns_of(pipeline: Pipeline) -> dict[FieldPath, int]:
     """The number of each field where records are flat: fields of one column share a number."""
     numbers: dict[str, int] = {}
-    return {field: numbers.setdefault(field.column, len(numbers)) for field in fields_of(pipeline)}
+    return {field: numbers.setdefault(field.column, len(numbers)) for field in pipeline.fields}
 
 
 def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -> DecodePlan:
-    """Compile the definition; fields are numbered as in `fields_of` unless given otherwise.
+    """Compile the definition; fields are numbered by `numbered_fields` unless given otherwise.
 
     Expressions come after them, then the parts of a key that have several fields, then what an envelope is made of.
     """
-    if fields is None:
-        fields = {field: index for index, field in enumerate(fields_of(pipeline))}
+    fields = numbered_fields(pipeline) if fields is None else fields
     number = numbers_of(pipeline, fields)
     zones = _Tables(pipeline)
     version, time, delete = pipeline.version, pipeline.time, pipeline.delete
@@ -176,8 +169,7 @@ def numbers_of(pipeline: Pipeline, fields: Mapping[FieldPath, int]) -> dict[Sour
 
 def width_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -> int:
     """How many places are read, those of an envelope among them."""
-    if fields is None:
-        fields = {field: index for index, field in enumerate(fields_of(pipeline))}
+    fields = numbered_fields(pipeline) if fields is None else fields
     number = numbers_of(pipeline, fields)
     return 1 + max(number.values(), default=0) + len(envelope_paths(pipeline))
 
@@ -280,11 +272,10 @@ def trie_of(pipeline: Pipeline) -> Trie:
 
 def _read_paths(pipeline: Pipeline) -> list[tuple[int, tuple[str, ...]]]:
     """The number and path of everything that is looked for in a record."""
-    fields = fields_of(pipeline)
+    fields = numbered_fields(pipeline)
     if pipeline.envelope is None:
-        return [(index, field.segments) for index, field in enumerate(fields)]
-    numbers = {field: index for index, field in enumerate(fields)}
-    first = 1 + max(numbers_of(pipeline, numbers).values(), default=-1)
+        return [(index, field.segments) for field, index in fields.items()]
+    first = 1 + max(numbers_of(pipeline, fields).values(), default=-1)
     return [(first + index, path) for index, path in enumerate(envelope_paths(pipeline))]
 
 

@@ -1,5 +1,6 @@
 """Arrow tables (Parquet, Arrow IPC, data frames) to batches, a column at a time."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,9 @@ from oncefold.columnar.arrays import Int32s, Int64s, read_only
 from oncefold.columnar.assemble import MOST_LEAF_BYTES
 from oncefold.columnar.batch import DELETE, NO_TIME, Batch, BatchBuilder
 from oncefold.columnar.leaves import Leaves, encode_columns
-from oncefold.columnar.plan import fields_of, needs_scalar, plan_of
+from oncefold.columnar.plan import needs_scalar, plan_of
 from oncefold.columnar.primitives import FIXED_SEED, Seed
-from oncefold.columnar.table_fields import fields_of_table, read_as_text
+from oncefold.columnar.table_fields import fields_of_table
 from oncefold.columnar.text import TextDecoder
 from oncefold.columnar.time_kernels import window_starts
 from oncefold.columnar.typed import (
@@ -51,20 +52,18 @@ class TableDecoder:
         self._pipeline = pipeline
         self._seed = seed
         self._plan = plan_of(pipeline)
-        self._fields = fields_of(pipeline)
         self._scalar = Decoder(pipeline)
-        self._text = TextDecoder(pipeline, seed)
-        self._read_as_text = read_as_text(pipeline)
         by_column = not needs_scalar(pipeline)
-        self._has_spans = by_column and bool(pipeline.expressions) and not pipeline.timezones
+        has_spans = by_column and bool(pipeline.expressions) and not pipeline.timezones
+        self._text = TextDecoder(pipeline, seed) if has_spans else None
         self._has_columns = by_column and not pipeline.expressions
 
     def decode(self, table: pa.RecordBatch, source: str, first_row: int) -> Batch:
         """Rows of a table whose first is number `first_row` of its source."""
         rows = table.num_rows
         found = {field: typed.column_of(table, field) for field in self._fields_in(table)}
-        if self._has_spans:
-            columns = self._text.of_fields(*fields_of_table(found, self._fields, rows, self._read_as_text))
+        if self._text is not None:
+            columns = self._text.of_fields(*fields_of_table(found, self._pipeline, rows))
         else:
             measures, wide = len(self._pipeline.measures), self._pipeline.has_wide_versions
             columns = BatchBuilder(rows, measures, np.zeros(8, np.uint8), self._seed, wide=wide)
@@ -89,10 +88,10 @@ class TableDecoder:
 
         return columns.finish(lambda row: self._scalar.flat(record(row)), refusal)
 
-    def _fields_in(self, table: pa.RecordBatch) -> list[FieldPath]:
+    def _fields_in(self, table: pa.RecordBatch) -> Sequence[FieldPath]:
         """The fields to find; inside an envelope the decoder finds them, in whole columns."""
         if self._pipeline.envelope is None:
-            return self._fields
+            return self._pipeline.fields
         return [FieldPath((name,)) for name in table.schema.names]
 
     def _fill(self, found: dict[Any, Any], columns: BatchBuilder) -> None:

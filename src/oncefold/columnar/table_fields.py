@@ -4,7 +4,7 @@ A value becomes the text that the scalar decoder reads of it, or one that means 
 no such text (a nested value, bytes, a time that something reads as a text) is left to the scalar decoder.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -24,12 +24,9 @@ Found = tuple[Int64s, Int64s, Int64s]
 """Kinds, starts and ends of the fields of each row, shape (rows, fields)."""
 
 
-def read_as_text(pipeline: Pipeline) -> frozenset[FieldPath]:
+def _read_as_text(pipeline: Pipeline) -> frozenset[FieldPath]:
     """The fields that something reads otherwise than as a time."""
-    timed = {level.field for level in pipeline.levels if level.window is not None}
-    timed |= {pipeline.time.field} if pipeline.time is not None else set()
     version = pipeline.version
-    timed |= {version.field} if version is not None and version.type == "timestamp" else set()
     others = {level.field for level in pipeline.levels if level.window is None} | set(pipeline.key_fields)
     others |= {measure.field for measure in pipeline.measures}
     others |= {pipeline.delete.field} if pipeline.delete is not None else set()
@@ -39,16 +36,14 @@ def read_as_text(pipeline: Pipeline) -> frozenset[FieldPath]:
     return frozenset(found | {node.path for node in inner if node.kind != "time"})
 
 
-def fields_of_table(
-    found: Mapping[FieldPath, pa.Array | None], fields: Iterable[FieldPath], rows: int, as_text: frozenset[FieldPath]
-) -> tuple[UInt8s, Found]:
+def fields_of_table(found: Mapping[FieldPath, pa.Array | None], pipeline: Pipeline, rows: int) -> tuple[UInt8s, Found]:
     """The texts of all columns one after the other, and the fields of each row as spans of them."""
-    wanted = list(fields)
-    shape = (rows, len(wanted))
+    as_text = _read_as_text(pipeline)
+    shape = (rows, len(pipeline.fields))
     kinds, starts, ends = np.full(shape, MISSING, np.int64), np.zeros(shape, np.int64), np.zeros(shape, np.int64)
     parts: list[UInt8s] = []
     size = 0
-    for index, field in enumerate(wanted):
+    for index, field in enumerate(pipeline.fields):
         column = found[field]
         if column is None:
             continue

@@ -17,7 +17,7 @@ from oncefold.columnar.expression_plan import Programs, programs_of
 from oncefold.columnar.faults import is_syntax
 from oncefold.columnar.json_faults import classify_lines
 from oncefold.columnar.json_scan import json_scratch, scan_json
-from oncefold.columnar.plan import DecodePlan, columns_of, fields_of, plan_of, trie_of, width_of
+from oncefold.columnar.plan import DecodePlan, columns_of, numbered_fields, plan_of, trie_of, width_of
 from oncefold.columnar.primitives import (
     BACKSLASH,
     FIXED_SEED,
@@ -55,7 +55,7 @@ class TextDecoder:
         self._columns_of = columns_of(pipeline)
         self._flat_plan = plan_of(pipeline, self._columns_of)
         self._trie = trie_of(pipeline)
-        self._programs = programs_of(pipeline, {field: index for index, field in enumerate(fields_of(pipeline))})
+        self._programs = programs_of(pipeline, numbered_fields(pipeline))
         self._flat_programs = programs_of(pipeline, self._columns_of)
         self._width, self._flat_width = width_of(pipeline), width_of(pipeline, self._columns_of)
         self._scalar = Decoder(pipeline)

@@ -260,6 +260,12 @@ class Pipeline:
         found = (fields_in(source.tree) if isinstance(source, Expression) else [source] for source in self.sources)
         return tuple(dict.fromkeys(chain.from_iterable(found)))
 
+    @property
+    def needed_fields(self) -> tuple[FieldPath, ...]:
+        """The fields that every event has, deletes too: those of its key and of its version."""
+        sources = [*self.key, *([] if self.version is None else [self.version.field])]
+        return tuple(field for field in sources if isinstance(field, FieldPath))
+
     @cached_property
     def fingerprint(self) -> str:
         """A hash of all that the totals depend on; the pipeline's name and its event time are not among it."""

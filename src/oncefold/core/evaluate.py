@@ -92,7 +92,7 @@ def _junction(*, decisive: bool) -> Callable[[Sequence[Evaluate]], Evaluate]:
         def evaluate(read: Reader) -> bool | None:
             unknown = False
             for arg in args:
-                value = arg(read)
+                value: bool | None = arg(read)
                 if value is decisive:
                     return decisive
                 unknown = unknown or value is None

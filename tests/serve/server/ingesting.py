@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from oncefold.columnar.plan import fields_of
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Total
 from oncefold.engine.session import Session
@@ -154,7 +153,7 @@ async def ingesting(
     )
     limited = Capacity(capacity or CapacityLimits(), path, notifier.full)
     loop = IngestLoop(pipeline, opened or (lambda: Session.open(path, pipeline)), attached, callbacks, limited)
-    bodies = BodyThreads(loop, BodyDecoding(loop.decoder, tuple(fields_of(pipeline)), limits.max_line), limits)
+    bodies = BodyThreads(loop, BodyDecoding(loop.decoder, pipeline.fields, limits.max_line), limits)
     dispatcher = Dispatcher(notifier.send, bodies)
     client._channel = _Channel(dispatcher, bodies, lambda: notifier.send(Stopped(loop.failure)))  # type: ignore[assignment]
     loop.start()

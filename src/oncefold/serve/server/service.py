@@ -12,7 +12,6 @@ from contextlib import ExitStack, closing
 from typing import Final
 
 from oncefold.aws.stream import open_stream
-from oncefold.columnar.plan import fields_of, needed_by
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.engine.tuning import tune_gc
@@ -186,8 +185,8 @@ def _attached(settings: Settings, pipeline: Pipeline) -> AttachedSources | None:
     options = ReadOptions(
         format=settings.format,
         delimiter=settings.delimiter,
-        fields=fields_of(pipeline),
-        needed=needed_by(pipeline),
+        fields=pipeline.fields,
+        needed=pipeline.needed_fields,
         follow=settings.follow,
         reread=settings.reread,
     )

@@ -16,7 +16,6 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from oncefold.columnar.plan import fields_of, needed_by
 from oncefold.core.errors import OncefoldError
 from oncefold.engine.session import Session
 from oncefold.engine.warmup import warm_up
@@ -120,7 +119,7 @@ def main() -> int:
             server.send(messages.Opened(error))
             return 1
         server.send(messages.Opened())
-        fields, needed = tuple(fields_of(start.pipeline)), needed_by(start.pipeline)
+        fields, needed = start.pipeline.fields, start.pipeline.needed_fields
         decoding = BodyDecoding(loop.decoder, fields, start.settings.max_line, needed)
         bodies = BodyThreads(loop, decoding, start.settings.limits)
         dispatcher = Dispatcher(server.send, bodies)

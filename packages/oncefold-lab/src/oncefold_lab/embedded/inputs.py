@@ -6,7 +6,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from oncefold.columnar.plan import fields_of
 from oncefold.commit import SourcePosition
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
@@ -116,7 +115,7 @@ class _Reader:
 
     def __init__(self, file: WorkloadFile, pipeline: Pipeline) -> None:
         self._file = file
-        self._options = ReadOptions(fields=fields_of(pipeline), block_bytes=file.block_bytes)
+        self._options = ReadOptions(fields=pipeline.fields, block_bytes=file.block_bytes)
         self._text = (json_text if file.kind == "json" else csv_text)(file.records)
         self.blocks = list(self._all())
         self._numbers = {None: 0} | {block.position.state: i + 1 for i, block in enumerate(self.blocks)}
