@@ -273,25 +273,19 @@ def _deleted(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any) -> Any:
     if plan.delete[1] == DELETE_EQUALS:
         wanted = len(plan.delete_equals) - 8
         return True, size == wanted and equal_bytes(data, starts[f], plan.delete_equals, 0, size)
+    return truth(data, starts[f], size)
+
+
+@inlined
+def truth(data: Any, start: int, size: int) -> Any:
+    """(whether a text is a truth value, whether it is true): true, false, 1, 0, in any case, or nothing for false."""
     if size == 0:
         return True, False
     if size == 1:
-        return data[starts[f]] == ZERO or data[starts[f]] == ONE, data[starts[f]] == ONE
-    if spells_true(data, starts[f], size):
+        return data[start] == ZERO or data[start] == ONE, data[start] == ONE
+    if _spells(data, start, size, _TRUE):
         return True, True
-    return spells_false(data, starts[f], size), False
-
-
-@inlined
-def spells_true(data: Any, start: int, size: int) -> bool:
-    """Whether a text is `true`, in letters of any case."""
-    return _spells(data, start, size, _TRUE)
-
-
-@inlined
-def spells_false(data: Any, start: int, size: int) -> bool:
-    """Whether a text is `false`, in letters of any case."""
-    return _spells(data, start, size, _FALSE)
+    return _spells(data, start, size, _FALSE), False
 
 
 @inlined

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, read_only
-from oncefold.columnar.primitives import BACKSLASH, MINUS, POINT, QUOTE, ZERO, copy_bytes
+from oncefold.columnar.primitives import BACKSLASH, QUOTE, ZERO, copy_bytes, write_decimal
 from oncefold.commit import ConflictColumns, Versions
 from oncefold.kernels.declare import inlined, kernel
 
@@ -159,27 +159,8 @@ def _write_text(data: Any, i: int, end: int, out: Any, at: int) -> int:
 
 @kernel
 def _write_amount(mantissa: int, scale: int, out: Any, at: int) -> int:
-    """core.decimals.format_decimal in quotes."""
+    """A decimal in quotes."""
     out[at] = QUOTE
-    at += 1
-    if mantissa < 0:
-        out[at] = MINUS
-        at += 1
-    rest = abs(mantissa)
-    digits = 1
-    while rest >= 10:
-        rest //= 10
-        digits += 1
-    digits = max(digits, scale + 1)
-    end = at + digits + (1 if scale > 0 else 0)
-    rest = abs(mantissa)
-    to = end
-    for k in range(digits):
-        if k == scale and scale > 0:
-            to -= 1
-            out[to] = POINT
-        to -= 1
-        out[to] = ZERO + rest % 10
-        rest //= 10
+    end = write_decimal(mantissa, scale, out, at + 1)
     out[end] = QUOTE
     return end + 1

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from oncefold.columnar.arrays import Int64s, UInt8s
-from oncefold.columnar.assemble import EMPTY, MISSING, STRING, assemble, keep_fields
-from oncefold.columnar.batch import NOT_AN_EVENT, SCANNED, UNDECODED
-from oncefold.columnar.faults import CELLS, UNKNOWN, count_cells, diagnose, is_utf8
+from oncefold.columnar.assemble import EMPTY, MISSING, STRING
+from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
+from oncefold.columnar.faults import CELLS, UNKNOWN, count_cells, fill_row, is_utf8
 from oncefold.columnar.plan import DecodePlan
 from oncefold.columnar.primitives import NEWLINE, QUOTE, count_newlines, shift_of
 from oncefold.columnar.row_kernels import DELETED, LIVE, NOT_PLAIN, prepare
@@ -105,15 +105,10 @@ def scan_csv(
                 if plan.rows.needed[1] == NO_ENVELOPE:
                     verdict = prepare(data, fields, plan.rows, plan.keys)
             if plain and verdict != NOT_PLAIN and plan.scalar_only[0] == 0:
-                if len(found[0]) > 0:
-                    keep_fields(fields, found, r)
-                    leaf[r] = SCANNED
-                    faults[r, 0] = UNKNOWN
-                else:
-                    gone = verdict == DELETED
-                    count = assemble(data, fields, plan, gone, r, columns, keys, table, count, encoded, shift)
-                    if leaf[r] == UNDECODED:
-                        diagnose(data, kinds, starts, stops, plan, faults, r)
+                gone = verdict == DELETED
+                count = fill_row(
+                    data, fields, plan, gone, r, columns, keys, table, count, encoded, shift, found, faults
+                )
             else:
                 leaf[r] = UNDECODED
                 faults[r, 0] = UNKNOWN

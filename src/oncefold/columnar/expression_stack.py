@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import EMPTY, FALSE, MISSING, NUMBER, OTHER, STRING, TRUE, is_integer
+from oncefold.columnar.assemble import EMPTY, FALSE, MISSING, NUMBER, OTHER, STRING, TRUE, is_integer, truth
 from oncefold.columnar.expression_plan import (
     BOOLEAN_VALUE,
     FALSE_AT,
@@ -22,7 +22,7 @@ from oncefold.columnar.expression_plan import (
     UNKNOWN,
 )
 from oncefold.columnar.parse_kernels import is_digit, parse_time
-from oncefold.columnar.primitives import MINUS, ONE, PLUS, POINT, ZERO
+from oncefold.columnar.primitives import MINUS, PLUS, POINT, ZERO
 from oncefold.kernels.declare import inlined, kernel
 
 STACK_COLUMNS = 5
@@ -32,7 +32,6 @@ MOST_DIGITS, MOST_PLACES = 18, 36
 SAFE = 9.0e18
 """A product estimated below this fits 64 bits."""
 POWERS = np.array([10**n for n in range(19)], np.int64)
-_TRUE, _FALSE = np.frombuffer(b"true", np.uint8), np.frombuffer(b"false", np.uint8)
 
 
 @inlined
@@ -84,9 +83,9 @@ def load(data: Any, base: int, kind: int, start: int, end: int, wanted: int, sta
         elif kind in (STRING, EMPTY) or is_integer(data, start, end):
             set_text(stack, top, start, end)
     elif wanted == BOOLEAN_VALUE:
-        known, truth = _truth(data, start, end)
+        known, is_true = truth(data, start, end - start)
         if known:
-            set_value(stack, top, BOOLEAN_VALUE, truth, 0)
+            set_value(stack, top, BOOLEAN_VALUE, np.int64(is_true), 0)
     elif kind in (STRING, NUMBER):
         if wanted == NUMBER_VALUE:
             load_number(data, start, end, stack, top)
@@ -94,27 +93,6 @@ def load(data: Any, base: int, kind: int, start: int, end: int, wanted: int, sta
             understood, nanos = parse_time(data, start, end, 9)
             if understood:
                 set_value(stack, top, TIME_VALUE, nanos, 0)
-
-
-@kernel
-def _truth(data: Any, start: int, end: int) -> Any:
-    """(whether it is one, 1 for true)."""
-    size = end - start
-    if size == 0:
-        return True, np.int64(0)
-    if size == 1:
-        return data[start] == ZERO or data[start] == ONE, np.int64(data[start] == ONE)
-    if size == 4 and _is_word(data, start, _TRUE):
-        return True, np.int64(1)
-    return size == 5 and _is_word(data, start, _FALSE), np.int64(0)
-
-
-@kernel
-def _is_word(data: Any, start: int, word: Any) -> bool:
-    i = 0
-    while i < len(word) and data[start + i] | 32 == word[i]:
-        i += 1
-    return i == len(word)
 
 
 @kernel

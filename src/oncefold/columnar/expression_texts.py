@@ -30,7 +30,7 @@ from oncefold.columnar.expression_stack import (
 )
 from oncefold.columnar.parse_kernels import parse_time
 from oncefold.columnar.plan import AS_TIME
-from oncefold.columnar.primitives import MINUS, POINT, ZERO, copy_bytes, equal_bytes
+from oncefold.columnar.primitives import POINT, ZERO, copy_bytes, equal_bytes, write_decimal
 from oncefold.kernels.declare import inlined, kernel
 
 _PERCENT, _UNDERSCORE = 37, 95
@@ -133,30 +133,11 @@ def _write_time(area: Any, at: int, nanos: int) -> int:
 
 @kernel
 def _write_number(area: Any, at: int, value: int, places: int) -> int:
-    if value < 0:
-        area[at] = MINUS
-        at += 1
-        value = -value
+    """A decimal without needless zeros."""
     while places > 0 and value % 10 == 0:
         value //= 10
         places -= 1
-    digits = places + 1
-    rest = value
-    for _ in range(places):
-        rest //= 10
-    while rest > 9:
-        rest //= 10
-        digits += 1
-    end = at + digits + (1 if places > 0 else 0)
-    i = end
-    for k in range(digits):
-        if k == places and places > 0:
-            i -= 1
-            area[i] = POINT
-        i -= 1
-        area[i] = ZERO + value % 10
-        value //= 10
-    return end
+    return write_decimal(value, places, area, at)
 
 
 @kernel

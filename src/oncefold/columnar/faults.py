@@ -15,13 +15,15 @@ from oncefold.columnar.assemble import (
     OTHER,
     STRING,
     TRUE,
+    assemble,
     is_integer,
-    spells_false,
-    spells_true,
+    keep_fields,
+    truth,
 )
+from oncefold.columnar.batch import SCANNED, UNDECODED
 from oncefold.columnar.parse_kernels import is_digit, parse_scaled, parse_time
 from oncefold.columnar.plan import DELETE_EQUALS, OF_TIME
-from oncefold.columnar.primitives import MINUS, NEWLINE, ONE, PLUS, POINT, QUOTE, ZERO, equal_bytes
+from oncefold.columnar.primitives import MINUS, NEWLINE, PLUS, POINT, QUOTE, ZERO, equal_bytes
 from oncefold.core.limits import KEY_BYTES, LABEL_BYTES, MEASURE_DIGITS, MEASURE_LIMIT
 from oncefold.kernels.declare import inlined, kernel
 
@@ -66,6 +68,39 @@ def has_value(fault: int) -> bool:
 def is_syntax(fault: int) -> bool:
     """Whether the record is no JSON, or may be none."""
     return _SYNTAX[0] <= fault <= _SYNTAX[1]
+
+
+@inlined
+def fill_row(
+    data: Any,
+    fields: Any,
+    plan: Any,
+    gone: bool,
+    r: int,
+    columns: Any,
+    keys: Any,
+    table: Any,
+    count: int,
+    encoded: Any,
+    shift: Any,
+    found: Any,
+    faults: Any,
+) -> Any:
+    """Fill row r from the fields of a plain record, or keep them in `found` for its expressions.
+
+    Gives the number of distinct leaves after it. The rest is that of `assemble`; what it leaves UNDECODED is diagnosed.
+    """
+    leaf = columns[1]
+    if len(found[0]) > 0:
+        keep_fields(fields, found, r)
+        leaf[r] = SCANNED
+        faults[r, 0] = UNKNOWN
+    else:
+        count = assemble(data, fields, plan, gone, r, columns, keys, table, count, encoded, shift)
+        if leaf[r] == UNDECODED:
+            kinds, starts, ends = fields
+            diagnose(data, kinds, starts, ends, plan, faults, r)
+    return count
 
 
 @kernel
@@ -204,10 +239,9 @@ def _of_delete(data: Any, kind: int, start: int, end: int, form: int, equals: An
         return UNKNOWN if kind == OTHER or is_delete else FINE
     if kind == OTHER:
         return _of_kind(data, kind, start)
-    if size == 0 or (size == 1 and data[start] == ZERO) or spells_false(data, start, size):
-        return FINE
-    if (size == 1 and data[start] == ONE) or spells_true(data, start, size):
-        return UNKNOWN
+    known, is_delete = truth(data, start, size)
+    if known:
+        return UNKNOWN if is_delete else FINE
     return NO_BOOLEAN if kind == STRING or kind == NUMBER else UNKNOWN
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import MISSING, NUMBER, OTHER, STRING, assemble, keep_fields
-from oncefold.columnar.batch import NOT_AN_EVENT, SCANNED, UNDECODED
-from oncefold.columnar.faults import UNKNOWN, UNREAD, diagnose, is_utf8
+from oncefold.columnar.assemble import MISSING, NUMBER, OTHER, STRING
+from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
+from oncefold.columnar.faults import UNKNOWN, UNREAD, fill_row, is_utf8
 from oncefold.columnar.json_layout import is_known, layout_scratch, learn, match, note_match, note_miss
 from oncefold.columnar.json_tokens import (
     CLOSE,
@@ -123,15 +123,10 @@ def scan_json(
             if plain and plan.rows.needed[0] != 0:
                 verdict = prepare(data, fields, plan.rows, plan.keys)
             if plain and verdict != NOT_PLAIN and plan.scalar_only[0] == 0:
-                if len(found[0]) > 0:
-                    keep_fields(fields, found, r)
-                    leaf[r] = SCANNED
-                    faults[r, 0] = UNKNOWN
-                else:
-                    gone = verdict == DELETED
-                    count = assemble(data, fields, plan, gone, r, columns, keys, table, count, encoded, shift)
-                    if leaf[r] == UNDECODED:
-                        diagnose(data, kinds, starts, ends, plan, faults, r)
+                gone = verdict == DELETED
+                count = fill_row(
+                    data, fields, plan, gone, r, columns, keys, table, count, encoded, shift, found, faults
+                )
             else:
                 leaf[r] = UNDECODED
                 faults[r, 0] = UNKNOWN if plain else UNREAD

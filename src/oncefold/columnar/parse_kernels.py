@@ -122,25 +122,32 @@ def _parse_plain(data: Any, start: int, end: int, scale: int, rounds: int) -> An
         i += 1
     if i == first or i - first > _MOST_DIGITS or not 0 <= mantissa <= _MOST_WHOLE[scale]:
         return False, np.int64(0)
-    missing = scale
     if i < end and data[i] == POINT:
-        i += 1
-        first = i
-        while i < end and missing > 0 and is_digit(data[i]):
-            mantissa = mantissa * 10 + (data[i] - ZERO)
-            missing -= 1
-            i += 1
-        if missing == 0:
-            understood, i, up = _excess(data, i, end, rounds, mantissa)
-            if not understood:
-                return False, np.int64(0)
-            mantissa += up
-        if i == first:
+        understood, i, mantissa = _read_places(data, i + 1, end, scale, rounds, mantissa)
+        if not understood:
             return False, np.int64(0)
+    else:
+        mantissa *= _POWERS[scale]
     if i != end:
         return False, np.int64(0)
-    mantissa *= _POWERS[missing]
     return True, -mantissa if negative else mantissa
+
+
+@inlined
+def _read_places(data: Any, first: int, end: int, scale: int, rounds: int, mantissa: int) -> Any:
+    """The digits behind a point, at least one: (understood, where they end, the mantissa at the scale)."""
+    i = first
+    missing = scale
+    while i < end and missing > 0 and is_digit(data[i]):
+        mantissa = mantissa * 10 + (data[i] - ZERO)
+        missing -= 1
+        i += 1
+    if missing == 0:
+        understood, i, up = _excess(data, i, end, rounds, mantissa)
+        if not understood:
+            return False, i, np.int64(0)
+        mantissa += up
+    return i > first, i, mantissa * _POWERS[missing]
 
 
 @inlined
@@ -318,20 +325,10 @@ def parse_spelled(data: Any, start: int, end: int, scale: int, rounds: int, spel
         i += 1
     if digits == 0 or digits > _MOST_SIGNIFICANT or (grouped and in_group != 3) or mantissa > _MOST_WHOLE[scale]:
         return False, np.int64(0)
-    missing = scale
     if i < end:
-        i += 1
-        first = i
-        while i < end and missing > 0 and is_digit(data[i]):
-            mantissa = mantissa * 10 + (data[i] - ZERO)
-            missing -= 1
-            i += 1
-        if missing == 0:
-            understood, i, up = _excess(data, i, end, rounds, mantissa)
-            if not understood:
-                return False, np.int64(0)
-            mantissa += up
-        if i == first or i != end:
+        understood, i, mantissa = _read_places(data, i + 1, end, scale, rounds, mantissa)
+        if not understood or i != end:
             return False, np.int64(0)
-    mantissa *= _POWERS[missing]
+    else:
+        mantissa *= _POWERS[scale]
     return True, -mantissa if negative else mantissa

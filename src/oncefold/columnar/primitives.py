@@ -94,6 +94,31 @@ def copy_bytes(source: Any, start: int, target: Any, at: int, length: int) -> No
         i += 1
 
 
+@kernel
+def write_decimal(value: int, places: int, out: Any, at: int) -> int:
+    """`core.decimals.format_decimal` into out[at:]; gives where it ends."""
+    if value < 0:
+        out[at] = MINUS
+        at += 1
+        value = -value
+    rest = value
+    digits = 1
+    while rest >= 10:
+        rest //= 10
+        digits += 1
+    digits = max(digits, places + 1)
+    end = at + digits + (1 if places > 0 else 0)
+    i = end
+    for k in range(digits):
+        if k == places and places > 0:
+            i -= 1
+            out[i] = POINT
+        i -= 1
+        out[i] = ZERO + value % 10
+        value //= 10
+    return end
+
+
 @kernel("const u8[], i64", returns="i64")
 def count_byte(data: Any, byte: int) -> int:
     """How many times a uint8 array holds a byte."""
