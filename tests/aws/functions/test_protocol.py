@@ -19,6 +19,7 @@ from oncefold.core.event import Event
 from oncefold.core.fold import Node, Outcome, Total
 from oncefold.dynamodb import items
 from oncefold.dynamodb.calls import RequestRefused
+from tests.aws.aggregating import aggregated
 from tests.aws.functions.conftest import simulated
 from tests.aws.functions.stacks import PIPELINE, Interposed, Stack, lines, written
 from tests.aws.functions.worlds import AMOUNTS, contents, events
@@ -368,3 +369,25 @@ def test_sums_beyond_18_digits_are_exact(amount: int) -> None:
     stack.fold(records)
     stack.reduce()
     assert stack.totals()[Node(0)] == Total(150, (150 * amount,))
+
+
+def test_an_aggregated_record_is_its_user_records(tables: Stack) -> None:
+    parts = [line.encode() for line in [*SOME, *BAD]]
+    whole = aggregated(*parts[:3], b"", b"\n".join(parts[3:5]) + b"\n", *parts[5:])
+    changed = whole.replace(b"FX", b"XF")
+    tables.fold(lines(SOME[:4]))  # a part of it came by another way, or the invocation before was ended in its middle
+    records = [StreamRecord("shardId-0", "7", 0.0, whole), StreamRecord("shardId-0", "8", 0.0, changed)]
+    folded = tables.fold(records)
+    assert (folded.unfinished, folded.events) == (None, len(parts) + 1)
+    assert folded.outcomes[Outcome.REJECTED] == len(BAD) + 1
+    tables.check_balance()
+    tables.reduce()
+    tables.check_exact(EVENTS)
+    rejects = {item["id"]["S"]: item for item in tables.rejects("reject")}
+    # Line 4 is the empty user record, and so the lines behind it have the next numbers.
+    bad = {f"reject/shardId-0/7/{number}": raw for number, raw in enumerate(parts, 2) if raw in parts[len(SOME) :]}
+    assert {name: bytes(item["raw"]["B"]) for name, item in rejects.items()} == {**bad, "reject/shardId-0/8/1": changed}
+    assert "checksum is wrong" in rejects["reject/shardId-0/8/1"]["reason"]["S"]
+    again = tables.fold(records)
+    assert not again.deltas
+    assert len(tables.rejects("reject")) == len(rejects)

@@ -20,6 +20,7 @@ from oncefold.engine.decoding import BlockDecoder
 from oncefold.sources.blocks import Block, Finding, TextBlock
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
+from tests.aws.aggregating import aggregated
 from tests.aws.stream.scripted import HOUR, Kinesis, refusal
 from tests.sources.tools import ScriptedWaiting, nothing, positions_of
 
@@ -160,17 +161,27 @@ def test_a_reject_names_the_shard_and_the_record(pipeline: Pipeline) -> None:
     ]
 
 
-def test_an_aggregated_record_is_refused_in_words_and_the_rest_goes_on(pipeline: Pipeline) -> None:
+def test_the_user_records_of_an_aggregated_record_are_lines_with_places_of_their_own(pipeline: Pipeline) -> None:
     reader = Reader()
-    aggregated = b'\xf3\x89\x9a\xc2\x1a\x0d\n{"id": 7}\n'
-    reader.put(0, b'{"id": 1}', aggregated, b'{"id": 2}')()
+    reader.put(0, b'{"id": 1}', aggregated(b'{"id": 2}', b"", b'bad\n{"id": 3}\n', b'{"id": 4}'), b'{"id": 5}')()
+    assert reader.run() == [b'{"id": 1}', b'{"id": 2}', b"bad", b'{"id": 3}', b'{"id": 4}', b'{"id": 5}']
+    batch, refused = BlockDecoder(pipeline).decode(reader.blocks[0])
+    assert refused == []
+    assert [(r.source, r.position, r.raw) for r in batch.rejects] == [(f"{ORDERS}/shardId-000@4914#2", 0, b"bad")]
+    assert reader.run() == []
+
+
+def test_an_aggregated_record_that_was_changed_is_refused_in_words_and_the_rest_goes_on(pipeline: Pipeline) -> None:
+    reader = Reader()
+    changed = aggregated(b'{"id": 7}').replace(b"7", b"8")
+    reader.put(0, b'{"id": 1}', changed, b'{"id": 2}')()
     reader.run()
     batch, refused = BlockDecoder(pipeline).decode(reader.blocks[0])
     assert not batch.rejects
     assert [(r.source, r.position, r.raw, r.size) for r in refused] == [
-        (f"{ORDERS}/shardId-000@4914", 0, aggregated, len(aggregated))
+        (f"{ORDERS}/shardId-000@4914", 0, changed, len(changed))
     ]
-    assert "Kinesis Producer Library" in refused[0].reason
+    assert "checksum is wrong" in refused[0].reason
     assert reader.run() == []
 
 

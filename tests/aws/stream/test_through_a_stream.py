@@ -24,6 +24,7 @@ from oncefold.core.fold import Outcome
 from oncefold.generate import Workload, generate, truth, write
 from oncefold.store.reader import StoreFile
 from oncefold_lab.local.emulator import Emulator
+from tests.aws.aggregating import aggregated
 from tests.tools.processes import Command
 from tests.tools.sizes import sized
 from tests.tools.waiting import until
@@ -305,3 +306,19 @@ def test_ctrl_c_says_how_much_is_in_the_stream(user: User, tmp_path: Path) -> No
 def test_what_makes_no_sense_is_refused(user: User, arguments: list[str], message: str) -> None:
     Path("a.jsonl").write_text(event(1))
     assert message in " ".join(user.types(*arguments, status=2))
+
+
+# Aggregated records
+
+
+def test_aggregated_records_give_the_same_totals_also_where_a_part_of_one_was_counted(user: User) -> None:
+    events = [event(key).encode() for key in range(40)]
+    user.put(*range(10, 15))  # a part of what the records hold, by another way
+    user.runs()
+    for first in range(0, 40, 8):
+        data = aggregated(*events[first : first + 8])
+        user.kinesis.put_record(StreamName=user.stream, Data=data, PartitionKey=f"a-{first}")
+    user.runs()
+    assert counted() == {Outcome.INSERTED: 40, Outcome.DUPLICATE: 5}
+    user.runs(user.source, "--store", "s.db", "--reread")
+    assert counted() == {Outcome.INSERTED: 40, Outcome.DUPLICATE: 50}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from oncefold.aws.aggregated import user_records
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.plan import Change, Chunk, chunks, may_be_refused, refusal
 from oncefold.aws.functions.rejected import conflict_item, expiring, reject_item
@@ -103,10 +104,10 @@ class StateFunction:
         rejects: list[tuple[int, Item]] = []
         arrivals: dict[str, list[_Arrival]] = {}
         for index, record in enumerate(records):
-            for line, raw in _lines(record.data):
+            for line, raw, fault in _lines(record.data):
                 folded.events += 1
                 try:
-                    events = self._decode(raw)
+                    events = self._decode(raw, fault)
                 except IgnoredRecord:
                     folded.outcomes[Outcome.IGNORED] += 1
                 except InvalidEvent as error:
@@ -119,7 +120,9 @@ class StateFunction:
         self._fold(arrivals, folded)
         return folded
 
-    def _decode(self, raw: bytes) -> tuple[Event, ...]:
+    def _decode(self, raw: bytes, fault: InvalidEvent | None) -> tuple[Event, ...]:
+        if fault is not None:
+            raise fault
         event = self._decoder.json(raw)
         if may_be_refused(self._pipeline, len(raw)):
             reason = refusal(self._pipeline, event.key, Stored(event.version, event.content))
@@ -240,8 +243,20 @@ class StateFunction:
         }
 
 
-def _lines(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """The lines of a record with their numbers from 1, blank ones left out."""
-    for number, line in enumerate(data.split(b"\n"), 1):
-        if line.strip(_JSON_SPACE):
-            yield number, line
+def _lines(data: bytes) -> Iterator[tuple[int, bytes, InvalidEvent | None]]:
+    """The lines of a record with their numbers from 1, blank ones left out.
+
+    The user records of an aggregated record are lines, one after another. One that cannot be read is a single line,
+    with what is wrong with it.
+    """
+    try:
+        parts = user_records(data)
+    except InvalidEvent as fault:
+        yield 1, data, fault
+        return
+    number = 0
+    for part in parts:
+        for line in part.removesuffix(b"\n").split(b"\n"):
+            number += 1
+            if line.strip(_JSON_SPACE):
+                yield number, line, None

@@ -8,10 +8,11 @@ from typing import Any, Final, Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from oncefold.aws.aggregated import is_aggregated, user_records
 from oncefold.aws.stream import calls
 from oncefold.aws.stream.calls import Trouble
 from oncefold.commit import SourcePosition
-from oncefold.core.errors import SourceError
+from oncefold.core.errors import InvalidEvent, SourceError
 from oncefold.sources.blocks import Block, Finding, Oversize, Pieces, TextBlock
 
 FULL: Final = 10_000
@@ -111,20 +112,12 @@ def _shard(described: Mapping[str, Any]) -> ShardInfo:
     return ShardInfo(described["ShardId"], tuple(parent for parent in parents if parent), closed)
 
 
-AGGREGATED: Final = b"\xf3\x89\x9a\xc2"
-"""What a record begins with that the Kinesis Producer Library put together from several."""
-
-_REFUSED: Final = (
-    "several records that the Kinesis Producer Library put together, which is not JSON Lines; "
-    "set AggregationEnabled to false in the producer and let it send them again"
-)
-
-
 def block_of(source: str, records: Sequence[Mapping[str, Any]], position: SourcePosition) -> TextBlock:
     """The lines of records as GetRecords gives them; `source` is their shard.
 
-    Each record ends in a newline, which is added where it lacks one; empty ones are left out. An aggregated record is
-    a blank line here, and refused whole.
+    Each record ends in a newline, which is added where it lacks one; empty ones are left out. The user records of an
+    aggregated record are pieces of their own, numbered from 0 as the Kinesis Client Library does; an aggregated
+    record that cannot be read is a blank line here, and refused whole.
     """
     parts: list[bytes] = []
     starts: list[int] = []
@@ -133,18 +126,24 @@ def block_of(source: str, records: Sequence[Mapping[str, Any]], position: Source
     size = taken = 0
     for record in records:
         data: bytes = record["Data"]
-        if not data:
-            continue
         taken += len(data)
-        starts.append(size)
-        names.append(f"{source}@{record['SequenceNumber']}")
-        if data.startswith(AGGREGATED):
-            refused.append(Oversize(size, len(data), data, _REFUSED))
-            data = b"\n"
-        elif not data.endswith(b"\n"):
-            data += b"\n"
-        parts.append(data)
-        size += len(data)
+        name = f"{source}@{record['SequenceNumber']}"
+        try:
+            pieces = [
+                (f"{name}#{number}" if is_aggregated(data) else name, piece)
+                for number, piece in enumerate(user_records(data))
+            ]
+        except InvalidEvent as error:
+            refused.append(Oversize(size, len(data), data, str(error)))
+            pieces = [(name, b"\n")]
+        for place, piece in pieces:
+            if not piece:
+                continue
+            starts.append(size)
+            names.append(place)
+            line = piece if piece.endswith(b"\n") else piece + b"\n"
+            parts.append(line)
+            size += len(line)
     return TextBlock(
         source=source,
         format="json",
