@@ -215,7 +215,8 @@ class Store:
         rows.write_rejects(connection, seq, commit.rejects, [*commit.redriven, *commit.discarded])
         if commit.discarded:
             add_discarded(connection, len(commit.discarded))
-        write_conflicts(connection, seq, commit.conflicts, wide=self.pipeline.has_wide_versions)
+        if commit.conflicts:
+            write_conflicts(connection, seq, commit.conflicts, wide=self.pipeline.has_wide_versions)
         rows.write_positions(connection, seq, commit.positions)
 
     def _write_pages(

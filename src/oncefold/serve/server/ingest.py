@@ -19,12 +19,13 @@ class EventsEndpoint:
     def __init__(self, writer: WriterClient, admission: Admission, limits: Limits) -> None:
         self._writer, self._admission, self._limits = writer, admission, limits
         self._small_bytes: Final = min(SMALL_BYTES, limits.max_line)
+        self._idle = _IdleBodies(limits.body_idle_seconds)
 
     async def __call__(self, request: Request) -> Response:
         """Answer when the events are durable. Raises Problem and Disconnected."""
         headers = request.headers
         format_ = body_format(headers.get(b"content-type"), headers.get(b"content-encoding"), request.query)
-        body = _BoundedBody(request, self._limits)
+        body = _BoundedBody(request, self._limits, self._idle)
         with self._admission.admit() as admitted:
             beginning = await body.next() if body.more else b""
             while body.more and len(beginning) <= self._small_bytes:
@@ -69,15 +70,53 @@ async def _pass_on(stream: BodyStream, beginning: bytes, body: "_BoundedBody") -
         stream.end(whole=whole)
 
 
+class _IdleBodies:
+    """Bodies of which the next bytes are awaited, the longest first: one timer for all gives up those that are idle.
+
+    A timer for each would cost more than the rest of a small request.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        """A body is given up when nothing of it came for so long."""
+        self._seconds = seconds
+        self._waiting: dict[_BoundedBody, float] = {}
+        """Since when; it is as ordered as it was filled."""
+        self._timer: asyncio.TimerHandle | None = None
+
+    def begin(self, body: "_BoundedBody", now: float) -> None:
+        """The next bytes of it are awaited from now on."""
+        self._waiting[body] = now
+        if self._timer is None:
+            self._set_timer(now)
+
+    def end(self, body: "_BoundedBody") -> None:
+        """They came, or are awaited no longer."""
+        self._waiting.pop(body, None)
+
+    def _set_timer(self, now: float) -> None:
+        oldest = next(iter(self._waiting.values()), None)
+        wait = None if oldest is None else max(0.0, oldest + self._seconds - now)
+        self._timer = None if wait is None else asyncio.get_running_loop().call_later(wait, self._look)
+
+    def _look(self) -> None:
+        now = asyncio.get_running_loop().time()
+        for body, since in list(self._waiting.items()):
+            if since + self._seconds > now:
+                break
+            del self._waiting[body]
+            body.give_up()
+        self._set_timer(now)
+
+
 class _BoundedBody:
     """A request's body as it arrives, within the limits of a server.
 
     Only the time that the server waits for its client counts, not the other way round.
     """
 
-    def __init__(self, request: Request, limits: Limits) -> None:
+    def __init__(self, request: Request, limits: Limits, idle: _IdleBodies) -> None:
         """Raises Problem 413 for a body that says that it is too large."""
-        self._body, self._limits = request.body, limits
+        self._body, self._limits, self._idle = request.body, limits, idle
         self._total = 0
         self._waited = 0.0
         """Seconds in which the server waited for the client."""
@@ -95,17 +134,17 @@ class _BoundedBody:
 
     async def next(self) -> bytes:
         """The next bytes. Raises Problem, 408 if little or nothing comes, 413 if too much does, and Disconnected."""
-        loop, task = self._loop, self._task
+        loop, idle = self._loop, self._idle
         began = loop.time()
-        timer = loop.call_later(self._limits.body_idle_seconds, self._give_up)
+        idle.begin(self, began)
         try:
             data = await self._body.next()
         except asyncio.CancelledError:
-            if self._given_up and not task.uncancel():
+            if self._given_up and not self._task.uncancel():
                 raise self._not_sent() from None
             raise
         finally:
-            timer.cancel()
+            idle.end(self)
         self._total += len(data)
         self._waited += loop.time() - began
         self._require_room(self._total)
@@ -113,8 +152,8 @@ class _BoundedBody:
             self._require_speed()
         return data
 
-    def _give_up(self) -> None:
-        """What asyncio.timeout does, for a third of its time: one is set for each of very many requests."""
+    def give_up(self) -> None:
+        """Nothing came for too long: `next` raises Problem."""
         self._given_up = True
         self._task.cancel()
 

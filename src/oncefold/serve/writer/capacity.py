@@ -48,6 +48,8 @@ class Capacity:
     def __init__(self, limits: CapacityLimits, store: Path, report: Callable[[str], object] = lambda _: None) -> None:
         """`report` is called with the reason when the store has become full, and with nothing when it is so no more."""
         self._limits, self._store, self._report = limits, store, report
+        self.is_limited = limits != CapacityLimits()
+        """Whether there is anything to look at."""
         self.full = ""
         """Why no more events are taken; empty while they are."""
 

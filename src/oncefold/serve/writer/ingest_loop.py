@@ -223,7 +223,8 @@ class IngestLoop:
                 return
             self._take(message, group)
             timeout = group.step(idle=message is None)
-            self.capacity.look(self._session.engine)
+            if self.capacity.is_limited:
+                self.capacity.look(self._session.engine)
 
     def _take(self, message: _Message | None, group: GroupCommit) -> None:
         if isinstance(message, Part):
