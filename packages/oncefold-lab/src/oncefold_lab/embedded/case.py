@@ -77,6 +77,8 @@ _REACH = {
 }
 """About how many steps of each operation a life has; faults strike within it, early ones more likely."""
 
+_BEFORE = (None, Operation.SYNC)
+"""What a process ends before: any step, or one that makes something durable, where what belongs together may part."""
 _LASTING = 1_000_000
 _RELAPSES = 0.2
 """How likely two lives of a case make a relapse."""
@@ -189,7 +191,7 @@ def _life(rng: Random, kinds: list[FaultKind]) -> Life:
 
 def _fault(rng: Random, kinds: list[FaultKind]) -> DiskFault:
     kind = rng.choice(kinds)
-    operation = None if kind in ENDS else rng.choice(WHILE[kind])
+    operation = rng.choice(_BEFORE if kind in ENDS else WHILE[kind])
     at = _early(rng, _REACH[operation])
     times = 1 if kind in ENDS else rng.choice((1, 1, 2, _LASTING))
     return DiskFault(kind, operation, at, times, rng.choice((0.0, 0.1, 0.5, 0.99)))
