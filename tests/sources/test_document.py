@@ -39,6 +39,22 @@ def test_an_array_is_its_elements_in_lines(values: list[object], indent: int | N
     assert lines_of(body) == lines
 
 
+@given(
+    st.lists(st.lists(VALUES, max_size=3), min_size=1, max_size=4),
+    st.sampled_from(["", "\n", "\r\n", " \n\n"]),
+    st.lists(st.integers(0, 10_000), max_size=6),
+)
+def test_arrays_one_after_another_are_all_their_elements(
+    arrays: list[list[object]], between: str, cuts: list[int]
+) -> None:
+    body = between.join(map(json.dumps, arrays)).encode()
+    lines, fault = turned(body, cuts)
+    assert (fault, len(lines)) == ("", len(body))
+    expected = [value for array in arrays for value in array]
+    assert [json.loads(line) for line in lines.split(b"\n") if line.strip()] == expected
+    assert lines_of(body) == lines
+
+
 @given(OBJECTS, st.sampled_from([None, 1]), st.lists(st.integers(0, 10_000), max_size=6))
 def test_an_object_is_a_line(value: dict[str, object], indent: int | None, cuts: list[int]) -> None:
     body = json.dumps(value, indent=indent).encode() + b"\r\n "
@@ -60,7 +76,9 @@ def test_an_object_is_a_line(value: dict[str, object], indent: int | None, cuts:
         (b"[,]", b"", "an element is missing"),
         (b'[{"a": 1}}', b"", "closes what was not opened"),
         (b'{"a": 1]', b"", "closes what was not opened"),
-        (b'[{"a": 1}] [', b' {"a": 1}', "something follows its end"),
+        (b'[{"a": 1}] [', b' {"a": 1}', "its array does not end"),
+        (b'[{"a": 1}] {', b' {"a": 1}', "something follows its end"),
+        (b'[{"a": 1}]\n[{"a": 2},]', b' {"a": 1}  {"a": 2}', "at byte 21 an element is missing"),
         (b'{"a": 1}{"a": 2}', b"", "something follows its end"),
     ],
 )

@@ -1,7 +1,8 @@
 """JSON that is not one object per line, converted to JSON Lines in place, piece by piece.
 
-A document is an object or an array of objects; a sequence is objects one after another, each over any number of lines,
-with blanks, line ends of any kind or record separators between them, which become newlines.
+A document is an object, or an array of objects, or several arrays one after another; a sequence is objects one after
+another, each over any number of lines, with blanks, line ends of any kind or record separators between them, which
+become newlines.
 Every byte stays where it is: an array's brackets become a blank and a newline, the commas between its elements
 newlines, and newlines within an element blanks. So an element is a line, of any size, and its position is that in the
 stream. Whether an element is an event, or JSON at all, is for the decoder; only what is around the elements is judged
@@ -21,7 +22,9 @@ _ARRAY: Final = 2
 _DONE: Final = 3
 _BETWEEN: Final = 4
 _ONE_OF_MANY: Final = 5
-"""Where: before a document, in its only object, in its array, after it; between the objects of a sequence, in one."""
+_AFTER_ARRAY: Final = 6
+"""Where: before a document, in its only object, in an array, after the object; between the objects of a sequence, in
+one; after an array, where another may follow."""
 
 _FINE: Final = 0
 _NO_DOCUMENT: Final = 1
@@ -81,7 +84,7 @@ class Document:
         if sequence:
             self._now[_WHERE] = _BETWEEN
         elif before in {b",", b"]"}:
-            self._now[_WHERE] = _DONE if before == b"]" else _ARRAY
+            self._now[_WHERE] = _AFTER_ARRAY if before == b"]" else _ARRAY
             self._now[_DEPTH] = self._now[_COMMAS] = 1
 
     def convert(self, piece: memoryview) -> tuple[int, str]:
@@ -132,7 +135,11 @@ def _convert(data: npt.NDArray[np.uint8], now: npt.NDArray[np.int64]) -> tuple[i
             elif now[_READ] + at >= _BOM_BYTES or byte < _BOM_LEAST:
                 fault = _NO_DOCUMENT
                 break
-        elif where == _DONE:
+        elif where == _AFTER_ARRAY and byte == _OPEN_ARRAY:
+            data[at] = _BLANK
+            where, depth, seen = _ARRAY, 1, 0
+            now[_COMMAS] = 0
+        elif where == _DONE or where == _AFTER_ARRAY:
             fault = _MORE
             break
         elif depth > 1 or not (byte == _COMMA or byte == _CLOSE_OBJECT or byte == _CLOSE_ARRAY):
@@ -160,7 +167,9 @@ def _convert(data: npt.NDArray[np.uint8], now: npt.NDArray[np.int64]) -> tuple[i
                 break
             if where == _ARRAY:
                 data[at] = _LINE_FEED
-            where = _DONE
+                where = _AFTER_ARRAY
+            else:
+                where = _DONE
         at += 1
     now[_WHERE], now[_DEPTH], now[_SEEN] = where, depth, seen
     now[_READ] += at
