@@ -13,7 +13,7 @@ PROGRAMS ?= chromium fonts-liberation nginx-light npm
 # A shell that forbids the cache of compiled modules would have each of the hundreds of processes here compile all anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup programs demo demo-serve lint style types test test-all docs docs-version compat bench bench-small bench-peers clean
+.PHONY: help setup programs demo demo-serve lint style types test test-all docs docs-version compat bench bench-small bench-peers wheel clean
 
 help:            ## this list
 	@grep -E '^[a-z-]+: *.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */  make \1\t/' | expand -t 24
@@ -102,6 +102,9 @@ bench-small: $(READY)  ## the same, small
 
 bench-peers: $(READY)  ## the honest peers on the same input, in an environment of their own
 	bench/peers/run.sh
+
+wheel: $(READY)  ## the wheel of the product, with its compiled kernels, in dist (some minutes)
+	$(BIN)/uv build --wheel --out-dir dist
 
 clean:           ## remove what was set up and built
 	rm -rf $(VENV) .venv-compat .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build dist site

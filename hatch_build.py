@@ -29,4 +29,14 @@ class CompiledKernels(BuildHookInterface):  # type: ignore[misc]
         target = done.stdout.splitlines()[0]
         build_data["artifacts"].append(f"/{COMPILED}/{target}/*.o")
         build_data["pure_python"] = False
-        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+        build_data["tag"] = f"py3-none-{_platforms()}"
+
+
+def _platforms() -> str:
+    """Where the object code runs, as the tag of a wheel says it (PEP 425, 600 and 656).
+
+    Of a C library it needs `memset` alone, so on Linux it runs with every one that Python runs with.
+    """
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    machine = platform.removeprefix("linux_")
+    return platform if machine == platform else f"manylinux_2_17_{machine}.musllinux_1_1_{machine}"
