@@ -21,6 +21,7 @@ from oncefold.engine.engine import Engine
 from oncefold.engine.run import COMMIT_BYTES, COMMIT_ROWS
 from oncefold.sources.blocks import Block, Finding
 from oncefold.store import writer
+from oncefold.store.rows import Ends
 from oncefold.store.writer import Store
 
 STAGES = ("read", "decode", "fold", "take_commit", "blobs", "SQLite")
@@ -79,9 +80,9 @@ def _run(path: str, blocks: Iterator[Block | Finding], clocks: Clocks) -> int:
     """What `oncefold.engine.run` does, in one thread."""
     encode = writer.encode_commit
 
-    def timed_encode(commit: CommitContent) -> Any:
+    def timed_encode(commit: CommitContent, before: Ends) -> Any:
         with clocks.on("blobs"):
-            return encode(commit)
+            return encode(commit, before)
 
     decoder = BlockDecoder(PIPELINE)
     events = 0

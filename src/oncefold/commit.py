@@ -9,7 +9,7 @@ Sums wider than 64 bits are kept as two int64 columns, `high` and `low`: sum = h
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple, overload
+from typing import Literal, NamedTuple, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -228,6 +228,30 @@ class RejectColumns(Sequence[Reject]):
         return Reject(self.source, int(self.position[at]), reason, raw, self.format, self.context, len(raw))
 
 
+class EventForm(NamedTuple):
+    """How whole events are read again."""
+
+    format: Literal["json", "csv", "item", "table", "arrow"]
+    """As of a `Reject`; `arrow` is a row of a typed table as Arrow has it."""
+    context: str = ""
+    """Of `csv` as of a `Reject`, of `arrow` a digest of the columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeEvents:
+    """Whole events that became their keys' states, in order of arrival, of one form."""
+
+    row: UInt32s
+    form: EventForm
+    records: pa.RecordBatch
+    """One per row: the columns of a table, or a column `record` of texts."""
+
+
+def whole_texts(texts: pa.Array) -> pa.RecordBatch:
+    """The records of `WholeEvents` whose form is no table's; of large_binary."""
+    return pa.RecordBatch.from_arrays([texts], names=["record"])
+
+
 class Rejects(Sequence[Reject]):
     """Rejects in parts, some of them by the column."""
 
@@ -289,3 +313,5 @@ class CommitContent:
     discarded: Sequence[int] = ()
     """Ids of rejects that leave the list for good."""
     pages: Sequence[Page] = field(default=())
+    events: Sequence[WholeEvents] = ()
+    """The whole events behind the changes that became a key's state, where the definition keeps them."""

@@ -90,6 +90,7 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         missing_texts=tuple(draw(st.lists(LABELS.filter(bool), unique=True, max_size=2))),
         decimal=decimal,
         group=group,
+        keep_events=draw(st.sampled_from([None, True, False])),
     )
 
 

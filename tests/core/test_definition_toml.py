@@ -134,7 +134,7 @@ ERRORS = [
         "the table [rollups] is missing; write a table [rollups] with at least one tree",
     ),
     (changed("[measures]", "[mesures]"), "mesures: no such setting; did you mean measures?"),
-    (WORKSHOP + "[zzz]\n", "zzz: no such setting; known here: event, fields, measures, name, rollups"),
+    (WORKSHOP + "[zzz]\n", "zzz: no such setting; known here: event, fields, keep_events, measures, name, rollups"),
     ('event = 5\nname = "x"\n', "event is not a table; write [event] on a line of its own"),
     ('name = "x"\n[event]\nkey = "k"\n[rollups]\n', "[rollups]: no rollup is defined; add one, such as by_region"),
     # The table event.

@@ -32,6 +32,11 @@ SECTIONS = (
         (
             Lazy("run", "oncefold.cli.run:run", "Fold events into a store, each exactly once."),
             Lazy("serve", "oncefold.cli.serve:serve", "Take events over HTTP; totals, a dashboard and metrics."),
+            Lazy(
+                "redefine",
+                "oncefold.cli.redefine:redefine",
+                "Replace a definition, from the events that a store keeps.",
+            ),
         ),
     ),
     Section(

@@ -137,6 +137,7 @@ def _options(
         encoding=encoding,
         fields=definition.fields,
         needed=definition.needed_fields,
+        whole=bool(definition.keep_events),
         follow=follow,
         reread=reread,
     )

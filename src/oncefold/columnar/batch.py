@@ -9,6 +9,7 @@ import numpy as np
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, UInt32s, read_only
 from oncefold.columnar.leaves import InternTable, Leaves, encode_leaf, leaves_of
 from oncefold.columnar.primitives import FIXED_SEED, Seed, hash_bytes, slots_for
+from oncefold.columnar.whole import WholeRecords
 from oncefold.commit import Reject
 from oncefold.core.errors import IgnoredRecord, InvalidEvent
 from oncefold.core.event import Event
@@ -60,6 +61,8 @@ class Batch:
     """Where the records are that say nothing, as their envelope means them."""
     wide: bool = False
     """Whether versions have 128 bits."""
+    whole: WholeRecords | None = None
+    """The whole records, where the definition keeps them."""
 
     def __len__(self) -> int:
         return len(self.version)

@@ -1,6 +1,7 @@
 """Arrow tables (Parquet, Arrow IPC, data frames) to batches, a column at a time."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from oncefold.columnar.typed import (
     number_by_appearance,
     window_seconds,
 )
+from oncefold.columnar.whole import TableRecords
 from oncefold.commit import Reject
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Level, Pipeline
@@ -74,6 +76,10 @@ class TableDecoder:
         def record(row: int) -> dict[str, Any]:
             return {field.column: plain_value(column, row) for field, column in found.items() if column is not None}
 
+        def whole_record(row: int) -> dict[str, Any]:
+            return {**{name: plain_value(table.column(name), row) for name in names}, **record(row)}
+
+        names = [name for name in table.schema.names if table.schema.get_all_field_indices(name)[1:] == []]
         types = {str(field): column.type for field, column in found.items() if column is not None}
         ambiguous = {str(field): name for field in found if (name := typed.ambiguous_name(table, field))}
 
@@ -83,10 +89,11 @@ class TableDecoder:
                 reason = f"field {field}: the name {ambiguous[field]!r} is twice in one struct"
             elif "cannot be a key or label" in reason and field in types:
                 reason += f"; the column's type is {types[field]}"
-            raw = to_json(record(row))
+            raw = to_json(whole_record(row) if self._pipeline.keep_events else record(row))
             return Reject(source, first_row + row, reason, raw, "table", size=len(raw))
 
-        return columns.finish(lambda row: self._scalar.flat(record(row)), refusal)
+        batch = columns.finish(lambda row: self._scalar.flat(record(row)), refusal)
+        return replace(batch, whole=TableRecords(table, first_row)) if self._pipeline.keep_events else batch
 
     def _fields_in(self, table: pa.RecordBatch) -> Sequence[FieldPath]:
         """The fields to find; inside an envelope the decoder finds them, in whole columns."""

@@ -29,7 +29,8 @@ from oncefold.columnar.primitives import (
     trim_line_ends,
 )
 from oncefold.columnar.verdicts import judged, sources_of, timed_of
-from oncefold.commit import Reject, RejectColumns
+from oncefold.columnar.whole import ItemRecords, KeptRecord, TextRecords, WholeRecords
+from oncefold.commit import EventForm, Reject, RejectColumns
 from oncefold.core.csv_record import csv_cells
 from oncefold.core.decode import Decoder, syntax_fault
 from oncefold.core.definition import Pipeline
@@ -104,7 +105,7 @@ class TextDecoder:
             return self._scalar.json(record)
 
         where += offset
-        return self._finish(left, event, (source, "json", ""), offset)
+        return self._whole(self._finish(left, event, (source, "json", ""), offset), EventForm("json"), left, offset)
 
     def csv(
         self, block: bytes | memoryview, source: str, offset: int, header: Sequence[str], delimiter: str = ","
@@ -144,7 +145,14 @@ class TextDecoder:
 
         where += offset
         context = json.dumps([delimiter, *header], ensure_ascii=False)
-        return self._finish(left, event, (source, "csv", context), offset)
+        batch = self._finish(left, event, (source, "csv", context), offset)
+        return self._whole(batch, EventForm("csv", context), left, offset)
+
+    def _whole(self, batch: Batch, form: EventForm, left: "_Left", offset: int) -> Batch:
+        """The batch, with its whole records where the definition keeps them."""
+        if not self._pipeline.keep_events:
+            return batch
+        return replace(batch, whole=TextRecords(form, left.data, left.where, left.size, offset))
 
     def of_fields(self, data: UInt8s, found: tuple[Int64s, Int64s, Int64s]) -> BatchBuilder:
         """Rows whose fields are spans of `data`, of a definition with expressions; the builder is still to finish."""
@@ -244,6 +252,7 @@ class _Left:
     ) -> None:
         """Record i is data[where[i] : ends[i]]; `whole` is the block with the texts without their escapes behind it."""
         self.columns, self.data, self.whole, self.faults = columns, data, whole, faults
+        self.where, self.size = where, int(ends[-1]) if len(ends) else 0
         self.rows = np.flatnonzero(columns.leaf == UNDECODED)
         self.starts, self.ends = where[self.rows], ends[self.rows]
         """Of each of `rows`, without its line end."""
@@ -327,6 +336,7 @@ class RecordDecoder:
         self._seed = seed
         self._scalar = Decoder(pipeline)
         self._measures, self._wide = len(pipeline.measures), pipeline.has_wide_versions
+        self._keeps = pipeline.keep_events
 
     def mappings(self, records: Sequence[Mapping[str, Any]], source: str) -> Batch:
         """Python mappings, nested as the paths are; anything else among them is rejected."""
@@ -340,7 +350,7 @@ class RecordDecoder:
             raw = to_json(plain(records[row]))
             return Reject(source, row, reason, raw, "item", size=len(raw))
 
-        return self._batch(len(records), 0, event, refusal)
+        return self._batch(len(records), 0, event, refusal, ItemRecords(records))
 
     def again(self, reject: Reject) -> Batch:
         """A rejected mapping, or a rejected row of a table, both kept as JSON."""
@@ -351,11 +361,18 @@ class RecordDecoder:
                 raise InvalidEvent("it is not a mapping of names to values")
             return self._scalar.flat(record) if reject.format == "table" else self._scalar.record(record)
 
-        return self._batch(1, reject.position, event, lambda _, reason: replace(reject, reason=reason))
+        whole = KeptRecord(EventForm("table" if reject.format == "table" else "item"), reject.raw)
+        return self._batch(1, reject.position, event, lambda _, reason: replace(reject, reason=reason), whole)
 
     def _batch(
-        self, rows: int, first: int, event: Callable[[int], Event], refusal: Callable[[int, str], Reject]
+        self,
+        rows: int,
+        first: int,
+        event: Callable[[int], Event],
+        refusal: Callable[[int, str], Reject],
+        whole: WholeRecords,
     ) -> Batch:
         columns = BatchBuilder(rows, self._measures, np.zeros(8, np.uint8), self._seed, wide=self._wide)
         columns.where = range(first, first + rows)
-        return columns.finish(event, refusal)
+        batch = columns.finish(event, refusal)
+        return replace(batch, whole=whole) if self._keeps else batch

@@ -197,6 +197,9 @@ class Pipeline:
     """What stands before the decimal places of a number that is text."""
     group: str | None = None
     """What stands between groups of three digits of such a number; None for nothing."""
+    keep_events: bool | None = None
+    """Whether a store keeps the newest whole event of each key, so that its definition can be replaced; None does not,
+    and False also drops those that are kept."""
 
     def __post_init__(self) -> None:
         """Raises DefinitionError for impossible settings; the TOML form raises it with their position."""
@@ -268,7 +271,7 @@ class Pipeline:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all that the totals depend on; the pipeline's name and its event time are not among it."""
+        """A hash of all that the totals depend on; its name, its event time and `keep_events` are not among it."""
         return hashlib.sha256(json.dumps(_meaning(self), sort_keys=True).encode()).hexdigest()
 
     def find_rollup(self, name: str | None) -> int:
@@ -363,7 +366,7 @@ PART_BITS = {"timestamp": 64, "lsn": 64}
 
 def _meaning(pipeline: Pipeline) -> dict[str, Any]:
     meaning: dict[str, Any] = _plain(pipeline)
-    del meaning["name"], meaning["time"]
+    del meaning["name"], meaning["time"], meaning["keep_events"]
     return meaning
 
 

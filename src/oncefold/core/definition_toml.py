@@ -100,6 +100,7 @@ def from_dict(document: Mapping[str, Any], origin: str = "pipeline", sql: ParseS
         group=group,
         rollups=tuple(_rollup(rollups, name, zone) for name in rollups.values),
         measures=tuple(_measure(measures, name) for name in measures.values),
+        keep_events=_keep_events(top),
     )
     for table in (top, event):
         table.finish()
@@ -295,6 +296,13 @@ def _format(table: _TomlTable) -> TimeFormat | None:
 
 _UTC_NAMES = frozenset({"UTC", "Etc/UTC"})
 _UNITS = tuple(UNIT_PLACES)
+
+
+def _keep_events(top: _TomlTable) -> bool | None:
+    value = top.get("keep_events")
+    if value is not None and not isinstance(value, bool):
+        top.fail("keep_events", f"{value!r} is neither true nor false", "write keep_events = true, or drop it")
+    return None if value is None else bool(value)
 
 
 def _field_or_table(event: _TomlTable, key: str) -> _TomlTable | None:
@@ -494,6 +502,8 @@ def to_toml(pipeline: Pipeline) -> str:
 
 def _lines(pipeline: Pipeline) -> Iterator[str]:
     yield f"name = {_value(pipeline.name)}"
+    if pipeline.keep_events is not None:
+        yield f"keep_events = {_value(pipeline.keep_events)}"
     yield from ("", "[event]")
     for name, text in (("envelope", pipeline.envelope), ("group", pipeline.group)):
         if text is not None:

@@ -8,16 +8,17 @@ of whole commits.
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from oncefold.columnar.arrays import UInt8s
-from oncefold.columnar.batch import NO_TIME, Batch
+from oncefold.columnar.batch import DELETE, FILTERED, NO_TIME, Batch
 from oncefold.columnar.conflicts import conflict_columns
 from oncefold.columnar.primitives import FIXED_SEED, Seed
 from oncefold.columnar.state import ChangeLog, FoldConflicts, KeyedState, nothing_accumulated, with_leaves
 from oncefold.columnar.trees import Trees
+from oncefold.columnar.whole import WholeRecords
 from oncefold.commit import (
     PAGE_ROWS,
     Changes,
@@ -28,6 +29,8 @@ from oncefold.commit import (
     RejectColumns,
     Rejects,
     SourcePosition,
+    WholeEvents,
+    taken,
     whole_versions,
 )
 from oncefold.core.errors import StoreError
@@ -48,9 +51,10 @@ class _Pending:
     redriven: list[int] = field(default_factory=list)
     counts: Counter[Outcome] = field(default_factory=Counter)
     newest_time: int = NO_TIME
+    events: list[WholeEvents] = field(default_factory=list)
     rows: int = 0
     size: int = 0
-    """Bytes of new keys, rejects and conflicts."""
+    """Bytes of new keys, rejects, conflicts and whole events."""
 
 
 class Engine:
@@ -127,7 +131,7 @@ class Engine:
 
     @property
     def pending_bytes(self) -> int:
-        """Bytes of new keys, rejects and conflicts since the last commit was taken."""
+        """Bytes of new keys, rejects, conflicts and whole events since the last commit was taken."""
         return self._pending.size
 
     @property
@@ -137,6 +141,10 @@ class Engine:
         Values of Outcome; valid until the next fold.
         """
         return self._pending.log.changes().outcome
+
+    def pending_changes(self, last: int) -> Changes:
+        """The last so many changes that were folded and are in no commit; valid until the next fold."""
+        return self._pending.log.changes(self._pending.log.count - last)
 
     @property
     def has_pending(self) -> bool:
@@ -159,6 +167,8 @@ class Engine:
                 conflicts = self._conflicts(folded.conflicts, folded.changes)
                 pending.conflicts.append(conflicts)
                 pending.size += conflicts.text_bytes
+            if batch.whole is not None and self.pipeline.keep_events:
+                self._keep(batch, batch.whole, folded.changes)
             pending.newest_time = max(pending.newest_time, batch.newest_time)
             pending.redriven.extend(redriven)
             pending.counts.update(folded.counts)
@@ -166,6 +176,16 @@ class Engine:
             if position is not None:
                 self.note_position(position)
         return counts
+
+    def _keep(self, batch: Batch, whole: WholeRecords, changes: Changes) -> None:
+        """Keep the whole events that became their keys' states."""
+        became = taken(changes.outcome)
+        if not became.any():
+            return
+        folded = np.flatnonzero((batch.leaf >= DELETE) | (batch.leaf == FILTERED))[became]
+        form, records = whole.taken(np.asarray(batch.where, np.int64)[folded])
+        self._pending.events.append(WholeEvents(changes.row[became], form, records))
+        self._pending.size += records.nbytes
 
     def note_position(self, position: SourcePosition) -> None:
         """Commit a source's position with what is folded so far."""
@@ -202,6 +222,28 @@ class Engine:
             self._seq += 1
             return self._commit(pending)
 
+    def take_whole(self) -> CommitContent:
+        """Everything of an engine that began without events, as one commit: all states as pages, no changes or deltas.
+
+        Nothing that became of the events is counted in it.
+        """
+        commit = self.take_commit()
+        changes, deltas = commit.changes, commit.deltas
+        states = changes.states
+        none = replace(states, version=states.version[:0], leaf=states.leaf[:0], measures=states.measures[:, :0])
+        numbers = range(-(-self._state.count // PAGE_ROWS))
+        return replace(
+            commit,
+            changes=replace(changes, row=changes.row[:0], outcome=changes.outcome[:0], states=none),
+            deltas=replace(
+                deltas, node=deltas.node[:0], count=deltas.count[:0], high=deltas.high[:, :0], low=deltas.low[:, :0]
+            ),
+            counts={},
+            conflicts=(),
+            rejects=(),
+            pages=[Page(n, self._state.states(n * PAGE_ROWS, (n + 1) * PAGE_ROWS)) for n in numbers],
+        )
+
     def _commit(self, pending: _Pending) -> CommitContent:
         changes = pending.log.changes()
         new_leaves, new_nodes = self._trees.new_leaves_and_nodes()
@@ -225,6 +267,7 @@ class Engine:
             rejects=pending.rejects,
             conflicts=ConflictColumns.joined(pending.conflicts),
             redriven=pending.redriven,
+            events=pending.events,
             pages=[Page(n, self._state.states(n * PAGE_ROWS, (n + 1) * PAGE_ROWS)) for n in due],
         )
 

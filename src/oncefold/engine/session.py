@@ -14,6 +14,7 @@ from oncefold.core.errors import QueryError
 from oncefold.core.fold import Outcome
 from oncefold.engine.decoding import BlockDecoder, EventData
 from oncefold.engine.engine import Engine
+from oncefold.engine.redefinition import Redefined, Redefinition, RedefinitionProgress
 from oncefold.engine.run import Committer, Durable, RunProgress, run
 from oncefold.engine.tuning import process_seed
 from oncefold.queries.model import Totals
@@ -51,12 +52,16 @@ class Session(Closing):
     def __init__(self, store: Store, clock: Callable[[], int]) -> None:
         """Use `oncefold.open`."""
         self.path = store.path
+        self._clock = clock
+        self._reader: StoreReader | None = None
+        self._take(store)
+
+    def _take(self, store: Store) -> None:
+        """Go on with this store."""
         self.pipeline = store.pipeline
         self._store = store
-        self._clock = clock
-        self._engine = Engine(store, clock, process_seed())
+        self._engine = Engine(store, self._clock, process_seed())
         self._decoder = BlockDecoder(store.pipeline, self._engine.seed)
-        self._reader: StoreReader | None = None
 
     @classmethod
     def open(
@@ -208,6 +213,53 @@ class Session(Closing):
             with self._engine.intact():
                 self._store.commit(replace(self._engine.take_commit(), discarded=unwanted))
         return len(unwanted)
+
+    def redefine(
+        self,
+        pipeline: Pipeline,
+        *,
+        dry_run: bool = False,
+        on_progress: Callable[[RedefinitionProgress], object] = lambda _: None,
+    ) -> Redefined:
+        """Replace the definition: the totals are made anew from the kept events, verified, and switched to in one step.
+
+        Positions stay, readers go on: they see the totals before it, then those after it. This session goes on under
+        the new definition.
+
+        Args:
+            pipeline: The new definition. The store's present one has `keep_events`.
+            dry_run: Only say what would change.
+            on_progress: Called again and again while the kept events are read.
+
+        Returns:
+            What changed: the roots before and after, and the kept events that the new definition rejects; those are on
+            the reject list then.
+
+        Raises:
+            DefinitionError: The totals of this definition cannot be made from what the store keeps.
+            StoreError: It failed; nothing has changed, and the session cannot go on.
+
+        Example:
+            >>> import dataclasses, oncefold
+            >>> old = oncefold.load_pipeline("orders.toml")
+            >>> keeping = dataclasses.replace(old, keep_events=True)
+            >>> order = {"order": "A-1", "version": 1, "country": "DE", "channel": "web", "amount": "9.90", "tax": 1}
+            >>> tax = oncefold.Measure("tax", oncefold.FieldPath.parse("tax"), scale=2)
+            >>> with oncefold.open("orders.db", keeping) as store:
+            ...     done = store.ingest(order)
+            ...     made = store.redefine(dataclasses.replace(keeping, measures=(*old.measures, tax)))
+            ...     sums = store.totals("DE").node.sums
+            >>> {name: str(value) for name, value in sums.items()}
+            {'amount': '9.90', 'tax': '1.00'}
+        """
+        self._commit()
+        with Redefinition(self.path, pipeline, on_progress, self._clock) as redefinition:
+            if dry_run:
+                return redefinition.preview()
+            with self._engine.intact():
+                made = redefinition.redefine(self._store)
+        self._take(self._store.reopened(pipeline))
+        return made
 
     @property
     def reader(self) -> StoreReader:

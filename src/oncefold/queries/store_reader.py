@@ -51,9 +51,7 @@ class StoreReader(Closing):
         """Read this file; the clock, in nanoseconds since the epoch, says how old the newest event is."""
         self.file = file
         self._clock = clock
-        self._convert = Converter(file.pipeline)
-        self.shape: Shape = self._convert.shape
-        """The trees, measures and versions of the pipeline."""
+        self._converter = Converter(file.pipeline)
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -67,8 +65,22 @@ class StoreReader(Closing):
 
     @property
     def pipeline(self) -> Pipeline:
-        """The definition that the store was made with."""
+        """The definition that is in force."""
+        self.file.refresh()
         return self.file.pipeline
+
+    @property
+    def _convert(self) -> Converter:
+        """The converter for the definition in force."""
+        if self._converter.pipeline is not self.file.pipeline:
+            self._converter = Converter(self.file.pipeline)
+        return self._converter
+
+    @property
+    def shape(self) -> Shape:
+        """The trees, measures and versions of the pipeline that is in force."""
+        self.file.refresh()
+        return self._convert.shape
 
     def query(
         self,
@@ -80,15 +92,23 @@ class StoreReader(Closing):
         after: str | None = None,
         limit: int | None = None,
     ) -> Totals:
-        """The totals of a node and of all at most `depth` levels below it (None: all of them)."""
+        """The totals of a node and of all at most `depth` levels below it (None: all of them).
+
+        As of a commit before the definition was replaced they are those of the definition of that time.
+        """
+        if as_of is not None and (earlier := self.file.earlier(*commit_or_time(as_of))) is not None:
+            return StoreReader(earlier, self._clock).query(
+                node, rollup=rollup, depth=depth, as_of=as_of, after=after, limit=limit
+            )
         with self.file.at_one_commit():
             return _totals_of(self.file, self._convert, node, rollup, _Extent(depth, as_of, after, limit))
 
     def count_below(self, node: Node, *, rollup: str | None, depth: int | None, most: int) -> int:
         """How many nodes lie at most `depth` levels below a node (None: all); of more than `most` one more."""
-        labels, index = labels_of_node(node), self.pipeline.find_rollup(rollup)
-        name, levels = self.pipeline.rollups[index].name, len(self.pipeline.rollups[index].levels)
+        labels = labels_of_node(node)
         with self.file.at_one_commit() as connection:
+            index = self.file.pipeline.find_rollup(rollup)
+            name, levels = self.file.pipeline.rollups[index].name, len(self.file.pipeline.rollups[index].levels)
             id_ = nodes.find_node(connection, name, labels)
             deepest = levels if depth is None else len(labels) + depth
             return 0 if id_ is None else nodes.count_below(connection, id_, deepest, most)
@@ -105,9 +125,9 @@ class StoreReader(Closing):
 
     def search(self, text: str, *, rollup: str | None = None, limit: int = 20) -> SearchResult:
         """Live nodes whose label holds the text, and keys that are or begin with it; at most `limit` of each."""
-        pipeline = self.pipeline
-        name = None if rollup is None else pipeline.rollups[pipeline.find_rollup(rollup)].name
         with self.file.at_one_commit() as connection:
+            pipeline = self.file.pipeline
+            name = None if rollup is None else pipeline.rollups[pipeline.find_rollup(rollup)].name
             found = nodes.find_nodes(connection, text, name, limit, MOST_SEARCHED) if text else []
             keys = find_keys(connection, pipeline.value_columns, text, limit, NEWEST_KEYS)
             return SearchResult(
@@ -118,14 +138,15 @@ class StoreReader(Closing):
 
     def explain(self, node: Node, *, rollup: str | None = None, limit: int | None = 20, after: int = 0) -> Explanation:
         """The keys that count in a node, in order of their first appearance: `limit` (None: all) after `after`."""
-        labels, index = labels_of_node(node), self.pipeline.find_rollup(rollup)
+        labels = labels_of_node(node)
         with self.file.at_one_commit():
+            index = self.file.pipeline.find_rollup(rollup)
             (stored,) = self.file.totals(rollup, labels, depth=0).rows
             found = self.file.explain(rollup, labels, limit=limited(limit), after=limited(after))
             as_of = self._as_of()
         return Explanation(
             as_of=as_of,
-            shape=self.shape,
+            shape=self._convert.shape,
             rows=tuple(
                 self._convert.counted_key(index, state.key, state.version, state.labels or (), state.measures)
                 for state in found.states
@@ -145,10 +166,10 @@ class StoreReader(Closing):
         """
         last = after + limited(limit)
         with self.file.at_one_commit():
-            found, as_of = self.file.history(key_text(self.pipeline, key), every=every), self._as_of()
+            found, as_of = self.file.history(key_text(self.file.pipeline, key), every=every), self._as_of()
         return History(
             as_of=as_of,
-            shape=self.shape,
+            shape=self._convert.shape,
             rows=tuple(map(self._convert.arrival, found.arrivals[after:last])),
             more=len(found.arrivals) > last,
             key=found.key,
@@ -167,23 +188,27 @@ class StoreReader(Closing):
         with self.file.at_one_commit():
             found = self.file.rejects(limit=limit, after=after, most_bytes=most_bytes, newest_first=newest_first)
             total, as_of = self.file.size_of("rejects"), self._as_of()
-        return Rejects(as_of=as_of, shape=self.shape, rows=tuple(map(rejected, found)), total=total)
+        return Rejects(as_of=as_of, shape=self._convert.shape, rows=tuple(map(rejected, found)), total=total)
 
     def conflicts(self, limit: int | None = None, *, after: int = 0) -> Conflicts:
         """Events of one key and version with different content, the newest first, at most `limit`, after this id."""
         checked(limit, "limit")
         with self.file.at_one_commit():
             found = self.file.conflicts(limit=limit, after=after)
-            total, as_of = self.file.size_of("conflicts"), self._as_of()
-        rows = tuple(map(self._convert.contradiction, found))
-        return Conflicts(as_of=as_of, shape=self.shape, rows=rows, total=total)
+            total, as_of, earlier = self.file.size_of("conflicts"), self._as_of(), self.file.earlier_pipelines()
+        converters = [(last, Converter(pipeline)) for last, pipeline in earlier]
+        rows = tuple(
+            next((one for last, one in converters if item.commit.seq <= last), self._convert).contradiction(item)
+            for item in found
+        )
+        return Conflicts(as_of=as_of, shape=self._convert.shape, rows=rows, total=total)
 
     def verify(self) -> Verification:
         """Recompute every total of every rollup from the state of every key, and compare with what is stored."""
         with self.file.at_one_commit():
             found, as_of = self.file.verify(), self._as_of()
         rows = tuple(map(self._convert.wrong_node, found.differences))
-        return Verification(as_of=as_of, shape=self.shape, rows=rows, nodes=found.nodes, keys=found.keys)
+        return Verification(as_of=as_of, shape=self._convert.shape, rows=rows, nodes=found.nodes, keys=found.keys)
 
     def status(self) -> StoreStatus:
         """The store as a whole: how far its sources are folded, what became of the events, how fresh it is."""

@@ -72,12 +72,19 @@ class ReadOptions:
     """The fields that are wanted: tables give only these, and a header without any of them is an error."""
     needed: Sequence[FieldPath] = ()
     """Those of them that every event has: a header without one of these is an error."""
+    whole: bool = False
+    """Give tables with all their columns, and the columns of directories, wanted or not."""
     follow: bool = False
     reread: bool = False
     """Read every file from its start, whatever was read before."""
     block_bytes: int = BLOCK_BYTES
     record_bytes: int = RECORD_BYTES
     table_rows: int = TABLE_ROWS
+
+    @property
+    def read_fields(self) -> Sequence[FieldPath] | None:
+        """The fields that are read; None for all that are there."""
+        return None if self.whole else self.fields
 
     def __post_init__(self) -> None:
         """Raises SourceError for a format or delimiter that does not exist."""

@@ -65,7 +65,7 @@ def read_table(
         batch = None
         try:
             schema = _parquet_schema(path) if kind == "parquet" else _arrow_schema(path)
-            columns = wanted_columns(columns, options.fields, schema.names)
+            columns = wanted_columns(columns, options.read_fields, schema.names)
             if (said := _examined(source, schema, options, [name for name, _ in columns])) and not row:
                 yield Finding(source, "absent", said)
             found = _parquet(path, size, options, row) if kind == "parquet" else _arrow(path, size, options, row)
@@ -94,9 +94,9 @@ def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_
     """Batches from `row` on, none of which spans row groups; row groups before it are not read."""
     metadata = pq.read_metadata(path)
     columns = None
-    if options.fields is not None:
+    if options.read_fields is not None:
         paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
-        columns = [field.column for field in options.fields if is_there(field, paths)]
+        columns = [field.column for field in options.read_fields if is_there(field, paths)]
     behind = 0
     with pq.ParquetFile(
         path, metadata=metadata, read_dictionary=_repeating(metadata), buffer_size=_COLUMN_BYTES, pre_buffer=False
@@ -209,7 +209,7 @@ def _arrow(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_Ro
 
 def _arrow_batches(path: str, size: int, options: ReadOptions) -> Iterator[_Rows]:
     with pa.OSFile(path) as file:
-        settings = _arrow_settings(options.fields, _arrow_schema(path))
+        settings = _arrow_settings(options.read_fields, _arrow_schema(path))
         with _arrow_reader(file, settings) as reader:
             if isinstance(reader, pa.ipc.RecordBatchFileReader):
                 count = reader.num_record_batches

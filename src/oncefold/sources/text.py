@@ -257,7 +257,7 @@ class TextStream:
             header=header,
             delimiter=self._delimiter,
             oversize=piece.oversize,
-            columns=wanted_columns(self._columns, self._options.fields, header or ()) if self._columns else (),
+            columns=wanted_columns(self._columns, self._options.read_fields, header or ()) if self._columns else (),
         )
 
 

@@ -14,9 +14,10 @@ from oncefold.store import blobs, rows
 from oncefold.store.conflicts import stored_version
 from oncefold.store.connection import Connection, scalar
 from oncefold.store.errors import DamagedError
+from oncefold.store.events import EventIndex, EventTables
 from oncefold.store.keys import key_texts
 from oncefold.store.rows import Ends
-from oncefold.store.schema import OUTCOMES, read_discarded, read_meta, stored_outcomes
+from oncefold.store.schema import OUTCOMES, has_table, read_discarded, read_meta, stored_outcomes
 from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table
 
 Columns = list[npt.NDArray[Any]]
@@ -34,6 +35,8 @@ def blob_findings(connection: Connection, pipeline: Pipeline) -> Iterator[str]:
     ):
         yield from _commit_findings(table, after, last, ends)
     yield from _page_findings(connection, values, ends)
+    if has_table(connection, "events"):
+        yield from _event_findings(connection, ends, kept=bool(pipeline.keep_events))
 
 
 def _key_findings(table: SegmentTable) -> Iterator[str]:
@@ -61,6 +64,23 @@ def _commit_findings(table: SegmentTable, after: int, last: int, ends: Ends) -> 
         else:
             check = _changes if table.name == "changes" else _deltas
             yield from (f"{name}: {wrong}" for wrong in (*_commits(segment, columns[0]), *check(columns, ends)))
+
+
+def _event_findings(connection: Connection, ends: Ends, *, kept: bool) -> Iterator[str]:
+    """What is wrong with the kept events."""
+    tables = EventTables(connection)
+    for number, form, _, _ in tables.segments():
+        try:
+            tables.form(form)
+            tables.records(number)
+        except DamagedError as error:
+            yield str(error)
+    try:
+        EventIndex.read(tables, ends.rows)
+    except DamagedError as error:
+        yield str(error)
+    if not kept and tables.segments():
+        yield "events: there are some, and the definition keeps none"
 
 
 def _commits(segment: Segment, commit: npt.NDArray[Any]) -> Iterator[str]:

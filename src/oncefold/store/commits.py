@@ -8,6 +8,7 @@ from oncefold.core.timestamps import format_timestamp
 from oncefold.store import rows
 from oncefold.store.answers import CommitTime, Position, StoredStatus
 from oncefold.store.connection import Connection, scalar
+from oncefold.store.definitions import earlier_definitions
 from oncefold.store.retention import from_text
 from oncefold.store.schema import read_discarded, read_meta
 
@@ -25,8 +26,14 @@ def find(connection: Connection, seq: int) -> CommitTime:
 
 
 def oldest(connection: Connection) -> CommitTime:
-    """The oldest commit whose totals can be queried; 0 is the empty store."""
+    """The oldest commit whose totals can be queried under the present definition; 0 is the empty store."""
     return find(connection, int(read_meta(connection)["deltas_from"]))
+
+
+def oldest_of_all(connection: Connection) -> CommitTime:
+    """The oldest commit whose totals can be queried, under an earlier definition too."""
+    earlier = earlier_definitions(connection)
+    return find(connection, earlier[0].deltas_from) if earlier else oldest(connection)
 
 
 def resolve(connection: Connection, commit: int | None, time: int | None) -> CommitTime:
@@ -83,7 +90,7 @@ def read_status(connection: Connection, path: Path, pipeline: Pipeline) -> Store
         discarded=read_discarded(connection),
         conflicts=scalar(connection, "SELECT count(*) FROM conflicts"),
         retention=from_text(meta["retention"]),
-        oldest=oldest(connection),
+        oldest=oldest_of_all(connection),
         file_bytes=sum(_size(path.with_name(path.name + end)) for end in ("", "-wal")),
     )
 

@@ -18,6 +18,7 @@ import pyarrow as pa
 from oncefold.core.definition import Pipeline
 from oncefold.store import blobs
 from oncefold.store.connection import Connection, scalar, transaction
+from oncefold.store.definitions import earlier_definitions, expire
 from oncefold.store.retention import Retention, horizon
 from oncefold.store.schema import read_meta, write_meta
 from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table
@@ -178,6 +179,9 @@ class Expiry:
         self._changes_from, self._deltas_from = int(meta["changes_from"]), int(meta["deltas_from"])
         self._first: int = scalar(connection, "SELECT ifnull(min(seq), 1) FROM commits")
         self._expired: int = self._first - 1
+        self._earlier = earlier_definitions(connection)
+        self._expiring = True
+        """Whether there may be an earlier definition that is expired, or removed in part."""
         self._checked: int | None = None
         """Time of the last check that found nothing to drop; None if there may be more."""
 
@@ -192,10 +196,13 @@ class Expiry:
         """Drop some of what is older than `before`; whether anything was."""
         expired = self._expired
         self._advance(before)
+        if self._drop_definition():
+            return True
         changes, deltas = self._tables.changes, self._tables.deltas
         changes_from = max(self._changes_from, changes.reach(min(self._expired, needed_from - 1), SEGMENTS_PER_STEP))
         deltas_from = max(self._deltas_from, deltas.reach(self._expired, SEGMENTS_PER_STEP))
-        first = min(changes_from + 1, deltas_from, self._first + COMMITS_PER_STEP)
+        earliest = min([changes_from + 1, deltas_from, *(earlier.deltas_from for earlier in self._earlier)])
+        first = min(earliest, self._first + COMMITS_PER_STEP)
         if changes.before(changes_from) or deltas.before(deltas_from) or first - self._first >= MIN_EXPIRED_COMMITS:
             with transaction(self._connection):
                 changes.drop(changes_from)
@@ -207,6 +214,15 @@ class Expiry:
             self._first = max(self._first, first)
             return True
         return self._expired > expired
+
+    def _drop_definition(self) -> bool:
+        """Drop a part of an earlier definition whose commits have all expired; whether there was one."""
+        if not self._expiring and not (self._earlier and self._earlier[0].last_commit <= self._expired):
+            return False
+        with transaction(self._connection):
+            self._expiring = expire(self._connection, self._expired)
+        self._earlier = earlier_definitions(self._connection)
+        return self._expiring
 
     def _advance(self, before: int) -> None:
         sql = """

@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Final
 
 from oncefold.commit import Conflict, ConflictColumns
-from oncefold.core.versions import sortable
+from oncefold.core.versions import from_sortable, sortable
 from oncefold.store.connection import Connection, insert, scalar
 
 _DIGEST_BYTES: Final = 8
@@ -97,3 +97,20 @@ def add_digests(connection: Connection) -> None:
         insert(connection, into, [*zip(*rows, strict=True), digests])
         last = rows[-1][0]
     connection.execute("DROP TABLE former_conflicts")
+
+
+def rewrite_versions(connection: Connection, *, wide: bool) -> None:
+    """Write the versions in the list of conflicts as wide ones, or as others, inside the caller's transaction."""
+    was = connection.execute('SELECT id, "commit", key, version, kept, dropped FROM conflicts ORDER BY id').fetchall()
+    connection.execute("DROP TABLE conflicts")
+    create_conflicts(connection, wide=wide)
+    found = []
+    for id_, commit, key, version, kept, dropped in was:
+        number = from_sortable(version) if isinstance(version, str) else version
+        if not wide and not -(2**63) <= number < 2**63:
+            continue
+        again = stored_version(number, wide=wide)
+        found.append((id_, commit, key, again, kept, dropped, _digest(key, again, kept, dropped)))
+    if found:
+        into = 'conflicts(id, "commit", key, version, kept, dropped, digest)'
+        insert(connection, into, list(zip(*found, strict=True)))

@@ -11,6 +11,7 @@ from oncefold.core.definition import Pipeline, changes_of_meaning
 from oncefold.core.definition_toml import to_toml
 from oncefold.core.errors import DefinitionError, StoreError, StoreLockedError
 from oncefold.store.connection import BUSY_MS, CACHE_KIB, Connection, scalar, transaction
+from oncefold.store.events import clear_events
 from oncefold.store.retention import DEFAULT_RETENTION, to_text
 from oncefold.store.schema import (
     PAGE_SIZE,
@@ -50,25 +51,51 @@ def prepare(connection: Connection, path: Path, pipeline: Pipeline, created: int
             create(connection, pipeline, created, to_text(DEFAULT_RETENTION))
     else:
         empty_wal(connection)  # otherwise every opening would write an earlier run's log again
-        _match(connection, path, pipeline)
+        _refuse_another_meaning(connection, path, pipeline)
         if not is_current(connection):
             with transaction(connection):
                 upgrade(connection)
+        _match_kept_events(connection, path, pipeline)
+        if to_toml(read_definition(connection, path)) != to_toml(pipeline):
+            with transaction(connection):
+                write_definition(connection, pipeline)
 
 
-def _match(connection: Connection, path: Path, pipeline: Pipeline) -> None:
+def _refuse_another_meaning(connection: Connection, path: Path, pipeline: Pipeline) -> None:
     stored = read_definition(connection, path)
     changes = changes_of_meaning(stored, pipeline) if stored.fingerprint != pipeline.fingerprint else []
     if changes:
         listed = "".join(f"\n  {change}" for change in changes)
         raise DefinitionError(
             f"{path}: its totals were made by a definition with another meaning:{listed}\n"
-            "Restore that definition; or name a new store file and run the sources into it again, from their "
-            "beginning: every event counts once there too."
+            f"Restore that definition; or {_ways_on(path, stored)}"
         )
-    if to_toml(stored) != to_toml(pipeline):
-        with transaction(connection):
-            write_definition(connection, pipeline)
+
+
+def _ways_on(path: Path, stored: Pipeline) -> str:
+    again = (
+        "name a new store file and run the sources into it again, from their beginning: every event counts once there "
+        "too."
+    )
+    if not stored.keep_events:
+        return f"{again} With keep_events = true in it, `oncefold redefine` replaces a definition without that."
+    return (
+        "let Oncefold make the totals anew from the whole events that the store keeps: "
+        f"oncefold redefine PIPELINE --store {path}; or {again}"
+    )
+
+
+def _match_kept_events(connection: Connection, path: Path, pipeline: Pipeline) -> None:
+    """Drop the kept events where the definition says so. Raises DefinitionError where it does not speak of them."""
+    if pipeline.keep_events or not scalar(connection, "SELECT count(*) FROM (SELECT 1 FROM events LIMIT 1)"):
+        return
+    if pipeline.keep_events is None:
+        raise DefinitionError(
+            f"{path}: it keeps the newest whole event of each key, and the definition does not say whether it goes on "
+            "so: write keep_events = true at its top; or keep_events = false, which drops them"
+        )
+    with transaction(connection):
+        clear_events(connection)
 
 
 class WriterLock:

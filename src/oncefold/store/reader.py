@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from oncefold.commit import Conflict, Reject, States, whole_version
+from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.core.nodepath import join
 from oncefold.core.versions import from_sortable
@@ -26,6 +27,7 @@ from oncefold.store.answers import (
 )
 from oncefold.store.commits import read_status
 from oncefold.store.connection import BUSY_MS, Connection, scalar, transaction, wal_of
+from oncefold.store.definitions import connected_to, definition_at, earlier_definitions
 from oncefold.store.errors import check_readable, require_sqlite, translate_errors
 from oncefold.store.load import new_states, read_states
 from oncefold.store.rows import LastCommit
@@ -77,14 +79,47 @@ class StoreFile:
         self._within: Connection | None = None
         self._head: LastCommit | None = None
         self._closed = False
+        self._schema: int | None = None
+        """The version of the tables' schema, which changes with the definition; None before the first query."""
+        self._earlier: dict[int, StoreFile] = {}
         try:
-            with self.at_one_commit() as connection:
-                refuse_others(connection, path)
-                self.pipeline = read_definition(connection, path)
+            with self.at_one_commit():
+                pass
         except BaseException:
             self.close()
             raise
-        self._measures, self._values = len(self.pipeline.measures), self.pipeline.value_columns
+
+    def _follow(self, connection: Connection) -> None:
+        """Read the definition, if it may have been replaced."""
+        schema = scalar(connection, "PRAGMA schema_version")
+        if schema != self._schema:
+            refuse_others(connection, self.path)
+            self.pipeline = read_definition(connection, self.path)
+            """The definition in force, as of the last query."""
+            self._measures, self._values = len(self.pipeline.measures), self.pipeline.value_columns
+            self._schema = schema
+
+    def refresh(self) -> None:
+        """Take the definition that is in force now; each query does so, too."""
+        if not self._closed:
+            with self.at_one_commit():
+                pass
+
+    def earlier(self, commit: int | None, time: int | None) -> "StoreFile | None":
+        """The store as it was up to the last commit of an earlier definition, if that was in force at this commit.
+
+        Or at this time, in nanoseconds since the epoch. None where the present one was.
+        """
+        with self.at_one_commit() as connection:
+            if commit is None and time is not None:
+                sql = "SELECT seq FROM commits WHERE at <= ? ORDER BY seq DESC LIMIT 1"
+                commit = scalar(connection, sql, (time,)) or 0
+            found = None if commit is None else definition_at(connection, commit)
+        if found is None:
+            return None
+        if found.number not in self._earlier:
+            self._earlier[found.number] = StoreFile(self.path, connected_to(found, self._connect))
+        return self._earlier[found.number]
 
     @classmethod
     def open(cls, path: str | Path, *, connect: Callable[[Path], Connection] = connect_reader) -> Self:
@@ -95,6 +130,12 @@ class StoreFile:
         require_sqlite()
         check_readable(Path(path))
         return cls(Path(path), connect)
+
+    def earlier_pipelines(self) -> list[tuple[int, Pipeline]]:
+        """Each definition that was replaced, after its last commit; the oldest first."""
+        with self.at_one_commit() as connection:
+            known = earlier_definitions(connection, also_expired=True)
+        return [(one.last_commit, one.pipeline(self.path)) for one in known]
 
     @contextmanager
     def at_one_commit(self) -> Iterator[Connection]:
@@ -112,6 +153,7 @@ class StoreFile:
             with transaction(connection, "BEGIN"):
                 self._within, self._head = connection, None
                 try:
+                    self._follow(connection)
                     yield connection
                 finally:
                     self._within = None
@@ -171,12 +213,12 @@ class StoreFile:
 
         As of now, of a commit, or of a time in nanoseconds since the epoch.
         """
-        index = self.pipeline.find_rollup(rollup)
         with self.at_one_commit() as connection:
+            index = self.pipeline.find_rollup(rollup)
             as_of = commits.resolve(connection, commit, time)
             past = None if commit is None and time is None else as_of.seq
             found = nodes.subtree(connection, self.pipeline, index, labels, depth, past)
-        return StoredTotals(as_of, self.pipeline.rollups[index].name, found)
+            return StoredTotals(as_of, self.pipeline.rollups[index].name, found)
 
     def verify(self) -> Verified:
         """Recompute every total from the key states and compare."""
@@ -189,8 +231,8 @@ class StoreFile:
         self, rollup: str | None = None, labels: tuple[str, ...] = (), *, limit: int = 20, after: int = 0
     ) -> Explained:
         """The keys that count in a node: how many, and the states of the first `limit` but for `after` of them."""
-        index = self.pipeline.find_rollup(rollup)
         with self.at_one_commit() as connection:
+            index = self.pipeline.find_rollup(rollup)
             nodes.find_node(connection, self.pipeline.rollups[index].name, labels)
             as_of, states, leaves = (
                 commits.last(connection),
@@ -201,17 +243,17 @@ class StoreFile:
             shown = counted[after : after + limit]
             sums = tuple(exact_sum(column[counted]) for column in states.measures[: self._measures])
             texts = keys.key_texts(connection, shown)
-        values = states.measures[:, shown].T.tolist()
-        words = zip(states.version[shown].tolist(), values, strict=True)
-        content = zip(
-            texts,
-            [whole_version(version, row, self._measures) for version, row in words],
-            [leaves[leaf] for leaf in states.leaf[shown].tolist()],
-            [tuple(row[: self._measures]) for row in values],
-            strict=True,
-        )
-        name = self.pipeline.rollups[index].name
-        return Explained(as_of, name, join(labels), len(counted), sums, [KeyState(*state) for state in content])
+            values = states.measures[:, shown].T.tolist()
+            words = zip(states.version[shown].tolist(), values, strict=True)
+            content = zip(
+                texts,
+                [whole_version(version, row, self._measures) for version, row in words],
+                [leaves[leaf] for leaf in states.leaf[shown].tolist()],
+                [tuple(row[: self._measures]) for row in values],
+                strict=True,
+            )
+            name = self.pipeline.rollups[index].name
+            return Explained(as_of, name, join(labels), len(counted), sums, [KeyState(*state) for state in content])
 
     def history(self, key: str, *, every: bool = False) -> KeyHistory:
         """What arrived for a key: the events that became its state, or `every` one."""
@@ -254,6 +296,8 @@ class StoreFile:
     def close(self) -> None:
         """Close the connection; without effect when closed."""
         self._closed = True
+        for file in self._earlier.values():
+            file.close()
         if self._connection is not None:
             self._connection.close()
             self._connection = None

@@ -12,11 +12,13 @@ from oncefold.core.errors import DefinitionError, StoreError
 from oncefold.core.fold import Outcome
 from oncefold.store.conflicts import add_digests, create_conflicts, has_digests
 from oncefold.store.connection import Connection, insert, scalar
+from oncefold.store.definitions import TABLE as DEFINITIONS_TABLE
+from oncefold.store.events import TABLES as EVENT_TABLES
 
 APPLICATION_ID = 0x4F46_4C44
 """`OFLD`: the mark of a store in the header of the SQLite file."""
 
-FORMAT = 3
+FORMAT = 4
 """Version of the tables and blobs; readers refuse greater ones."""
 
 PAGE_SIZE = 16_384
@@ -25,9 +27,7 @@ PAGE_SIZE = 16_384
 OUTCOMES = tuple(outcome.name.lower() for outcome in Outcome)
 """Columns of `commits`, rows of `counters`: the outcomes in the order of their numbers."""
 
-_TABLES = """
-CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
-
+_TABLES_OF_DEFINITION = """
 CREATE TABLE node(
     id INTEGER PRIMARY KEY, rollup TEXT NOT NULL, parent INTEGER REFERENCES node, depth INTEGER NOT NULL,
     label TEXT NOT NULL, path TEXT NOT NULL) STRICT;
@@ -50,7 +50,10 @@ CREATE TABLE deltas(
 CREATE TABLE pages(
     number INTEGER PRIMARY KEY, "commit" INTEGER NOT NULL, n INTEGER NOT NULL,
     crc32 INTEGER NOT NULL, blob BLOB NOT NULL) STRICT;
+"""
 
+_LASTING_TABLES = """
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE commits(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, newest_time INTEGER, {outcomes}) STRICT;
 CREATE TABLE counters(outcome TEXT PRIMARY KEY, events INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE positions(source TEXT PRIMARY KEY, state TEXT NOT NULL, "commit" INTEGER NOT NULL) STRICT, WITHOUT ROWID;
@@ -58,6 +61,9 @@ CREATE TABLE rejects(
     id INTEGER PRIMARY KEY AUTOINCREMENT, "commit" INTEGER NOT NULL, source TEXT NOT NULL, position INTEGER NOT NULL,
     reason TEXT NOT NULL, raw BLOB NOT NULL, format TEXT NOT NULL, context TEXT NOT NULL, size INTEGER NOT NULL) STRICT;
 """
+
+_LATER_TABLES = EVENT_TABLES + DEFINITIONS_TABLE
+"""Those of format 4, which last too."""
 
 
 def is_fresh(connection: Connection) -> bool:
@@ -85,14 +91,9 @@ def _mark(connection: Connection) -> int:
 
 def create(connection: Connection, pipeline: Pipeline, created: int, retention: str) -> None:
     """Create all tables, inside the caller's transaction."""
-    measures = [measure.name for measure in pipeline.measures]
-    script = _TABLES.format(
-        sums="".join(f', "sum_{name}" TEXT NOT NULL' for name in measures),
-        named="".join(f', t."sum_{name}" AS "{name}"' for name in measures),
-        outcomes=", ".join(f"{outcome} INTEGER NOT NULL" for outcome in OUTCOMES),
-    )
-    for statement in filter(str.strip, script.split(";")):
-        connection.execute(statement)
+    outcomes = ", ".join(f"{outcome} INTEGER NOT NULL" for outcome in OUTCOMES)
+    _execute(connection, _LASTING_TABLES.format(outcomes=outcomes) + _LATER_TABLES)
+    create_for(connection, pipeline)
     create_conflicts(connection, wide=pipeline.has_wide_versions)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {FORMAT}")
@@ -100,6 +101,27 @@ def create(connection: Connection, pipeline: Pipeline, created: int, retention: 
     write_meta(connection, created=str(created), retention=retention)
     write_meta(connection, changes_from="0", deltas_from="0", state_from="0")
     insert(connection, "counters", (OUTCOMES, [0] * len(OUTCOMES)))
+
+
+def create_for(connection: Connection, pipeline: Pipeline) -> None:
+    """Create the tables of one definition, inside the caller's transaction."""
+    measures = [measure.name for measure in pipeline.measures]
+    script = _TABLES_OF_DEFINITION.format(
+        sums="".join(f', "sum_{name}" TEXT NOT NULL' for name in measures),
+        named="".join(f', t."sum_{name}" AS "{name}"' for name in measures),
+    )
+    _execute(connection, script)
+
+
+def _execute(connection: Connection, script: str) -> None:
+    for statement in filter(str.strip, script.split(";")):
+        connection.execute(statement)
+
+
+def has_table(connection: Connection, name: str) -> bool:
+    """Whether there is a table of this name; a file of an older format has fewer."""
+    sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return bool(scalar(connection, sql, (name,)))
 
 
 def is_current(connection: Connection) -> bool:
@@ -114,6 +136,8 @@ def upgrade(connection: Connection) -> None:
         connection.execute("INSERT INTO counters VALUES (?, 0)", (outcome,))
     if not has_digests(connection):
         add_digests(connection)
+    if not has_table(connection, "events"):
+        _execute(connection, _LATER_TABLES)
     connection.execute(f"PRAGMA user_version = {FORMAT}")
 
 

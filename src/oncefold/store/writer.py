@@ -1,14 +1,14 @@
 """The store for its one writer: open, load, commit, close."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from sqlite3 import Error as SqliteError
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import pyarrow as pa
 
@@ -17,13 +17,16 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError, StoreMissingError
 from oncefold.store import blobs, rows
 from oncefold.store.compaction import DEFAULT_LEVELS, Expiry, Levels, Tables
-from oncefold.store.conflicts import write_conflicts
+from oncefold.store.conflicts import rewrite_versions, write_conflicts
 from oncefold.store.connection import Connection, connect_writer, transaction
+from oncefold.store.definitions import set_aside
 from oncefold.store.errors import check_writable, require_sqlite, translate_errors
+from oncefold.store.events import EncodedEvents, KeptEvents, encode_events
 from oncefold.store.load import Allocate, Loaded, load
 from oncefold.store.opening import WriterLock, prepare
+from oncefold.store.replacement import Replacement, encode_keys, require_verified
 from oncefold.store.retention import Retention, apply_retention
-from oncefold.store.schema import add_discarded, write_meta
+from oncefold.store.schema import add_discarded, create_for, write_definition, write_meta
 from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.wal import Files, SystemFiles, WalGuard, empty_wal, recover_wal
 
@@ -55,10 +58,11 @@ class _Blobs:
     changes: tuple[pa.RecordBatch, tuple[int, pa.Buffer]]
     deltas: tuple[pa.RecordBatch, tuple[int, pa.Buffer]]
     pages: list[tuple[int, pa.Buffer]]
+    events: list[EncodedEvents]
 
 
-def encode_commit(commit: CommitContent) -> _Blobs:
-    """The blobs of a commit."""
+def encode_commit(commit: CommitContent, before: rows.Ends) -> _Blobs:
+    """The blobs of a commit to a store with these ends."""
     batches = [
         blobs.keys_batch(commit.new_keys),
         blobs.changes_batch(commit.changes),
@@ -66,7 +70,15 @@ def encode_commit(commit: CommitContent) -> _Blobs:
         *(blobs.states_batch(page.states) for page in commit.pages),
     ]
     keys, changes, deltas, *pages = zip(batches, _encoded(batches), strict=True)
-    return _Blobs(keys, changes, deltas, [page for _, page in pages])
+    events = encode_events(commit.events, before.rows + len(commit.new_keys), _side_by_side)
+    return _Blobs(keys, changes, deltas, [page for _, page in pages], events)
+
+
+def _side_by_side(function: Callable[[Any], Any], values: Sequence[Any]) -> Iterable[Any]:
+    if len(values) < 2:
+        return map(function, values)
+    with ThreadPoolExecutor(2, "oncefold-blobs") as pool:
+        return list(pool.map(function, values))
 
 
 def _encoded(batches: Sequence[pa.RecordBatch]) -> list[tuple[int, pa.Buffer]]:
@@ -100,6 +112,8 @@ class Store:
         self._release = release
         self._failed = False
         self._schedule: SnapshotSchedule | None = None
+        self._redefined = False
+        self._options: dict[str, Any] = {}
 
     @classmethod
     def open(
@@ -129,6 +143,7 @@ class Store:
                 recover_wal(path, connect, files)
                 connection = connect(path)
                 store = cls(path, pipeline, connection, lock.release)
+                store._options = {"clock": clock, "connect": connect, "files": files, "tuning": tuning}
                 try:
                     store._set_up(connection, retention, clock, tuning)
                 except BaseException:
@@ -147,6 +162,7 @@ class Store:
         self._clock, self._identity = clock, _identity(self.path)
         self._head, self._ends = rows.read_head(connection), rows.read_ends(connection)
         self._tables = Tables(connection, self.pipeline, tuning.levels)
+        self._events = KeptEvents(connection, self._ends.rows) if self.pipeline.keep_events else None
         self._expiry = Expiry(connection, self._tables, kept)
         self._wal_guard = WalGuard(connection, self.path, tuning.wal_limit_bytes)
 
@@ -168,9 +184,9 @@ class Store:
     def commit(self, commit: CommitContent, on_durable: Callable[[int], None] = lambda _: None) -> int:
         """Make one micro-batch durable, whole or not at all, and return the number of the commit.
 
-        One transaction, in this order: the leaves, nodes, keys, changes, deltas, totals, rejects, conflicts,
-        source positions, pages, and last the commit's own row with the counters. When this returns, all of it has
-        been synced to the disk. Raises StoreError if not; the last commit is intact then.
+        One transaction, in this order: the leaves, nodes, keys, changes, deltas, totals, rejects, conflicts, source
+        positions, whole events, pages, and last the commit's own row with the counters. When this returns, all of it
+        has been synced to the disk. Raises StoreError if not; the last commit is intact then.
 
         `on_durable` is called with the number as soon as the commit is durable, before compaction. If compaction fails,
         StoreError is raised too, and the store has to be opened again; it holds the commit.
@@ -181,12 +197,14 @@ class Store:
         head, ends = self._head.after(commit), self._ends.after(commit)
         rows.require_fit(commit, self._ends, ends)
         self._failed = True
-        encoded = encode_commit(commit)
+        encoded = encode_commit(commit, self._ends)
         with translate_errors(self.path, f"commit {head.seq}"):
             schedule.add(head.seq, commit.changes)
             schedule.snapshotted(page.number for page in commit.pages)
             with transaction(connection):
                 self._write_content(connection, head.seq, commit, encoded)
+                if self._events is not None:
+                    self._events.write(encoded.events, ends.rows)
                 self._write_pages(connection, head.seq, commit, encoded, schedule)
                 rows.write_head(connection, head, commit)
                 self._require_in_place()
@@ -219,6 +237,50 @@ class Store:
             write_conflicts(connection, seq, commit.conflicts, wide=self.pipeline.has_wide_versions)
         rows.write_positions(connection, seq, commit.positions)
 
+    def redefine(self, replacement: Replacement) -> int:
+        """Replace the definition and all that was made under it by another's, in one transaction; its commit's number.
+
+        Positions, counters, rejects and conflicts stay. Readers see the store before it, or after it. The new totals
+        are recomputed from the new states before the transaction ends. The store refuses everything after this: open
+        it again, with the new definition. Raises StoreError if it fails; nothing has changed then.
+        """
+        connection = self._usable()
+        if self._events is None:
+            raise StoreError(f"{self.path}: it keeps no whole events, from which new totals could be made")
+        content = replacement.content
+        head = self._head.after(content)
+        self._failed = True
+        encoded = encode_commit(replace(content, new_keys=content.new_keys[:0]), rows.Ends())
+        keys = encode_keys(content.new_keys)
+        with translate_errors(self.path, "redefining the store"), transaction(connection):
+            set_aside(connection, self.pipeline, self._head.seq)
+            create_for(connection, replacement.pipeline)
+            if self.pipeline.has_wide_versions != replacement.pipeline.has_wide_versions:
+                rewrite_versions(connection, wide=replacement.pipeline.has_wide_versions)
+            write_definition(connection, replacement.pipeline)
+            write_meta(connection, **dict.fromkeys(("changes_from", "deltas_from", "state_from"), str(head.seq)))
+            self.pipeline, self._ends = replacement.pipeline, rows.Ends()
+            self._tables = Tables(connection, self.pipeline, DEFAULT_LEVELS)
+            self._write_content(connection, head.seq, replace(content, new_keys=content.new_keys[:0]), encoded)
+            for first, batch, blob in keys:
+                self._tables.keys.append(first, first + batch.num_rows - 1, batch, blob)
+            rows.write_pages(connection, head.seq, content.pages, encoded.pages)
+            if self.pipeline.keep_events:
+                for number, row in replacement.event_rows(self._events.tables):
+                    self._events.tables.renumber(number, row)
+            else:
+                self._events.clear()
+            rows.write_head(connection, head, content)
+            require_verified(connection, self.pipeline)
+            self._require_in_place()
+        self._redefined = True
+        return head.seq
+
+    def pause_event_compaction(self, *, paused: bool) -> None:
+        """Drop and merge no kept events, or begin again: a redefinition reads them meanwhile."""
+        if self._events is not None:
+            self._events.paused = paused
+
     def _write_pages(
         self, connection: Connection, seq: int, commit: CommitContent, encoded: _Blobs, schedule: SnapshotSchedule
     ) -> None:
@@ -229,9 +291,12 @@ class Store:
     def _compact(self, schedule: SnapshotSchedule, following: int) -> None:
         """Compact after a commit; `following` is the number of the next.
 
-        One merge at most: those of several tables are due at once, and the next commit waits for them.
+        One merge at most: those of several tables are due at once, and the next commit waits for them. Of the kept
+        events about as many are rewritten as were added.
         """
         any(table.merge() for table in self._tables.all())
+        if self._events is not None:
+            self._events.compact()
         self._expiry.step(self._clock(), schedule.needed_from(following))
         self._wal_guard.step()
 
@@ -242,12 +307,17 @@ class Store:
             return
         try:
             with suppress(SqliteError):  # every commit is durable in the log already
-                if not self._failed:
+                if not self._failed or self._redefined:
                     empty_wal(connection)
             with suppress(SqliteError):
                 connection.close()
         finally:
             self._release()
+
+    def reopened(self, pipeline: Pipeline) -> Self:
+        """Close it, and open it in the same way with this definition. Raises as `open` does."""
+        self.close()
+        return type(self).open(self.path, pipeline, **self._options)
 
     @property
     def last_commit(self) -> int:
@@ -257,6 +327,8 @@ class Store:
     def _usable(self) -> Connection:
         if self._connection is None:
             raise StoreError(f"{self.path}: the store is closed; open it again")
+        if self._redefined:
+            raise StoreError(f"{self.path}: its definition was replaced; open it again with the new one")
         if self._failed:
             raise StoreError(f"{self.path}: an earlier commit failed; open the store again to continue")
         return self._connection

@@ -164,7 +164,10 @@ def _history(found: History, screen: Screen, whole: bool) -> None:  # noqa: FBT0
         _show_arrivals(found, screen)
         screen.line()
     if found.forgotten_to is not None:
-        screen.line(f"What arrived up to {formatting.commit(found.forgotten_to)}, is beyond the retention.")
+        screen.line(
+            f"What arrived up to {formatting.commit(found.forgotten_to)}, is not shown: it is beyond the retention, or "
+            "was read under an earlier definition."
+        )
     elif whole:
         screen.line("This is all that ever arrived.")
     screen.line(as_of(found.as_of), "dim")

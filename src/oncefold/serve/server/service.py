@@ -187,6 +187,7 @@ def _attached(settings: Settings, pipeline: Pipeline) -> AttachedSources | None:
         delimiter=settings.delimiter,
         fields=pipeline.fields,
         needed=pipeline.needed_fields,
+        whole=bool(pipeline.keep_events),
         follow=settings.follow,
         reread=settings.reread,
     )

@@ -120,7 +120,9 @@ def main() -> int:
             return 1
         server.send(messages.Opened())
         fields, needed = start.pipeline.fields, start.pipeline.needed_fields
-        decoding = BodyDecoding(loop.decoder, fields, start.settings.max_line, needed)
+        decoding = BodyDecoding(
+            loop.decoder, fields, start.settings.max_line, needed, whole=bool(start.pipeline.keep_events)
+        )
         bodies = BodyThreads(loop, decoding, start.settings.limits)
         dispatcher = Dispatcher(server.send, bodies)
         try:

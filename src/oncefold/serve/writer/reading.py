@@ -56,6 +56,8 @@ class BodyDecoding:
     record_bytes: int
     needed: tuple[FieldPath, ...] = ()
     """Those of the fields that every event has."""
+    whole: bool = False
+    """Whether tables are read with all their columns."""
 
     def options(self) -> ReadOptions:
         """How text is cut."""
@@ -209,7 +211,7 @@ def _tables(
     try:
         with pa.ipc.open_stream(pa.PythonFile(ArrowMessages(raw, hold), mode="r")) as reader:
             _require_names(reader.schema)
-            columns = _wanted(decoding.fields, reader.schema)
+            columns = _wanted(decoding.fields, reader.schema, whole=decoding.whole)
             if said := absent_columns("", decoding.fields, paths_of(reader.schema)):
                 note(said.removeprefix(": "))
             for batch in reader:
@@ -238,8 +240,11 @@ def _require_names(schema: pa.Schema) -> None:
         raise Malformed("a field of the Arrow stream has a name that is not UTF-8") from None
 
 
-def _wanted(fields: Sequence[FieldPath], schema: pa.Schema) -> list[int]:
-    """The columns that are read; others may hold what they like. Raises Malformed for none, and for one named twice."""
+def _wanted(fields: Sequence[FieldPath], schema: pa.Schema, *, whole: bool = False) -> list[int]:
+    """The columns that are read; others may hold what they like. Raises Malformed for none, and for one named twice.
+
+    `whole` reads them all, and wants one of the fields among them all the same.
+    """
     names = {name for field in fields for name in (field.column, field.segments[0])}
     found = [index for index, name in enumerate(schema.names) if name in names]
     if not found:
@@ -248,7 +253,7 @@ def _wanted(fields: Sequence[FieldPath], schema: pa.Schema) -> list[int]:
     twice = [name for name, count in Counter(schema.names[index] for index in found).items() if count > 1]
     if twice:
         raise Malformed(f"the table names {twice[0]!r} twice")
-    return found
+    return list(range(len(schema.names))) if whole else found
 
 
 def is_dense(body: bytes) -> bool:

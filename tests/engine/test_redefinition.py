@@ -1,0 +1,298 @@
+"""A definition is replaced: the new totals are its meaning over the kept events, and nothing else changes."""
+
+import json
+import random
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from unittest.mock import patch
+
+import pyarrow as pa
+import pytest
+
+from oncefold.core.definition import FieldPath, Pipeline, Version
+from oncefold.core.definition_toml import parse_toml
+from oncefold.core.errors import DefinitionError, StoreError
+from oncefold.core.fold import Outcome
+from oncefold.engine.redefinition import Redefinition
+from oncefold.engine.session import Session
+from oncefold.queries.store_reader import StoreReader
+from oncefold.store import events
+from oncefold.store.check import check_store
+from tests.engine.redefining import Model, Record, assert_is, definition, event, stored
+from tests.tools import reference
+from tests.tools.sizes import sized
+
+
+@pytest.fixture(autouse=True)
+def _small() -> Iterator[None]:
+    """Segments of a few rows, so that merging happens all the time."""
+    with patch.object(events, "SEGMENT_ROWS", 8), patch.object(events, "FAN_OUT", 2):
+        yield
+
+
+def ingest(session: Session, model: Model, records: list[Record], rng: random.Random) -> None:
+    form = rng.choice(["items", "lines", "table"])
+    if form == "lines":
+        session.ingest("".join(json.dumps(record) + "\n" for record in records))
+    elif form == "table" and not any(isinstance(value, list | float) for one in records for value in one.values()):
+        session.ingest(pa.Table.from_pylist(records))
+    else:
+        session.ingest(records)
+    model.ingest(records)
+
+
+@pytest.mark.parametrize("seed", range(sized(8, 150)))
+def test_the_totals_are_the_new_meaning_of_the_kept_events(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    old = definition(rng)
+    model, session, past = Model(old), Session.open(tmp_path / "s.db", old), {}
+    number = 0
+    for _ in range(sized(3, 5)):
+        for _ in range(rng.randint(1, 5)):
+            records = [event(rng, number := number + 1, clean=False) for _ in range(rng.randint(1, 9))]
+            ingest(session, model, records, rng)
+            past[session.engine.last_commit] = (model.pipeline, model.totals())
+        new = definition(rng)
+        if new.fingerprint == model.pipeline.fingerprint:
+            continue
+        before = len(model.rejects)
+        model.redefine(new)
+        made = session.redefine(new)
+        assert made.commit == session.engine.last_commit
+        assert made.counts.get(Outcome.REJECTED, 0) == len(model.rejects) - before
+        past[made.commit] = (new, model.totals())
+        assert_is(session, model)
+        if rng.random() < 0.5:
+            session.close()
+            session = Session.open(tmp_path / "s.db", new)
+    for commit, (pipeline, totals) in past.items():
+        reference.assert_equal(totals, stored(session.reader, commit), pipeline)
+    session.close()
+    assert check_store(tmp_path / "s.db") == []
+
+
+@pytest.mark.parametrize("seed", range(sized(4, 60)))
+def test_without_rejects_and_conflicts_it_is_as_if_all_were_read_anew(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    old, new = definition(rng), definition(rng)
+    records = [event(rng, number, clean=True) for number in range(80)]
+    rng.shuffle(records)
+    with Session.open(tmp_path / "s.db", old) as session, Session.open(tmp_path / "fresh.db", new) as fresh:
+        for start in range(0, 60, 10):
+            session.ingest(records[start : start + 10])
+        if old.fingerprint != new.fingerprint:
+            session.redefine(new)
+        session.ingest(records[60:])
+        fresh.ingest(records)
+        reference.assert_equal(stored(fresh.reader), stored(session.reader), new)
+
+
+def sample(number: int = 5) -> list[Record]:
+    rng = random.Random(number)
+    return [{**event(rng, at, clean=True), "id": f"k{at}", "gone": False, "kind": "y"} for at in range(number)]
+
+
+BASE = parse_toml(
+    """
+name = "family"
+keep_events = true
+[event]
+key = "id"
+version = "v"
+[rollups]
+by_kind = ["kind"]
+"""
+)
+MORE = parse_toml(
+    """
+name = "family"
+keep_events = true
+[event]
+key = "id"
+version = "v"
+[rollups]
+by_kind = ["kind"]
+[measures]
+more = { sum = "more", scale = 0 }
+"""
+)
+
+
+def test_positions_counters_and_readers_go_on(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Session.open(path, BASE) as session, StoreReader.open(path) as reader:
+        session.ingest(sample(), source="feed", position="17")
+        counts = reader.status().counts
+        assert reader.query().node.sums == {}
+        session.redefine(MORE)
+        assert session.positions == {"feed": "17"}
+        assert reader.query().node.sums == {"more": sum(record["more"] for record in sample())}
+        assert reader.shape.scales == {"more": 0}
+        assert reader.query(as_of=1).node.sums == {}
+        assert reader.status().counts == counts
+        assert reader.status().oldest.number == 0
+
+
+def test_a_dry_run_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Session.open(path, BASE) as session:
+        session.ingest([*sample(), {**sample()[0], "id": "odd", "more": "much"}])
+        before = path.read_bytes(), session.reader.status()
+        made = session.redefine(MORE, dry_run=True)
+        assert made.commit == 0
+        assert made.counts == {Outcome.INSERTED: 5, Outcome.REJECTED: 1}
+        assert [(reason.split(":")[0], number) for reason, number in made.rejected] == [("field more", 1)]
+        assert [totals.node.count for totals in (*made.before, *made.after)] == [6, 5]
+        assert made.changes == ["[measures] were none and are now more"]
+        assert (path.read_bytes(), session.reader.status().keys) == (before[0], before[1].keys)
+        assert session.reader.rejects().total == 0
+
+
+def test_what_the_new_definition_rejects_is_on_the_list_and_comes_back(tmp_path: Path) -> None:
+    with Session.open(tmp_path / "s.db", BASE) as session:
+        session.ingest([*sample(3), {**sample()[0], "id": "odd", "more": "much"}])
+        session.redefine(MORE)
+        (reject,) = session.reader.rejects()
+        assert json.loads(reject.raw)["id"] == "odd"
+        assert (reject.source, reject.position) == ("redefine", 3)
+        session.ingest([{**sample()[0], "id": "odd", "v": -1}])
+        assert session.totals().node.count == 4
+        session.redefine(BASE)
+        session.redrive()
+        assert session.reader.history("odd").current.version == 0
+        assert session.reader.rejects().total == 0
+
+
+def test_a_store_that_keeps_no_events_says_how_to_go_on(tmp_path: Path) -> None:
+    plain, more = replace(BASE, keep_events=None), replace(MORE, keep_events=None)
+    with Session.open(tmp_path / "s.db", plain) as session:
+        session.ingest(sample())
+        with pytest.raises(DefinitionError, match=r"keeps no whole events.*new store file"):
+            session.redefine(more)
+    with pytest.raises(DefinitionError, match="keep_events = true in it, `oncefold redefine`"):
+        Session.open(tmp_path / "s.db", more)
+    with Session.open(tmp_path / "s.db", BASE) as session:
+        session.ingest([{**sample()[0], "id": "new"}])
+        with pytest.raises(DefinitionError, match="of 6 keys 5 have no kept event"):
+            session.redefine(MORE)
+        assert session.totals().node.count == 6
+    with pytest.raises(DefinitionError, match=r"oncefold redefine PIPELINE --store .*s\.db"):
+        Session.open(tmp_path / "s.db", MORE)
+
+
+def test_a_store_that_was_filled_before_keeps_what_comes_again(tmp_path: Path) -> None:
+    with Session.open(tmp_path / "s.db", replace(BASE, keep_events=None)) as session:
+        session.ingest(sample())
+    with Session.open(tmp_path / "s.db", BASE) as session:
+        session.ingest([{**record, "v": 99} for record in sample()])
+        session.redefine(MORE)
+        assert session.totals().node.sums == {"more": sum(record["more"] for record in sample())}
+
+
+@pytest.mark.parametrize(
+    ("new", "what"),
+    [
+        (replace(MORE, key=(FieldPath.parse("note"),)), "has the key"),
+        (replace(MORE, version=Version(FieldPath.parse("more"))), "has the version"),
+        (replace(MORE, version=None), "has the version"),
+    ],
+)
+def test_another_key_or_version_is_refused(tmp_path: Path, new: Pipeline, what: str) -> None:
+    with Session.open(tmp_path / "s.db", BASE) as session:
+        session.ingest(sample())
+        with pytest.raises(DefinitionError, match=what):
+            session.redefine(new)
+        assert session.totals().node.count == 5
+
+
+def test_a_key_or_version_that_reads_the_same_is_taken(tmp_path: Path) -> None:
+    wide = replace(MORE, version=Version(FieldPath.parse("v"), "decimal"))
+    with Session.open(tmp_path / "s.db", BASE) as session:
+        session.ingest([*sample(), {**sample()[0], "kind": "z"}])
+        session.redefine(wide)
+        assert session.ingest([{**sample()[0], "v": 10**30}]).counts == {Outcome.CORRECTED: 1}
+        assert session.reader.conflicts().rows[0].version_text == "0"
+    assert check_store(tmp_path / "s.db") == []
+
+
+def test_the_same_meaning_is_nothing_to_redefine(tmp_path: Path) -> None:
+    with Session.open(tmp_path / "s.db", BASE) as session:
+        session.ingest(sample())
+        with pytest.raises(DefinitionError, match="nothing to make anew"):
+            session.redefine(replace(BASE, name="other"))
+
+
+def test_kept_events_are_dropped_where_the_new_definition_keeps_none(tmp_path: Path) -> None:
+    last = replace(MORE, keep_events=False)
+    with Session.open(tmp_path / "s.db", BASE) as session:
+        session.ingest(sample())
+        session.redefine(last)
+        session.ingest(sample())
+        with pytest.raises(DefinitionError, match="keeps no whole events"):
+            session.redefine(BASE)
+    assert check_store(tmp_path / "s.db") == []
+
+
+def test_events_that_come_meanwhile_are_carried_over(tmp_path: Path) -> None:
+    path, rng = tmp_path / "s.db", random.Random(5)
+    model = Model(BASE)
+    with Session.open(path, BASE) as session:
+        first = [event(rng, number, clean=False) for number in range(60)]
+        ingest(session, model, first, rng)
+        store = session._store
+        with Redefinition(path, MORE) as work:
+            store.pause_event_compaction(paused=True)
+            assert work.gather() == len(model.kept)
+            for _ in range(3):
+                ingest(session, model, [event(rng, number, clean=False) for number in range(20)], rng)
+            assert work.gather() > 0
+            last = {**first[0], "id": "at the last moment", "v": 9, "more": 3, "kind": "y"}
+            ingest(session, model, [last], rng)
+            made = work.redefine(store)
+        assert made.commit == 6
+    with Session.open(path, MORE) as session:
+        assert "at the last moment" in model.kept
+        reader = session.reader
+        # Of a key whose newest event is rejected, an older one that was seen still counts, as in a fresh run.
+        listed = {json.loads(reject.raw)["id"] for reject in reader.rejects() if reject.source == "redefine"}
+        model.redefine(MORE)
+        kept = {key: record for key, record in model.kept.items() if key not in listed}
+        assert reader.query().node.count >= len(kept)
+        for key, record in kept.items():
+            assert reader.history(key).current.values == {"more": record["more"]}
+    assert check_store(path) == []
+
+
+def test_an_older_event_counts_where_the_newer_one_is_rejected_meanwhile(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Session.open(path, BASE) as session:
+        session.ingest(sample(2))
+        with Redefinition(path, MORE) as work:
+            session._store.pause_event_compaction(paused=True)
+            work.gather()
+            session.ingest([{**sample()[0], "v": 7, "more": "much"}])
+            work.redefine(session._store)
+    with Session.open(path, MORE) as session:
+        assert session.reader.history("k0").current.version == 0
+        assert session.reader.rejects().total == 1
+        session.redefine(BASE)
+        assert session.reader.history("k0").current.version == 0
+        session.redrive()
+        assert session.reader.history("k0").current.version == 7
+
+
+def test_a_disk_error_changes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Session.open(path, BASE) as session:
+        session.ingest(sample())
+        with (
+            patch("oncefold.store.rows.write_head", side_effect=StoreError("the disk is full")),
+            pytest.raises(StoreError, match="full"),
+        ):
+            session.redefine(MORE)
+    with Session.open(path, BASE) as session:
+        assert session.totals().node.count == 5
+        session.redefine(MORE)
+        assert session.totals().node.sums == {"more": sum(record["more"] for record in sample())}
+    assert check_store(path) == []
