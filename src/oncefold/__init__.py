@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
+from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Time, Version
 from oncefold.core.errors import (
     DefinitionError,
     InvalidQueryError,
@@ -24,6 +24,7 @@ from oncefold.core.errors import (
 )
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.fold import Outcome
+from oncefold.core.measures import Measure
 
 if TYPE_CHECKING:
     from oncefold.commit import Reject

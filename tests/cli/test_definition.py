@@ -19,11 +19,12 @@ from click.testing import CliRunner, Result
 
 from oncefold.cli.definition import EXAMPLE, check, init, meaning
 from oncefold.cli.guess import guess
-from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
+from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Time, Version
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, OncefoldError, SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import RECORD_BYTES
+from oncefold.core.measures import Measure
 from oncefold.generate import Tally, Workload, open_sink, plan
 from oncefold.pipeline_file import load_pipeline
 

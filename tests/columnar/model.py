@@ -93,12 +93,13 @@ class ScalarForm:
         return Step(changes, conflicts, new, counts, self._by_leaf(pairs), deltas, dict(self.states), totals)
 
     def _by_leaf(self, pairs: Pairs) -> dict[tuple[str, ...], Total]:
-        nothing = Total(0, (0,) * len(self.pipeline.measures))
+        sums = self.pipeline.layout.sums
+        nothing = Total(0, (0,) * sums)
         leaves: dict[tuple[str, ...], Total] = {}
         for pair in pairs:
             for sign, stored in zip((-1, 1), pair, strict=True):
                 if stored is not None and stored.content.labels is not None:
-                    one = Total(1, stored.content.measures)
+                    one = Total(1, stored.content.measures[:sums])
                     leaf = stored.content.labels
                     leaves[leaf] = leaves.get(leaf, nothing) + (one if sign > 0 else -one)
         return {leaf: total for leaf, total in leaves.items() if total}
@@ -148,7 +149,7 @@ class ColumnarForm:
     def fold(self, batch: Batch) -> FoldedBatch:
         """The fold alone, into a log and amounts of its own."""
         codes = self.trees.intern(batch.leaves)
-        nothing = nothing_accumulated(self.trees.leaves.count, len(self.pipeline.measures))
+        nothing = nothing_accumulated(self.trees.leaves.count, self.pipeline.layout.sums)
         self.log.clear()
         return self.state.fold(batch, codes, self.trees.leaves, nothing, self.log)
 
@@ -164,7 +165,7 @@ class ColumnarForm:
         return {key: Stored(v, c) for key, v, c in zip(keys, versions, contents, strict=True)}
 
     def _versions(self, states: States) -> list[int]:
-        measures = len(self.pipeline.measures)
+        measures = len(self.pipeline.columns)
         pairs = zip(states.version.tolist(), states.measures.T.tolist(), strict=True)
         return [whole_version(version, values, measures) for version, values in pairs]
 
@@ -174,7 +175,7 @@ class ColumnarForm:
         return [
             Content(None)
             if leaf == NO_LEAF
-            else Content(self.trees.labels(leaf), tuple(values[: len(self.pipeline.measures)]))
+            else Content(self.trees.labels(leaf), tuple(values[: len(self.pipeline.columns)]))
             for leaf, values in zip(leaves, measures.T.tolist(), strict=True)
         ]
 

@@ -222,6 +222,8 @@ def tokens_of(pipeline: Pipeline, values: Values) -> dict[FieldPath, list[Token]
         tokens[level.field].append(values.label if level.window is None else partial(values.time, level.unit))
     for measure in pipeline.measures:
         tokens[measure.field].append(partial(values.number, measure.scale))
+        if measure.kind in {"count", "distinct"}:
+            tokens[measure.field].append(values.label)
     for version in () if pipeline.version is None else pipeline.version.parts:
         timed = version.type == "timestamp"
         other = values.version if version.type == "integer" else partial(values.wide_version, version.type)

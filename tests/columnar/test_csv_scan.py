@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 
 from oncefold.columnar.csv_scan import record_ends
 from oncefold.columnar.text import TextDecoder
-from oncefold.core.definition import Level, Measure, Pipeline, Rollup
+from oncefold.core.definition import Level, Pipeline, Rollup
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import KEY_BYTES, LABEL_BYTES
+from oncefold.core.measures import Measure
 from oncefold.sources.csv_quotes import scan
 from tests.columnar.records import PIPELINES, SEEDS, Records, mutated
 from tests.columnar.tools import SOURCE, Read, assert_same, counting, csv_by_the_core, cut_csv, effort, of_batch

@@ -18,11 +18,12 @@ from oncefold.columnar.leaves import InternTable, Leaves, encode_leaf
 from oncefold.columnar.primitives import FIXED_SEED, hash_bytes
 from oncefold.columnar.state import KeyedState
 from oncefold.core import fold as core
-from oncefold.core.definition import Level, Measure, Pipeline, Rollup
+from oncefold.core.definition import Level, Pipeline, Rollup
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.fold import Outcome, Stored, Total
 from oncefold.core.limits import MEASURE_LIMIT, VERSION_MAX, VERSION_MIN
+from oncefold.core.measures import Measure
 from tests.columnar.model import ColumnarForm, ScalarForm, compare, hold_together
 from tests.columnar.tools import batch_of, effort
 from tests.core.strategies import events, pipelines

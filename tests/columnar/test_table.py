@@ -16,10 +16,11 @@ from oncefold.columnar import batch as batch_module
 from oncefold.columnar.table import TableDecoder, plain_value
 from oncefold.columnar.typed import column_of
 from oncefold.core.decode import Decoder
-from oncefold.core.definition import Measure, Pipeline, Rollup
+from oncefold.core.definition import Pipeline, Rollup
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.fieldpath import FieldPath
+from oncefold.core.measures import Measure
 from tests.columnar.tools import SOURCE, Read, effort, of_batch, timeless
 
 INTEGER_VERSIONS = """

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import settings
 
-from oncefold.columnar.batch import DELETE, FILTERED, NO_TIME, NOT_AN_EVENT, Batch, BatchBuilder
+from oncefold.columnar.batch import DELETE, FILTERED, NO_SPAN, NO_TIME, NOT_AN_EVENT, SPAN_BITS, Batch, BatchBuilder
 from oncefold.columnar.leaves import decode_leaf
 from oncefold.columnar.text import TextDecoder, decode_csv
 from oncefold.commit import Reject, whole_version
@@ -45,22 +45,24 @@ def timeless(event: Event) -> Event:
     return replace(event, time=None)
 
 
-def of_batch(batch: Batch) -> Read:
-    """A batch as plain values; also checks that its columns fit together."""
+def of_batch(batch: Batch, texts: int = 0) -> Read:
+    """A batch, in which keys have so many texts, as plain values; also checks that its columns fit together."""
     leaves = [batch.leaves.data[a:b].tobytes() for a, b in pairwise(batch.leaves.offsets)]
     assert len(set(leaves)) == len(leaves) == len(batch.leaves)
     labels = [decode_leaf(leaf) for leaf in leaves]
-    records = [(int(batch.where[row]), _event(batch, row, labels)) for row in range(len(batch))]
+    records = [(int(batch.where[row]), _event(batch, row, labels, texts)) for row in range(len(batch))]
     return Read(records, None if batch.newest_time == NO_TIME else batch.newest_time, list(batch.rejects))
 
 
-def _event(batch: Batch, row: int, labels: Sequence[tuple[str, ...]]) -> Event | None:
+def _event(batch: Batch, row: int, labels: Sequence[tuple[str, ...]], texts: int) -> Event | None:
     leaf = int(batch.leaf[row])
     if leaf == NOT_AN_EVENT:
         return None
     start, values = int(batch.key_start[row]), batch.measures[:, row].tolist()
-    measures = tuple(values[:-1] if batch.wide else values)
-    version = whole_version(int(batch.version[row]), values, len(measures))
+    columns = tuple(values[:-1] if batch.wide else values)
+    version = whole_version(int(batch.version[row]), values, len(columns))
+    numbers = len(columns) - texts
+    measures = columns[:numbers]
     key = batch.data[start : start + int(batch.key_length[row])].tobytes().decode()
     if leaf == DELETE:
         assert not any(measures)
@@ -68,7 +70,16 @@ def _event(batch: Batch, row: int, labels: Sequence[tuple[str, ...]]) -> Event |
     if leaf == FILTERED:
         assert not any(measures)
         return Event(key, version, DELETED, filtered=True)
-    return Event(key, version, Content(labels[leaf], measures))
+    return Event(key, version, Content(labels[leaf], measures, tuple(_text(batch, at) for at in columns[numbers:])))
+
+
+def _text(batch: Batch, span: int) -> str | None:
+    """A text of a key, which is a span of the batch's texts."""
+    if span == NO_SPAN:
+        return None
+    assert batch.texts is not None
+    start, length = span >> SPAN_BITS, span & (1 << SPAN_BITS) - 1
+    return batch.texts[start : start + length].tobytes().decode()
 
 
 def by_the_core(records: Iterable[tuple[int, bytes]], decode: Callable[[bytes], Event], **form: Any) -> Read:
@@ -180,7 +191,7 @@ def counting(pipeline: Pipeline) -> tuple[TextDecoder, Scalar]:
 
 def batch_of(pipeline: Pipeline, events: Sequence[Event]) -> Batch:
     """A batch of these events."""
-    columns = BatchBuilder(len(events), len(pipeline.measures), np.zeros(0, np.uint8), wide=pipeline.has_wide_versions)
+    columns = BatchBuilder(len(events), len(pipeline.columns), np.zeros(0, np.uint8), wide=pipeline.has_wide_versions)
     return columns.finish(lambda row: events[row], _never)
 
 

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 from hypothesis import strategies as st
 
-from oncefold.core.definition import Delete, FirstOf, Level, Measure, Pipeline, Rollup, Time, Version
+from oncefold.core.definition import Delete, FirstOf, Level, Pipeline, Rollup, Time, Version
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import MEASURE_DIGITS, MEASURE_LIMIT
+from oncefold.core.measures import Measure
 from oncefold.core.time_format import TimeFormat
 from oncefold.core.windows import WEEKDAYS, Window
 
@@ -59,6 +60,15 @@ VERSIONS = st.one_of(
 KEYS = PATHS | st.builds(FirstOf, st.lists(PATHS, min_size=1, max_size=3).map(tuple))
 
 
+def _measures(name: str) -> st.SearchStrategy[Measure]:
+    """Measures of this name, of all kinds, sums more than others."""
+    scales, rounding = st.integers(0, MEASURE_DIGITS), st.sampled_from([None, "half-even"])
+    sums = st.builds(Measure, st.just(name), PATHS, scales, rounding, st.sampled_from(["reject", "zero"]))
+    counts = st.builds(Measure, st.just(name), PATHS, kind=st.just("count"))
+    others = st.builds(Measure, st.just(name), PATHS, scales, rounding, kind=st.sampled_from(["avg"]))
+    return sums | sums | counts | others
+
+
 @st.composite
 def pipelines(draw: st.DrawFn) -> Pipeline:
     """Any definition that a file can hold."""
@@ -66,16 +76,7 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
     rollups = [
         Rollup(name, tuple(draw(st.lists(LEVELS, unique=True, max_size=4)))) for name in draw(names.filter(bool))
     ]
-    measures = [
-        Measure(
-            name,
-            draw(PATHS),
-            draw(st.integers(0, MEASURE_DIGITS)),
-            draw(st.sampled_from([None, "half-even"])),
-            draw(st.sampled_from(["reject", "zero"])),
-        )
-        for name in draw(names)
-    ]
+    measures = [draw(_measures(name)) for name in draw(names)]
     envelope = draw(st.sampled_from([None] * 9 + ["debezium", "dynamodb", "cloudevents"]))
     decimal, group = draw(st.sampled_from([(".", None), (",", "."), (",", " "), (".", "'"), (",", None)]))
     return Pipeline(
@@ -98,10 +99,12 @@ def contents(pipeline: Pipeline, labels: st.SearchStrategy[str] | None = None) -
     """Contents of few different labels and mantissas, so that equal ones meet; one in some is a delete."""
     label = st.sampled_from(["", "a", "b", "\uffff", "\U00010000"]) if labels is None else labels
     mantissa = st.sampled_from([-7, 0, 1, 5, MEASURE_LIMIT - 1, 1 - MEASURE_LIMIT])
+    text = st.sampled_from([None, "", "a", "b", "\uffff", "\U00010000"])
     live = st.builds(
         Content,
         st.tuples(*[label] * len(pipeline.levels)),
-        st.tuples(*[mantissa] * len(pipeline.measures)),
+        st.tuples(*[mantissa] * pipeline.layout.numbers),
+        st.tuples(*[text] * pipeline.layout.texts),
     )
     return st.one_of(live, live, live, st.just(DELETED))
 

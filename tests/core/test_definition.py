@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version, changes_of_meaning
+from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Time, Version, changes_of_meaning
 from oncefold.core.fieldpath import FieldPath
+from oncefold.core.measures import Measure
 from oncefold.core.windows import Window
 from tests.core.strategies import pipelines
 

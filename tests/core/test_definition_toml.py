@@ -5,10 +5,11 @@ import tomllib
 import pytest
 from hypothesis import given, settings
 
-from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Time, Version
+from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Time, Version
 from oncefold.core.definition_toml import from_dict, parse_toml, to_toml
 from oncefold.core.errors import DefinitionError
 from oncefold.core.fieldpath import FieldPath
+from oncefold.core.measures import Measure
 from oncefold.core.windows import Window
 from tests.core.strategies import pipelines
 from tests.tools.sizes import examples

@@ -10,10 +10,11 @@ from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import NoSuchExample
 
-from oncefold.core.definition import Level, Measure, Pipeline, Rollup
+from oncefold.core.definition import Level, Pipeline, Rollup
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.fold import Node, Outcome, Stored, Total, fold, net, nodes_of
+from oncefold.core.measures import Measure
 from tests.core.strategies import events
 from tests.tools import reference
 from tests.tools.sizes import examples

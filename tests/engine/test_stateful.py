@@ -368,7 +368,7 @@ def _as_json(content: Content) -> str:
     """As conflicts are listed."""
     if content.labels is None:
         return "null"
-    amounts = [format_decimal(m, measure.scale) for m, measure in zip(content.measures, NARROW.measures, strict=True)]
+    amounts = [format_decimal(m, measure.scale) for m, measure in zip(content.measures, NARROW.columns, strict=True)]
     return json.dumps({"labels": content.labels, "measures": amounts})
 
 

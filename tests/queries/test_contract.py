@@ -45,6 +45,10 @@ version = { sum = "one", scale = 0 }
 leaf = { sum = "one", scale = 0 }
 measures = { sum = "one", scale = 0 }
 measure_amount = { sum = "one", scale = 0 }
+mean = { avg = "amount", scale = 3 }
+rating = { avg = "rating", scale = 1 }
+rated = { count = "rating" }
+large = { count = { tree = [">", ["field", "amount", "number"], ["number", "100"]] } }
 """)
 """Its measures have the names of members and columns; `count` and `path` no definition can have, for SQL's sake."""
 

@@ -11,13 +11,14 @@ takes only the plain values `Event`, `Node` and `Total`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from oncefold.core import nodepath
 from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Total
+from oncefold.core.measures import NO_VALUE, Place
 
 _MOST_SHOWN = 10
 
@@ -32,14 +33,40 @@ def winners(events: Iterable[Event]) -> dict[str, Event]:
 
 def totals(pipeline: Pipeline, events: Iterable[Event]) -> dict[Node, Total]:
     """The totals of every node that has a live key below it; all other nodes, roots too, are zero and left out."""
-    counts: defaultdict[Node, int] = defaultdict(int)
-    sums: defaultdict[Node, list[int]] = defaultdict(lambda: [0] * len(pipeline.measures))
+    live: defaultdict[Node, list[Event]] = defaultdict(list)
     for event in winners(events).values():
         for node in _nodes(pipeline, event.content):
-            counts[node] += 1
-            for index, mantissa in enumerate(event.content.measures):
-                sums[node][index] += mantissa
-    return {node: Total(count, tuple(sums[node])) for node, count in counts.items()}
+            live[node].append(event)
+    return {node: Total(len(below), amounts(pipeline, below)) for node, below in live.items()}
+
+
+def amounts(pipeline: Pipeline, live: Sequence[Event]) -> tuple[int, ...]:
+    """The amounts of a node with these keys: of each measure what shows it, those that are sums before the others."""
+    summed, others = [], []
+    for measure, place in zip(pipeline.measures, pipeline.layout.places, strict=True):
+        (summed if measure.kind in {"sum", "count", "avg"} else others).extend(_amounts(measure.kind, place, live))
+    return (*summed, *others)
+
+
+def _amounts(kind: str, place: Place, live: Sequence[Event]) -> list[int]:
+    """One measure, from the columns of the keys, of which NULL takes no part."""
+    if kind == "distinct":
+        return [len({text for event in live for text in [_columns(event)[place.column]] if text is not None})]
+    if kind in {"sum", "count"}:
+        return [sum(event.content.measures[place.column] for event in live)]
+    if kind == "avg":
+        return [sum(event.content.measures[place.column + part] for event in live) for part in (0, 1)]
+    found = [event for event in live if event.content.measures[place.column] != NO_VALUE]
+    if kind in {"first", "last"}:
+        timed = [event for event in found if event.time is not None]
+        timed.sort(key=lambda event: (event.time, event.key.encode()), reverse=kind == "last")
+        return [timed[0].content.measures[place.column], 1] if timed else [0, 0]
+    values = [event.content.measures[place.column] for event in found]
+    return [min(values) if kind == "min" else max(values), 1] if values else [0, 0]
+
+
+def _columns(event: Event) -> tuple[int | str | None, ...]:
+    return (*event.content.measures, *event.content.texts)
 
 
 def differences(expected: Mapping[Node, Total], actual: Mapping[Node, Total]) -> list[Node]:
@@ -66,16 +93,17 @@ def describe(pipeline: Pipeline, total: Total | None) -> str:
         return "nothing"
     sums = (
         f"{measure.name} {format_decimal(mantissa, measure.scale)}"
-        for measure, mantissa in zip(pipeline.measures, total.sums, strict=True)
+        for measure, mantissa in zip(pipeline.amounts, total.sums, strict=True)
     )
     return ", ".join([f"{total.count} keys", *sums])
 
 
-def _order(content: Content) -> tuple[bool, tuple[bytes, ...], tuple[int, ...]]:
-    """A delete above all, then the labels by their UTF-8 bytes, then the measures as numbers."""
+def _order(content: Content) -> tuple[bool, tuple[bytes, ...], tuple[int, ...], list[tuple[bool, bytes]]]:
+    """A delete above all, then the labels by their UTF-8 bytes, the measures as numbers, the texts, NULL below all."""
     if content.labels is None:
-        return True, (), ()
-    return False, tuple(label.encode() for label in content.labels), content.measures
+        return True, (), (), []
+    texts = [(text is not None, (text or "").encode()) for text in content.texts]
+    return False, tuple(label.encode() for label in content.labels), content.measures, texts
 
 
 def _nodes(pipeline: Pipeline, content: Content) -> list[Node]:

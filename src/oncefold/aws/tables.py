@@ -106,7 +106,7 @@ def scan_pages(dynamodb: Any, table: str, **request: Any) -> Iterator[Page]:
 
 def no_total(pipeline: Pipeline) -> Total:
     """The totals of a node that no key counts in."""
-    return Total(0, (0,) * len(pipeline.measures))
+    return Total(0, (0,) * len(pipeline.amounts))
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,8 @@ from oncefold.cli.options import reading_options
 from oncefold.core import nodepath
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import DefinitionError
-from oncefold.core.expression import to_sql
+from oncefold.core.expression import Expression, to_sql
+from oncefold.core.measures import UNSCALED
 from oncefold.core.timestamps import UNIT_PLACES, format_timestamp, likely_unit
 from oncefold.core.versions import write_version
 from oncefold.pipeline_file import load_pipeline
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from oncefold.cli.sample import SampleReading
-    from oncefold.core.definition import Level, Measure, Pipeline, Rollup, Time, Version
+    from oncefold.core.definition import Level, Pipeline, Rollup, Time, Version
     from oncefold.core.event import Event
-    from oncefold.core.expression import Expression
+    from oncefold.core.measures import Measure
     from oncefold.queries.render.screen import Grid
     from oncefold.sources.inputs import ReadOptions
 
@@ -286,7 +287,25 @@ def _level_text(level: Level) -> str:
 def _measure_text(measure: Measure) -> str:
     rounding = "rounded half to even" if measure.round else "more are rejected"
     missing = ", 0 if missing" if measure.missing == "zero" else ""
-    return f"{measure.name}: the sum of {measure.field}, {measure.scale} decimal places ({rounding}){missing}"
+    places = f", {measure.scale} decimal places ({rounding}){missing}"
+    return f"{measure.name}: {_made_of(measure)}{'' if measure.kind in UNSCALED else places}"
+
+
+def _made_of(measure: Measure) -> str:
+    """A measure as a person would say it."""
+    field = measure.field
+    if measure.kind == "count":
+        is_condition = isinstance(field, Expression) and field.tree.kind == "boolean"
+        return f"the keys of which {field} is true" if is_condition else f"the keys that have a value of {field}"
+    return {
+        "sum": f"the sum of {field}",
+        "avg": f"the average of {field} over the keys that have a value",
+        "min": f"the least {field}",
+        "max": f"the greatest {field}",
+        "distinct": f"the number of different values of {field}",
+        "first": f"the {field} of the key with the least event time, of several the least key",
+        "last": f"the {field} of the key with the greatest event time, of several the greatest key",
+    }[measure.kind]
 
 
 def _show_sample(pipeline: Pipeline, sample: str, rows: int, options: ReadOptions) -> int:
@@ -371,8 +390,17 @@ def _leaf(pipeline: Pipeline, event: Event) -> str:
 
 
 def _sums(pipeline: Pipeline, event: Event) -> str:
-    pairs = zip(pipeline.measures, event.content.measures, strict=not event.content.deleted)
-    return "\n".join(f"{measure.name} {format_decimal(mantissa, measure.scale)}" for measure, mantissa in pairs)
+    content = event.content
+    if content.deleted:
+        return ""
+    values = pipeline.layout.values_of_key(content.measures, content.texts)
+    return "\n".join(_value(measure, value) for measure, value in zip(pipeline.measures, values, strict=True))
+
+
+def _value(measure: Measure, value: int | str | None) -> str:
+    if value is None:
+        return f"{measure.name} NULL"
+    return f"{measure.name} {format_decimal(value, measure.scale) if isinstance(value, int) else _printable(value)}"
 
 
 def _printable(text: str) -> str:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from oncefold.cli.sample import Sample, SampleRecord
 from oncefold.cli.unwrapping import Unwrapped, unwrapped
 from oncefold.core.decimals import parse_decimal
-from oncefold.core.definition import RESERVED_NAMES, Delete, Level, Measure, Pipeline, Rollup, Time, Unit, Version
+from oncefold.core.definition import RESERVED_NAMES, Delete, Level, Pipeline, Rollup, Time, Unit, Version
 from oncefold.core.definition_toml import to_toml
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import MEASURE_LIMIT, NAME_CHARS
+from oncefold.core.measures import Measure
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.core.values import Number
 

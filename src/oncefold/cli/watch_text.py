@@ -80,7 +80,7 @@ def name(look: Look, row: NodeTotal) -> str:
 
 def numbers(row: NodeTotal) -> list[str]:
     """A node's count and sums, every digit."""
-    return [formatting.number(row.count), *map(formatting.number, row.sums.values())]
+    return [formatting.number(row.count), *map(formatting.amount, row.sums.values())]
 
 
 def show_block(seen: Seen, look: Look, screen: Screen) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.batch import DELETE, FILTERED, UNDECODED
+from oncefold.columnar.batch import DELETE, FILTERED, NO_SPAN, SPAN_BITS, UNDECODED
 from oncefold.columnar.leaves import intern_bytes
 from oncefold.columnar.parse_kernels import (
     civil_from_days,
@@ -22,8 +22,15 @@ from oncefold.columnar.plan import (
     AS_YEAR,
     BY_STEP,
     BY_YEAR,
+    COLUMN_NUMBER,
+    COLUMN_PRESENT,
+    COLUMN_TEXT,
+    COLUMN_TIME,
+    COLUMN_TRUE,
     COMMON_FORMAT,
     DELETE_EQUALS,
+    MISSING_IS_ZERO,
+    MISSING_REJECTS,
     NO_ZONE,
     OF_DECIMAL,
     OF_LSN,
@@ -33,7 +40,8 @@ from oncefold.columnar.primitives import MINUS, ONE, PLUS, ZERO, equal_bytes, ha
 from oncefold.columnar.row_plan import DYNAMODB
 from oncefold.columnar.time_kernels import local_start, parse_local
 from oncefold.columnar.wide_kernels import parse_lsn, parse_wide, shifted, words
-from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
+from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT, TEXT_BYTES
+from oncefold.core.measures import NO_VALUE
 from oncefold.kernels.declare import inlined, kernel
 
 MISSING, STRING, NUMBER, TRUE, FALSE, OTHER, EMPTY = 0, 1, 2, 3, 4, 5, 6
@@ -49,6 +57,8 @@ _NO_TIME = np.int64(-(2**63))
 _ZERO_LOW = np.int64(-(2**63))
 """The low word of the version 0."""
 _SIGN = np.uint64(1 << 63)
+NO_NUMBER = np.int64(NO_VALUE)
+"""NULL among the numbers of a key."""
 _TRUE, _FALSE = np.frombuffer(b"true", np.uint8), np.frombuffer(b"false", np.uint8)
 
 
@@ -138,7 +148,7 @@ def assemble(
             measures[m, r] = 0
         leaf[r] = FILTERED
         return count
-    if not _measures(data, kinds, starts, ends, plan, measures, r):
+    if not _measures(data, kinds, starts, ends, plan, measures, r, time[r]):
         return count
     length = _leaf(data, kinds, starts, ends, plan, encoded)
     if length < 0:
@@ -298,19 +308,35 @@ def _spells(data: Any, start: int, size: int, word: Any) -> bool:
 
 
 @inlined
-def _measures(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, measures: Any, r: int) -> bool:
+def _measures(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, measures: Any, r: int, time: int) -> bool:
+    """Fill what a key keeps for its measures; of a text where it is in `data`."""
     rows = plan.measures
     for m in range(rows.shape[0]):
-        f = rows[m, 0]
-        if is_numeral(kinds[f]):
-            understood, value = _number(data, kinds[f], starts[f], ends[f], rows[m, 1], rows[m, 2], plan)
+        f, form = rows[m, 0], rows[m, 4]
+        if form == COLUMN_TIME:
+            measures[m, r] = time
+            continue
+        kind, size = kinds[f], ends[f] - starts[f]
+        is_there = kind != MISSING and kind != EMPTY
+        if form == COLUMN_NUMBER and is_numeral(kind):
+            understood, value = _number(data, kind, starts[f], ends[f], rows[m, 1], rows[m, 2], plan)
             if not understood or not -MEASURE_LIMIT < value < MEASURE_LIMIT:
                 return False
             measures[m, r] = value
-        elif rows[m, 3] == 1 and (kinds[f] == MISSING or kinds[f] == EMPTY):
-            measures[m, r] = 0
-        else:
+        elif kind == OTHER:
             return False
+        elif form == COLUMN_PRESENT:
+            measures[m, r] = 1 if is_there else 0
+        elif form == COLUMN_TRUE:
+            measures[m, r] = 1 if is_there and size == len(_TRUE) else 0
+        elif form == COLUMN_TEXT and is_there:
+            if size > TEXT_BYTES or not is_text(kind, data, starts[f], ends[f]):
+                return False
+            measures[m, r] = starts[f] << SPAN_BITS | size
+        elif is_there or rows[m, 3] == MISSING_REJECTS:
+            return False
+        else:
+            measures[m, r] = 0 if rows[m, 3] == MISSING_IS_ZERO else NO_NUMBER if form == COLUMN_NUMBER else NO_SPAN
     return True
 
 

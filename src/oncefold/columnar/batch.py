@@ -31,6 +31,12 @@ SCANNED = -5
 FILTERED = -4
 """The leaf code of an event that the definition's `where` leaves out."""
 
+SPAN_BITS = 12
+"""A text of a key is where it is among the texts of its batch: its beginning << SPAN_BITS | its length."""
+
+NO_SPAN = -1
+"""NULL in place of a text."""
+
 NO_TIME = -(2**63)
 """The event time of an event without one."""
 
@@ -47,7 +53,8 @@ class Batch:
     leaf: Int32s
     """Index into `leaves`, DELETE, FILTERED or NOT_AN_EVENT."""
     measures: Int64s
-    """Shape (value columns, n): the measures, and after them the low word of a wide version."""
+    """Shape (value columns, n): the columns of keys, texts as spans of `texts`, and after them the low word of a wide
+    version."""
     where: Int64s | range
     """Byte offset or row number of each record in its source."""
     leaves: Leaves
@@ -63,6 +70,8 @@ class Batch:
     """Whether versions have 128 bits."""
     whole: WholeRecords | None = None
     """The whole records, where the definition keeps them."""
+    texts: UInt8s | None = None
+    """What the texts of keys are spans of; None where keys have none."""
 
     def __len__(self) -> int:
         return len(self.version)
@@ -80,6 +89,7 @@ class BatchBuilder:
 
     def __init__(self, rows: int, measures: int, data: UInt8s, seed: Seed = FIXED_SEED, *, wide: bool = False) -> None:
         self.data, self.seed, self._wide = data, seed, wide
+        self.texts: UInt8s | None = None
         self.key_start: Int64s = np.empty(rows, np.int64)
         self.key_length: Int32s = np.zeros(rows, np.int32)
         self.key_hash: UInt32s = np.zeros(rows, np.uint32)
@@ -144,6 +154,7 @@ class BatchBuilder:
             self.padding,
             places,
             self._wide,
+            None if self.texts is None else read_only(self.texts),
         )
 
     def _apart(self, events: list[tuple[int, Event]]) -> list[tuple[int, Event]]:
@@ -176,7 +187,21 @@ class BatchBuilder:
                 self.version[row], self.measures[-1, row] = split_words(event.version)
             else:
                 self.version[row] = event.version
+        self._fill_texts(events)
         self._fill_leaves(events)
+
+    def _fill_texts(self, events: list[tuple[int, Event]]) -> None:
+        parts = [np.zeros(0, np.uint8) if self.texts is None else self.texts]
+        at = len(parts[0])
+        for row, event in events:
+            for index, text in enumerate(event.content.texts, len(event.content.measures)):
+                raw = None if text is None else np.frombuffer(text.encode(), np.uint8)
+                self.measures[index, row] = NO_SPAN if raw is None else at << SPAN_BITS | len(raw)
+                if raw is not None:
+                    parts.append(raw)
+                    at += len(raw)
+        if len(parts) > 1:
+            self.texts = np.concatenate([*parts, np.zeros(8, np.uint8)])
 
     def _fill_leaves(self, events: list[tuple[int, Event]]) -> None:
         live = [(row, event.content.labels) for row, event in events if event.content.labels is not None]

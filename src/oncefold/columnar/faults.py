@@ -22,9 +22,16 @@ from oncefold.columnar.assemble import (
 )
 from oncefold.columnar.batch import SCANNED, UNDECODED
 from oncefold.columnar.parse_kernels import is_digit, parse_scaled, parse_time
-from oncefold.columnar.plan import DELETE_EQUALS, OF_TIME
+from oncefold.columnar.plan import (
+    COLUMN_NUMBER,
+    COLUMN_PRESENT,
+    COLUMN_TIME,
+    DELETE_EQUALS,
+    MISSING_REJECTS,
+    OF_TIME,
+)
 from oncefold.columnar.primitives import MINUS, NEWLINE, PLUS, POINT, QUOTE, ZERO, equal_bytes
-from oncefold.core.limits import KEY_BYTES, LABEL_BYTES, MEASURE_DIGITS, MEASURE_LIMIT
+from oncefold.core.limits import KEY_BYTES, LABEL_BYTES, MEASURE_DIGITS, MEASURE_LIMIT, TEXT_BYTES
 from oncefold.kernels.declare import inlined, kernel
 
 FINE = -1
@@ -172,18 +179,29 @@ def diagnose(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, faults: A
         _note(faults, r, UNKNOWN, 0, 0, 0)
         return
     for m in range(plan.measures.shape[0]):
-        f = plan.measures[m, 0]
-        if kinds[f] == MISSING or kinds[f] == EMPTY:
-            fault = FINE if plan.measures[m, 3] == 1 else IS_MISSING
-        else:
-            fault = _of_number(
-                data, kinds[f], starts[f], ends[f], plan.measures[m, 1], plan.measures[m, 2], _AS_MEASURE
-            )
+        fault = _of_column(data, kinds, starts, ends, plan.measures, m)
+        f = max(plan.measures[m, 0], 0)
         if fault != FINE:
             _note(faults, r, fault, number, starts[f], ends[f])
             return
         number += 1
     _note(faults, r, UNKNOWN, 0, 0, 0)
+
+
+@kernel
+def _of_column(data: Any, kinds: Any, starts: Any, ends: Any, columns: Any, m: int) -> int:
+    """The fault of a field as what a key keeps for a measure."""
+    f, form = columns[m, 0], columns[m, 4]
+    if form == COLUMN_TIME or form == COLUMN_PRESENT:
+        return FINE
+    if kinds[f] == MISSING or kinds[f] == EMPTY:
+        return IS_MISSING if form == COLUMN_NUMBER and columns[m, 3] == MISSING_REJECTS else FINE
+    if form == COLUMN_NUMBER:
+        return _of_number(data, kinds[f], starts[f], ends[f], columns[m, 1], columns[m, 2], _AS_MEASURE)
+    if kinds[f] == TRUE or kinds[f] == FALSE:
+        return FINE
+    fault = _of_text(data, kinds[f], starts[f], ends[f], TEXT_BYTES)
+    return UNKNOWN if fault == NO_WHOLE_NUMBER else fault
 
 
 @inlined

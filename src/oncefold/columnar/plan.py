@@ -12,6 +12,7 @@ from oncefold.columnar.row_plan import RowPlan, envelope_paths, row_plan
 from oncefold.core.definition import FirstOf, Level, Pipeline, Version, share_bits
 from oncefold.core.expression import Source
 from oncefold.core.fieldpath import FieldPath
+from oncefold.core.measures import KeyColumn
 from oncefold.core.time_format import TimeFormat
 from oncefold.core.timestamps import NANOS, UNIT_PLACES
 from oncefold.core.zones import zone_of
@@ -28,6 +29,11 @@ DELETE_NONE, DELETE_TRUE, DELETE_EQUALS = 0, 1, 2
 
 OF_INTEGER, OF_TIME, OF_DECIMAL, OF_LSN, OF_ULID, OF_UUID, OF_TEXT, OF_OTHER = 0, 1, 2, 3, 4, 5, 6, 7
 """How a version is read; OF_OTHER by the scalar decoder alone."""
+
+
+COLUMN_NUMBER, COLUMN_PRESENT, COLUMN_TRUE, COLUMN_TIME, COLUMN_TEXT = 0, 1, 2, 3, 4
+"""What a key keeps of a field: see `measures.ColumnForm`."""
+MISSING_REJECTS, MISSING_IS_ZERO, MISSING_IS_NULL = 0, 1, 2
 
 
 class ZoneTables(NamedTuple):
@@ -64,7 +70,7 @@ class DecodePlan(NamedTuple):
     default_ends: Int64s
     """Default of level i: defaults[ends[i] : ends[i + 1]]."""
     measures: Int64Rows
-    """Per measure: field, scale, 1 if it rounds, 1 if missing means zero."""
+    """Per column of a key: field or -1, scale, 1 if it rounds, a MISSING form, a COLUMN form."""
     where: Int64s
     """In one element: the field that must be true of an event that counts, or -1."""
     scalar_only: Int64s
@@ -145,8 +151,8 @@ def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -
         defaults=_bytes(b"".join(defaults)),
         default_ends=np.cumsum([0, *map(len, defaults)]).astype(np.int64),
         measures=_matrix(
-            [(number[m.field], m.scale, int(m.round is not None), int(m.missing == "zero")) for m in pipeline.measures],
-            4,
+            [_column_row(column, number) for column in pipeline.columns],
+            5,
         ),
         where=_row(-1 if pipeline.where is None else number[pipeline.where]),
         scalar_only=_row(int(bool(pipeline.expressions) and needs_scalar(pipeline))),
@@ -323,6 +329,26 @@ def _level_row(level: Level, number: Mapping[Source | FirstOf, int], zones: _Tab
         zones.zone(level.timezone),
         zones.format(level.format),
     ]
+
+
+def _column_row(column: KeyColumn, number: Mapping[Source | FirstOf, int]) -> tuple[int, ...]:
+    return (
+        -1 if column.field is None else number[column.field],
+        column.scale,
+        int(column.round is not None),
+        _MISSING_FORMS[column.missing],
+        _COLUMN_FORMS[column.form],
+    )
+
+
+_MISSING_FORMS = {"reject": MISSING_REJECTS, "zero": MISSING_IS_ZERO, "null": MISSING_IS_NULL}
+_COLUMN_FORMS = {
+    "number": COLUMN_NUMBER,
+    "present": COLUMN_PRESENT,
+    "true": COLUMN_TRUE,
+    "time": COLUMN_TIME,
+    "text": COLUMN_TEXT,
+}
 
 
 def _row(*values: int) -> Int64s:

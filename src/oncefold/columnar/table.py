@@ -11,7 +11,7 @@ from oncefold.arrow import spans_of
 from oncefold.columnar import typed
 from oncefold.columnar.arrays import Int32s, Int64s, read_only
 from oncefold.columnar.assemble import MOST_LEAF_BYTES
-from oncefold.columnar.batch import DELETE, NO_TIME, Batch, BatchBuilder
+from oncefold.columnar.batch import DELETE, NO_SPAN, NO_TIME, SPAN_BITS, Batch, BatchBuilder
 from oncefold.columnar.leaves import Leaves, encode_columns
 from oncefold.columnar.plan import needs_scalar, plan_of
 from oncefold.columnar.primitives import FIXED_SEED, Seed
@@ -33,7 +33,8 @@ from oncefold.core.decode import Decoder
 from oncefold.core.definition import Level, Pipeline
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.fieldpath import FieldPath
-from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT
+from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT, TEXT_BYTES
+from oncefold.core.measures import NO_VALUE, KeyColumn
 from oncefold.core.timestamps import NANOS, UNIT_PLACES, format_timestamp
 from oncefold.core.values import marker, plain, to_json, type_of_marker
 from oncefold.deferred import Deferred
@@ -67,7 +68,7 @@ class TableDecoder:
         if self._text is not None:
             columns = self._text.of_fields(*fields_of_table(found, self._pipeline, rows))
         else:
-            measures, wide = len(self._pipeline.measures), self._pipeline.has_wide_versions
+            measures, wide = len(self._pipeline.columns), self._pipeline.has_wide_versions
             columns = BatchBuilder(rows, measures, np.zeros(8, np.uint8), self._seed, wide=wide)
         if self._has_columns:
             self._fill(found, columns)
@@ -176,12 +177,38 @@ class TableDecoder:
         return verdicts[codes, 0], verdicts[codes, 1]
 
     def _measures(self, found: dict[Any, Any], columns: BatchBuilder) -> Mask:
-        rows = len(columns.version)
-        good = np.ones(rows, np.bool_)
-        for index, measure in enumerate(self._pipeline.measures):
-            numbers = typed.scaled(found[measure.field], rows, measure.scale, rounds=measure.round is not None)
-            keep_below(numbers.values, MEASURE_LIMIT, columns.measures[index], numbers.good)
-            good &= numbers.good | numbers.missing if measure.missing == "zero" else numbers.good
+        good = np.ones(len(columns.version), np.bool_)
+        for index, column in enumerate(self._pipeline.columns):
+            good &= self._column(found, column, columns, index)
+        return good
+
+    def _column(self, found: dict[Any, Any], column: KeyColumn, columns: BatchBuilder, index: int) -> Mask:
+        """Fill what keys keep of a field; the rows for which it is known."""
+        rows, into = len(columns.version), columns.measures[index]
+        if column.form == "time":
+            into[:] = columns.time
+            return np.ones(rows, np.bool_)
+        values = found[column.field]
+        if column.form == "present":
+            into[:] = 0 if values is None else values.is_valid().to_numpy(zero_copy_only=False)
+            return np.ones(rows, np.bool_)
+        if column.form == "text":
+            return self._texts(values, columns, into)
+        numbers = typed.scaled(values, rows, column.scale, rounds=column.round is not None)
+        keep_below(numbers.values, MEASURE_LIMIT, into, numbers.good)
+        if column.missing == "null":
+            into[numbers.missing] = NO_VALUE
+        return numbers.good if column.missing == "reject" else numbers.good | numbers.missing
+
+    def _texts(self, values: Any, columns: BatchBuilder, into: Int64s) -> Mask:
+        texts = typed.texts_of(values, len(into))
+        data, offsets = spans_of(texts.texts)
+        before = np.zeros(0, np.uint8) if columns.texts is None else columns.texts
+        columns.texts = np.concatenate([before, data[offsets[0] : offsets[-1]], np.zeros(8, np.uint8)])
+        lengths = offsets[1:] - offsets[:-1]
+        spans = (offsets[:-1] - offsets[0] + len(before)) << SPAN_BITS | lengths
+        into[:] = np.where(texts.missing, NO_SPAN, spans)
+        good: Mask = (texts.good & (lengths <= TEXT_BYTES)) | texts.missing
         return good
 
     def _leaves(self, found: dict[Any, Any], columns: BatchBuilder) -> tuple[Any, Mask]:

@@ -28,7 +28,7 @@ def _read_as_text(pipeline: Pipeline) -> frozenset[FieldPath]:
     """The fields that something reads otherwise than as a time."""
     version = pipeline.version
     others = {level.field for level in pipeline.levels if level.window is None} | set(pipeline.key_fields)
-    others |= {measure.field for measure in pipeline.measures}
+    others |= {column.field for column in pipeline.columns if column.field is not None}
     others |= {pipeline.delete.field} if pipeline.delete is not None else set()
     others |= {version.field} if version is not None and version.type != "timestamp" else set()
     inner = {node for source in pipeline.expressions for node in nodes(source.tree) if isinstance(node, Field)}

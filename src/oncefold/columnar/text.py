@@ -61,6 +61,7 @@ class TextDecoder:
         self._width, self._flat_width = width_of(pipeline), width_of(pipeline, self._columns_of)
         self._scalar = Decoder(pipeline)
         self._sources, self._timed = sources_of(pipeline), timed_of(pipeline)
+        self._has_texts = bool(pipeline.layout.texts)
         self._defaults = sum(len((level.missing or "").encode()) for level in pipeline.levels)
 
     def json(self, block: bytes | memoryview, source: str, offset: int) -> Batch:
@@ -89,7 +90,7 @@ class TextDecoder:
             scratch,
         )
         self._derive(whole, area, used, self._plan, self._programs, found, columns, keys)
-        columns.data = whole[: len(data) + used[0]] if composed is None else composed
+        self._set_data(columns, whole[: len(data) + used[0]], composed)
         left = _Left(columns, where, np.append(where[1:], size), data, whole, faults)
         if len(left.rows):
             classify_lines(data, left.rows, left.starts, left.ends, faults)
@@ -136,7 +137,7 @@ class TextDecoder:
             scratch,
         )
         self._derive(whole, area, used, self._flat_plan, self._flat_programs, found, columns, keys)
-        columns.data = whole[: len(data) + used[0]] if composed is None else composed
+        self._set_data(columns, whole[: len(data) + used[0]], composed)
         left = _Left(columns, where, np.minimum(ends, size), data, whole, faults)
 
         def event(raw: bytes, _: int) -> Event | None:
@@ -163,8 +164,13 @@ class TextDecoder:
         whole, area = _with_area(data, self._programs, rows, 0)
         used = np.array([_pool_bytes(self._programs)], np.int64)
         self._derive(whole, area, used, self._plan, self._programs, found, columns, keys)
-        columns.data = whole[: len(data) + used[0]] if composed is None else composed
+        self._set_data(columns, whole[: len(data) + used[0]], composed)
         return columns
+
+    def _set_data(self, columns: BatchBuilder, whole: UInt8s, composed: UInt8s | None) -> None:
+        """Say what keys and texts are spans of."""
+        columns.data = whole if composed is None else composed
+        columns.texts = whole if self._has_texts else None
 
     def _derive(
         self,
@@ -227,7 +233,7 @@ class TextDecoder:
         return np.array([] if is_named_twice else [numbers.get(name, -1) for name in header], np.int64)
 
     def _columns(self, rows: int, data: UInt8s) -> BatchBuilder:
-        measures, wide = len(self._pipeline.measures), self._pipeline.has_wide_versions
+        measures, wide = len(self._pipeline.columns), self._pipeline.has_wide_versions
         columns = BatchBuilder(rows, measures, data, self._seed, wide=wide)
         levels = len(self._pipeline.levels)
         columns.reserve_leaves(levels * len(data) + rows * (levels * _LEAF_OVERHEAD + self._defaults))
@@ -335,7 +341,7 @@ class RecordDecoder:
     def __init__(self, pipeline: Pipeline, seed: Seed = FIXED_SEED) -> None:
         self._seed = seed
         self._scalar = Decoder(pipeline)
-        self._measures, self._wide = len(pipeline.measures), pipeline.has_wide_versions
+        self._measures, self._wide = len(pipeline.columns), pipeline.has_wide_versions
         self._keeps = pipeline.keep_events
 
     def mappings(self, records: Sequence[Mapping[str, Any]], source: str) -> Batch:

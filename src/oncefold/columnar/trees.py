@@ -110,7 +110,7 @@ class Trees:
     def __init__(self, pipeline: Pipeline, seed: Seed = FIXED_SEED) -> None:
         paths = self._paths = pipeline.rollup_levels
         self._level_count = len(pipeline.levels)
-        self._measures = len(pipeline.measures)
+        self._measures = len(pipeline.amounts)
         self._levels: Int32s = np.array([index for path in paths for index in path], np.int32)
         self._level_ends: Int64s = np.cumsum([0, *map(len, paths)]).astype(np.int64)
         self.leaves = InternTable(seed)

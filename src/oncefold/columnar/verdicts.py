@@ -40,9 +40,9 @@ class Verdicts:
 def sources_of(pipeline: Pipeline) -> list[str]:
     """The fields by the numbers that faults have; empty where the pipeline has none."""
     single = [item and str(item.field) for item in (pipeline.version, pipeline.time, pipeline.delete)]
-    listed = [*pipeline.key], [level.field for level in pipeline.levels], [one.field for one in pipeline.measures]
-    keys, levels, measures = ([str(source) for source in sources] for sources in listed)
-    return [*keys, *(name or "" for name in single), *levels, *measures]
+    listed = [*pipeline.key], [level.field for level in pipeline.levels], [one.field or "" for one in pipeline.columns]
+    keys, levels, columns = ([str(source) for source in sources] for sources in listed)
+    return [*keys, *(name or "" for name in single), *levels, *columns]
 
 
 def timed_of(pipeline: Pipeline) -> dict[int, Version | Time | Level]:

@@ -14,12 +14,11 @@ from typing import Any, NoReturn
 
 from oncefold.core import nodepath
 from oncefold.core.decimals import Spelling, parse_decimal, shown
-from oncefold.core.definition import FirstOf, Level, Measure, Pipeline, Time, Version
+from oncefold.core.definition import FirstOf, Level, Pipeline, Time, Version
 from oncefold.core.envelope import UNKNOWN_TEXTS, unwrapped
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.expression import Expression, Source
-from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import (
     KEY_BYTES,
     LABEL_BYTES,
@@ -27,7 +26,9 @@ from oncefold.core.limits import (
     NESTING,
     PATH_BYTES,
     RECORD_BYTES,
+    TEXT_BYTES,
 )
+from oncefold.core.measures import NO_VALUE, KeyColumn
 from oncefold.core.records import CellRecord, NestedRecord, ObjectPairs, Record, RecordWithout, TableRecord, refuse
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.core.values import Number, plain, type_of_marker
@@ -51,8 +52,10 @@ class Decoder:
         self._missing = frozenset(pipeline.missing_texts)
         self._unknown = UNKNOWN_TEXTS if pipeline.envelope == "debezium" else {}
         self._numbers = Spelling(pipeline.decimal, pipeline.group)
-        self._readers: Mapping[str, Callable[[Any, FieldPath], Any]] = {}
-        if pipeline.expressions:
+        numbers = pipeline.layout.numbers
+        self._number_columns, self._text_columns = pipeline.columns[:numbers], pipeline.columns[numbers:]
+        self._readers: Mapping[str, Callable[[Any, Any], Any]] = {}
+        if pipeline.expressions or self._text_columns:
             from oncefold.core import derived  # noqa: PLC0415 - a function without expressions starts sooner
 
             self._derived = {source: derived.deriving(source) for source in pipeline.expressions}
@@ -138,8 +141,9 @@ class Decoder:
             return Event(key, version, DELETED, time, filtered=True)
         labels = tuple(_label(record, level) for level in pipeline.levels)
         self._check_paths(labels)
-        measures = tuple(self._measure(record, measure) for measure in pipeline.measures)
-        return Event(key, version, Content(labels, measures), time)
+        numbers = tuple(self._number(record, column, time) for column in self._number_columns)
+        texts = tuple(self._text(record, column) for column in self._text_columns)
+        return Event(key, version, Content(labels, numbers, texts), time)
 
     def _key(self, record: Record) -> str:
         fields = self._pipeline.key
@@ -174,18 +178,36 @@ class Decoder:
         except ValueError as error:
             refuse(part.field, str(error))
 
-    def _measure(self, record: Record, measure: Measure) -> int:
-        value = record.get(measure.field, empty=None)
+    def _number(self, record: Record, column: KeyColumn, time: int | None) -> int:
+        if column.field is None:
+            return NO_VALUE if time is None else time
+        value = record.get(column.field, empty=None)
+        if column.form == "present":
+            return int(value is not None)
+        if column.form == "true":
+            return int(value is True)
         if value is None:
-            if measure.missing == "zero":
-                return 0
-            refuse(measure.field, 'missing; a measure that may be missing needs missing = "zero"')
-        text = numeral(value, measure.field)
+            if column.missing == "reject":
+                refuse(column.field, 'missing; a measure that may be missing needs missing = "zero"')
+            return 0 if column.missing == "zero" else NO_VALUE
+        text = numeral(value, column.field)
         try:
             text = self._numbers.plain(value, text)
-            return parse_decimal(text, measure.scale, MEASURE_LIMIT, rounding=measure.round is not None)
+            return parse_decimal(text, column.scale, MEASURE_LIMIT, rounding=column.round is not None)
         except ValueError as error:
-            refuse(measure.field, str(error))
+            refuse(column.field, str(error))
+
+    def _text(self, record: Record, column: KeyColumn) -> str | None:
+        assert column.field is not None
+        value = record.get(column.field, empty=None)
+        if value is None:
+            return None
+        if not isinstance(value, str | bool):
+            refuse(column.field, f"{_what(value)} is not text")
+        text: str = self._readers["text"](value, column.field)
+        if len(text) > TEXT_BYTES // 4 and len(text.encode()) > TEXT_BYTES:
+            refuse(column.field, f"the text is longer than {TEXT_BYTES} bytes")
+        return text
 
     def deletes(self, value: Any) -> bool:
         """Whether this value of the delete field makes its event a delete. Raises InvalidEvent."""

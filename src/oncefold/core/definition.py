@@ -16,6 +16,7 @@ from oncefold.core.errors import DefinitionError, InvalidQueryError, QueryError
 from oncefold.core.expression import Expression, Source, fields_in, to_tree
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import DECIMAL_VERSION_DIGITS, LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
+from oncefold.core.measures import ADDITIVE, UNSCALED, Amount, KeyColumn, Layout, Measure, layout_of
 from oncefold.core.time_format import TimeFormat
 from oncefold.core.windows import Window
 
@@ -136,22 +137,6 @@ class Rollup:
     """From the root down."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """A sum that every node keeps, exact at `scale` decimal places."""
-
-    name: str
-    """Names a column of the answers: a letter, then letters, digits, - or _."""
-    field: Source
-    """Where the number is in an event."""
-    scale: int
-    """Decimal places, from 0 to 18. A number with more is rejected."""
-    round: Literal["half-even"] | None = None
-    """How a number with more decimal places is rounded instead of rejected."""
-    missing: Literal["reject", "zero"] = "reject"
-    """What an event without the field means."""
-
-
 @dataclass(frozen=True)
 class Pipeline:
     """The whole definition; equal definitions give equal totals from equal events.
@@ -179,7 +164,7 @@ class Pipeline:
     rollups: tuple[Rollup, ...]
     """The trees in which each key counts, at least one."""
     measures: tuple[Measure, ...] = ()
-    """What is summed besides the number of keys."""
+    """What every node keeps besides the number of keys."""
     version: Version | None = None
     """What orders the events of a key; None means that events are only inserted."""
     time: Time | None = None
@@ -222,8 +207,28 @@ class Pipeline:
 
     @property
     def value_columns(self) -> int:
-        """Numbers beside the version in a key's state: the measures, and the low word of a wide version after them."""
-        return len(self.measures) + self.has_wide_versions
+        """Numbers beside the version in a key's state: its columns, and the low word of a wide version after them."""
+        return len(self.layout.columns) + self.has_wide_versions
+
+    @cached_property
+    def layout(self) -> Layout:
+        """The numbers that keys and nodes keep for the measures."""
+        return layout_of(self.measures)
+
+    @property
+    def columns(self) -> tuple[KeyColumn, ...]:
+        """The numbers and texts that every key keeps."""
+        return self.layout.columns
+
+    @property
+    def amounts(self) -> tuple[Amount, ...]:
+        """The numbers that every node keeps."""
+        return self.layout.amounts
+
+    @property
+    def engine_only(self) -> tuple[Measure, ...]:
+        """The measures that no sum over keys gives: those that only the engine has."""
+        return tuple(measure for measure in self.measures if measure.kind not in ADDITIVE)
 
     @property
     def key_fields(self) -> tuple[Source, ...]:
@@ -271,7 +276,10 @@ class Pipeline:
 
     @cached_property
     def fingerprint(self) -> str:
-        """A hash of all that the totals depend on; its name, its event time and `keep_events` are not among it."""
+        """A hash of all that the totals depend on; its name, its event time and `keep_events` are not among it.
+
+        The event time is where a measure is the first or last value by it.
+        """
         return hashlib.sha256(json.dumps(_meaning(self), sort_keys=True).encode()).hexdigest()
 
     def find_rollup(self, name: str | None) -> int:
@@ -316,8 +324,23 @@ def _flaws(pipeline: Pipeline) -> Iterator[str]:
     if pipeline.where is not None and pipeline.where.tree.kind != "boolean":
         yield f"where must be true or false of an event, and {pipeline.where} is neither"
     for measure in pipeline.measures:
-        if not 0 <= measure.scale <= MEASURE_DIGITS:
-            yield f"measure {measure.name}: the scale must be from 0 to {MEASURE_DIGITS}, not {measure.scale}"
+        yield from (f"measure {measure.name}: {wrong}" for wrong in _measure_flaws(measure))
+    if pipeline.time is None and _depends_on_time(pipeline):
+        yield 'first and last are by the event\'s time: name its field under [event], such as time = "Timestamp"'
+
+
+def _measure_flaws(measure: Measure) -> Iterator[str]:
+    if not 0 <= measure.scale <= MEASURE_DIGITS:
+        yield f"the scale must be from 0 to {MEASURE_DIGITS}, not {measure.scale}"
+    if measure.kind in UNSCALED and (measure.scale or measure.round is not None):
+        yield f"a {measure.kind} is a whole number and has neither scale nor round"
+    if measure.kind != "sum" and measure.missing != "reject":
+        yield f"only a sum has missing; what is missing takes no part in {measure.kind}"
+    kind = measure.field.tree.kind if isinstance(measure.field, Expression) else "raw"
+    if measure.kind not in {"sum", *UNSCALED} and kind in {"boolean", "time"}:
+        yield f"{measure.kind} is of numbers, and {measure.field} is none"
+    if measure.kind == "distinct" and isinstance(measure.field, Expression) and kind != "text":
+        yield f"distinct is of texts, and {measure.field} is none"
 
 
 def _event_flaws(pipeline: Pipeline) -> Iterator[str]:
@@ -366,12 +389,19 @@ PART_BITS = {"timestamp": 64, "lsn": 64}
 
 def _meaning(pipeline: Pipeline) -> dict[str, Any]:
     meaning: dict[str, Any] = _plain(pipeline)
-    del meaning["name"], meaning["time"], meaning["keep_events"]
+    del meaning["name"], meaning["keep_events"]
+    if not _depends_on_time(pipeline):
+        del meaning["time"]
     return meaning
+
+
+def _depends_on_time(pipeline: Pipeline) -> bool:
+    return any(measure.kind in {"first", "last"} for measure in pipeline.measures)
 
 
 _UNSET: dict[str, Any] = {
     "where": None,
+    "kind": "sum",
     "scale": 0,
     "timezone": None,
     "week_starts": "monday",
@@ -414,6 +444,8 @@ def _event_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
         before, after = getattr(old, name), getattr(new, name)
         if before != after:
             yield f"[event] {name} was {_words(before)} and is now {_words(after)}"
+    if old.time != new.time and _depends_on_time(old):
+        yield f"[event] time was {_words(old.time)} and is now {_words(new.time)}"
 
 
 def _rollup_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
@@ -448,7 +480,7 @@ def _measure_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
 
 
 def _widens_measure(old: Measure, new: Measure) -> bool:
-    same = (old.field, old.scale) == (new.field, new.scale)
+    same = (old.kind, old.field, old.scale) == (new.kind, new.field, new.scale)
     return same and old.round in {None, new.round} and old.missing in {"reject", new.missing}
 
 

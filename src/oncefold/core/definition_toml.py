@@ -20,7 +20,6 @@ from oncefold.core.definition import (
     Envelope,
     FirstOf,
     Level,
-    Measure,
     Pipeline,
     Rollup,
     Time,
@@ -29,9 +28,10 @@ from oncefold.core.definition import (
     share_bits,
 )
 from oncefold.core.errors import DefinitionError
-from oncefold.core.expression import Expression, ExpressionError, Field, Node, Source, coerce, from_tree, to_tree
+from oncefold.core.expression import Expression, ExpressionError, Field, Node, Source, call, coerce, from_tree, to_tree
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import DECIMAL_VERSION_DIGITS, LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
+from oncefold.core.measures import UNSCALED, Measure, MeasureKind
 from oncefold.core.time_format import TimeFormat
 from oncefold.core.timestamps import UNIT_PLACES
 from oncefold.core.windows import WEEKDAYS, Window
@@ -461,22 +461,63 @@ def _measure(measures: _TomlTable, name: str) -> Measure:
     if not isinstance(value, Mapping):
         measures.fail(name, f"{value!r} is not a measure", f'write {name} = {{ sum = "FIELD", scale = 2 }}')
     table = measures.inline(name, value)
-    field = table.get("sum", _MISSING)
-    if field is _MISSING:
-        table.fail(None, "sum is missing", f'write {name} = {{ sum = "FIELD", scale = 2 }}')
+    kind = _measure_kind(table, name)
+    source = _measured(table, kind)
+    if kind in UNSCALED:
+        for key in ("scale", "round"):
+            if key in value:
+                table.fail(key, f"a {kind} is a whole number and has no {key}", "drop it")
+    if kind != "sum" and "missing" in value:
+        remedy = f'drop it, or write {kind} = "COALESCE(FIELD, 0)" for a zero'
+        table.fail("missing", f"only a sum has it; what is missing takes no part in {kind}", remedy)
     scale = table.get("scale", 0)
     if not isinstance(scale, int) or isinstance(scale, bool) or not 0 <= scale <= MEASURE_DIGITS:
         remedy = f"write a whole number from 0 to {MEASURE_DIGITS}, such as scale = 2"
         table.fail("scale", f"{scale!r} is not a number of decimal places", remedy)
     measure = Measure(
         name,
-        table.source("sum", field),
+        source,
         scale,
         table.choice("round", ("half-even",), None),
         table.choice("missing", ("reject", "zero"), "reject"),
+        kind,
     )
     table.finish()
     return measure
+
+
+_MEASURE_KINDS: tuple[MeasureKind, ...] = ("sum", "count", "avg")
+
+
+def _measure_kind(table: _TomlTable, name: str) -> MeasureKind:
+    found = [kind for kind in _MEASURE_KINDS if kind in table.values]
+    if not found:
+        others = ", ".join(_MEASURE_KINDS[1:])
+        unknown = [key for key in table.values if key not in {"scale", "round", "missing"}]
+        near = difflib.get_close_matches(unknown[0], _MEASURE_KINDS, 1) if unknown else []
+        if near:
+            table.fail(unknown[0], "no such setting", f"did you mean {near[0]}?")
+        table.fail(
+            None, "sum is missing", f'write {name} = {{ sum = "FIELD", scale = 2 }}, or in place of sum one of {others}'
+        )
+    if len(found) > 1:
+        table.fail(found[1], f"it is a {found[0]} already", "make a measure of each, with a name of its own")
+    return found[0]
+
+
+def _measured(table: _TomlTable, kind: MeasureKind) -> Source:
+    """What a measure is of: a field, or an expression that gives what the measure takes."""
+    source = table.source(kind, table.get(kind))
+    if not isinstance(source, Expression):
+        return source
+    if kind == "distinct" and source.tree.kind != "text":
+        tree = source.tree
+        as_text = coerce(tree, "text", kind) if tree.kind == "raw" else call("to_text", tree)
+        return Expression(as_text, source.name)
+    if kind not in {"sum", *UNSCALED} and source.tree.kind in {"boolean", "time"}:
+        remedy = "write an expression that gives a number"
+        table.fail(kind, f"{kind} is of numbers, and {source} gives a {source.tree.kind}", remedy)
+    return source
 
 
 def _check_name(table: _TomlTable, name: str, taken: Container[str]) -> None:
@@ -528,10 +569,10 @@ def _lines(pipeline: Pipeline) -> Iterator[str]:
     yield from ("", "[measures]")
     for measure in pipeline.measures:
         value = {
-            "sum": _source_value(measure.field),
-            "scale": measure.scale,
+            measure.kind: _source_value(measure.field),
+            "scale": None if measure.kind in UNSCALED else measure.scale,
             "round": measure.round,
-            "missing": measure.missing,
+            "missing": measure.missing if measure.kind == "sum" else None,
         }
         yield f"{measure.name} = {_value(value)}"
 

@@ -10,13 +10,12 @@ from oncefold.core.definition import Time
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.evaluate import Time as Moment
 from oncefold.core.evaluate import decimal_of, evaluator, text_of
-from oncefold.core.expression import Expression
-from oncefold.core.fieldpath import FieldPath
+from oncefold.core.expression import Expression, Source
 from oncefold.core.records import Record, refuse
 from oncefold.core.values import Number
 
 
-def readers(numbers: Spelling) -> Mapping[str, Callable[[Any, FieldPath], Any]]:
+def readers(numbers: Spelling) -> Mapping[str, Callable[[Any, Any], Any]]:
     """How the fields of expressions are read, by the kind of value that they are read as."""
     return {
         "number": lambda value, field: _read_number(value, field, numbers),
@@ -44,14 +43,14 @@ def deriving(expression: Expression) -> Callable[[Record], Any]:
     return derive
 
 
-def _read_number(value: Any, field: FieldPath, spelling: Spelling) -> Decimal:
+def _read_number(value: Any, field: Source, spelling: Spelling) -> Decimal:
     try:
         return decimal_of(spelling.plain(value, numeral(value, field)))
     except ValueError as error:
         refuse(field, str(error))
 
 
-def _read_text(value: Any, field: FieldPath) -> str:
+def _read_text(value: Any, field: Source) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, Number):

@@ -7,12 +7,13 @@ from dataclasses import dataclass, replace
 class Content:
     """An event's content: where its key counts and how much.
 
-    `labels` holds one label per level of the pipeline, `measures` one mantissa per measure. A delete has
-    neither: what else a deleting record carries is not read.
+    `labels` holds one label per level of the pipeline, `measures` one number per number of `Pipeline.columns`, and
+    `texts` the texts, None for NULL. A delete has none of them: what else a deleting record carries is not read.
     """
 
     labels: tuple[str, ...] | None
     measures: tuple[int, ...] = ()
+    texts: tuple[str | None, ...] = ()
 
     @property
     def deleted(self) -> bool:
@@ -20,12 +21,14 @@ class Content:
         return self.labels is None
 
     @property
-    def rank(self) -> tuple[bool, tuple[str, ...], tuple[int, ...]]:
-        """The fixed order among contents of one version: a delete above all, then labels, then measures.
+    def rank(self) -> tuple[bool, tuple[str, ...], tuple[int, ...], tuple[str, ...]]:
+        """The fixed order among contents of one version: a delete above all, then labels, then measures, then texts.
 
         Text compares by code point, which is the order of its UTF-8 bytes (RFC 3629, section 1).
         """
-        return (self.labels is None, self.labels or (), self.measures)
+        # A text has a letter before it, so that NULL, which has none, is below the empty text.
+        texts = tuple("" if text is None else f"t{text}" for text in self.texts)
+        return (self.labels is None, self.labels or (), self.measures, texts)
 
 
 DELETED = Content(None)

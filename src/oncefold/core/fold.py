@@ -85,7 +85,7 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """The live keys below a node and the exact sum of each measure, as mantissas."""
+    """The live keys below a node, and its amounts (`Pipeline.amounts`) as whole numbers of their smallest unit."""
 
     count: int
     sums: tuple[int, ...]
@@ -110,16 +110,20 @@ def nodes_of(pipeline: Pipeline, labels: tuple[str, ...]) -> list[Node]:
 
 
 def net(pipeline: Pipeline, changes: Iterable[tuple[Stored | None, Stored | None]]) -> dict[Node, Total]:
-    """The delta of the totals for (before, after) pairs of key states; nodes whose delta is nothing are left out."""
+    """The delta of the totals for (before, after) pairs of key states; nodes whose delta is nothing are left out.
+
+    Only of the amounts that are sums: a minimum, say, does not follow from what changed.
+    """
     by_leaf: dict[tuple[str, ...], Total] = {}
-    nothing = Total(0, (0,) * len(pipeline.measures))
+    sums = pipeline.layout.sums
+    nothing = Total(0, (0,) * sums)
     for before, after in changes:
         if before is not None and before.content.labels is not None:
             leaf = before.content.labels
-            by_leaf[leaf] = by_leaf.get(leaf, nothing) + -Total(1, before.content.measures)
+            by_leaf[leaf] = by_leaf.get(leaf, nothing) + -Total(1, before.content.measures[:sums])
         if after is not None and after.content.labels is not None:
             leaf = after.content.labels
-            by_leaf[leaf] = by_leaf.get(leaf, nothing) + Total(1, after.content.measures)
+            by_leaf[leaf] = by_leaf.get(leaf, nothing) + Total(1, after.content.measures[:sums])
     return _along_the_trees(pipeline, by_leaf, nothing)
 
 

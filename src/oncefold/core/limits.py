@@ -29,6 +29,9 @@ KEY_BYTES = 2_047
 LABEL_BYTES = 1_023
 """UTF-8 bytes of one label."""
 
+TEXT_BYTES = 2_047
+"""UTF-8 bytes of a text whose different values are counted."""
+
 PATH_BYTES = 1_920
 """UTF-8 bytes of a node's written path; a rollup's name fits beside it in one partition key."""
 

@@ -86,12 +86,12 @@ class Engine:
                 raise StoreError(
                     f"{store.path}: it is damaged: {error}; see what `oncefold check-store` says"
                 ) from None
-        measures = len(self.pipeline.measures)
+        sums = self.pipeline.layout.sums
         values = self.pipeline.value_columns
         self._pending = _Pending(self._state.count, ChangeLog(values))
         self._spare_log = ChangeLog(values)
-        self._net = nothing_accumulated(self._trees.leaves.count, measures)
-        self._scales = np.array([measure.scale for measure in self.pipeline.measures], np.int64)
+        self._net = nothing_accumulated(self._trees.leaves.count, sums)
+        self._scales = np.array([column.scale for column in self.pipeline.columns], np.int64)
         self._path = store.path
         self._broken = False
 
@@ -272,16 +272,16 @@ class Engine:
         )
 
     def _conflicts(self, found: FoldConflicts, changes: Changes) -> ConflictColumns:
-        at, measures = found.kept, len(self.pipeline.measures)
+        at, columns = found.kept, len(self.pipeline.columns)
         won = changes.outcome[at] == Outcome.CONFLICT_WON
         version, leaf, values = changes.states.version[at], changes.states.leaf[at], changes.states.measures[:, at]
-        amounts, before = values[:measures].T, found.measures_before[:, :measures]
+        amounts, before = values[:columns].T, found.measures_before[:, :columns]
         kept = np.where(won, leaf, found.leaf_before), np.where(won[:, None], amounts, before)
         dropped = np.where(won, found.leaf_before, leaf), np.where(won[:, None], before, amounts)
         leaves = self._trees.leaves
         return conflict_columns(
             self._state.key_spans(found.row),
-            whole_versions(version, values, measures),
+            whole_versions(version, values, columns),
             kept,
             dropped,
             (leaves.data, leaves.offsets),

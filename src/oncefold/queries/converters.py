@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 
 from oncefold.core.decimals import format_decimal, parse_decimal
 from oncefold.core.fold import Total
+from oncefold.core.measures import NO_VALUE
 from oncefold.core.nodepath import join
 from oncefold.core.timestamps import format_timestamp
 from oncefold.core.versions import write_version
 from oncefold.queries.event_model import Arrival, Contradiction, CountedKey, CurrentVersion, RejectedEvent, Side
-from oncefold.queries.model import Amounts, AsOfCommit, Commit, NodeTotal, Shape, WrongNode
+from oncefold.queries.model import Amounts, AsOfCommit, Commit, KeyValue, NodeTotal, Shape, WrongNode
 from oncefold.store.rows import labels_of
 
 if TYPE_CHECKING:
@@ -86,10 +87,15 @@ class Converter:
         index = self._rollups.get(name)
         return self.pipeline.find_rollup(name) if index is None else index
 
-    def amounts(self, mantissas: Sequence[int]) -> Mapping[str, Decimal]:
-        """Sums or values by measure."""
-        pairs = zip(self.shape.scales.items(), mantissas, strict=True)
-        return {name: to_decimal(mantissa, scale) for (name, scale), mantissa in pairs}
+    def amounts(self, amounts: Sequence[int]) -> Mapping[str, Decimal | None]:
+        """What a node with these amounts shows, by measure."""
+        pairs = zip(self.shape.scales.items(), self.pipeline.layout.values(amounts), strict=True)
+        return {name: None if value is None else to_decimal(value, scale) for (name, scale), value in pairs}
+
+    def key_values(self, numbers: Sequence[int], texts: Sequence[str | None] = ()) -> Mapping[str, KeyValue]:
+        """What a key with these columns adds to each measure."""
+        found = zip(self.shape.scales.items(), self.pipeline.layout.values_of_key(numbers, texts), strict=True)
+        return {name: to_decimal(value, scale) if isinstance(value, int) else value for (name, scale), value in found}
 
     def amounts_of(self, count: int, sums: Sequence[int]) -> Amounts:
         """The totals of a node."""
@@ -127,11 +133,18 @@ class Converter:
         return NodeTotal(row.path, labels_of(row.path), row.depth, row.label, row.count, sums, children)
 
     def counted_key(
-        self, rollup: int, key: str, version: int, labels: tuple[str, ...], measures: Sequence[int]
+        self,
+        rollup: int,
+        key: str,
+        version: int,
+        labels: tuple[str, ...],
+        numbers: Sequence[int],
+        texts: Sequence[str | None] = (),
     ) -> CountedKey:
         """A key behind a total of this rollup; labels are one per level of the pipeline."""
         leaf = path_of(tuple(labels[level] for level in self.pipeline.rollup_levels[rollup]))
-        return CountedKey(key, self.version(version), self.version_text(version), labels, leaf, self.amounts(measures))
+        values = self.key_values(numbers, texts)
+        return CountedKey(key, self.version(version), self.version_text(version), labels, leaf, values)
 
     def wrong_node(self, difference: stored.WrongTotal) -> WrongNode:
         """A node whose stored totals are wrong."""
@@ -152,7 +165,7 @@ class Converter:
             version_text=self.version_text(state.version),
             labels=state.labels,
             leaf=None if state.labels is None else path_of(state.labels),
-            values=self.amounts(state.measures) if live else {},
+            values=self.key_values(state.measures, state.texts) if live else {},
         )
 
     def arrival(self, arrival: stored.StoredArrival) -> Arrival:
@@ -166,7 +179,7 @@ class Converter:
             version_text=self.version_text(arrival.version),
             labels=arrival.labels,
             leaf=None if arrival.labels is None else path_of(arrival.labels),
-            values=self.amounts(arrival.measures) if live else {},
+            values=self.key_values(arrival.measures, arrival.texts) if live else {},
         )
 
     def contradiction(self, item: stored.ListedConflict) -> Contradiction:
@@ -188,8 +201,9 @@ class Converter:
         if content is None:
             return Side(None, None, {})
         labels = tuple(content["labels"])
-        pairs = zip(content["measures"], self.pipeline.measures, strict=True)
-        values = self.amounts([parse_decimal(value, measure.scale, _LIMIT) for value, measure in pairs])
+        pairs = zip(content["measures"], self.pipeline.columns, strict=False)
+        numbers = [NO_VALUE if value is None else parse_decimal(value, column.scale, _LIMIT) for value, column in pairs]
+        values = self.key_values(numbers, content.get("texts", ()))
         return Side(labels, path_of(labels), values)
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
 
-from oncefold.queries.model import Amounts, Answer, Commit
+from oncefold.queries.model import Amounts, Answer, Commit, KeyValue
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class CountedKey:
     """One per level of the pipeline, `Pipeline.levels`; empty where only the leaf is known."""
     leaf: str
     """The path of its leaf in the rollup that was queried."""
-    values: Mapping[str, Decimal]
+    values: Mapping[str, KeyValue]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +34,8 @@ class Explanation(Answer[CountedKey]):
     path: str
     count: int
     """Keys that count in the node, listed or not."""
-    sums: Mapping[str, Decimal]
-    """What all these keys add up to, listed or not."""
+    sums: Mapping[str, Decimal | None]
+    """What all these keys make of each measure, listed or not."""
     total: Amounts
     """The node's stored total, with the deltas that are pending."""
     after: int = 0
@@ -55,7 +55,7 @@ class Explanation(Answer[CountedKey]):
 
     @property
     def adds_up(self) -> bool:
-        """Whether all keys, listed or not, add up to the node's total exactly."""
+        """Whether all keys, listed or not, make the node's total exactly."""
         return self.count == self.total.count and dict(self.sums) == dict(self.total.sums)
 
 
@@ -74,7 +74,7 @@ class Arrival:
     """One per level of the pipeline; None for a delete."""
     leaf: str | None
     """These labels joined as a path."""
-    values: Mapping[str, Decimal]
+    values: Mapping[str, KeyValue]
     """Empty for a delete."""
 
 
@@ -87,7 +87,7 @@ class CurrentVersion:
     labels: tuple[str, ...] | None
     """None if the key is deleted."""
     leaf: str | None
-    values: Mapping[str, Decimal]
+    values: Mapping[str, KeyValue]
 
     @property
     def deleted(self) -> bool:
@@ -155,7 +155,7 @@ class Side:
     """One per level of the pipeline; None for a delete, or where only the leaf is known."""
     leaf: str | None
     """None for a delete."""
-    values: Mapping[str, Decimal]
+    values: Mapping[str, KeyValue]
 
 
 @dataclass(frozen=True, slots=True)

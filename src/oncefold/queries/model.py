@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from oncefold.core.definition import Pipeline
+    from oncefold.core.measures import MeasureKind
 
 Row = TypeVar("Row")
 Cell = str | int | bytes | Decimal | None
 """A value of a row as `to_dicts` gives it; times are exact RFC 3339 texts."""
+KeyValue = Decimal | str | None
+"""What a key adds to a measure: a number (of a count 1 or 0), a text of which different ones are counted, or NULL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Shape:
     """Decimal places by measure, in the order of the definition."""
     version_type: Literal["integer", "timestamp", "text"] | None
     """How versions are written: `text` for what is neither a number of 64 bits nor a time; None without versions."""
+    kinds: Mapping[str, MeasureKind] = field(default_factory=dict)
+    """What each measure is, by its name; one that is not named is a sum."""
 
     @classmethod
     def of(cls, pipeline: Pipeline) -> Shape:
@@ -48,7 +53,13 @@ class Shape:
             tuple(RollupShape(one.name, tuple(level.name for level in one.levels)) for one in pipeline.rollups),
             {measure.name: measure.scale for measure in pipeline.measures},
             _version_type(pipeline),
+            {measure.name: measure.kind for measure in pipeline.measures},
         )
+
+    @property
+    def text_measures(self) -> frozenset[str]:
+        """The measures whose values at keys are texts; at nodes all are numbers."""
+        return frozenset(name for name, kind in self.kinds.items() if kind == "distinct")
 
     def levels_of(self, rollup: str) -> tuple[str, ...]:
         """The names of a rollup's levels. Raises KeyError for one that does not exist."""
@@ -161,7 +172,8 @@ class Amounts:
     """The totals of a node."""
 
     count: int
-    sums: Mapping[str, Decimal]
+    sums: Mapping[str, Decimal | None]
+    """Exact, by measure; None for an average, extreme, first or last value of nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,8 +187,8 @@ class NodeTotal:
     label: str
     count: int
     """Live keys below it."""
-    sums: Mapping[str, Decimal]
-    """Exact, by measure."""
+    sums: Mapping[str, Decimal | None]
+    """Exact, by measure; None for an average, extreme, first or last value of nothing."""
     children: int | None = None
     """How many live children it has; None where they were not read, which only a stack leaves out."""
 

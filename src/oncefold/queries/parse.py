@@ -31,6 +31,7 @@ from oncefold.queries.model import (
     Commit,
     FoundKey,
     FoundNode,
+    KeyValue,
     NodeTotal,
     Point,
     RollupShape,
@@ -56,6 +57,7 @@ def shape_of(status: Document) -> Shape:
         tuple(RollupShape(one["name"], tuple(one["levels"])) for one in status["rollups"]),
         {one["name"]: one["scale"] for one in status["measures"]},
         status["version_type"],
+        {one["name"]: one.get("kind", "sum") for one in status["measures"]},
     )
 
 
@@ -72,9 +74,17 @@ def _as_of(found: Document) -> AsOfCommit:
     return AsOfCommit(_commit(found["commit"], found["commit_time"]), _time(newest), newest)
 
 
-def _measures(found: Document) -> Mapping[str, Decimal]:
-    """Amounts by measure; none for a delete."""
-    return {name: Decimal(value) for name, value in found.items() if value is not None}
+def _measures(found: Document) -> Mapping[str, Decimal | None]:
+    """Amounts of a node by measure."""
+    return {name: None if value is None else Decimal(value) for name, value in found.items()}
+
+
+def _values(shape: Shape, leaf: str | None, found: Document) -> Mapping[str, KeyValue]:
+    """What a key adds to each measure; nothing for a delete, which has no leaf."""
+    if leaf is None:
+        return {}
+    texts = shape.text_measures
+    return {name: value if value is None or name in texts else Decimal(value) for name, value in found.items()}
 
 
 def _amounts(found: Document) -> Amounts:
@@ -134,7 +144,9 @@ def explanation(shape: Shape, found: Document, after: int) -> Explanation:
 
 def _counted_key(shape: Shape, row: Document) -> CountedKey:
     leaf = row["leaf"]
-    return CountedKey(row["key"], *_version(shape, row["version"]), split(leaf), leaf, _measures(row["measures"]))
+    return CountedKey(
+        row["key"], *_version(shape, row["version"]), split(leaf), leaf, _values(shape, leaf, row["measures"])
+    )
 
 
 def history(shape: Shape, found: Document) -> History:
@@ -147,7 +159,7 @@ def history(shape: Shape, found: Document) -> History:
         rows=tuple(_arrival(shape, row) for row in found["rows"]),
         key=found["key"],
         current=CurrentVersion(
-            *_version(shape, current["version"]), _labels(leaf), leaf, _measures(current["measures"])
+            *_version(shape, current["version"]), _labels(leaf), leaf, _values(shape, leaf, current["measures"])
         ),
         forgotten_to=None if forgotten is None else _commit(forgotten, found["forgotten_to_time"]),
         more=found["more"],
@@ -164,7 +176,7 @@ def _arrival(shape: Shape, row: Document) -> Arrival:
         version_text=text,
         labels=_labels(row["leaf"]),
         leaf=row["leaf"],
-        values=_measures(row["measures"]),
+        values=_values(shape, row["leaf"], row["measures"]),
     )
 
 
@@ -199,8 +211,8 @@ def conflicts(shape: Shape, found: Document) -> Conflicts:
 def _contradiction(shape: Shape, row: Document) -> Contradiction:
     version, text = _version(shape, row["version"])
     kept, dropped = (
-        Side(_labels(row[f"{which}_leaf"]), row[f"{which}_leaf"], _measures(row[f"{which}_measures"]))
-        for which in ("kept", "dropped")
+        Side(_labels(leaf), leaf, _values(shape, leaf, row[f"{which}_measures"]))
+        for which, leaf in (("kept", row["kept_leaf"]), ("dropped", row["dropped_leaf"]))
     )
     return Contradiction(row["id"], _commit(row["commit"], row["time"]), row["key"], version, text, kept, dropped)
 

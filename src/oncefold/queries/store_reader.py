@@ -148,7 +148,9 @@ class StoreReader(Closing):
             as_of=as_of,
             shape=self._convert.shape,
             rows=tuple(
-                self._convert.counted_key(index, state.key, state.version, state.labels or (), state.measures)
+                self._convert.counted_key(
+                    index, state.key, state.version, state.labels or (), state.measures, state.texts
+                )
                 for state in found.states
             ),
             rollup=found.rollup,
@@ -306,7 +308,7 @@ class _Tree:
         pipeline = self.convert.pipeline
         id_ = nodes.find_node(connection, self.rollup, self.labels)
         if id_ is None:
-            return [(TotalRow("", 0, "", 0, (0,) * len(pipeline.measures)), 0)], False
+            return [(TotalRow("", 0, "", 0, (0,) * len(pipeline.amounts)), 0)], False
         if extent.paged:
             most, few = extent.limit, extent.after is None and extent.limit is not None
             if not few or nodes.count_below(connection, id_, len(self.labels) + 1, most or 0) > (most or 0):

@@ -84,6 +84,9 @@ class KeyState:
     version: int
     labels: tuple[str, ...] | None
     measures: tuple[int, ...]
+    """The numbers among the columns of the key."""
+    texts: tuple[str | None, ...] = ()
+    """And the texts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +111,9 @@ class StoredArrival:
     version: int | None
     labels: tuple[str, ...] | None
     measures: tuple[int, ...]
+    """The numbers among the columns of the key."""
+    texts: tuple[str | None, ...] = ()
+    """And the texts."""
 
 
 @dataclass(frozen=True, slots=True)

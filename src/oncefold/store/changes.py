@@ -150,7 +150,7 @@ def ids_below(connection: Connection, rollup: str, node: int, deepest: int, most
 
 def values_of(connection: Connection, pipeline: Pipeline, ids: Iterable[int]) -> Iterator[NodeValues]:
     """The totals of these nodes, in no order."""
-    sums = "".join(f', t."sum_{measure.name}"' for measure in pipeline.measures)
+    sums = "".join(f', t."sum_{amount.name}"' for amount in pipeline.amounts)
     listed = json.dumps(list(ids))
     # One value, not a row for each: a step of SQLite releases the interpreter lock and waits for it again.
     (text,) = connection.execute(_VALUES.format(sums=sums), (listed,)).fetchone()

@@ -25,13 +25,13 @@ Columns = list[npt.NDArray[Any]]
 
 def blob_findings(connection: Connection, pipeline: Pipeline) -> Iterator[str]:
     """What is wrong with the blobs."""
-    measures, values = len(pipeline.measures), pipeline.value_columns
+    amounts, values = len(pipeline.amounts), pipeline.value_columns
     ends, meta = rows.read_ends(connection), read_meta(connection)
     yield from _key_findings(keys_table(connection))
     last = rows.read_head(connection).seq
     for table, after in (
         (changes_table(connection, values), int(meta["changes_from"])),
-        (deltas_table(connection, measures), int(meta["deltas_from"])),
+        (deltas_table(connection, amounts), int(meta["deltas_from"])),
     ):
         yield from _commit_findings(table, after, last, ends)
     yield from _page_findings(connection, values, ends)
@@ -188,7 +188,7 @@ def _conflict_findings(connection: Connection, table: SegmentTable, pipeline: Pi
         GROUP BY f."commit" HAVING listed > counted LIMIT 1"""
     for commit, listed, counted in connection.execute(most):
         yield f"conflicts: {listed} are listed with commit {commit}, which counts {counted}"
-    commit, row, *words = _clashes(table, len(pipeline.measures), wide=pipeline.has_wide_versions)
+    commit, row, *words = _clashes(table, len(pipeline.columns), wide=pipeline.has_wide_versions)
     _, first = np.unique(np.stack([row, *words]), axis=1, return_index=True)
     numbers = _joined([word[first].tolist() for word in words])
     version = [stored_version(number, wide=pipeline.has_wide_versions) for number in numbers]

@@ -160,7 +160,7 @@ class Tables:
     def __init__(self, connection: Connection, pipeline: Pipeline, levels: Levels) -> None:
         self.keys = CompactedTable(keys_table(connection), levels)
         self.changes = CompactedTable(changes_table(connection, pipeline.value_columns), levels)
-        self.deltas = CompactedTable(deltas_table(connection, len(pipeline.measures)), levels)
+        self.deltas = CompactedTable(deltas_table(connection, len(pipeline.amounts)), levels)
 
     def all(self) -> Sequence[CompactedTable]:
         """Every table of segments."""

@@ -108,7 +108,7 @@ def rows_of_leaves(leaf: npt.NDArray[np.int32], counted: npt.NDArray[np.bool_]) 
 def history_of_row(connection: Connection, key: str, row: int, pipeline: Pipeline, *, every: bool) -> KeyHistory:
     """The history of the key in this row. Raises DamagedError if its state is missing."""
     leaves = rows.read_leaves(connection, len(pipeline.levels))
-    form = StateForm(leaves, len(pipeline.measures), pipeline.value_columns)
+    form = StateForm(leaves, len(pipeline.columns), pipeline.value_columns)
     forgotten = int(read_meta(connection)["changes_from"])
     paged, state = page_state(connection, row, key, form)
     stored = list(arrivals(connection, row, form))

@@ -71,9 +71,9 @@ def subtree(
     """
     node = find_node(connection, pipeline.rollups[rollup].name, labels)
     if node is None:
-        return [TotalRow("", 0, "", 0, (0,) * len(pipeline.measures))]
+        return [TotalRow("", 0, "", 0, (0,) * len(pipeline.amounts))]
     deepest = len(labels) + depth if depth is not None else len(pipeline.rollups[rollup].levels)
-    names = "".join(f', t."sum_{measure.name}"' for measure in pipeline.measures)
+    names = "".join(f', t."sum_{amount.name}"' for amount in pipeline.amounts)
     rows = connection.execute(_SUBTREE.format(sums=names), (node, deepest)).fetchall()
     rows.sort(key=lambda row: labels_of(row[1]))  # SQLite does not promise to keep the order of a recursion
     ids, paths, depths, names_, counts, *texts = zip(*rows, strict=True)
@@ -90,8 +90,8 @@ def _amounts(
 ) -> tuple[Int64s, Int64s, Int64s]:
     shape = (len(texts), len(counts))
     high, low = np.zeros(shape, np.int64), np.zeros(shape, np.int64)
-    for i, (measure, column) in enumerate(zip(pipeline.measures, texts, strict=True)):
-        high[i], low[i] = from_texts(column, measure.scale)
+    for i, (amount, column) in enumerate(zip(pipeline.amounts, texts, strict=True)):
+        high[i], low[i] = from_texts(column, amount.scale)
     return np.array(counts, np.int64), high, low
 
 
@@ -150,7 +150,7 @@ def level(connection: Connection, pipeline: Pipeline, node: int, depth: int) -> 
     It comes as one value of SQLite: with a step for each row, a thread would release the interpreter lock for each, and
     wait for a busy thread each time. Raises DamagedError for a sum that is no decimal.
     """
-    names = "".join(f', t."sum_{measure.name}"' for measure in pipeline.measures)
+    names = "".join(f', t."sum_{amount.name}"' for amount in pipeline.amounts)
     (text,) = connection.execute(_LEVEL.format(sums=names), (node, depth)).fetchone()
     found = sorted(json.loads(text), key=itemgetter(2, 3))
     if not found or found[0][0] != node:
@@ -163,7 +163,7 @@ def level(connection: Connection, pipeline: Pipeline, node: int, depth: int) -> 
 
 def _sums(pipeline: Pipeline, texts: Sequence[Sequence[str]], rows: int) -> Iterable[tuple[int, ...]]:
     columns = [
-        to_ints(*from_texts(column, measure.scale)) for measure, column in zip(pipeline.measures, texts, strict=True)
+        to_ints(*from_texts(column, amount.scale)) for amount, column in zip(pipeline.amounts, texts, strict=True)
     ]
     return zip(*columns, strict=True) if columns else [()] * rows
 
@@ -173,7 +173,7 @@ def page(connection: Connection, pipeline: Pipeline, node: int, after: str | Non
 
     Raises DamagedError for a sum that is no decimal.
     """
-    names = "".join(f', t."sum_{measure.name}"' for measure in pipeline.measures)
+    names = "".join(f', t."sum_{amount.name}"' for amount in pipeline.amounts)
     sql = (_FIRST_PAGE if after is None else _PAGE).format(sums=names)
     rows = connection.execute(sql, (node, after or "", most)).fetchall()
     if not rows:

@@ -96,7 +96,7 @@ class StoreFile:
             refuse_others(connection, self.path)
             self.pipeline = read_definition(connection, self.path)
             """The definition in force, as of the last query."""
-            self._measures, self._values = len(self.pipeline.measures), self.pipeline.value_columns
+            self._columns, self._values = len(self.pipeline.columns), self.pipeline.value_columns
             self._schema = schema
 
     def refresh(self) -> None:
@@ -241,15 +241,15 @@ class StoreFile:
             )
             counted = keys.rows_of_leaves(states.leaf, leaves_below(self.pipeline, leaves, index, labels))
             shown = counted[after : after + limit]
-            sums = tuple(exact_sum(column[counted]) for column in states.measures[: self._measures])
+            sums = tuple(exact_sum(column[counted]) for column in states.measures[: self.pipeline.layout.sums])
             texts = keys.key_texts(connection, shown)
             values = states.measures[:, shown].T.tolist()
             words = zip(states.version[shown].tolist(), values, strict=True)
             content = zip(
                 texts,
-                [whole_version(version, row, self._measures) for version, row in words],
+                [whole_version(version, row, self._columns) for version, row in words],
                 [leaves[leaf] for leaf in states.leaf[shown].tolist()],
-                [tuple(row[: self._measures]) for row in values],
+                [tuple(row[: self._columns]) for row in values],
                 strict=True,
             )
             name = self.pipeline.rollups[index].name

@@ -10,11 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from oncefold.commit import CommitContent, NewNode, NodeColumns, Page, Reject, RejectColumns, Rejects, SourcePosition
+from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
+from oncefold.core.measures import quotient
 from oncefold.core.nodepath import join, split
-from oncefold.store.amounts import from_texts, to_texts
+from oncefold.store.amounts import from_texts, to_ints, to_texts
 from oncefold.store.connection import Connection, insert, scalar
 from oncefold.store.errors import DamagedError
 
@@ -90,14 +92,31 @@ def write_totals(connection: Connection, pipeline: Pipeline, totals: NodeColumns
         return
     if (totals.node[1:] < totals.node[:-1]).any():
         totals = _sorted(totals)  # rows that are neighbours in the table are written together
-    names = [f'"sum_{measure.name}"' for measure in pipeline.measures]
+    names = [f'"sum_{amount.name}"' for amount in pipeline.amounts]
     texts = [
-        to_texts(high, low, measure.scale)
-        for measure, high, low in zip(pipeline.measures, totals.high, totals.low, strict=True)
+        to_texts(high, low, amount.scale)
+        for amount, high, low in zip(pipeline.amounts, totals.high, totals.low, strict=True)
     ]
+    averages = list(_averages(pipeline, totals))
+    names += [f'"avg_{name}"' for name, _ in averages]
     sets = ", ".join(f"{name} = excluded.{name}" for name in ["count", *names])
-    columns = (totals.node.tolist(), totals.count.tolist(), *texts)
-    insert(connection, "total", columns, f"ON CONFLICT(node) DO UPDATE SET {sets}")
+    columns = (totals.node.tolist(), totals.count.tolist(), *texts, *(shown for _, shown in averages))
+    into = f"total(node, count{''.join(f', {name}' for name in names)})"
+    insert(connection, into, columns, f"ON CONFLICT(node) DO UPDATE SET {sets}")
+
+
+def _averages(pipeline: Pipeline, totals: NodeColumns) -> Iterator[tuple[str, list[str | None]]]:
+    """The name of each average, and its texts: SQL has no exact division to make them in a view."""
+    for measure, place in zip(pipeline.measures, pipeline.layout.places, strict=True):
+        if measure.kind == "avg":
+            dividends, divisors = (to_ints(totals.high[at], totals.low[at]) for at in (place.amount, place.amount + 1))
+            pairs = zip(dividends, divisors, strict=True)
+            yield measure.name, [average_text(dividend, divisor, measure.scale) for dividend, divisor in pairs]
+
+
+def average_text(dividend: int, divisor: int, scale: int) -> str | None:
+    """An average as decimal text; None of nothing."""
+    return format_decimal(quotient(dividend, divisor), scale) if divisor else None
 
 
 def _sorted(totals: NodeColumns) -> NodeColumns:
@@ -107,13 +126,13 @@ def _sorted(totals: NodeColumns) -> NodeColumns:
 
 def read_totals(connection: Connection, pipeline: Pipeline) -> NodeColumns:
     """The totals of all nodes in order of their ids. Raises DamagedError for a sum that is no decimal."""
-    names = "".join(f', "sum_{measure.name}"' for measure in pipeline.measures)
+    names = "".join(f', "sum_{amount.name}"' for amount in pipeline.amounts)
     rows = connection.execute(f"SELECT node, count{names} FROM total ORDER BY node").fetchall()  # noqa: S608
-    columns = list(zip(*rows, strict=True)) if rows else [()] * (2 + len(pipeline.measures))
-    shape = (len(pipeline.measures), len(rows))
+    columns = list(zip(*rows, strict=True)) if rows else [()] * (2 + len(pipeline.amounts))
+    shape = (len(pipeline.amounts), len(rows))
     high, low = np.empty(shape, np.int64), np.empty(shape, np.int64)
-    for i, (measure, texts) in enumerate(zip(pipeline.measures, columns[2:], strict=True)):
-        high[i], low[i] = from_texts(texts, measure.scale)
+    for i, (amount, texts) in enumerate(zip(pipeline.amounts, columns[2:], strict=True)):
+        high[i], low[i] = from_texts(texts, amount.scale)
     return NodeColumns(np.array(columns[0], np.int32), np.array(columns[1], np.int64), high, low)
 
 

@@ -10,6 +10,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml, to_toml
 from oncefold.core.errors import DefinitionError, StoreError
 from oncefold.core.fold import Outcome
+from oncefold.core.measures import UNSCALED, Measure
 from oncefold.store.conflicts import add_digests, create_conflicts, has_digests
 from oncefold.store.connection import Connection, insert, scalar
 from oncefold.store.definitions import TABLE as DEFINITIONS_TABLE
@@ -105,10 +106,11 @@ def create(connection: Connection, pipeline: Pipeline, created: int, retention: 
 
 def create_for(connection: Connection, pipeline: Pipeline) -> None:
     """Create the tables of one definition, inside the caller's transaction."""
-    measures = [measure.name for measure in pipeline.measures]
+    averages = [measure.name for measure in pipeline.measures if measure.kind == "avg"]
+    sums = [f', "sum_{amount.name}" TEXT NOT NULL' for amount in pipeline.amounts]
     script = _TABLES_OF_DEFINITION.format(
-        sums="".join(f', "sum_{name}" TEXT NOT NULL' for name in measures),
-        named="".join(f', t."sum_{name}" AS "{name}"' for name in measures),
+        sums="".join([*sums, *(f', "avg_{name}" TEXT' for name in averages)]),
+        named="".join(f', {_shown(measure)} AS "{measure.name}"' for measure in pipeline.measures),
     )
     _execute(connection, script)
 
@@ -122,6 +124,16 @@ def has_table(connection: Connection, name: str) -> bool:
     """Whether there is a table of this name; a file of an older format has fewer."""
     sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
     return bool(scalar(connection, sql, (name,)))
+
+
+def _shown(measure: Measure) -> str:
+    """A measure of a node as a column of the view."""
+    name = measure.name
+    if measure.kind == "avg":
+        return f't."avg_{name}"'
+    if measure.kind in {"sum", *UNSCALED}:
+        return f't."sum_{name}"'
+    return f'CASE t."sum_{name}.exists" WHEN \'1\' THEN t."sum_{name}.value" END'
 
 
 def is_current(connection: Connection) -> bool:

@@ -1,6 +1,6 @@
 """`verify`: every total is recomputed from the key states and compared with the stored one."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ def differences(connection: Connection, pipeline: Pipeline, states: States) -> t
     Raises DamagedError for a state at a leaf that does not exist.
     """
     leaves, nodes = rows.read_leaves(connection, len(pipeline.levels)), list(rows.read_nodes(connection, pipeline))
-    by_leaf = totals_of_leaves(states, len(leaves), len(pipeline.measures))
+    by_leaf = totals_of_leaves(states, len(leaves), pipeline.layout.sums)
     ids = 1 + max((node.id for node in nodes), default=-1)
     amounts, missing = along_the_trees(pipeline, NodeIndex(nodes), ids, leaves, by_leaf)
     sums = [to_ints(high, low) for high, low in zip(amounts.high, amounts.low, strict=True)]
@@ -44,17 +44,31 @@ def differences(connection: Connection, pipeline: Pipeline, states: States) -> t
 
 
 def _stored(connection: Connection, pipeline: Pipeline) -> dict[int, Stored]:
-    names = "".join(f', "sum_{measure.name}"' for measure in pipeline.measures)
-    rows_ = connection.execute(f"SELECT node, count{names} FROM total")  # noqa: S608 - names only
+    averages = [measure.name for measure in pipeline.measures if measure.kind == "avg"]
+    names = [*(f"sum_{amount.name}" for amount in pipeline.amounts), *(f"avg_{name}" for name in averages)]
+    columns = "".join(f', "{name}"' for name in names)
+    rows_ = connection.execute(f"SELECT node, count{columns} FROM total")  # noqa: S608 - names only
     return {node: _stored_total(pipeline, count, texts) for node, count, *texts in rows_}
 
 
 def _stored_total(pipeline: Pipeline, count: int, texts: list[str]) -> Stored:
+    amounts = len(pipeline.amounts)
     try:
-        pairs = zip(texts, pipeline.measures, strict=True)
-        return Total(count, tuple(parse_decimal(text, measure.scale, 10**DIGITS) for text, measure in pairs))
+        pairs = zip(texts[:amounts], pipeline.amounts, strict=True)
+        total = Total(count, tuple(parse_decimal(text, amount.scale, 10**DIGITS) for text, amount in pairs))
     except ValueError as error:
         return str(error)
+    return next(_wrong_averages(pipeline, total, iter(texts[amounts:])), total)
+
+
+def _wrong_averages(pipeline: Pipeline, total: Total, texts: Iterator[str | None]) -> Iterator[str]:
+    """What is wrong with the averages as they are written beside what they are made of."""
+    for measure, place in zip(pipeline.measures, pipeline.layout.places, strict=True):
+        if measure.kind == "avg":
+            dividend, divisor = total.sums[place.amount : place.amount + 2]
+            right, written = rows.average_text(dividend, divisor, measure.scale), next(texts)
+            if right != written:
+                yield f"the average {measure.name} is written as {written}, and is {right}"
 
 
 Leaves = Sequence[tuple[str, ...]]
@@ -118,8 +132,8 @@ def along_the_trees(
     leaf_of, node_of = np.array(pairs, np.int64).reshape(-1, 2).T
     count = np.zeros(nodes, np.int64)
     np.add.at(count, node_of, by_leaf.count[leaf_of])
-    high, low = (np.zeros((len(pipeline.measures), nodes), np.int64) for _ in range(2))
-    for i in range(len(pipeline.measures)):
+    high, low = (np.zeros((len(by_leaf.high), nodes), np.int64) for _ in range(2))
+    for i in range(len(by_leaf.high)):
         np.add.at(high[i], node_of, by_leaf.high[i][leaf_of])
         np.add.at(low[i], node_of, by_leaf.low[i][leaf_of])
     high, low = carried(high, low)

@@ -62,12 +62,12 @@ def test_deltas_and_nodes_are_read_back(data: st.DataObject, pipeline) -> None:
     rollup = data.draw(st.integers(0, len(pipeline.rollups) - 1))
     depth = data.draw(st.integers(0, len(pipeline.rollup_levels[rollup])))
     node = Node(rollup, data.draw(st.tuples(*[LABELS] * depth)))
-    total = Total(data.draw(st.integers(-99, 99)), data.draw(st.tuples(*[DIGITS] * len(pipeline.measures))))
+    total = Total(data.draw(st.integers(-99, 99)), data.draw(st.tuples(*[DIGITS] * len(pipeline.amounts))))
     delta = Delta("id-0", ((node, total),))
     assert layout.parse_delta(pipeline, layout.delta_item(pipeline, delta, keys=1, created=7)) == delta
     item = layout.node_key(pipeline, node) | {"count": {"N": str(total.count)}}
-    for measure, value in zip(pipeline.measures, total.sums, strict=True):
-        item[measure.name] = {"N": format_decimal(value, measure.scale)}
+    for amount, value in zip(pipeline.amounts, total.sums, strict=True):
+        item[amount.name] = {"N": format_decimal(value, amount.scale)}
     assert layout.parse_node(pipeline, item) == (node, total)
 
 

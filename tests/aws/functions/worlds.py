@@ -1,11 +1,14 @@
 """Pipelines and events for the tests of the functions: small worlds in which everything happens often."""
 
+from dataclasses import replace
+
 from hypothesis import strategies as st
 
-from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Version
+from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Version
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import MEASURE_LIMIT
+from oncefold.core.measures import Measure
 
 
 def field(name: str) -> FieldPath:
@@ -25,7 +28,17 @@ def pipeline_of(*rollups: int, measures: int = 1, scale: int = 2) -> Pipeline:
     )
 
 
-PIPELINES = [pipeline_of(3), pipeline_of(2, 1, measures=2), pipeline_of(0), pipeline_of(5, 5, 5, measures=0)]
+MEASURED = replace(
+    pipeline_of(2),
+    measures=(
+        Measure("mean", field("x"), 2, kind="avg"),
+        Measure("total", field("x"), 2),
+        Measure("known", field("x"), kind="count"),
+    ),
+)
+"""Measures of every kind that the functions keep."""
+
+PIPELINES = [pipeline_of(3), pipeline_of(2, 1, measures=2), MEASURED, pipeline_of(0), pipeline_of(5, 5, 5, measures=0)]
 
 LABELS = st.sampled_from(["", "a", "b", "a/b", "\\", "\0", "\N{GRINNING FACE}", "ü" * 30])
 AMOUNTS = st.integers(-300, 300) | st.sampled_from([MEASURE_LIMIT - 1, 1 - MEASURE_LIMIT])
@@ -35,7 +48,7 @@ def contents(pipeline: Pipeline, labels: st.SearchStrategy[str] = LABELS) -> st.
     live = st.builds(
         Content,
         st.tuples(*[labels] * len(pipeline.levels)),
-        st.tuples(*[AMOUNTS] * len(pipeline.measures)),
+        st.tuples(*[AMOUNTS] * len(pipeline.columns)),
     )
     return live | st.just(DELETED)
 

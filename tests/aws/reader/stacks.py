@@ -66,7 +66,7 @@ def _summed(deltas: Iterable[Delta], pipeline: Pipeline) -> dict[Node, Total]:
     totals: dict[Node, Total] = {}
     for delta in deltas:
         for node, total in delta.nodes:
-            totals[node] = totals.get(node, Total(0, (0,) * len(pipeline.measures))) + total
+            totals[node] = totals.get(node, Total(0, (0,) * len(pipeline.amounts))) + total
     return totals
 
 
@@ -83,7 +83,7 @@ def state_item(pipeline: Pipeline, key: str, stored: Stored) -> dict[str, Any]:
 
 
 def node_item(pipeline: Pipeline, node: Node, total: Total) -> dict[str, Any]:
-    sums = zip(pipeline.measures, total.sums, strict=True)
+    sums = zip(pipeline.amounts, total.sums, strict=True)
     amounts = {measure.name: items.number(value, measure.scale) for measure, value in sums}
     return {**layout.node_key(pipeline, node), "count": {"N": str(total.count)}, **amounts}
 

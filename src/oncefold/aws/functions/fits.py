@@ -24,7 +24,14 @@ EVENT_NODES = _DELTAS * DELTA_NODES // 2
 
 def check_fits(pipeline: Pipeline) -> None:
     """Raises DefinitionError for a pipeline that DynamoDB cannot hold."""
-    if len(pipeline.measures) > MEASURES:
+    if pipeline.engine_only:
+        named = ", ".join(f"{measure.name} ({measure.kind})" for measure in pipeline.engine_only)
+        raise DefinitionError(
+            f"pipeline {pipeline.name}: the functions on AWS cannot keep {named}: what such a measure is after a "
+            "correction follows from all keys below a node. Run the engine as a consumer of the same stream, "
+            "`oncefold run PIPELINE.toml kinesis://STREAM --store FILE`, or deploy a definition without them"
+        )
+    if len(pipeline.amounts) > MEASURES:
         raise DefinitionError(
             f"pipeline {pipeline.name}: it has {len(pipeline.measures):,} measures; a node in DynamoDB takes up to "
             f"{MEASURES}. Make several pipelines of it"
@@ -41,5 +48,5 @@ def check_fits(pipeline: Pipeline) -> None:
 
 def _smallest_refused(pipeline: Pipeline) -> str | None:
     """Why even the smallest event would be refused; None if it would not."""
-    smallest = Content(("",) * len(pipeline.levels), (0,) * len(pipeline.measures))
+    smallest = Content(("",) * len(pipeline.levels), (0,) * len(pipeline.columns))
     return refusal(pipeline, "", Stored(0, smallest))

@@ -42,7 +42,7 @@ def state_content(pipeline: Pipeline, stored: Stored) -> Item:
     """The attributes of a key's state beside its primary key; a deleted key has neither labels nor measures."""
     item: Item = {"version": version_value(pipeline, stored.version), "content": {"S": content_hash(stored.content)}}
     if stored.content.labels is not None:
-        scales = [measure.scale for measure in pipeline.measures]
+        scales = [column.scale for column in pipeline.columns]
         item["labels"] = {"L": [{"S": label} for label in stored.content.labels]}
         item["measures"] = {"L": [number(m, s) for m, s in zip(stored.content.measures, scales, strict=True)]}
     return item
@@ -67,7 +67,7 @@ def parse_state(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[str, Store
     """The key and state that an item of StateTable holds."""
     content = DELETED
     if "labels" in item:
-        scales = [measure.scale for measure in pipeline.measures]
+        scales = [column.scale for column in pipeline.columns]
         labels = tuple(label["S"] for label in item["labels"]["L"])
         content = Content(labels, tuple(mantissa(m, s) for m, s in zip(item["measures"]["L"], scales, strict=True)))
     return plain_text(item["key"]["S"]), Stored(parse_version(item["version"]), content)
@@ -91,7 +91,7 @@ def delta_item(pipeline: Pipeline, delta: Delta, *, keys: int, created: int) -> 
 
     `keys` is the number of keys behind it, `created` in seconds since 1970; both are for people and alarms.
     """
-    scales = [measure.scale for measure in pipeline.measures]
+    scales = [amount.scale for amount in pipeline.amounts]
     rows = [
         [
             pipeline.rollups[node.rollup].name,
@@ -111,7 +111,7 @@ def delta_item(pipeline: Pipeline, delta: Delta, *, keys: int, created: int) -> 
 
 def parse_delta(pipeline: Pipeline, item: Mapping[str, Any]) -> Delta:
     """The delta that an item of ReduceTable holds."""
-    scales = [measure.scale for measure in pipeline.measures]
+    scales = [amount.scale for amount in pipeline.amounts]
     nodes = tuple(
         (
             Node(pipeline.rollup_index(rollup), tuple(labels)),
@@ -144,5 +144,5 @@ def parse_node(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[Node, Total
         _, rollup, *parent = path.split("/", 2)
         labels = nodepath.split(parent[0]) if parent else ()
         node = Node(pipeline.rollup_index(rollup), (*labels, plain_text(label)))
-    sums = tuple(mantissa(item.get(measure.name, {"N": "0"}), measure.scale) for measure in pipeline.measures)
+    sums = tuple(mantissa(item.get(amount.name, {"N": "0"}), amount.scale) for amount in pipeline.amounts)
     return node, Total(int(item["count"]["N"]), sums)

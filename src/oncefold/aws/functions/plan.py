@@ -137,7 +137,7 @@ def _row_bytes(pipeline: Pipeline, node: Node) -> int:
 
 
 def _fixed_row_bytes(pipeline: Pipeline) -> int:
-    return NAME_CHARS + _NUMBER_BYTES * (len(pipeline.measures) + 1) + 20
+    return NAME_CHARS + _NUMBER_BYTES * (len(pipeline.amounts) + 1) + 20
 
 
 def _chunk(pipeline: Pipeline, changes: Sequence[Change]) -> Chunk:

@@ -104,9 +104,9 @@ class ReduceFunction:
         """Add to a node's totals; a node that is not there begins at nothing."""
         node, total = change
         names, values, clauses = {"#count": "count"}, {":count": {"N": str(total.count)}}, ["#count :count"]
-        for index, (measure, value) in enumerate(zip(self._pipeline.measures, total.sums, strict=True)):
-            names[f"#{index}"] = measure.name
-            values[f":{index}"] = items.number(value, measure.scale)
+        for index, (amount, value) in enumerate(zip(self._pipeline.amounts, total.sums, strict=True)):
+            names[f"#{index}"] = amount.name
+            values[f":{index}"] = items.number(value, amount.scale)
             clauses.append(f"#{index} :{index}")
         return {
             "Update": {

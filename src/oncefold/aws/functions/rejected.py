@@ -51,7 +51,7 @@ def conflict_item(pipeline: Pipeline, key: str, version: int, first: Content, se
 
 
 def _content_text(pipeline: Pipeline, content: Content) -> str:
-    scales = [measure.scale for measure in pipeline.measures]
+    scales = [column.scale for column in pipeline.columns]
     document = {
         "deleted": content.deleted,
         "labels": list(content.labels or ()),

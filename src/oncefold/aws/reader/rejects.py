@@ -72,6 +72,6 @@ def _side(convert: Converter, text: str) -> Side:
     if content["deleted"]:
         return Side(None, None, {})
     labels = tuple(content["labels"])
-    pairs = zip(content["measures"], convert.pipeline.measures, strict=True)
-    amounts = convert.amounts([parse_decimal(value, measure.scale, NUMBER_LIMIT) for value, measure in pairs])
-    return Side(labels, path_of(labels), amounts)
+    pairs = zip(content["measures"], convert.pipeline.columns, strict=True)
+    values = convert.key_values([parse_decimal(value, column.scale, NUMBER_LIMIT) for value, column in pairs])
+    return Side(labels, path_of(labels), values)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from oncefold.core.timestamps import parse_timestamp
 from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
@@ -19,6 +19,7 @@ from oncefold.queries.model import (
     Answer,
     AsOfCommit,
     AsOfTime,
+    KeyValue,
     Pending,
     SearchResult,
     Series,
@@ -28,9 +29,6 @@ from oncefold.queries.model import (
 )
 from oncefold.queries.render.rows import json_rows
 from oncefold.queries.status_model import FunctionState, SourceProgress, StackStatus, StoreStatus, StreamState
-
-if TYPE_CHECKING:
-    from decimal import Decimal
 
 Document = dict[str, Any]
 _NANOS = 10**9
@@ -85,7 +83,7 @@ def amounts(found: Amounts) -> Document:
     return {"count": found.count, "measures": _measures(found.sums)}
 
 
-def _measures(sums: Mapping[str, Decimal]) -> Document:
+def _measures(sums: Mapping[str, KeyValue]) -> Document:
     return dict(sums)
 
 
@@ -178,7 +176,9 @@ def _shape(found: StoreStatus | StackStatus) -> Document:
     return {
         "version_type": shape.version_type,
         "rollups": [{"name": rollup.name, "levels": list(rollup.levels)} for rollup in shape.rollups],
-        "measures": [{"name": name, "scale": scale} for name, scale in shape.scales.items()],
+        "measures": [
+            {"name": name, "kind": shape.kinds.get(name, "sum"), "scale": scale} for name, scale in shape.scales.items()
+        ],
     }
 
 

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from decimal import Decimal
 
-    from oncefold.queries.model import Commit
+    from oncefold.queries.model import Commit, KeyValue
 
 _BYTES_STEP = 1024
 _SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"))
@@ -21,6 +21,13 @@ def number(value: Decimal | int) -> str:
     whole, point, fraction = f"{value:f}".partition(".") if not isinstance(value, int) else (str(value), "", "")
     sign = "-" if whole.startswith("-") else ""
     return f"{sign}{int(whole.removeprefix('-')):,}{point}{fraction}"
+
+
+def amount(value: KeyValue) -> str:
+    """What a node or key has of a measure; a dash for NULL."""
+    if value is None:
+        return "-"
+    return printable(value) if isinstance(value, str) else number(value)
 
 
 def many(count: int, noun: str) -> str:

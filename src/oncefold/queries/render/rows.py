@@ -16,7 +16,7 @@ from decimal import Decimal
 from typing import Any, Final, Literal
 
 from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
-from oncefold.queries.model import Answer, AsOfCommit, Cell, Series, Totals, Verification
+from oncefold.queries.model import Answer, AsOfCommit, Cell, KeyValue, Series, Shape, Totals, Verification
 from oncefold.queries.status_model import Status
 
 Kind = Literal["int", "text", "bytes", "time", "decimal"]
@@ -55,11 +55,13 @@ def to_dicts(columns: Sequence[Column]) -> list[dict[str, Cell]]:
 
 
 def _measures(
-    scales: Mapping[str, int], amounts: Sequence[Mapping[str, Decimal]], prefix: str = ""
+    shape: Shape, rows: Sequence[Mapping[str, KeyValue]], prefix: str = "", *, of_keys: bool = False
 ) -> Iterator[Column]:
-    for measure, scale in scales.items():
-        values = [row.get(measure) for row in amounts]
-        yield Column(f"{prefix}{MEASURE}{measure}", "decimal", values, scale, f"{prefix}measures", measure)
+    texts = shape.text_measures if of_keys else frozenset()
+    for measure, scale in shape.scales.items():
+        values = [row.get(measure) for row in rows]
+        kind: Kind = "text" if measure in texts else "decimal"
+        yield Column(f"{prefix}{MEASURE}{measure}", kind, values, scale, f"{prefix}measures", measure)
 
 
 def _commit(answer: Answer[Any]) -> Iterator[Column]:
@@ -86,14 +88,14 @@ def _totals(answer: Totals) -> Iterator[Column]:
     yield Column("label", "text", [row.label for row in rows])
     yield Column("count", "int", [row.count for row in rows])
     yield Column("children", "int", [row.children for row in rows])
-    yield from _measures(answer.shape.scales, [row.sums for row in rows])
+    yield from _measures(answer.shape, [row.sums for row in rows])
 
 
 def _series(answer: Series) -> Iterator[Column]:
     yield Column("commit", "int", [row.commit.number for row in answer])
     yield Column("time", "time", [row.commit.time_text for row in answer])
     yield Column("count", "int", [row.amounts.count for row in answer])
-    yield from _measures(answer.shape.scales, [row.amounts.sums for row in answer])
+    yield from _measures(answer.shape, [row.amounts.sums for row in answer])
 
 
 def _explanation(answer: Explanation) -> Iterator[Column]:
@@ -101,7 +103,7 @@ def _explanation(answer: Explanation) -> Iterator[Column]:
     yield Column("key", "text", [row.key for row in answer])
     yield _versions(answer)
     yield Column("leaf", "text", [row.leaf for row in answer])
-    yield from _measures(answer.shape.scales, [row.values for row in answer])
+    yield from _measures(answer.shape, [row.values for row in answer], of_keys=True)
 
 
 def _history(answer: History) -> Iterator[Column]:
@@ -111,7 +113,7 @@ def _history(answer: History) -> Iterator[Column]:
     yield Column("outcome", "text", [row.outcome for row in answer])
     yield _versions(answer)
     yield Column("leaf", "text", [row.leaf for row in answer])
-    yield from _measures(answer.shape.scales, [row.values for row in answer])
+    yield from _measures(answer.shape, [row.values for row in answer], of_keys=True)
 
 
 def _rejects(answer: Rejects) -> Iterator[Column]:
@@ -142,12 +144,12 @@ def _conflicts(answer: Conflicts) -> Iterator[Column]:
     yield _versions(answer)
     yield Column("kept_leaf", "text", [row.kept.leaf for row in rows])
     yield Column("dropped_leaf", "text", [row.dropped.leaf for row in rows])
-    yield from _measures(answer.shape.scales, [row.kept.values for row in rows], "kept_")
-    yield from _measures(answer.shape.scales, [row.dropped.values for row in rows], "dropped_")
+    yield from _measures(answer.shape, [row.kept.values for row in rows], "kept_", of_keys=True)
+    yield from _measures(answer.shape, [row.dropped.values for row in rows], "dropped_", of_keys=True)
 
 
 def _verification(answer: Verification) -> Iterator[Column]:
-    rows, scales = answer.rows, answer.shape.scales
+    rows, shape = answer.rows, answer.shape
     pending = not isinstance(answer.as_of, AsOfCommit)
     yield from _commit(answer)
     yield Column("rollup", "text", [row.rollup for row in rows])
@@ -157,10 +159,10 @@ def _verification(answer: Verification) -> Iterator[Column]:
     if pending:
         yield Column("pending_count", "int", [row.pending.count if row.pending else 0 for row in rows])
     yield Column("recomputed_count", "int", [row.recomputed.count for row in rows])
-    yield from _measures(scales, [{} if row.stored is None else row.stored.sums for row in rows], "stored_")
+    yield from _measures(shape, [{} if row.stored is None else row.stored.sums for row in rows], "stored_")
     if pending:
-        yield from _measures(scales, [{} if row.pending is None else row.pending.sums for row in rows], "pending_")
-    yield from _measures(scales, [row.recomputed.sums for row in rows], "recomputed_")
+        yield from _measures(shape, [{} if row.pending is None else row.pending.sums for row in rows], "pending_")
+    yield from _measures(shape, [row.recomputed.sums for row in rows], "recomputed_")
 
 
 def _status(answer: Status) -> Iterator[Column]:

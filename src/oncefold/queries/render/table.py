@@ -11,10 +11,9 @@ from oncefold.queries.render.screen import Grid, Screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from decimal import Decimal
 
     from oncefold.queries.event_model import Arrival, RejectedEvent, Side
-    from oncefold.queries.model import Amounts, WrongNode
+    from oncefold.queries.model import Amounts, KeyValue, WrongNode
 
 PIECE_CHARS = 60
 """Characters of a rejected event that are shown unless it is wanted whole."""
@@ -75,7 +74,7 @@ def _totals(totals: Totals, screen: Screen, _: bool) -> None:  # noqa: FBT001
     for row in totals:
         name = formatting.node(row.path) if row is totals.node else formatting.label(row.label)
         indent = _INDENT * (row.depth - totals.node.depth)
-        grid.add(indent + name, formatting.number(row.count), *map(formatting.number, row.sums.values()))
+        grid.add(indent + name, formatting.number(row.count), *map(formatting.amount, row.sums.values()))
     screen.grid(grid)
     screen.line()
     if not totals.node.count:
@@ -109,7 +108,7 @@ def _outbox(pending: Pending) -> str:
 def _explanation(found: Explanation, screen: Screen, _: bool) -> None:  # noqa: FBT001
     screen.line(f"{formatting.node(found.path)} of {found.rollup}: {formatting.many(found.count, 'key')}", "bold")
     for measure, total in found.sums.items():
-        screen.line(f"  {measure} {formatting.number(total)}")
+        screen.line(f"  {measure} {formatting.amount(total)}")
     screen.line()
     if found.rows:
         _show_keys(found, screen)
@@ -129,7 +128,7 @@ def _show_keys(found: Explanation, screen: Screen) -> None:
     grid = Grid([*before, *scales], frozenset([*numbers, *scales]))
     for row in found:
         version = [row.version_text] if version_type else []
-        values = map(formatting.number, row.values.values())
+        values = map(formatting.amount, row.values.values())
         grid.add(formatting.printable(row.key), *version, formatting.node(row.leaf), *values)
     screen.grid(grid)
 
@@ -145,7 +144,7 @@ def _verdict(found: Explanation) -> str:
         return f"{all_keys} add up to {total} exactly."
     if isinstance(found.as_of, AsOfCommit):
         return "The values listed do NOT add up to the stored total; run: oncefold verify"
-    amounts = ", ".join(f"{measure} {formatting.number(value)}" for measure, value in found.total.sums.items())
+    amounts = ", ".join(f"{measure} {formatting.amount(value)}" for measure, value in found.total.sums.items())
     stated = f"{formatting.many(found.total.count, 'key')}{', ' if amounts else ''}{amounts}"
     if found.moved:
         return f"The node changed while its keys were read: {total} was then {stated}. Query again."
@@ -187,7 +186,7 @@ def _show_arrivals(found: History, screen: Screen) -> None:
     grid = Grid([*before, *scales], frozenset([*numbers, *scales]))
     for row in found:
         version = [row.version_text] if version_type else []
-        values = [formatting.number(row.values[measure]) if row.values else "" for measure in scales]
+        values = [formatting.amount(row.values[measure]) if row.values else "" for measure in scales]
         commit, time = formatting.number(row.commit.number), row.commit.time_text or ""
         grid.add(commit, time, row.outcome.replace("_", " "), *version, _leaf(row), *values)
     screen.grid(grid)
@@ -244,8 +243,8 @@ def _side(side: Side) -> str:
     return " ".join([formatting.node(side.leaf), *(_amount(name, value) for name, value in side.values.items())])
 
 
-def _amount(measure: str, value: Decimal) -> str:
-    return f"{measure}={formatting.number(value)}"
+def _amount(measure: str, value: KeyValue) -> str:
+    return f"{measure}={formatting.amount(value)}"
 
 
 def _list(grid: Grid, found: Rejects | Conflicts, total: int, noun: str, screen: Screen) -> None:
@@ -307,7 +306,7 @@ def _cells(amounts: Amounts | None, measures: int) -> list[str]:
     """Count and sums for a column; empty where there are none."""
     if amounts is None:
         return [""] * (1 + measures)
-    return [formatting.number(amounts.count), *map(formatting.number, amounts.sums.values())]
+    return [formatting.number(amounts.count), *map(formatting.amount, amounts.sums.values())]
 
 
 def _show_undecided(found: Verification, screen: Screen) -> None:

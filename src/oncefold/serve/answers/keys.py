@@ -1,7 +1,10 @@
 """Routes about keys and events: history, search, rejects, conflicts."""
 
+from collections.abc import Sequence
+
 from oncefold.core.definition import Pipeline
 from oncefold.core.limits import KEY_BYTES
+from oncefold.core.measures import Measure
 from oncefold.queries.event_model import Conflicts, History, Rejects
 from oncefold.queries.model import SearchResult
 from oncefold.queries.store_reader import StoreReader
@@ -34,7 +37,7 @@ _LIMIT = Parameter("limit", *number(1, MOST_FOUND), "at most so many of each", d
 
 def key_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
     """The two routes."""
-    measures = [measure.name for measure in pipeline.measures]
+    measures = pipeline.measures
     return [
         DeclaredRoute(
             "/history/{key}",
@@ -51,12 +54,12 @@ def _history(reader: StoreReader, values: Values) -> History:
     return reader.history(values["key"], every=values["every"], limit=values["limit"], after=values["after"])
 
 
-def _history_described(measures: list[str]) -> Described:
+def _history_described(measures: Sequence[Measure]) -> Described:
     current = {
         "deleted": schemas.BOOLEAN,
         "version": schemas.or_null(schemas.TEXT),
         "leaf": schemas.or_null(schemas.TEXT),
-        "measures": schemas.object_of({}, others=schemas.AMOUNT),
+        "measures": schemas.object_of({}, others=schemas.or_null(schemas.TEXT)),
     }
     row = {
         "commit": schemas.COUNT,
@@ -64,7 +67,7 @@ def _history_described(measures: list[str]) -> Described:
         "outcome": schemas.TEXT,
         "version": schemas.or_null(schemas.TEXT),
         "leaf": schemas.or_null(schemas.TEXT),
-        "measures": schemas.measures(measures, nullable=True),
+        "measures": schemas.measures(measures, nullable=True, of_keys=True),
         "known": schemas.BOOLEAN,
     }
     members = {
@@ -185,7 +188,7 @@ def _conflicts(reader: StoreReader, values: Values) -> Conflicts:
 
 
 def _conflicts_described(pipeline: Pipeline) -> Described:
-    measures = [measure.name for measure in pipeline.measures]
+    measures = pipeline.measures
     row = {
         "id": schemas.COUNT,
         "commit": schemas.COUNT,
@@ -194,8 +197,8 @@ def _conflicts_described(pipeline: Pipeline) -> Described:
         "version": schemas.or_null(schemas.TEXT),
         "kept_leaf": schemas.or_null(schemas.TEXT),
         "dropped_leaf": schemas.or_null(schemas.TEXT),
-        "kept_measures": schemas.measures(measures, nullable=True),
-        "dropped_measures": schemas.measures(measures, nullable=True),
+        "kept_measures": schemas.measures(measures, nullable=True, of_keys=True),
+        "dropped_measures": schemas.measures(measures, nullable=True, of_keys=True),
     }
     rows = schemas.array_of(schemas.object_of(row))
     return Described(

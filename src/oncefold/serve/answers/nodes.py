@@ -1,10 +1,12 @@
 """Routes about nodes: totals, series, and the keys behind a total."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidQueryError
 from oncefold.core.limits import LABEL_BYTES
+from oncefold.core.measures import Measure
 from oncefold.queries.event_model import Explanation
 from oncefold.queries.model import Series, Totals
 from oncefold.queries.store_reader import StoreReader
@@ -58,7 +60,7 @@ _KEYS_AFTER = Parameter("after", *number(0, 2**32), "so many keys are left out f
 
 def node_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
     """Each for the root of a rollup, and for a node below it."""
-    measures = [measure.name for measure in pipeline.measures]
+    measures = pipeline.measures
     found = [
         DeclaredRoute("/totals/{rollup}", RouteQuery(_totals, ROWS, "quick"), _totals_described(measures)),
         DeclaredRoute("/series/{rollup}", RouteQuery(_series), _series_described(measures)),
@@ -99,7 +101,7 @@ def _require_few(reader: StoreReader, node: str, rollup: str, depth: int | None)
         )
 
 
-def _totals_described(measures: list[str]) -> Described:
+def _totals_described(measures: Sequence[Measure]) -> Described:
     row: dict[str, Schema] = {
         "path": schemas.TEXT,
         "depth": schemas.COUNT,
@@ -132,7 +134,7 @@ def _series(reader: StoreReader, values: Values) -> Series:
     return reader.series(values.get("path", ""), rollup=values["rollup"], points=values["points"])
 
 
-def _series_described(measures: list[str]) -> Described:
+def _series_described(measures: Sequence[Measure]) -> Described:
     point = {"commit": schemas.COUNT, "time": schemas.or_null(schemas.TIME), "count": schemas.COUNT}
     members = {
         **schemas.FRESH,
@@ -156,7 +158,7 @@ def _explain(reader: StoreReader, values: Values) -> Explanation:
     return reader.explain(values.get("path", ""), rollup=values["rollup"], limit=limit, after=values["after"])
 
 
-def _explain_described(measures: list[str]) -> Described:
+def _explain_described(measures: Sequence[Measure]) -> Described:
     members = {
         **schemas.FRESH,
         "rollup": schemas.TEXT,
@@ -173,7 +175,7 @@ def _explain_described(measures: list[str]) -> Described:
                     "key": schemas.TEXT,
                     "version": schemas.or_null(schemas.TEXT),
                     "leaf": schemas.TEXT,
-                    "measures": schemas.measures(measures),
+                    "measures": schemas.measures(measures, of_keys=True),
                 }
             )
         ),

@@ -90,7 +90,7 @@ def _verify(reader: StoreReader, _: Values) -> Verification:
 
 
 def _verify_described(pipeline: Pipeline) -> Described:
-    amounts = schemas.amounts([measure.name for measure in pipeline.measures])
+    amounts = schemas.amounts(pipeline.measures)
     row = {
         "rollup": schemas.TEXT,
         "path": schemas.TEXT,

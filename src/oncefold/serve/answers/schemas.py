@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from oncefold.core.fold import Outcome
+from oncefold.core.measures import UNSCALED, Measure
 from oncefold.serve.answers.declared import MEDIA_TYPE
 from oncefold.serve.server.body_format import ENCODINGS, TYPES
 
@@ -42,14 +43,21 @@ def array_of(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
-def measures(names: Sequence[str], *, nullable: bool = False) -> Schema:
-    """An object with an amount for each measure."""
-    return object_of(dict.fromkeys(names, or_null(AMOUNT) if nullable else AMOUNT))
+def measures(found: Sequence[Measure], *, nullable: bool = False, of_keys: bool = False) -> Schema:
+    """An object with the value of each measure at nodes, or at keys; `nullable` says that all may be null."""
+    return object_of({one.name: _value(one, nullable=nullable, of_keys=of_keys) for one in found})
 
 
-def amounts(names: Sequence[str]) -> Schema:
+def _value(measure: Measure, *, nullable: bool, of_keys: bool) -> Schema:
+    is_text = of_keys and measure.kind == "distinct"
+    may_be_null = nullable or is_text or measure.kind not in {"sum", *UNSCALED}
+    schema = TEXT if is_text else AMOUNT
+    return or_null(schema) if may_be_null else schema
+
+
+def amounts(found: Sequence[Measure]) -> Schema:
     """Count and measures of a node."""
-    return object_of({"count": WHOLE, "measures": measures(names)})
+    return object_of({"count": WHOLE, "measures": measures(found)})
 
 
 FRESH: Mapping[str, Schema] = {

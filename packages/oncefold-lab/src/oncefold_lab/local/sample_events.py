@@ -87,7 +87,7 @@ class SampleEvents:
         """The totals of every node that a live key counts in, and of the roots."""
         pairs = ((None, Stored(event.version, event.content)) for event in self._greatest.values())
         totals = {node: total for node, total in net(self.pipeline, pairs).items() if total.count}
-        nothing = Total(0, (0,) * len(self.pipeline.measures))
+        nothing = Total(0, (0,) * len(self.pipeline.amounts))
         roots = {Node(index): nothing for index in range(len(self.pipeline.rollups))}
         return roots | totals
 

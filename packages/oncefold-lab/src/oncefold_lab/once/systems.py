@@ -120,8 +120,8 @@ class Counting:
         found: dict[str, dict[str, int | Decimal]] = {}
         for node, (count, *amounts) in contribution(self.pipeline, event.content).items():
             found[_name(node)] = {"count": count} | {
-                measure.name: Decimal(amount).scaleb(-measure.scale)
-                for measure, amount in zip(self.pipeline.measures, amounts, strict=True)
+                amount.name: Decimal(value).scaleb(-amount.scale)
+                for amount, value in zip(self.pipeline.amounts, amounts, strict=True)
             }
         return found
 
@@ -161,7 +161,7 @@ class Counting:
         return {_node(item[_KEY]["S"]): self._row(item)}
 
     def _row(self, item: Mapping[str, Any]) -> Numbers:
-        measures = [mantissa(item.get(measure.name, {"N": "0"}), measure.scale) for measure in self.pipeline.measures]
+        measures = [mantissa(item.get(amount.name, {"N": "0"}), amount.scale) for amount in self.pipeline.amounts]
         return (int(item["count"]["N"]), *measures)
 
     def totals(self) -> dict[Node, Total]:

@@ -42,7 +42,7 @@ class _OldParentsStay(_Altered):
             if _moved(change) and change.before is not None and change.before.content.labels is not None:
                 for node in nodes_of(self._pipeline, change.before.content.labels):
                     if 0 < len(node.labels) < len(self._pipeline.rollups[node.rollup].levels):
-                        nothing = Total(0, (0,) * len(self._pipeline.measures))
+                        nothing = Total(0, (0,) * len(self._pipeline.amounts))
                         kept = Total(1, change.before.content.measures)
                         totals[node] = totals.get(node, nothing) + kept
         return self._with(chunk, totals)

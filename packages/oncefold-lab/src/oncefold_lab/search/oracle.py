@@ -85,9 +85,9 @@ def describe(pipeline: Pipeline, total: Total | None) -> str:
     """A total for a person: `3 keys, value 12.50`."""
     if total is None:
         return "nothing"
-    sums = zip(pipeline.measures, total.sums, strict=True)
+    sums = zip(pipeline.amounts, total.sums, strict=True)
     return ", ".join(
-        [f"{total.count} keys", *(f"{measure.name} {format_decimal(value, measure.scale)}" for measure, value in sums)]
+        [f"{total.count} keys", *(f"{amount.name} {format_decimal(value, amount.scale)}" for amount, value in sums)]
     )
 
 

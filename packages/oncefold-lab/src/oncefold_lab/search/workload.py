@@ -6,10 +6,11 @@ from random import Random
 from typing import Any
 
 from oncefold.core.decimals import format_decimal
-from oncefold.core.definition import Delete, Level, Measure, Pipeline, Rollup, Version
+from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Version
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.expression import Source
 from oncefold.core.fieldpath import FieldPath
+from oncefold.core.measures import Measure
 
 _LABELS = ("a", "b", "c", "", "a/b", "\0", "ü", "\\", "a b", *(f"n{number}" for number in range(30)))
 _SCATTERED = (0.1, 0.1, 0.6)

@@ -86,7 +86,7 @@ class ExpectedTotals:
 
     def row(self, numbers: Iterable[int]) -> Row:
         """Whole numbers as a row: mantissas become the numbers that they are of."""
-        scales = (0, *(measure.scale for measure in self.pipeline.measures))
+        scales = (0, *(amount.scale for amount in self.pipeline.amounts))
         return tuple(Decimal(number).scaleb(-scale) for number, scale in zip(numbers, scales, strict=True))
 
     def amounts(self, content: Content) -> dict[Node, Row]:

@@ -48,7 +48,7 @@ class OncefoldPlayer:
     def rows(self) -> dict[Node, Row]:
         """See Player."""
         totals = self._system.totals()
-        scales = [measure.scale for measure in self._pipeline.measures]
+        scales = [amount.scale for amount in self._pipeline.amounts]
         return {
             node: (
                 Decimal(total.count),

@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from oncefold.commit import Int32s
+from oncefold.core.decimals import format_decimal, parse_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
 from oncefold.serve.answers.changes.wanted import Wanted, WatchedNodes, grown, watch
 from oncefold.serve.answers.readers import Freshness
 from oncefold.store import commits, rows
+from oncefold.store.amounts import DIGITS
 from oncefold.store.changes import ChangedNodes, NodeValues, changed_since, events_after, values_of
 from oncefold.store.connection import Connection
 from oncefold.store.reader import StoreFile
@@ -128,7 +130,7 @@ class _ChangesReader:
 
     def _changed(self) -> tuple[ChangedNodes, int]:
         """The nodes that changed, and since when: subscribers so late that too much would be read are left out."""
-        measures, oldest = len(self.pipeline.measures), commits.oldest(self.connection).seq
+        measures, oldest = len(self.pipeline.amounts), commits.oldest(self.connection).seq
         known = sorted({since for one in self.waiting for since in one.since if since >= oldest})
         for since in (known[0], known[-1]) if known else ():
             found = changed_since(self.connection, measures, since, MOST_DELTAS)
@@ -147,9 +149,8 @@ class _ChangesReader:
     def _read_values(self, wanted: Sequence[Int32s]) -> None:
         if not wanted:
             return
-        names = [measure.name for measure in self.pipeline.measures]
         for values in values_of(self.connection, self.pipeline, np.unique(np.concatenate(wanted)).tolist()):
-            self._values[values.id] = (values.rollup, _row(values, names))
+            self._values[values.id] = (values.rollup, _row(values, self.pipeline))
 
     def _text(self, want: Wanted, ids: Int32s | str) -> bytes | str:
         if isinstance(ids, str):
@@ -168,10 +169,21 @@ def _common(some: Int32s, others: Int32s) -> Int32s:
     return found
 
 
-def _row(values: NodeValues, names: Sequence[str]) -> bytes:
-    measures = dict(zip(names, values.sums, strict=True))
+def _row(values: NodeValues, pipeline: Pipeline) -> bytes:
+    measures = _measures(values.sums, pipeline)
     row = {"rollup": values.rollup, "path": values.path, "count": values.keys, "measures": measures}
     return json.dumps(row, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def _measures(texts: Sequence[str], pipeline: Pipeline) -> dict[str, str | None]:
+    """What a node shows, by measure, from the texts of its amounts."""
+    names = [measure.name for measure in pipeline.measures]
+    if pipeline.layout.direct:
+        return dict(zip(names, texts, strict=True))
+    pairs = zip(texts, pipeline.amounts, strict=True)
+    values = pipeline.layout.values([parse_decimal(text, amount.scale, 10**DIGITS) for text, amount in pairs])
+    shown = zip(pipeline.measures, values, strict=True)
+    return {one.name: None if value is None else format_decimal(value, one.scale) for one, value in shown}
 
 
 Message = tuple[bytes, ...]
