@@ -1,19 +1,26 @@
 """Definitions of one family, events that they read, and the plain model of a store that is redefined."""
 
+import json
 import random
 from collections.abc import Iterable
+from itertools import count
+from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import Event
-from oncefold.core.fold import Node, Total
+from oncefold.core.fold import Node, Outcome, Total
 from oncefold.core.nodepath import split
+from oncefold.engine.redefinition import Redefinition
 from oncefold.engine.session import Session
 from oncefold.expression_sql import parse_sql
 from oncefold.queries.store_reader import StoreReader
+from oncefold.store.check import check_store
 from tests.tools import reference
 
 Record = dict[str, Any]
@@ -82,11 +89,24 @@ class Model:
             elif found.key not in self.kept or _greater(found, self._event(self.kept[found.key])):
                 self.kept[found.key] = record
 
-    def redefine(self, pipeline: Pipeline) -> None:
-        """The new totals are the definition's meaning over the kept events; what it rejects is kept no more."""
+    def redefine(self, pipeline: Pipeline, seen: dict[str, Record] | None = None) -> None:
+        """The new totals are the definition's meaning over the kept events; what it rejects is kept no more.
+
+        `seen` are those that were kept when the redefinition began, if events came meanwhile: they count, too.
+        """
         self._take(pipeline)
-        self.rejects += [record for record in self.kept.values() if self._event(record) is None]
-        self.kept = {key: record for key, record in self.kept.items() if self._event(record) is not None}
+        before, self.kept = self.kept, {}
+        for key, record in before.items():
+            found = self._event(record)
+            if found is None:
+                self.rejects.append(record)
+            older = None if seen is None else seen.get(key)
+            older_event = None if older is None else self._event(older)
+            if older_event is not None and (found is None or _greater(older_event, found)):
+                assert older is not None
+                self.kept[key] = older
+            elif found is not None:
+                self.kept[key] = record
 
     def totals(self) -> dict[Node, Total]:
         events = [self._event(record) for record in self.kept.values()]
@@ -123,3 +143,58 @@ def assert_is(session: Session, model: Model) -> None:
     reference.assert_equal(model.totals(), stored(reader), model.pipeline)
     assert len(reader.rejects()) == len(model.rejects)
     assert not reader.verify().rows
+
+
+def ingest(session: Session, model: Model, records: list[Record], rng: random.Random) -> None:
+    """The same events to both, in a form drawn at random."""
+    form = rng.choice(["items", "lines", "table"])
+    if form == "lines":
+        session.ingest(
+            "".join(json.dumps(record) + "\n" for record in records), source="feed", position=str(rng.random())
+        )
+    elif form == "table" and not any(isinstance(value, list | float) for one in records for value in one.values()):
+        session.ingest(pa.Table.from_pylist(records))
+    else:
+        session.ingest(records)
+    model.ingest(records)
+
+
+def play(path: Path, seed: int, redefinitions: int) -> None:
+    """A store is filled, redefined, filled and reopened; it is always the model's, and so is its past."""
+    rng = random.Random(seed)
+    old = definition(rng)
+    model, session = Model(old), Session.open(path, old)
+    past: dict[int, tuple[Pipeline, dict[Node, Total]]] = {}
+    numbers = count()
+    try:
+        for _ in range(redefinitions):
+            for _ in range(rng.randint(1, 5)):
+                ingest(session, model, [event(rng, next(numbers), clean=False) for _ in range(rng.randint(1, 9))], rng)
+                past[session.engine.last_commit] = (model.pipeline, model.totals())
+            new = definition(rng)
+            if new.fingerprint == model.pipeline.fingerprint:
+                continue
+            positions, rejects, seen = session.positions, len(model.rejects), None
+            if rng.random() < 0.5:
+                made = session.redefine(new)
+            else:
+                with Redefinition(path, new) as redefinition:
+                    session.pause_event_compaction(paused=True)
+                    redefinition.gather()
+                    seen = dict(model.kept)
+                    ingest(session, model, [event(rng, next(numbers), clean=False) for _ in range(9)], rng)
+                    positions, rejects = session.positions, len(model.rejects)
+                    past[session.engine.last_commit] = (model.pipeline, model.totals())
+                    made = session.switch(redefinition)
+                session.close()
+                session = Session.open(path, new)
+            model.redefine(new, seen)
+            assert made.counts.get(Outcome.REJECTED, 0) == len(model.rejects) - rejects
+            assert session.positions == positions
+            past[made.commit] = (new, model.totals())
+            assert_is(session, model)
+        for commit, (pipeline, totals) in past.items():
+            reference.assert_equal(totals, stored(session.reader, commit), pipeline)
+    finally:
+        session.close()
+    assert check_store(path) == []

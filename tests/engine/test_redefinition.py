@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from unittest.mock import patch
 
-import pyarrow as pa
 import pytest
 
 from oncefold.core.definition import FieldPath, Pipeline, Version
@@ -19,7 +18,7 @@ from oncefold.engine.session import Session
 from oncefold.queries.store_reader import StoreReader
 from oncefold.store import events
 from oncefold.store.check import check_store
-from tests.engine.redefining import Model, Record, assert_is, definition, event, stored
+from tests.engine.redefining import Record, definition, event, play, stored
 from tests.tools import reference
 from tests.tools.sizes import sized
 
@@ -31,45 +30,9 @@ def _small() -> Iterator[None]:
         yield
 
 
-def ingest(session: Session, model: Model, records: list[Record], rng: random.Random) -> None:
-    form = rng.choice(["items", "lines", "table"])
-    if form == "lines":
-        session.ingest("".join(json.dumps(record) + "\n" for record in records))
-    elif form == "table" and not any(isinstance(value, list | float) for one in records for value in one.values()):
-        session.ingest(pa.Table.from_pylist(records))
-    else:
-        session.ingest(records)
-    model.ingest(records)
-
-
-@pytest.mark.parametrize("seed", range(sized(8, 150)))
+@pytest.mark.parametrize("seed", range(sized(10, 200)))
 def test_the_totals_are_the_new_meaning_of_the_kept_events(tmp_path: Path, seed: int) -> None:
-    rng = random.Random(seed)
-    old = definition(rng)
-    model, session, past = Model(old), Session.open(tmp_path / "s.db", old), {}
-    number = 0
-    for _ in range(sized(3, 5)):
-        for _ in range(rng.randint(1, 5)):
-            records = [event(rng, number := number + 1, clean=False) for _ in range(rng.randint(1, 9))]
-            ingest(session, model, records, rng)
-            past[session.engine.last_commit] = (model.pipeline, model.totals())
-        new = definition(rng)
-        if new.fingerprint == model.pipeline.fingerprint:
-            continue
-        before = len(model.rejects)
-        model.redefine(new)
-        made = session.redefine(new)
-        assert made.commit == session.engine.last_commit
-        assert made.counts.get(Outcome.REJECTED, 0) == len(model.rejects) - before
-        past[made.commit] = (new, model.totals())
-        assert_is(session, model)
-        if rng.random() < 0.5:
-            session.close()
-            session = Session.open(tmp_path / "s.db", new)
-    for commit, (pipeline, totals) in past.items():
-        reference.assert_equal(totals, stored(session.reader, commit), pipeline)
-    session.close()
-    assert check_store(tmp_path / "s.db") == []
+    play(tmp_path / "s.db", seed, sized(3, 5))
 
 
 @pytest.mark.parametrize("seed", range(sized(4, 60)))
@@ -232,36 +195,6 @@ def test_kept_events_are_dropped_where_the_new_definition_keeps_none(tmp_path: P
         with pytest.raises(DefinitionError, match="keeps no whole events"):
             session.redefine(BASE)
     assert check_store(tmp_path / "s.db") == []
-
-
-def test_events_that_come_meanwhile_are_carried_over(tmp_path: Path) -> None:
-    path, rng = tmp_path / "s.db", random.Random(5)
-    model = Model(BASE)
-    with Session.open(path, BASE) as session:
-        first = [event(rng, number, clean=False) for number in range(60)]
-        ingest(session, model, first, rng)
-        store = session._store
-        with Redefinition(path, MORE) as work:
-            store.pause_event_compaction(paused=True)
-            assert work.gather() == len(model.kept)
-            for _ in range(3):
-                ingest(session, model, [event(rng, number, clean=False) for number in range(20)], rng)
-            assert work.gather() > 0
-            last = {**first[0], "id": "at the last moment", "v": 9, "more": 3, "kind": "y"}
-            ingest(session, model, [last], rng)
-            made = work.redefine(store)
-        assert made.commit == 6
-    with Session.open(path, MORE) as session:
-        assert "at the last moment" in model.kept
-        reader = session.reader
-        # Of a key whose newest event is rejected, an older one that was seen still counts, as in a fresh run.
-        listed = {json.loads(reject.raw)["id"] for reject in reader.rejects() if reject.source == "redefine"}
-        model.redefine(MORE)
-        kept = {key: record for key, record in model.kept.items() if key not in listed}
-        assert reader.query().node.count >= len(kept)
-        for key, record in kept.items():
-            assert reader.history(key).current.values == {"more": record["more"]}
-    assert check_store(path) == []
 
 
 def test_an_older_event_counts_where_the_newer_one_is_rejected_meanwhile(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from oncefold.cli.backend import Backend
 
 _SHOWN_REASONS = 10
+_SERVER_SECONDS = 24 * 3_600.0
+"""How long a server may take, which answers when it is done."""
 
 _EPILOG = """\b
 Examples:
@@ -46,7 +49,10 @@ def redefine(pipeline: str, backend: Backend, dry_run: bool, as_json: bool) -> N
     """
     if backend.kind == "stack":
         raise OncefoldError("a stack keeps no whole events; deploy the new definition as a new stack, and read it anew")
-    found = _of_store(pipeline, Path(backend.where), dry_run) if backend.kind == "store" else {}
+    if backend.kind == "server":
+        found = _of_server(pipeline, backend, dry_run)
+    else:
+        found = _of_store(pipeline, Path(backend.where), dry_run)
     if as_json:
         click.echo(json.dumps(found, ensure_ascii=False))
     else:
@@ -70,6 +76,21 @@ def _of_store(pipeline: str, path: Path, dry_run: bool) -> dict[str, Any]:  # no
     return made.document()
 
 
+def _of_server(pipeline: str, backend: Backend, dry_run: bool) -> dict[str, Any]:  # noqa: FBT001
+    from oncefold.pipeline_file import load_pipeline
+    from oncefold.queries.http_client import Client, address_of
+    from oncefold.serve.security.tokens import administering_token
+
+    load_pipeline(pipeline)  # what is wrong with the file is said by its name
+    named = backend.token_file
+    token = os.environ.get("ONCEFOLD_ADMIN_TOKEN") if named is None else administering_token(named)
+    client = Client(address_of(backend.where), token, _SERVER_SECONDS)
+    target = f"/redefine?dry_run={'true' if dry_run else 'false'}"
+    found = client.post(target, Path(pipeline).read_bytes(), "application/toml")
+    assert isinstance(found, dict)
+    return found
+
+
 def _show(found: Mapping[str, Any], where: str) -> None:
     for change in found["changes"]:
         click.echo(change)
@@ -91,6 +112,8 @@ def _show(found: Mapping[str, Any], where: str) -> None:
             click.echo(f"  and {formatting.many(len(most) - _SHOWN_REASONS, 'more reason')}")
     if found["commit"]:
         click.echo(f"\n{where} has the new definition since commit {found['commit']} ({found['seconds']:.1f} s)")
+        if where.startswith("http"):
+            click.echo("put it where the server's pipeline file is before the server is started again")
         if found["rejected"]:
             click.echo("to see the rejects: oncefold rejects list")
     else:

@@ -167,7 +167,7 @@ class Redefinition:
         """The last segment that was read."""
         self._segment: UInt32s = np.zeros(0, np.uint32)
         self._row: UInt32s = np.zeros(0, np.uint32)
-        self._filtered, self._rejected = np.zeros(0, np.bool_), np.zeros(0, np.bool_)
+        self._filtered, self._rejected, self._seen = (np.zeros(0, np.bool_) for _ in range(3))
         self._rejects: dict[int, Reject] = {}
         """By the row of the store."""
         self._read = 0
@@ -186,7 +186,8 @@ class Redefinition:
             for number, form, _, size in found:
                 index.add(number, form, tables.rows(number), size)
         self._grow(rows)
-        _refuse_missing(self._path, (index.newest == 0) & (self._segment == 0))
+        self._seen |= index.newest != 0
+        _refuse_missing(self._path, ~self._seen)
         due = [segment.number for segment in index.segments.values() if segment.live]
         before, whole = self._read, self._read + sum(index.segments[number].live for number in due)
         for number, rows_of_entries, parts in self._decoded(due, index):
@@ -204,6 +205,7 @@ class Redefinition:
             self._row = np.pad(self._row, (0, more))
             self._filtered = np.pad(self._filtered, (0, more))
             self._rejected = np.pad(self._rejected, (0, more))
+            self._seen = np.pad(self._seen, (0, more))
 
     def _decoded(self, numbers: Sequence[int], index: EventIndex) -> Iterator[_Live]:
         """The live entries of each segment: their rows, and their batches; one is decoded while another is folded."""

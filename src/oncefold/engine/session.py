@@ -256,10 +256,22 @@ class Session(Closing):
         with Redefinition(self.path, pipeline, on_progress, self._clock) as redefinition:
             if dry_run:
                 return redefinition.preview()
-            with self._engine.intact():
-                made = redefinition.redefine(self._store)
+            made = self.switch(redefinition)
         self._take(self._store.reopened(pipeline))
         return made
+
+    def pause_event_compaction(self, *, paused: bool) -> None:
+        """Drop and merge no kept events, or begin again: a redefinition reads them while this session goes on."""
+        self._store.pause_event_compaction(paused=paused)
+
+    def switch(self, redefinition: Redefinition) -> Redefined:
+        """Commit what is folded, and switch the store to what a redefinition made; nothing but `close` is left then.
+
+        Raises StoreError if it fails; nothing has changed then.
+        """
+        self._commit()
+        with self._engine.intact():
+            return redefinition.redefine(self._store)
 
     @property
     def reader(self) -> StoreReader:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from oncefold.core.definition import Pipeline
+from oncefold.engine.redefinition import Redefinition
 from oncefold.engine.session import Ingested, Session
 from oncefold.serve.answers import Clock, StoreReaders, routes
 from oncefold.serve.channel.messages import Committed
@@ -69,6 +70,11 @@ class Server:
             found = self.session.discard(ids)
             await self._tell(Ingested(self.session.reader.status().commit.number, {}))
             return found
+
+    async def redefine(self, pipeline: Pipeline, *, dry_run: bool) -> dict[str, Any]:
+        with self._lock, Redefinition(self.session.path, pipeline) as redefinition:
+            assert dry_run, "the test itself commits"
+            return redefinition.preview().document()
 
     async def _tell(self, done: Ingested) -> None:
         with self.session.reader.file.at_one_commit() as connection:

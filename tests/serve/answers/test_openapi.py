@@ -73,6 +73,7 @@ def test_every_route_is_described(shop: Server) -> None:
             "/verify",
             "/changes",
             "/events",
+            "/redefine",
             "/healthz",
             "/readyz",
             "/metrics",

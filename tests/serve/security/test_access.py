@@ -36,6 +36,7 @@ ROUTES = [
     ("GET", "/verify", Scope.ADMIN),
     ("POST", "/verify", Scope.ADMIN),
     ("POST", "/rejects/redrive", Scope.ADMIN),
+    ("POST", "/redefine", Scope.ADMIN),
     ("DELETE", "/rejects/7", Scope.ADMIN),
     ("POST", "/", Scope.ADMIN),
     ("PUT", "/assets/page.js", Scope.ADMIN),

@@ -27,6 +27,7 @@ from oncefold.serve.writer.capacity import Capacity, CapacityLimits
 from oncefold.serve.writer.ingest_loop import Callbacks, IngestLoop
 from oncefold.serve.writer.process import Dispatcher, ServerNotifier
 from oncefold.serve.writer.reading import BodyDecoding
+from oncefold.serve.writer.redefining import Redefining
 from oncefold.store import rows
 from oncefold.store.reader import StoreFile
 
@@ -154,7 +155,7 @@ async def ingesting(
     limited = Capacity(capacity or CapacityLimits(), path, notifier.full)
     loop = IngestLoop(pipeline, opened or (lambda: Session.open(path, pipeline)), attached, callbacks, limited)
     bodies = BodyThreads(loop, BodyDecoding(loop.decoder, pipeline.fields, limits.max_line), limits)
-    dispatcher = Dispatcher(notifier.send, bodies)
+    dispatcher = Dispatcher(notifier.send, bodies, Redefining(loop, path))
     client._channel = _Channel(dispatcher, bodies, lambda: notifier.send(Stopped(loop.failure)))  # type: ignore[assignment]
     loop.start()
     try:

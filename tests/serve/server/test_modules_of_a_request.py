@@ -79,7 +79,7 @@ def test_one_post_and_one_get(memory: Path) -> None:
 def _routes(ingest: Ingesting, readers: StoreReaders) -> list[Route]:
     class Administration:
         waiting_requests = 0
-        redrive, discard = ingest.writer.redrive, ingest.writer.discard
+        redrive, discard, redefine = ingest.writer.redrive, ingest.writer.discard, ingest.writer.redefine
 
     events = EventsEndpoint(ingest.writer, ingest.admission, ingest.limits)
     return [Route("/events", events, ("POST",)), *routes(readers, Administration())]

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from oncefold.core.definition import Pipeline
-from oncefold.serve.answers import schemas
+from oncefold.serve.answers import redefinition, schemas
 from oncefold.serve.answers.changes.endpoint import PARAMETERS
 from oncefold.serve.answers.declared import MEDIA_TYPE, DeclaredRoute, Parameter, read_query
 from oncefold.serve.http.request import Request
@@ -24,6 +24,7 @@ def description(pipeline: Pipeline, routes: Sequence[DeclaredRoute]) -> dict[str
     paths["/changes"] = {"get": _changes(pipeline)}
     paths["/rejects/redrive"] = {"post": _redrive()}
     paths["/rejects/{id}"] = {"delete": _discard()}
+    paths["/redefine"] = {"post": _redefine(pipeline)}
     paths.update(schemas.OTHERS)
     return {
         "openapi": "3.1.0",
@@ -117,6 +118,16 @@ def _redrive() -> dict[str, Any]:
         "summary": "Read all rejected events again",
         "tags": ["admin"],
         "responses": {"200": schemas.json_answer("What became of them", answer), **problems(422, 503)},
+    }
+
+
+def _redefine(pipeline: Pipeline) -> dict[str, Any]:
+    text = redefinition.described()
+    answer = text.pop("answer")
+    return {
+        **text,
+        "parameters": [_parameter(pipeline, redefinition.DRY_RUN, "query")],
+        "responses": {"200": answer, **problems(400, 409, 413, 422, 503)},
     }
 
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
@@ -28,6 +28,7 @@ from oncefold.serve.answers.keys import key_routes, list_routes
 from oncefold.serve.answers.nodes import node_routes
 from oncefold.serve.answers.openapi import DescriptionEndpoint, description
 from oncefold.serve.answers.readers import Cache, StoreReaders
+from oncefold.serve.answers.redefinition import REDEFINE, redefine_endpoint
 from oncefold.serve.http import routing
 from oncefold.serve.http.request import Request
 from oncefold.serve.http.response import NO_STORE, Response, json_response
@@ -135,8 +136,8 @@ class Redriven(Protocol):
         ...
 
 
-class RejectAdministration(Protocol):
-    """The writer process, as far as it deals with rejected events."""
+class Administration(Protocol):
+    """The writer process, as far as its administrator deals with it."""
 
     @property
     def waiting_requests(self) -> int:
@@ -151,8 +152,12 @@ class RejectAdministration(Protocol):
         """Take these off the list; how many of them were on it."""
         ...
 
+    async def redefine(self, pipeline: Pipeline, *, dry_run: bool) -> dict[str, Any]:
+        """Replace the definition, or only say what that would change; what came of it, as a JSON document."""
+        ...
 
-def redrive(writer: RejectAdministration) -> Handler:
+
+def redrive(writer: Administration) -> Handler:
     """Read every rejected event again."""
 
     async def handler(request: Request) -> Response:
@@ -164,7 +169,7 @@ def redrive(writer: RejectAdministration) -> Handler:
     return handler
 
 
-def discard(writer: RejectAdministration) -> Handler:
+def discard(writer: Administration) -> Handler:
     """Take one rejected event off the list."""
 
     async def handler(request: Request) -> Response:
@@ -182,7 +187,7 @@ _REST_OF_PATH = ("path", "key")
 """Parameters that may hold slashes."""
 
 
-def routes(readers: StoreReaders, writer: RejectAdministration) -> list[routing.Route]:
+def routes(readers: StoreReaders, writer: Administration) -> list[routing.Route]:
     """The routes of all queries, of live changes, of the reject list, and of `/openapi.json`."""
     declared = declarations(readers, writer)
     cache = Cache()
@@ -192,6 +197,7 @@ def routes(readers: StoreReaders, writer: RejectAdministration) -> list[routing.
         routing.Route("/changes", ChangesEndpoint(readers, Hub(readers))),
         routing.Route("/rejects/redrive", redrive(writer), ("POST",)),
         routing.Route("/rejects/{id}", discard(writer), ("DELETE",)),
+        routing.Route(REDEFINE, redefine_endpoint(writer.redefine), ("POST",)),
         routing.Route("/openapi.json", DescriptionEndpoint(text)),
     ]
 
@@ -203,7 +209,7 @@ def _http_route(route: DeclaredRoute, endpoint: Endpoint) -> routing.Route:
     return routing.Route(path, endpoint, tuple(route.methods))
 
 
-def declarations(readers: StoreReaders, writer: RejectAdministration) -> list[DeclaredRoute]:
+def declarations(readers: StoreReaders, writer: Administration) -> list[DeclaredRoute]:
     """The routes of queries as they are declared."""
     pipeline = readers.pipeline
     live = overview_routes(pipeline, lambda: ServerLoad(readers.rate.per_second(), writer.waiting_requests))

@@ -5,7 +5,7 @@ A commit is notified before the acknowledgements of the requests that it holds.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
@@ -119,6 +119,14 @@ class Discard(NamedTuple):
     ids: Sequence[int]
 
 
+class Redefine(NamedTuple):
+    """Replace the definition, or say what that would change; once it is replaced, `Stop` has to follow."""
+
+    number: int
+    pipeline: Pipeline
+    dry_run: bool
+
+
 class Stop(NamedTuple):
     """Commit all that was handed over, and end."""
 
@@ -215,7 +223,7 @@ class Done(NamedTuple):
     """What was to be done under this number is done, or failed."""
 
     number: int
-    result: Ingested | int | None
+    result: Ingested | int | dict[str, Any] | None
     error: OncefoldError | None
 
 

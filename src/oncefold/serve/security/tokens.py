@@ -80,14 +80,26 @@ def reading_token(path: Path) -> str:
 
     Raises OncefoldError as `from_file` does, and for a file without a plain token for reading.
     """
+    return _plain_token(path, (Scope.READ, Scope.ADMIN), "reading")
+
+
+def administering_token(path: Path) -> str:
+    """The same of an administrator."""
+    return _plain_token(path, (Scope.ADMIN,), "administration")
+
+
+def _plain_token(path: Path, scopes: Iterable[Scope], what: str) -> str:
     lines = [line.split() for line in _lines(path) if line.strip() and not line.startswith("#")]
     if len(lines) == 1 and len(lines[0]) == 1:
         return lines[0][0]
     plain = {words[0]: words[1] for words in lines if len(words) == 2 and not words[1].startswith(_HASHED)}
-    for scope in (Scope.READ, Scope.ADMIN):
+    for scope in scopes:
         if scope.value in plain:
             return plain[scope.value]
-    raise OncefoldError(f"{path}: holds no token for reading: give a file with the token alone, or a line read TOKEN")
+    wanted = next(iter(scopes)).value
+    raise OncefoldError(
+        f"{path}: holds no token for {what}: give a file with the token alone, or a line {wanted} TOKEN"
+    )
 
 
 def _lines(path: Path) -> list[str]:

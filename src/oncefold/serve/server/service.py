@@ -7,9 +7,9 @@ import secrets
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import ExitStack, closing
-from typing import Final
+from contextlib import closing
+from dataclasses import replace
+from typing import Any, Final
 
 from oncefold.aws.stream import open_stream
 from oncefold.core.definition import Pipeline
@@ -18,9 +18,11 @@ from oncefold.engine.tuning import tune_gc
 from oncefold.pipeline_file import load_pipeline
 from oncefold.serve import answers
 from oncefold.serve.answers.readers import StoreReaders
+from oncefold.serve.answers.redefinition import Redefine
 from oncefold.serve.channel.messages import AttachedSources, CommitListener
 from oncefold.serve.dashboard import page
 from oncefold.serve.http.request import RequestIds
+from oncefold.serve.http.response import Problem
 from oncefold.serve.http.routing import EVENTS, Route
 from oncefold.serve.server.admission import Admission
 from oncefold.serve.server.application import Application
@@ -74,11 +76,13 @@ async def _run(
     service = _Service(settings, address, logger)
     await service.http.start()
     try:
-        with ExitStack() as stack:
-            await service.open(pipeline, sources, stack)
+        with closing(service):
+            await service.open(pipeline, sources)
             if not service.ending.is_set():
                 logger.info("serving %s at http://%s/", settings.store, address.text)
             await service.ending.wait()
+            if service.replacing is not None:
+                await asyncio.wait([service.replacing])
             await service.http.stop(settings.grace_seconds)
             await service.writer.stop()
     finally:
@@ -100,8 +104,11 @@ class _Service:
         self.health = Health()
         commits, requests = CommitCounters(), RequestCounters()
         self._listeners: list[CommitListener] = [commits]
-        self._enders: list[Callable[[], None]] = [self.health.stopping, self.ending.set]
-        self.writer = WriterClient(self.health, self._listeners, logger, self.end)
+        self._logger, self._commits = logger, commits
+        self._readers: StoreReaders | None = None
+        self.replacing: asyncio.Task[dict[str, Any]] | None = None
+        """The replacement of the definition that is under way."""
+        self.writer = self._new_writer()
         self.admission = Admission(settings.limits, lambda: self.health.reason)
         self.log = AccessLog(requests, commits, logger, time.monotonic)
         metrics = Metrics(commits, requests, self._gauges(), time.time_ns)
@@ -116,24 +123,70 @@ class _Service:
         for number in _SIGNALS:
             loop.add_signal_handler(number, self._signalled, number)
 
-    async def open(self, pipeline: Pipeline, sources: AttachedSources | None, stack: ExitStack) -> None:
+    def _new_writer(self) -> WriterClient:
+        return WriterClient(self.health, self._listeners, self._logger, self.end)
+
+    async def open(self, pipeline: Pipeline, sources: AttachedSources | None) -> None:
         """Open the store, and answer everything from then on. Raises as opening does."""
         settings = self._settings
         await self.writer.start(settings, pipeline, sources)
-        readers = stack.enter_context(closing(await asyncio.to_thread(StoreReaders.open, settings.store)))
-        self._listeners.append(readers.committed)
-        self._enders.append(readers.end)
+        readers = self._readers = await asyncio.to_thread(StoreReaders.open, settings.store)
+        self._listeners[:] = [self._commits, readers.committed]
         self.writer.prepare = readers.ahead
         events = EventsEndpoint(self.writer, self.admission, settings.limits)
-        administration = _RejectAdministration(self.writer, self.admission)
+        administration = _Administration(self.writer, self.admission, self.redefine)
         self.application.opened(
             [Route(EVENTS, events, ("POST",)), *answers.routes(readers, administration), *page.routes()]
         )
 
+    async def redefine(self, pipeline: Pipeline, *, dry_run: bool) -> dict[str, Any]:
+        """Replace the definition, and go on with it, or only say what that would change.
+
+        Raises OncefoldError if it cannot be replaced, Problem if that is under way already; then nothing has changed.
+        """
+        if dry_run:
+            return await self.writer.redefine(pipeline, dry_run=True)
+        if self.replacing is not None or self.ending.is_set():
+            raise Problem(409, "The definition is being replaced already, or the server ends.", title="Not now")
+        self.replacing = asyncio.ensure_future(self._replace(pipeline))
+        return await asyncio.shield(self.replacing)  # it goes on where its client leaves
+
+    async def _replace(self, pipeline: Pipeline) -> dict[str, Any]:
+        try:
+            made = await self.writer.redefine(pipeline, dry_run=False)
+            self._logger.info("the definition was replaced in commit %d; opening the store again", made["commit"])
+            await self._open_again(pipeline)
+        finally:
+            self.replacing = None
+        return made
+
+    async def _open_again(self, pipeline: Pipeline) -> None:
+        """Go on under another definition: another writer, other readers, other routes. If that fails, end."""
+        self.health.failed("its definition was replaced just now, and it is opened again")
+        readers, settings = self._readers, replace(self._settings, reread=False)
+        try:
+            await self.writer.stop()
+            self.writer = self._new_writer()
+            await self.open(pipeline, _attached(settings, pipeline))
+        except BaseException:
+            self._logger.exception("the store cannot be opened with its new definition")
+            self.end()
+            raise
+        if readers is not None:
+            readers.end()
+            await asyncio.to_thread(readers.close)
+
     def end(self) -> None:
         """Begin to end."""
-        for end in self._enders:
-            end()
+        self.health.stopping()
+        self.ending.set()
+        if self._readers is not None:
+            self._readers.end()
+
+    def close(self) -> None:
+        """Close all readers, after the queries under way."""
+        if self._readers is not None:
+            self._readers.close()
 
     def _signalled(self, number: int) -> None:
         # The writer passes a signal on as well: only a second one that the server itself receives ends it at once.
@@ -166,12 +219,12 @@ class _Service:
             return reader.status()
 
 
-class _RejectAdministration:
-    """What the routes need of the writer."""
+class _Administration:
+    """What the routes need of the writer and the service."""
 
-    def __init__(self, writer: WriterClient, admission: Admission) -> None:
+    def __init__(self, writer: WriterClient, admission: Admission, redefine: Redefine) -> None:
         self._admission = admission
-        self.redrive, self.discard = writer.redrive, writer.discard
+        self.redrive, self.discard, self.redefine = writer.redrive, writer.discard, redefine
 
     @property
     def waiting_requests(self) -> int:

@@ -163,6 +163,16 @@ class WriterClient:
         self._send(messages.Discard(number, ids))
         return cast("int", await done)
 
+    async def redefine(self, pipeline: Pipeline, *, dry_run: bool) -> dict[str, Any]:
+        """Replace the definition, or only say what that would change; what came of it, as a JSON document.
+
+        Once it is replaced no events are taken: stop it, and start another with the new definition. Raises
+        OncefoldError if it fails; nothing has changed then.
+        """
+        number, done = self._numbered(self._calls)
+        self._send(messages.Redefine(number, pipeline, dry_run))
+        return cast("dict[str, Any]", await done)
+
     async def stop(self) -> None:
         """Have everything committed, and wait until it has ended; without effect if it was not started."""
         if self._channel is not None:

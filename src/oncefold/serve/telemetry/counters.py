@@ -22,6 +22,7 @@ _ROUTES: Final = frozenset(
         "history",
         "search",
         "rejects",
+        "redefine",
         "conflicts",
         "status",
         "verify",

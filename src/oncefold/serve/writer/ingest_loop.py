@@ -56,6 +56,15 @@ class Call:
     work: Callable[[Session], Any]
     done: Callable[[Any, BaseException | None], object]
     """Called with its result or its error, in the ingest thread."""
+    last: bool = False
+    """Whether the loop ends once it has succeeded: the store has to be opened with another definition then."""
+
+
+class _ReplacedError(Exception):
+    """The store has another definition now."""
+
+
+_REPLACED: Final = "its definition was replaced just now"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,7 @@ class IngestLoop:
         self._thread = threading.Thread(target=self._run, name="oncefold-ingest", daemon=True)
         self.failure = ""
         """Why the store could not be written when the loop ended; empty if it could."""
+        self._replaced = False
 
     @property
     def ended(self) -> bool:
@@ -173,6 +183,8 @@ class IngestLoop:
             try:
                 self._serve(group)
                 break
+            except _ReplacedError:
+                self._replaced = True
             except Exception as error:
                 self.failure, final = reason_of(error), is_final(error)
                 self._callbacks.logger.log(
@@ -182,12 +194,13 @@ class IngestLoop:
             finally:
                 group.close()
                 self._close()
-            self._fail(group.unacknowledged(), self.failure)
-            if final or not self._open_again():
+            self._fail(group.unacknowledged(), self.failure or _REPLACED)
+            if self._replaced or final or not self._open_again():
                 break
         self._drain()
-        if self.failure:
-            self._callbacks.availability.ended(self.failure)
+        if self.failure or self._replaced:
+            if self.failure:
+                self._callbacks.availability.ended(self.failure)
             while not self._stopping.wait(_LOOK_SECONDS):  # whoever still sends is answered
                 self._drain()
             self._drain()
@@ -266,6 +279,8 @@ class IngestLoop:
             seconds = self._callbacks.monotonic() - began
             self._notify(Committed(after, self._callbacks.clock(), counts, sum(counts.values()), seconds, None))
         call.done(found, None)
+        if call.last:
+            raise _ReplacedError
 
     def _notify(self, committed: Committed) -> None:
         for listener in self._callbacks.listeners:
@@ -301,7 +316,7 @@ class IngestLoop:
 
     def _drain(self) -> None:
         """Acknowledge as failed those whose messages nobody will take."""
-        reason = self.failure or "the server has ended"
+        reason = self.failure or (_REPLACED if self._replaced else "the server has ended")
         left = self.arrivals.all()
         with suppress(queue.Empty):
             while True:

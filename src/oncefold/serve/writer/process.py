@@ -28,6 +28,7 @@ from oncefold.serve.writer.capacity import Capacity, CapacityLimits
 from oncefold.serve.writer.ingest_loop import Callbacks, IngestLoop
 from oncefold.serve.writer.pending import PendingRequest, grouped
 from oncefold.serve.writer.reading import BodyDecoding
+from oncefold.serve.writer.redefining import Redefining
 from oncefold.sources.document import lines_of
 
 _PARENT_DEATH_SIGNAL: Final = 1
@@ -65,7 +66,7 @@ class ServerNotifier:
 class Dispatcher:
     """Does what the server sends."""
 
-    def __init__(self, send: Callable[[object], None], bodies: BodyThreads) -> None:
+    def __init__(self, send: Callable[[object], None], bodies: BodyThreads, redefining: Redefining) -> None:
         """`send` sends the server a message, from any thread."""
         self._send, self._bodies = send, bodies
         self._actions: dict[type, Callable[[Any], None]] = {
@@ -74,6 +75,9 @@ class Dispatcher:
             messages.StreamPiece: lambda piece: bodies.put(piece.number, piece.data),
             messages.StreamEnd: lambda end: bodies.end_stream(end.number, whole=end.whole),
             messages.Redrive: lambda redrive: bodies.redrive(self._done(redrive.number)),
+            messages.Redefine: lambda wanted: redefining.start(
+                wanted.pipeline, self._done(wanted.number), dry_run=wanted.dry_run
+            ),
             messages.Discard: lambda discard: bodies.discard(discard.ids, self._done(discard.number)),
         }
 
@@ -124,7 +128,7 @@ def main() -> int:
             loop.decoder, fields, start.settings.max_line, needed, whole=bool(start.pipeline.keep_events)
         )
         bodies = BodyThreads(loop, decoding, start.settings.limits)
-        dispatcher = Dispatcher(server.send, bodies)
+        dispatcher = Dispatcher(server.send, bodies, Redefining(loop, start.settings.store))
         try:
             for message in received:
                 if isinstance(message, messages.Stop):
