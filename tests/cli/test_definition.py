@@ -370,7 +370,9 @@ def test_exit_status_1_if_no_event_was_readable(tmp_path: Path, pipeline: Path, 
     events.write_text(text)
     result = run(check, pipeline, "--sample", events)
     assert result.exit_code == 1
-    assert lines(result)[-1].startswith("0 of the first 1" if text.strip() else f"{events} holds no events.")
+    assert lines(result)[-1].startswith(
+        f"The first event of {events} would be rejected" if text.strip() else f"{events} holds no events."
+    )
 
 
 def test_several_rollups_and_no_measures(tmp_path: Path) -> None:

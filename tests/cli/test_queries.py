@@ -46,6 +46,17 @@ def table(text: str) -> list[list[str]]:
     return [re.split(r"\s{2,}", line.strip()) for line in text.splitlines() if line.strip()]
 
 
+def test_json_is_the_form_json_and_no_other(run: Run, store: Path) -> None:
+    for command in (["query"], ["explain", "FR"], ["status"], ["verify"], ["conflicts"], ["rejects"], ["check-store"]):
+        status, out, _ = run(*command, "--json", "--store", store)
+        assert status == 0
+        asked = json.loads(run(*command, "--format", "json", "--store", store)[1])
+        assert json.loads(out).keys() == asked.keys()
+    status, out, err = run("query", "--json", "--format", "csv", "--store", store)
+    assert (status, out) == (2, "")
+    assert "--json and --format csv ask for two forms" in err
+
+
 # query
 
 

@@ -187,7 +187,7 @@ def test_rejects_are_counted_and_can_be_seen_and_redriven(here: Path, user: User
     widened = EXAMPLE.replace('"Hierarchy.Region"]', '{ field = "Hierarchy.Region", missing = "(none)" }]', 1)
     Path("pipeline.toml").write_text(widened)
     user.types("rejects", "redrive", "pipeline.toml", "--store", "risk.db")
-    assert user.stdout == "2 read again: 1 accepted, 1 rejected\n"
+    assert user.stdout == "2 events read again: 1 accepted, 1 rejected\n"
     assert nodes()["PV/x/(none)"] == {"count": 1, "value": "1.25"}
 
 

@@ -210,7 +210,7 @@ def test_a_missing_figure_is_rejected_then_redriven(
 
     capsys.readouterr()
     assert main(["rejects", "redrive", str(FOLDER / "pipeline.toml"), "--store", str(store)]) == 0
-    assert capsys.readouterr().out.startswith("6,720 read again: 6,720 accepted")
+    assert capsys.readouterr().out.startswith("6,720 events read again: 6,720 accepted")
     assert_equal_to_publisher(totals(store), theirs)
     with oncefold.open_reader(store) as ask:
         assert len(ask.rejects()) == 0

@@ -21,6 +21,8 @@ from oncefold.cli.main import main
 sys.exit(main(sys.argv[1:]))
 """
 _ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+_LEFT_OUT = frozenset({"COLUMNS", "LINES", "NO_COLOR", "ONCEFOLD_STORE", "ONCEFOLD_STACK", "ONCEFOLD_URL"})
+"""Of the environment."""
 ENTER, LEAVE = "\x1b[?1049h", "\x1b[?1049l"
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 HOME = "\x1b[H"
@@ -33,8 +35,7 @@ class Terminal:
         self._own, its = pty.openpty()
         self.resize(lines, columns)
         self.attributes = termios.tcgetattr(its)
-        left_out = {"COLUMNS", "LINES", "NO_COLOR", "ONCEFOLD_STORE", "ONCEFOLD_STACK", "ONCEFOLD_URL"}
-        environment = {name: value for name, value in os.environ.items() if name not in left_out}
+        environment = {name: value for name, value in os.environ.items() if name not in _LEFT_OUT}
         self.process = subprocess.Popen(
             [sys.executable, "-c", _START, *map(str, arguments)],
             stdin=its,

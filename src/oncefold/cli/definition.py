@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import closing
 from dataclasses import replace
 from itertools import zip_longest
@@ -72,8 +73,11 @@ value = { sum = "Value", scale = 2 }
 
 _INIT_EPILOG = """\b
 Examples:
+  # on a terminal: questions, with a guess at each answer
+  oncefold init orders.toml
+\b
   # a commented example in pipeline.toml, and events to try it with
-  oncefold init
+  oncefold init < /dev/null
   oncefold generate --count 1000 events.jsonl
   oncefold check pipeline.toml --sample events.jsonl
 \b
@@ -105,11 +109,15 @@ Exit status: 0 all is well, 1 no sampled event could be read, 2 the definition o
 def init(
     *, file: Path, events: str | None, force: bool, form: str | None, delimiter: str | None, encoding: str | None
 ) -> None:
-    """Write a commented example of a pipeline definition to FILE (pipeline.toml).
+    """Write a pipeline definition to FILE (pipeline.toml).
 
-    It works unchanged for the events that `oncefold generate` writes; edit it to fit your own.
+    On a terminal it asks for a file of your events and for the role of each field, with a guess at each. With --from it
+    takes the guesses. Otherwise it writes a commented example, which works unchanged for the events that
+    `oncefold generate` writes.
     """
-    text = EXAMPLE if events is None else _guess(events, _read_options(form, delimiter, encoding))
+    if file.exists() and not force:
+        raise DefinitionError(f"{file} exists; name another file, or overwrite it with --force")
+    text, events = _written(events, _read_options(form, delimiter, encoding))
     try:
         with file.open("w" if force else "x", encoding="utf-8", newline="\n") as output:
             output.write(text)
@@ -117,14 +125,21 @@ def init(
         raise DefinitionError(f"{file} exists; name another file, or overwrite it with --force") from None
     except OSError as error:
         raise DefinitionError(f"{file}: cannot be written: {error.strerror}; name another file") from None
-    sample = "EVENTS" if events is None else events
+    sample = events or "EVENTS"
     click.echo(f"wrote {file}; see how it reads your events: oncefold check {file} --sample {sample}")
 
 
-def _guess(events: str, options: ReadOptions) -> str:
-    from oncefold.cli.guess import guess
+def _written(events: str | None, options: ReadOptions) -> tuple[str, str | None]:
+    """The text of the file, and the source that it was guessed from."""
+    if events is not None:
+        from oncefold.cli.guess import guess
 
-    return guess(events, options)
+        return guess(events, options), events
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        return EXAMPLE, None
+    from oncefold.cli.wizard import prompt
+
+    return prompt(EXAMPLE, options)
 
 
 def _read_options(form: str | None, delimiter: str | None, encoding: str | None) -> ReadOptions:
@@ -351,6 +366,9 @@ def _summary(sample: str, read: int, found: int) -> str:
     sample = "stdin" if sample == "-" else sample
     if not found:
         return f"{sample} holds no events."
+    if found == 1:
+        read_it = "can be read" if read else "would be rejected, for the reason shown"
+        return f"The first event of {sample} {read_it}."
     rejected = f"; {found - read} would be rejected, for the reasons shown" if read < found else ""
     return f"{read} of the first {found} events of {sample} can be read{rejected}."
 

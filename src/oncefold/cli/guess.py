@@ -45,7 +45,11 @@ Columns = dict[FieldPath, list[str]]
 """The texts of each field in the records that have it, in order of first mention."""
 
 
-def guess(events: str, options: "ReadOptions | None" = None) -> str:
+Choose = Callable[[Pipeline, Columns], Pipeline]
+"""Corrects a guess, given the texts of each field."""
+
+
+def guess(events: str, options: "ReadOptions | None" = None, choose: Choose = lambda found, _: found) -> str:
     """A pipeline file for the events of a source, with the reason of each choice. Raises SourceError if none fits."""
     from oncefold.sources.inputs import ReadOptions
 
@@ -56,7 +60,7 @@ def guess(events: str, options: "ReadOptions | None" = None) -> str:
     rows = [dict(_flattened((), row)) for row in (values if found is None else found.rows) if isinstance(row, Mapping)]
     rows = [row for row in rows if row]
     why: list[str] = []
-    pipeline = _pipeline(events, rows, why, found)
+    pipeline = choose(_pipeline(events, rows, why, found), _columns(rows))
     lines = [
         f"A guess from the first {len(rows)} events of {json.dumps(events)}, read as {sample.form}:",
         "correct what is wrong, then see",
@@ -220,6 +224,13 @@ def _is_delete_flag(name: str, texts: list[str]) -> bool:
     return bool(_DELETED.fullmatch(name)) and set(texts) <= {"true", "false", "0", "1"}
 
 
+def version_of(field: FieldPath, texts: list[str]) -> Version | None:
+    """The version that a field is by its texts; None if they are neither whole numbers nor times."""
+    if _all_whole(texts):
+        return Version(field)
+    return Version(field, "timestamp", _unit(texts)) if _all_times(texts) else None
+
+
 def _version(left: Columns) -> Version | None:
     texts = dict(left)
     field = _take(left, lambda name, texts: bool(_VERSION.fullmatch(name)) and _all_whole(texts))
@@ -232,11 +243,12 @@ def _version(left: Columns) -> Version | None:
 def _key(left: Columns, rows: list[Row], version: Version | None) -> FieldPath | None:
     """A field that every event has: named like a key, or never the same twice, or only with another version.
 
-    Of several that fit equally the one of most different values, and of these the first.
+    Numbers with decimal places are none. Of several that fit equally the one of most different values, and of these the
+    first.
     """
     fits: dict[FieldPath, tuple[bool, bool, int]] = {}
     for field, texts in left.items():
-        if len(texts) < len(rows) or not rows:
+        if len(texts) < len(rows) or not rows or any("." in text and _PLAIN.fullmatch(text) for text in texts):
             continue
         is_named = bool(_KEY.fullmatch(field.segments[-1]))
         different = len(set(texts))
@@ -256,26 +268,36 @@ def _key(left: Columns, rows: list[Row], version: Version | None) -> FieldPath |
 def _measures(left: Columns, rows: int) -> tuple[Measure, ...]:
     measures: dict[str, Measure] = {}
     for field, texts in list(left.items()):
-        places = _places(texts)
-        name = _name(field)
-        if places is None or name.lower() in {taken.lower() for taken in measures}:
+        measure = measure_of(field, texts, rows)
+        if measure is None or measure.name.lower() in {taken.lower() for taken in measures}:
             continue
-        noisy = places > MOST_PLACES
-        rounding: Literal["half-even"] | None = "half-even" if noisy else None
-        missing: Literal["reject", "zero"] = "zero" if len(texts) < rows else "reject"
-        measures[name] = Measure(name, field, MOST_PLACES if noisy else places, rounding, missing)
+        measures[measure.name] = measure
         del left[field]
     return tuple(measures.values())
+
+
+def measure_of(field: FieldPath, texts: list[str], rows: int) -> Measure | None:
+    """The sum of a field that so many of `rows` have; None if some of its texts are no numbers."""
+    places = _places(texts)
+    if places is None:
+        return None
+    noisy = places > MOST_PLACES
+    rounding: Literal["half-even"] | None = "half-even" if noisy else None
+    missing: Literal["reject", "zero"] = "zero" if len(texts) < rows else "reject"
+    return Measure(_name(field), field, MOST_PLACES if noisy else places, rounding, missing)
 
 
 def _rollup(left: Columns, rows: int) -> Rollup:
     """The fields of fewest different texts, the fewest at the root."""
     kinds = {field: len(set(texts)) for field, texts in left.items()}
     chosen = sorted((field for field in left if kinds[field] <= max(rows // 4, 2)), key=lambda field: kinds[field])
-    return Rollup("tree", tuple(_level(field, len(left[field]) < rows) for field in chosen[:MOST_LEVELS]))
+    return Rollup(
+        "tree", tuple(level_of(field, some_missing=len(left[field]) < rows) for field in chosen[:MOST_LEVELS])
+    )
 
 
-def _level(field: FieldPath, some_missing: bool) -> Level:  # noqa: FBT001
+def level_of(field: FieldPath, *, some_missing: bool) -> Level:
+    """A level of a field's texts."""
     return Level(field, missing="(none)" if some_missing else None)
 
 

@@ -16,6 +16,8 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from click.shell_completion import CompletionItem
+
 ENTRY_POINTS = "oncefold.commands"
 """The entry-point group by which other distributions add commands."""
 
@@ -80,7 +82,12 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the default in front of arguments that name no command and do not ask for help."""
-        if self._default is not None and not {*args[:1]} & {*self.list_commands(ctx), *ctx.help_option_names}:
+        completes = ctx.resilient_parsing
+        if (
+            self._default is not None
+            and not completes
+            and not {*args[:1]} & {*self.list_commands(ctx), *ctx.help_option_names}
+        ):
             misnamed = args and not args[0].startswith("-")
             args = args if misnamed else [self._default, *args]
         return super().parse_args(ctx, args)
@@ -103,6 +110,18 @@ class LazyGroup(click.Group):
                 f"(in a clone of the repository: pip install ./packages/{distribution})"
             )
         return None
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names of commands that begin so, without importing any, and the group's own options."""
+        from click.shell_completion import CompletionItem
+
+        names = [
+            CompletionItem(lazy.name, help=lazy.summary)
+            for section in self._sections
+            for lazy in section.commands
+            if lazy.name.startswith(incomplete)
+        ]
+        return [*names, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The commands in their sections, without importing any; then those of distributions that are missing."""

@@ -64,6 +64,7 @@ SECTIONS = (
         (
             Lazy("check-store", "oncefold.cli.check_store:check_store", "Examine a store file for damage."),
             Lazy("generate", "oncefold.cli.generate:generate", "Write test events, and the totals they add up to."),
+            Lazy("completion", "oncefold.cli.completion:completion", "Completion for bash, zsh or fish."),
             Lazy("lab", "oncefold.cli.lab:lab", "The lab: a simulated AWS in which everything goes wrong."),
             Lazy("workshop", "oncefold.cli.workshop:workshop", "The AWS workshop for a class: stacks, a scoreboard."),
         ),

@@ -72,8 +72,23 @@ def reading_options(function: Function) -> Function:
     return form(delimiter(encoding(function)))
 
 
+_JSON = "oncefold.json"
+
+
+def _keep_json(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+    context.meta[_JSON] = value
+
+
+def _or_json(context: click.Context, _: click.Parameter, form: str | None) -> str | None:
+    if not context.meta.get(_JSON):
+        return form
+    if form not in {None, "json"}:
+        raise click.UsageError(f"--json and --format {form} ask for two forms; give one of them.")
+    return "json"
+
+
 def format_options(*forms: str) -> Callable[[Function], Function]:
-    """`--format` and `--output`."""
+    """`--format`, `--json` and `--output`."""
 
     def add(function: Function) -> Function:
         choice = click.option(
@@ -81,7 +96,16 @@ def format_options(*forms: str) -> Callable[[Function], Function]:
             "-f",
             "form",
             type=click.Choice(forms),
+            callback=_or_json,
             help="Form of the answer.  [default: by the name of --output, else table]",
+        )
+        json = click.option(
+            "--json",
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_keep_json,
+            help="Same as --format json.",
         )
         output = click.option(
             "--output",
@@ -89,7 +113,7 @@ def format_options(*forms: str) -> Callable[[Function], Function]:
             type=click.Path(dir_okay=False, path_type=Path),
             help="Write to this file, whole or not at all, instead of standard output.",
         )
-        function = choice(output(function))
+        function = choice(json(output(function)))
         return _CSV_SAFE_OPTION(function) if "csv" in forms else function
 
     return add

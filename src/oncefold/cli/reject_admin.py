@@ -46,7 +46,7 @@ def redrive(pipeline: str, store_path: str | None) -> None:
     warm_up(lambda words: click.echo(f"oncefold: {words}", err=True))
     with Session.open(path, definition) as session:
         result = session.redrive()
-    click.echo(f"{result.events:,} read again: {outcomes(result.counts)}")
+    click.echo(f"{formatting.many(result.events, 'event')} read again: {outcomes(result.counts)}")
 
 
 _DISCARD_EPILOG = """\b

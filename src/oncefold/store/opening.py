@@ -114,6 +114,10 @@ class WriterLock:
         try:
             self._lock.acquire()
         except filelock.Timeout:
+            if not self._file.exists():  # nobody holds what cannot be made
+                raise StoreError(
+                    f"{self._store}: the folder {self._store.parent} takes no new files; name a store in another folder"
+                ) from None
             raise StoreLockedError(
                 f"{self._store}: {self._holder()} is writing this store; only one process may: stop it first, "
                 "or wait. Reading (query, status, verify ...) works meanwhile."

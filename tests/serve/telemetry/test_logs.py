@@ -98,7 +98,9 @@ def test_events_are_summed_up_and_probes_are_silent() -> None:
     assert (line["message"], line["requests"], line["statuses"], line["bytes"]) == ("ingest", 4, {"200": 4}, 20)
     assert "lines_left_out" not in line
     _, text = exchange(("GET", "/healthz", {**LOCAL, "x-status": "503"}))
-    assert lines(text)[0]["status"] == 503
+    assert (lines(text)[0]["status"], lines(text)[0]["level"]) == (503, "info"), "whoever probes expects it"
+    _, text = exchange(("GET", "/status", {**LOCAL, "x-status": "503"}))
+    assert lines(text)[0]["level"] == "warning"
 
 
 def test_a_summary_is_of_the_time_since_the_last_one() -> None:

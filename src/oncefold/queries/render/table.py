@@ -139,6 +139,8 @@ def _verdict(found: Explanation) -> str:
     if found.adds_up:
         if not found.count:
             return "No keys count here."
+        if found.count == 1:
+            return f"The one key that counts here is {total} exactly."
         listed = isinstance(found.as_of, AsOfCommit)
         all_keys = "All keys are listed; their values" if listed else "The keys"
         return f"{all_keys} add up to {total} exactly."

@@ -17,6 +17,8 @@ MOST_LINES_PER_SECOND: Final = 50
 
 _DULL: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """What programs ask several times a minute; a line only if it failed."""
+_PROBES: Final = frozenset({"/healthz", "/readyz"})
+"""What is asked until the answer is yes: that it is not yet is no warning."""
 _MOST_PATH: Final = 300
 
 
@@ -85,7 +87,8 @@ class AccessLog:
         if not self._has_room():
             self._left_out += 1
             return
-        level = logging.INFO if status < 400 else logging.WARNING
+        is_expected = status < 400 or (status == 503 and request.path in _PROBES)
+        level = logging.INFO if is_expected else logging.WARNING
         self._logger.log(
             logging.ERROR if status == 500 else level,
             "request",
