@@ -100,6 +100,26 @@ QUERIES: dict[str, tuple[Query, list[str] | None, str]] = {
         ["query", "US", "--rollup", "place", "--depth", "2"],
         "/totals/place/US?depth=2",
     ),
+    "greatest": (
+        lambda r: r.query(rollup="city", sort="amount", limit=2),
+        ["query", "--rollup", "city", "--sort", "amount", "--limit", "2"],
+        "/totals/city?sort=amount&limit=2",
+    ),
+    "least rating": (
+        lambda r: r.query(rollup="city", sort="rating", ascending=True),
+        ["query", "--rollup", "city", "--sort", "rating", "--ascending"],
+        "/totals/city?sort=rating&order=ascending",
+    ),
+    "labels descending": (
+        lambda r: r.query("US", rollup="place", ascending=False),
+        ["query", "US", "--rollup", "place", "--descending"],
+        "/totals/place/US?order=descending",
+    ),
+    "filtered": (
+        lambda r: r.query(rollup="city", matching="IS", sort="count"),
+        ["query", "--rollup", "city", "--filter", "IS", "--sort", "count"],
+        "/totals/city?filter=IS&sort=count",
+    ),
     "past": (
         lambda r: r.query(rollup="city", as_of=1),
         ["query", "--rollup", "city", "--as-of", "1"],

@@ -35,6 +35,10 @@ Examples:
   # a thousand children at a time
   oncefold query --limit 1000 --after EMEA --store risk.db
 \b
+  # the twenty greatest; those with a text in their label
+  oncefold query --sort value --limit 20 --store risk.db
+  oncefold query Delta --filter spot --store risk.db
+\b
   # as it was at commit 12, or at a time
   oncefold query --as-of 12 --store risk.db
   oncefold query --as-of 2026-01-31T09:30:00Z --output morning.parquet --store risk.db
@@ -57,6 +61,9 @@ its keys by the deltas in the outbox, of which the last line says how many there
 @depth_option
 @limit_option(None, "children")
 @click.option("--after", metavar="LABEL", help="Only the children beyond this label; then --depth is 1.")
+@click.option("--sort", metavar="VALUE", help="The children by count or a measure, the greatest first, or by label.")
+@click.option("--ascending/--descending", default=None, help="The direction of --sort.")
+@click.option("--filter", "matching", metavar="TEXT", default="", help="Only children whose label holds this text.")
 @click.option("--as-of", metavar="COMMIT|TIME", help="As it was at this commit, or at this time (RFC 3339).")
 @click.option("--exact", is_flag=True, help="Of a stack: add the deltas in the outbox to the totals.")
 @format_options(*FORMATS)

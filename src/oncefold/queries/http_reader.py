@@ -16,6 +16,7 @@ from oncefold.queries import parse
 from oncefold.queries.arguments import AsOf, Key, Node, checked, commit_or_time, labels_of_node, rollup_of
 from oncefold.queries.http_client import Client, address_of
 from oncefold.queries.protocol import Closing
+from oncefold.queries.ranking import Ranking
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -72,7 +73,7 @@ class HttpReader(Closing):
         assert self._shape is not None
         return self._shape
 
-    def query(
+    def query(  # noqa: PLR0913 - the parts of a query
         self,
         node: Node = "",
         *,
@@ -81,13 +82,22 @@ class HttpReader(Closing):
         as_of: AsOf = None,
         after: str | None = None,
         limit: int | None = None,
+        sort: str | None = None,
+        ascending: bool | None = None,
+        matching: str = "",
     ) -> Totals:
         """The totals of a node and of all at most `depth` levels below it (None: all of them)."""
         target, moment = self._of_node("totals", rollup, node), _as_of_text(as_of)
         levels = "all" if checked(depth, "depth") is None else depth
+        ranking = Ranking(sort, ascending, matching)
+        ranking.require(self.shape, depth, after)
+        if ranking and (limit is None or limit > CHILDREN_OF_PAGE):
+            return ranking.of(self.query(node, rollup=rollup, depth=depth, as_of=as_of), limit)
+        order = None if ascending is None else "ascending" if ascending else "descending"
+        ranked = {"sort": sort, "order": order, "filter": matching or None}
 
         def page(size: int | None, start: str | None) -> Totals:
-            parameters = {"depth": levels, "as_of": moment, "after": start, "limit": size}
+            parameters = {"depth": levels, "as_of": moment, "after": start, "limit": size, **ranked}
             return self._answer(target, parameters, lambda found: parse.totals(self.shape, found))
 
         if depth != 1 or (checked(limit, "limit") is not None and (limit or 0) <= CHILDREN_OF_PAGE):

@@ -66,7 +66,7 @@ class Reader(Protocol):
         """The trees, measures and versions of the pipeline."""
         ...
 
-    def query(
+    def query(  # noqa: PLR0913 - the parts of a query
         self,
         node: Node = "",
         *,
@@ -75,6 +75,9 @@ class Reader(Protocol):
         as_of: AsOf = None,
         after: str | None = None,
         limit: int | None = None,
+        sort: str | None = None,
+        ascending: bool | None = None,
+        matching: str = "",
     ) -> Totals:
         """The totals of a node and of all at most `depth` levels below it (None: all of them).
 
@@ -87,6 +90,9 @@ class Reader(Protocol):
             as_of: a past state: a commit's number, a datetime or an RFC 3339 text (the last commit at or before it).
             after: only children with a label beyond this one; then `depth` must be 1.
             limit: at most so many children; then `depth` must be 1, and `Totals.more` says whether there are more.
+            sort: the children by `label`, by `count` or by a measure, the greatest first; then `depth` must be 1.
+            ascending: the least first; labels ascend unless this is false.
+            matching: only children whose label holds this text, in either case; then `depth` must be 1.
 
         """
         ...

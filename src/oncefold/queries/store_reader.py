@@ -12,6 +12,7 @@ from oncefold.queries.converters import Converter, as_of_commit, commit_of, reje
 from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
 from oncefold.queries.model import AsOfCommit, FoundKey, FoundNode, SearchResult, Totals, Verification
 from oncefold.queries.protocol import Closing
+from oncefold.queries.ranking import Ranking
 from oncefold.queries.status_model import CheckedStore
 from oncefold.queries.store_status import progress_of, store_status
 from oncefold.store import commits, nodes
@@ -82,7 +83,7 @@ class StoreReader(Closing):
         self.file.refresh()
         return self._convert.shape
 
-    def query(
+    def query(  # noqa: PLR0913 - the parts of a query
         self,
         node: Node = "",
         *,
@@ -91,6 +92,9 @@ class StoreReader(Closing):
         as_of: AsOf = None,
         after: str | None = None,
         limit: int | None = None,
+        sort: str | None = None,
+        ascending: bool | None = None,
+        matching: str = "",
     ) -> Totals:
         """The totals of a node and of all at most `depth` levels below it (None: all of them).
 
@@ -98,9 +102,23 @@ class StoreReader(Closing):
         """
         if as_of is not None and (earlier := self.file.earlier(*commit_or_time(as_of))) is not None:
             return StoreReader(earlier, self._clock).query(
-                node, rollup=rollup, depth=depth, as_of=as_of, after=after, limit=limit
+                node,
+                rollup=rollup,
+                depth=depth,
+                as_of=as_of,
+                after=after,
+                limit=limit,
+                sort=sort,
+                ascending=ascending,
+                matching=matching,
             )
+        ranking = Ranking(sort, ascending, matching)
+        ranking.require(self._convert.shape, depth, after)
         with self.file.at_one_commit():
+            if ranking:
+                whole = _Extent(depth, as_of, None, None)
+                found = _totals_of(self.file, self._convert, node, rollup, whole)
+                return ranking.of(found, checked(limit, "limit"))
             return _totals_of(self.file, self._convert, node, rollup, _Extent(depth, as_of, after, limit))
 
     def count_below(self, node: Node, *, rollup: str | None, depth: int | None, most: int) -> int:

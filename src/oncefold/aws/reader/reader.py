@@ -19,6 +19,7 @@ from oncefold.queries.converters import to_datetime
 from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
 from oncefold.queries.model import AsOfTime, SearchResult, Series, Shape, Totals, Verification
 from oncefold.queries.protocol import Closing, Progress, UnsupportedQueryError, no_progress
+from oncefold.queries.ranking import Ranking
 from oncefold.queries.status_model import StackStatus
 
 TRIES = 3
@@ -74,7 +75,7 @@ class StackReader(Closing):
         """The trees, measures and versions of the pipeline."""
         return self._shape
 
-    def query(
+    def query(  # noqa: PLR0913 - the parts of a query
         self,
         node: NamedNode = "",
         *,
@@ -83,6 +84,9 @@ class StackReader(Closing):
         as_of: AsOf = None,
         after: str | None = None,
         limit: int | None = None,
+        sort: str | None = None,
+        ascending: bool | None = None,
+        matching: str = "",
     ) -> Totals:
         """The totals of a node and of all at most `depth` levels below it; see `Reader.query`.
 
@@ -92,12 +96,15 @@ class StackReader(Closing):
         if as_of is not None:
             self._unsupported("a stack keeps no past totals; leave out as_of, or query a store of the same events")
         subtree = totals.Subtree(self.stack, self._node(node, rollup), _checked(depth, "depth"))
-        page = totals.ChildPage(after, _checked(limit, "limit"))
+        ranking = Ranking(sort, ascending, matching)
+        ranking.require(self.shape, depth, after)
+        page = totals.ChildPage(None, None) if ranking else totals.ChildPage(after, _checked(limit, "limit"))
         if page and depth != 1:
             raise InvalidQueryError("limit and after page through the children of a node; with them depth is 1")
         query = totals.query_exact if self._options.exact else totals.query
         with aws_errors_explained(self.name):
-            return query(subtree, page, self._as_of(), self._clock)
+            found = query(subtree, page, self._as_of(), self._clock)
+        return ranking.of(found, _checked(limit, "limit")) if ranking else found
 
     def series(self, node: NamedNode = "", *, rollup: str | None = None, points: int = 60) -> Series:  # noqa: ARG002
         """Raises UnsupportedQueryError: a stack keeps no past totals."""

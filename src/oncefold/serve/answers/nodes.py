@@ -5,10 +5,11 @@ from dataclasses import replace
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidQueryError
-from oncefold.core.limits import LABEL_BYTES
+from oncefold.core.limits import LABEL_BYTES, NAME_CHARS
 from oncefold.core.measures import Measure
 from oncefold.queries.event_model import Explanation
 from oncefold.queries.model import Series, Totals
+from oncefold.queries.ranking import Ranking
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.declared import (
@@ -27,6 +28,8 @@ from oncefold.serve.answers.declared import (
 
 MOST_NODES = 100_000
 """Nodes of an answer of several levels, or of the past, which are read as a whole."""
+MOST_RANKED = 1_000_000
+"""Children that are sorted or filtered."""
 PAGE = 1_000
 """Children of an answer that gives no limit."""
 MOST_PAGE = 10_000
@@ -51,6 +54,11 @@ AS_OF = Parameter("as_of", text(64, 1)[0], _MOMENT, "a commit's number or an RFC
 FORM = Parameter("form", *choice(*(form.name for form in ROWS)), "the form of the answer; stronger than Accept")
 _LIMIT = Parameter("limit", *number(1, MOST_PAGE), f"at most so many children, with depth 1; {PAGE} if not given")
 _AFTER = Parameter("after", *text(LABEL_BYTES), "only children beyond this label; then depth is 1")
+_SORT = Parameter(
+    "sort", *text(NAME_CHARS), "children by `label`, `count` or a measure, the greatest first; depth is 1"
+)
+_ORDER = Parameter("order", *choice("ascending", "descending"), "the direction of sort; labels ascend, values descend")
+_FILTER = Parameter("filter", *text(LABEL_BYTES), "only children whose label holds this text, in either case")
 _POINTS = Parameter("points", *number(1, MOST_POINTS), "at most so many points", default=60, example=60)
 _KEYS = Parameter(
     "limit", *number_or_all(0, MOST_KEYS), f"at most so many keys; all is {MOST_KEYS}", default=20, example=20
@@ -67,7 +75,7 @@ def node_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
         DeclaredRoute("/explain/{rollup}", RouteQuery(_explain, ROWS), _explain_described(measures)),
     ]
     queries = {
-        "/totals/{rollup}": (DEPTH, AS_OF, FORM, _LIMIT, _AFTER),
+        "/totals/{rollup}": (DEPTH, AS_OF, FORM, _LIMIT, _AFTER, _SORT, _ORDER, _FILTER),
         "/series/{rollup}": (_POINTS,),
         "/explain/{rollup}": (_KEYS, _KEYS_AFTER, FORM),
     }
@@ -87,17 +95,21 @@ def _totals(reader: StoreReader, values: Values) -> Totals:
     node, rollup = values.get("path", ""), values["rollup"]
     if extent["limit"] is None and extent["depth"] == 1:
         extent["limit"] = PAGE
+    order, matching = values["order"], values["filter"] or ""
+    ranked = {"sort": values["sort"], "ascending": None if order is None else order == "ascending"}
     if extent["depth"] is None or extent["depth"] > 1 or extent["as_of"] is not None:
-        _require_few(reader, node, rollup, extent["depth"])
-    return reader.query(node, rollup=rollup, **extent)
+        _require_few(reader, node, rollup, extent["depth"], MOST_NODES)
+    elif Ranking(**ranked, matching=matching):
+        _require_few(reader, node, rollup, extent["depth"], MOST_RANKED)
+    return reader.query(node, rollup=rollup, **extent, **ranked, matching=matching)
 
 
-def _require_few(reader: StoreReader, node: str, rollup: str, depth: int | None) -> None:
+def _require_few(reader: StoreReader, node: str, rollup: str, depth: int | None, most: int) -> None:
     """Raises InvalidQueryError where so many nodes would be read that others wait for their answers."""
-    if depth != 0 and reader.count_below(node, rollup=rollup, depth=depth, most=MOST_NODES) > MOST_NODES:
+    if depth != 0 and reader.count_below(node, rollup=rollup, depth=depth, most=most) > most:
         raise InvalidQueryError(
-            f"more than {MOST_NODES:,} nodes would be read, and depth beyond 1, or the past, is answered up to so "
-            "many; query level by level, with limit and after, or the store file itself with oncefold query"
+            f"more than {most:,} nodes would be read, and depth beyond 1, the past, sort and filter are answered up to "
+            "so many; query level by level, with limit and after, or the store file itself with oncefold query"
         )
 
 
@@ -123,7 +135,8 @@ def _totals_described(measures: Sequence[Measure]) -> Described:
         description="The first row is the node itself; the others follow in tree order. Nodes without live keys are "
         f"left out. `children` counts the live children of a node. With depth 1 the children come page by page, {PAGE} "
         "if no limit is given, in order of their labels; `more` says whether there are more, and the last label of a "
-        "page is the `after` of the next.",
+        "page is the `after` of the next. With `sort` the greatest children come first, with `filter` those whose "
+        "label holds a text.",
         answer=schemas.object_of(members),
         errors=(404, 406, 422, 503),
         operation_id="totals",

@@ -49,7 +49,7 @@ def overview_routes(pipeline: Pipeline, live: Callable[[], ServerLoad]) -> list[
 
 def _status_described() -> Described:
     whole, text = schemas.COUNT, schemas.TEXT
-    measure = schemas.object_of({"name": text, "scale": whole})
+    measure = schemas.object_of({"name": text, "kind": text, "scale": whole})
     members = {
         **schemas.FRESH,
         "store": text,
