@@ -308,7 +308,7 @@ def test_status_names_what_there_is(shop: Server) -> None:
     shop.waiting_requests = 7
     document = shop.ask("/status").json()
     assert document["rollups"] == [{"name": "place", "levels": ["country", "city"]}]
-    assert document["measures"] == [{"name": "amount", "scale": 2}]
+    assert document["measures"] == [{"name": "amount", "kind": "sum", "scale": 2}]
     assert (document["waiting_requests"], document["events"]) == (7, 11)
     assert document["counts"]["conflict_lost"] == 1
     assert shop.ask("/conflicts").json()["rows"][0]["kept_measures"] == {"amount": "1999.99"}
