@@ -162,6 +162,28 @@ def reopen(bench: Bench) -> Found:
     ])  # fmt: skip
 
 
+def redefine(bench: Bench) -> Found:
+    """What keeping whole events costs, and replacing the definition of a store of many keys."""
+    result = bench.runner.once("redefine", bench.inputs.of(bench.sizes.stored, "jsonl"))
+    keys, seconds = result["keys"], result["redefine_seconds"]
+    share = result["seconds_plain"] / result["seconds"]
+    per_key = (result["bytes_kept"] - result["bytes_plain"]) / keys
+    return Found(
+        [
+            Row(f"rate with whole events kept to rate without, {result['events']:,} events", f"{share:.0%}"),
+            Row(f"store with whole events kept, beyond one without, {keys:,} keys", f"{per_key:.0f} bytes per key"),
+            bench.row(
+                f"a filter, a rollup and a measure more over {keys:,} keys",
+                f"{seconds:.1f} s",
+                "< 60 s",
+                seconds < 60,
+                result,
+            ),
+            Row("memory for that, at its peak", f"{result['added_peak'] / keys:.0f} bytes per key"),
+        ]
+    )
+
+
 def latency(bench: Bench) -> Found:
     """How fresh the totals are while input arrives slowly."""
     sizes = bench.sizes
@@ -270,6 +292,7 @@ CASES: Final[dict[str, Callable[[Bench], Found]]] = {
     "leaves-100k": leaves,
     "memory": memory,
     "reopen": reopen,
+    "redefine": redefine,
     "latency": latency,
     "profile": profile,
     "shapes": shapes,

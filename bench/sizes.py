@@ -25,7 +25,7 @@ class Sizes:
     portion: int
     """Measured at these numbers of keys."""
     stored_keys: int
-    """Of the cases about memory and reopening."""
+    """Of the cases about memory, reopening and redefining."""
     file: int
     """In the smaller of two files of few keys; the greater one has four times as many."""
     file_keys: int

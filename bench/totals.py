@@ -23,9 +23,9 @@ def digest_of_truth(truth: Mapping[str, Any]) -> str:
 
 
 def digest_of_store(path: str | Path) -> str:
-    """The SHA-256 of the totals in a store, as another process reads them; nodes without live keys are left out."""
+    """The SHA-256 of a store's first rollup and measure, as another process reads them, without empty nodes."""
     with StoreFile.open(path) as reader:
-        rows = reader.totals().rows
+        rows = reader.totals(reader.pipeline.rollups[0].name).rows
     return digest(
         {
             "/".join(split(row.path)): (row.count, format_decimal(row.sums[0], SCALE))

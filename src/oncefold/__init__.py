@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from oncefold.commit import Reject
     from oncefold.core.expression import Expression
     from oncefold.engine.decoding import EventData
+    from oncefold.engine.redefinition import Redefined, RedefinitionProgress
     from oncefold.engine.session import Ingested, Session
     from oncefold.pipeline_file import load_pipeline, parse_pipeline
     from oncefold.queries.event_model import (
@@ -120,6 +121,8 @@ __all__ = [
     "Point",
     "QueryError",
     "Reader",
+    "Redefined",
+    "RedefinitionProgress",
     "Reject",
     "RejectedEvent",
     "Rejects",
@@ -158,6 +161,7 @@ __all__ = [
 _LATER = {
     "oncefold.commit": ("Reject",),
     "oncefold.engine.decoding": ("EventData",),
+    "oncefold.engine.redefinition": ("Redefined", "RedefinitionProgress"),
     "oncefold.engine.session": ("Ingested", "Session"),
     "oncefold.core.expression": ("Expression",),
     "oncefold.pipeline_file": ("load_pipeline", "parse_pipeline"),

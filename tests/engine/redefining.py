@@ -37,6 +37,8 @@ _MEASURES = {
     "fine": '{ sum = "amount", scale = 3 }',
     "more": '{ sum = "more", scale = 0, missing = "zero" }',
     "twice": '{ sum = "amount * 2 + more", scale = 2 }',
+    "few": '{ count = "more < 5" }',
+    "mean": '{ avg = "amount", scale = 2 }',
 }
 _WHERES = ("", "where = \"kind <> 'x'\"", 'where = "more > 4"', "where = \"amount >= 0 OR place = 'a'\"")
 

@@ -135,7 +135,8 @@ def test_the_kept_event_of_each_key_is_what_its_state_says(tmp_path: Path, seed:
         found = kept(session)
         assert {key: event[:2] for key, event in found.items()} == states(session)
         assert all(_has_note(record) for _, _, record in found.values())
-        segments: Any = session._store._events.index.segments
+        store: Any = session._store
+        segments = store._events.index.segments
         assert sum(s.rows for s in segments.values()) <= 2 * len(found) + 40
     session.close()
     assert check_store(tmp_path / "store.db") == []
@@ -163,7 +164,8 @@ def test_a_redriven_event_is_kept_too(tmp_path: Path) -> None:
     )
     with Session.open(tmp_path / "s.db", wider) as session:
         session.redrive()
-        tables: Any = session._store._events.tables
+        store: Any = session._store
+        tables = store._events.tables
         raws = [raw for number, *_ in tables.segments() for raw in tables.records(number).column(0).to_pylist()]
         assert [json.loads(raw)["note"] for raw in raws] == ["kept", "kept"]
 

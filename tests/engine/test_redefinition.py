@@ -2,23 +2,27 @@
 
 import json
 import random
-from collections.abc import Iterator
+import sqlite3
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from unittest.mock import patch
 
 import pytest
 
-from oncefold.core.definition import FieldPath, Pipeline, Version
+from oncefold.core.definition import Pipeline, Version
 from oncefold.core.definition_toml import parse_toml
-from oncefold.core.errors import DefinitionError, StoreError
+from oncefold.core.errors import DefinitionError, QueryError, StoreError
+from oncefold.core.fieldpath import FieldPath
 from oncefold.core.fold import Outcome
 from oncefold.engine.redefinition import Redefinition
 from oncefold.engine.session import Session
 from oncefold.queries.store_reader import StoreReader
-from oncefold.store import events
+from oncefold.store import definitions, events
 from oncefold.store.check import check_store
 from tests.engine.redefining import Record, definition, event, play, stored
+from tests.store.model import SECOND, ManualClock
 from tests.tools import reference
 from tests.tools.sizes import sized
 
@@ -229,3 +233,96 @@ def test_a_disk_error_changes_nothing(tmp_path: Path) -> None:
         session.redefine(MORE)
         assert session.totals().node.sums == {"more": sum(record["more"] for record in sample())}
     assert check_store(path) == []
+
+
+DEBEZIUM = """
+name = "rows"
+keep_events = true
+[event]
+envelope = "debezium"
+key = "id"
+version = "@source.lsn"
+[rollups]
+by_kind = ["kind"]
+"""
+
+
+def change(op: str, lsn: int, before: Record | None, after: Record | None) -> Record:
+    return {"op": op, "source": {"lsn": lsn}, "before": before, "after": after}
+
+
+def test_a_record_that_moves_a_key_is_kept_for_both(tmp_path: Path) -> None:
+    one, moved = {"id": 1, "kind": "x", "more": 5}, {"id": 2, "kind": "y", "more": 7}
+    other = {"id": 3, "kind": "x", "more": 11}
+    with Session.open(tmp_path / "s.db", parse_toml(DEBEZIUM)) as session:
+        session.ingest([change("c", 1, None, one), change("c", 2, None, other)])
+        session.ingest(
+            [change("u", 3, one, moved), change("u", 4, other, {**other, "id": 4}), change("d", 5, moved, None)]
+        )
+        session.redefine(parse_toml(DEBEZIUM + '[measures]\nmore = { sum = "more", scale = 0 }\n'))
+        found = [(row.path, row.count, str(row.sums["more"])) for row in session.totals()]
+        assert found == [("", 1, "11"), ("x", 1, "11")]
+        versions = {key: session.reader.history(key).current.version_text for key in "1234"}
+        assert versions == {"1": "3", "2": "5", "3": "4", "4": "4"}
+    assert check_store(tmp_path / "s.db") == []
+
+
+def test_an_envelope_that_paths_unwrapped_may_be_named(tmp_path: Path) -> None:
+    by_paths = parse_toml(
+        """
+        name = "rows"
+        keep_events = true
+        event = { key = "after.id", version = "source.lsn" }
+        rollups.by_kind = ["after.kind"]
+        """
+    )
+    with Session.open(tmp_path / "s.db", by_paths) as session:
+        session.ingest([change("c", 1, None, {"id": 1, "kind": "x"}), change("u", 2, None, {"id": 1, "kind": "y"})])
+        session.redefine(parse_toml(DEBEZIUM))
+        assert [row.path for row in session.totals()] == ["", "y"]
+
+
+def test_earlier_definitions_go_with_the_retention(tmp_path: Path) -> None:
+    path, clock = tmp_path / "s.db", ManualClock(1_000 * SECOND)
+    retention = timedelta(seconds=60)
+
+    def opened(pipeline: Pipeline) -> Session:
+        return Session.open(path, pipeline, retention=retention, clock=clock)
+
+    with opened(BASE) as session, patch.object(definitions, "EXPIRED_ROWS_PER_STEP", 1):
+        session.ingest([*sample(), {**sample()[0], "kind": "w"}])
+        clock.now += 30 * SECOND
+        session.redefine(MORE)
+        clock.now += 45 * SECOND
+        session.ingest(sample(6)[5:])
+        assert session.totals(as_of=1).node.sums == {}  # the commit is old, but its definition was not replaced then
+        clock.now += 30 * SECOND
+        for number in range(30):
+            clock.now += 2 * SECOND
+            session.ingest([{**sample()[0], "id": f"new {number}"}])
+        with pytest.raises(QueryError, match="beyond the retention"):
+            session.totals(as_of=1)
+        tables = {name for (name,) in sqlite3.connect(path).execute("SELECT name FROM sqlite_master")}
+        assert not {name for name in tables if name.endswith("_1")}
+        assert session.reader.status().oldest.number >= 2
+        (conflict,) = session.reader.conflicts()
+        assert (conflict.kept.leaf, conflict.dropped.leaf) == ("y", "w")
+    assert check_store(path) == []
+
+
+def test_a_reader_follows_whatever_it_asks(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Session.open(path, BASE) as session, StoreReader.open(path) as reader:
+        session.ingest([*sample(), {**sample()[0], "kind": "w"}])
+        queries: list[Callable[[], object]] = [
+            reader.verify, reader.status, reader.conflicts, reader.rejects, lambda: reader.series(""),
+            lambda: reader.explain(""), lambda: reader.history("k1"), lambda: reader.search("y"),
+            lambda: reader.query(depth=None), lambda: reader.count_below("", rollup=None, depth=None, most=9),
+        ]  # fmt: skip
+        for number, query in enumerate(queries):
+            query()
+            session.redefine(BASE if number % 2 else MORE)
+            query()
+            assert tuple(reader.shape.scales) == (() if number % 2 else ("more",))
+        assert reader.query(as_of=1).node.sums == {}
+        assert reader.query(as_of=2).node.sums == {"more": sum(record["more"] for record in sample())}

@@ -10,11 +10,12 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
+from oncefold.commit import WholeEvents
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Outcome
 from oncefold.engine.redefinition import Redefinition
-from oncefold.store import definitions, events, replacement, writer
-from oncefold.store.events import NOBODY, EventTables, WholeEvents
+from oncefold.store import definitions, events, rows, writer
+from oncefold.store.events import NOBODY, EventTables
 from oncefold.store.replacement import Replacement
 from tests.engine.redefining import play
 
@@ -36,7 +37,7 @@ def positions_are_not_carried() -> AbstractContextManager[Any]:
         set_aside(connection, *rest)
         connection.execute("DELETE FROM positions")
 
-    set_aside = writer.set_aside
+    set_aside = definitions.set_aside
     return patch.object(writer, "set_aside", forgetting)
 
 
@@ -112,7 +113,7 @@ def the_new_totals_are_not_verified_and_wrong() -> AbstractContextManager[Any]:
     def wrong(connection: Any, pipeline: Any, totals: Any) -> None:
         write(connection, pipeline, replace(totals, count=totals.count + (totals.count > 0)))
 
-    write = replacement.rows.write_totals
+    write = rows.write_totals
     stack = ExitStack()
     stack.enter_context(patch.object(writer, "require_verified", lambda *_: None))
     stack.enter_context(patch.object(writer.Store, "redefine", _with_totals(wrong, writer.Store.redefine)))
@@ -121,7 +122,7 @@ def the_new_totals_are_not_verified_and_wrong() -> AbstractContextManager[Any]:
 
 def _with_totals(write: Any, redefine: Any) -> Any:
     def redefined(self: Any, found: Any) -> int:
-        with patch.object(writer.rows, "write_totals", write):
+        with patch.object(rows, "write_totals", write):
             commit: int = redefine(self, found)
             return commit
 

@@ -189,8 +189,15 @@ def meaning(pipeline: Pipeline) -> list[tuple[str, str]]:
         *_listed("fields", _derived_texts(pipeline)),
         *_listed("rollups", [_rollup_text(rollup) for rollup in pipeline.rollups]),
         *_listed("totals", ["count: the live keys", *map(_measure_text, pipeline.measures)]),
+        *([] if pipeline.keep_events is None else [("events", _KEPT_TEXTS[pipeline.keep_events])]),
         ("fingerprint", pipeline.fingerprint),
     ]
+
+
+_KEPT_TEXTS = {
+    True: "a store keeps the newest whole event of each key, so that `oncefold redefine` can replace this definition",
+    False: "a store drops the whole events that it has kept",
+}
 
 
 def _listed(heading: str, lines: Sequence[str]) -> list[tuple[str, str]]:

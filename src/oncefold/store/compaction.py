@@ -216,8 +216,8 @@ class Expiry:
         return self._expired > expired
 
     def _drop_definition(self) -> bool:
-        """Drop a part of an earlier definition whose commits have all expired; whether there was one."""
-        if not self._expiring and not (self._earlier and self._earlier[0].last_commit <= self._expired):
+        """Drop a part of an earlier definition whose replacement has expired, too; whether there was one."""
+        if not self._expiring and not (self._earlier and self._earlier[0].last_commit < self._expired):
             return False
         with transaction(self._connection):
             self._expiring = expire(self._connection, self._expired)

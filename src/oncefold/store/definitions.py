@@ -154,11 +154,11 @@ def connected_to(earlier: EarlierDefinition, connect: Callable[[Path], Connectio
 
 
 def expire(connection: Connection, expired: int) -> bool:
-    """Remove a part of the definitions whose last commit is at or before this one; whether there was any.
+    """Remove a part of the definitions that were replaced at this commit or before it; whether there was any.
 
     Inside the caller's transaction.
     """
-    sql = "SELECT number FROM definitions WHERE last_commit <= ? AND expired < ? ORDER BY number LIMIT 1"
+    sql = "SELECT number FROM definitions WHERE last_commit < ? AND expired < ? ORDER BY number LIMIT 1"
     number = scalar(connection, sql, (expired, _EXPIRED))
     if number is None:
         return False

@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from oncefold.commit import EventForm, Int64s, UInt32s, WholeEvents
 from oncefold.store import blobs
-from oncefold.store.connection import Connection, insert, transaction
+from oncefold.store.connection import Connection, insert, scalar, transaction
 from oncefold.store.errors import DamagedError
 
 NOBODY = 2**32 - 1
@@ -167,7 +167,7 @@ class EventTables:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         found = connection.execute("SELECT id, format, context FROM forms").fetchall()
-        self._forms = {id_: EventForm(format_, context) for id_, format_, context in found}
+        self._forms: dict[int, EventForm] = {id_: EventForm(format_, context) for id_, format_, context in found}
 
     def form(self, id_: int) -> EventForm:
         """A form. Raises DamagedError if there is none of this id."""
@@ -183,7 +183,7 @@ class EventTables:
         for id_, known in self._forms.items():
             if known == form:
                 return id_
-        id_ = max(self._forms, default=0) + 1
+        id_ = int(scalar(self._connection, "SELECT ifnull(max(id), 0) + 1 FROM forms"))
         insert(self._connection, "forms", ([id_], [form.format], [form.context]))
         self._forms[id_] = form
         return id_
@@ -199,7 +199,8 @@ class EventTables:
         found = self._connection.execute(sql, (number,)).fetchone()
         if found is None:
             raise DamagedError(f"event_rows: those of segment {number} are missing")
-        (row,) = blobs.columns(blobs.decode(ROWS, *found, f"event_rows {number}"))
+        n, crc32, blob = found
+        (row,) = blobs.columns(blobs.decode(ROWS, n, crc32, blob, f"event_rows {number}"))
         return row
 
     def records(self, number: int) -> pa.RecordBatch:
@@ -295,7 +296,8 @@ class EventIndex:
     def living(self, number: int, row: UInt32s) -> Int64s:
         """The entries of a segment that live; `row` are the rows of all."""
         places = np.flatnonzero(row != NOBODY)
-        return places[self._newest[row[places]] == number]
+        living: Int64s = places[self._newest[row[places]] == number]
+        return living
 
 
 def _counted(numbers: UInt32s) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:

@@ -1,7 +1,7 @@
 """All routes of queries, of the store as a whole, of live changes and of the reject list."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -152,7 +152,7 @@ class Administration(Protocol):
         """Take these off the list; how many of them were on it."""
         ...
 
-    async def redefine(self, pipeline: Pipeline, *, dry_run: bool) -> dict[str, Any]:
+    def redefine(self, pipeline: Pipeline, *, dry_run: bool) -> Awaitable[dict[str, Any]]:
         """Replace the definition, or only say what that would change; what came of it, as a JSON document."""
         ...
 

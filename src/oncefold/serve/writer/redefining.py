@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
-from oncefold.engine.redefinition import Redefinition
+from oncefold.engine.redefinition import Redefined, Redefinition
 from oncefold.engine.session import Session
 from oncefold.serve.writer.ingest_loop import Call, IngestLoop
 from oncefold.serve.writer.resources import lower_priority
@@ -66,7 +66,8 @@ class Redefining:
                 for _ in range(MOST_ROUNDS):
                     if redefinition.gather() <= FEW_EVENTS:
                         break
-                return self._call(lambda session: session.switch(redefinition).document(), last=True)
+                made: Redefined = self._call(lambda session: session.switch(redefinition), last=True)
+                return made.document()
             except BaseException:
                 if not self._loop.ended:
                     self._call(lambda session: session.pause_event_compaction(paused=False))
