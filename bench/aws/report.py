@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.aws.contention import Contention
 from bench.aws.pipelines import Result
 from bench.aws.root import RootResult
 from bench.machine import cores, cpu_model
@@ -44,6 +45,16 @@ def table(engine: str, results: Sequence[Result], roots: Sequence[RootResult]) -
         f"| {root.root_writes / root.events * 1000:.2f} | {root.conflicts} | {root.retries} |"
         for root in roots
     ]
+    return "\n".join(lines)
+
+
+def contention_table(runs: Sequence[Contention]) -> str:
+    """One line a run."""
+    lines = [
+        "| records go to shards | events | state writes tried | done | transactions refused |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    lines += [f"| {run.partition} | {run.events:,} | {run.tried:,} | {run.done:,} | {run.refused} |" for run in runs]
     return "\n".join(lines)
 
 

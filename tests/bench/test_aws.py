@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from bench.aws.command import main
+from bench.aws.contention import run_contention
 from bench.aws.report import BEGIN, END, write_between
 
 
@@ -21,3 +22,12 @@ def test_a_page_without_a_place_is_refused(tmp_path: Path) -> None:
     page.write_text("nothing")
     with pytest.raises(ValueError, match="no marks for the table"):
         write_between(page, "table")
+
+
+def test_hot_keys_cost_few_writes_with_either_measure_alone() -> None:
+    by_key = run_contention(by_key=True)
+    assert (by_key.refused, by_key.tried) == (0, by_key.done)
+    assert by_key.tried < 1_400
+    evenly = run_contention(by_key=False)
+    assert evenly.refused > 10
+    assert evenly.tried < 1_400  # 2,690 when a refused transaction was sent again as a whole

@@ -12,9 +12,11 @@ A refused token (IdempotentParameterMismatchException) says nothing about the ef
 condition: read again. It is never taken for success.
 """
 
+import json
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import inf
 from typing import Any, TypeVar
 
 from botocore import exceptions
@@ -31,6 +33,7 @@ PUT_ITEMS = 25
 """Items of one BatchWriteItem."""
 TOKEN_CHARS = 36
 """Characters of a ClientRequestToken, at most."""
+_UNIT_BYTES = 1_024
 PAUSE_SECONDS = 0.025
 LONGEST_PAUSE_SECONDS = 2.0
 
@@ -75,6 +78,11 @@ class Backoff:
         if self.clock() >= self.deadline:
             raise OutOfTime
 
+    @property
+    def left(self) -> float | None:
+        """Seconds to the deadline; None where there is none."""
+        return None if self.deadline == inf else max(0.0, self.deadline - self.clock())
+
     def pause(self, attempt: int) -> None:
         """Wait before one more attempt, the longer the more came before: full jitter. Raises OutOfTime.
 
@@ -93,8 +101,13 @@ class Meter:
     transactions: int = 0
     retries: int = 0
     conflicts: int = 0
+    """Transactions that were refused for their conditions, or for others that were under way."""
     read_units: float = 0.0
     write_units: float = 0.0
+    refused_writes: int = 0
+    """Items of transactions that were refused: what was sent for nothing, and AWS charges."""
+    refused_units: float = 0.0
+    """At most as many write units as those took; DynamoDB does not say."""
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def add(self, **amounts: float) -> None:
@@ -108,11 +121,13 @@ class Meter:
 class Written:
     """What became of a transaction: done as a whole, or not at all because of the conditions at `failed`.
 
-    Not done with nothing in `failed` means that DynamoDB did not say why.
+    Not done with nothing in `failed` or `taken` means that DynamoDB did not say why.
     """
 
     done: bool
     failed: frozenset[int] = frozenset()
+    taken: frozenset[int] = frozenset()
+    """Items that another transaction was writing just then."""
 
 
 class Dynamo:
@@ -173,23 +188,41 @@ class Dynamo:
         described: Mapping[str, Any] = self._call(self._client.describe_table, TableName=table)["Table"]
         return described
 
-    def transact(self, writes: Sequence[Item]) -> Written:
-        """One TransactWriteItems. Raises RequestRefused, and OutOfTime when it is not known to be done."""
+    def transact(self, writes: Sequence[Item], *, patient: bool = True) -> Written:
+        """One TransactWriteItems. Raises RequestRefused, and OutOfTime when it is not known to be done.
+
+        A conflict with another transaction is waited out; without `patient` it is answered by the items that are taken.
+        """
         request = {
             "TransactItems": list(writes),
             "ClientRequestToken": digest([self._salt, writes] if self._salt else writes)[:TOKEN_CHARS],
             "ReturnConsumedCapacity": "TOTAL",
         }
-        try:
-            answer = self._call(self._client.transact_write_items, **request)
-        except ClientError as error:
-            written = _unwritten(error)
-            self._meter.add(conflicts=1)
-            return written
-        # A transaction that its token shows to be done costs reads (AWS, "Transactions: How it works").
-        read = _units(answer, "ReadCapacityUnits")
-        self._meter.add(transactions=1, read_units=read, write_units=_units(answer) - read)
-        return Written(done=True)
+        attempt = 0
+        while True:
+            self._backoff.check()
+            try:
+                answer = self._client.transact_write_items(**request)
+            except _NO_ANSWER:
+                pass
+            except ClientError as error:
+                self._note_refused(error, writes)
+                if not _may_pass(error) or (not patient and _taken(error)):
+                    written = _unwritten(error)
+                    self._meter.add(conflicts=1)
+                    return written
+            else:
+                # A transaction that its token shows to be done costs reads (AWS, "Transactions: How it works").
+                read = _units(answer, "ReadCapacityUnits")
+                self._meter.add(transactions=1, read_units=read, write_units=_units(answer) - read)
+                return Written(done=True)
+            self.again(attempt)
+            attempt += 1
+
+    def _note_refused(self, error: ClientError, writes: Sequence[Item]) -> None:
+        """Count what a cancelled transaction took: AWS charges conditions that fail like writes that are done."""
+        if _reasons(error):
+            self._meter.add(refused_writes=len(writes), refused_units=sum(map(_most_units, writes)))
 
     def _call(self, call: Callable[..., dict[str, Any]], **request: Any) -> dict[str, Any]:
         attempt = 0
@@ -227,8 +260,9 @@ def _may_pass(error: ClientError) -> bool:
 def _unwritten(error: ClientError) -> Written:
     reasons = _reasons(error)
     failed = frozenset(index for index, reason in enumerate(reasons) if reason == "ConditionalCheckFailed")
-    if failed:
-        return Written(done=False, failed=failed)
+    taken = _taken(error)
+    if failed or taken:
+        return Written(done=False, failed=failed, taken=taken)
     code = error.response["Error"]["Code"]
     if code == "IdempotentParameterMismatchException":
         return Written(done=False)
@@ -239,6 +273,16 @@ def _unwritten(error: ClientError) -> Written:
 
 def _reasons(error: ClientError) -> list[str]:
     return [reason.get("Code", "None") for reason in error.response.get("CancellationReasons") or ()]
+
+
+def _taken(error: ClientError) -> frozenset[int]:
+    """The items of a cancelled transaction that others were writing."""
+    return frozenset(index for index, reason in enumerate(_reasons(error)) if reason == "TransactionConflict")
+
+
+def _most_units(write: Item) -> int:
+    """At most so many units of a transactional write: two for each KB that its request has."""
+    return 2 * -(-len(json.dumps(write)) // _UNIT_BYTES)
 
 
 def _message(error: ClientError) -> str:

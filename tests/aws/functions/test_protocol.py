@@ -230,7 +230,8 @@ PASSING = [
 def test_what_passes_is_tried_again_with_growing_pauses(sim: Stack, code: str, reasons: list[str]) -> None:
     folded = sim.fold(lines(SOME), failing(sim, code, 6, reasons))
     assert folded.unfinished is None
-    assert len(sim.time.pauses) == 6
+    # Of a conflict the items are known: the others are tried without them at once.
+    assert len(sim.time.pauses) == (3 if "TransactionConflict" in reasons else 6)
     assert sim.time.pauses == sorted(sim.time.pauses)
     assert max(sim.time.pauses) <= 2
     sim.reduce(failing(sim, code, 2, reasons))
@@ -391,3 +392,68 @@ def test_an_aggregated_record_is_its_user_records(tables: Stack) -> None:
     again = tables.fold(records)
     assert not again.deltas
     assert len(tables.rejects("reject")) == len(rejects)
+
+
+def test_of_a_refused_transaction_only_the_overtaken_keys_are_read_again(sim: Stack) -> None:
+    events = [f'{{"id": "k{number}", "v": 1, "type": "t", "desk": "d", "value": 1}}' for number in range(60)]
+    newer = '{"id": "k7", "v": 2, "type": "t", "desk": "d", "value": 5}'
+    read: list[int] = []
+    written: list[int] = []
+
+    class Overtaken:
+        def __getattr__(self, operation: str) -> Any:
+            return getattr(sim.client, operation)
+
+        def batch_get_item(self, **request: Any) -> Any:
+            answer = sim.client.batch_get_item(**request)
+            read.append(len(request["RequestItems"][sim.names.state_table]["Keys"]))
+            if len(read) == 1:
+                sim.fold(lines([newer]))
+            return answer
+
+        def transact_write_items(self, **request: Any) -> Any:
+            puts = [write["Put"]["TableName"] for write in request["TransactItems"]]
+            written.append(puts.count(sim.names.state_table))
+            return sim.client.transact_write_items(**request)
+
+    folded = sim.fold(lines(events), Overtaken())
+    assert (read, written) == ([60, 1], [60, 59])
+    assert folded.outcomes == {Outcome.INSERTED: 59, Outcome.STALE: 1}
+    sim.reduce()
+    sim.check_exact([Decoder(PIPELINE).json(line.encode()) for line in [*events, newer]])
+
+
+def test_frequent_keys_go_first_and_hold_the_others_back_while_others_write_them(sim: Stack) -> None:
+    often = [f'{{"id": "hot", "v": {number}, "type": "t", "desk": "d", "value": 1}}' for number in range(5)]
+    events = [f'{{"id": "k{number}", "v": 1, "type": "t", "desk": "d", "value": 1}}' for number in range(40)] + often
+    newer = '{"id": "hot", "v": 9, "type": "t", "desk": "d", "value": 5}'
+    tried: list[int] = []
+
+    def overtake(operation: str) -> None:
+        if operation == "batch_get_item" and not tried:
+            sim.fold(lines([newer]))
+
+    class Watched:
+        def __getattr__(self, operation: str) -> Any:
+            return getattr(Interposed(sim.client, after=overtake), operation)
+
+        def transact_write_items(self, **request: Any) -> Any:
+            tried.append(len(request["TransactItems"]))
+            return sim.client.transact_write_items(**request)
+
+    sim.fold(lines(events), Watched())
+    assert tried == [2, 41]  # the hot key with its delta; then, when all was read again, the others with theirs
+    sim.reduce()
+    sim.check_exact([Decoder(PIPELINE).json(line.encode()) for line in [*events, newer]])
+
+
+def test_what_a_refused_transaction_takes_is_counted(sim: Stack) -> None:
+    sim.fold(lines(SOME[:1]))
+    dynamo = sim.dynamo()
+    writes = [{"Put": {"TableName": sim.names.state_table, "Item": {**layout.state_key(key), "x": {"S": "y" * 3000}},
+                       "ConditionExpression": "attribute_not_exists(#key)",
+                       "ExpressionAttributeNames": {"#key": "key"}}} for key in ("new", "a")]  # fmt: skip
+    written = dynamo.transact(writes)
+    assert (written.done, written.failed, written.taken) == (False, {1}, set())
+    assert (dynamo._meter.refused_writes, dynamo._meter.refused_units) == (2, 2 * 2 * 4)
+    assert dynamo._meter.write_units == 0

@@ -27,7 +27,8 @@ NOON = 1_772_452_800.0
 
 def logged(function: str, request: str, seconds: float = 0.5, ended: float = NOON, **counts: float) -> str:
     """A line as a function logs it."""
-    units = {name: counts.pop(name, 0.0) for name in ("read_units", "write_units")}
+    names = ("read_units", "write_units", "refused_writes", "refused_units")
+    units: dict[str, Any] = {name: counts.pop(name) for name in names if name in counts}
     return line(Invocation(function, "s", request, ended, seconds, 512), counts, Meter(**units))
 
 
@@ -100,6 +101,18 @@ def test_the_bill() -> None:
     assert found.events == 500_000
     assert found.usd == pytest.approx(0.537006)
     assert found.per_million(found.usd) == pytest.approx(1.074012)
+
+
+def test_refused_writes_are_a_part_of_the_bill() -> None:
+    usage = read_lines(
+        [logged("state", "a", events=10, write_units=100, refused_writes=20, refused_units=50)], no_progress
+    )
+    found = Cost(usage.functions(), 2.0, None, billed=False, prices=ROUND)
+    assert found.refused == 20
+    assert [(part.name, part.used, part.usd) for part in found.parts()[2:4]] == [
+        ("DynamoDB writes", 100, 0.001),
+        ("DynamoDB writes refused, at most", 50, 0.0005),
+    ]
 
 
 def test_the_stream() -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from oncefold.aws.stream.lines import open_lines, read_lines
-from oncefold.aws.stream.records import FLUSH, Flush, Line, OversizeRecord, Record, by_fields, hashed, pack
+from oncefold.aws.stream.records import FLUSH, Flush, Line, OversizeRecord, Record, by_fields, by_key, hashed, pack
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
+from oncefold.pipeline_file import parse_pipeline
 from oncefold.sources.inputs import ReadOptions
 
 LIMIT = 1_000
@@ -141,3 +142,17 @@ def test_what_is_not_json_lines_is_refused_with_advice(tmp_path: Path, name: str
     (tmp_path / name).write_bytes(b"id\n1\n")
     with pytest.raises(SourceError, match=r"is not sent.*JSON Lines.*oncefold run"):
         read(tmp_path / name)
+
+
+def test_the_key_of_a_pipeline_brings_all_events_of_a_key_to_one_shard() -> None:
+    plain = by_key(parse_pipeline('name="p"\n[event]\nkey="id"\n[rollups]\nall=[]'))
+    assert plain(b'{"id": 7, "x": 1}') == plain(b'{"x": 2, "id": "7"}') != plain(b'{"id": 8}')
+    computed = by_key(parse_pipeline("name='p'\n[event]\nkey='lower(id)'\n[rollups]\nall=[]"))
+    assert computed(b'{"id": "A"}') == computed(b'{"id": "a", "n": 1}')
+    wrapped = by_key(
+        parse_pipeline('name="p"\n[event]\nenvelope="debezium"\nkey="id"\nversion="@source.ts_ms"\n[rollups]\nall=[]')
+    )
+    row = b'{"op": "%s", "before": %s, "after": %s, "source": {"connector": "mysql", "ts_ms": 1}}'
+    assert wrapped(row % (b"c", b"null", b'{"id": 1}')) == wrapped(row % (b"d", b'{"id": 1}', b"null"))
+    for line in (b"no JSON", b"{}", b"\xff"):
+        assert plain(line) == hashed(line)

@@ -297,7 +297,8 @@ def test_ctrl_c_says_how_much_is_in_the_stream(user: User, tmp_path: Path) -> No
     [
         (["aws", "send", "a.jsonl"], "which stream? Name a stack with --stack"),
         (["aws", "send", "a.jsonl", "--stack", "s", "--stream", "t"], "not both"),
-        (["aws", "send", "a.jsonl", "--stream", "t", "--pipeline", "p", "--partition-by", "k"], "not both"),
+        (["aws", "send", "a.jsonl", "--stream", "t", "--pipeline", "p", "--partition-by", "k"], "Say one of"),
+        (["aws", "send", "a.jsonl", "--stack", "none"], "or send --evenly"),
         (["aws", "send", "a.jsonl", "--stream", "t", "--partition-by", "k..l"], "is not a field path"),
         (["aws", "send", "nothing.jsonl", "--stream", "t"], "there is no such file"),
         (["aws", "send", "kinesis://other", "--stream", "t"], "a stream is not sent on"),

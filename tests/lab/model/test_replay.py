@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from oncefold.aws.functions import plan
+from oncefold.aws.functions import plan, state
 from oncefold_lab.model import scenarios
 from oncefold_lab.model.explore import examine
 from oncefold_lab.model.mutations import FALSE_CLAIMS, MUTATIONS
@@ -53,7 +53,8 @@ def walk(scenario: ModelScenario, seed: int, taken: Counter[Op]) -> None:
 
 
 def cut_as(scenario: ModelScenario, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the planner the scenario's small limits."""
+    """Give the planner the scenario's small limits, and let no keys go before others."""
+    monkeypatch.setattr(state, "HOT_KEYS", 0)
     if scenario.chunk_keys == 1:
         monkeypatch.setattr(plan, "_fits", lambda *_: False)
     if scenario.delta_items == 2:

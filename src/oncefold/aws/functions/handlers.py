@@ -27,10 +27,10 @@ from oncefold.aws.names import ZONE_FOLDER, Names
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.dynamodb import invocation
-from oncefold.dynamodb.calls import Dynamo, Meter
+from oncefold.dynamodb.calls import Dynamo, Meter, OutOfTime
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Warm:
     """What an environment keeps from one invocation to the next."""
 
@@ -38,6 +38,9 @@ class _Warm:
     names: Names
     client: Any
     workers: ThreadPoolExecutor
+    callers: ThreadPoolExecutor
+    checked: bool = False
+    """Whether the tables mean what the pipeline does."""
 
 
 @dataclass(frozen=True)
@@ -61,30 +64,37 @@ class _Work:
 
 @cache
 def _warm() -> _Warm:
-    """Read the definition and check it against the tables, once per environment."""
+    """Read the definition, once per environment."""
     root = os.environ.get("LAMBDA_TASK_ROOT", ".")
     path = Path(os.environ.get("ONCEFOLD_PIPELINE") or Path(root) / "pipeline.toml")
     if (zones := path.parent / ZONE_FOLDER).is_dir():  # Lambda's own tz database may be another one, or lack a zone
         zoneinfo.reset_tzpath([str(zones), *zoneinfo.TZPATH])
     pipeline = parse_toml(path.read_text(encoding="utf-8"), str(path))
     names = Names(os.environ["ONCEFOLD_STACK"])
-    client = invocation.new_client()
-    check_definition(pipeline, names, client)
-    return _Warm(pipeline, names, client, ThreadPoolExecutor(invocation.CALLS_AT_ONCE))
+    workers, callers = (ThreadPoolExecutor(threads) for threads in (invocation.CALLS_AT_ONCE, invocation.CALLERS))
+    return _Warm(pipeline, names, invocation.new_client(), workers, callers)
 
 
 def _work(context: Any) -> _Work:
+    """Begin an invocation. Raises OutOfTime if its time does not suffice to check the definition against the tables."""
     warm = _warm()
     begun = time.monotonic()
     meter = Meter()
-    dynamo = Dynamo(warm.client, invocation.backoff_until_answer(context), meter)
-    return _Work(warm, dynamo, meter, context.aws_request_id, begun)
+    backoff = invocation.backoff_until_answer(context)
+    client = invocation.TimedClient(warm.client, warm.callers, backoff)
+    if not warm.checked:
+        check_definition(warm.pipeline, warm.names, client)
+        warm.checked = True
+    return _Work(warm, Dynamo(client, backoff, meter), meter, context.aws_request_id, begun)
 
 
 def state(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """StateLambda: a batch of a Kinesis shard."""
-    work = _work(context)
     records = [kinesis_record(item) for item in event["Records"]]
+    try:
+        work = _work(context)
+    except OutOfTime:
+        return _answer(records[0].sequence)
     days = int(os.environ.get("ONCEFOLD_REJECT_DAYS", "0"))
     function = StateFunction(work.warm.pipeline, work.warm.names, work.dynamo, time.time, work.warm.workers.map, days)
     folded = function.handle(records)
@@ -95,7 +105,10 @@ def state(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 
 def reduce(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     """ReduceLambda: a batch of a shard of ReduceTable's stream."""
-    work = _work(context)
+    try:
+        work = _work(context)
+    except OutOfTime:
+        return _answer(event["Records"][0]["dynamodb"]["SequenceNumber"])
     images = [_image(item) for item in event["Records"] if item["eventName"] == "INSERT"]
     deltas = {sequence: layout.parse_delta(work.warm.pipeline, image) for sequence, image in images}
     reduced = ReduceFunction(work.warm.pipeline, work.warm.names, work.dynamo).apply(deltas.values())

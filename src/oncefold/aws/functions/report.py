@@ -97,6 +97,8 @@ def line(invocation: Invocation, counts: Mapping[str, Any], meter: Meter) -> str
         "conflicts": meter.conflicts,
         "read_units": meter.read_units,
         "write_units": meter.write_units,
+        "refused_writes": meter.refused_writes,
+        "refused_units": meter.refused_units,
         "duration_ms": round(invocation.duration * 1000, 1),
         "memory_mb": invocation.memory,
     }

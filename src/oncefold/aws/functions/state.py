@@ -2,7 +2,8 @@
 
 For each batch: decode; collapse every key's events by the fold, from the state that is stored; write each accepted
 state on the condition that the stored one is still what was read, together with the net change of the totals.
-A replay finds nothing newer and writes nothing. Whatever the conditions refuse is read again and folded again.
+A replay finds nothing newer and writes nothing. The keys that a condition refuses are read again and folded again; the
+others of their transaction are written without them.
 """
 
 from collections import Counter
@@ -20,11 +21,17 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import IgnoredRecord, InvalidEvent
 from oncefold.core.event import Event
 from oncefold.core.fold import Outcome, Stored, fold
-from oncefold.dynamodb.calls import PUT_ITEMS, READ_KEYS, Dynamo, OutOfTime, slices
+from oncefold.dynamodb.calls import PUT_ITEMS, READ_KEYS, Dynamo, OutOfTime, Written, slices
 from oncefold.dynamodb.items import Item
 
 _JSON_SPACE = b" \t\r"
 """White space of JSON (RFC 8259, section 2) within a line."""
+
+HOT_KEYS = 4
+"""Keys of a batch that are written before the others, at most: a refusal of these costs little and says much."""
+
+HOT_SHARE = 4
+"""They go first where there are so many times as many keys; for fewer a transaction of their own is not worth it."""
 
 Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterable[Any]]
 """Like `map`; it may call several at a time."""
@@ -72,6 +79,17 @@ class _Turn:
     change: Change | None
     outcomes: list[Outcome] = field(default_factory=list)
     conflicts: list[Item] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Progress:
+    """What became of the keys of a round."""
+
+    done: list[str]
+    again: list[str] = field(default_factory=list)
+    """To be read again."""
+    refused: list[Change] = field(default_factory=list)
+    """Of chunks that were refused for other keys."""
 
 
 class StateFunction:
@@ -146,7 +164,8 @@ class StateFunction:
         try:
             while open_keys:
                 if rounds:
-                    self._dynamo.again(rounds)
+                    # A round takes far longer than a call: who waits no longer than one meets the same others again.
+                    self._dynamo.again(2 * rounds + 2)
                 rounds += 1
                 stored = self._stored(open_keys)
                 turns = {key: self._turn(key, stored.get(key), arrivals[key]) for key in open_keys}
@@ -185,33 +204,65 @@ class StateFunction:
             self._dynamo.put(self._names.reject_table, [expiring(item, now, self._reject_days) for item in some])
 
     def _write(self, turns: dict[str, _Turn], arrivals: dict[str, list[_Arrival]], folded: FoldResult) -> list[str]:
-        """Write the changes; the keys that have to be read again."""
+        """Write the changes; the keys that have to be read again.
+
+        Keys that come often are what others write just now, so the few most frequent go first: if they are refused,
+        nothing more is sent until all is read again. Of a later chunk that is refused only the keys at fault wait for
+        that, the others are planned anew and written at once.
+        """
         changes = [turn.change for turn in turns.values() if turn.change is not None]
-        done = [key for key, turn in turns.items() if turn.change is None]
-        again: list[str] = []
+        progress = _Progress([key for key, turn in turns.items() if turn.change is None])
+        hot = self._hot(changes, arrivals)
+        others = [change for change in changes if change not in hot] if hot else changes
+        self._write_chunks(hot, progress, arrivals, folded)
+        if progress.again:
+            progress.again += [change.key for change in others]
+        else:
+            self._write_chunks(others, progress, arrivals, folded)
+            rest, progress.refused = progress.refused, []
+            self._write_chunks(rest, progress, arrivals, folded)
+        progress.again += [change.key for change in progress.refused]
+        for key in progress.done:
+            folded.outcomes.update(turns[key].outcomes)
+        return progress.again
+
+    def _hot(self, changes: Sequence[Change], arrivals: dict[str, list[_Arrival]]) -> list[Change]:
+        """The changes of the keys that come most often, if some come often and there are many others."""
+        if len(changes) < HOT_SHARE * HOT_KEYS:
+            return []
+        often = [change for change in changes if len(arrivals[change.key]) > 1]
+        return sorted(often, key=lambda change: -len(arrivals[change.key]))[:HOT_KEYS]
+
+    def _write_chunks(
+        self,
+        changes: Sequence[Change],
+        progress: _Progress,
+        arrivals: dict[str, list[_Arrival]],
+        folded: FoldResult,
+    ) -> None:
+        """Write changes, and note what became of their chunks."""
         plan = list(chunks(self._pipeline, changes))
         for chunk, written in zip(plan, self._spread(self._write_chunk, plan), strict=True):
             keys = [change.key for change in chunk.changes]
             if written is None:
                 folded.leave(arrivals[key][0].record for key in keys)
-            elif written:
-                done += keys
+            elif written.done:
+                progress.done += keys
                 folded.deltas += len(chunk.deltas)
                 folded.nodes += sum(len(delta.nodes) for delta in chunk.deltas)
             else:
-                again += keys
-        for key in done:
-            folded.outcomes.update(turns[key].outcomes)
-        return again
+                at_fault = _at_fault(chunk, written)
+                progress.again += [key for key in keys if key in at_fault]
+                progress.refused += [change for change in chunk.changes if change.key not in at_fault]
 
-    def _write_chunk(self, chunk: Chunk) -> bool | None:
-        """Whether the chunk was written; None if the time is up."""
+    def _write_chunk(self, chunk: Chunk) -> Written | None:
+        """What became of the chunk; None if the time is up."""
         created = int(self._wall_clock())
         writes = [self._state_write(change) for change in chunk.changes]
         writes += [self._delta_write(layout.delta_item(self._pipeline, delta, keys=len(chunk.changes), created=created))
                    for delta in chunk.deltas]  # fmt: skip
         try:
-            return self._dynamo.transact(writes).done
+            return self._dynamo.transact(writes, patient=False)
         except OutOfTime:
             return None
 
@@ -241,6 +292,13 @@ class StateFunction:
                 "ExpressionAttributeNames": {"#id": "id"},
             }
         }
+
+
+def _at_fault(chunk: Chunk, written: Written) -> set[str]:
+    """The keys for which a chunk was refused: all of it, where no single one is to blame."""
+    refused = written.failed | written.taken
+    keys = {change.key for index, change in enumerate(chunk.changes) if index in refused}
+    return keys or {change.key for change in chunk.changes}
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, bytes, InvalidEvent | None]]:

@@ -20,6 +20,9 @@ from oncefold.queries.protocol import Progress
 
 MILLION = 1_000_000
 
+REFUSED = "DynamoDB writes refused, at most"
+"""Writes of transactions whose conditions failed, or that met others: AWS charges them, without saying how much."""
+
 Mode = Literal["PROVISIONED", "ON_DEMAND"]
 
 _PUT_BYTES = 25 * 1_024
@@ -157,6 +160,11 @@ class Cost:
         return [*self._lambda(), *self._dynamodb(), *self._kinesis()]
 
     @property
+    def refused(self) -> float:
+        """Writes in transactions that were refused."""
+        return sum(usage.counts.get("refused_writes", 0.0) for usage in self.functions.values())
+
+    @property
     def usd(self) -> float:
         """The sum of the parts."""
         return sum(part.usd for part in self.parts())
@@ -176,10 +184,12 @@ class Cost:
     def _dynamodb(self) -> Iterator[BillItem]:
         for name, counted, price in (
             ("DynamoDB writes", "write_units", self.prices.dynamodb_million_writes),
+            (REFUSED, "refused_units", self.prices.dynamodb_million_writes),
             ("DynamoDB reads", "read_units", self.prices.dynamodb_million_reads),
         ):
             units = sum(usage.counts.get(counted, 0.0) for usage in self.functions.values())
-            yield BillItem(name, units, "request units", units * price / MILLION)
+            if units or name != REFUSED:
+                yield BillItem(name, units, "request units", units * price / MILLION)
 
     def _kinesis(self) -> Iterator[BillItem]:
         stream, prices = self.stream, self.prices

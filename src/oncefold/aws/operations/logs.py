@@ -25,7 +25,17 @@ NO_LINE = "killed"
 _REPORT = re.compile(r"REPORT RequestId:\s*(\S+)\s.*?Billed Duration:\s*([0-9.]+) ms\s+Memory Size:\s*([0-9]+) MB")
 _MILLIS = 1_000
 _MB_PER_GB = 1_024
-_COUNTED = ("events", "deltas", "transactions", "retries", "conflicts", "read_units", "write_units")
+_COUNTED = (
+    "events",
+    "deltas",
+    "transactions",
+    "retries",
+    "conflicts",
+    "read_units",
+    "write_units",
+    "refused_writes",
+    "refused_units",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,12 @@ from oncefold.aws.functions.plan import refusal
 from oncefold.aws.operations.drain import Drain
 from oncefold.aws.operations.failures import FailureQueue, FailuresSent, Send
 from oncefold.aws.stream import calls
-from oncefold.aws.stream.records import Record, by_fields
+from oncefold.aws.stream.records import Record, by_key
 from oncefold.aws.stream.send import send
 from oncefold.aws.tables import Stack, StreamReject, read_rejects
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidEvent, OncefoldError
-from oncefold.core.fieldpath import FieldPath
 from oncefold.core.fold import Stored
 from oncefold.queries.event_model import RejectedEvent
 from oncefold.queries.protocol import Progress, no_progress
@@ -49,7 +48,7 @@ def redrive_rejects(stack: Stack, send: Send, progress: Progress, began: int) ->
     """Send what can be read under the present definition; `began` is now in nanoseconds: later rejects are left."""
     result = RejectsSent()
     readable = _readable(stack.pipeline, read_rejects(stack, progress), result, began)
-    key = by_fields([part for part in stack.pipeline.key if isinstance(part, FieldPath)])
+    key = by_key(stack.pipeline)
     while some := list(islice(readable, _AT_ONCE)):
         send(Record(event.raw, key(event.raw), location=str(event.id)) for event in some)
         _delete(stack, [str(event.id) for event in some])

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from oncefold.core import nodepath
+from oncefold.core.decode import Decoder
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import IgnoredRecord, InvalidEvent
 from oncefold.core.fieldpath import FieldPath
 
 GROUPS: Final = 256
@@ -71,7 +74,7 @@ def hashed(data: bytes) -> str:
 
 
 def by_fields(fields: Sequence[FieldPath]) -> Callable[[bytes], str]:
-    """A partition key from some fields of a JSON line, such as those of the pipeline's key.
+    """A partition key from some fields of a JSON line.
 
     A line without them, or that cannot be read, goes by all its bytes: the reader of the stream reports what is wrong.
     """
@@ -85,6 +88,23 @@ def by_fields(fields: Sequence[FieldPath]) -> Callable[[bytes], str]:
         if any(value is None for value in values):
             return hashed(line)
         return hashed(nodepath.join([str(value) for value in values]).encode("utf-8", "surrogatepass"))
+
+    return key
+
+
+def by_key(pipeline: Pipeline) -> Callable[[bytes], str]:
+    """A partition key from the pipeline's own key, however it is written or computed.
+
+    A line that is no event goes by all its bytes: the reader of the stream reports what is wrong.
+    """
+    decoder = Decoder(pipeline)
+
+    def key(line: bytes) -> str:
+        try:
+            event = decoder.json(line)
+        except (IgnoredRecord, InvalidEvent):
+            return hashed(line)
+        return hashed(event.key.encode())
 
     return key
 

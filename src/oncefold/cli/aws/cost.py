@@ -170,6 +170,11 @@ def _remarks(found: Cost) -> list[str]:
     remarks = [f"prices: {found.prices.region}, as of {found.prices.date}; --prices gives others"]
     if not found.billed:
         remarks.append("durations are as the functions measured them, without cold starts: there were no REPORT lines")
+    if found.refused:
+        remarks.append(
+            f"{formatting.many(round(found.refused), 'write')} went into transactions that were refused, as others "
+            "wrote the same keys; `oncefold aws send` brings all events of a key to one shard"
+        )
     if found.stream is None:
         remarks.append("left out: the stream; --shards estimates one")
     elif not found.stream.measured:

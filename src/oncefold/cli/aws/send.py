@@ -18,7 +18,7 @@ from oncefold.pipeline_file import load_pipeline
 from oncefold.queries.render.formatting import many, printable, size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from oncefold.aws.stream.records import OversizeRecord
     from oncefold.aws.stream.send import Sent
@@ -39,8 +39,8 @@ Examples:
   # faster and cheaper: many small lines in one record
   oncefold aws send events.jsonl --stack oncefold-risk --lines-per-record 50
 \b
-  # all events of a key through one shard, so that fewer come late
-  oncefold aws send events.jsonl --stack oncefold-risk --pipeline pipeline.toml
+  # a stream by its own name: all events of a key through one shard, so that functions do not overtake each other
+  oncefold aws send events.jsonl --stream trades --pipeline pipeline.toml
   oncefold aws send events.jsonl --stream trades --partition-by TradeID
 
 Sending the same events again is harmless, also after Ctrl-C or an error: each counts once however often it comes.
@@ -55,27 +55,32 @@ Exit status: 0 everything is in the stream; 1 some lines are too long for it, or
               help="The stack whose stream gets the events.")  # fmt: skip
 @click.option("--stream", metavar="NAME", help="A stream by its own name, instead of a stack's.")
 @click.option(
-    "--pipeline", type=click.Path(dir_okay=False), help="A pipeline file: partition by the fields of its key."
+    "--pipeline", type=click.Path(dir_okay=False), help="A pipeline file: partition by its key. [default: the stack's]"
 )
 @click.option("--partition-by", "fields", metavar="FIELD", multiple=True,
-              help="Partition by this field, a dotted path; several times for several. "
-                   "[default: by all bytes of a record, evenly]")  # fmt: skip
+              help="Partition by this field, a dotted path; several times for several.")  # fmt: skip
+@click.option("--evenly", is_flag=True,
+              help="Partition by all bytes of a record, whatever its key. [default for --stream]")  # fmt: skip
 @click.option("--lines-per-record", type=click.IntRange(1), default=1, show_default=True, metavar="N",
               help="Pack up to so many lines into one record.")  # fmt: skip
 @click.option("--format", "form", metavar="jsonl", help="For names of files that do not say it.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
-def send(
+def send(  # noqa: PLR0913 - the options of the command
     *,
     files: tuple[str, ...],
     stack: str | None,
     stream: str | None,
     pipeline: str | None,
     fields: tuple[str, ...],
+    evenly: bool,
     lines_per_record: int,
     form: str | None,
     quiet: bool,
 ) -> None:
     """Send the events of FILES into a Kinesis stream.
+
+    Events of one key go to one shard where the key is known, which it is of a stack: what one function writes no other
+    overtakes then.
 
     FILES are files, directories, globs, or - for standard input, of JSON Lines, also gzip or zstd. What Kinesis leaves
     out of a request is sent again, and nothing else is.
@@ -83,24 +88,24 @@ def send(
     from oncefold.aws.connect import client
 
     name = _stream_name(stack, stream)
-    key_fields = _key_fields(pipeline, fields)
     kinesis = client("kinesis")
 
     from oncefold.aws.stream.calls import describe
     from oncefold.aws.stream.lines import open_lines, read_lines
-    from oncefold.aws.stream.records import by_fields, pack
+    from oncefold.aws.stream.records import pack
     from oncefold.aws.stream.send import SendBackoff
     from oncefold.aws.stream.send import send as send_records
     from oncefold.sources.inputs import ReadOptions
     from oncefold.sources.waiting import RealWaiting
 
+    key = _partitioned(pipeline, fields, None if stream is not None else stack, evenly=evenly)
     stop = StopSignal()
     sources = open_lines(files, ReadOptions(format=form), RealWaiting(stop.event))
     record_bytes = describe(kinesis, name).record_bytes
     reporter = _reporter(sys.stderr, name, record_bytes, sources.total_bytes, quiet=quiet)
     records = pack(
         read_lines(sources, reporter.read, reporter.finding),
-        key=by_fields(key_fields) if key_fields else None,
+        key=key,
         per_record=lines_per_record,
         record_bytes=record_bytes,
     )
@@ -135,25 +140,36 @@ def _stream_name(stack: str | None, stream: str | None) -> str:
     return Names(stack).stream
 
 
-def _plain_fields(pipeline: Pipeline) -> list[FieldPath]:
-    """The key's fields. Raises OncefoldError if one is computed: records are partitioned before anything is."""
-    fields = [field for field in pipeline.key if isinstance(field, FieldPath)]
-    if len(fields) < len(pipeline.key):
-        raise OncefoldError(
-            f"pipeline {pipeline.name}: its key is computed; records go to shards by fields: say --partition-by FIELD"
-        )
-    return fields
+def _partitioned(
+    pipeline: str | None, fields: tuple[str, ...], stack: str | None, *, evenly: bool
+) -> Callable[[bytes], str] | None:
+    """What gives a line's partition key; None for all bytes of a record."""
+    from oncefold.aws.stream.records import by_fields, by_key
 
-
-def _key_fields(pipeline: str | None, fields: tuple[str, ...]) -> Sequence[FieldPath]:
-    if pipeline is not None and fields:
-        raise click.UsageError("Say --pipeline or --partition-by, not both.")
+    if (pipeline is not None) + bool(fields) + evenly > 1:
+        raise click.UsageError("Say one of --pipeline, --partition-by and --evenly.")
     if pipeline is not None:
-        return _plain_fields(load_pipeline(pipeline))
+        return by_key(load_pipeline(pipeline))
+    if fields:
+        try:
+            return by_fields([FieldPath.parse(field) for field in fields])
+        except ValueError as error:
+            raise OncefoldError(f"--partition-by: {error}") from None
+    return None if stack is None or evenly else by_key(_deployed(stack))
+
+
+def _deployed(stack: str) -> Pipeline:
+    """The stack's definition. Raises OncefoldError where it cannot be read."""
+    from oncefold.aws.connect import aws_errors_explained, client
+    from oncefold.aws.tables import open_tables
+
     try:
-        return [FieldPath.parse(field) for field in fields]
-    except ValueError as error:
-        raise OncefoldError(f"--partition-by: {error}") from None
+        with aws_errors_explained(stack):
+            return open_tables(Names(stack), client("dynamodb")).pipeline
+    except OncefoldError as error:
+        raise OncefoldError(
+            f"the key to partition by: {error}. Or name it with --pipeline or --partition-by, or send --evenly"
+        ) from None
 
 
 class _Reporter:

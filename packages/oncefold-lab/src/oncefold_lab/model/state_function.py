@@ -16,13 +16,19 @@ Keys = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class ChunkWrites:
-    """A transaction that an invocation may send, and what it will know of its keys when it is done or refused."""
+    """A transaction that an invocation may send, and what it will know of its keys when it is done or refused.
+
+    Of one that is refused the keys whose conditions failed are read again, the others planned anew as they were read.
+    """
 
     conditions: tuple[tuple[int, int], ...]
     """Keys and the states that must still stand."""
     write: Write
     done: Keys
     refused: Keys
+    """Where all of them are at fault."""
+    others: tuple[tuple[int, int], ...]
+    """For each condition, the key's position in the batch and what was read of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,8 @@ class FoldingSteps:
 
         again = DONE if self._rules.refused == "take for done" else AGAIN
         conditions = tuple((key, before) for key, before, _ in part)
-        return ChunkWrites(conditions, self._world.write(tuple(part)), known(DONE), known(again))
+        others = tuple((of_batch.index(key), before) for key, before, _ in part)
+        return ChunkWrites(conditions, self._world.write(tuple(part)), known(DONE), known(again), others)
 
     def _to_note(self, plan: InvocationPlan, tables: ModelTables) -> bool:
         return self._rules.notes_first and bool(plan.notes & ~tables.notes)
@@ -146,7 +153,7 @@ class FoldingSteps:
     def _transact(self, others: State, run: Folding, chunk: ChunkWrites, out: list[ModelStep]) -> None:
         tables, write = others.tables, chunk.write
         done = Folding(run.batch, run.answers, chunk.done)
-        refused = Folding(run.batch, run.answers, chunk.refused)
+        refused = Folding(run.batch, run.answers, self._refused(tables, chunk))
         answer = self._by_token(tables, run, write)
         if answer is not None:
             self._go_on(others, run, done, (answer, write.bit), out)
@@ -168,7 +175,7 @@ class FoldingSteps:
         states, deltas = holds
         state_first = self._rules.transactions == "state first"
         first, second = (states, deltas) if state_first else (deltas, states)
-        refused = run._replace(keys=chunk.refused)
+        refused = run._replace(keys=self._refused(others.tables, chunk))
         if not first:
             self._go_on(others, run, refused, (Op.REFUSED, chunk.write.bit), out)
             return
@@ -179,12 +186,26 @@ class FoldingSteps:
             self._go_on(half, run, refused, (Op.HALVED, chunk.write.bit), out)
 
     def _states_hold(self, tables: ModelTables, chunk: ChunkWrites) -> bool:
+        return all(self._holds(tables, key, before) for key, before in chunk.conditions)
+
+    def _holds(self, tables: ModelTables, key: int, before: int) -> bool:
+        """Whether the condition of one key holds."""
         if self._rules.state_condition == "version and content":
-            return all(tables.stored[key] == before for key, before in chunk.conditions)
+            return tables.stored[key] == before
         if self._rules.state_condition == "version":
-            version = self._world.version
-            return all(version(key, tables.stored[key]) == version(key, before) for key, before in chunk.conditions)
+            return self._world.version(key, tables.stored[key]) == self._world.version(key, before)
         return True
+
+    def _refused(self, tables: ModelTables, chunk: ChunkWrites) -> Keys:
+        """What is known of the keys when the chunk is refused."""
+        holding = [self._holds(tables, key, before) for key, before in chunk.conditions]
+        if all(holding):
+            return chunk.refused
+        keys = chunk.refused
+        for holds, (position, before) in zip(holding, chunk.others, strict=True):
+            if holds:
+                keys = replaced(keys, position, before)
+        return keys
 
     def _by_token(self, tables: ModelTables, run: Folding, write: Write) -> Op | None:
         """What a token that is remembered answers; it may be forgotten as well."""

@@ -63,9 +63,9 @@ class _SetUpward(ReduceFunction):
 class _MismatchIsDone(Dynamo):
     """A token made of a group's first delta alone; a mismatch is taken for a group that is done."""
 
-    def transact(self, writes: Sequence[Item]) -> Written:
+    def transact(self, writes: Sequence[Item], *, patient: bool = True) -> Written:
         if "Delete" not in writes[0]:
-            return super().transact(writes)
+            return super().transact(writes, patient=patient)
         token = items.digest(writes[0])[:TOKEN_CHARS]
         plain = [_plain(write) for write in writes]
         try:
@@ -77,25 +77,25 @@ class _MismatchIsDone(Dynamo):
 
 
 class _NoToken(Dynamo):
-    def transact(self, writes: Sequence[Item]) -> Written:
+    def transact(self, writes: Sequence[Item], *, patient: bool = True) -> Written:
         if "Delete" not in writes[0]:
-            return super().transact(writes)
+            return super().transact(writes, patient=patient)
         self._call(self._client.transact_write_items, TransactItems=[*writes])
         return Written(done=True)
 
 
 class _FailedIsDone(Dynamo):
-    def transact(self, writes: Sequence[Item]) -> Written:
-        super().transact(writes)
+    def transact(self, writes: Sequence[Item], *, patient: bool = True) -> Written:
+        super().transact(writes, patient=patient)
         return Written(done=True)
 
 
 class _Unconditional(Dynamo):
     """The same transaction again without its conditions once they have failed."""
 
-    def transact(self, writes: Sequence[Item]) -> Written:
-        written = super().transact(writes)
-        return written if written.done else super().transact([_plain(write) for write in writes])
+    def transact(self, writes: Sequence[Item], *, patient: bool = True) -> Written:
+        written = super().transact(writes, patient=patient)
+        return written if written.done else super().transact([_plain(write) for write in writes], patient=patient)
 
 
 def _plain(write: Item) -> Item:

@@ -9,6 +9,7 @@ from oncefold.aws.functions.state import FoldResult, StateFunction, StreamRecord
 from oncefold.core.event import DELETED
 from oncefold.core.fold import Node, Stored, Total, net, nodes_of
 from oncefold.dynamodb import items
+from oncefold.dynamodb.calls import Written
 from oncefold.dynamodb.items import Item
 from oncefold_lab.search.oncefold import Oncefold
 
@@ -16,7 +17,7 @@ from oncefold_lab.search.oncefold import Oncefold
 class _Altered(StateFunction):
     """Writes a chunk otherwise than it was planned."""
 
-    def _write_chunk(self, chunk: Chunk) -> bool | None:
+    def _write_chunk(self, chunk: Chunk) -> Written | None:
         return super()._write_chunk(self._altered(chunk))
 
     def _altered(self, chunk: Chunk) -> Chunk:
@@ -60,16 +61,16 @@ class _TailDropped(_Altered):
 
 
 class _DeltasFirst(StateFunction):
-    def _write_chunk(self, chunk: Chunk) -> bool | None:
+    def _write_chunk(self, chunk: Chunk) -> Written | None:
         if chunk.deltas:
             super()._write_chunk(replace(chunk, changes=()))
         return super()._write_chunk(replace(chunk, deltas=()))
 
 
 class _StatesFirst(StateFunction):
-    def _write_chunk(self, chunk: Chunk) -> bool | None:
+    def _write_chunk(self, chunk: Chunk) -> Written | None:
         written = super()._write_chunk(replace(chunk, deltas=()))
-        if written and chunk.deltas:
+        if written is not None and written.done and chunk.deltas:
             super()._write_chunk(replace(chunk, changes=()))
         return written
 
@@ -150,7 +151,7 @@ class _NamedByBatch(StateFunction):
         self._batch = items.digest([record.sequence for record in records])
         return super().handle(records)
 
-    def _write_chunk(self, chunk: Chunk) -> bool | None:
+    def _write_chunk(self, chunk: Chunk) -> Written | None:
         deltas = (replace(delta, id=f"{self._batch}-{number}") for number, delta in enumerate(chunk.deltas))
         return super()._write_chunk(replace(chunk, deltas=tuple(deltas)))
 
