@@ -170,9 +170,9 @@ class Dynamo:
                 self.again(attempt)
                 attempt += 1
 
-    def scan(self, table: str) -> Iterator[Item]:
-        """Every item of a table, consistently read page by page."""
-        start: dict[str, Any] = {}
+    def scan(self, table: str, segment: int = 0, segments: int = 1) -> Iterator[Item]:
+        """Every item of a table, or of one of its segments, consistently read page by page."""
+        start: dict[str, Any] = {} if segments == 1 else {"Segment": segment, "TotalSegments": segments}
         while True:
             page = self._call(
                 self._client.scan, TableName=table, ConsistentRead=True, ReturnConsumedCapacity="TOTAL", **start
@@ -181,7 +181,7 @@ class Dynamo:
             yield from page["Items"]
             if "LastEvaluatedKey" not in page:
                 return
-            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+            start["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
     def describe(self, table: str) -> Mapping[str, Any]:
         """What DescribeTable says of a table."""

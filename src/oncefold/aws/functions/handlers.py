@@ -119,8 +119,11 @@ def reduce(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
 def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - a schedule sends nothing of use
     """The sweeper, by a schedule."""
     work = _work(context)
-    swept = sweep_outbox(work.warm.pipeline, work.warm.names, work.dynamo, time.time)
-    work.log("sweep", report.sweep_counts(swept))
+    warm = work.warm
+    swept = sweep_outbox(
+        warm.pipeline, warm.names, work.dynamo, time.time, spread=warm.workers.map, segments=invocation.CALLS_AT_ONCE
+    )
+    work.log("sweep", report.sweep_counts(swept, time.monotonic() - work.begun))
     return {
         "found": swept.found,
         "applied": swept.reduced.deltas,

@@ -32,7 +32,12 @@ _METRICS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("conflicts", "Count"),
         ("write_units", "Count"),
     ),
-    "sweep": (("OutboxItems", "Count"), ("OutboxAgeSeconds", "Seconds"), ("refused", "Count")),
+    "sweep": (
+        ("OutboxItems", "Count"),
+        ("OutboxAgeSeconds", "Seconds"),
+        ("refused", "Count"),
+        ("deltas_per_second", "Count/Second"),
+    ),
 }
 
 
@@ -70,10 +75,11 @@ def reduce_counts(reduced: Reduced) -> dict[str, Any]:
     return counts
 
 
-def sweep_counts(swept: Swept) -> dict[str, Any]:
-    """The counts of the sweeper, and the outbox as it was found."""
+def sweep_counts(swept: Swept, seconds: float = 0.0) -> dict[str, Any]:
+    """The counts of the sweeper, its rate, and the outbox as it was found."""
     return {
         **reduce_counts(swept.reduced),
+        "deltas_per_second": round(swept.reduced.deltas / seconds, 1) if seconds else 0.0,
         "OutboxItems": swept.found,
         "OutboxAgeSeconds": swept.oldest_seconds,
     }

@@ -9,6 +9,7 @@ from itertools import islice
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
+from oncefold.aws.functions.state import Spread
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
 from oncefold.dynamodb.calls import Dynamo, OutOfTime
@@ -32,19 +33,38 @@ class Swept:
 
 
 def sweep(
-    pipeline: Pipeline, names: Names, dynamo: Dynamo, wall_clock: Callable[[], float], grace: float = GRACE_SECONDS
+    pipeline: Pipeline,
+    names: Names,
+    dynamo: Dynamo,
+    wall_clock: Callable[[], float],
+    grace: float = GRACE_SECONDS,
+    spread: Spread = map,
+    segments: int = 1,
 ) -> Swept:
-    """Apply every delta that is older than `grace` seconds, as far as the time suffices."""
-    swept = Swept(Reduced())
-    reduce = ReduceFunction(pipeline, names, dynamo)
+    """Apply every delta that is older than `grace` seconds, as far as the time suffices.
+
+    The outbox is read in so many segments, each with what is applied of it by itself; `spread` runs several at a time.
+    """
     now = wall_clock()
-    old = (layout.parse_delta(pipeline, item) for item in _old(dynamo.scan(names.reduce_table), now, grace, swept))
-    try:
-        while some := list(islice(old, _AT_ONCE)):
-            _join(swept.reduced, reduce.apply(some))
-    except OutOfTime:
-        pass
-    return swept
+    reduce = ReduceFunction(pipeline, names, dynamo)
+
+    def work(segment: int) -> Swept:
+        swept = Swept(Reduced())
+        items = dynamo.scan(names.reduce_table, segment, segments)
+        old = (layout.parse_delta(pipeline, item) for item in _old(items, now, grace, swept))
+        try:
+            while some := list(islice(old, _AT_ONCE)):
+                _join(swept.reduced, reduce.apply(some))
+        except OutOfTime:
+            pass
+        return swept
+
+    whole = Swept(Reduced())
+    for swept in spread(work, range(segments)):
+        _join(whole.reduced, swept.reduced)
+        whole.found += swept.found
+        whole.oldest_seconds = max(whole.oldest_seconds, swept.oldest_seconds)
+    return whole
 
 
 def _old(items: Iterable[Item], now: float, grace: float, swept: Swept) -> Iterator[Item]:

@@ -14,7 +14,7 @@ from oncefold.dynamodb.calls import Backoff, Dynamo, Meter
 from oncefold_lab.search.oracle import Balance
 from oncefold_lab.search.scenario import DRAIN_FUNCTION, NAMES, SimulatedDeployment
 from oncefold_lab.search.workload import SentLine
-from oncefold_lab.world.functions import Context
+from oncefold_lab.world.functions import CALLS_AT_ONCE, Context
 from oncefold_lab.world.world import Violation, World
 
 _TABLES = (
@@ -111,7 +111,9 @@ class Oncefold:
 
     def swept(self, dynamo: Dynamo, context: Context, grace: float) -> Swept:
         """One sweep, of deltas that are older than `grace` seconds."""
-        return sweep(self.pipeline, NAMES, dynamo, context.clock, grace)
+        if context.random.random() < 0.5:
+            return sweep(self.pipeline, NAMES, dynamo, context.clock, grace)
+        return sweep(self.pipeline, NAMES, dynamo, context.clock, grace, context.spread, CALLS_AT_ONCE)
 
     def check(self) -> None:
         """See System."""
