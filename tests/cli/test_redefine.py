@@ -63,6 +63,10 @@ def test_it_says_what_changed(store: Path, capsys: pytest.CaptureFixture[str]) -
     assert found["after"] == {"by_kind": {"count": 4, "measures": {"amount": "6.00", "tax": "0.4"}}}
     assert main(["query", "--store", "shop.db", "--format", "json", "--as-of", "1"]) == 0
     assert json.loads(capsys.readouterr().out)["rows"][0]["measures"] == {"amount": "15.00"}
+    assert main(["history", "k1", "--store", "shop.db", "--as-of", "1"]) == 0
+    assert "k1 counts at version 1 in y" in capsys.readouterr().out
+    assert main(["history", "k1", "--server", "http://localhost:1", "--as-of", "1"]) == 2
+    assert "only for a store" in capsys.readouterr().err
     assert main(["run", "new.toml", "events.jsonl", "--store", "shop.db"]) == 0
     assert "did not change" in capsys.readouterr().err
     assert main(["verify", "--deep", "--store", "shop.db"]) == 0

@@ -326,3 +326,30 @@ def test_a_reader_follows_whatever_it_asks(tmp_path: Path) -> None:
             assert tuple(reader.shape.scales) == (() if number % 2 else ("more",))
         assert reader.query(as_of=1).node.sums == {}
         assert reader.query(as_of=2).node.sums == {"more": sum(record["more"] for record in sample())}
+
+
+def test_the_history_of_the_past_is_that_of_its_definition(tmp_path: Path) -> None:
+    event_of_one = {**sample()[1], "id": "one", "kind": "y"}
+    with Session.open(tmp_path / "s.db", MORE) as session:
+        session.ingest([{**event_of_one, "v": 1, "more": 4}])
+        session.ingest([{**event_of_one, "v": 2, "more": 5}, {**event_of_one, "v": 2, "more": 5}])
+        session.redefine(BASE)
+        session.ingest([{**event_of_one, "v": 3, "kind": "z"}])
+        session.ingest([{**event_of_one, "id": "other", "v": 3}])
+        reader = session.reader
+
+        def read(as_of: int | None, **wanted: bool) -> tuple[list[tuple[str, str | None]], str, dict[str, str]]:
+            found = reader.history("one", as_of=as_of, **wanted)
+            values = {name: str(value) for name, value in found.current.values.items()}
+            return [(row.version_text, row.leaf) for row in found], found.current.version_text, values
+
+        assert read(1) == ([("1", "y")], "1", {"more": "4"})
+        assert read(2) == ([("1", "y"), ("2", "y")], "2", {"more": "5"})
+        assert len(read(2, every=True)[0]) == 3
+        assert read(4) == read(None) == ([("3", "z")], "3", {})
+        assert reader.history("one", as_of=2).commit.number == 2
+        assert reader.history("one").forgotten_to == reader.history("one", as_of=3).commit
+        with pytest.raises(QueryError, match="arrived for the key 'other' by commit 4"):
+            reader.history("other", as_of=4)
+        with pytest.raises(QueryError, match="nothing had arrived for the key 'one' by commit 0"):
+            reader.history("one", as_of=0)

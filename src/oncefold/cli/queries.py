@@ -145,11 +145,30 @@ Examples:
 @click.argument("key")
 @backend_options
 @click.option("--every", is_flag=True, help="Also the events that changed nothing: duplicates, stale and lost ones.")
+@click.option("--as-of", metavar="COMMIT|TIME", help="Of a store: up to this commit, or this time (RFC 3339).")
 @format_options(*FORMATS)
-def history(key: str, backend: Backend, every: bool, form: str | None, output: Path | None) -> None:  # noqa: FBT001
-    """Show every version of KEY that was accepted, oldest first, and the current one."""
-    with backend.open() as reader:
-        found = reader.history(key, every=every)
+def history(
+    key: str,
+    backend: Backend,
+    every: bool,  # noqa: FBT001
+    as_of: str | None,
+    form: str | None,
+    output: Path | None,
+) -> None:
+    """Show every version of KEY that was accepted, oldest first, and the current one.
+
+    As of a commit before the definition was replaced, as the definition of that time read them.
+    """
+    if as_of is not None:
+        from oncefold.queries.store_reader import StoreReader
+
+        if backend.kind != "store":
+            raise OncefoldError("--as-of of a history is only for a store, which is read with --store FILE")
+        with StoreReader.open(backend.where) as store:
+            found = store.history(key, every=every, as_of=as_of)
+    else:
+        with backend.open() as reader:
+            found = reader.history(key, every=every)
     write_answer(found, form, output, whole=every)
 
 

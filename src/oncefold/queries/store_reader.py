@@ -179,16 +179,26 @@ class StoreReader(Closing):
             after=after,
         )
 
-    def history(self, key: Key, *, every: bool = False, limit: int | None = None, after: int = 0) -> History:
+    def history(
+        self, key: Key, *, every: bool = False, limit: int | None = None, after: int = 0, as_of: AsOf = None
+    ) -> History:
         """The events that became the state of a key, oldest first; `every` one: duplicates, stale and lost ones too.
 
-        At most `limit` of them (None: all), without the first `after`.
+        At most `limit` of them (None: all), without the first `after`. As of a past commit: those up to it, as the
+        definition of that time read them.
         """
+        if as_of is not None and (earlier := self.file.earlier(*commit_or_time(as_of))) is not None:
+            reader = StoreReader(earlier, self._clock)
+            return reader.history(key, every=every, limit=limit, after=after, as_of=as_of)
         last = after + limited(limit)
-        with self.file.at_one_commit():
-            found, as_of = self.file.history(key_text(self.file.pipeline, key), every=every), self._as_of()
+        with self.file.at_one_commit() as connection:
+            at, up_to = self._as_of(), None
+            if as_of is not None:
+                past = commits.resolve(connection, *commit_or_time(as_of))
+                at, up_to = as_of_commit(commit_of(past.seq, past.at), self.file.newest_event(past.seq)), past.seq
+            found = self.file.history(key_text(self.file.pipeline, key), every=every, up_to=up_to)
         return History(
-            as_of=as_of,
+            as_of=at,
             shape=self._convert.shape,
             rows=tuple(map(self._convert.arrival, found.arrivals[after:last])),
             more=len(found.arrivals) > last,

@@ -105,16 +105,28 @@ def rows_of_leaves(leaf: npt.NDArray[np.int32], counted: npt.NDArray[np.bool_]) 
     return live[counted[leaf[live]]]
 
 
-def history_of_row(connection: Connection, key: str, row: int, pipeline: Pipeline, *, every: bool) -> KeyHistory:
-    """The history of the key in this row. Raises DamagedError if its state is missing."""
+def history_of_row(
+    connection: Connection, key: str, row: int, pipeline: Pipeline, *, every: bool, up_to: int | None = None
+) -> KeyHistory:
+    """The history of the key in this row, `up_to` a commit.
+
+    Raises DamagedError if its state is missing, QueryError if the key had no event then, or it is not kept which.
+    """
     leaves = rows.read_leaves(connection, len(pipeline.levels))
     form = StateForm(leaves, len(pipeline.columns), pipeline.value_columns)
     forgotten = int(read_meta(connection)["changes_from"])
     paged, state = page_state(connection, row, key, form)
     stored = list(arrivals(connection, row, form))
+    if up_to is not None:
+        stored = [arrival for arrival in stored if arrival.commit.seq <= up_to]
+        if paged > up_to:
+            paged, state = 0, None
     for arrival in stored:
         if arrival.outcome.taken and arrival.version is not None and arrival.commit.seq > paged:
             state = KeyState(key, arrival.version, arrival.labels, arrival.measures)
+    if state is None and up_to is not None:
+        lost = "it is not kept any more what had" if forgotten else "nothing had"
+        raise QueryError(f"{lost} arrived for the key {key!r} by commit {up_to}")
     if state is None:
         raise DamagedError(f"the state of the key {key!r} is missing")
     shown = (arrival for arrival in _completed(stored, state) if every or arrival.outcome.taken)

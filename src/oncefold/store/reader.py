@@ -255,11 +255,11 @@ class StoreFile:
             name = self.pipeline.rollups[index].name
             return Explained(as_of, name, join(labels), len(counted), sums, [KeyState(*state) for state in content])
 
-    def history(self, key: str, *, every: bool = False) -> KeyHistory:
-        """What arrived for a key: the events that became its state, or `every` one."""
+    def history(self, key: str, *, every: bool = False, up_to: int | None = None) -> KeyHistory:
+        """What arrived for a key, `up_to` a commit: the events that became its state, or `every` one."""
         with self.at_one_commit() as connection:
             row = keys.find_row(connection, key)
-            return keys.history_of_row(connection, key, row, self.pipeline, every=every)
+            return keys.history_of_row(connection, key, row, self.pipeline, every=every, up_to=up_to)
 
     def rejects(
         self, *, limit: int | None = None, after: int = 0, most_bytes: int = WHOLE_RAW, newest_first: bool = False
