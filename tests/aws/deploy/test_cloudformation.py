@@ -66,6 +66,7 @@ def test_a_change_set_is_awaited_and_read_page_by_page() -> None:
         {"ParameterKey": "ShardCount", "ParameterValue": "3"},
         {"ParameterKey": "StreamMode", "UsePreviousValue": True},
     ]
+    assert "Tags" not in request
     assert cloudformation.requests[-1]["NextToken"] == "more"
     assert cloudformation.calls == ["create"]
 
@@ -97,7 +98,8 @@ def test_a_stack_that_was_only_reviewed_is_made_anew() -> None:
     one = stack(cloudformation)
     current = one.state()
     one.check_ready(current)
-    found = one.prepare(current, "{}", {}, "t")
+    found = one.prepare(current, "{}", {}, "t", {"team": "risk"})
+    assert cloudformation.requests[0]["Tags"] == [{"Key": "team", "Value": "risk"}]
     assert found is not None
     assert found.new
 

@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from oncefold.aws.deploy.parameters import PARAMETERS, parse, whole_numbers
+from oncefold.aws.deploy.parameters import PARAMETERS, parse, parse_tags, whole_numbers
 from oncefold.aws.deploy.template import MOST_BYTES, template, text
 from oncefold.aws.functions import handlers, report
 from oncefold.aws.functions.fits import EVENT_NODES
 from oncefold.aws.functions.reduce import Reduced
+from oncefold.aws.functions.report import Invocation
 from oncefold.aws.functions.sweep import Swept
 from oncefold.aws.names import STACK_CHARS, Names
 from oncefold.core.errors import DefinitionError, OncefoldError
+from oncefold.dynamodb.calls import Meter
 from tests.aws.deploy.pipelines import ALL, COUNTS, RISK, tree
 from tests.tools.sizes import full_only
 
@@ -131,13 +133,40 @@ def test_the_alarms_are_about_metrics_that_the_functions_publish(document: dict[
     published = report.sweep_counts(Swept(Reduced()))
     alarms = all_of(document, "AWS::CloudWatch::Alarm").values()
     own = [made for made in alarms if made["Namespace"] == report.NAMESPACE]
-    assert {made["MetricName"] for made in own} == {"OutboxItems", "OutboxAgeSeconds"} <= published.keys()
-    assert all(made["Dimensions"] == [{"Name": "stack", "Value": NAMES.stack}] for made in own)
+    swept = [made for made in own if made["MetricName"] != "rejected"]
+    assert {made["MetricName"] for made in swept} == {"OutboxItems", "OutboxAgeSeconds", "refused"} <= published.keys()
+    assert all(made["Dimensions"] == [{"Name": "stack", "Value": NAMES.stack}] for made in swept)
+    (rejected,) = (made for made in own if made["MetricName"] == "rejected")
+    logged = json.loads(report.line(Invocation("state", NAMES.stack, "r", 0.0, 0.0, 0), {"rejected": 1}, Meter()))
+    assert rejected["Dimensions"] == [{"Name": name, "Value": logged[name]} for name in ("stack", "function")]
+    (described,) = logged["_aws"]["CloudWatchMetrics"]
+    assert described["Dimensions"] == [["stack", "function"]]
+    assert "rejected" in {metric["Name"] for metric in described["Metrics"]}
+    of_tables = {
+        (made["MetricName"], made["Dimensions"][0]["Value"]) for made in alarms if "DynamoDB" in made["Namespace"]
+    }
+    assert {("WriteThrottleEvents", NAMES.reduce_table), ("TransactionConflict", NAMES.aggregate_table)} <= of_tables
+    of_queue = {made["MetricName"] for made in alarms if made["Namespace"] == "AWS/SQS"}
+    assert of_queue == {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}
     of_lambda = [made for made in alarms if made["Namespace"] == "AWS/Lambda"]
     watched = {(made["MetricName"], made["Dimensions"][0]["Value"]) for made in of_lambda}
     for function in (NAMES.state_function, NAMES.reduce_function, NAMES.sweep_function):
         assert {("Errors", function), ("Throttles", function)} <= watched
     assert {("IteratorAge", NAMES.state_function), ("IteratorAge", NAMES.reduce_function)} <= watched
+
+
+def test_roles_are_bounded_if_a_boundary_is_given(document: dict[str, Any]) -> None:
+    bounded = {"Fn::If": ["Bounded", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
+    roles = all_of(document, "AWS::IAM::Role").values()
+    assert len(roles) == 3
+    assert all(made["PermissionsBoundary"] == bounded for made in roles)
+
+
+@pytest.mark.parametrize("tag", ["team", "=risk", "aws:team=risk", "Aws:x=1", "n" * 129 + "=1", "n=" + "v" * 257])
+def test_what_aws_takes_for_no_tag_is_refused(tag: str) -> None:
+    assert parse_tags(["team=risk", "stage=", "url=a=b"]) == {"team": "risk", "stage": "", "url": "a=b"}
+    with pytest.raises(OncefoldError, match="--tag"):
+        parse_tags([tag])
 
 
 def test_every_parameter_has_an_effect_and_is_in_the_guide(document: dict[str, Any]) -> None:

@@ -221,11 +221,16 @@ class CloudFormationStack:
         ]
 
     def prepare(
-        self, current: StackState | None, template: str, parameters: Mapping[str, str | None], change_set_name: str
+        self,
+        current: StackState | None,
+        template: str,
+        parameters: Mapping[str, str | None],
+        change_set_name: str,
+        tags: Mapping[str, str] | None = None,
     ) -> ChangeSet | None:
         """Ask CloudFormation what a template would change; None if nothing. A parameter that is None stays as it is.
 
-        `change_set_name` must not have been used before.
+        `change_set_name` must not have been used before. Without `tags` the stack keeps those it has.
         """
         new = current is None or not current.exists
         given = [
@@ -234,7 +239,9 @@ class CloudFormationStack:
             else {"ParameterKey": name, "ParameterValue": value}
             for name, value in parameters.items()
         ]
+        given_tags = {"Tags": [{"Key": name, "Value": value} for name, value in tags.items()]} if tags else {}
         made = self._client.create_change_set(
+            **given_tags,
             StackName=self._name,
             ChangeSetName=change_set_name,
             ChangeSetType="CREATE" if new else "UPDATE",

@@ -157,9 +157,16 @@ class Deployment:
         self._clients = clients
         self._stack = CloudFormationStack(names.stack, clients.cloudformation, polling)
 
-    def plan(self, settings: Mapping[str, str], bucket: str | None, change_set_name: str) -> DeploymentPlan:
+    def plan(
+        self,
+        settings: Mapping[str, str],
+        bucket: str | None,
+        change_set_name: str,
+        tags: Mapping[str, str] | None = None,
+    ) -> DeploymentPlan:
         """What would change. `settings` are parameters by name; those left out stay as they are.
 
+        `tags` are the stack's, all of them, and CloudFormation gives them to its parts; None leaves them as they are.
         `change_set_name` must not have been used before. Raises DefinitionError for a definition that does not fit the
         tables or DynamoDB, OncefoldError for a stack that cannot be changed in its state.
         """
@@ -186,7 +193,7 @@ class Deployment:
             deployed=deployed,
             definition=deployed.difference(self._pipeline),
             parameters=_changes(before, wanted),
-            change_set=self._stack.prepare(current, document, _submitted(before, wanted), change_set_name),
+            change_set=self._stack.prepare(current, document, _submitted(before, wanted), change_set_name, tags),
         )
 
     def _bucket(self, named: str | None, account: str, current: StackState | None) -> Bucket:

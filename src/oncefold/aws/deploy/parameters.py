@@ -16,6 +16,7 @@ _LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096
 _MEMORY_MB = (128, 10_240)
 _TIMEOUT_SECONDS = (10, 900)
 _DAY = 86_400
+_TAG_NAME_CHARS, _TAG_VALUE_CHARS = 128, 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +101,13 @@ PARAMETERS: Mapping[str, Setting] = {
     ),
     "ShardCount": Setting("Shards of the stream, unless it is on demand", 1, (1, 10_000)),
     "RetentionHours": Setting("How long the stream keeps events", 48, (24, 8_760)),
+    "TableClass": Setting("DynamoDB's table class", "STANDARD", choices=("STANDARD", "STANDARD_INFREQUENT_ACCESS")),
     "DeletionProtection": Setting("Whether DynamoDB refuses to delete the tables", "true", choices=YES_NO),
     **_function("State", "StateLambda", 1_024, 60, _TIMEOUT_SECONDS[1]),
     **_function("Reduce", "ReduceLambda", 1_024, 60, _TIMEOUT_SECONDS[1]),
     # One sweep ends before the next begins.
     **_function("Sweep", "the sweeper", 512, 240, 300),
+    "PermissionsBoundaryArn": Setting("IAM policy that bounds the functions' roles, empty for none", ""),
     "RejectRetentionDays": Setting("How long rejects and conflicts are kept, 0 for ever", 0, (0, 3_650)),
     "LogRetentionDays": Setting("How long logs are kept", 30, choices=_LOG_DAYS),
     MAPPINGS_ENABLED: Setting("Whether events and the schedule start the functions", "true", choices=YES_NO),
@@ -115,6 +118,13 @@ PARAMETERS: Mapping[str, Setting] = {
     "AlarmTopicArn": Setting("SNS topic that alarms are sent to, if AlarmEmail is empty", ""),
     "AlarmIteratorAgeMs": Setting("Alarm when a function is this far behind its stream", 300_000, (1_000, 604_800_000)),
     "AlarmOutboxItems": Setting("Alarm when so many deltas are not in the totals", 10_000, (1, 1_000_000_000)),
+    "AlarmRejects": Setting("Alarm when so many events are rejected within five minutes", 1, (1, 1_000_000_000)),
+    "AlarmConflicts": Setting(
+        "Alarm when so many transactions conflict within five minutes, three times in a row", 1_000, (1, 1_000_000_000)
+    ),
+    "AlarmFailureAgeSeconds": Setting(
+        "Alarm when a failed batch is in the queue for so long; keep it below RetentionHours", 86_400, (60, 1_209_600)
+    ),
     "AlarmOutboxAgeSeconds": Setting("Alarm when a delta is this old and not in the totals", 900, (300, 604_800)),
 }
 
@@ -130,6 +140,22 @@ def parse(settings: Iterable[str]) -> dict[str, str]:
         if not equals:
             raise OncefoldError(f"--parameter {setting}: write it as Name=Value, such as ShardCount=4")
         _check(name, value)
+        parsed[name] = value
+    return parsed
+
+
+def parse_tags(tags: Iterable[str]) -> dict[str, str]:
+    """`Name=Value` texts as tags. Raises OncefoldError for what AWS takes for none."""
+    parsed: dict[str, str] = {}
+    for tag in tags:
+        name, equals, value = tag.partition("=")
+        if not equals or not name:
+            raise OncefoldError(f"--tag {tag}: write it as Name=Value, such as team=risk")
+        if len(name) > _TAG_NAME_CHARS or len(value) > _TAG_VALUE_CHARS or name.lower().startswith("aws:"):
+            raise OncefoldError(
+                f"--tag {name}: a name has up to {_TAG_NAME_CHARS} characters and does not begin with aws:, a value "
+                f"has up to {_TAG_VALUE_CHARS}"
+            )
         parsed[name] = value
     return parsed
 

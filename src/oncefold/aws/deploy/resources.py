@@ -45,6 +45,7 @@ CONDITIONS: Mapping[str, Any] = {
     "OnDemand": {"Fn::Equals": [ref("StreamMode"), "ON_DEMAND"]},
     "Mapped": {"Fn::Equals": [ref("MappingsEnabled"), "true"]},
     "Protected": {"Fn::Equals": [ref("DeletionProtection"), "true"]},
+    "Bounded": {"Fn::Not": [{"Fn::Equals": [ref("PermissionsBoundaryArn"), ""]}]},
     "HasEmail": {"Fn::Not": [{"Fn::Equals": [ref("AlarmEmail"), ""]}]},
     "HasTopic": {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]},
     **{f"{name}Reserved": {"Fn::Not": [{"Fn::Equals": [ref(f"{name}Concurrency"), "0"]}]} for name in FUNCTIONS},
@@ -94,6 +95,7 @@ def _table(name: str, keys: Sequence[str], **more: Any) -> Declaration:
         "Properties": {
             "TableName": name,
             "BillingMode": "PAY_PER_REQUEST",
+            "TableClass": ref("TableClass"),
             "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in keys],
             "KeySchema": [
                 {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, kinds, strict=False)
@@ -136,6 +138,7 @@ def _role(name: str) -> Declaration:
         "Type": "AWS::IAM::Role",
         "Properties": {
             "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
+            "PermissionsBoundary": either("Bounded", ref("PermissionsBoundaryArn"), NO_VALUE),
             "Policies": [{"PolicyName": "calls", "PolicyDocument": policy(name)}],
         },
     }

@@ -1,7 +1,8 @@
 """The CloudFormation template of a pipeline's stack: one plain document, without transforms or code of its own.
 
 All names in it are texts, so that CloudFormation can adopt tables that an earlier stack of that name left. Its alarms
-are about functions that are behind, fail or are throttled, an outbox that grows, and failed batches.
+are about functions that are behind, fail or are throttled, an outbox that grows, deltas that DynamoDB refuses, rejects,
+tables that are throttled or whose transactions conflict, and failed batches.
 """
 
 import json
@@ -83,7 +84,16 @@ class _Metric:
 
 def alarms(names: Names) -> dict[str, Declaration]:
     """All alarms, and the topic if they go to an address."""
-    return dict([*_topic(), *_function_alarms(names), *_outbox_alarms(names), _failure_alarm()])
+    return dict(
+        [
+            *_topic(),
+            *_function_alarms(names),
+            *_outbox_alarms(names),
+            _reject_alarm(names),
+            *_table_alarms(names),
+            *_failure_alarms(),
+        ]
+    )
 
 
 def _topic() -> Iterator[tuple[str, Declaration]]:
@@ -124,13 +134,42 @@ def _outbox_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
     # Without sweeps there are no values, which is what this alarm is for.
     silence = either("Mapped", "breaching", "notBreaching")
     yield "OutboxAge", _alarm(description, age, ref("AlarmOutboxAgeSeconds"), missing=silence)
+    refused = _Metric(NAMESPACE, "refused", "Maximum", dimensions, _SWEPT_SECONDS)
+    description = "DynamoDB refuses to add a delta, which stays in the outbox; `oncefold aws drain` says why"
+    yield "RefusedDeltas", _alarm(description, refused, 1)
 
 
-def _failure_alarm() -> tuple[str, Declaration]:
+def _reject_alarm(names: Names) -> tuple[str, Declaration]:
+    dimensions = {"stack": names.stack, "function": "state"}
+    rejected = _Metric(NAMESPACE, "rejected", "Sum", dimensions)
+    description = "events cannot be read; see `oncefold aws rejects`"
+    return "Rejects", _alarm(description, rejected, ref("AlarmRejects"))
+
+
+def _table_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
+    for name, table in (
+        ("StateTable", names.state_table),
+        ("ReduceTable", names.reduce_table),
+        ("AggregateTable", names.aggregate_table),
+    ):
+        dimensions = {"TableName": table}
+        throttled = _Metric("AWS/DynamoDB", "WriteThrottleEvents", "Sum", dimensions)
+        description = f"writes of {table} are throttled: a hot key or node, or more than a new table takes at once"
+        yield f"{name}Throttles", _alarm(description, throttled, 1, periods=3)
+        if name != "ReduceTable":
+            conflicts = _Metric("AWS/DynamoDB", "TransactionConflict", "Sum", dimensions)
+            description = f"many transactions on {table} meet others; see AWS.md, A hot root, and partition by key"
+            yield f"{name}Conflicts", _alarm(description, conflicts, ref("AlarmConflicts"), periods=3)
+
+
+def _failure_alarms() -> Iterator[tuple[str, Declaration]]:
     dimensions = {"QueueName": arn("FailureQueue", "QueueName")}
     messages = _Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", dimensions)
     description = "batches failed for good; see `oncefold aws status` and send them again with `oncefold aws redrive`"
-    return "FailedBatches", _alarm(description, messages, 1)
+    yield "FailedBatches", _alarm(description, messages, 1)
+    age = _Metric("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", dimensions)
+    description = "a failed batch waits for `oncefold aws redrive`, and the stream drops its records in the end"
+    yield "FailureAge", _alarm(description, age, ref("AlarmFailureAgeSeconds"))
 
 
 def _alarm(

@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -34,6 +35,9 @@ Examples:
 \b
   # more shards, and alarms by mail; what is not named stays as it is
   oncefold aws deploy pipeline.toml --parameter ShardCount=4 --parameter AlarmEmail=you@example.com
+\b
+  # the tags that your account wants on everything
+  oncefold aws deploy pipeline.toml --tag team=risk --tag stage=test
 \b
   # from a script
   oncefold aws deploy pipeline.toml --stack risk-test --yes
@@ -84,6 +88,8 @@ _DONE = {
     multiple=True,
     help="Set a parameter of the template. Others stay as they are, or at their defaults.",
 )
+@click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True,
+              help="Tag the stack and its parts; give all of them, or none to leave them as they are.")  # fmt: skip
 @click.option(
     "--bucket",
     metavar="NAME",
@@ -96,29 +102,40 @@ def deploy(
     pipeline: Path,
     stack: str | None,
     settings: tuple[str, ...],
+    tags: tuple[str, ...],
     bucket: str | None,
     yes: bool,  # noqa: FBT001 - click passes it by name
 ) -> None:  # fmt: skip
     """Make the stack that PIPELINE runs in, or bring it to what the file says."""
     from oncefold.aws.deploy.cloudformation import Polling
     from oncefold.aws.deploy.deployment import DeployClients, Deployment
-    from oncefold.aws.deploy.parameters import parse
+    from oncefold.aws.deploy.parameters import parse, parse_tags
 
     definition = load_pipeline(pipeline)
     names = names_of(stack, definition)
-    given = parse(settings)
+    given = _Given(parse(settings), parse_tags(tags), bucket)
     deployment = Deployment(definition, names, DeployClients.connect(), Polling(time.sleep))
-    if not _deploy(deployment, names, given, bucket, yes=yes):
+    if not _deploy(deployment, names, given, yes=yes):
         click.echo("oncefold: nothing was changed", err=True)
         context.exit(_DECLINED)
 
 
-def _deploy(deployment: Deployment, names: Names, given: Mapping[str, str], bucket: str | None, *, yes: bool) -> bool:
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What is set of a stack beside its definition."""
+
+    parameters: Mapping[str, str]
+    tags: Mapping[str, str]
+    bucket: str | None
+
+
+def _deploy(deployment: Deployment, names: Names, given: _Given, *, yes: bool) -> bool:
     """Plan, show, ask, apply; whether the stack is now as it should be."""
     from oncefold.aws.connect import aws_errors_explained
 
     with aws_errors_explained(names.stack):
-        plan = deployment.plan(given, bucket, change_set_name=f"oncefold-{secrets.token_hex(8)}")
+        name = f"oncefold-{secrets.token_hex(8)}"
+        plan = deployment.plan(given.parameters, given.bucket, name, given.tags or None)
         try:
             _show_plan(names, plan)
             agreed = plan.change_set is None or yes or click.confirm("Go on?", err=True)
