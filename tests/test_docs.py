@@ -16,7 +16,7 @@ from oncefold.expression_sql import parse_sql
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
 TABLES = {"name", "keep_events", "fields", "event", "rollups", "measures"}
-REST = {"name": "example", "event": {"key": "id"}, "rollups": {"all": []}}
+REST = {"name": "example", "event": {"key": "id", "time": "at"}, "rollups": {"all": []}}
 """What an example that shows only some tables leaves out."""
 
 GUIDE = (ROOT / "docs" / "DEFINITION.md").read_text(encoding="utf-8")

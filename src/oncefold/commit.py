@@ -313,5 +313,7 @@ class CommitContent:
     discarded: Sequence[int] = ()
     """Ids of rejects that leave the list for good."""
     pages: Sequence[Page] = field(default=())
+    new_texts: pa.Array | None = None
+    """large_binary: the UTF-8 texts that keys keep, whose codes go on from the store's; None where they keep none."""
     events: Sequence[WholeEvents] = ()
     """The whole events behind the changes that became a key's state, where the definition keeps them."""

@@ -45,23 +45,23 @@ def timeless(event: Event) -> Event:
     return replace(event, time=None)
 
 
-def of_batch(batch: Batch, texts: int = 0) -> Read:
-    """A batch, in which keys have so many texts, as plain values; also checks that its columns fit together."""
+def of_batch(batch: Batch) -> Read:
+    """A batch as plain values; also checks that its columns fit together."""
     leaves = [batch.leaves.data[a:b].tobytes() for a, b in pairwise(batch.leaves.offsets)]
     assert len(set(leaves)) == len(leaves) == len(batch.leaves)
     labels = [decode_leaf(leaf) for leaf in leaves]
-    records = [(int(batch.where[row]), _event(batch, row, labels, texts)) for row in range(len(batch))]
+    records = [(int(batch.where[row]), _event(batch, row, labels)) for row in range(len(batch))]
     return Read(records, None if batch.newest_time == NO_TIME else batch.newest_time, list(batch.rejects))
 
 
-def _event(batch: Batch, row: int, labels: Sequence[tuple[str, ...]], texts: int) -> Event | None:
+def _event(batch: Batch, row: int, labels: Sequence[tuple[str, ...]]) -> Event | None:
     leaf = int(batch.leaf[row])
     if leaf == NOT_AN_EVENT:
         return None
     start, values = int(batch.key_start[row]), batch.measures[:, row].tolist()
     columns = tuple(values[:-1] if batch.wide else values)
     version = whole_version(int(batch.version[row]), values, len(columns))
-    numbers = len(columns) - texts
+    numbers = len(columns) - batch.text_columns
     measures = columns[:numbers]
     key = batch.data[start : start + int(batch.key_length[row])].tobytes().decode()
     if leaf == DELETE:
@@ -191,7 +191,7 @@ def counting(pipeline: Pipeline) -> tuple[TextDecoder, Scalar]:
 
 def batch_of(pipeline: Pipeline, events: Sequence[Event]) -> Batch:
     """A batch of these events."""
-    columns = BatchBuilder(len(events), len(pipeline.columns), np.zeros(0, np.uint8), wide=pipeline.has_wide_versions)
+    columns = BatchBuilder(len(events), pipeline, np.zeros(0, np.uint8))
     return columns.finish(lambda row: events[row], _never)
 
 

@@ -60,12 +60,13 @@ VERSIONS = st.one_of(
 KEYS = PATHS | st.builds(FirstOf, st.lists(PATHS, min_size=1, max_size=3).map(tuple))
 
 
-def _measures(name: str) -> st.SearchStrategy[Measure]:
+def _measures(name: str, *, timed: bool) -> st.SearchStrategy[Measure]:
     """Measures of this name, of all kinds, sums more than others."""
     scales, rounding = st.integers(0, MEASURE_DIGITS), st.sampled_from([None, "half-even"])
     sums = st.builds(Measure, st.just(name), PATHS, scales, rounding, st.sampled_from(["reject", "zero"]))
-    counts = st.builds(Measure, st.just(name), PATHS, kind=st.just("count"))
-    others = st.builds(Measure, st.just(name), PATHS, scales, rounding, kind=st.sampled_from(["avg"]))
+    counts = st.builds(Measure, st.just(name), PATHS, kind=st.sampled_from(["count", "distinct"]))
+    kinds = st.sampled_from(["avg", "min", "max", "first", "last"] if timed else ["avg", "min", "max"])
+    others = st.builds(Measure, st.just(name), PATHS, scales, rounding, kind=kinds)
     return sums | sums | counts | others
 
 
@@ -76,7 +77,8 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
     rollups = [
         Rollup(name, tuple(draw(st.lists(LEVELS, unique=True, max_size=4)))) for name in draw(names.filter(bool))
     ]
-    measures = [draw(_measures(name)) for name in draw(names)]
+    time = draw(st.none() | st.builds(Time, PATHS, UNITS, ZONES, FORMATS))
+    measures = [draw(_measures(name, timed=time is not None)) for name in draw(names)]
     envelope = draw(st.sampled_from([None] * 9 + ["debezium", "dynamodb", "cloudevents"]))
     decimal, group = draw(st.sampled_from([(".", None), (",", "."), (",", " "), (".", "'"), (",", None)]))
     return Pipeline(
@@ -85,7 +87,7 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
         rollups=tuple(rollups),
         measures=tuple(measures),
         version=draw(VERSIONS if envelope in {"debezium", "dynamodb"} else st.none() | VERSIONS),
-        time=draw(st.none() | st.builds(Time, PATHS, UNITS, ZONES, FORMATS)),
+        time=time,
         delete=draw(st.none() | st.builds(Delete, PATHS, st.none() | LABELS)),
         envelope=envelope,
         missing_texts=tuple(draw(st.lists(LABELS.filter(bool), unique=True, max_size=2))),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.event import DELETED, Content, Event
+from oncefold.core.measures import NO_VALUE
 
 _TEXT = """
 name = "proof"
@@ -28,13 +29,21 @@ all = []
 [measures]
 value = { sum = "value", scale = 2 }
 fee = { sum = "fee"%(fee)s }
+mean = { avg = "tip", scale = 1 }
+tips = { count = "tip" }
+least = { min = "tip", scale = 1 }
+most = { max = "tip", scale = 1 }
+guests = { distinct = "who" }
+early = { first = "tip", scale = 1 }
+late = { last = "tip", scale = 1 }
 """
+"""Every kind of measure; what is not a sum is of fields that may be NULL, which few values often are."""
 
 NARROW: Pipeline = parse_toml(_TEXT % {"region": "", "fee": ""})
 WIDE: Pipeline = parse_toml(_TEXT % {"region": ', missing = "nowhere"', "fee": ', missing = "zero"'})
 """The same, but that what NARROW rejects for the lack of a region or fee counts."""
 
-NAMES = ("id", "v", "place.region", "place.desk", "value", "fee", "gone", "t")
+NAMES = ("id", "v", "place.region", "place.desk", "value", "fee", "gone", "t", "tip", "who")
 HEADER = ",".join(NAMES) + "\n"
 
 _TABLE = pa.schema(
@@ -46,6 +55,8 @@ _TABLE = pa.schema(
         "fee": pa.int64(),
         "gone": pa.bool_(),
         "t": pa.int64(),
+        "tip": pa.decimal128(5, 1),
+        "who": pa.string(),
     }
 )
 
@@ -62,6 +73,9 @@ class Record:
     fee: int | None
     gone: bool = False
     seconds: int | None = None
+    tip: int | None = None
+    """In tenths."""
+    who: str | None = None
 
     def event(self, pipeline: Pipeline) -> Event | None:
         """What it means under NARROW or WIDE; None if it is to be rejected."""
@@ -73,12 +87,20 @@ class Record:
             return None
         region = "nowhere" if self.region is None else self.region
         day = "never" if self.seconds is None else str(date(1970, 1, 1) + timedelta(seconds=self.seconds))
-        return Event(self.key, self.version, Content((region, self.desk, day), (self.cents, self.fee or 0)))
+        time = None if self.seconds is None else self.seconds * 10**9
+        there = int(self.tip is not None)
+        numbers = (self.cents, self.fee or 0, self.tip or 0, there, there, _or_null(self.tip), _or_null(time))
+        return Event(self.key, self.version, Content((region, self.desk, day), numbers, (self.who,)), time)
+
+
+def _or_null(number: int | None) -> int:
+    """A number as a column of a key holds it."""
+    return NO_VALUE if number is None else number
 
 
 def contents_in_csv(records: Iterable[Record]) -> list[Record]:
-    """What is left of records in CSV, where no label is missing: an empty cell is an empty label."""
-    return [Record(**{**vars(record), "region": record.region or ""}) for record in records]
+    """What is left of records in CSV: an empty cell is an empty label, and NULL for a measure."""
+    return [Record(**{**vars(record), "region": record.region or "", "who": record.who or None}) for record in records]
 
 
 def json_lines(records: Iterable[Record]) -> bytes:
@@ -96,6 +118,8 @@ def _json(record: Record) -> bytes:
         "fee": record.fee,
         "gone": "true" if record.gone else None,
         "t": record.seconds,
+        "tip": None if record.tip is None else Decimal(record.tip).scaleb(-1),
+        "who": None if record.who is None else json.dumps(record.who),
     }
     return ("{" + ", ".join(f'"{name}": {v}' for name, v in fields.items() if v is not None) + "}\n").encode()
 
@@ -108,6 +132,7 @@ def _csv(record: Record) -> bytes:
     texts = [f'"{text}"' for text in (record.region or "", record.desk)]
     cells = [f'"{record.key}"', record.version, *texts, Decimal(record.cents).scaleb(-2), record.fee]
     cells += ["true" if record.gone else "", record.seconds]
+    cells += [None if record.tip is None else Decimal(record.tip).scaleb(-1), record.who]
     return (",".join("" if cell is None else str(cell) for cell in cells) + "\n").encode()
 
 
@@ -121,6 +146,8 @@ def mappings(records: Iterable[Record]) -> list[dict[str, Any]]:
             "fee": record.fee,
             "gone": record.gone,
             "t": record.seconds,
+            "tip": None if record.tip is None else Decimal(record.tip).scaleb(-1),
+            "who": record.who,
         }
         for record in records
     ]
@@ -142,6 +169,8 @@ RECORDS = st.builds(
     fee=st.sampled_from([0, 7, 7, None]),
     gone=st.sampled_from([False, False, False, True]),
     seconds=st.sampled_from([None, 0, 86_399, 86_400]),
+    tip=st.sampled_from([None, 0, 5, 5, -3, 12]),
+    who=st.sampled_from([None, "", "ann", "bob", "é"]),
 )
 """Few keys and versions, so that corrections, moves, deletes, late events, duplicates and conflicts all are common."""
 

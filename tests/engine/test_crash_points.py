@@ -71,7 +71,9 @@ def _random_record(rng: random.Random) -> Record:
     region = rng.choice(["emea", "apac", "", "a/b", None])
     cents, fee = rng.choice([0, 250, -1, 10**17 - 1]), rng.choice([0, 7, 7, 7, None])
     gone, seconds = rng.random() < 0.1, rng.choice([None, 0, 86_400])
-    return Record(str(rng.randint(1, 30)), rng.randint(1, 4), region, rng.choice("xy"), cents, fee, gone, seconds)
+    tip, who = rng.choice([None, 5, -3, 12]), rng.choice([None, "ann", "bob"])
+    key, version, desk = str(rng.randint(1, 30)), rng.randint(1, 4), rng.choice("xy")
+    return Record(key, version, region, desk, cents, fee, gone, seconds, tip, who)
 
 
 def _after_each(

@@ -27,6 +27,7 @@ from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import QueryError, StoreError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Outcome, Stored, Total, fold
+from oncefold.core.measures import NO_VALUE
 from oncefold.sources.blocks import Finding
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
@@ -53,9 +54,9 @@ from tests.tools.sizes import examples
 
 GARBAGE = [
     b"not an event",
-    b'{"id": "a", "v": 1',
+    b'{"id": "a", "v": 1}}',
     b'{"id": "a", "v": 1, "v": 2}',
-    b"[]",
+    b"7",
     b"\xff",
     b'{"id": 1.5, "v": 1}',
 ]
@@ -333,7 +334,7 @@ class Engine(RuleBasedStateMachine):
         assert {row.labels: row.count for row in asked if row.count} == {
             node.labels: total.count for node, total in expected.items() if node.rollup == 0
         }
-        assert asked.node.sums["value"] * 100 == expected.get(Node(0), Total(0, (0, 0))).sums[0]
+        assert asked.node.sums["value"] * 100 == expected.get(Node(0), Total(0, (0,))).sums[0]
 
     def teardown(self) -> None:
         try:
@@ -368,18 +369,22 @@ def _as_json(content: Content) -> str:
     """As conflicts are listed."""
     if content.labels is None:
         return "null"
-    amounts = [format_decimal(m, measure.scale) for m, measure in zip(content.measures, NARROW.columns, strict=True)]
-    return json.dumps({"labels": content.labels, "measures": amounts})
+    pairs = zip(content.measures, NARROW.columns, strict=False)
+    amounts = [None if m == NO_VALUE else format_decimal(m, column.scale) for m, column in pairs]
+    document = {"labels": content.labels, "measures": amounts, "texts": content.texts}
+    return json.dumps(document, ensure_ascii=False)
 
 
 def _record(event: Event) -> Record:
     """A record that means this event, under WIDE."""
     if event.content.labels is None:
         return Record(event.key, event.version, None, "fx", 0, None, gone=True)
-    region, desk, day = event.content.labels
-    seconds = None if day == "never" else 86_400 * (day == "1970-01-02")
+    region, desk, _ = event.content.labels
+    cents, fee, *_, tip, _ = event.content.measures
+    seconds = None if event.time is None else event.time // 10**9
+    (who,) = event.content.texts
     return Record(
-        event.key, event.version, region, desk, event.content.measures[0], event.content.measures[1], False, seconds
+        event.key, event.version, region, desk, cents, fee, False, seconds, None if tip == NO_VALUE else tip, who
     )
 
 

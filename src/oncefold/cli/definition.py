@@ -65,10 +65,12 @@ risk = ["Hierarchy.RiskType", "Hierarchy.TradeDesk", "Hierarchy.Region"]
 # all = []                                                         # the root alone
 
 [measures]
-# Sums that every node keeps, exact to `scale` decimal places. A number with more places is rejected.
+# What every node keeps, exact to `scale` decimal places. A number with more places is rejected.
 value = { sum = "Value", scale = 2 }
 # fee = { sum = "Fee", scale = 4, missing = "zero" }               # an absent fee is 0
 # risk = { sum = "Risk", scale = 6, round = "half-even" }          # for sources that print binary floats
+# large = { count = "Value > 1000" }                               # the keys of which it is true
+# mean = { avg = "Value", scale = 4 }                              # or min, max, distinct, first, last
 """
 
 _INIT_EPILOG = """\b

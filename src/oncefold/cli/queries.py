@@ -92,6 +92,10 @@ Examples:
 \b
   # the root of a store with several trees
   oncefold explain '' --rollup by_region --store risk.db
+\b
+  # which keys have the least price, and which have one of the different customers
+  oncefold explain shop --measure cheapest --store orders.db
+  oncefold explain shop --measure buyers --value ann --store orders.db
 
 Keys of a store come in the order in which they first arrived, those of a stack in the order of their texts. All keys of
 the node are added up, also where not all are listed, and compared with the node's total. Of a stack the whole table is
@@ -106,20 +110,22 @@ Exit status: 0 answered, 1 the keys do not add up to the total, 2 the query or w
 @backend_options
 @_ROLLUP
 @limit_option(20, "keys")
+@click.option("--measure", metavar="NAME", help="Only the keys that make this measure what it is.")
+@click.option("--value", metavar="TEXT", help="Of a measure that counts different values: only the keys with this one.")
 @format_options(*FORMATS)
 @click.pass_context
 def explain(
     context: click.Context,
+    /,
     node: str,
     backend: Backend,
-    rollup: str | None,
-    limit: int | None,
     form: str | None,
     output: Path | None,
+    **chosen: Any,
 ) -> None:
-    """Show the keys that count in NODE: how many, their sum, and each with its version, leaf and values."""
+    """Show the keys that count in NODE: how many, what they make, and each with its version, leaf and values."""
     with backend.open() as reader:
-        found = reader.explain(node, rollup=rollup, limit=limit)
+        found = reader.explain(node, **chosen)
     write_answer(found, form, output)
     if not found.adds_up and not found.moved:
         context.exit(1)

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from oncefold.cli.guess import Columns
-    from oncefold.core.definition import Level, Measure, Pipeline, Version
+    from oncefold.core.definition import Level, Pipeline, Version
     from oncefold.core.fieldpath import FieldPath
+    from oncefold.core.measures import Measure
     from oncefold.sources.inputs import ReadOptions
 
 _Read = TypeVar("_Read")

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, UInt32s, read_only
-from oncefold.columnar.leaves import InternTable, Leaves, encode_leaf, leaves_of
+from oncefold.columnar.leaves import LENGTH_BITS, InternTable, Leaves, encode_leaf, leaves_of
 from oncefold.columnar.primitives import FIXED_SEED, Seed, hash_bytes, slots_for
 from oncefold.columnar.whole import WholeRecords
 from oncefold.commit import Reject
+from oncefold.core.definition import Pipeline
 from oncefold.core.errors import IgnoredRecord, InvalidEvent
 from oncefold.core.event import Event
 from oncefold.core.versions import split_words
@@ -31,7 +32,7 @@ SCANNED = -5
 FILTERED = -4
 """The leaf code of an event that the definition's `where` leaves out."""
 
-SPAN_BITS = 12
+SPAN_BITS = LENGTH_BITS
 """A text of a key is where it is among the texts of its batch: its beginning << SPAN_BITS | its length."""
 
 NO_SPAN = -1
@@ -71,7 +72,9 @@ class Batch:
     whole: WholeRecords | None = None
     """The whole records, where the definition keeps them."""
     texts: UInt8s | None = None
-    """What the texts of keys are spans of; None where keys have none."""
+    """What the texts of keys are spans of; None where there are none."""
+    text_columns: int = 0
+    """How many of the columns of keys are texts: the last ones, but for the low word of a wide version."""
 
     def __len__(self) -> int:
         return len(self.version)
@@ -87,15 +90,16 @@ Refusal = Callable[[int, str], Reject]
 class BatchBuilder:
     """n rows to fill. Keys are spans of `data`, which the scalar rows extend."""
 
-    def __init__(self, rows: int, measures: int, data: UInt8s, seed: Seed = FIXED_SEED, *, wide: bool = False) -> None:
-        self.data, self.seed, self._wide = data, seed, wide
+    def __init__(self, rows: int, pipeline: Pipeline, data: UInt8s, seed: Seed = FIXED_SEED) -> None:
+        self.data, self.seed = data, seed
+        self._wide, self._text_columns = pipeline.has_wide_versions, pipeline.layout.texts
         self.texts: UInt8s | None = None
         self.key_start: Int64s = np.empty(rows, np.int64)
         self.key_length: Int32s = np.zeros(rows, np.int32)
         self.key_hash: UInt32s = np.zeros(rows, np.uint32)
         self.version: Int64s = np.empty(rows, np.int64)
         self.leaf: Int32s = np.full(rows, UNDECODED, np.int32)
-        self.measures: Int64s = np.empty((measures + wide, rows), np.int64)
+        self.measures: Int64s = np.empty((pipeline.value_columns, rows), np.int64)
         self.time: Int64s = np.empty(rows, np.int64)
         self.where: Int64s | range = range(rows)
         self.padding = 0
@@ -154,7 +158,8 @@ class BatchBuilder:
             self.padding,
             places,
             self._wide,
-            None if self.texts is None else read_only(self.texts),
+            texts=None if self.texts is None else read_only(self.texts),
+            text_columns=self._text_columns,
         )
 
     def _apart(self, events: list[tuple[int, Event]]) -> list[tuple[int, Event]]:

@@ -8,11 +8,13 @@ import pyarrow as pa
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, read_only
 from oncefold.columnar.primitives import BACKSLASH, QUOTE, ZERO, copy_bytes, write_decimal
 from oncefold.commit import ConflictColumns, Versions
+from oncefold.core.measures import NO_VALUE
 from oncefold.kernels.declare import inlined, kernel
 
 _LABELS, _BETWEEN, _MEASURES, _END, _NONE = (
     np.frombuffer(text, np.uint8) for text in (b'{"labels": [', b", ", b'], "measures": [', b"]}", b"null")
 )
+_TEXTS = np.frombuffer(b'], "texts": [', np.uint8)
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 _SHORT = np.frombuffer(b"00000000btn0fr000000000000000000", np.uint8)
 """The letter of each control character that has an escape of its own, else 0."""
@@ -32,6 +34,7 @@ def conflict_columns(
     kept: tuple[Int32s, Int64s],
     dropped: tuple[Int32s, Int64s],
     leaves: tuple[UInt8s, Int64s],
+    texts: tuple[UInt8s, Int64s],
     scales: Int64s,
 ) -> ConflictColumns:
     """Conflicts of n events.
@@ -39,18 +42,19 @@ def conflict_columns(
     Args:
         keys: The text of keys, and where each of the n begins in it and how long it is.
         version: Of both contents.
-        kept: The leaf, or NO_LEAF for a delete, and the measures (n, measures) of the content that counts.
+        kept: The leaf, or NO_LEAF for a delete, and the columns of the key (n, columns) of the content that counts.
         dropped: The same of the other.
         leaves: Encoded leaves and their offsets.
-        scales: Of the measures.
+        texts: The texts of the columns beyond the numbers, which are their codes, and their offsets.
+        scales: Of the numbers.
 
     """
     data, starts, lengths = keys
     return ConflictColumns(
         gathered(data, starts, lengths).view(pa.large_string()),
         version,
-        _contents(*kept, leaves, scales),
-        _contents(*dropped, leaves, scales),
+        _contents(*kept, leaves, texts, scales),
+        _contents(*dropped, leaves, texts, scales),
     )
 
 
@@ -69,18 +73,24 @@ def texts_of(offsets: Int64s, out: UInt8s) -> pa.Array:
     return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
 
-def _contents(leaf: Int32s, measures: Int64s, leaves: tuple[UInt8s, Int64s], scales: Int64s) -> pa.Array:
+def _contents(
+    leaf: Int32s, measures: Int64s, leaves: tuple[UInt8s, Int64s], texts: tuple[UInt8s, Int64s], scales: Int64s
+) -> pa.Array:
     data, offsets = leaves
     sizes = offsets[np.maximum(leaf, 0) + 1] - offsets[np.maximum(leaf, 0)]
     fixed = _FRAME_BYTES + len(scales) * _AMOUNT_BYTES
     # A label takes two bytes of its leaf at least, its length.
     room = int(sizes.sum()) * max(_ESCAPED_BYTES, _LABEL_BYTES) + fixed * len(leaf)
+    for codes in measures[:, len(scales) :].T:
+        known = codes[(leaf >= 0) & (codes >= 0)]
+        room += int((texts[1][known + 1] - texts[1][known]).sum()) * _ESCAPED_BYTES + _AMOUNT_BYTES * len(leaf)
     out, ends = np.empty(room + 8, np.uint8), np.zeros(len(leaf) + 1, np.int64)
     write_contents(
         read_only(leaf),
         read_only(np.ascontiguousarray(measures)),
         read_only(scales),
         (read_only(data), read_only(offsets)),
+        (read_only(texts[0]), read_only(texts[1])),
         out,
         ends,
     )
@@ -94,10 +104,11 @@ def gather_spans(data: Any, starts: Any, offsets: Any, out: Any) -> None:
         copy_bytes(data, starts[i], out, offsets[i], offsets[i + 1] - offsets[i])
 
 
-@kernel("const i32[], const i64[,], const i64[], (const u8[], const i64[]), u8[], i64[]")
-def write_contents(leaf: Any, measures: Any, scales: Any, leaves: Any, out: Any, ends: Any) -> None:
+@kernel("const i32[], const i64[,], const i64[], (const u8[], const i64[]), (const u8[], const i64[]), u8[], i64[]")
+def write_contents(leaf: Any, measures: Any, scales: Any, leaves: Any, texts: Any, out: Any, ends: Any) -> None:
     """JSON of each content as `json.dumps` writes it, beyond ASCII as it is; null for a delete."""
     data, offsets = leaves
+    text_data, text_offsets = texts
     at = np.int64(0)
     for i in range(len(leaf)):
         if leaf[i] < 0:
@@ -115,7 +126,17 @@ def write_contents(leaf: Any, measures: Any, scales: Any, leaves: Any, out: Any,
             for m in range(len(scales)):
                 if m > 0:
                     at = _write(_BETWEEN, out, at)
-                at = _write_amount(measures[i, m], scales[m], out, at)
+                if measures[i, m] == NO_VALUE:
+                    at = _write(_NONE, out, at)
+                else:
+                    at = _write_amount(measures[i, m], scales[m], out, at)
+            for m in range(len(scales), measures.shape[1]):
+                at = _write(_TEXTS if m == len(scales) else _BETWEEN, out, at)
+                code = measures[i, m]
+                if code < 0:
+                    at = _write(_NONE, out, at)
+                else:
+                    at = _write_text(text_data, text_offsets[code], text_offsets[code + 1], out, at)
             at = _write(_END, out, at)
         ends[i + 1] = at
 

@@ -5,14 +5,24 @@ from typing import Any
 import numpy as np
 
 from oncefold.columnar.batch import FILTERED
-from oncefold.columnar.primitives import copy_bytes, entry, equal_bytes, hash_bytes, home_of, row_of, shift_of
+from oncefold.columnar.extremes import add_extremes, remove_extremes
+from oncefold.columnar.primitives import (
+    compare_bytes,
+    copy_bytes,
+    entry,
+    equal_bytes,
+    hash_bytes,
+    home_of,
+    row_of,
+    shift_of,
+)
 from oncefold.core.fold import Outcome
 from oncefold.kernels.declare import inlined, kernel
 from oncefold.kernels.intrinsics import prefetch
 
 KEY, VERSION, META, VALUES = 0, 1, 2, 3
-"""Columns of a row: start of the key's text, version, leaf << 16 | key length, then the measures, then
-the low word of a wide version."""
+"""Columns of a row: start of the key's text, version, leaf << 16 | key length, then the columns of the key, texts as
+their codes, then the low word of a wide version."""
 
 _INSERTED = int(Outcome.INSERTED)
 _CORRECTED = int(Outcome.CORRECTED)
@@ -37,13 +47,27 @@ assert _ROW_AHEAD - _TEXT_AHEAD <= ROUND
     "(u64[], i64[,], u8[]), i64, i64, (const u8[], const i64[])",
     "(u32[], u8[], i64[], i32[], i64[,], i64)",
     "(i64[], i64[,], i64[], i64[,], i64[,], i64[])",
+    "(i64, i64, const u8[], const i64[]), (const i64[,], i64[,], const i64[], i64[,], i64[])",
     returns="(i64, i64, i64, i64)",
 )
-def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leaves: Any, log: Any, out: Any) -> Any:
+def fold_batch(
+    keys: Any,
+    contents: Any,
+    state: Any,
+    count: int,
+    used: int,
+    leaves: Any,
+    log: Any,
+    out: Any,
+    texts: Any,
+    values: Any,
+) -> Any:
     """Fold records in order; what each did is written to `log` from `kept` on.
 
     `log` is (row, outcome, version, leaf, measures by row, kept), `out` (counts by outcome, conflicts, the change per
-    leaf as count, high and low, scratch). `contents` has the leaves as indexes into its `codes`.
+    leaf as count, high and low, scratch). `contents` has the leaves as indexes into its `codes`. `texts` is (1 if
+    versions are wide, the columns of a key that are no texts, the texts of all codes, where each begins), `values` what
+    `NodeValues.columns` gives.
     Gives (keys, bytes of key text, records kept, conflicts). The caller has reserved room for all.
     """
     data, starts, lengths, hashes = keys
@@ -51,7 +75,9 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
     slots, rows, text = state
     log_row, log_outcome, log_version, log_leaf, log_measures, kept = log
     counts, conflicts, sum_count, sum_high, sum_low, ahead = out
+    wide = texts[0]
     leaf_data, leaf_offsets = leaves
+    spec, held, text_columns, moves, moved = values
     shift = shift_of(slots)
     mask = len(slots) - 1
     n = len(version)
@@ -73,7 +99,7 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
             count += 1
             outcome = _DELETED if new_leaf < 0 else _INSERTED
         else:
-            outcome = _judge(rows, row, new_version, new_leaf, measures, sum_high.shape[1], i, leaf_data, leaf_offsets)
+            outcome = _judge(rows, row, new_version, new_leaf, measures, texts, i, wide, leaf_data, leaf_offsets)
             if outcome == _WON or outcome == _LOST:
                 conflicts[conflicting, 0] = i
                 conflicts[conflicting, 1] = row
@@ -84,6 +110,10 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
                 conflicting += 1
             if outcome <= _WON:
                 _count(rows, row, -1, sum_count, sum_high, sum_low)
+                before = rows[row, META] >> 16
+                if before >= 0:
+                    remove_extremes(rows, row, before, spec, held)
+                    _move(rows, row, before, -1, text_columns, moves, moved)
         if outcome <= _WON:
             if outcome == _DELETED and leaf[i] == FILTERED:
                 outcome = _FILTERED
@@ -92,6 +122,9 @@ def fold_batch(keys: Any, contents: Any, state: Any, count: int, used: int, leav
             for m in range(measures.shape[0]):
                 rows[row, VALUES + m] = measures[m, i]
             _count(rows, row, 1, sum_count, sum_high, sum_low)
+            if new_leaf >= 0:
+                add_extremes(rows, row, new_leaf, text, spec, held)
+                _move(rows, row, new_leaf, 1, text_columns, moves, moved)
         log_row[kept] = row
         log_outcome[kept] = outcome
         duplicate = outcome == _DUPLICATE
@@ -149,27 +182,41 @@ def _find(
 
 @inlined
 def _judge(
-    rows: Any, row: int, version: int, leaf: int, measures: Any, summed: int, i: int, data: Any, offsets: Any
+    rows: Any,
+    row: int,
+    version: int,
+    leaf: int,
+    measures: Any,
+    texts: Any,
+    i: int,
+    wide: int,
+    data: Any,
+    offsets: Any,
 ) -> int:
     """The outcome for a key that has a state: rules 2 to 5 of core.fold.
 
-    Of the values the first `summed` are measures; one after them is the low word of a wide version.
+    The last of the values is the low word of the version if `wide` is 1.
     """
+    _, numbers, text_data, text_starts = texts
+    columns = measures.shape[0] - wide
     stored = rows[row, VERSION]
     if version > stored:
         return _DELETED if leaf < 0 else _CORRECTED
     if version < stored:
         return _STALE
-    if summed < measures.shape[0] and measures[summed, i] != rows[row, VALUES + summed]:
-        if measures[summed, i] < rows[row, VALUES + summed]:
+    if wide == 1 and measures[columns, i] != rows[row, VALUES + columns]:
+        if measures[columns, i] < rows[row, VALUES + columns]:
             return _STALE
         return _DELETED if leaf < 0 else _CORRECTED
     before = rows[row, META] >> 16
     order = _compare_leaves(data, offsets, leaf, before)
     if order == 0 and leaf >= 0:
-        for m in range(summed):
-            if measures[m, i] != rows[row, VALUES + m]:
-                order = 1 if measures[m, i] > rows[row, VALUES + m] else -1
+        for m in range(columns):
+            value, other = measures[m, i], rows[row, VALUES + m]
+            if value != other:
+                order = 1 if value > other else -1
+                if m >= numbers and value >= 0 and other >= 0:
+                    order = _compare_texts(text_data, text_starts, value, other)
                 break
     if order == 0:
         return _DUPLICATE
@@ -200,6 +247,25 @@ def _compare_leaves(data: Any, offsets: Any, a: int, b: int) -> int:
         i += length_a
         j += length_b
     return 0
+
+
+@kernel
+def _compare_texts(data: Any, starts: Any, a: int, b: int) -> int:
+    """The order of two texts by their codes: that of their UTF-8 bytes."""
+    begin, other = starts[a], starts[b]
+    return compare_bytes(data, begin, starts[a + 1] - begin, data, other, starts[b + 1] - other)
+
+
+@inlined
+def _move(rows: Any, row: int, leaf: int, sign: int, columns: Any, moves: Any, moved: Any) -> None:
+    """Note which texts of a row come to a leaf, or go from it."""
+    if len(columns) > 0:
+        at = moved[0]
+        moves[at, 0] = leaf
+        moves[at, 1] = sign
+        for m in range(len(columns)):
+            moves[at, 2 + m] = rows[row, columns[m]]
+        moved[0] = at + 1
 
 
 @inlined

@@ -25,6 +25,7 @@ from oncefold.columnar.primitives import (
 )
 from oncefold.deferred import Deferred
 from oncefold.kernels.declare import inlined, kernel
+from oncefold.kernels.intrinsics import prefetch
 
 pc: Any = Deferred("pyarrow.compute")
 
@@ -81,6 +82,12 @@ def _length_prefix(labels: pa.Array) -> pa.Array:
     buffers = [None, pa.py_buffer(offsets), pa.py_buffer(lengths.tobytes())]
     return pa.Array.from_buffers(pa.large_binary(), len(labels), buffers)
 
+
+LENGTH_BITS = 12
+"""Of the length of a text, behind where it begins, in the one number that says where it is."""
+
+_LENGTH_MASK = (1 << LENGTH_BITS) - 1
+_SPANS_AHEAD = 16
 
 _FEW = 10_000
 """So many leaves are encoded one by one, without the import of Arrow's compute functions."""
@@ -193,3 +200,23 @@ def split_leaves(data: Any, offsets: Any, first: int, level: int, out_offsets: A
         copy_bytes(data, at + 2, out, used, size)
         used += size
         out_offsets[i + 1] = used
+
+
+@kernel("const u8[], i64[], (u64[], u8[], i64[], const u64[]), i64", returns="i64")
+def intern_spans(data: Any, spans: Any, table: Any, count: int) -> int:
+    """Put the number of each text in the place of where it is in `data` (`batch.SPAN_BITS`); negative ones stay.
+
+    Gives how many texts there are after it.
+    """
+    slots, seed = table[0], table[3]
+    shift = shift_of(slots)
+    for i in range(len(spans)):
+        if i + _SPANS_AHEAD < len(spans) and spans[i + _SPANS_AHEAD] >= 0:
+            ahead = spans[i + _SPANS_AHEAD]
+            hash32 = hash_bytes(data, ahead >> LENGTH_BITS, ahead & _LENGTH_MASK, seed)
+            prefetch(slots, home_of(hash32, shift))
+        if spans[i] >= 0:
+            number = intern_bytes(data, spans[i] >> LENGTH_BITS, spans[i] & _LENGTH_MASK, table, count, shift)
+            count += 1 if number == count else 0
+            spans[i] = number
+    return count

@@ -79,6 +79,15 @@ def equal_bytes(a: Any, a_start: int, b: Any, b_start: int, length: int) -> bool
     return True
 
 
+@kernel
+def compare_bytes(a: Any, a_start: int, a_length: int, b: Any, b_start: int, b_length: int) -> int:
+    """1 if the first of two spans of uint8 arrays is the greater, -1 if it is the lesser, 0 if they are equal."""
+    for i in range(min(a_length, b_length)):
+        if a[a_start + i] != b[b_start + i]:
+            return 1 if a[a_start + i] > b[b_start + i] else -1
+    return 0 if a_length == b_length else 1 if a_length > b_length else -1
+
+
 @inlined
 def copy_bytes(source: Any, start: int, target: Any, at: int, length: int) -> None:
     """Copy source[start : start + length] to target[at:]; the two do not overlap."""

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.columnar.arrays import GrowingArray, Int32s, Int64s, UInt8s, read_only, with_room
-from oncefold.columnar.batch import Batch
+from oncefold.columnar.batch import NO_SPAN, SPAN_BITS, Batch
 from oncefold.columnar.fold_kernel import KEY, META, ROUND, VALUES, fold_batch, index_keys, set_states
-from oncefold.columnar.leaves import InternTable
+from oncefold.columnar.leaves import InternTable, intern_spans
+from oncefold.columnar.node_values import NodeValues, nothing_kept
 from oncefold.columnar.primitives import FIXED_SEED, Seed, grown, slots_for
 from oncefold.commit import Changes, States
 from oncefold.core.fold import Outcome
@@ -123,6 +124,8 @@ class KeyedState:
     def __init__(self, values: int, seed: Seed = FIXED_SEED) -> None:
         """`values` are the numbers of a row beside its version: see `Pipeline.value_columns`."""
         self.seed = seed
+        self.texts = InternTable(seed)
+        """Every text that a key ever had, by its code."""
         slots = slots_for(1)
         assert slots is not None
         self._slots = slots
@@ -132,28 +135,42 @@ class KeyedState:
         self._values = values
         self.count = 0
 
-    def fold(self, batch: Batch, codes: Int32s, leaves: InternTable, into: Accumulated, log: ChangeLog) -> FoldedBatch:
+    def fold(
+        self,
+        batch: Batch,
+        codes: Int32s,
+        leaves: InternTable,
+        into: Accumulated,
+        log: ChangeLog,
+        values: NodeValues | None = None,
+    ) -> FoldedBatch:
         """Fold a batch; `codes` are the numbers of its leaves among `leaves`.
 
-        What each record did is added to the log. The net change is added to `into`, which has room for all leaves.
+        What each record did is added to the log. The net change is added to `into`, which has room for all leaves, and
+        what nodes keep besides sums is kept up in `values`.
         Raises ValueError for a batch whose keys were hashed with another seed: none of them would be found.
         """
         if batch.seed is not self.seed and not np.array_equal(batch.seed, self.seed):
             raise ValueError("the keys of the batch were hashed with another seed than those of the state")
         n = len(batch)
         self.reserve(n, int(batch.key_length.sum()))
+        measures = self._with_codes(batch)
+        numbers = measures.shape[0] - batch.wide - batch.text_columns
+        kept = nothing_kept() if values is None else values.columns(leaves.count, n)
         counts = np.zeros(len(Outcome), np.int64)
         conflict = np.empty((n, 4 + self._values), np.int64)
         first = log.count
         self.count, self._used, log.count, conflicts = fold_batch(
             (batch.data, read_only(batch.key_start), read_only(batch.key_length), read_only(batch.key_hash)),
-            (read_only(batch.version), read_only(batch.leaf), read_only(codes), read_only(batch.measures)),
+            (read_only(batch.version), read_only(batch.leaf), read_only(codes), read_only(measures)),
             (self._slots, self._rows.rows, self._text.rows),
             self.count,
             self._used,
             (leaves.data, leaves.offsets),
             (*log.columns(n), first),
             (counts, conflict, into.count, into.high, into.low, np.full(ROUND, -1, np.int64)),
+            (int(batch.wide), numbers, read_only(self.texts.data), read_only(self.texts.offsets)),
+            (read_only(kept[0]), kept[1], read_only(kept[2]), *kept[3:]),
         )
         changes = log.changes(first)
         return FoldedBatch(
@@ -163,10 +180,35 @@ class KeyedState:
             self._conflicts(conflict[:conflicts]),
         )
 
+    def _with_codes(self, batch: Batch) -> Int64s:
+        """What the batch's keys keep, with the codes of texts, which new ones get, in place of where they are."""
+        if batch.texts is None or not batch.text_columns:
+            return batch.measures
+        measures = batch.measures.copy()
+        end = measures.shape[0] - batch.wide
+        for spans in measures[end - batch.text_columns : end]:
+            spans[batch.leaf < 0] = NO_SPAN
+            self.texts.reserve(len(spans), int((spans & (1 << SPAN_BITS) - 1)[spans >= 0].sum()))
+            self.texts.count = intern_spans(batch.texts, spans, self.texts.table, self.texts.count)
+            spans[batch.leaf < 0] = 0
+        return measures
+
     def keys(self, first: int, log: ChangeLog) -> pa.Array:
         """The texts of the keys from row `first` on, in memory of the log."""
         starts = self._rows.rows[first : self.count, KEY]
         return log.keys(starts, self._text.rows[starts[0] if len(starts) else self._used : self._used])
+
+    @property
+    def rows(self) -> tuple[Int64s, int, UInt8s]:
+        """The rows of all keys as `NodeValues` takes them, valid until the next fold."""
+        return self._rows.rows, self.count, self._text.rows
+
+    def new_texts(self, first: int) -> pa.Array:
+        """The texts from this code on, as large_binary."""
+        offsets = self.texts.offsets[first : self.texts.count + 1]
+        text = self.texts.data[offsets[0] : offsets[-1]].copy()
+        buffers = [None, pa.py_buffer(offsets - offsets[0]), pa.py_buffer(text)]
+        return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
 
     def states(self, first: int, stop: int) -> States:
         """A copy of the states of rows [first, stop)."""

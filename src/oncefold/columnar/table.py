@@ -68,8 +68,7 @@ class TableDecoder:
         if self._text is not None:
             columns = self._text.of_fields(*fields_of_table(found, self._pipeline, rows))
         else:
-            measures, wide = len(self._pipeline.columns), self._pipeline.has_wide_versions
-            columns = BatchBuilder(rows, measures, np.zeros(8, np.uint8), self._seed, wide=wide)
+            columns = BatchBuilder(rows, self._pipeline, np.zeros(8, np.uint8), self._seed)
         if self._has_columns:
             self._fill(found, columns)
         columns.where = range(first_row, first_row + rows)

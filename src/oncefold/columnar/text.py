@@ -61,7 +61,6 @@ class TextDecoder:
         self._width, self._flat_width = width_of(pipeline), width_of(pipeline, self._columns_of)
         self._scalar = Decoder(pipeline)
         self._sources, self._timed = sources_of(pipeline), timed_of(pipeline)
-        self._has_texts = bool(pipeline.layout.texts)
         self._defaults = sum(len((level.missing or "").encode()) for level in pipeline.levels)
 
     def json(self, block: bytes | memoryview, source: str, offset: int) -> Batch:
@@ -170,7 +169,7 @@ class TextDecoder:
     def _set_data(self, columns: BatchBuilder, whole: UInt8s, composed: UInt8s | None) -> None:
         """Say what keys and texts are spans of."""
         columns.data = whole if composed is None else composed
-        columns.texts = whole if self._has_texts else None
+        columns.texts = whole if self._pipeline.layout.texts else None
 
     def _derive(
         self,
@@ -233,8 +232,7 @@ class TextDecoder:
         return np.array([] if is_named_twice else [numbers.get(name, -1) for name in header], np.int64)
 
     def _columns(self, rows: int, data: UInt8s) -> BatchBuilder:
-        measures, wide = len(self._pipeline.columns), self._pipeline.has_wide_versions
-        columns = BatchBuilder(rows, measures, data, self._seed, wide=wide)
+        columns = BatchBuilder(rows, self._pipeline, data, self._seed)
         levels = len(self._pipeline.levels)
         columns.reserve_leaves(levels * len(data) + rows * (levels * _LEAF_OVERHEAD + self._defaults))
         return columns
@@ -341,7 +339,7 @@ class RecordDecoder:
     def __init__(self, pipeline: Pipeline, seed: Seed = FIXED_SEED) -> None:
         self._seed = seed
         self._scalar = Decoder(pipeline)
-        self._measures, self._wide = len(pipeline.columns), pipeline.has_wide_versions
+        self._pipeline = pipeline
         self._keeps = pipeline.keep_events
 
     def mappings(self, records: Sequence[Mapping[str, Any]], source: str) -> Batch:
@@ -378,7 +376,7 @@ class RecordDecoder:
         refusal: Callable[[int, str], Reject],
         whole: WholeRecords,
     ) -> Batch:
-        columns = BatchBuilder(rows, self._measures, np.zeros(8, np.uint8), self._seed, wide=self._wide)
+        columns = BatchBuilder(rows, self._pipeline, np.zeros(8, np.uint8), self._seed)
         columns.where = range(first, first + rows)
         batch = columns.finish(event, refusal)
         return replace(batch, whole=whole) if self._keeps else batch

@@ -70,7 +70,7 @@ def add_along(
     leaf_count: Any, leaf_high: Any, leaf_low: Any, leaf_node: Any, parent: Any, count: Any, high: Any, low: Any
 ) -> None:
     """Add every leaf's amounts to its leaf node and all nodes above, in every rollup; carries are brought up."""
-    measures = high.shape[1]
+    measures = leaf_high.shape[1]
     for leaf in range(len(leaf_count)):
         moved = leaf_count[leaf] != 0
         for m in range(measures):
@@ -88,6 +88,20 @@ def add_along(
         for m in range(measures):
             high[node, m] += low[node, m] >> 32
             low[node, m] &= _LOW
+
+
+@kernel("const i32[,], const i32[], i64, i64, i64[], i32[]")
+def list_nodes(leaf_node: Any, parent: Any, first: int, last: int, ends: Any, nodes: Any) -> None:
+    """Write the nodes of the leaves from `first` on, and where those of each end."""
+    for leaf in range(first, last):
+        at = ends[leaf]
+        for rollup in range(leaf_node.shape[1]):
+            node = np.int64(leaf_node[leaf, rollup])
+            while node >= 0:
+                nodes[at] = node
+                at += 1
+                node = np.int64(parent[node])
+        ends[leaf + 1] = at
 
 
 @kernel("i64[], i64[,], i64[,], const i64[], const i64[,], const i64[,]")
@@ -122,6 +136,9 @@ class Trees:
         self._depth: Int32s = np.zeros(0, np.int32)
         self._leaf_node: Int32s = np.zeros((0, len(paths)), np.int32)
         self._known_leaves = 0
+        self._listed_leaves = 0
+        self._node_ends: Int64s = np.zeros(1, np.int64)
+        self._nodes_of: Int32s = np.zeros(0, np.int32)
         self._count: Int64s = np.zeros(0, np.int64)
         self._high: Int64s = np.zeros((0, self._measures), np.int64)
         self._low: Int64s = np.zeros((0, self._measures), np.int64)
@@ -196,13 +213,32 @@ class Trees:
         key = self._nodes.text(number)
         return int.from_bytes(key[:ROLLUP_BYTES], "little"), decode_leaf(key[ROLLUP_BYTES:])
 
-    def apply(self, net: Accumulated, new_nodes: Sequence[NewNode]) -> tuple[NodeColumns, NodeColumns]:
-        """Add net changes per leaf to all nodes above; (deltas of the changed nodes, totals of those and the new)."""
+    def nodes_of_leaves(self) -> tuple[Int64s, Int32s]:
+        """The nodes that each leaf counts in, each once: nodes[ends[leaf] : ends[leaf + 1]]."""
+        first, count = self._listed_leaves, self.leaves.count
+        if first < count:
+            most = (count - first) * (len(self._levels) + len(self._level_ends) - 1)
+            self._node_ends = with_room(self._node_ends, count + 1)
+            self._nodes_of = with_room(self._nodes_of, int(self._node_ends[first]) + most)
+            list_nodes(self._leaf_node, self._parent, first, count, self._node_ends, self._nodes_of)
+            self._listed_leaves = count
+        return self._node_ends[: count + 1], self._nodes_of
+
+    def apply(
+        self, net: Accumulated, new_nodes: Sequence[NewNode], others: tuple[Int64s, Int64s] | None = None
+    ) -> tuple[NodeColumns, NodeColumns]:
+        """Add net changes per leaf to all nodes above; (deltas of the changed nodes, totals of those and the new).
+
+        `others` are the nodes of which other amounts than sums change, and the changes.
+        """
         nodes = self._nodes.count
         count = np.zeros(nodes, np.int64)
         high = np.zeros((nodes, self._measures), np.int64)
         low = np.zeros((nodes, self._measures), np.int64)
         add_along(net.count, net.high, net.low, self._leaf_node, self._parent, count, high, low)
+        if others is not None:
+            high[others[0], net.high.shape[1] :] = others[1] >> 32
+            low[others[0], net.high.shape[1] :] = others[1] & _LOW
         add_totals(self._count, self._high, self._low, count, high, low)
         changed = (count != 0) | high.any(axis=1) | low.any(axis=1)
         deltas = _columns(np.flatnonzero(changed), count, high, low)

@@ -486,7 +486,7 @@ def _measure(measures: _TomlTable, name: str) -> Measure:
     return measure
 
 
-_MEASURE_KINDS: tuple[MeasureKind, ...] = ("sum", "count", "avg")
+_MEASURE_KINDS: tuple[MeasureKind, ...] = get_args(MeasureKind)
 
 
 def _measure_kind(table: _TomlTable, name: str) -> MeasureKind:

@@ -12,9 +12,12 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from oncefold.arrow import spans_of
 from oncefold.columnar.arrays import UInt8s
 from oncefold.columnar.batch import DELETE, FILTERED, NO_TIME, Batch
 from oncefold.columnar.conflicts import conflict_columns
+from oncefold.columnar.leaves import Leaves
+from oncefold.columnar.node_values import NodeValues
 from oncefold.columnar.primitives import FIXED_SEED, Seed
 from oncefold.columnar.state import ChangeLog, FoldConflicts, KeyedState, nothing_accumulated, with_leaves
 from oncefold.columnar.trees import Trees
@@ -72,11 +75,14 @@ class Engine:
         """How far each source is folded."""
         self._clock = clock
         self._seq = loaded.seq
+        layout = self.pipeline.layout
         self._state = KeyedState(self.pipeline.value_columns, seed)
         self._state.reserve(loaded.rows, 0)
         for keys in loaded.keys:
             self._state.add_keys(keys)
         self._state.set_states(0, loaded.states)
+        for texts in loaded.texts:
+            self._state.texts.intern(Leaves(*spans_of(texts)))
         self._trees = Trees(self.pipeline, seed)
         self._schedule = loaded.schedule
         if len(loaded.totals.node):
@@ -86,12 +92,17 @@ class Engine:
                 raise StoreError(
                     f"{store.path}: it is damaged: {error}; see what `oncefold check-store` says"
                 ) from None
-        sums = self.pipeline.layout.sums
-        values = self.pipeline.value_columns
+        self._values = NodeValues(self.pipeline)
+        if self._values.amounts and self._trees.nodes:
+            leaves, nodes = self._trees.leaves.count, self._trees.nodes_of_leaves()
+            self._values.load(self._state.rows, leaves, nodes, self._trees.nodes)
+        sums, values = layout.sums, self.pipeline.value_columns
+        self._texts = self._state.texts.count
+        """How many texts the last commit that was taken knows."""
         self._pending = _Pending(self._state.count, ChangeLog(values))
         self._spare_log = ChangeLog(values)
         self._net = nothing_accumulated(self._trees.leaves.count, sums)
-        self._scales = np.array([column.scale for column in self.pipeline.columns], np.int64)
+        self._scales = np.array([column.scale for column in self.pipeline.columns[: layout.numbers]], np.int64)
         self._path = store.path
         self._broken = False
 
@@ -160,7 +171,7 @@ class Engine:
             pending, text_bytes = self._pending, self._state.text_bytes
             codes = self._trees.intern(batch.leaves)
             net = self._net = with_leaves(self._net, self._trees.leaves.count)
-            folded = self._state.fold(batch, codes, self._trees.leaves, net, pending.log)
+            folded = self._state.fold(batch, codes, self._trees.leaves, net, pending.log, self._values)
             pending.rows += len(batch)
             pending.size += self._state.text_bytes - text_bytes
             if len(folded.conflicts):
@@ -247,7 +258,11 @@ class Engine:
     def _commit(self, pending: _Pending) -> CommitContent:
         changes = pending.log.changes()
         new_leaves, new_nodes = self._trees.new_leaves_and_nodes()
-        deltas, totals = self._trees.apply(self._net, new_nodes)
+        others = None
+        if self._values.amounts:
+            others = self._values.take_changes(self._state.rows, self._trees.nodes_of_leaves(), self._trees.nodes)
+        deltas, totals = self._trees.apply(self._net, new_nodes, others)
+        texts, self._texts = self._texts, self._state.texts.count
         for amounts in (self._net.count, self._net.high, self._net.low):
             amounts.fill(0)
         self._schedule.add(self._seq, changes)
@@ -269,6 +284,7 @@ class Engine:
             redriven=pending.redriven,
             events=pending.events,
             pages=[Page(n, self._state.states(n * PAGE_ROWS, (n + 1) * PAGE_ROWS)) for n in due],
+            new_texts=self._state.new_texts(texts) if self.pipeline.layout.texts else None,
         )
 
     def _conflicts(self, found: FoldConflicts, changes: Changes) -> ConflictColumns:
@@ -278,12 +294,13 @@ class Engine:
         amounts, before = values[:columns].T, found.measures_before[:, :columns]
         kept = np.where(won, leaf, found.leaf_before), np.where(won[:, None], amounts, before)
         dropped = np.where(won, found.leaf_before, leaf), np.where(won[:, None], before, amounts)
-        leaves = self._trees.leaves
+        leaves, texts = self._trees.leaves, self._state.texts
         return conflict_columns(
             self._state.key_spans(found.row),
             whole_versions(version, values, columns),
             kept,
             dropped,
             (leaves.data, leaves.offsets),
+            (texts.data, texts.offsets),
             self._scales,
         )

@@ -33,7 +33,7 @@ class Explanation(Answer[CountedKey]):
     rollup: str
     path: str
     count: int
-    """Keys that count in the node, listed or not."""
+    """Keys that count in the node, listed or not; of one measure those that make it."""
     sums: Mapping[str, Decimal | None]
     """What all these keys make of each measure, listed or not."""
     total: Amounts
@@ -42,6 +42,10 @@ class Explanation(Answer[CountedKey]):
     """How many keys were left out before the first row."""
     moved: bool = False
     """Whether the node changed while its keys were read, which only a stack allows."""
+    measure: str | None = None
+    """The measure whose keys were asked for; None for all keys of the node."""
+    value: str | None = None
+    """The value whose keys were asked for."""
 
     @property
     def complete(self) -> bool:
@@ -56,7 +60,8 @@ class Explanation(Answer[CountedKey]):
     @property
     def adds_up(self) -> bool:
         """Whether all keys, listed or not, make the node's total exactly."""
-        return self.count == self.total.count and dict(self.sums) == dict(self.total.sums)
+        same_count = self.measure is not None or self.count == self.total.count
+        return same_count and dict(self.sums) == dict(self.total.sums)
 
 
 @dataclass(frozen=True, slots=True)

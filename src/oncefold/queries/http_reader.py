@@ -124,12 +124,24 @@ class HttpReader(Closing):
         """Live nodes whose label holds the text, and keys that are or begin with it; at most `limit` of each."""
         return self._answer("search", {"q": text, "rollup": rollup, "limit": limit}, parse.search)
 
-    def explain(self, node: Node, *, rollup: str | None = None, limit: int | None = 20, after: int = 0) -> Explanation:
-        """The keys that count in a node, in order of their first appearance: `limit` (None: all) after `after`."""
+    def explain(
+        self,
+        node: Node,
+        *,
+        rollup: str | None = None,
+        limit: int | None = 20,
+        after: int = 0,
+        measure: str | None = None,
+        value: str | None = None,
+    ) -> Explanation:
+        """The keys that count in a node, in order of their first appearance: `limit` (None: all) after `after`.
+
+        With a measure only those that make it what it is, and of a `distinct` those of one value.
+        """
         target = self._of_node("explain", rollup, node)
 
         def page(size: int, start: int) -> Explanation:
-            parameters = {"limit": size, "after": start}
+            parameters = {"limit": size, "after": start, "measure": measure, "value": value}
             return self._answer(target, parameters, lambda found: parse.explanation(self.shape, found, start))
 
         if checked(limit, "limit") is not None and (limit or 0) <= KEYS_OF_PAGE:

@@ -139,6 +139,8 @@ def explanation(shape: Shape, found: Document, after: int) -> Explanation:
         total=_amounts(found["total"]),
         after=after,
         moved=found["moved"],
+        measure=found.get("measure"),
+        value=found.get("value"),
     )
 
 

@@ -105,8 +105,21 @@ class Reader(Protocol):
         """Live nodes whose label holds the text, and keys that are or begin with it; at most `limit` of each."""
         ...
 
-    def explain(self, node: Node, *, rollup: str | None = None, limit: int | None = 20, after: int = 0) -> Explanation:
-        """The keys that count in a node: `limit` of them (None: all), without the first `after`."""
+    def explain(
+        self,
+        node: Node,
+        *,
+        rollup: str | None = None,
+        limit: int | None = 20,
+        after: int = 0,
+        measure: str | None = None,
+        value: str | None = None,
+    ) -> Explanation:
+        """The keys that count in a node: `limit` of them (None: all), without the first `after`.
+
+        With a measure those that make it what it is: of a least or greatest value the keys that have it, of a first or
+        last one the key that has it, of the others the keys that take part; of a `distinct` those of one value.
+        """
         ...
 
     def history(self, key: Key, *, every: bool = False) -> History:

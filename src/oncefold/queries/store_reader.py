@@ -17,6 +17,7 @@ from oncefold.queries.status_model import CheckedStore
 from oncefold.queries.store_status import progress_of, store_status
 from oncefold.store import commits, nodes
 from oncefold.store.answers import CommitTime, TotalRow
+from oncefold.store.contributors import Contributors
 from oncefold.store.keys import find_keys
 from oncefold.store.reader import WHOLE_RAW, StoreFile
 from oncefold.store.rows import read_counts
@@ -154,13 +155,28 @@ class StoreReader(Closing):
                 keys=tuple(FoundKey(key.key, key.live) for key in keys),
             )
 
-    def explain(self, node: Node, *, rollup: str | None = None, limit: int | None = 20, after: int = 0) -> Explanation:
-        """The keys that count in a node, in order of their first appearance: `limit` (None: all) after `after`."""
+    def explain(
+        self,
+        node: Node,
+        *,
+        rollup: str | None = None,
+        limit: int | None = 20,
+        after: int = 0,
+        measure: str | None = None,
+        value: str | None = None,
+    ) -> Explanation:
+        """The keys that count in a node, in order of their first appearance: `limit` (None: all) after `after`.
+
+        With a measure only those that make it what it is, and of a `distinct` those of one value.
+        """
         labels = labels_of_node(node)
         with self.file.at_one_commit():
             index = self.file.pipeline.find_rollup(rollup)
             (stored,) = self.file.totals(rollup, labels, depth=0).rows
-            found = self.file.explain(rollup, labels, limit=limited(limit), after=limited(after))
+            contributors = Contributors(measure, value)
+            found = self.file.explain(
+                rollup, labels, limit=limited(limit), after=limited(after), contributors=contributors
+            )
             as_of = self._as_of()
         return Explanation(
             as_of=as_of,
@@ -177,6 +193,8 @@ class StoreReader(Closing):
             sums=self._convert.amounts(found.sums),
             total=self._convert.amounts_of(stored.count, stored.sums),
             after=after,
+            measure=measure,
+            value=value,
         )
 
     def history(

@@ -162,7 +162,8 @@ def _delta_findings(connection: Connection, pipeline: Pipeline, *, empty_at_firs
         yield f"deltas: those of node {node} do not add up to its totals"
     if (count < 0).any():
         yield f"deltas: before the oldest, node {int(np.flatnonzero(count < 0)[0])} would have less than no keys"
-    yield from _tree_findings(connection, pipeline, NodeColumns(totals.node, count, high, low))
+    sums = pipeline.layout.sums  # what else nodes keep is no sum of their children's
+    yield from _tree_findings(connection, pipeline, NodeColumns(totals.node, count, high[:sums], low[:sums]))
 
 
 def _before(connection: Connection, totals: NodeColumns) -> tuple[Int64s, Int64s, Int64s]:

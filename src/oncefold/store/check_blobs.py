@@ -1,6 +1,7 @@
 """Checks of the blobs, and of each commit's counts against its changes, rejects and conflicts."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from oncefold.store.events import EventIndex, EventTables
 from oncefold.store.keys import key_texts
 from oncefold.store.rows import Ends
 from oncefold.store.schema import OUTCOMES, has_table, read_discarded, read_meta, stored_outcomes
-from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table
+from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table, texts_table
 
 Columns = list[npt.NDArray[Any]]
 
@@ -28,6 +29,9 @@ def blob_findings(connection: Connection, pipeline: Pipeline) -> Iterator[str]:
     amounts, values = len(pipeline.amounts), pipeline.value_columns
     ends, meta = rows.read_ends(connection), read_meta(connection)
     yield from _key_findings(keys_table(connection))
+    if pipeline.layout.texts:
+        yield from _key_findings(texts_table(connection))
+        yield from _text_findings(connection, pipeline)
     last = rows.read_head(connection).seq
     for table, after in (
         (changes_table(connection, values), int(meta["changes_from"])),
@@ -43,12 +47,25 @@ def _key_findings(table: SegmentTable) -> Iterator[str]:
     following = 0
     for segment in table.stored():
         if segment.first != following or segment.rows != segment.last - segment.first + 1:
-            yield f"keys: rows {segment.first} to {segment.last} do not follow on row {following - 1}"
+            yield f"{table.name}: rows {segment.first} to {segment.last} do not follow on row {following - 1}"
         following = segment.last + 1
         try:
             table.read(segment)
         except DamagedError as error:
             yield str(error)
+
+
+def _text_findings(connection: Connection, pipeline: Pipeline) -> Iterator[str]:
+    """Codes that no text has."""
+    end = 1 + max((segment.last for segment in texts_table(connection).stored()), default=-1)
+    columns = slice(pipeline.layout.numbers, len(pipeline.columns))
+    table = changes_table(connection, pipeline.value_columns)
+    for segment in table.stored():
+        with suppress(DamagedError):  # reported by its own check
+            _, _, outcome, _, leaf, *values = blobs.columns(table.read(segment))
+            counts = (outcome != Outcome.DUPLICATE) & (leaf >= 0)
+            if any((codes[counts] >= end).any() for codes in values[columns]):
+                yield f"changes {segment.first} to {segment.last}: a text that does not exist"
 
 
 def _commit_findings(table: SegmentTable, after: int, last: int, ends: Ends) -> Iterator[str]:

@@ -21,7 +21,7 @@ from oncefold.store.connection import Connection, scalar, transaction
 from oncefold.store.definitions import earlier_definitions, expire
 from oncefold.store.retention import Retention, horizon
 from oncefold.store.schema import read_meta, write_meta
-from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table
+from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table, texts_table
 
 KEPT_BYTES = 64 * 2**10
 """The rows of a segment up to this size are kept in memory until it is merged."""
@@ -106,6 +106,11 @@ class CompactedTable:
         self._kept: dict[int, pa.RecordBatch] = {}
         """By the first number of their segments; segments of at most two levels at a time."""
 
+    @property
+    def following(self) -> int:
+        """The number after the last one."""
+        return self.list[-1].last + 1 if self.list else 0
+
     def append(self, first: int, last: int, batch: pa.RecordBatch, encoded: tuple[int, pa.Buffer]) -> None:
         """Add a segment unless it is empty, inside the caller's transaction."""
         if batch.num_rows:
@@ -161,10 +166,11 @@ class Tables:
         self.keys = CompactedTable(keys_table(connection), levels)
         self.changes = CompactedTable(changes_table(connection, pipeline.value_columns), levels)
         self.deltas = CompactedTable(deltas_table(connection, len(pipeline.amounts)), levels)
+        self.texts = CompactedTable(texts_table(connection), levels) if pipeline.layout.texts else None
 
     def all(self) -> Sequence[CompactedTable]:
         """Every table of segments."""
-        return (self.keys, self.changes, self.deltas)
+        return (self.keys, self.changes, self.deltas, *([] if self.texts is None else [self.texts]))
 
 
 class Expiry:

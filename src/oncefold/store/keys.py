@@ -19,10 +19,13 @@ from oncefold.store.connection import Connection
 from oncefold.store.errors import DamagedError
 from oncefold.store.schema import read_meta
 from oncefold.store.segments import changes_table, keys_table
+from oncefold.store.texts import TextReader
 
 pc: Any = Deferred("pyarrow.compute")
 
 Leaves = Sequence[tuple[str, ...]]
+Content = tuple[int, tuple[str, ...] | None, tuple[int, ...], tuple[str | None, ...]]
+"""A version, labels, numbers and texts."""
 
 
 def find_row(connection: Connection, key: str) -> int:
@@ -51,17 +54,28 @@ class StateForm:
     """How the states of a pipeline's keys are read from their columns."""
 
     leaves: Leaves
-    measures: int
-    values: int
-    """See `Pipeline.value_columns`."""
+    pipeline: Pipeline
+    texts: TextReader
 
-    def content(
-        self, version: int, leaf: int, values: Iterable[int]
-    ) -> tuple[int, tuple[str, ...] | None, tuple[int, ...]]:
-        """The version, labels and measures of a state; None and nothing for a delete."""
-        numbers = tuple(map(int, values))
-        whole = whole_version(version, numbers, self.measures)
-        return (whole, None, ()) if leaf < 0 else (whole, self.leaves[leaf], numbers[: self.measures])
+    @classmethod
+    def of(cls, connection: Connection, pipeline: Pipeline) -> "StateForm":
+        """That of a store. Raises DamagedError for leaves that cannot be read."""
+        return cls(rows.read_leaves(connection, len(pipeline.levels)), pipeline, TextReader(connection))
+
+    @property
+    def values(self) -> int:
+        """See `Pipeline.value_columns`."""
+        return self.pipeline.value_columns
+
+    def content(self, version: int, leaf: int, values: Iterable[int]) -> Content:
+        """The version, labels, numbers and texts of a state; None and nothing for a delete."""
+        words, layout = tuple(map(int, values)), self.pipeline.layout
+        columns = len(layout.columns)
+        whole = whole_version(version, words, columns)
+        if leaf < 0:
+            return whole, None, (), ()
+        texts = tuple(self.texts.text(code) for code in words[layout.numbers : columns])
+        return whole, self.leaves[leaf], words[: layout.numbers], texts
 
 
 def page_state(connection: Connection, row: int, key: str, form: StateForm) -> tuple[int, KeyState | None]:
@@ -112,8 +126,7 @@ def history_of_row(
 
     Raises DamagedError if its state is missing, QueryError if the key had no event then, or it is not kept which.
     """
-    leaves = rows.read_leaves(connection, len(pipeline.levels))
-    form = StateForm(leaves, len(pipeline.columns), pipeline.value_columns)
+    form = StateForm.of(connection, pipeline)
     forgotten = int(read_meta(connection)["changes_from"])
     paged, state = page_state(connection, row, key, form)
     stored = list(arrivals(connection, row, form))
@@ -123,7 +136,7 @@ def history_of_row(
             paged, state = 0, None
     for arrival in stored:
         if arrival.outcome.taken and arrival.version is not None and arrival.commit.seq > paged:
-            state = KeyState(key, arrival.version, arrival.labels, arrival.measures)
+            state = KeyState(key, arrival.version, arrival.labels, arrival.measures, arrival.texts)
     if state is None and up_to is not None:
         lost = "it is not kept any more what had" if forgotten else "nothing had"
         raise QueryError(f"{lost} arrived for the key {key!r} by commit {up_to}")
@@ -136,12 +149,12 @@ def history_of_row(
 
 def _completed(arrivals: Sequence[StoredArrival], state: KeyState) -> Iterator[StoredArrival]:
     """The arrivals, each duplicate with the content it repeated: that of the last taken event, or else the state's."""
-    content: tuple[int | None, tuple[str, ...] | None, tuple[int, ...]] = (None, None, ())
+    content: tuple[int | None, tuple[str, ...] | None, tuple[int, ...], tuple[str | None, ...]] = (None, None, (), ())
     if not any(arrival.outcome.taken for arrival in arrivals):
-        content = (state.version, state.labels, state.measures)
+        content = (state.version, state.labels, state.measures, state.texts)
     for arrival in arrivals:
         if arrival.outcome.taken:
-            content = (arrival.version, arrival.labels, arrival.measures)
+            content = (arrival.version, arrival.labels, arrival.measures, arrival.texts)
         if arrival.outcome is Outcome.DUPLICATE:
             yield StoredArrival(arrival.commit, arrival.outcome, *content)
         else:

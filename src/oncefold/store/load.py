@@ -29,6 +29,7 @@ from oncefold.store.rows import Ends, LastCommit
 from oncefold.store.schema import read_meta
 from oncefold.store.segments import SegmentTable
 from oncefold.store.snapshots import SnapshotSchedule
+from oncefold.store.texts import read_texts
 
 _NO_STATE = NO_LEAF - 1
 """The leaf of a row whose state was not found yet."""
@@ -49,6 +50,8 @@ class Loaded:
     states: States
     keys: Iterator[pa.LargeBinaryArray]
     """The key texts in row order, piece by piece; to be consumed before the next commit."""
+    texts: Iterator[pa.LargeBinaryArray]
+    """The texts that keys keep, in order of their codes; to be consumed as the keys are."""
     leaves: list[tuple[str, ...]]
     nodes: Iterator[NewNode]
     """In order of their ids, read when used; they follow from the leaves, so the engine does not read them."""
@@ -81,6 +84,7 @@ def load(
         rows=ends.rows,
         states=states,
         keys=read_keys(tables.keys.table),
+        texts=iter(()) if tables.texts is None else read_texts(tables.texts.table),
         leaves=rows.read_leaves(connection, len(pipeline.levels)),
         nodes=rows.read_nodes(connection, pipeline),
         totals=rows.read_totals(connection, pipeline),

@@ -7,13 +7,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self
 
-from oncefold.commit import Conflict, Reject, States, whole_version
+from oncefold.commit import Conflict, Reject, States
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.core.nodepath import join
 from oncefold.core.versions import from_sortable
 from oncefold.store import commits, keys, nodes, rows
-from oncefold.store.amounts import exact_sum
 from oncefold.store.answers import (
     CommitTime,
     Explained,
@@ -27,8 +26,10 @@ from oncefold.store.answers import (
 )
 from oncefold.store.commits import read_status
 from oncefold.store.connection import BUSY_MS, Connection, scalar, transaction, wal_of
+from oncefold.store.contributors import EVERY_KEY, Contributors, amounts_of_rows, contributing_rows
 from oncefold.store.definitions import connected_to, definition_at, earlier_definitions
 from oncefold.store.errors import check_readable, require_sqlite, translate_errors
+from oncefold.store.keys import StateForm
 from oncefold.store.load import new_states, read_states
 from oncefold.store.rows import LastCommit
 from oncefold.store.schema import read_definition, read_meta, refuse_others
@@ -96,7 +97,7 @@ class StoreFile:
             refuse_others(connection, self.path)
             self.pipeline = read_definition(connection, self.path)
             """The definition in force, as of the last query."""
-            self._columns, self._values = len(self.pipeline.columns), self.pipeline.value_columns
+            self._values = self.pipeline.value_columns
             self._schema = schema
 
     def refresh(self) -> None:
@@ -228,32 +229,37 @@ class StoreFile:
         return Verified(as_of, number, len(states.version), found)
 
     def explain(
-        self, rollup: str | None = None, labels: tuple[str, ...] = (), *, limit: int = 20, after: int = 0
+        self,
+        rollup: str | None = None,
+        labels: tuple[str, ...] = (),
+        *,
+        limit: int = 20,
+        after: int = 0,
+        contributors: Contributors = EVERY_KEY,
     ) -> Explained:
-        """The keys that count in a node: how many, and the states of the first `limit` but for `after` of them."""
+        """The keys that count in a node: how many, and the states of the first `limit` but for `after` of them.
+
+        `contributors` asks for those that make one measure.
+        """
         with self.at_one_commit() as connection:
-            index = self.pipeline.find_rollup(rollup)
-            nodes.find_node(connection, self.pipeline.rollups[index].name, labels)
-            as_of, states, leaves = (
-                commits.last(connection),
-                self._states(connection),
-                rows.read_leaves(connection, len(self.pipeline.levels)),
-            )
-            counted = keys.rows_of_leaves(states.leaf, leaves_below(self.pipeline, leaves, index, labels))
-            shown = counted[after : after + limit]
-            sums = tuple(exact_sum(column[counted]) for column in states.measures[: self.pipeline.layout.sums])
-            texts = keys.key_texts(connection, shown)
-            values = states.measures[:, shown].T.tolist()
-            words = zip(states.version[shown].tolist(), values, strict=True)
-            content = zip(
-                texts,
-                [whole_version(version, row, self._columns) for version, row in words],
-                [leaves[leaf] for leaf in states.leaf[shown].tolist()],
-                [tuple(row[: self._columns]) for row in values],
-                strict=True,
-            )
-            name = self.pipeline.rollups[index].name
-            return Explained(as_of, name, join(labels), len(counted), sums, [KeyState(*state) for state in content])
+            pipeline, index = self.pipeline, self.pipeline.find_rollup(rollup)
+            nodes.find_node(connection, pipeline.rollups[index].name, labels)
+            as_of, states, form = commits.last(connection), self._states(connection), StateForm.of(connection, pipeline)
+            counted = keys.rows_of_leaves(states.leaf, leaves_below(pipeline, form.leaves, index, labels))
+            amounts = amounts_of_rows(connection, pipeline, states, counted)
+            chosen = contributing_rows(connection, pipeline, states, counted, amounts, contributors)
+            shown = chosen[after : after + limit]
+            found = [
+                KeyState(key, *form.content(version, leaf, values))
+                for key, version, leaf, values in zip(
+                    keys.key_texts(connection, shown),
+                    states.version[shown].tolist(),
+                    states.leaf[shown].tolist(),
+                    states.measures[:, shown].T.tolist(),
+                    strict=True,
+                )
+            ]
+            return Explained(as_of, pipeline.rollups[index].name, join(labels), len(chosen), amounts, found)
 
     def history(self, key: str, *, every: bool = False, up_to: int | None = None) -> KeyHistory:
         """What arrived for a key, `up_to` a commit: the events that became its state, or `every` one."""

@@ -53,6 +53,13 @@ CREATE TABLE pages(
     crc32 INTEGER NOT NULL, blob BLOB NOT NULL) STRICT;
 """
 
+_TEXTS_TABLE = """
+CREATE TABLE texts(
+    first_row INTEGER PRIMARY KEY, last_row INTEGER NOT NULL, n INTEGER NOT NULL,
+    crc32 INTEGER NOT NULL, blob BLOB NOT NULL) STRICT;
+"""
+"""Of a definition whose keys keep texts."""
+
 _LASTING_TABLES = """
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE TABLE commits(seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, newest_time INTEGER, {outcomes}) STRICT;
@@ -112,7 +119,7 @@ def create_for(connection: Connection, pipeline: Pipeline) -> None:
         sums="".join([*sums, *(f', "avg_{name}" TEXT' for name in averages)]),
         named="".join(f', {_shown(measure)} AS "{measure.name}"' for measure in pipeline.measures),
     )
-    _execute(connection, script)
+    _execute(connection, script + (_TEXTS_TABLE if pipeline.layout.texts else ""))
 
 
 def _execute(connection: Connection, script: str) -> None:

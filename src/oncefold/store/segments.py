@@ -83,6 +83,11 @@ def keys_table(connection: Connection) -> SegmentTable:
     return SegmentTable(connection, "keys", "row", blobs.KEYS)
 
 
+def texts_table(connection: Connection) -> SegmentTable:
+    """Texts that keys keep, by their codes."""
+    return SegmentTable(connection, "texts", "row", blobs.KEYS)
+
+
 def changes_table(connection: Connection, values: int) -> SegmentTable:
     """Arrivals by commit; `values` as `Pipeline.value_columns`."""
     return SegmentTable(connection, "changes", "commit", blobs.change_schema(values))

@@ -15,6 +15,7 @@ from oncefold.store.amounts import DIGITS, LOW_BITS, LOW_MASK, carried, to_ints
 from oncefold.store.answers import WrongTotal
 from oncefold.store.connection import Connection
 from oncefold.store.errors import DamagedError
+from oncefold.store.node_amounts import LeafNodes, other_amounts
 
 Stored = Total | str | None
 
@@ -27,13 +28,19 @@ def differences(connection: Connection, pipeline: Pipeline, states: States) -> t
     leaves, nodes = rows.read_leaves(connection, len(pipeline.levels)), list(rows.read_nodes(connection, pipeline))
     by_leaf = totals_of_leaves(states, len(leaves), pipeline.layout.sums)
     ids = 1 + max((node.id for node in nodes), default=-1)
-    amounts, missing = along_the_trees(pipeline, NodeIndex(nodes), ids, leaves, by_leaf)
+    pairs, missing = _leaf_nodes(pipeline, NodeIndex(nodes), ids, leaves, by_leaf)
+    amounts = along_the_trees(pairs, by_leaf)
     sums = [to_ints(high, low) for high, low in zip(amounts.high, amounts.low, strict=True)]
+    sums += other_amounts(connection, pipeline, states, pairs)
     counts = amounts.count.tolist()
     stored = _stored(connection, pipeline)
-    wrong: list[tuple[Node, Stored, Total]] = [(node, None, total) for node, total in missing.items()]
+
+    def total(id_: int) -> Total:
+        return Total(counts[id_], tuple(column[id_] for column in sums))
+
+    wrong: list[tuple[Node, Stored, Total]] = [(node, None, total(id_)) for node, id_ in missing.items()]
     for node in nodes:
-        recomputed = Total(counts[node.id], tuple(column[node.id] for column in sums))
+        recomputed = total(node.id)
         if stored.get(node.id) != recomputed:
             wrong.append((Node(node.rollup, node.labels), stored.get(node.id), recomputed))
     wrong.sort(key=lambda item: item[0])
@@ -115,36 +122,33 @@ class NodeIndex:
         return ids
 
 
-def along_the_trees(
+def _leaf_nodes(
     pipeline: Pipeline, tree: NodeIndex, nodes: int, leaves: Leaves, by_leaf: NodeColumns
-) -> tuple[NodeColumns, dict[Node, Total]]:
-    """Totals of the nodes with ids below `nodes`, from those of the leaves; and of nodes that are missing."""
+) -> tuple[LeafNodes, dict[Node, int]]:
+    """The nodes of each leaf that has keys; nodes that are missing have ids from `nodes` on."""
     pairs: list[tuple[int, int]] = []
-    missing: dict[Node, Total] = {}
+    missing: dict[Node, int] = {}
     for leaf in np.flatnonzero(by_leaf.count).tolist():
         for rollup, levels in enumerate(pipeline.rollup_levels):
             labels = tuple(leaves[leaf][level] for level in levels)
             ids = tree.path_ids(rollup, labels)
-            pairs.extend((leaf, id_) for id_ in ids)
             for depth in range(len(ids), len(labels) + 1):
-                node, total = Node(rollup, labels[:depth]), _total(by_leaf, leaf)
-                missing[node] = missing[node] + total if node in missing else total
+                ids.append(missing.setdefault(Node(rollup, labels[:depth]), nodes + len(missing)))
+            pairs.extend((leaf, id_) for id_ in ids)
     leaf_of, node_of = np.array(pairs, np.int64).reshape(-1, 2).T
-    count = np.zeros(nodes, np.int64)
-    np.add.at(count, node_of, by_leaf.count[leaf_of])
-    high, low = (np.zeros((len(by_leaf.high), nodes), np.int64) for _ in range(2))
+    return LeafNodes(leaf_of, node_of, len(leaves), nodes + len(missing)), missing
+
+
+def along_the_trees(pairs: LeafNodes, by_leaf: NodeColumns) -> NodeColumns:
+    """Count and sums of all nodes, from those of the leaves."""
+    count = np.zeros(pairs.nodes, np.int64)
+    np.add.at(count, pairs.node, by_leaf.count[pairs.leaf])
+    high, low = (np.zeros((len(by_leaf.high), pairs.nodes), np.int64) for _ in range(2))
     for i in range(len(by_leaf.high)):
-        np.add.at(high[i], node_of, by_leaf.high[i][leaf_of])
-        np.add.at(low[i], node_of, by_leaf.low[i][leaf_of])
+        np.add.at(high[i], pairs.node, by_leaf.high[i][pairs.leaf])
+        np.add.at(low[i], pairs.node, by_leaf.low[i][pairs.leaf])
     high, low = carried(high, low)
-    return NodeColumns(np.arange(nodes, dtype=np.int32), count, high, low), missing
-
-
-def _total(amounts: NodeColumns, index: int) -> Total:
-    sums = (
-        (int(high[index]) << LOW_BITS) + int(low[index]) for high, low in zip(amounts.high, amounts.low, strict=True)
-    )
-    return Total(int(amounts.count[index]), tuple(sums))
+    return NodeColumns(np.arange(pairs.nodes, dtype=np.int32), count, high, low)
 
 
 def leaves_below(pipeline: Pipeline, leaves: Leaves, rollup: int, labels: tuple[str, ...]) -> Bools:

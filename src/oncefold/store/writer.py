@@ -58,6 +58,7 @@ class _Blobs:
     changes: tuple[pa.RecordBatch, tuple[int, pa.Buffer]]
     deltas: tuple[pa.RecordBatch, tuple[int, pa.Buffer]]
     pages: list[tuple[int, pa.Buffer]]
+    texts: tuple[pa.RecordBatch, tuple[int, pa.Buffer]] | None
     events: list[EncodedEvents]
 
 
@@ -71,7 +72,9 @@ def encode_commit(commit: CommitContent, before: rows.Ends) -> _Blobs:
     ]
     keys, changes, deltas, *pages = zip(batches, _encoded(batches), strict=True)
     events = encode_events(commit.events, before.rows + len(commit.new_keys), _side_by_side)
-    return _Blobs(keys, changes, deltas, [page for _, page in pages], events)
+    texts = None if commit.new_texts is None else blobs.keys_batch(commit.new_texts)
+    encoded_texts = None if texts is None else (texts, blobs.encode(texts))
+    return _Blobs(keys, changes, deltas, [page for _, page in pages], encoded_texts, events)
 
 
 def _side_by_side(function: Callable[[Any], Any], values: Sequence[Any]) -> Iterable[Any]:
@@ -175,7 +178,7 @@ class Store:
         with translate_errors(self.path, "reading the store"):
             loaded = load(connection, self.pipeline, self._tables, self._head, self._ends, allocate)
         self._schedule = loaded.schedule.copy()
-        return replace(loaded, keys=self._explained(loaded.keys))
+        return replace(loaded, keys=self._explained(loaded.keys), texts=self._explained(loaded.texts))
 
     def _explained(self, keys: Iterator[pa.LargeBinaryArray]) -> Iterator[pa.LargeBinaryArray]:
         with translate_errors(self.path, "reading the keys"):
@@ -227,6 +230,9 @@ class Store:
         rows.write_nodes(connection, self.pipeline, commit.new_nodes)
         first = self._ends.rows
         self._tables.keys.append(first, first + len(commit.new_keys) - 1, *encoded.keys)
+        if encoded.texts is not None and self._tables.texts is not None:
+            code = self._tables.texts.following
+            self._tables.texts.append(code, code + encoded.texts[0].num_rows - 1, *encoded.texts)
         self._tables.changes.append(seq, seq, *encoded.changes)
         self._tables.deltas.append(seq, seq, *encoded.deltas)
         rows.write_totals(connection, self.pipeline, commit.totals)

@@ -115,9 +115,21 @@ class StackReader(Closing):
         self._unsupported("a stack has no index of labels and keys; search a store of the same events")
 
     def explain(
-        self, node: NamedNode, *, rollup: str | None = None, limit: int | None = 20, after: int = 0
+        self,
+        node: NamedNode,
+        *,
+        rollup: str | None = None,
+        limit: int | None = 20,
+        after: int = 0,
+        measure: str | None = None,
+        value: str | None = None,
     ) -> Explanation:
-        """The keys that count in a node, by their texts: `limit` of them (None: all), without the first `after`."""
+        """The keys that count in a node, by their texts: `limit` of them (None: all), without the first `after`.
+
+        Raises UnsupportedQueryError for the keys of one measure.
+        """
+        if measure is not None or value is not None:
+            self._unsupported("a stack lists all keys that count in a node; leave out measure and value")
         found, most = self._node(node, rollup), _checked(limit, "limit")
         skipped = _checked(after, "after") or 0
         with aws_errors_explained(self.name):

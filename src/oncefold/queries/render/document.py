@@ -111,6 +111,7 @@ def _explanation(found: Explanation) -> Document:
     return {
         "rollup": found.rollup,
         "path": found.path,
+        **({} if found.measure is None else {"measure": found.measure, "value": found.value}),
         "count": found.count,
         "measures": _measures(found.sums),
         "total": amounts(found.total),

@@ -106,7 +106,7 @@ def _outbox(pending: Pending) -> str:
 
 
 def _explanation(found: Explanation, screen: Screen, _: bool) -> None:  # noqa: FBT001
-    screen.line(f"{formatting.node(found.path)} of {found.rollup}: {formatting.many(found.count, 'key')}", "bold")
+    screen.line(f"{formatting.node(found.path)} of {found.rollup}: {_keys(found)}", "bold")
     for measure, total in found.sums.items():
         screen.line(f"  {measure} {formatting.amount(total)}")
     screen.line()
@@ -116,9 +116,19 @@ def _explanation(found: Explanation, screen: Screen, _: bool) -> None:  # noqa: 
     of_store = isinstance(found.as_of, AsOfCommit)
     if not found.complete:
         screen.line(f"{left_out(found)}.")
-    if found.complete or not found.adds_up or not of_store:
+    if (found.complete and found.measure is None) or not found.adds_up or not of_store:
         screen.line(_verdict(found))
     screen.line(as_of(found.as_of), "dim")
+
+
+def _keys(found: Explanation) -> str:
+    """How many keys, and of which measure."""
+    keys = formatting.many(found.count, "key")
+    if found.measure is None:
+        return keys
+    makes = "makes" if found.count == 1 else "make"
+    of_value = "" if found.value is None else f" with the value {formatting.printable(found.value)}"
+    return f"{keys} of {found.total.count:,} {makes} {found.measure}{of_value}"
 
 
 def _show_keys(found: Explanation, screen: Screen) -> None:
@@ -143,7 +153,8 @@ def _verdict(found: Explanation) -> str:
             return f"The one key that counts here is {total} exactly."
         listed = isinstance(found.as_of, AsOfCommit)
         all_keys = "All keys are listed; their values" if listed else "The keys"
-        return f"{all_keys} add up to {total} exactly."
+        do = "add up to" if set(found.shape.kinds.values()) <= {"sum", "count"} else "give"
+        return f"{all_keys} {do} {total} exactly."
     if isinstance(found.as_of, AsOfCommit):
         return "The values listed do NOT add up to the stored total; run: oncefold verify"
     amounts = ", ".join(f"{measure} {formatting.amount(value)}" for measure, value in found.total.sums.items())

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidQueryError
-from oncefold.core.limits import LABEL_BYTES, NAME_CHARS
+from oncefold.core.limits import LABEL_BYTES, NAME_CHARS, TEXT_BYTES
 from oncefold.core.measures import Measure
 from oncefold.queries.event_model import Explanation
 from oncefold.queries.model import Series, Totals
@@ -63,6 +63,8 @@ _POINTS = Parameter("points", *number(1, MOST_POINTS), "at most so many points",
 _KEYS = Parameter(
     "limit", *number_or_all(0, MOST_KEYS), f"at most so many keys; all is {MOST_KEYS}", default=20, example=20
 )
+_MEASURE = Parameter("measure", *text(NAME_CHARS), "only the keys that make this measure what it is")
+_VALUE = Parameter("value", *text(TEXT_BYTES), "of a measure that counts different values: only the keys with this one")
 _KEYS_AFTER = Parameter("after", *number(0, 2**32), "so many keys are left out first", default=0)
 
 
@@ -77,7 +79,7 @@ def node_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
     queries = {
         "/totals/{rollup}": (DEPTH, AS_OF, FORM, _LIMIT, _AFTER, _SORT, _ORDER, _FILTER),
         "/series/{rollup}": (_POINTS,),
-        "/explain/{rollup}": (_KEYS, _KEYS_AFTER, FORM),
+        "/explain/{rollup}": (_KEYS, _KEYS_AFTER, _MEASURE, _VALUE, FORM),
     }
     both = []
     for route in found:
@@ -168,7 +170,8 @@ def _series_described(measures: Sequence[Measure]) -> Described:
 
 def _explain(reader: StoreReader, values: Values) -> Explanation:
     limit = MOST_KEYS if values["limit"] is None else values["limit"]
-    return reader.explain(values.get("path", ""), rollup=values["rollup"], limit=limit, after=values["after"])
+    chosen = {name: values[name] for name in ("after", "measure", "value")}
+    return reader.explain(values.get("path", ""), rollup=values["rollup"], limit=limit, **chosen)
 
 
 def _explain_described(measures: Sequence[Measure]) -> Described:
@@ -176,6 +179,8 @@ def _explain_described(measures: Sequence[Measure]) -> Described:
         **schemas.FRESH,
         "rollup": schemas.TEXT,
         "path": schemas.TEXT,
+        "measure": schemas.TEXT,
+        "value": schemas.or_null(schemas.TEXT),
         "count": schemas.COUNT,
         "measures": schemas.measures(measures),
         "total": schemas.amounts(measures),
@@ -197,7 +202,7 @@ def _explain_described(measures: Sequence[Measure]) -> Described:
     return Described(
         summary="The keys behind a total",
         description="In the order in which they first arrived. Every key of the store is read.",
-        answer=schemas.object_of(members),
+        answer=schemas.object_of(members, optional=("measure", "value")),
         errors=(404, 406, 422, 503),
         operation_id="explain",
     )
