@@ -360,3 +360,27 @@ def test_the_account_is_reached_by_the_standard_chain(aws: Emulator, monkeypatch
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     with pytest.raises(OncefoldError, match="You must specify a region"):
         DeployClients.connect()
+
+
+@pytest.mark.parametrize(
+    ("before", "wanted", "advice"),
+    [
+        ({"ShardCount": "4"}, {"ShardCount": "9"}, "to 2 to 8 in one step, not to 9; .*ShardCount=8"),
+        ({"ShardCount": "5"}, {"ShardCount": "2"}, "to 3 to 10 in one step, not to 2; .*ShardCount=3"),
+        ({}, {"ShardCount": "3"}, "from 1 shards"),
+        ({"ShardCount": "4"}, {"ShardCount": "8"}, None),
+        ({"ShardCount": "5"}, {"ShardCount": "3"}, None),
+        ({"ShardCount": "4"}, {}, None),
+        ({"ShardCount": "4", "StreamMode": "ON_DEMAND"}, {"ShardCount": "90"}, None),
+        ({"ShardCount": "4"}, {"ShardCount": "90", "StreamMode": "ON_DEMAND"}, None),
+        (None, {"ShardCount": "900"}, None),
+    ],
+)
+def test_shards_change_as_far_as_kinesis_goes_in_one_step(
+    before: dict[str, str] | None, wanted: dict[str, str], advice: str | None
+) -> None:
+    if advice is None:
+        deployment._check_shards(before, wanted, Names("s"))
+    else:
+        with pytest.raises(OncefoldError, match=advice):
+            deployment._check_shards(before, wanted, Names("s"))

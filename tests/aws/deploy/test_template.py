@@ -155,6 +155,14 @@ def test_the_alarms_are_about_metrics_that_the_functions_publish(document: dict[
     assert {("IteratorAge", NAMES.state_function), ("IteratorAge", NAMES.reduce_function)} <= watched
 
 
+def test_the_alarm_about_the_outbox_is_quiet_on_a_new_stack_and_loud_when_the_sweeper_stops(
+    document: dict[str, Any],
+) -> None:
+    made = all_of(document, "AWS::CloudWatch::Alarm")["OutboxAge"]
+    assert made["TreatMissingData"] == {"Fn::If": ["Mapped", "missing", "notBreaching"]}
+    assert made["InsufficientDataActions"] == made["AlarmActions"]
+
+
 def test_roles_are_bounded_if_a_boundary_is_given(document: dict[str, Any]) -> None:
     bounded = {"Fn::If": ["Bounded", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
     roles = all_of(document, "AWS::IAM::Role").values()

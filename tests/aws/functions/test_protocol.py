@@ -454,6 +454,6 @@ def test_what_a_refused_transaction_takes_is_counted(sim: Stack) -> None:
                        "ConditionExpression": "attribute_not_exists(#key)",
                        "ExpressionAttributeNames": {"#key": "key"}}} for key in ("new", "a")]  # fmt: skip
     written = dynamo.transact(writes)
-    assert (written.done, written.failed, written.taken) == (False, {1}, set())
+    assert (written.done, written.failed, written.taken) == (False, frozenset([1]), frozenset())
     assert (dynamo._meter.refused_writes, dynamo._meter.refused_units) == (2, 2 * 2 * 4)
     assert dynamo._meter.write_units == 0

@@ -13,7 +13,7 @@ from typing import Any
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.cloudformation import ChangeSet, CloudFormationStack, OnEvent, Polling, StackState
 from oncefold.aws.deploy.package import Bucket, Package, build, key_of
-from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS
+from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS, SHARD_COUNT, STREAM_MODE
 from oncefold.aws.deploy.template import template, text
 from oncefold.aws.functions.guard import definition_item
 from oncefold.aws.functions.layout import DEFINITION_KEY
@@ -181,6 +181,7 @@ class Deployment:
         code_bucket = self._bucket(bucket, account, current)
         wanted = {**settings, CODE_BUCKET: code_bucket.name, CODE_KEY: key_of(package, names)}
         before = current.parameters if current is not None and current.exists else None
+        _check_shards(before, wanted, names)
         bucket_is_new = not code_bucket.exists(self._clients.s3)
         return DeploymentPlan(
             account=account,
@@ -236,6 +237,21 @@ class Deployment:
     def _store_definition(self, deployed: DeployedDefinition) -> None:
         if not deployed.accepts(self._pipeline):
             write_definition(deployed, self._pipeline, self._names, self._clients.dynamodb)
+
+
+def _check_shards(before: Mapping[str, str] | None, wanted: Mapping[str, str], names: Names) -> None:
+    """Raises OncefoldError for a change of shards that Kinesis does not make in one step (UpdateShardCount)."""
+    if before is None or "ON_DEMAND" in {before.get(STREAM_MODE), wanted.get(STREAM_MODE)}:
+        return
+    now = int(before.get(SHARD_COUNT) or PARAMETERS[SHARD_COUNT].default or 1)
+    then = int(wanted.get(SHARD_COUNT, now))
+    least, most = -(-now // 2), 2 * now
+    if not least <= then <= most:
+        nearest = most if then > most else least
+        raise OncefoldError(
+            f"stack {names.stack}: from {now:,} shards Kinesis goes to {least:,} to {most:,} in one step, not to "
+            f"{then:,}; deploy with --parameter {SHARD_COUNT}={nearest} first, and again when that is done"
+        )
 
 
 def _submitted(before: Mapping[str, str] | None, wanted: Mapping[str, str]) -> dict[str, str | None]:

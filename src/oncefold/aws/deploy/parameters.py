@@ -10,6 +10,7 @@ from oncefold.core.errors import OncefoldError
 CODE_BUCKET, CODE_KEY = "CodeBucket", "CodeKey"
 """Where the functions' zip is; `deploy` sets them."""
 MAPPINGS_ENABLED = "MappingsEnabled"
+STREAM_MODE, SHARD_COUNT = "StreamMode", "ShardCount"
 YES_NO = ("true", "false")
 
 _LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
@@ -96,10 +97,10 @@ def _mapping(name: str, what: str, batch: int, retries: int, age: int) -> dict[s
 PARAMETERS: Mapping[str, Setting] = {
     CODE_BUCKET: Setting("S3 bucket of the functions' zip"),
     CODE_KEY: Setting("S3 key of the functions' zip"),
-    "StreamMode": Setting(
+    STREAM_MODE: Setting(
         "Kinesis capacity: by shards, or on demand", "PROVISIONED", choices=("PROVISIONED", "ON_DEMAND")
     ),
-    "ShardCount": Setting("Shards of the stream, unless it is on demand", 1, (1, 10_000)),
+    SHARD_COUNT: Setting("Shards of the stream, unless it is on demand", 1, (1, 10_000)),
     "RetentionHours": Setting("How long the stream keeps events", 48, (24, 8_760)),
     "TableClass": Setting("DynamoDB's table class", "STANDARD", choices=("STANDARD", "STANDARD_INFREQUENT_ACCESS")),
     "DeletionProtection": Setting("Whether DynamoDB refuses to delete the tables", "true", choices=YES_NO),

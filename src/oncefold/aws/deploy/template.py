@@ -131,9 +131,12 @@ def _outbox_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
     yield "OutboxDepth", _alarm(description, depth, ref("AlarmOutboxItems"))
     age = _Metric(NAMESPACE, "OutboxAgeSeconds", "Maximum", dimensions, _SWEPT_SECONDS)
     description = "a delta has long not been in the totals, or the sweeper does not run; its log says why"
-    # Without sweeps there are no values, which is what this alarm is for.
-    silence = either("Mapped", "breaching", "notBreaching")
-    yield "OutboxAge", _alarm(description, age, ref("AlarmOutboxAgeSeconds"), missing=silence)
+    # Without sweeps there are no values, which this alarm is for, too: then it goes from OK to insufficient data. A new
+    # stack's alarms begin in that state, which is no change and notifies nobody.
+    silence = either("Mapped", "missing", "notBreaching")
+    alarm = _alarm(description, age, ref("AlarmOutboxAgeSeconds"), missing=silence)
+    alarm["Properties"]["InsufficientDataActions"] = _ACTIONS
+    yield "OutboxAge", alarm
     refused = _Metric(NAMESPACE, "refused", "Maximum", dimensions, _SWEPT_SECONDS)
     description = "DynamoDB refuses to add a delta, which stays in the outbox; `oncefold aws drain` says why"
     yield "RefusedDeltas", _alarm(description, refused, 1)
