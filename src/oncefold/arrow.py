@@ -29,6 +29,12 @@ def binary_of(texts: Sequence[bytes]) -> pa.Array:
     return pa.Array.from_buffers(pa.large_binary(), len(texts), buffers)
 
 
+def strings_of(texts: Sequence[str]) -> pa.Array:
+    """Texts as large_string."""
+    encoded = binary_of([text.encode() for text in texts])
+    return pa.Array.from_buffers(pa.large_string(), len(encoded), encoded.buffers())
+
+
 def binary_scalar(text: bytes) -> pa.Scalar:
     """A text as a large_binary scalar."""
     return binary_of([text])[0]

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from oncefold.arrow import strings_of
 from oncefold.core.fold import Outcome
 from oncefold.core.versions import join_words
 
@@ -133,7 +134,7 @@ class ConflictColumns(Sequence[Conflict]):
         if isinstance(conflicts, cls):
             return conflicts
         texts = ([one.key for one in conflicts], [one.kept for one in conflicts], [one.dropped for one in conflicts])
-        key, kept, dropped = (pa.array(column, pa.large_string()) for column in texts)
+        key, kept, dropped = map(strings_of, texts)
         versions = [one.version for one in conflicts]
         is_wide = any(not -(2**63) <= version < 2**63 for version in versions)
         return cls(key, np.array(versions, object if is_wide else np.int64), kept, dropped)

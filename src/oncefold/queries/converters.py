@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property, lru_cache
@@ -70,11 +70,11 @@ class Converter:
     """Converts the numbers and labels of one pipeline."""
 
     pipeline: Pipeline
+    shape: Shape = field(init=False)
+    """What the answers look like."""
 
-    @cached_property
-    def shape(self) -> Shape:
-        """What the answers look like."""
-        return Shape.of(self.pipeline)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shape", Shape.of(self.pipeline))
 
     @cached_property
     def _rollups(self) -> Mapping[str | None, int]:
@@ -89,7 +89,9 @@ class Converter:
 
     def amounts(self, amounts: Sequence[int]) -> Mapping[str, Decimal | None]:
         """What a node with these amounts shows, by measure."""
-        pairs = zip(self.shape.scales.items(), self.pipeline.layout.values(amounts), strict=True)
+        layout = self.pipeline.layout
+        values = amounts if layout.direct else layout.values(amounts)
+        pairs = zip(self.shape.scales.items(), values, strict=True)
         return {name: None if value is None else to_decimal(value, scale) for (name, scale), value in pairs}
 
     def key_values(self, numbers: Sequence[int], texts: Sequence[str | None] = ()) -> Mapping[str, KeyValue]:

@@ -113,13 +113,12 @@ class StoreReader(Closing):
                 ascending=ascending,
                 matching=matching,
             )
-        ranking = Ranking(sort, ascending, matching)
-        ranking.require(self._convert.shape, depth, after)
-        with self.file.at_one_commit():
+        if sort is not None or ascending is not None or matching:
+            ranking = Ranking(sort, ascending, matching)
+            ranking.require(self._convert.shape, depth, after)
             if ranking:
-                whole = _Extent(depth, as_of, None, None)
-                found = _totals_of(self.file, self._convert, node, rollup, whole)
-                return ranking.of(found, checked(limit, "limit"))
+                return ranking.of(self.query(node, rollup=rollup, as_of=as_of), checked(limit, "limit"))
+        with self.file.at_one_commit():
             return _totals_of(self.file, self._convert, node, rollup, _Extent(depth, as_of, after, limit))
 
     def count_below(self, node: Node, *, rollup: str | None, depth: int | None, most: int) -> int:

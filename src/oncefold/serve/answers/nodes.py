@@ -9,7 +9,6 @@ from oncefold.core.limits import LABEL_BYTES, NAME_CHARS, TEXT_BYTES
 from oncefold.core.measures import Measure
 from oncefold.queries.event_model import Explanation
 from oncefold.queries.model import Series, Totals
-from oncefold.queries.ranking import Ranking
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
 from oncefold.serve.answers.declared import (
@@ -97,13 +96,14 @@ def _totals(reader: StoreReader, values: Values) -> Totals:
     node, rollup = values.get("path", ""), values["rollup"]
     if extent["limit"] is None and extent["depth"] == 1:
         extent["limit"] = PAGE
-    order, matching = values["order"], values["filter"] or ""
-    ranked = {"sort": values["sort"], "ascending": None if order is None else order == "ascending"}
     if extent["depth"] is None or extent["depth"] > 1 or extent["as_of"] is not None:
         _require_few(reader, node, rollup, extent["depth"], MOST_NODES)
-    elif Ranking(**ranked, matching=matching):
-        _require_few(reader, node, rollup, extent["depth"], MOST_RANKED)
-    return reader.query(node, rollup=rollup, **extent, **ranked, matching=matching)
+    sort, order, matching = (values[name] for name in ("sort", "order", "filter"))
+    if sort is order is matching is None:
+        return reader.query(node, rollup=rollup, **extent)
+    _require_few(reader, node, rollup, extent["depth"], MOST_RANKED)
+    ascending = None if order is None else order == "ascending"
+    return reader.query(node, rollup=rollup, **extent, sort=sort, ascending=ascending, matching=matching or "")
 
 
 def _require_few(reader: StoreReader, node: str, rollup: str, depth: int | None, most: int) -> None:
