@@ -184,6 +184,45 @@ def redefine(bench: Bench) -> Found:
     )
 
 
+def measures(bench: Bench) -> Found:
+    """What measures besides sums cost."""
+    keys = bench.sizes.stored_keys
+    result = bench.runner.once("measures", bench.inputs.of(bench.sizes.stream, "jsonl"), keys=keys)
+    share = result["seconds_plain"] / result["seconds"]
+    added = result["bytes_per_key"] - result["bytes_per_key_plain"]
+    least, other = result["delete_least_seconds"] * 1000, result["delete_seconds"] * 1000
+    return Found(
+        [
+            bench.row(
+                f"rate with a filter, product, min, max, avg, distinct to that of a sum, {result['events']:,} events",
+                f"{share:.0%}",
+                "≥ 40 %",
+                share >= _LEAST_SHARE,
+                result,
+            ),
+            bench.row(
+                f"memory for min, max and 1,000,000 different values, {keys:,} keys",
+                f"{added:.0f} bytes per key",
+                "≤ 60 bytes per key",
+                added <= _MOST_ADDED_BYTES,
+                result,
+            ),
+            bench.row(
+                f"a deleted key that was the least of its node to any other deleted key, {keys:,} keys",
+                f"{least:.0f} ms to {other:.0f} ms",
+                "≤ 100 ms more",
+                least - other <= _MOST_REPAIR_MS,
+                result,
+            ),
+        ]
+    )
+
+
+_LEAST_SHARE: Final = 0.4
+_MOST_ADDED_BYTES: Final = 60
+_MOST_REPAIR_MS: Final = 100
+
+
 def latency(bench: Bench) -> Found:
     """How fresh the totals are while input arrives slowly."""
     sizes = bench.sizes
@@ -293,6 +332,7 @@ CASES: Final[dict[str, Callable[[Bench], Found]]] = {
     "memory": memory,
     "reopen": reopen,
     "redefine": redefine,
+    "measures": measures,
     "latency": latency,
     "profile": profile,
     "shapes": shapes,

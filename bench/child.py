@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, Final
 
-from bench.probes import commands, fold, grown, latency, memory, redefine, reopen, shapes, stages
+from bench.probes import commands, fold, grown, latency, measures, memory, redefine, reopen, shapes, stages
 from oncefold.engine.warmup import warm_up
 
 PROBES: Final[dict[str, Callable[..., dict[str, Any]]]] = {
@@ -14,6 +14,7 @@ PROBES: Final[dict[str, Callable[..., dict[str, Any]]]] = {
     "memory": memory.measure,
     "reopen": reopen.measure,
     "redefine": redefine.measure,
+    "measures": measures.measure,
     "latency": latency.measure,
     "stages": stages.measure,
     "shapes": shapes.measure,

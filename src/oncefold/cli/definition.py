@@ -16,7 +16,7 @@ from oncefold.core import nodepath
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import DefinitionError
 from oncefold.core.expression import Expression, to_sql
-from oncefold.core.measures import UNSCALED
+from oncefold.core.measures import ADDITIVE, UNSCALED
 from oncefold.core.timestamps import UNIT_PLACES, format_timestamp, likely_unit
 from oncefold.core.versions import write_version
 from oncefold.pipeline_file import load_pipeline
@@ -312,7 +312,8 @@ def _measure_text(measure: Measure) -> str:
     rounding = "rounded half to even" if measure.round else "more are rejected"
     missing = ", 0 if missing" if measure.missing == "zero" else ""
     places = f", {measure.scale} decimal places ({rounding}){missing}"
-    return f"{measure.name}: {_made_of(measure)}{'' if measure.kind in UNSCALED else places}"
+    where = "" if measure.kind in ADDITIVE else "; kept by the engine alone, not on AWS"
+    return f"{measure.name}: {_made_of(measure)}{'' if measure.kind in UNSCALED else places}{where}"
 
 
 def _made_of(measure: Measure) -> str:

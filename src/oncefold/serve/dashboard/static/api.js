@@ -5,6 +5,9 @@ import { learnClock } from "./times.js";
 
 const TOKEN = "oncefold-token";
 
+// Whether a measure of a node is the sum of those of its keys.
+export const addsUp = ({ kind = "sum" }) => kind === "sum" || kind === "count";
+
 // A measure's amount in a row; null where it has none.
 export const amount = (row, measure) => row.measures?.[measure] ?? null;
 

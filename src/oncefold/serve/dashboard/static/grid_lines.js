@@ -1,5 +1,6 @@
 // Lines of the tree: how each is made, and what it shows. `grid` is the Grid that they stand in.
 
+import { addsUp } from "./api.js";
 import { sparkline } from "./charts.js";
 import { grouped, h, many, set, setText, svg } from "./dom.js";
 import { share, shareText } from "./exact.js";
@@ -62,10 +63,11 @@ export function showValues(grid, path, row, { flashing = false } = {}) {
   }
   const chosen = grid.host.measure(), above = grid.parentOf(path);
   const own = grid.tree.value(path, chosen) ?? "0", whole = grid.tree.value(above, chosen) ?? "0";
-  const part = share(own, whole);
+  const adds = grid.measures.every((measure) => measure.name !== chosen || addsUp(measure));
+  const part = adds ? share(own, whole) : null;
   row.fill.style.width = `${Math.min(100, Math.abs(part ?? 0) / 100)}%`;
   row.fill.classList.toggle("negative", (part ?? 0) < 0);
-  setText(row.percent, shareText(own, whole));
+  setText(row.percent, adds ? shareText(own, whole) : "");
   if (grid.narrow) setText(row.keys, chosen === "count" ? "" : many(grid.tree.value(path, "count"), "key"));
   if (flashing) changed.forEach(flash);
 }

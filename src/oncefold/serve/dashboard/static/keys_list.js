@@ -1,6 +1,6 @@
 // The keys behind a node: which they are, what each adds, and whether they add up.
 
-import { amount } from "./api.js";
+import { addsUp, amount } from "./api.js";
 import { grouped, h, many } from "./dom.js";
 import { format, mantissa } from "./exact.js";
 import { numberIn } from "./number.js";
@@ -89,12 +89,12 @@ export class KeysList {
   // Adds up what is listed, where all is, exactly.
   verdict(found) {
     if (this.rows.length < found.count) return `${grouped(this.rows.length)} of ${many(found.count, "key")}, in the order in which they first arrived.`;
-    const wrong = this.app.status.measures.filter(({ name, scale }) => {
+    const wrong = this.app.status.measures.filter(addsUp).filter(({ name, scale }) => {
       const sum = this.rows.reduce((total, row) => total + mantissa(amount(row, name) ?? "0"), 0n);
       return format(sum, scale) !== String(found.total.measures[name]);
     });
     if (wrong.length) return `The values listed do not add up to the total of ${wrong.map(({ name }) => name).join(", ")}; run: oncefold verify`;
-    return `${found.count === 1 ? "This is the only key" : `These are all ${grouped(found.count)} keys`}; the values add up to the total exactly.`;
+    return `${found.count === 1 ? "This is the only key" : `These are all ${grouped(found.count)} keys`}; ${this.app.status.measures.every(addsUp) ? "the values" : "sums and counts"} add up to the total exactly.`;
   }
 }
 

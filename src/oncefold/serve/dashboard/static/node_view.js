@@ -107,12 +107,12 @@ export class NodeView {
     const own = this.tree.nodes.get(this.route.path);
     const names = ["count", ...this.app.status.measures.map(({ name }) => name)];
     if (this.figures.childElementCount !== names.length) {
-      this.figures.replaceChildren(...names.map((name) => h("div", { "data-name": name }, h("dt", {}, name), numberIn("dd", this.tree.value(this.route.path, name) ?? "0"))));
+      this.figures.replaceChildren(...names.map((name) => h("div", { "data-name": name }, h("dt", {}, name), numberIn("dd", this.tree.value(this.route.path, name) ?? "–"))));
     }
     names.forEach((name, index) => {
       const box = this.figures.children[index], cell = box.lastElementChild;
       box.classList.toggle("chosen", name === this.measure);
-      if (own && showNumber(cell, this.tree.value(this.route.path, name) ?? "0") && flashing) flash(cell);
+      if (own && showNumber(cell, this.tree.value(this.route.path, name) ?? "–") && flashing) flash(cell);
     });
   }
 

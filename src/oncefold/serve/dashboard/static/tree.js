@@ -122,12 +122,18 @@ export class Tree {
     return measure === "count" ? node.count : amount(node, measure);
   }
 
+  // The order of two nodes by a number, the greatest first, those without one last.
+  byValue(a, b) {
+    const left = this.value(a, this.sort), right = this.value(b, this.sort);
+    return left === null || right === null ? (left === null) - (right === null) : compare(right, left);
+  }
+
   // Sorts children by name, or by a number, the greatest first. A branch that is not loaded whole stays in its order by name.
   arrange(path) {
     const branch = this.branches.get(path);
     const byName = (a, b) => compareLabels(labelOf(a), labelOf(b));
     if (!this.sort || branch.more) branch.order.sort(byName);
-    else branch.order.sort((a, b) => compare(this.value(b, this.sort) ?? "0", this.value(a, this.sort) ?? "0") || byName(a, b));
+    else branch.order.sort((a, b) => this.byValue(a, b) || byName(a, b));
   }
 
   sortBy(sort) {
