@@ -16,6 +16,7 @@ from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml, to_toml
 from oncefold.core.errors import DefinitionError
+from oncefold.dynamodb.calls import OutOfTime
 from tests.aws.functions.stacks import PIPELINE, Stack
 from tests.aws.functions.test_protocol import BAD, EVENTS, SOME
 
@@ -96,6 +97,16 @@ def test_without_time_the_answer_names_the_first_record(deployed: Stack) -> None
     assert handlers.state(kinesis_event(SOME[1:]), Context(0.2)) == {"batchItemFailures": [{"itemIdentifier": "0"}]}
     assert handlers.reduce(stream_event(deployed), Context(0.2)) == {"batchItemFailures": [{"itemIdentifier": "0"}]}
     deployed.check_balance()
+
+
+def test_an_environment_without_time_to_check_its_definition_does_nothing(deployed: Stack) -> None:
+    first = {"batchItemFailures": [{"itemIdentifier": "0"}]}
+    assert handlers.state(kinesis_event(SOME), Context(0.2)) == first
+    record = {"eventName": "INSERT", "dynamodb": {"SequenceNumber": "0", "NewImage": {}}}
+    assert handlers.reduce({"Records": [record]}, Context(0.2)) == first
+    with pytest.raises(OutOfTime):
+        handlers.sweep({}, Context(0.2))
+    assert deployed.states() == {}
 
 
 def other(meaning: str) -> Pipeline:
