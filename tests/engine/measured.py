@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 from oncefold.core.decode import Decoder
+from oncefold.core.definition import Pipeline
 from oncefold.core.event import Event
 from oncefold.core.fold import Node, Total
 from oncefold.engine.session import Session
@@ -99,8 +100,8 @@ def totals(path: Path, commit: int | None = None) -> dict[Node, Total]:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Session]:
+def opened(path: Path, pipeline: Pipeline = MEASURED) -> Iterator[Session]:
     """A session on a store of the definition."""
     clock = iter(range(10**18, 10**19, 10**9))
-    with Session(Store.open(path, MEASURED, clock=lambda: 10**18), lambda: next(clock)) as session:
+    with Session(Store.open(path, pipeline, clock=lambda: 10**18), lambda: next(clock)) as session:
         yield session

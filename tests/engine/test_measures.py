@@ -17,8 +17,13 @@ from oncefold.aws.functions.fits import check_fits
 from oncefold.columnar import distinct, node_values, plan
 from oncefold.columnar.distinct import TextCounts
 from oncefold.columnar.trees import Trees
+from oncefold.core.decode import Decoder
+from oncefold.core.definition import Pipeline
 from oncefold.core.errors import DefinitionError
+from oncefold.core.event import Event
+from oncefold.core.fold import Node
 from oncefold.core.measures import quotient
+from oncefold.engine.redefinition import redefine_store
 from oncefold.queries.store_reader import StoreReader
 from oncefold.store.check import check_store
 from tests.engine.measured import MEASURED, decoded, lines, live, opened, records, totals
@@ -153,6 +158,48 @@ def test_nothing_is_looked_through_where_the_extreme_stays(tmp_path: Path, monke
         assert looked == [0, 0, 0]
         session.ingest(lines([{"id": "k5", "v": 3, "gone": True}]))
         assert looked[-1] == 1
+
+
+def test_versions_of_128_bits_stand_beside_texts(tmp_path: Path) -> None:
+    """The low word of a version comes after the texts of a key."""
+    assert MEASURED.version is not None
+    wide = replace(MEASURED, version=replace(MEASURED.version, type="decimal"))
+    events = records(Random(17), 300, 30)
+    for event in events:
+        event["v"] = str(10**30 + event["v"])
+    found = _decoded_by(wide, events)
+    for _ in range(2):
+        with opened(tmp_path / "store.db", wide) as session:
+            for start in range(0, 300, 50):
+                session.ingest(lines(events[start : start + 50]))
+            assert session.reader.verify().exact
+        reference.assert_equal(reference.totals(wide, found), totals(tmp_path / "store.db"), wide)
+
+
+def test_measures_are_made_anew_from_kept_events(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    events = records(Random(3), 300, 60)
+    sums = replace(MEASURED, measures=MEASURED.measures[1:2], keep_events=True)
+    full, fewer = replace(MEASURED, keep_events=True), replace(sums, measures=MEASURED.measures[7:])
+    with opened(path, sums) as session:
+        session.ingest(lines(events[:200]))
+    redefine_store(path, full)
+    with opened(path, full) as session:
+        session.ingest(lines(events[200:]))
+    everything = reference.totals(MEASURED, decoded(events))
+    reference.assert_equal(everything, totals(path), MEASURED)
+    redefine_store(path, fewer)
+    reference.assert_equal(reference.totals(fewer, _decoded_by(fewer, events)), totals(path), fewer)
+    with StoreReader.open(path) as reader:
+        (root,) = reader.query("", rollup="days", depth=0, as_of=3)
+        assert root.sums["buyers"] == everything[Node(1)].sums[MEASURED.layout.places[0].amount]
+        assert reader.verify().exact
+    assert check_store(path) == []
+
+
+def _decoded_by(pipeline: Pipeline, events: Sequence[dict[str, Any]]) -> list[Event]:
+    decoder = Decoder(pipeline)
+    return [decoder.json(line) for line in lines(events).splitlines()]
 
 
 # Known-wrong engines: each must be caught.

@@ -112,8 +112,8 @@ class NodeValues:
         known = with_room(self._known, len(self.held))
         ends, nodes_of = nodes
         wanted = np.zeros(len(values), np.uint8)
-        for leaf in np.flatnonzero((self.held != known[: len(self.held)]).any(axis=1)).tolist():
-            wanted[nodes_of[ends[leaf] : ends[leaf + 1]]] = 1
+        changed = np.flatnonzero((self.held != known[: len(self.held)]).any(axis=1))
+        wanted[nodes_of[_spans(ends[changed], ends[changed + 1])]] = 1
         self._known = self.held.copy()
         which = np.flatnonzero(wanted)
         if not len(which):
@@ -131,6 +131,14 @@ class NodeValues:
             exists = found[which, e * FIELDS + STATE] == KNOWN
             values[which, at] = np.where(exists, found[which, e * FIELDS + VALUE], 0)
             values[which, at + 1] = exists
+
+
+def _spans(begins: Int64s, ends: Int64s) -> Int64s:
+    """The numbers from each beginning to its end, one span after the other."""
+    sizes = ends - begins
+    before = np.cumsum(sizes) - sizes
+    found: Int64s = np.repeat(begins - before, sizes) + np.arange(int(sizes.sum()))
+    return found
 
 
 def nothing_kept() -> Any:
