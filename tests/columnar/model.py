@@ -173,11 +173,16 @@ class ColumnarForm:
         self, leaves: Iterable[int], measures: "np.ndarray[tuple[int, int], np.dtype[np.int64]]"
     ) -> list[Content]:
         return [
-            Content(None)
-            if leaf == NO_LEAF
-            else Content(self.trees.labels(leaf), tuple(values[: len(self.pipeline.columns)]))
+            Content(None) if leaf == NO_LEAF else Content(self.trees.labels(leaf), *self._columns(values))
             for leaf, values in zip(leaves, measures.T.tolist(), strict=True)
         ]
+
+    def _columns(self, values: Sequence[int]) -> tuple[tuple[int, ...], tuple[str | None, ...]]:
+        """Numbers, and texts by their codes."""
+        layout = self.pipeline.layout
+        codes = values[layout.numbers : len(layout.columns)]
+        texts = [None if code < 0 else self.state.texts.text(code).decode() for code in codes]
+        return tuple(values[: layout.numbers]), tuple(texts)
 
     def _changes(self, folded: FoldedBatch) -> list[Change]:
         changes, states = folded.changes, folded.changes.states
@@ -214,9 +219,10 @@ class ColumnarForm:
 
     def _amounts(self, columns: NodeColumns) -> dict[int, Total]:
         assert ((columns.low >= 0) & (columns.low < 2**32)).all()
+        kept = self.pipeline.layout.sums  # the others are `NodeValues`'
         sums = [
             [(h << 32) + w for h, w in zip(high, low, strict=True)]
-            for high, low in zip(columns.high.T.tolist(), columns.low.T.tolist(), strict=True)
+            for high, low in zip(columns.high[:kept].T.tolist(), columns.low[:kept].T.tolist(), strict=True)
         ]
         return {
             number: Total(count, tuple(values))
@@ -235,7 +241,8 @@ def hold_together(
     columnar = ColumnarForm(pipeline)
     for batch in batches:
         compare(scalar.step(batch), columnar.step(batch))
-    totals = {Node(*node): Total(*amounts) for node, amounts in columnar.trees.totals().items()}
+    kept = pipeline.layout.sums
+    totals = {Node(*node): Total(count, sums[:kept]) for node, (count, sums) in columnar.trees.totals().items()}
     reference.assert_equal(scalar.totals, totals, pipeline)
     return columnar
 

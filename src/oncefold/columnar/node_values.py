@@ -5,8 +5,6 @@ makes of both the amounts of the nodes: whole numbers, whose changes the store k
 totals of the past, series and live changes know them without more.
 """
 
-from typing import Any
-
 import numpy as np
 
 from oncefold.columnar.arrays import GrowingArray, Int32s, Int64s, UInt8s, read_only, with_room
@@ -141,7 +139,6 @@ def _spans(begins: Int64s, ends: Int64s) -> Int64s:
     return found
 
 
-def nothing_kept() -> Any:
-    """The columns of `NodeValues.columns` where nodes keep sums alone."""
-    nothing = np.zeros((1, 0), np.int64)
-    return np.zeros((0, 3), np.int64), nothing, np.zeros(0, np.int64), nothing, np.zeros(1, np.int64)
+_NOTHING: Int64s = np.zeros((1, 0), np.int64)
+NOTHING_KEPT = (np.zeros((0, 3), np.int64), _NOTHING, np.zeros(0, np.int64), _NOTHING, np.zeros(1, np.int64))
+"""The columns of `NodeValues.columns` where nodes keep sums alone."""

@@ -15,7 +15,7 @@ from oncefold.columnar.arrays import GrowingArray, Int32s, Int64s, UInt8s, read_
 from oncefold.columnar.batch import NO_SPAN, SPAN_BITS, Batch
 from oncefold.columnar.fold_kernel import KEY, META, ROUND, VALUES, fold_batch, index_keys, set_states
 from oncefold.columnar.leaves import InternTable, intern_spans
-from oncefold.columnar.node_values import NodeValues, nothing_kept
+from oncefold.columnar.node_values import NOTHING_KEPT, NodeValues
 from oncefold.columnar.primitives import FIXED_SEED, Seed, grown, slots_for
 from oncefold.commit import Changes, States
 from oncefold.core.fold import Outcome
@@ -156,7 +156,7 @@ class KeyedState:
         self.reserve(n, int(batch.key_length.sum()))
         measures = self._with_codes(batch)
         numbers = measures.shape[0] - batch.wide - batch.text_columns
-        kept = nothing_kept() if values is None else values.columns(leaves.count, n)
+        kept = NOTHING_KEPT if values is None else values.columns(leaves.count, n)
         counts = np.zeros(len(Outcome), np.int64)
         conflict = np.empty((n, 4 + self._values), np.int64)
         first = log.count

@@ -171,7 +171,8 @@ class Engine:
             pending, text_bytes = self._pending, self._state.text_bytes
             codes = self._trees.intern(batch.leaves)
             net = self._net = with_leaves(self._net, self._trees.leaves.count)
-            folded = self._state.fold(batch, codes, self._trees.leaves, net, pending.log, self._values)
+            values = self._values if self._values.amounts else None
+            folded = self._state.fold(batch, codes, self._trees.leaves, net, pending.log, values)
             pending.rows += len(batch)
             pending.size += self._state.text_bytes - text_bytes
             if len(folded.conflicts):
