@@ -17,7 +17,7 @@ from oncefold.engine.session import Session
 from oncefold.pipeline_file import parse_pipeline
 
 MEASURED: Final = parse_pipeline(
-    TEXT.replace("[rollups]", 'where = "Value >= 0"\n\n[rollups]').replace('sum = "Value"', 'sum = "Value * 2"')
+    TEXT.replace("[rollups]", 'where = "Value >= 0"\n\n[rollups]').replace('sum = "Value"', 'sum = "Value * 1"')
     + """\
 least = { min = "Value", scale = 2 }
 most = { max = "Value", scale = 2 }
@@ -25,7 +25,10 @@ mean = { avg = "Value", scale = 4 }
 different = { distinct = "SUBSTR(TradeID, 1, 5)" }
 """
 )
-"""A filter, a product as the sum, and the other measures; of the texts there are about a million."""
+"""A filter, a product as the sum, which leaves the totals as they are, and the other measures.
+
+Of the texts there are about a million.
+"""
 
 _GROWN: Final = """
 name = "grown"
