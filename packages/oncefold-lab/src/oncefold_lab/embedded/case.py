@@ -80,7 +80,7 @@ _REACH = {
 _BEFORE = (None, Operation.SYNC)
 """What a process ends before: any step, or one that makes something durable, where what belongs together may part."""
 _LASTING = 1_000_000
-_RELAPSES = 0.2
+_RELAPSES = 0.5
 """How likely two lives of a case make a relapse."""
 _OPENING_STEPS = 120
 """About how many steps it takes to open a store that has a log."""
