@@ -320,8 +320,9 @@ def _made_of(measure: Measure) -> str:
     """A measure as a person would say it."""
     field = measure.field
     if measure.kind == "count":
-        is_condition = isinstance(field, Expression) and field.tree.kind == "boolean"
-        return f"the keys of which {field} is true" if is_condition else f"the keys that have a value of {field}"
+        return (
+            f"the keys of which {field} is true" if measure.is_condition else f"the keys that have a value of {field}"
+        )
     return {
         "sum": f"the sum of {field}",
         "avg": f"the average of {field} over the keys that have a value",

@@ -72,15 +72,16 @@ def reading_options(function: Function) -> Function:
     return form(delimiter(encoding(function)))
 
 
-_JSON = "oncefold.json"
+def _keep(context: click.Context, parameter: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
+    """Keep a flag for who asks for it by its name, so that no command has to pass it on."""
+    context.meta[f"{_KEPT}{parameter.name}"] = value
 
 
-def _keep_json(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
-    context.meta[_JSON] = value
+_KEPT = "oncefold."
 
 
 def _or_json(context: click.Context, _: click.Parameter, form: str | None) -> str | None:
-    if not context.meta.get(_JSON):
+    if not context.meta.get(f"{_KEPT}json"):
         return form
     if form not in {None, "json"}:
         raise click.UsageError(f"--json and --format {form} ask for two forms; give one of them.")
@@ -104,7 +105,7 @@ def format_options(*forms: str) -> Callable[[Function], Function]:
             is_flag=True,
             is_eager=True,
             expose_value=False,
-            callback=_keep_json,
+            callback=_keep,
             help="Same as --format json.",
         )
         output = click.option(
@@ -119,25 +120,18 @@ def format_options(*forms: str) -> Callable[[Function], Function]:
     return add
 
 
-_CSV_SAFE = "oncefold.csv_safe"
-
-
-def _keep_csv_safe(context: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001 - click's
-    context.meta[_CSV_SAFE] = value
-
-
 _CSV_SAFE_OPTION = click.option(
     "--csv-safe",
     is_flag=True,
     expose_value=False,
-    callback=_keep_csv_safe,
+    callback=_keep,
     help="In CSV an apostrophe before texts that a spreadsheet would compute (=, +, -, @).",
 )
 
 
 def csv_safe() -> bool:
     """Whether `--csv-safe` was given to the command that runs."""
-    return bool(click.get_current_context().meta.get(_CSV_SAFE))
+    return bool(click.get_current_context().meta.get(f"{_KEPT}csv_safe"))
 
 
 def depth_option(function: Function) -> Function:

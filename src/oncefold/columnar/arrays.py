@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 _Array = TypeVar("_Array", bound=npt.NDArray[Any])
 UInt8s = npt.NDArray[np.uint8]
+Bools = npt.NDArray[np.bool_]
 Int32s = npt.NDArray[np.int32]
 UInt32s = npt.NDArray[np.uint32]
 Int64s = npt.NDArray[np.int64]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, UInt32s, read_only
+from oncefold.columnar.arrays import Bools, Int32s, Int64s, UInt8s, UInt32s, read_only
 from oncefold.columnar.leaves import LENGTH_BITS, InternTable, Leaves, encode_leaf, leaves_of
 from oncefold.columnar.primitives import FIXED_SEED, Seed, hash_bytes, slots_for
 from oncefold.columnar.whole import WholeRecords
@@ -78,6 +78,11 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.version)
+
+    @property
+    def is_event(self) -> Bools:
+        """Which rows are events: live ones, deletes, and such as the definition's `where` leaves out."""
+        return (self.leaf >= DELETE) | (self.leaf == FILTERED)
 
 
 Scalar = Callable[[int], Event | None]

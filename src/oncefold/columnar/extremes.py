@@ -36,10 +36,15 @@ _META, _KEY = 2, 0
 def add_extremes(rows: Any, row: int, leaf: int, text: Any, spec: Any, held: Any) -> None:
     """Let a row count at its leaf; `held` is the extremes by leaf, FIELDS numbers for each."""
     for e in range(spec.shape[0]):
-        value = rows[row, spec[e, COLUMN]]
-        compared = value if spec[e, KIND] < FIRST else rows[row, spec[e, TIME]]
-        if value != _NONE and compared != _NONE:
-            _add(rows, row, text, spec[e, KIND], value, compared, held, leaf, e * FIELDS)
+        _add_one(rows, row, leaf, text, spec, e, held)
+
+
+@inlined
+def _add_one(rows: Any, row: int, leaf: int, text: Any, spec: Any, e: int, held: Any) -> None:
+    value = rows[row, spec[e, COLUMN]]
+    compared = value if spec[e, KIND] < FIRST else rows[row, spec[e, TIME]]
+    if value != _NONE and compared != _NONE:
+        _add(rows, row, text, spec[e, KIND], value, compared, held, leaf, e * FIELDS)
 
 
 @kernel
@@ -113,10 +118,7 @@ def repair(rows: Any, count: int, text: Any, spec: Any, held: Any, marks: Any) -
             continue
         for e in range(spec.shape[0]):
             if marks[leaf] >> e & 1:
-                value = rows[row, spec[e, COLUMN]]
-                compared = value if spec[e, KIND] < FIRST else rows[row, spec[e, TIME]]
-                if value != _NONE and compared != _NONE:
-                    _add(rows, row, text, spec[e, KIND], value, compared, held, leaf, e * FIELDS)
+                _add_one(rows, row, leaf, text, spec, e, held)
     for leaf in range(held.shape[0]):
         marks[leaf] = 0
     return leaves

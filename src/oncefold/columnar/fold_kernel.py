@@ -239,11 +239,9 @@ def _compare_leaves(data: Any, offsets: Any, a: int, b: int) -> int:
         length_b = np.int64(data[j]) | np.int64(data[j + 1]) << 8
         i += 2
         j += 2
-        for k in range(min(length_a, length_b)):
-            if data[i + k] != data[j + k]:
-                return 1 if data[i + k] > data[j + k] else -1
-        if length_a != length_b:
-            return 1 if length_a > length_b else -1
+        order = compare_bytes(data, i, length_a, data, j, length_b)
+        if order != 0:
+            return order
         i += length_a
         j += length_b
     return 0

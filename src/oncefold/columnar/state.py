@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from oncefold.columnar.arrays import GrowingArray, Int32s, Int64s, UInt8s, read_only, with_room
 from oncefold.columnar.batch import NO_SPAN, SPAN_BITS, Batch
+from oncefold.columnar.conflicts import texts_of
 from oncefold.columnar.fold_kernel import KEY, META, ROUND, VALUES, fold_batch, index_keys, set_states
 from oncefold.columnar.leaves import InternTable, intern_spans
 from oncefold.columnar.node_values import NOTHING_KEPT, NodeValues
@@ -206,9 +207,7 @@ class KeyedState:
     def new_texts(self, first: int) -> pa.Array:
         """The texts from this code on, as large_binary."""
         offsets = self.texts.offsets[first : self.texts.count + 1]
-        text = self.texts.data[offsets[0] : offsets[-1]].copy()
-        buffers = [None, pa.py_buffer(offsets - offsets[0]), pa.py_buffer(text)]
-        return pa.Array.from_buffers(pa.large_binary(), len(offsets) - 1, buffers)
+        return texts_of(offsets - offsets[0], self.texts.data[offsets[0] : offsets[-1]].copy())
 
     def states(self, first: int, stop: int) -> States:
         """A copy of the states of rows [first, stop)."""

@@ -77,9 +77,11 @@ class TableDecoder:
             return {field.column: plain_value(column, row) for field, column in found.items() if column is not None}
 
         def whole_record(row: int) -> dict[str, Any]:
-            return {**{name: plain_value(table.column(name), row) for name in names}, **record(row)}
+            return {**{name: plain_value(table.column(name), row) for name in named_once}, **record(row)}
 
-        names = [name for name in table.schema.names if table.schema.get_all_field_indices(name)[1:] == []]
+        schema, keeps = table.schema, bool(self._pipeline.keep_events)
+        named_once = [name for name in schema.names if len(schema.get_all_field_indices(name)) == 1] if keeps else []
+
         types = {str(field): column.type for field, column in found.items() if column is not None}
         ambiguous = {str(field): name for field in found if (name := typed.ambiguous_name(table, field))}
 
@@ -89,11 +91,11 @@ class TableDecoder:
                 reason = f"field {field}: the name {ambiguous[field]!r} is twice in one struct"
             elif "cannot be a key or label" in reason and field in types:
                 reason += f"; the column's type is {types[field]}"
-            raw = to_json(whole_record(row) if self._pipeline.keep_events else record(row))
+            raw = to_json(whole_record(row) if keeps else record(row))
             return Reject(source, first_row + row, reason, raw, "table", size=len(raw))
 
         batch = columns.finish(lambda row: self._scalar.flat(record(row)), refusal)
-        return replace(batch, whole=TableRecords(table, first_row)) if self._pipeline.keep_events else batch
+        return replace(batch, whole=TableRecords(table, first_row)) if keeps else batch
 
     def _fields_in(self, table: pa.RecordBatch) -> Sequence[FieldPath]:
         """The fields to find; inside an envelope the decoder finds them, in whole columns."""

@@ -16,7 +16,7 @@ from oncefold.core.errors import DefinitionError, InvalidQueryError, QueryError
 from oncefold.core.expression import Expression, Source, fields_in, to_tree
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import DECIMAL_VERSION_DIGITS, LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
-from oncefold.core.measures import ADDITIVE, UNSCALED, Amount, KeyColumn, Layout, Measure, layout_of
+from oncefold.core.measures import ADDITIVE, NULLABLE, UNSCALED, Amount, KeyColumn, Layout, Measure, layout_of
 from oncefold.core.time_format import TimeFormat
 from oncefold.core.windows import Window
 
@@ -337,7 +337,7 @@ def _measure_flaws(measure: Measure) -> Iterator[str]:
     if measure.kind != "sum" and measure.missing != "reject":
         yield f"only a sum has missing; what is missing takes no part in {measure.kind}"
     kind = measure.field.tree.kind if isinstance(measure.field, Expression) else "raw"
-    if measure.kind not in {"sum", *UNSCALED} and kind in {"boolean", "time"}:
+    if measure.kind in NULLABLE and kind in {"boolean", "time"}:
         yield f"{measure.kind} is of numbers, and {measure.field} is none"
     if measure.kind == "distinct" and isinstance(measure.field, Expression) and kind != "text":
         yield f"distinct is of texts, and {measure.field} is none"
@@ -396,7 +396,7 @@ def _meaning(pipeline: Pipeline) -> dict[str, Any]:
 
 
 def _depends_on_time(pipeline: Pipeline) -> bool:
-    return any(measure.kind in {"first", "last"} for measure in pipeline.measures)
+    return pipeline.layout.time >= 0
 
 
 _UNSET: dict[str, Any] = {

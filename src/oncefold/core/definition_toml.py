@@ -31,7 +31,7 @@ from oncefold.core.errors import DefinitionError
 from oncefold.core.expression import Expression, ExpressionError, Field, Node, Source, call, coerce, from_tree, to_tree
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import DECIMAL_VERSION_DIGITS, LABEL_BYTES, MEASURE_DIGITS, NAME_CHARS
-from oncefold.core.measures import UNSCALED, Measure, MeasureKind
+from oncefold.core.measures import NULLABLE, UNSCALED, Measure, MeasureKind
 from oncefold.core.time_format import TimeFormat
 from oncefold.core.timestamps import UNIT_PLACES
 from oncefold.core.windows import WEEKDAYS, Window
@@ -514,7 +514,7 @@ def _measured(table: _TomlTable, kind: MeasureKind) -> Source:
         tree = source.tree
         as_text = coerce(tree, "text", kind) if tree.kind == "raw" else call("to_text", tree)
         return Expression(as_text, source.name)
-    if kind not in {"sum", *UNSCALED} and source.tree.kind in {"boolean", "time"}:
+    if kind in NULLABLE and source.tree.kind in {"boolean", "time"}:
         remedy = "write an expression that gives a number"
         table.fail(kind, f"{kind} is of numbers, and {source} gives a {source.tree.kind}", remedy)
     return source

@@ -22,6 +22,9 @@ ADDITIVE = frozenset({"sum", "count", "avg"})
 UNSCALED = frozenset({"count", "distinct"})
 """Measures that count, and have no decimal places."""
 
+NULLABLE = frozenset({"avg", "min", "max", "first", "last"})
+"""Measures of numbers that are NULL where no key has a value: a node keeps two amounts of each."""
+
 NO_VALUE = -(2**63)
 """NULL in a column of a key; every number is greater."""
 
@@ -44,6 +47,11 @@ class Measure:
     """Of a sum: what an event without the field means."""
     kind: MeasureKind = "sum"
     """What is made of the values of the live keys below a node."""
+
+    @property
+    def is_condition(self) -> bool:
+        """Whether it is of something that is true or false of an event."""
+        return isinstance(self.field, Expression) and self.field.tree.kind == "boolean"
 
 
 ColumnForm = Literal["number", "present", "true", "time", "text"]
@@ -168,14 +176,13 @@ def _summed_columns(measure: Measure) -> list[KeyColumn]:
     if measure.kind == "sum":
         return [KeyColumn("number", measure.field, measure.scale, measure.round, measure.missing)]
     if measure.kind == "count":
-        is_condition = isinstance(measure.field, Expression) and measure.field.tree.kind == "boolean"
-        return [KeyColumn("true" if is_condition else "present", measure.field)]
+        return [KeyColumn("true" if measure.is_condition else "present", measure.field)]
     number = KeyColumn("number", measure.field, measure.scale, measure.round, "zero")
     return [number, KeyColumn("present", measure.field)]
 
 
 def _amounts_of(measure: Measure) -> list[Amount]:
-    if measure.kind in {"sum", "count", "distinct"}:
+    if measure.kind not in NULLABLE:
         return [Amount(measure.name, measure.scale)]
     if measure.kind == "avg":
         return [Amount(f"{measure.name}.sum", measure.scale), Amount(f"{measure.name}.count", 0)]
@@ -183,7 +190,7 @@ def _amounts_of(measure: Measure) -> list[Amount]:
 
 
 def _value(kind: MeasureKind, amounts: Sequence[int], at: int) -> int | None:
-    if kind in {"sum", "count", "distinct"}:
+    if kind not in NULLABLE:
         return amounts[at]
     if not amounts[at + 1]:
         return None

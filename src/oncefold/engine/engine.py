@@ -14,7 +14,7 @@ import numpy as np
 
 from oncefold.arrow import spans_of
 from oncefold.columnar.arrays import UInt8s
-from oncefold.columnar.batch import DELETE, FILTERED, NO_TIME, Batch
+from oncefold.columnar.batch import NO_TIME, Batch
 from oncefold.columnar.conflicts import conflict_columns
 from oncefold.columnar.leaves import Leaves
 from oncefold.columnar.node_values import NodeValues
@@ -194,7 +194,7 @@ class Engine:
         became = taken(changes.outcome)
         if not became.any():
             return
-        folded = np.flatnonzero((batch.leaf >= DELETE) | (batch.leaf == FILTERED))[became]
+        folded = np.flatnonzero(batch.is_event)[became]
         form, records = whole.taken(np.asarray(batch.where, np.int64)[folded])
         self._pending.events.append(WholeEvents(changes.row[became], form, records))
         self._pending.size += records.nbytes

@@ -17,13 +17,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 
-from oncefold.columnar.batch import DELETE, FILTERED, NOT_AN_EVENT, Batch
+from oncefold.columnar.batch import FILTERED, NOT_AN_EVENT, Batch
 from oncefold.columnar.conflicts import gathered
 from oncefold.commit import EventForm, Int64s, Reject, UInt32s, taken, whole_versions
 from oncefold.core.definition import Pipeline, changes_of_meaning
@@ -34,6 +33,7 @@ from oncefold.engine.kept_decoding import KeptBatch, KeptDecoder
 from oncefold.engine.reject_summary import RejectSummary
 from oncefold.engine.tuning import process_seed
 from oncefold.queries.model import Totals
+from oncefold.queries.protocol import Closing
 from oncefold.queries.store_reader import StoreReader
 from oncefold.store.events import EventIndex, EventTables
 from oncefold.store.keys import key_texts
@@ -136,7 +136,7 @@ def redefine_store(
         return redefinition.redefine(store)
 
 
-class Redefinition:
+class Redefinition(Closing):
     """Makes the totals of one store under another definition; nothing is written before `redefine`."""
 
     def __init__(
@@ -224,13 +224,8 @@ class Redefinition:
 
     def _decode(self, number: int, index: EventIndex) -> _Live:
         with self._reader.file.at_one_commit() as connection:
-            tables = EventTables(connection)
-            row, records = tables.rows(number), tables.records(number)
-            form = tables.form(index.segments[number].form)
-        living = index.living(number, row)
-        if len(living) < len(row):
-            records = records.take(pa.array(living))
-        return number, row[living], list(self._both(form, records))
+            live = index.live_events(EventTables(connection), number)
+        return number, live.row, list(self._both(live.form, live.records))
 
     def _both(self, form: EventForm, records: pa.RecordBatch) -> Iterator[tuple[KeptBatch, _Identities]]:
         """The batches, each with what the old definition says of its records' keys, where that may differ."""
@@ -248,7 +243,7 @@ class Redefinition:
             self._reject(int(rows[index]), reject)
         part = self._own(part, rows)
         batch = part.batch
-        folded = np.flatnonzero((batch.leaf >= DELETE) | (batch.leaf == FILTERED))
+        folded = np.flatnonzero(batch.is_event)
         if self._checked is not None:
             self._refuse_others(part, folded, old)
         self._engine.fold(batch)
@@ -361,14 +356,6 @@ class Redefinition:
             self._scratch.close()
         self._folder.cleanup()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
 
 def refuse_unkept(path: Path, old: Pipeline, new: Pipeline) -> None:
     """Raises DefinitionError if a store with the old definition keeps no events, or nothing would change."""
@@ -400,9 +387,8 @@ def _same_identity(old: Pipeline, new: Pipeline) -> bool:
 
 def _identities(batch: Batch, pipeline: Pipeline) -> list[tuple[bytes, int]]:
     """The key and version of each row; of one that is no event something."""
-    is_event = (batch.leaf >= DELETE) | (batch.leaf == FILTERED)
-    lengths = np.where(is_event, batch.key_length, 0).astype(np.int64)
-    starts = np.where(is_event, batch.key_start, 0)
+    lengths = np.where(batch.is_event, batch.key_length, 0).astype(np.int64)
+    starts = np.where(batch.is_event, batch.key_start, 0)
     keys = gathered(batch.data, starts, lengths).to_pylist()
     versions = whole_versions(batch.version, batch.measures, len(batch.measures) - pipeline.has_wide_versions)
     return list(zip(keys, map(int, versions), strict=True))

@@ -74,11 +74,7 @@ class Client:
         Raises UnreachableError where nothing answers, and where the server starts or ends; QueryError for 404,
         InvalidQueryError for 422, and OncefoldError else.
         """
-        headers = {"Accept": "application/json"}
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token}"
-        if etag is not None:
-            headers["If-None-Match"] = etag
+        headers = self._headers() if etag is None else self._headers() | {"If-None-Match": etag}
         try:
             return self._reply(*self._exchange(target, headers))
         except BaseException:
@@ -90,9 +86,7 @@ class Client:
 
         Raises as `get` does.
         """
-        headers = {"Accept": "application/json", "Content-Type": content_type}
-        if self._token is not None:
-            headers["Authorization"] = f"Bearer {self._token}"
+        headers = self._headers() | {"Content-Type": content_type}
         self.close()
         self._connection = self._connect()
         try:
@@ -106,6 +100,11 @@ class Client:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+    def _headers(self) -> dict[str, str]:
+        """What every request has."""
+        token = {} if self._token is None else {"Authorization": f"Bearer {self._token}"}
+        return {"Accept": "application/json", **token}
 
     def _exchange(self, target: str, headers: Mapping[str, str]) -> tuple[http.client.HTTPResponse, bytes]:
         """Request; once more on a new connection, if the one that was kept is found closed."""
@@ -140,9 +139,9 @@ class Client:
         target: str,
         headers: Mapping[str, str],
         method: str = "GET",
-        body: bytes | None = None,
+        sent: bytes | None = None,
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        connection.request(method, self._address.prefix + target, body, dict(headers))
+        connection.request(method, self._address.prefix + target, sent, dict(headers))
         response = connection.getresponse()
         body = response.read(MOST_ANSWER_BYTES + 1)
         if len(body) > MOST_ANSWER_BYTES:

@@ -55,9 +55,13 @@ class Ranking:
     def _in_order(self, children: list[NodeTotal]) -> list[NodeTotal]:
         if self.sort in {None, BY_LABEL}:
             return children[::-1] if self.ascending is False else children
-        valued = [(value, row) for row in children if (value := self._value(row)) is not None]
+        valued: list[tuple[Decimal | int, NodeTotal]] = []
+        without: list[NodeTotal] = []
+        for row in children:
+            value = row.count if self.sort == BY_COUNT else row.sums[self.sort or ""]
+            if value is None:
+                without.append(row)
+            else:
+                valued.append((value, row))
         valued.sort(key=lambda pair: pair[0], reverse=not self.ascending)
-        return [*(row for _, row in valued), *(row for row in children if self._value(row) is None)]
-
-    def _value(self, row: NodeTotal) -> Decimal | int | None:
-        return row.count if self.sort == BY_COUNT else row.sums[self.sort or ""]
+        return [*(row for _, row in valued), *without]

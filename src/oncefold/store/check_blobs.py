@@ -13,12 +13,12 @@ from oncefold.core.fold import Outcome
 from oncefold.core.versions import join_words
 from oncefold.store import blobs, rows
 from oncefold.store.conflicts import stored_version
-from oncefold.store.connection import Connection, scalar
+from oncefold.store.connection import Connection, has_table, scalar
 from oncefold.store.errors import DamagedError
 from oncefold.store.events import EventIndex, EventTables
 from oncefold.store.keys import key_texts
 from oncefold.store.rows import Ends
-from oncefold.store.schema import OUTCOMES, has_table, read_discarded, read_meta, stored_outcomes
+from oncefold.store.schema import OUTCOMES, read_discarded, read_meta, stored_outcomes
 from oncefold.store.segments import Segment, SegmentTable, changes_table, deltas_table, keys_table, texts_table
 
 Columns = list[npt.NDArray[Any]]

@@ -62,6 +62,12 @@ def scalar(connection: Connection, sql: str, parameters: Sequence[Any] = ()) -> 
     return None if row is None else row[0]
 
 
+def has_table(connection: Connection, name: str) -> bool:
+    """Whether the file has a table of this name; one of an older format has fewer."""
+    sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return bool(scalar(connection, sql, (name,)))
+
+
 def wal_of(path: Path) -> Path:
     """The write-ahead log of a database; it exists while a connection in WAL mode is open."""
     return path.with_name(path.name + "-wal")

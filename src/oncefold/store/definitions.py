@@ -14,7 +14,7 @@ from typing import Final
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml, to_toml
 from oncefold.core.errors import DefinitionError, StoreError
-from oncefold.store.connection import Connection, insert, scalar
+from oncefold.store.connection import Connection, has_table, insert, scalar
 
 TABLE: Final = """
 CREATE TABLE definitions(
@@ -76,7 +76,7 @@ _QUERIED, _EXPIRING, _EXPIRED = 0, 1, 2
 
 def earlier_definitions(connection: Connection, *, also_expired: bool = False) -> list[EarlierDefinition]:
     """Those whose commits can still be queried, or all there ever were; the oldest first."""
-    if not scalar(connection, "SELECT count(*) FROM sqlite_master WHERE name = 'definitions'"):
+    if not has_table(connection, "definitions"):
         return []
     sql = """SELECT number, last_commit, definition, fingerprint, changes_from, deltas_from, state_from
         FROM definitions WHERE expired <= ? ORDER BY number"""

@@ -299,6 +299,14 @@ class EventIndex:
         living: Int64s = places[self._newest[row[places]] == number]
         return living
 
+    def live_events(self, tables: EventTables, number: int) -> WholeEvents:
+        """The live entries of a segment, in their order. Raises DamagedError."""
+        row, records = tables.rows(number), tables.records(number)
+        living = self.living(number, row)
+        if len(living) < len(row):
+            records = records.take(pa.array(living))
+        return WholeEvents(row[living], tables.form(self.segments[number].form), records)
+
 
 def _counted(numbers: UInt32s) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """The distinct numbers, and how often each occurs."""
@@ -375,16 +383,8 @@ class KeptEvents:
 
     def _merge(self, parts: Sequence[EventSegment]) -> int:
         """Put the live entries of segments into one, in one transaction; how many there are."""
-        wholes = []
-        form = self.tables.form(parts[0].form)
-        for part in sorted(parts, key=lambda part: part.number):
-            row = self.tables.rows(part.number)
-            living = self.index.living(part.number, row)
-            records = self.tables.records(part.number)
-            records = records if len(living) == len(row) else records.take(pa.array(living))
-            wholes.append(WholeEvents(row[living], form, records))
-        gone = [part.number for part in parts]
-        merged = _encoded(_joined(wholes))
+        gone = sorted(part.number for part in parts)
+        merged = _encoded(_joined([self.index.live_events(self.tables, number) for number in gone]))
         with transaction(self._connection):
             self.tables.delete(gone)
             self._add(merged)

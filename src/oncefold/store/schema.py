@@ -12,7 +12,7 @@ from oncefold.core.errors import DefinitionError, StoreError
 from oncefold.core.fold import Outcome
 from oncefold.core.measures import UNSCALED, Measure
 from oncefold.store.conflicts import add_digests, create_conflicts, has_digests
-from oncefold.store.connection import Connection, insert, scalar
+from oncefold.store.connection import Connection, has_table, insert, scalar
 from oncefold.store.definitions import TABLE as DEFINITIONS_TABLE
 from oncefold.store.events import TABLES as EVENT_TABLES
 
@@ -125,12 +125,6 @@ def create_for(connection: Connection, pipeline: Pipeline) -> None:
 def _execute(connection: Connection, script: str) -> None:
     for statement in filter(str.strip, script.split(";")):
         connection.execute(statement)
-
-
-def has_table(connection: Connection, name: str) -> bool:
-    """Whether there is a table of this name; a file of an older format has fewer."""
-    sql = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
-    return bool(scalar(connection, sql, (name,)))
 
 
 def _shown(measure: Measure) -> str:

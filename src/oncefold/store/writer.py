@@ -88,8 +88,7 @@ def _encoded(batches: Sequence[pa.RecordBatch]) -> list[tuple[int, pa.Buffer]]:
     """The blobs of batches; large ones are compressed side by side, which keeps the last commit of a run short."""
     if sum(batch.nbytes for batch in batches) < _SIDE_BY_SIDE_BYTES:
         return [blobs.encode(batch) for batch in batches]
-    with ThreadPoolExecutor(2, "oncefold-blobs") as pool:
-        return list(pool.map(blobs.encode, batches))
+    return list(_side_by_side(blobs.encode, batches))
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
@@ -253,11 +252,11 @@ class Store:
         connection = self._usable()
         if self._events is None:
             raise StoreError(f"{self.path}: it keeps no whole events, from which new totals could be made")
-        content = replacement.content
+        new_keys = replacement.content.new_keys
+        content = replace(replacement.content, new_keys=new_keys[:0])
         head = self._head.after(content)
         self._failed = True
-        encoded = encode_commit(replace(content, new_keys=content.new_keys[:0]), rows.Ends())
-        keys = encode_keys(content.new_keys)
+        encoded, keys = encode_commit(content, rows.Ends()), encode_keys(new_keys)
         with translate_errors(self.path, "redefining the store"), transaction(connection):
             set_aside(connection, self.pipeline, self._head.seq)
             create_for(connection, replacement.pipeline)
@@ -267,7 +266,7 @@ class Store:
             write_meta(connection, **dict.fromkeys(("changes_from", "deltas_from", "state_from"), str(head.seq)))
             self.pipeline, self._ends = replacement.pipeline, rows.Ends()
             self._tables = Tables(connection, self.pipeline, DEFAULT_LEVELS)
-            self._write_content(connection, head.seq, replace(content, new_keys=content.new_keys[:0]), encoded)
+            self._write_content(connection, head.seq, content, encoded)
             for first, batch, blob in keys:
                 self._tables.keys.append(first, first + batch.num_rows - 1, batch, blob)
             rows.write_pages(connection, head.seq, content.pages, encoded.pages)

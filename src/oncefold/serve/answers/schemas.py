@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from oncefold.core.fold import Outcome
-from oncefold.core.measures import UNSCALED, Measure
+from oncefold.core.measures import NULLABLE, Measure
 from oncefold.serve.answers.declared import MEDIA_TYPE
 from oncefold.serve.server.body_format import ENCODINGS, TYPES
 
@@ -50,7 +50,7 @@ def measures(found: Sequence[Measure], *, nullable: bool = False, of_keys: bool 
 
 def _value(measure: Measure, *, nullable: bool, of_keys: bool) -> Schema:
     is_text = of_keys and measure.kind == "distinct"
-    may_be_null = nullable or is_text or measure.kind not in {"sum", *UNSCALED}
+    may_be_null = nullable or is_text or measure.kind in NULLABLE
     schema = TEXT if is_text else AMOUNT
     return or_null(schema) if may_be_null else schema
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from oncefold.columnar.arrays import Int64s, UInt8s
-from oncefold.columnar.batch import NOT_AN_EVENT, Batch
+from oncefold.columnar.batch import Batch
 from oncefold.columnar.text import TextDecoder
 from oncefold.core.fold import Outcome
 from oncefold.serve.channel.messages import BodyFormat
@@ -94,7 +94,7 @@ class Joined:
         bodies = [_terminated(request.body) for request in requests]
         self._starts: Int64s = np.array([*accumulate(map(len, bodies), initial=0)][:-1], np.int64)
         batch = decoder.json(b"".join(bodies), "", 0)
-        where = np.asarray(batch.where)[batch.leaf != NOT_AN_EVENT]
+        where = np.asarray(batch.where)[batch.is_event]
         self._owners = np.searchsorted(self._starts, where, side="right") - 1
         """The request of each event that could be read."""
         self._refused: list[int] = []

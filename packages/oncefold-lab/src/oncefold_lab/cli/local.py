@@ -18,8 +18,6 @@ from oncefold.queries.render import formatting
 from oncefold.queries.render.screen import Grid, Screen
 
 if TYPE_CHECKING:
-    from decimal import Decimal
-
     from oncefold.aws.names import Names
     from oncefold.core.definition import Pipeline
     from oncefold.queries.model import Amounts
@@ -171,19 +169,15 @@ def _show(view: View, screen: Screen) -> None:
     for node in view.nodes:
         if node.path.count("/") < _SHOWN_DEPTH or not node.exact:
             shown = (node.amounts, node.right) if expected else (node.amounts,)
-            sums = [_shown(amounts.sums[measure]) for amounts in shown for measure in measures]
+            sums = [formatting.amount(amounts.sums[measure]) for amounts in shown for measure in measures]
             name = [node.rollup] if rollups else []
             verdict = "exact" if node.exact else f"WRONG: must be {_amounts_text(node.right)}"
             grid.add(*name, formatting.node(node.path), formatting.number(node.amounts.count), *sums, verdict)
     screen.grid(grid)
 
 
-def _shown(value: Decimal | None) -> str:
-    return "-" if value is None else formatting.number(value)
-
-
 def _amounts_text(amounts: Amounts) -> str:
-    sums = (f"{measure} {_shown(value)}" for measure, value in amounts.sums.items())
+    sums = (f"{measure} {formatting.amount(value)}" for measure, value in amounts.sums.items())
     return ", ".join([formatting.many(amounts.count, "key"), *sums])
 
 
