@@ -115,3 +115,17 @@ def test_a_real_process_is_killed_at_any_moment(store: Path) -> None:
         commit = now
     assert killed
     assert check_store(store) == []
+
+
+def test_amounts_have_every_digit_and_null_is_a_dash(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    fine = 'none = { sum = "nothing", scale = 8, missing = "zero" }\nmean = { avg = "nothing" }\n'
+    Path("fine.toml").write_text(OLD + fine)
+    capsys.readouterr()
+    assert main(["redefine", "fine.toml", "--store", str(store), "--dry-run", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["after"]["by_kind"]["measures"] == {
+        "amount": "15.00",
+        "none": "0.00000000",
+        "mean": None,
+    }
+    assert main(["redefine", "fine.toml", "--store", str(store), "--dry-run"]) == 0
+    assert "by_kind  count 10  amount 15.00  none 0.00000000  mean -" in capsys.readouterr().out

@@ -101,7 +101,7 @@ def _show(found: Mapping[str, Any], where: str) -> None:
     for title in ("before", "after"):
         click.echo(f"\n{title}")
         for rollup, node in found[title].items():
-            amounts = "".join(f"  {name} {value}" for name, value in node["measures"].items())
+            amounts = "".join(f"  {name} {formatting.amount(value)}" for name, value in node["measures"].items())
             click.echo(f"  {rollup}  count {node['count']:,}{amounts}")
     if found["rejected"]:
         click.echo("\nrejected")

@@ -34,6 +34,7 @@ from oncefold.engine.reject_summary import RejectSummary
 from oncefold.engine.tuning import process_seed
 from oncefold.queries.model import Totals
 from oncefold.queries.protocol import Closing
+from oncefold.queries.render.rows import exact
 from oncefold.queries.store_reader import StoreReader
 from oncefold.store.events import EventIndex, EventTables
 from oncefold.store.keys import key_texts
@@ -105,7 +106,7 @@ def _document_of(roots: Sequence[Totals]) -> dict[str, Any]:
     return {
         totals.rollup: {
             "count": totals.node.count,
-            "measures": {name: None if value is None else str(value) for name, value in totals.node.sums.items()},
+            "measures": {name: None if value is None else exact(value) for name, value in totals.node.sums.items()},
         }
         for totals in roots
     }
