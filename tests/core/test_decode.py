@@ -659,3 +659,17 @@ def test_huge_records_are_refused_quickly(raw: bytes) -> None:
 
 def test_nul_bytes_in_front_of_a_record_are_left_out() -> None:
     assert RISK.json(b"\0\0\0" + GOOD.encode()) == EVENT
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [("text", "1.10.0"), ("text", "a:b.c"), ("binlog", "mysql-bin.000123:456"), ("lsn", "16/B374D848")],
+)
+def test_versions_that_are_no_numbers_know_no_decimal_comma(kind: str, text: str) -> None:
+    """What stands for a decimal comma or between groups of digits concerns numbers alone."""
+    event = f'version = {{ field = "V", type = "{kind}" }}'
+    spelled = decoder(event + '\ndecimal = ","\ngroup = "."')
+    record = {"ID": "k", "V": text, "Region": "EU", "Value": "1.234,50"}
+    read = spelled.record(record)
+    assert read.version == decoder(event).record({**record, "Value": "1234.50"}).version
+    assert read.content == Content(("EU",), (123_450,))

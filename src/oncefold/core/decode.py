@@ -174,7 +174,7 @@ class Decoder:
     def _version_of(self, value: Any, part: Version) -> int:
         text = numeral(value, part.field) if part.type in NUMBER_TYPES else _version_text(value, part)
         try:
-            return read_version(part, text if part.type == "timestamp" else self._numbers.plain(value, text))
+            return read_version(part, self._numbers.plain(value, text) if part.type in {"integer", "decimal"} else text)
         except ValueError as error:
             refuse(part.field, str(error))
 
