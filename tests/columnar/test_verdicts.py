@@ -219,3 +219,20 @@ def test_the_quick_check_of_the_syntax_says_what_the_decoder_says(text):
         reason = str(error)
     fault = syntax_fault(text.encode())
     assert fault == (None if reason.startswith("field ") else reason)
+
+
+@pytest.mark.parametrize(
+    "odd", [b"\xe9", b"\xff\xfe", b"\xc3", b"\xf0\x9f\x98", b"\xed\xa0\x80", b"\xc3\xa9\xc0\xaf", b"\x80"]
+)
+def test_many_lines_that_are_not_utf8_are_judged_once_for_each_place(odd):
+    decoder, scalar = counting(ORDERS)
+    lines = [lines_of([{**GOOD, "label": "?" + "x" * (i % 3)}]).replace(b"?", odd) for i in range(120)]
+    block = b"".join(lines)
+    expected = json_by_the_core(ORDERS, block, 0)
+    assert_same(expected, of_batch(decoder.json(block, SOURCE, 0)))
+    assert len(expected.rejects) == 120
+    rows = b"\n".join(b"k,1,2021-03-22,," + b"x" * (i % 3) + odd + b",1.5,7" for i in range(120))
+    expected = csv_by_the_core(ORDERS, rows, 0, list(GOOD), ",")
+    assert_same(expected, of_batch(decoder.csv(rows, SOURCE, 0, list(GOOD))))
+    assert len(expected.rejects) == 120
+    assert scalar.calls < RATHER

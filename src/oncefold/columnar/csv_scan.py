@@ -12,7 +12,7 @@ import numpy as np
 from oncefold.columnar.arrays import Int64s, UInt8s
 from oncefold.columnar.assemble import EMPTY, MISSING, STRING
 from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
-from oncefold.columnar.faults import CELLS, UNKNOWN, count_cells, fill_row, is_utf8
+from oncefold.columnar.faults import CELLS, UNKNOWN, count_cells, fill_row, is_utf8, note_encoding
 from oncefold.columnar.plan import DecodePlan
 from oncefold.columnar.primitives import NEWLINE, QUOTE, count_newlines, shift_of
 from oncefold.columnar.row_kernels import DELETED, LIVE, NOT_PLAIN, prepare
@@ -112,7 +112,9 @@ def scan_csv(
             else:
                 leaf[r] = UNDECODED
                 faults[r, 0] = UNKNOWN
-                if not plain and len(column_fields) > 0 and data[start] != 0:
+                if not row_utf8 and data[start] != 0:
+                    note_encoding(data, start, end, faults, r)
+                elif not plain and len(column_fields) > 0 and data[start] != 0:
                     cells = count_cells(data, start, end, row_utf8, delimiter)
                     if cells >= 0 and cells != len(column_fields):
                         faults[r, 0] = CELLS

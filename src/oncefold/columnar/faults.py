@@ -59,9 +59,12 @@ NO_VALUE, NO_COMMA, EXTRA, UNTERMINATED, CONTROL, NO_NAME, NO_COLON = 13, 14, 15
 UNREAD = 20
 """The record's form was not understood: it may be no JSON."""
 
+NOT_UTF8 = 21
+"""The number is the byte of the record at which the first text that is no UTF-8 begins, times 256, and that byte."""
+
 _VALUED = (NO_NUMBER, NO_BOOLEAN)
 _AS_VERSION, _AS_MEASURE = 0, 1
-_SYNTAX = (NO_VALUE, UNREAD)
+_SYNTAX = (NO_VALUE, NOT_UTF8)
 _MOST_DIGITS = 19
 """Of a number whose magnitude is below a limit of 19 digits."""
 _OPEN_LIST, _LOWER_E, _UPPER_E = 91, 101, 69
@@ -311,24 +314,39 @@ def _is_exponent(data: Any, i: int, end: int) -> bool:
     return i == end
 
 
-@kernel
+@inlined
 def is_utf8(data: Any, i: int, end: int) -> bool:
     """Whether data[i:end], behind which there is a byte of ASCII, is valid UTF-8 (RFC 3629)."""
+    return ill_formed(data, i, end) < 0
+
+
+@kernel
+def ill_formed(data: Any, i: int, end: int) -> int:
+    """Where the first character of data[i:end] begins that is no UTF-8 (RFC 3629); -1 if all are."""
     while i < end:
         byte = data[i]
         i += 1
         if byte < 0x80:
             continue
+        first = i - 1
         if byte < 0xC2 or byte > 0xF4:
-            return False
+            return first
         low = 0xA0 if byte == 0xE0 else 0x90 if byte == 0xF0 else 0x80
         high = 0x9F if byte == 0xED else 0x8F if byte == 0xF4 else 0xBF
         for _ in range(1 if byte < 0xE0 else 2 if byte < 0xF0 else 3):
             if not low <= data[i] <= high:
-                return False
+                return first
             low, high = 0x80, 0xBF
             i += 1
-    return True
+    return -1
+
+
+@inlined
+def note_encoding(data: Any, start: int, end: int, faults: Any, r: int) -> None:
+    """Give record r, data[start:end], which is no UTF-8, its class."""
+    at = ill_formed(data, start, end)
+    faults[r, 0] = NOT_UTF8
+    faults[r, 1] = 256 * (at - start) + data[at]
 
 
 @kernel

@@ -18,6 +18,8 @@ from oncefold.columnar.faults import (
     UNKNOWN,
     UNREAD,
     UNTERMINATED,
+    is_utf8,
+    note_encoding,
 )
 from oncefold.columnar.json_scan import DEPTH
 from oncefold.columnar.json_tokens import (
@@ -50,10 +52,14 @@ def classify_lines(data: UInt8s, rows: Int64s, starts: Int64s, ends: Int64s, fau
 
 @kernel("const u8[], const i64[], const i64[], const i64[], i64[,], i64[]")
 def find_json_faults(data: Any, rows: Any, starts: Any, ends: Any, faults: Any, stack: Any) -> None:
-    """The loop of `classify_lines`."""
+    """The loop of `classify_lines`. Lines that begin with NUL bytes, which are skipped, have no class."""
     for k in range(len(rows)):
         r = rows[k]
-        if faults[r, 0] == UNREAD and _is_ascii(data, starts[k], ends[k]):
+        if faults[r, 0] != UNREAD or data[starts[k]] == 0:
+            continue
+        if not is_utf8(data, starts[k], ends[k]):
+            note_encoding(data, starts[k], ends[k], faults, r)
+        elif _is_ascii(data, starts[k], ends[k]):
             fault, at = _fault(data, starts[k], ends[k], stack)
             if fault != UNKNOWN:
                 faults[r, 0] = fault
@@ -62,11 +68,10 @@ def find_json_faults(data: Any, rows: Any, starts: Any, ends: Any, faults: Any, 
 
 @kernel
 def _is_ascii(data: Any, start: int, end: int) -> bool:
-    """Whether a line has bytes of ASCII alone, and does not begin with NUL bytes, which are skipped."""
-    for i in range(start, end):
-        if data[i] >= 128:
-            return False
-    return data[start] != 0
+    """Whether a line has bytes of ASCII alone."""
+    while start < end and data[start] < 128:
+        start += 1
+    return start == end
 
 
 @kernel
