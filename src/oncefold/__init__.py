@@ -10,7 +10,7 @@ with oncefold.open("orders.db", "orders.toml") as store:
 
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Time, Version
 from oncefold.core.errors import (
@@ -27,6 +27,8 @@ from oncefold.core.fold import Outcome
 from oncefold.core.measures import Measure
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from oncefold.commit import Reject
     from oncefold.core.expression import Expression
     from oncefold.engine.decoding import EventData
@@ -200,14 +202,17 @@ _LATER = {
 
 
 def open(  # noqa: A001
-    store: str | Path, pipeline: str | Path | Pipeline, *, retention: "Retention | None" = None
+    store: str | Path,
+    pipeline: "str | Path | Mapping[str, Any] | Pipeline",
+    *,
+    retention: "Retention | None" = None,
 ) -> "Session":
     """Open a store for writing and querying; it is created if there is none. One process at a time can write a store.
 
     Args:
         store: The file.
-        pipeline: A TOML file, or the definition as an object. An existing store accepts it if
-            its totals keep their meaning.
+        pipeline: A TOML file, TOML text, the same tables as a dictionary, or the definition as an object. An existing
+            store accepts it if its totals keep their meaning.
         retention: How far back history and past totals can be queried, or `"forever"`. None keeps the store's own
             retention, or 30 days in a new store.
 
@@ -227,12 +232,16 @@ def open(  # noqa: A001
         ...     totals = store.totals("DE")
         >>> done.commit, totals.node.count, str(totals.node.sums["amount"])
         (1, 1, '19.90')
+        >>> definition = {"name": "visits", "event": {"key": "id"}, "rollups": {"by_page": ["page"]}}
+        >>> with oncefold.open("visits.db", definition) as store:
+        ...     done = store.ingest({"id": number, "page": "home"} for number in range(3))
+        ...     store.query()
+        <Totals by_page (root), 2 nodes, commit 1>
     """
     from oncefold.engine.session import Session
-    from oncefold.pipeline_file import load_pipeline
+    from oncefold.pipeline_file import pipeline_of
 
-    definition = pipeline if isinstance(pipeline, Pipeline) else load_pipeline(pipeline)
-    return Session.open(store, definition, retention=retention)
+    return Session.open(store, pipeline_of(pipeline), retention=retention)
 
 
 def open_reader(store: str | Path) -> "StoreReader":

@@ -342,8 +342,8 @@ class RecordDecoder:
         self._pipeline = pipeline
         self._keeps = pipeline.keep_events
 
-    def mappings(self, records: Sequence[Mapping[str, Any]], source: str) -> Batch:
-        """Python mappings, nested as the paths are; anything else among them is rejected."""
+    def mappings(self, records: Sequence[Mapping[str, Any]], source: str, first: int = 0) -> Batch:
+        """Python mappings, nested as the paths are, the first of them at `first`; anything else is rejected."""
 
         def event(row: int) -> Event:
             if not isinstance(records[row], Mapping):
@@ -352,7 +352,7 @@ class RecordDecoder:
 
         def refusal(row: int, reason: str) -> Reject:
             raw = to_json(plain(records[row]))
-            return Reject(source, row, reason, raw, "item", size=len(raw))
+            return Reject(source, first + row, reason, raw, "item", size=len(raw))
 
         return self._batch(len(records), 0, event, refusal, ItemRecords(records))
 

@@ -4,7 +4,7 @@ import codecs
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
-from typing import Protocol
+from typing import Any, Protocol, TypeAlias, cast
 
 import pyarrow as pa
 
@@ -25,6 +25,9 @@ TABLE_ROWS = 2**17
 BLOCK_BYTES = 2**23
 """Bytes of lines that are decoded at once, about."""
 
+ITEMS = 2**14
+"""Mappings of an iterable that are decoded at once."""
+
 
 class ArrowStream(Protocol):
     """Tables in the Arrow PyCapsule interface: Arrow tables and readers, pandas and polars frames."""
@@ -40,18 +43,30 @@ class ArrowArray(Protocol):
         """Capsules with the schema and the array."""
 
 
+class LazyFrame(Protocol):
+    """A frame that is computed when it is read: of polars."""
+
+    def collect_schema(self) -> object:
+        """The names and types of its columns."""
+
+    def collect(self) -> Any:
+        """Compute it: a frame."""
+
+
 EventData = (
     str
     | bytes
     | bytearray
     | memoryview
     | Mapping[str, object]
-    | Iterable[Mapping[str, object]]
+    | Iterable[Mapping[str, object] | ArrowStream | ArrowArray]
     | ArrowStream
     | ArrowArray
+    | LazyFrame
 )
-"""Events as Python programs have them: JSON Lines as text or bytes, a dictionary, an iterable of dictionaries, an Arrow
-table, record batch or reader, a pandas or polars frame."""
+"""Events as Python programs have them: JSON Lines as text or bytes, a dictionary, an Arrow table, record batch or
+reader, a pandas or polars frame, a polars LazyFrame, and an iterable or iterator of dictionaries or of tables and
+frames."""
 
 
 class BlockDecoder:
@@ -82,35 +97,15 @@ class BlockDecoder:
         assert block.delimiter is not None
         return self._text.csv(block.data, block.source, block.offset, block.header, block.delimiter), oversize
 
-    def batches(self, data: EventData, source: str) -> Iterable[Batch]:
+    def batches(self, data: EventData, source: str) -> Iterator[Batch]:
         """The batches of data that a Python program passes. Raises SourceError for data of another kind."""
-        if isinstance(data, str):
-            if _is_a_name(data):
-                raise SourceError(
-                    f"cannot ingest the text {data[:100]!r}: it is no JSON object. To read a file of that name: "
-                    "oncefold run, or hand in its bytes"
-                )
-            data = data.encode()
-        if isinstance(data, bytes | bytearray | memoryview):
-            return self._lines(_as_lines(bytes(data)), source)
-        if isinstance(data, Mapping):
-            return [self._records.mappings([data], source)]
-        if hasattr(data, "__arrow_c_stream__"):
-            return self._tables(pa.RecordBatchReader.from_stream(data), source)
-        if hasattr(data, "__arrow_c_array__"):
-            return [self._table.decode(pa.record_batch(data), source, 0)]
-        if isinstance(data, Iterable):
-            return [self._records.mappings(list(data), source)]
-        kinds = "JSON Lines as bytes, mappings, an Arrow table or a data frame"
-        raise SourceError(f"cannot ingest {type(data).__name__}; pass {kinds}")
-
-    def _tables(self, reader: Iterable[pa.RecordBatch], source: str) -> Iterable[Batch]:
-        first = 0
-        for whole in reader:
-            for start in range(0, whole.num_rows, TABLE_ROWS):
-                part = whole.slice(start, TABLE_ROWS)
-                yield self._table.decode(part, source, first)
-                first += part.num_rows
+        for first, piece in pieces_of(data):
+            if isinstance(piece, memoryview):
+                yield self._text.json(piece, source, first)
+            elif isinstance(piece, list):
+                yield self._records.mappings(piece, source, first)
+            else:
+                yield self._table.decode(piece, source, first)
 
     def again(self, rejects: Sequence[Reject]) -> Iterator[tuple[list[int], Batch]]:
         """Read rejects once more: batches, and the indexes of the rejects that each can be read from.
@@ -125,13 +120,6 @@ class BlockDecoder:
                 batch = self._csv_again(reject) if reject.format == "csv" else self._records.again(reject)
                 yield ([] if batch.rejects else [index]), batch
 
-    def _lines(self, data: bytes, source: str) -> Iterator[Batch]:
-        start = 0
-        while start < len(data):
-            end = data.find(b"\n", start + BLOCK_BYTES) + 1 or len(data)
-            yield self._text.json(memoryview(data)[start:end], source, start)
-            start = end
-
     def _lines_again(self, indexes: list[int], rejects: Sequence[Reject]) -> tuple[list[int], Batch]:
         raws = [rejects[index].raw for index in indexes]
         starts = accumulate((len(raw) + 1 for raw in raws), initial=0)
@@ -142,6 +130,86 @@ class BlockDecoder:
     def _csv_again(self, reject: Reject) -> Batch:
         delimiter, header = csv_layout(reject.context)
         return self._text.csv(reject.raw, reject.source, reject.position, header, delimiter)
+
+
+Piece: TypeAlias = memoryview | list[Any] | pa.RecordBatch
+"""JSON Lines, mappings, or a part of a table."""
+
+
+def pieces_of(data: EventData) -> Iterator[tuple[int, Piece]]:
+    """Data that a Python program passes, in pieces, each with the byte, item or row that it begins at.
+
+    Raises SourceError for data of another kind. What an iterable gave before it raised comes before its exception.
+    """
+    if isinstance(data, str):
+        if _is_a_name(data):
+            raise SourceError(
+                f"cannot ingest the text {data[:100]!r}: it is no JSON object. To read a file of that name: "
+                "oncefold run, or hand in its bytes"
+            )
+        data = data.encode()
+    if isinstance(data, bytes | bytearray | memoryview):
+        return _of_lines(_as_lines(bytes(data)))
+    if isinstance(data, Mapping):
+        return iter([(0, [data])])
+    computed: object = cast("LazyFrame", data).collect() if hasattr(data, "collect_schema") else data
+    if (table := _batches_of(computed)) is not None:
+        return _of_table(table, 0)
+    if isinstance(computed, Iterable):
+        return _of_items(computed)
+    kinds = "JSON Lines as bytes, mappings, an Arrow table or a data frame"
+    raise SourceError(f"cannot ingest {type(data).__name__}; pass {kinds}")
+
+
+def _of_lines(data: bytes) -> Iterator[tuple[int, Piece]]:
+    start = 0
+    while start < len(data):
+        end = data.find(b"\n", start + BLOCK_BYTES) + 1 or len(data)
+        yield start, memoryview(data)[start:end]
+        start = end
+
+
+def _of_items(items: Iterable[object]) -> Iterator[tuple[int, Piece]]:
+    """Mappings and tables, in their order; what came before an exception comes before it."""
+    found: list[Any] = []
+    first, failure = 0, None
+    given = iter(items)
+    while failure is None:
+        try:
+            item = next(given)
+        except StopIteration:
+            break
+        except Exception as error:
+            failure = error
+            break
+        if (table := _batches_of(item)) is None:
+            found.append(item)
+        if found and (table is not None or len(found) == ITEMS):
+            yield first, found
+            first, found = first + len(found), []
+        for at, piece in _of_table(table or (), first):
+            yield at, piece
+            first = at + len(piece)
+    if found:
+        yield first, found
+    if failure is not None:
+        raise failure
+
+
+def _of_table(reader: Iterable[pa.RecordBatch], first: int) -> Iterator[tuple[int, pa.RecordBatch]]:
+    for whole in reader:
+        for start in range(0, whole.num_rows, TABLE_ROWS):
+            part = whole.slice(start, TABLE_ROWS)
+            yield first, part
+            first += part.num_rows
+
+
+def _batches_of(data: object) -> Iterable[pa.RecordBatch] | None:
+    """The record batches of a table or frame; None for what is neither."""
+    if hasattr(data, "__arrow_c_stream__"):
+        batches: Iterable[pa.RecordBatch] = pa.RecordBatchReader.from_stream(data)
+        return batches
+    return [pa.record_batch(data)] if hasattr(data, "__arrow_c_array__") else None
 
 
 def _is_a_name(text: str) -> bool:

@@ -10,15 +10,15 @@ from typing import Self
 
 from oncefold.commit import Reject, SourcePosition
 from oncefold.core.definition import Pipeline
-from oncefold.core.errors import QueryError
+from oncefold.core.errors import QueryError, StoreError
 from oncefold.core.fold import Outcome
 from oncefold.engine.decoding import BlockDecoder, EventData
 from oncefold.engine.engine import Engine
 from oncefold.engine.redefinition import Redefined, Redefinition, RedefinitionProgress
 from oncefold.engine.run import Committer, Durable, RunProgress, run
 from oncefold.engine.tuning import process_seed
+from oncefold.queries.delegating import Queries
 from oncefold.queries.model import Totals
-from oncefold.queries.protocol import Closing
 from oncefold.queries.store_reader import StoreReader
 from oncefold.sources.blocks import Block, Finding
 from oncefold.store.retention import Retention
@@ -26,7 +26,7 @@ from oncefold.store.rows import absent_rejects
 from oncefold.store.writer import Store
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Ingested:
     """What became of the events of one `ingest`; they are durable."""
 
@@ -42,8 +42,12 @@ class Ingested:
         """How many events there were, rejects included."""
         return sum(self.counts.values())
 
+    def __repr__(self) -> str:
+        counts = "".join(f", {number:,} {outcome.name.lower()}" for outcome, number in sorted(self.counts.items()))
+        return f"<Ingested commit {self.commit}{counts}>"
 
-class Session(Closing):
+
+class Session(Queries):
     """A store open for writing and querying, by one thread at a time; `oncefold.open` gives it.
 
     Use it in a `with` statement, or close it. After a failed commit nothing more can be written: open the store again.
@@ -54,6 +58,7 @@ class Session(Closing):
         self.path = store.path
         self._clock = clock
         self._reader: StoreReader | None = None
+        self._closed = False
         self._take(store)
 
     def _take(self, store: Store) -> None:
@@ -92,8 +97,9 @@ class Session(Closing):
         counts nothing twice.
 
         Args:
-            data: JSON Lines as text or bytes, a dictionary, an iterable of dictionaries, an Arrow table, or a pandas or
-                polars frame. What cannot be read goes to the reject list.
+            data: JSON Lines as text or bytes, a dictionary, an Arrow table, a pandas or polars frame, a polars
+                LazyFrame, or an iterable or iterator of dictionaries or of tables and frames, which is read as it is
+                folded. What cannot be read goes to the reject list.
             source: The name under which rejects and the position are kept.
             position: Any text; it is committed with the events and found again in `positions`.
 
@@ -118,6 +124,7 @@ class Session(Closing):
             >>> sorted((outcome.name, number) for outcome, number in again.counts.items())
             [('DUPLICATE', 1), ('STALE', 1)]
         """
+        self._check_open()
         counts: Counter[Outcome] = Counter()
         rejects: list[Reject] = []
         try:
@@ -252,6 +259,7 @@ class Session(Closing):
             >>> {name: str(value) for name, value in sums.items()}
             {'amount': '9.90', 'tax': '1.00'}
         """
+        self._check_open()
         self._commit()
         with Redefinition(self.path, pipeline, on_progress, self._clock) as redefinition:
             if dry_run:
@@ -275,7 +283,8 @@ class Session(Closing):
 
     @property
     def reader(self) -> StoreReader:
-        """The queries to the store; answers are as of the last commit."""
+        """The queries to the store; answers are as of the last commit. Raises StoreError when closed."""
+        self._check_open()
         if self._reader is None:
             self._reader = StoreReader.open(self.path)
         return self._reader
@@ -320,7 +329,16 @@ class Session(Closing):
         if self._reader is not None:
             self._reader.close()
             self._reader = None
+        self._closed = True
         self._store.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"commit {self._engine.last_commit}"
+        return f"<Session {self.path}, {self.pipeline.name}, {state}>"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreError(f"{self.path}: the store is closed; open it again")
 
     def _commit(self) -> int:
         """The number of the commit that holds all that was folded."""

@@ -26,7 +26,7 @@ class CountedKey:
     values: Mapping[str, KeyValue]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Explanation(Answer[CountedKey]):
     """The keys behind a total: how many there are, what they add up to, and the first of them."""
 
@@ -100,7 +100,7 @@ class CurrentVersion:
         return self.leaf is None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class History(Answer[Arrival]):
     """What arrived for a key, oldest first."""
 
@@ -144,7 +144,7 @@ class RejectedEvent:
         return self.size is None or self.size > len(self.raw)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Rejects(Answer[RejectedEvent]):
     """Events on the reject list: of a store by their ids, rising or falling, of a stack in order of arrival."""
 
@@ -178,7 +178,7 @@ class Contradiction:
     dropped: Side
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Conflicts(Answer[Contradiction]):
     """Contradictions: of a store the newest first, of a stack by key and version."""
 

@@ -54,6 +54,7 @@ class HttpReader(Closing):
         self._clock = clock
         self._shape: Shape | None = None
         self._kept: OrderedDict[str, tuple[str, Any]] = OrderedDict()
+        self._closed = False
 
     @classmethod
     def open(cls, url: str, token: str | None = None) -> Self:
@@ -209,10 +210,14 @@ class HttpReader(Closing):
         return found
 
     def close(self) -> None:
-        """Close the connection and forget what was read; the next query opens it again, perhaps to another server."""
+        """Close the connection and forget what was read; without effect when closed."""
+        self._closed = True
         self._client.close()
         self._shape = None
         self._kept.clear()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}{', closed' if self._closed else ''}>"
 
     def _of_node(self, route: str, rollup: str | None, node: Node) -> str:
         name, path = rollup_of(self.shape, rollup).name, join(labels_of_node(node))
@@ -220,6 +225,7 @@ class HttpReader(Closing):
 
     def _answer(self, target: str, parameters: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Found]) -> Found:
         """The answer to a GET, read from its document; or the one before, where the server says it is unchanged."""
+        self._check_open()
         query = urlencode({name: value for name, value in parameters.items() if value is not None})
         address = f"/{target}?{query}" if query else f"/{target}"
         kept = self._kept.get(address)
@@ -237,6 +243,10 @@ class HttpReader(Closing):
             if len(self._kept) > MOST_REMEMBERED:
                 self._kept.popitem(last=False)
         return found
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise OncefoldError(f"{self.name}: the client is closed; connect again")
 
     def _listed(self, page: Callable[[int, int], Listed], limit: int | None, after: int) -> Listed:
         """At most `limit` items of a list, in pages of so many items after an id."""

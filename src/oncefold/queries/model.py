@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 from oncefold.core.nodepath import join
 
 if TYPE_CHECKING:
+    import pandas as pd
+    import polars as pl
     import pyarrow as pa
 
     from oncefold.core.definition import Pipeline
@@ -123,7 +125,7 @@ class AsOfTime:
     """None where the query does not look at the outbox."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Answer(Generic[Row]):
     """What every answer has: its rows, which can be iterated and counted, and what it is as of."""
 
@@ -166,6 +168,47 @@ class Answer(Generic[Row]):
 
         return to_arrow(self)
 
+    def to_pandas(self) -> pd.DataFrame:
+        """The rows as a frame of pandas with Arrow's types: sums stay exact decimals, whole numbers whole, NULL is NA.
+
+        Raises:
+            ImportError: pandas is not installed; it comes with the extra `oncefold[pandas]`.
+
+        Example:
+            >>> import oncefold
+            >>> order = {"order": "A-1", "version": 1, "country": "DE", "channel": "web", "amount": "19.90"}
+            >>> with oncefold.open("orders.db", "orders.toml") as store:
+            ...     done = store.ingest(order)
+            ...     frame = store.query(depth=2).to_pandas()
+            >>> frame.loc[frame["depth"] == 2, "measure_amount"].sum()
+            Decimal('19.90')
+        """
+        from oncefold.queries.render.frames import to_pandas
+
+        return to_pandas(self)
+
+    def to_polars(self) -> pl.DataFrame:
+        """The rows as a frame of polars: sums are `Decimal(38, scale)`, exact.
+
+        Raises:
+            ImportError: polars is not installed; it comes with the extra `oncefold[polars]`.
+            InvalidQueryError: A number has more digits than polars holds.
+        """
+        from oncefold.queries.render.frames import to_polars
+
+        return to_polars(self)
+
+    def __repr__(self) -> str:
+        from oncefold.queries.render.notebook import line
+
+        return line(self)
+
+    def _repr_html_(self) -> str:
+        """The first rows as a table, for notebooks."""
+        from oncefold.queries.render.notebook import html
+
+        return html(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Amounts:
@@ -193,7 +236,7 @@ class NodeTotal:
     """How many live children it has; None where they were not read, which only a stack leaves out."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Totals(Answer[NodeTotal]):
     """A node and what lies below it, in tree order: a node, then its children by label, each followed by its own."""
 
@@ -228,7 +271,7 @@ class Point:
     amounts: Amounts
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Series(Answer[Point]):
     """A node's totals as of some commits, oldest first; the last is the commit of this answer."""
 
@@ -251,7 +294,7 @@ class WrongNode:
     """In a stack: what the outbox will add."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Verification(Answer[WrongNode]):
     """Every total recomputed from the state of every key, and compared; the rows are the wrong nodes, in tree order."""
 
@@ -289,7 +332,7 @@ class FoundKey:
     live: bool
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class SearchResult:
     """What a text finds."""
 
@@ -303,3 +346,8 @@ class SearchResult:
     def commit(self) -> Commit:
         """The commit that the answer is as of."""
         return self.as_of.commit
+
+    def __repr__(self) -> str:
+        from oncefold.queries.render.notebook import line
+
+        return line(self)

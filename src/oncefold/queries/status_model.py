@@ -59,7 +59,7 @@ class Count:
     """Whether these are all; counting may have been stopped."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Status(Answer[SourceProgress]):
     """A pipeline's totals as a whole; the rows are the sources of a store. It is a `StoreStatus` or a `StackStatus`."""
 
@@ -81,7 +81,7 @@ class ServerLoad:
     """Requests that wait for their commit."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class StoreStatus(Status):
     """A store as a whole, read from its file or reported by its server."""
 
@@ -156,7 +156,7 @@ class FunctionState:
     """Failed invocations lately."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class StackStatus(Status):
     """A stack as a whole. What could not be learned is None, and `unknown` says why."""
 

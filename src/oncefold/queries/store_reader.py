@@ -280,6 +280,9 @@ class StoreReader(Closing):
         """Close the file; without effect when closed."""
         self.file.close()
 
+    def __repr__(self) -> str:
+        return f"<StoreReader {self.name}, {self.file.pipeline.name}>"
+
 
 def check(path: str | Path) -> CheckedStore:
     """Examine a store file for damage; it may be one that cannot even be opened."""
