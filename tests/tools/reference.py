@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from oncefold.core import nodepath
 from oncefold.core.decimals import format_decimal
-from oncefold.core.definition import Pipeline
+from oncefold.core.definition import Level, Pipeline
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Total
 from oncefold.core.measures import NO_VALUE, Place
@@ -98,24 +98,44 @@ def describe(pipeline: Pipeline, total: Total | None) -> str:
     return ", ".join([f"{total.count} keys", *sums])
 
 
-def _order(content: Content) -> tuple[bool, tuple[bytes, ...], tuple[int, ...], list[tuple[bool, bytes]]]:
+def _order(content: Content) -> tuple[bool, tuple[list[bytes], ...], tuple[int, ...], list[tuple[bool, bytes]]]:
     """A delete above all, then the labels by their UTF-8 bytes, the measures as numbers, the texts, NULL below all."""
     if content.labels is None:
         return True, (), (), []
     texts = [(text is not None, (text or "").encode()) for text in content.texts]
-    return False, tuple(label.encode() for label in content.labels), content.measures, texts
+    return False, tuple(map(_bytes_of, content.labels)), content.measures, texts
+
+
+def _bytes_of(label: str) -> list[bytes]:
+    """One label, or all of a level for each element of an array, which have a NUL and a 1 behind each."""
+    return [part.replace("\0\2", "\0").encode() for part in label.removesuffix("\0\1").split("\0\1")]
 
 
 def _nodes(pipeline: Pipeline, content: Content) -> list[Node]:
     """The nodes a content counts in: of each rollup the root and every step down to its leaf; none for a delete."""
     if content.labels is None:
         return []
-    label_of = dict(zip(pipeline.levels, content.labels, strict=True))
     nodes = []
-    for index, rollup in enumerate(pipeline.rollups):
-        path = [label_of[level] for level in rollup.levels]
-        nodes += [Node(index, tuple(path[:depth])) for depth in range(len(path) + 1)]
-    return nodes
+    for label_of in _leaves(pipeline, content.labels):
+        for index, rollup in enumerate(pipeline.rollups):
+            path = [label_of[level] for level in rollup.levels]
+            nodes += [Node(index, tuple(path[:depth])) for depth in range(len(path) + 1)]
+    return list(dict.fromkeys(nodes))
+
+
+def _leaves(pipeline: Pipeline, labels: tuple[str, ...]) -> list[dict[Level, str]]:
+    """Every leaf as the label of each level: each element of one array with each of the others."""
+    leaves: list[dict[Level, str]] = [{}]
+    for array in dict.fromkeys(level.field if level.each else level for level in pipeline.levels):
+        of_it = [level for level in pipeline.levels if array in {level, level.each and level.field}]
+        columns = [
+            [part.decode() for part in _bytes_of(label)] if level.each else [label]
+            for level, label in zip(pipeline.levels, labels, strict=True)
+            if level in of_it
+        ]
+        elements = [dict(zip(of_it, element, strict=True)) for element in zip(*columns, strict=True)]
+        leaves = [{**leaf, **element} for leaf in leaves for element in elements]
+    return leaves
 
 
 def _plain(total: Total | None) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
-from oncefold.core.fold import Node, Stored, Total
+from oncefold.core.fold import Node, Stored, Total, nodes_of
 from oncefold.core.timestamps import format_timestamp
 from oncefold.dynamodb.items import Item
 from oncefold.queries.event_model import RejectedEvent
@@ -120,11 +120,15 @@ class WaitingDelta:
 def read_states(stack: Stack, progress: Progress, below: Node | None = None) -> Iterator[tuple[str, Stored]]:
     """Every key with its state, deleted ones too; or only the live keys that count in a node."""
     request = {} if below is None else _counting_in(stack, below)
+    of_elements = below is not None and bool(stack.pipeline.arrays)
     for item in scan(stack.dynamodb, stack.names.state_table, progress, "keys", **request):
         try:
-            yield layout.parse_state(stack.pipeline, item)
+            key, stored = layout.parse_state(stack.pipeline, item)
         except _UNREADABLE as error:
             raise _unreadable(stack.names.state_table, item.get("key"), error) from None
+        # Labels of different elements may have passed the filter.
+        if not of_elements or below in nodes_of(stack.pipeline, stored.content.labels or ()):
+            yield key, stored
 
 
 def _counting_in(stack: Stack, node: Node) -> dict[str, Any]:
@@ -133,7 +137,9 @@ def _counting_in(stack: Stack, node: Node) -> dict[str, Any]:
     clauses = ["attribute_exists(#labels)"]
     values: Item = {}
     for depth, label in enumerate(node.labels):
-        clauses.append(f"#labels[{levels[depth]}] = :{depth}")
+        at = f"#labels[{levels[depth]}]"
+        is_list = stack.pipeline.levels[levels[depth]].each
+        clauses.append(f"contains({at}, :{depth})" if is_list else f"{at} = :{depth}")
         values[f":{depth}"] = {"S": label}
     request: dict[str, Any] = {
         "FilterExpression": " AND ".join(clauses),

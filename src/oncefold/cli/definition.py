@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oncefold.cli.options import reading_options
-from oncefold.core import nodepath
+from oncefold.core import leafset
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import DefinitionError
 from oncefold.core.expression import Expression, to_sql
@@ -293,6 +293,10 @@ def _rollup_text(rollup: Rollup) -> str:
 
 def _level_text(level: Level) -> str:
     missing = [] if level.missing is None else [f"{level.missing!r} if missing"]
+    if level.each:
+        empty = [] if level.missing is None else [f"{level.missing!r} if missing or empty"]
+        what = f"each of {level.field}" if level.inside is None else f"{level.inside} of each of {level.field}"
+        return f"{what} ({empty[0]})" if empty else what
     if level.window is None:
         return f"{level.field} ({missing[0]})" if missing else str(level.field)
     details = [] if level.unit == "s" else [f"{_UNIT_NAMES[level.unit]} since 1970"]
@@ -413,7 +417,7 @@ def _leaf(pipeline: Pipeline, event: Event) -> str:
         return "(filtered)" if event.filtered else "(delete)"
     paths = []
     for rollup, indexes in zip(pipeline.rollups, pipeline.rollup_levels, strict=True):
-        path = nodepath.join([labels[index] for index in indexes]) or "(root)"
+        path = leafset.shown(pipeline.arrays, labels, indexes) or "(root)"
         paths.append(path if len(pipeline.rollups) == 1 else f"{rollup.name}: {path}")
     return "\n".join(paths)
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from oncefold.columnar.array_kernels import MOST_LABEL_BYTES, find_elements, write_set
 from oncefold.columnar.batch import DELETE, FILTERED, NO_SPAN, SPAN_BITS, UNDECODED
+from oncefold.columnar.field_kinds import EMPTY, MISSING, NUMBER, OTHER, STRING
 from oncefold.columnar.leaves import intern_bytes
 from oncefold.columnar.parse_kernels import (
     civil_from_days,
@@ -31,6 +33,7 @@ from oncefold.columnar.plan import (
     DELETE_EQUALS,
     MISSING_IS_ZERO,
     MISSING_REJECTS,
+    NO_ARRAY,
     NO_ZONE,
     OF_DECIMAL,
     OF_LSN,
@@ -43,9 +46,6 @@ from oncefold.columnar.wide_kernels import parse_lsn, parse_wide, shifted, words
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT, TEXT_BYTES
 from oncefold.core.measures import NO_VALUE
 from oncefold.kernels.declare import inlined, kernel
-
-MISSING, STRING, NUMBER, TRUE, FALSE, OTHER, EMPTY = 0, 1, 2, 3, 4, 5, 6
-"""What a field holds. EMPTY is an empty cell of a flat text: empty as a label, missing as a number."""
 
 MOST_LEAF_BYTES = 900
 """Labels that together stay below this pass every limit of the meaning, however they are escaped."""
@@ -109,7 +109,7 @@ def assemble(
     keys: Any,
     table: Any,
     count: int,
-    encoded: Any,
+    scratch: Any,
     shift: Any,
 ) -> Any:
     """Fill row r from the fields (kinds, starts, ends); gives the number of distinct leaves after it.
@@ -150,10 +150,10 @@ def assemble(
         return count
     if not _measures(data, kinds, starts, ends, plan, measures, r, time[r]):
         return count
-    length = _leaf(data, kinds, starts, ends, plan, encoded)
+    length = _leaf(data, kinds, starts, ends, plan, scratch)
     if length < 0:
         return count
-    number = intern_bytes(encoded, 0, length, table, count, shift)
+    number = intern_bytes(scratch[0], 0, length, table, count, shift)
     leaf[r] = number
     return count + 1 if number == count else count
 
@@ -341,21 +341,33 @@ def _measures(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, measures
 
 
 @inlined
-def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, encoded: Any) -> int:
+def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, scratch: Any) -> int:
     """Write the encoded leaf; its length, or -1 if a label is not plain."""
+    encoded, spans = scratch
+    if plan.arrays[0] > 0 and not find_elements(data, kinds, starts, plan, spans):
+        return -1
     at = 0
+    longest = 0
     for v in range(plan.levels.shape[0]):
         f = plan.levels[v, 0]
         windowed = plan.levels[v, 1] == 1
-        missing = kinds[f] == MISSING or (windowed and kinds[f] == EMPTY)
+        array = plan.levels[v, 12]
+        missing = kinds[f] == MISSING or (kinds[f] == EMPTY and (windowed or array != NO_ARRAY))
+        if array >= 0:
+            missing = spans[3 * plan.levels.shape[0], array] == 0
         if missing:
             if plan.levels[v, 8] == 0:
                 return -1
             begin, size = plan.default_ends[v], plan.default_ends[v + 1] - plan.default_ends[v]
-            if at + size + 2 > MOST_LEAF_BYTES:
+            if longest + size + 2 > MOST_LEAF_BYTES:
                 return -1
             for i in range(size):
                 encoded[at + 2 + i] = plan.defaults[begin + i]
+        elif array >= 0:
+            count = spans[3 * plan.levels.shape[0], array]
+            size = write_set(data, v, count, plan, spans, encoded, at + 2, len(encoded))
+            if size < 0 or longest + MOST_LABEL_BYTES > MOST_LEAF_BYTES:
+                return -1
         elif windowed:
             if not is_numeral(kinds[f]):
                 return -1
@@ -363,7 +375,7 @@ def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, encoded: Any
                 data, starts[f], ends[f], plan.levels[v, 2], plan.levels[v, 10], plan.levels[v, 11], plan
             )
             size = plan.levels[v, 7]
-            if not understood or at + size + 2 > MOST_LEAF_BYTES:
+            if not understood or longest + size + 2 > MOST_LEAF_BYTES:
                 return -1
             if plan.levels[v, 9] == NO_ZONE:
                 write_window(window_second(nanos, plan.levels, v), size, encoded, at + 2)
@@ -374,12 +386,15 @@ def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, encoded: Any
                 write_window(second + offset, min(size, AS_TIME), encoded, at + 2)
                 if size == AS_LOCAL:
                     _write_offset(offset // 60, encoded, at + 2 + AS_TIME - 1)
+        elif array != NO_ARRAY:
+            return -1
         else:
             size = ends[f] - starts[f]
-            if at + size + 2 > MOST_LEAF_BYTES or not is_text(kinds[f], data, starts[f], ends[f]):
+            if longest + size + 2 > MOST_LEAF_BYTES or not is_text(kinds[f], data, starts[f], ends[f]):
                 return -1
             for i in range(size):
                 encoded[at + 2 + i] = data[starts[f] + i]
+        longest += 2 + (MOST_LABEL_BYTES if array >= 0 else size)
         encoded[at] = size & 255
         encoded[at + 1] = size >> 8
         at += 2 + size

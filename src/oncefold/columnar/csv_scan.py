@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from oncefold.columnar.array_kernels import leaf_scratch
 from oncefold.columnar.arrays import Int64s, UInt8s
-from oncefold.columnar.assemble import EMPTY, MISSING, STRING
 from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
 from oncefold.columnar.faults import CELLS, UNKNOWN, count_cells, fill_row, is_utf8, note_encoding
+from oncefold.columnar.field_kinds import EMPTY, MISSING, STRING
 from oncefold.columnar.plan import DecodePlan
 from oncefold.columnar.primitives import NEWLINE, QUOTE, count_newlines, shift_of
 from oncefold.columnar.row_kernels import DELETED, LIVE, NOT_PLAIN, prepare
@@ -47,10 +48,10 @@ def _record_ends(data: Any, delimiter: int, ends: Any) -> int:
     return count
 
 
-def csv_scratch(width: int, used: int) -> tuple[Any, ...]:
+def csv_scratch(plan: DecodePlan, width: int, used: int) -> tuple[Any, ...]:
     """Scratch space for `scan_csv`: fields (kinds, starts, ends), encoded leaf, used of `area`."""
     fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
-    return fields, np.zeros(2_048, np.uint8), np.array([used], np.int64)
+    return fields, leaf_scratch(plan), np.array([used], np.int64)
 
 
 @kernel(
@@ -58,7 +59,7 @@ def csv_scratch(width: int, used: int) -> tuple[Any, ...]:
     DecodePlan,
     "(i64[,], i64[,], i64[,])",
     "(i64[], i32[], i64[,], i64[]), const i64[], (i64[], i32[], u32[], u8[], i64[], const u64[])",
-    "(u64[], u8[], i64[], const u64[]), i64[,], ((i64[], i64[], i64[]), u8[], i64[])",
+    "(u64[], u8[], i64[], const u64[]), i64[,], ((i64[], i64[], i64[]), (u8[], i64[,]), i64[])",
     returns="i64",
 )
 def scan_csv(

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import MISSING, NUMBER, OTHER, STRING, assemble
+from oncefold.columnar.array_kernels import leaf_scratch
+from oncefold.columnar.assemble import assemble
 from oncefold.columnar.batch import SCANNED
 from oncefold.columnar.expression_logic import logic
 from oncefold.columnar.expression_numbers import arithmetic, extract
@@ -41,6 +42,7 @@ from oncefold.columnar.expression_stack import (
     set_value,
 )
 from oncefold.columnar.expression_texts import texts, written
+from oncefold.columnar.field_kinds import MISSING, NUMBER, OTHER, STRING
 from oncefold.columnar.plan import DecodePlan
 from oncefold.columnar.primitives import shift_of
 from oncefold.kernels.declare import kernel
@@ -52,11 +54,11 @@ _GONE = False
 """No envelope makes a record with expressions a delete: the scalar decoder reads those in envelopes."""
 
 
-def derive_scratch(programs: Programs) -> tuple[Any, ...]:
+def derive_scratch(plan: DecodePlan, programs: Programs) -> tuple[Any, ...]:
     """Scratch space for `derive_rows`: fields (kinds, starts, ends), encoded leaf, stack."""
     width = int(programs.first[0]) + len(programs.ends)
     fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
-    return fields, np.zeros(2_048, np.uint8), np.zeros((len(programs.code) + 1, STACK_COLUMNS), np.int64)
+    return fields, leaf_scratch(plan), np.zeros((len(programs.code) + 1, STACK_COLUMNS), np.int64)
 
 
 @kernel(
@@ -64,7 +66,7 @@ def derive_scratch(programs: Programs) -> tuple[Any, ...]:
     DecodePlan,
     Programs,
     "(i64[,], i64[,], i64[,]), (i64[], i32[], i64[,], i64[]), (i64[], i32[], u32[], u8[], i64[], const u64[])",
-    "(u64[], u8[], i64[], const u64[]), ((i64[], i64[], i64[]), u8[], i64[,])",
+    "(u64[], u8[], i64[], const u64[]), ((i64[], i64[], i64[]), (u8[], i64[,]), i64[,])",
     returns="i64",
 )
 def derive_rows(

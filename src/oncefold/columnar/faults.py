@@ -6,21 +6,9 @@ text of one value alone; what that reason is, and whether there is one at all, t
 
 from typing import Any
 
-from oncefold.columnar.assemble import (
-    EMPTY,
-    FALSE,
-    MISSING,
-    MOST_LEAF_BYTES,
-    NUMBER,
-    OTHER,
-    STRING,
-    TRUE,
-    assemble,
-    is_integer,
-    keep_fields,
-    truth,
-)
+from oncefold.columnar.assemble import MOST_LEAF_BYTES, assemble, is_integer, keep_fields, truth
 from oncefold.columnar.batch import SCANNED, UNDECODED
+from oncefold.columnar.field_kinds import EMPTY, FALSE, MISSING, NUMBER, OTHER, STRING, TRUE
 from oncefold.columnar.parse_kernels import is_digit, parse_scaled, parse_time
 from oncefold.columnar.plan import (
     COLUMN_NUMBER,
@@ -91,7 +79,7 @@ def fill_row(
     keys: Any,
     table: Any,
     count: int,
-    encoded: Any,
+    scratch: Any,
     shift: Any,
     found: Any,
     faults: Any,
@@ -106,7 +94,7 @@ def fill_row(
         leaf[r] = SCANNED
         faults[r, 0] = UNKNOWN
     else:
-        count = assemble(data, fields, plan, gone, r, columns, keys, table, count, encoded, shift)
+        count = assemble(data, fields, plan, gone, r, columns, keys, table, count, scratch, shift)
         if leaf[r] == UNDECODED:
             kinds, starts, ends = fields
             diagnose(data, kinds, starts, ends, plan, faults, r)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import NUMBER, OTHER, STRING
+from oncefold.columnar.field_kinds import NUMBER, OTHER, STRING
 from oncefold.columnar.json_tokens import COLON, blank, literal, number_end, string_end
 from oncefold.columnar.parse_kernels import is_digit
 from oncefold.columnar.primitives import BACKSLASH, MINUS, QUOTE

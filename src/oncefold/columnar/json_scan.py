@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import MISSING, NUMBER, OTHER, STRING
+from oncefold.columnar.array_kernels import leaf_scratch
 from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
 from oncefold.columnar.faults import UNKNOWN, UNREAD, fill_row, is_utf8
+from oncefold.columnar.field_kinds import MISSING, NUMBER, OTHER, STRING
 from oncefold.columnar.json_layout import is_known, layout_scratch, learn, match, note_match, note_miss
 from oncefold.columnar.json_tokens import (
     CLOSE,
@@ -43,15 +44,15 @@ DEPTH = 32
 _ARRAY = -2
 
 
-def json_scratch(trie: Trie, places: int, used: int) -> tuple[Any, ...]:
+def json_scratch(trie: Trie, plan: DecodePlan, places: int, used: int) -> tuple[Any, ...]:
     """Scratch space for `scan_json`: fields (kinds, starts, ends), edges seen, stack, leaf, layout, used of `area`.
 
     `places` is `plan.width_of` the pipeline.
     """
     width = max(1, places, len(trie.field))
     fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
-    seen, stack, encoded = np.zeros(width, np.uint8), np.zeros(DEPTH, np.int64), np.zeros(2_048, np.uint8)
-    return fields, seen, stack, encoded, layout_scratch(), np.array([used], np.int64)
+    seen, stack = np.zeros(width, np.uint8), np.zeros(DEPTH, np.int64)
+    return fields, seen, stack, leaf_scratch(plan), layout_scratch(), np.array([used], np.int64)
 
 
 @kernel(
@@ -61,7 +62,7 @@ def json_scratch(trie: Trie, places: int, used: int) -> tuple[Any, ...]:
     "(i64[,], i64[,], i64[,])",
     "(i64[], i32[], i64[,], i64[]), i64[], (i64[], i32[], u32[], u8[], i64[], const u64[])",
     "(u64[], u8[], i64[], const u64[]), i64[,]",
-    "((i64[], i64[], i64[]), u8[], i64[], u8[], (i64[,], u64[,], i64[]), i64[])",
+    "((i64[], i64[], i64[]), u8[], i64[], (u8[], i64[,]), (i64[,], u64[,], i64[]), i64[])",
     returns="i64",
 )
 def scan_json(

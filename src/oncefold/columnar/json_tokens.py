@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import FALSE, MISSING, TRUE
+from oncefold.columnar.field_kinds import FALSE, MISSING, TRUE
 from oncefold.columnar.parse_kernels import is_digit
 from oncefold.columnar.primitives import BACKSLASH, MINUS, NEWLINE, PLUS, POINT, QUOTE, ZERO
 from oncefold.kernels.declare import inlined, kernel

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from oncefold.columnar.arrays import Int32s, Int64Rows, Int64s, UInt8s
 from oncefold.columnar.row_plan import RowPlan, envelope_paths, row_plan
+from oncefold.core import leafset
 from oncefold.core.definition import FirstOf, Level, Pipeline, Version, share_bits
 from oncefold.core.expression import Source
 from oncefold.core.fieldpath import FieldPath
@@ -30,6 +31,9 @@ DELETE_NONE, DELETE_TRUE, DELETE_EQUALS = 0, 1, 2
 OF_INTEGER, OF_TIME, OF_DECIMAL, OF_LSN, OF_ULID, OF_UUID, OF_TEXT, OF_OTHER = 0, 1, 2, 3, 4, 5, 6, 7
 """How a version is read; OF_OTHER by the scalar decoder alone."""
 
+
+NO_ARRAY, UNREAD_ARRAY = -1, -2
+"""The array of a level that has one label, and of one whose elements only the scalar decoder reads."""
 
 COLUMN_NUMBER, COLUMN_PRESENT, COLUMN_TRUE, COLUMN_TIME, COLUMN_TEXT = 0, 1, 2, 3, 4
 """What a key keeps of a field: see `measures.ColumnForm`."""
@@ -64,8 +68,13 @@ class DecodePlan(NamedTuple):
     delete_equals: UInt8s
     levels: Int64Rows
     """Per level: field, 1 if a window, decimal places, BY form, length, step and origin in seconds, AS form, 1 with
-    a default, the window's zone, the zone of naive times, and their format.
+    a default, the window's zone, the zone of naive times, and their format, and the array that it is filled from.
     """
+    arrays: Int64s
+    """In one element: how many arrays fill levels."""
+    inside: UInt8s
+    inside_ends: Int64s
+    """Name of level i in each element: inside[ends[i] : ends[i + 1]]; nothing where elements are labels themselves."""
     defaults: UInt8s
     default_ends: Int64s
     """Default of level i: defaults[ends[i] : ends[i + 1]]."""
@@ -135,7 +144,8 @@ def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -
     number = numbers_of(pipeline, fields)
     zones = _Tables(pipeline)
     version, time, delete = pipeline.version, pipeline.time, pipeline.delete
-    defaults = [(level.missing or "").encode() for level in pipeline.levels]
+    defaults = [_default(level) for level in pipeline.levels]
+    names = [level.inside.segments[-1].encode() if level.inside else b"" for level in pipeline.levels]
     return DecodePlan(
         keys=np.array([number[part] for part in pipeline.key], np.int32),
         version=_matrix([_version_row(part, number, zones, bits) for part, bits in _parts(version)], 6),
@@ -147,7 +157,16 @@ def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -
         if delete is None
         else _row(number[delete.field], DELETE_TRUE if delete.equals is None else DELETE_EQUALS),
         delete_equals=_bytes((delete.equals or "").encode() if delete else b""),
-        levels=_matrix([_level_row(level, number, zones) for level in pipeline.levels], 12),
+        levels=_matrix(
+            [
+                (*_level_row(level, number, zones), array)
+                for level, array in zip(pipeline.levels, _array_numbers(pipeline), strict=True)
+            ],
+            13,
+        ),
+        arrays=_row(len(pipeline.arrays)),
+        inside=_bytes(b"".join(names)),
+        inside_ends=np.cumsum([0, *map(len, names)]).astype(np.int64),
         defaults=_bytes(b"".join(defaults)),
         default_ends=np.cumsum([0, *map(len, defaults)]).astype(np.int64),
         measures=_matrix(
@@ -159,7 +178,7 @@ def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -
         zones=zones.tables(),
         spelling=_spelling(pipeline),
         rows=row_plan(pipeline, number, fields),
-        has_classes=_row(int(not needs_scalar(pipeline) and not pipeline.timezones)),
+        has_classes=_row(int(not needs_scalar(pipeline) and not pipeline.timezones and not pipeline.arrays)),
     )
 
 
@@ -329,6 +348,24 @@ def _level_row(level: Level, number: Mapping[Source | FirstOf, int], zones: _Tab
         zones.zone(level.timezone),
         zones.format(level.format),
     ]
+
+
+def _default(level: Level) -> bytes:
+    """The label of what is missing, as the level holds it."""
+    label = level.missing or ""
+    return (leafset.pack([label]) if level.each else label).encode()
+
+
+def _array_numbers(pipeline: Pipeline) -> list[int]:
+    """The array of each level, NO_ARRAY or UNREAD_ARRAY."""
+    numbers = [NO_ARRAY] * len(pipeline.levels)
+    is_plain = pipeline.envelope != "dynamodb" and not pipeline.missing_texts
+    for array, indexes in enumerate(pipeline.arrays):
+        inside = [pipeline.levels[index].inside for index in indexes]
+        has_names = all(path is None or (len(path.segments) == 1 and path.segments[0]) for path in inside)
+        for index in indexes:
+            numbers[index] = array if is_plain and has_names else UNREAD_ARRAY
+    return numbers
 
 
 def _column_row(column: KeyColumn, number: Mapping[Source | FirstOf, int]) -> tuple[int, ...]:

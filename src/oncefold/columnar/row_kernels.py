@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import EMPTY, FALSE, MISSING, NUMBER, OTHER, STRING, TRUE
+from oncefold.columnar.field_kinds import EMPTY, FALSE, MISSING, NUMBER, OTHER, STRING, TRUE
 from oncefold.columnar.parse_kernels import is_digit
 from oncefold.columnar.primitives import MINUS, PLUS, POINT, equal_bytes
 from oncefold.columnar.row_plan import CLOUDEVENTS, DEBEZIUM, NOWHERE, ZERO_VERSION

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from oncefold.arrow import spans_of
 from oncefold.columnar.arrays import Int64s, UInt8s, read_only
-from oncefold.columnar.assemble import FALSE, MISSING, NUMBER, OTHER, STRING, TRUE
+from oncefold.columnar.field_kinds import FALSE, MISSING, NUMBER, OTHER, STRING, TRUE
 from oncefold.core.definition import Pipeline
 from oncefold.core.expression import Expression, Field, nodes
 from oncefold.core.fieldpath import FieldPath

@@ -71,7 +71,7 @@ class TextDecoder:
         where = columns.where = np.zeros(rows, np.int64)
         keys, composed = self._keys(columns)
         whole, area = _with_area(data, self._programs, rows, count_byte(data, BACKSLASH))
-        scratch = json_scratch(self._trie, self._width, _pool_bytes(self._programs))
+        scratch = json_scratch(self._trie, self._plan, self._width, _pool_bytes(self._programs))
         faults = np.empty((rows, 4), np.int64)
         used, found = scratch[-1], _found_fields(self._programs, rows)
         columns.leaves.count = scan_json(
@@ -118,7 +118,7 @@ class TextDecoder:
         where[1:] = ends[:-1]
         keys, composed = self._keys(columns)
         whole, area = _with_area(data, self._flat_programs, len(ends), count_pairs(data, QUOTE))
-        scratch = csv_scratch(self._flat_width, _pool_bytes(self._flat_programs))
+        scratch = csv_scratch(self._flat_plan, self._flat_width, _pool_bytes(self._flat_programs))
         used, found = scratch[-1], _found_fields(self._flat_programs, len(ends))
         faults = np.empty((len(ends), 4), np.int64)
         columns.leaves.count = scan_csv(
@@ -194,7 +194,7 @@ class TextDecoder:
                 (columns.version, columns.leaf, columns.measures, columns.time),
                 keys,
                 columns.leaves.table,
-                derive_scratch(programs),
+                derive_scratch(plan, programs),
             )
 
     def _finish(
@@ -234,7 +234,9 @@ class TextDecoder:
     def _columns(self, rows: int, data: UInt8s) -> BatchBuilder:
         columns = BatchBuilder(rows, self._pipeline, data, self._seed)
         levels = len(self._pipeline.levels)
-        columns.reserve_leaves(levels * len(data) + rows * (levels * _LEAF_OVERHEAD + self._defaults))
+        # The labels of an array's elements have marks of two bytes behind them, which one of a digit alone outgrows.
+        size = len(data) * (2 if self._pipeline.arrays else 1)
+        columns.reserve_leaves(levels * size + rows * (levels * _LEAF_OVERHEAD + self._defaults))
         return columns
 
     def _keys(self, columns: BatchBuilder) -> tuple[tuple[object, ...], UInt8s | None]:

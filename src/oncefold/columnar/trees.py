@@ -11,8 +11,8 @@ from oncefold.columnar.primitives import FIXED_SEED, Seed, copy_bytes, shift_of
 from oncefold.columnar.state import Accumulated
 from oncefold.commit import NewNode, NodeColumns
 from oncefold.core.definition import Pipeline
-from oncefold.core.limits import PATH_BYTES
-from oncefold.kernels.declare import kernel
+from oncefold.core.limits import EVENT_LEAVES, PATH_BYTES
+from oncefold.kernels.declare import inlined, kernel
 
 ROLLUP_BYTES = 2
 """A node is known by its rollup in so many bytes, little-endian, and its labels as a leaf has them."""
@@ -63,6 +63,147 @@ def find_nodes(leaves: Any, paths: Any, table: Any, count: int, found: Any, scra
                     count += 1
             leaf_node[leaf, rollup] = node
     return count
+
+
+@kernel(
+    "(const u8[], const i64[], i64, i64), (const i32[], const i64[], const i64[], i64, i64)",
+    "(u64[], u8[], i64[], const u64[]), i64, (i32[], i32[], i32[], i32[], i64[]), (u8[], i64[], i64[,], i64[], i64[])",
+    returns="(i64, i64)",
+)
+def find_nodes_of_sets(leaves: Any, paths: Any, table: Any, count: int, found: Any, scratch: Any) -> Any:
+    """The same for sets of leaves: each node of any leaf of a set once, in `nodes`, those of a set up to its end.
+
+    `paths` has the array of each level too, or -1, the number of arrays, and for how many nodes there is room;
+    `scratch` is (a node's bytes, where each label begins, where each element of a level begins, the number of elements
+    of each array, the chosen one). Gives (the next set, the number of nodes), before the last where room runs out.
+    """
+    data, offsets, first, last = leaves
+    levels, level_ends, array_of, arrays, room = paths
+    parent, rollup_of, depth_of, nodes, ends = found
+    key, begins, elements, sizes, chosen = scratch
+    shift = shift_of(table[0])
+    used = ends[first]
+    depth_most = levels.shape[0]
+    for leaf in range(first, last):
+        level = 0
+        at = offsets[leaf]
+        while at < offsets[leaf + 1]:
+            begins[level] = at
+            size = np.int64(data[at]) | np.int64(data[at + 1]) << 8
+            if array_of[level] >= 0:
+                sizes[array_of[level]] = _split(data, at + 2, at + 2 + size, elements[level])
+            at += 2 + size
+            level += 1
+        combinations = 1
+        for a in range(arrays):
+            combinations *= sizes[a]
+            chosen[a] = 0
+        rollups = level_ends.shape[0] - 1
+        most = combinations * depth_most
+        if (
+            used + rollups + most > len(nodes)
+            or count + most > room
+            or table[2][count] + most * len(key) > len(table[1])
+        ):
+            return leaf, count
+        own = used
+        for rollup in range(rollups):
+            nodes[used] = rollup
+            used += 1
+        for _ in range(combinations):
+            for rollup in range(rollups):
+                key[0] = rollup & 255
+                key[1] = rollup >> 8
+                length = ROLLUP_BYTES
+                node = np.int64(rollup)
+                for index in range(level_ends[rollup], level_ends[rollup + 1]):
+                    level = levels[index]
+                    if array_of[level] < 0:
+                        begin = begins[level]
+                        size = 2 + (np.int64(data[begin]) | np.int64(data[begin + 1]) << 8)
+                        copy_bytes(data, begin, key, length, size)
+                        length += size
+                    else:
+                        length = _copy_element(data, elements[level, chosen[array_of[level]]], key, length)
+                    above = node
+                    node = intern_bytes(key, 0, length, table, count, shift)
+                    if node == count:
+                        parent[node] = above
+                        rollup_of[node] = rollup
+                        depth_of[node] = index + 1 - level_ends[rollup]
+                        count += 1
+                    is_listed = False
+                    for n in range(own, used):
+                        is_listed = is_listed or nodes[n] == node
+                    if not is_listed:
+                        nodes[used] = node
+                        used += 1
+            _advance(chosen, sizes, arrays)
+        ends[leaf + 1] = used
+    return last, count
+
+
+@inlined
+def _split(data: Any, at: int, end: int, begins: Any) -> int:
+    """Where each element of a packed text begins; how many there are."""
+    found = 0
+    while at < end:
+        begins[found] = at
+        found += 1
+        while data[at] != 0 or data[at + 1] != 1:
+            at += 1
+        at += 2
+    return found
+
+
+@inlined
+def _copy_element(data: Any, at: int, key: Any, to: int) -> int:
+    """Write an element as a label of a leaf; where it ends."""
+    begin = to
+    to += 2
+    while data[at] != 0 or data[at + 1] != 1:
+        key[to] = data[at]
+        at += 1 if data[at] != 0 else 2
+        to += 1
+    size = to - begin - 2
+    key[begin] = size & 255
+    key[begin + 1] = size >> 8
+    return to
+
+
+@inlined
+def _advance(chosen: Any, sizes: Any, arrays: int) -> None:
+    """The next combination of elements, the last array first."""
+    a = arrays - 1
+    while a >= 0:
+        chosen[a] += 1
+        if chosen[a] < sizes[a]:
+            return
+        chosen[a] = 0
+        a -= 1
+
+
+@kernel("const i64[], const i64[,], const i64[,], const i64[], const i32[], i64[], i64[,], i64[,]")
+def add_to_nodes(
+    leaf_count: Any, leaf_high: Any, leaf_low: Any, ends: Any, nodes: Any, count: Any, high: Any, low: Any
+) -> None:
+    """Add every leaf's amounts to all of its nodes; carries are brought up."""
+    measures = leaf_high.shape[1]
+    for leaf in range(len(leaf_count)):
+        moved = leaf_count[leaf] != 0
+        for m in range(measures):
+            moved = moved or leaf_high[leaf, m] != 0 or leaf_low[leaf, m] != 0
+        if moved:
+            for n in range(ends[leaf], ends[leaf + 1]):
+                node = nodes[n]
+                count[node] += leaf_count[leaf]
+                for m in range(measures):
+                    high[node, m] += leaf_high[leaf, m]
+                    low[node, m] += leaf_low[leaf, m]
+    for node in range(len(count)):
+        for m in range(measures):
+            high[node, m] += low[node, m] >> 32
+            low[node, m] &= _LOW
 
 
 @kernel("const i64[], const i64[,], const i64[,], const i32[,], const i32[], i64[], i64[,], i64[,]")
@@ -139,6 +280,12 @@ class Trees:
         self._listed_leaves = 0
         self._node_ends: Int64s = np.zeros(1, np.int64)
         self._nodes_of: Int32s = np.zeros(0, np.int32)
+        self._arrays = pipeline.arrays
+        self._array_of: Int64s = np.full(self._level_count + 1, -1, np.int64)
+        for array, levels in enumerate(pipeline.arrays):
+            self._array_of[list(levels)] = array
+        self._set_ends: Int64s = np.zeros(1, np.int64)
+        self._set_nodes: Int32s = np.zeros(0, np.int32)
         self._count: Int64s = np.zeros(0, np.int64)
         self._high: Int64s = np.zeros((0, self._measures), np.int64)
         self._low: Int64s = np.zeros((0, self._measures), np.int64)
@@ -174,6 +321,13 @@ class Trees:
         found = Leaves(self.leaves.data, self.leaves.offsets[: self.leaves.count + 1])
         leaves = decode_all(found, first, self._level_count)
         new = slice(self._reported_nodes, self._nodes.count)
+        if self._arrays:
+            self._reported_nodes = self._nodes.count
+            return leaves, [
+                NewNode(number, rollup, int(self._parent[number]), labels)
+                for number in range(new.start, new.stop)
+                for rollup, labels in [self._node(number)]
+            ]
         columns = (self._rollup[new], self._parent[new], self._leaf[new] - first, self._depth[new])
         in_order = [_along(leaves, path) for path in self._paths]
         nodes = [
@@ -193,6 +347,9 @@ class Trees:
             self._make_room(rollups)
             self._parent[:rollups] = -1
             self._rollup[:rollups] = range(rollups)
+        if self._arrays:
+            self._grow_sets(first_leaf)
+            return
         offsets, count = self.leaves.offsets, self.leaves.count
         most = (count - first_leaf) * len(self._levels)
         size = rollups * int(offsets[count] - offsets[first_leaf]) + 2 * most
@@ -208,6 +365,34 @@ class Trees:
             (np.zeros(2 * PATH_BYTES, np.uint8), np.zeros(len(self._levels) + 2, np.int64)),
         )
 
+    def _grow_sets(self, first_leaf: int) -> None:
+        """The same where leaves are sets."""
+        count, depth, arrays = self.leaves.count, len(self._levels), len(self._arrays)
+        self._set_ends = with_room(self._set_ends, count + 1)
+        scratch = (
+            np.zeros(2 * PATH_BYTES, np.uint8),
+            np.zeros(self._level_count + 2, np.int64),
+            np.zeros((self._level_count, EVENT_LEAVES), np.int64),
+            np.zeros(arrays, np.int64),
+            np.zeros(arrays, np.int64),
+        )
+        while first_leaf < count:
+            most = (EVENT_LEAVES + count - first_leaf) * depth
+            self._nodes.reserve(most, EVENT_LEAVES * depth * 2 * PATH_BYTES)
+            self._make_room(self._nodes.count + most)
+            listed = int(self._set_ends[first_leaf])
+            self._set_nodes = with_room(
+                self._set_nodes, listed + most + len(self._level_ends) * (count - first_leaf + 1)
+            )
+            first_leaf, self._nodes.count = find_nodes_of_sets(
+                (self.leaves.data, self.leaves.offsets, first_leaf, count),
+                (self._levels, self._level_ends, self._array_of, arrays, self._nodes.count + most),
+                self._nodes.table,
+                self._nodes.count,
+                (self._parent, self._rollup, self._depth, self._set_nodes, self._set_ends),
+                scratch,
+            )
+
     def _node(self, number: int) -> tuple[int, tuple[str, ...]]:
         """(rollup, labels) of a node."""
         key = self._nodes.text(number)
@@ -216,6 +401,8 @@ class Trees:
     def nodes_of_leaves(self) -> tuple[Int64s, Int32s]:
         """The nodes that each leaf counts in, each once: nodes[ends[leaf] : ends[leaf + 1]]."""
         first, count = self._listed_leaves, self.leaves.count
+        if self._arrays:
+            return self._set_ends[: count + 1], self._set_nodes
         if first < count:
             most = (count - first) * (len(self._levels) + len(self._level_ends) - 1)
             self._node_ends = with_room(self._node_ends, count + 1)
@@ -235,7 +422,10 @@ class Trees:
         count = np.zeros(nodes, np.int64)
         high = np.zeros((nodes, self._measures), np.int64)
         low = np.zeros((nodes, self._measures), np.int64)
-        add_along(net.count, net.high, net.low, self._leaf_node, self._parent, count, high, low)
+        if self._arrays:
+            add_to_nodes(net.count, net.high, net.low, self._set_ends, self._set_nodes, count, high, low)
+        else:
+            add_along(net.count, net.high, net.low, self._leaf_node, self._parent, count, high, low)
         if others is not None:
             high[others[0], net.high.shape[1] :] = others[1] >> 32
             low[others[0], net.high.shape[1] :] = others[1] & _LOW

@@ -10,18 +10,18 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import Any
 
-from oncefold.core import nodepath
-from oncefold.core.decimals import Spelling, parse_decimal, shown
+from oncefold.core import leafset, nodepath
+from oncefold.core.decimals import Spelling, parse_decimal
 from oncefold.core.definition import FirstOf, Level, Pipeline, Time, Version
 from oncefold.core.envelope import UNKNOWN_TEXTS, unwrapped
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.expression import Expression, Source
+from oncefold.core.labels import label_of, labels_of_set, no_constant, numeral, text_of, timestamp, what
 from oncefold.core.limits import (
     KEY_BYTES,
-    LABEL_BYTES,
     MEASURE_LIMIT,
     NESTING,
     PATH_BYTES,
@@ -30,10 +30,8 @@ from oncefold.core.limits import (
 )
 from oncefold.core.measures import NO_VALUE, KeyColumn
 from oncefold.core.records import CellRecord, NestedRecord, ObjectPairs, Record, RecordWithout, TableRecord, refuse
-from oncefold.core.timestamps import parse_timestamp
-from oncefold.core.values import Number, plain, type_of_marker
+from oncefold.core.values import Number, plain
 from oncefold.core.versions import NUMBER_TYPES, join_parts, read_version
-from oncefold.core.zones import zone_of
 
 _BRACKET_OR_STRING = re.compile(r'[\[\]{}]|"[^"\\]*(?:\\.[^"\\]*)*"')
 _STEP = {"[": 1, "{": 1, "]": -1, "}": -1}
@@ -139,7 +137,10 @@ class Decoder:
             return Event(key, version, DELETED, time)
         if pipeline.where is not None and record.get(pipeline.where) is not True:
             return Event(key, version, DELETED, time, filtered=True)
-        labels = tuple(_label(record, level) for level in pipeline.levels)
+        if pipeline.arrays:
+            labels = labels_of_set(pipeline, record, self._missing)
+        else:
+            labels = tuple(label_of(record, level) for level in pipeline.levels)
         self._check_paths(labels)
         numbers = tuple(self._number(record, column, time) for column in self._number_columns)
         texts = tuple(self._text(record, column) for column in self._text_columns)
@@ -203,7 +204,7 @@ class Decoder:
         if value is None:
             return None
         if not isinstance(value, str | bool):
-            refuse(column.field, f"{_what(value)} is not text")
+            refuse(column.field, f"{what(value)} is not text")
         text: str = self._readers["text"](value, column.field)
         if len(text) > TEXT_BYTES // 4 and len(text.encode()) > TEXT_BYTES:
             refuse(column.field, f"the text is longer than {TEXT_BYTES} bytes")
@@ -220,9 +221,9 @@ class Decoder:
 
     def _check_paths(self, labels: tuple[str, ...]) -> None:
         for rollup, indexes in zip(self._pipeline.rollups, self._pipeline.rollup_levels, strict=True):
-            path = nodepath.join([labels[index] for index in indexes])
-            if len(path) > PATH_BYTES // 4 and len(path.encode()) > PATH_BYTES:
-                raise InvalidEvent(f"the path in rollup {rollup.name} is longer than {PATH_BYTES} bytes")
+            for path in map(nodepath.join, leafset.paths(self._pipeline.arrays, labels, indexes)):
+                if len(path) > PATH_BYTES // 4 and len(path.encode()) > PATH_BYTES:
+                    raise InvalidEvent(f"the path in rollup {rollup.name} is longer than {PATH_BYTES} bytes")
 
 
 def syntax_fault(raw: bytes, *, takes_null: bool = False) -> str | None:
@@ -272,73 +273,12 @@ def read_boolean(value: Any, field: Source) -> bool:
         return True
     if lowered in _FALSE:
         return False
-    refuse(field, f"{_what(value)} is neither true nor false")
-
-
-def _label(record: Record, level: Level) -> str:
-    if level.window is None:
-        value = record.get(level.field)
-        if value is None and level.missing is not None:
-            return level.missing
-        label = _text(record, level.field)
-        if len(label) > LABEL_BYTES // 4 and len(label.encode()) > LABEL_BYTES:
-            refuse(level.field, f"the label is longer than {LABEL_BYTES} bytes")
-        return label
-    value = record.get(level.field, empty=None)
-    if value is None:
-        if level.missing is not None:
-            return level.missing
-        refuse(level.field, "missing; the level is a time window and names no default")
-    return level.window.label(level.window.start(timestamp(value, level)))
-
-
-def _text(record: Record, field: Source) -> str:
-    """A key's or label's text: text as it is, an integer as its digits, an expression's truth value as its name."""
-    value = record.get(field)
-    if value is None:
-        refuse(field, "missing")
-    if isinstance(value, bool) and isinstance(field, Expression):
-        return str(value).lower()
-    return as_text(value, field)
-
-
-def as_text(value: Any, field: Source) -> str:
-    """A value as a key or label. Raises InvalidEvent."""
-    if not isinstance(value, str):
-        refuse(field, f"{_what(value)} cannot be a key or label; text or a whole number can")
-    if isinstance(value, Number):
-        if value.lstrip("-").isdigit():
-            return "0" if value == "-0" else str(value)
-        refuse(
-            field,
-            f"{shown(value)} cannot be a key or label; of numbers only whole ones without point or exponent",
-        )
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        refuse(field, "the text holds half of a surrogate pair, which no UTF-8 text can")
-    return value
-
-
-def numeral(value: Any, field: Source) -> str:
-    """The text of a number, from a number or from text that holds one."""
-    if isinstance(value, str):
-        return value
-    refuse(field, f"{_what(value)} is not a number")
-
-
-def timestamp(value: Any, spec: Time | Level) -> int:
-    """A time as nanoseconds since the epoch, in the zone and the format that its field has. Raises InvalidEvent."""
-    text, zone = numeral(value, spec.field), None if spec.timezone is None else zone_of(spec.timezone)
-    try:
-        return parse_timestamp(text, spec.unit, zone) if spec.format is None else spec.format.read(text, zone)
-    except ValueError as error:
-        refuse(spec.field, str(error))
+    refuse(field, f"{what(value)} is neither true nor false")
 
 
 def _version_text(value: Any, version: Version) -> str:
     if not isinstance(value, str) or isinstance(value, Number):
-        refuse(version.field, f"{_what(value)} is not text, which a version of the type {version.type} is")
+        refuse(version.field, f"{what(value)} is not text, which a version of the type {version.type} is")
     return value
 
 
@@ -351,10 +291,10 @@ def _key_value(record: Record, part: Source | FirstOf) -> Any:
 
 def _key_text(record: Record, part: Source | FirstOf) -> str:
     if not isinstance(part, FirstOf):
-        return _text(record, part)
+        return text_of(record, part)
     for field in part.fields:
         if record.get(field, empty=None) is not None:
-            return _text(record, field)
+            return text_of(record, field)
     raise InvalidEvent(f"fields {', '.join(map(str, part.fields))}: all are missing")
 
 
@@ -365,25 +305,10 @@ def scalar_text(value: Any) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _what(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, Mapping):
-        name = type_of_marker(value)
-        return "an object" if name is None else f"a value of type {name}"
-    if isinstance(value, list):
-        return "an array"
-    return shown(str(value))
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON number")
-
-
 _READ = json.JSONDecoder(
-    parse_float=Number, parse_int=Number, parse_constant=_no_constant, object_pairs_hook=ObjectPairs
+    parse_float=Number, parse_int=Number, parse_constant=no_constant, object_pairs_hook=ObjectPairs
 )
-_CHECK = json.JSONDecoder(parse_int=float, parse_constant=_no_constant)
+_CHECK = json.JSONDecoder(parse_int=float, parse_constant=no_constant)
 """Refuses what `_READ` refuses, in the same words and sooner; `float` takes a number of any length."""
 
 

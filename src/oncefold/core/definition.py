@@ -120,10 +120,16 @@ class Level:
     """Of a time without an offset: the zone of its clock; None for UTC. The window has a zone of its own."""
     format: TimeFormat | None = None
     """How the text of a time is written; None for the common spellings."""
+    each: bool = False
+    """Whether the field is an array, and the key counts in a leaf for each of its elements."""
+    inside: FieldPath | None = None
+    """Where the label is in each element, which is an object; None for elements that are labels themselves."""
 
     @property
     def name(self) -> str:
-        """What a person calls the level: its field, with the window."""
+        """What a person calls the level: its field, with the window; of an array the elements, and what is in them."""
+        if self.each:
+            return f"{self.field}[]" if self.inside is None else f"{self.field}[].{self.inside}"
         return f"{self.field}" if self.window is None else f"{self.field} ({self.window})"
 
 
@@ -247,6 +253,15 @@ class Pipeline:
         return tuple(tuple(index_of[level] for level in rollup.levels) for rollup in self.rollups)
 
     @cached_property
+    def arrays(self) -> tuple[tuple[int, ...], ...]:
+        """For each array that fills levels, the indexes of those within `levels`; empty if a key has one leaf."""
+        found: dict[Source, list[int]] = {}
+        for index, level in enumerate(self.levels):
+            if level.each:
+                found.setdefault(level.field, []).append(index)
+        return tuple(map(tuple, found.values()))
+
+    @cached_property
     def sources(self) -> tuple[Source, ...]:
         """Every place that the definition reads, each once: fields and expressions."""
         single = (self.version, self.time, self.delete)
@@ -319,14 +334,22 @@ def _flaws(pipeline: Pipeline) -> Iterator[str]:
         yield "it needs a key field and a rollup at least"
     yield from _event_flaws(pipeline)
     for level in pipeline.levels:
-        if len((level.missing or "").encode()) > LABEL_BYTES:
-            yield f"level {level.name}: the label for what is missing is longer than {LABEL_BYTES} bytes"
+        yield from (f"level {level.name}: {wrong}" for wrong in _level_flaws(level))
     if pipeline.where is not None and pipeline.where.tree.kind != "boolean":
         yield f"where must be true or false of an event, and {pipeline.where} is neither"
     for measure in pipeline.measures:
         yield from (f"measure {measure.name}: {wrong}" for wrong in _measure_flaws(measure))
     if pipeline.time is None and _depends_on_time(pipeline):
         yield 'first and last are by the event\'s time: name its field under [event], such as time = "Timestamp"'
+
+
+def _level_flaws(level: Level) -> Iterator[str]:
+    if len((level.missing or "").encode()) > LABEL_BYTES:
+        yield f"the label for what is missing is longer than {LABEL_BYTES} bytes"
+    if level.each and (level.window is not None or isinstance(level.field, Expression)):
+        yield "for each element of an array there is a label, neither a window nor an expression"
+    if level.inside is not None and not level.each:
+        yield "only an array's elements have something inside"
 
 
 def _measure_flaws(measure: Measure) -> Iterator[str]:
@@ -412,6 +435,8 @@ _UNSET: dict[str, Any] = {
     "missing_texts": (),
     "decimal": ".",
     "group": None,
+    "each": False,
+    "inside": None,
 }
 """Settings that are left out of the fingerprint where they say nothing, so that those of older definitions stay."""
 

@@ -426,19 +426,43 @@ def _rollup(rollups: _TomlTable, name: str, zone: str | None) -> Rollup:
 
 def _level(rollups: _TomlTable, name: str, value: Any, zone: str | None) -> Level:
     table = rollups.inline(name, value if _is_settings(value) else {"field": value})
-    field = table.own_source()
+    array = _array(table)
+    inside = _inside(table) if array is not None else None
+    field = table.own_source() if array is None else array
     missing = table.get("missing")
     if missing is not None and not isinstance(missing, str):
         table.fail("missing", f"{missing!r} is not a label", 'write, for example, missing = "(none)"')
     if missing is not None and len(missing.encode()) > LABEL_BYTES:
         table.fail("missing", f"the label is longer than {LABEL_BYTES} bytes", 'write, for example, missing = "(none)"')
     if table.get("window") is not None:
+        if array is not None:
+            table.fail("window", "for each element of an array there is a label, not a window", "drop it")
         return _window_level(table, field, missing, zone)
     for key in ("unit", "timezone", "week_starts", "format", "field_timezone"):
         if table.get(key) is not None:
             table.fail(key, f"only a time window has a {key}", 'drop it, or write window = "1h"')
     table.finish()
-    return Level(field, missing=missing)
+    return Level(field, missing=missing, each=array is not None, inside=inside)
+
+
+def _array(table: _TomlTable) -> FieldPath | None:
+    """The array whose elements fill a level; None for a level of one label."""
+    if table.get("each") is None:
+        return None
+    found = table.source("each", table.get("each"))
+    if isinstance(found, Expression):
+        table.fail("each", f"{found} is an expression", 'write the field of an array, such as each = "tags"')
+    return found
+
+
+def _inside(table: _TomlTable) -> FieldPath | None:
+    """Where the label is in each element of an array."""
+    if table.get("field") is None:
+        return None
+    found = table.source("field", table.get("field"))
+    if isinstance(found, Expression):
+        table.fail("field", f"{found} is an expression", 'write a field of each element, such as field = "sku"')
+    return found
 
 
 def _window_level(table: _TomlTable, field: Source, missing: str | None, zone: str | None) -> Level:
@@ -605,6 +629,9 @@ def _item_value(item: Version | Time | Delete) -> str | dict[str, Any]:
 
 def _level_value(level: Level) -> str | dict[str, Any]:
     field = _source_value(level.field)
+    if level.each:
+        inside = None if level.inside is None else _source_value(level.inside)
+        return {"each": field, "field": inside, "missing": level.missing}
     if level.window is None and level.missing is None:
         return field
     if level.window is None:

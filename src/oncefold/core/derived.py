@@ -5,12 +5,13 @@ from decimal import Decimal
 from typing import Any
 
 from oncefold.core.decimals import Spelling
-from oncefold.core.decode import as_text, numeral, read_boolean, timestamp
+from oncefold.core.decode import read_boolean
 from oncefold.core.definition import Time
 from oncefold.core.errors import InvalidEvent
 from oncefold.core.evaluate import Time as Moment
 from oncefold.core.evaluate import decimal_of, evaluator, text_of
 from oncefold.core.expression import Expression, Source
+from oncefold.core.labels import as_text, numeral, timestamp
 from oncefold.core.records import Record, refuse
 from oncefold.core.values import Number
 

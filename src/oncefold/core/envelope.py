@@ -17,7 +17,7 @@ from typing import Any
 from oncefold.core.decimals import shown
 from oncefold.core.errors import IgnoredRecord, InvalidEvent
 from oncefold.core.fieldpath import FieldPath
-from oncefold.core.records import NestedRecord, Record, member
+from oncefold.core.records import NestedRecord, ObjectPairs, Record, member
 from oncefold.core.values import Number
 
 UNAVAILABLE = "__debezium_unavailable_value"
@@ -161,7 +161,7 @@ def _plain_value(attribute: Any, field: FieldPath) -> Any:
         raise InvalidEvent(f'field {field}: not an attribute with its type, such as {{"S": "text"}}')
     found = {kind: value for kind in _VALUE_TYPES if (value := member(attribute, kind, field)) is not None}
     if not found:
-        return list(attribute)
+        return _elements(attribute, field)
     if len(found) > 1:
         raise InvalidEvent(f"field {field}: an attribute of several types, {' and '.join(found)}")
     ((kind, value),) = found.items()
@@ -178,6 +178,23 @@ def _plain_value(attribute: Any, field: FieldPath) -> Any:
 
 
 _VALUE_TYPES = ("S", "N", "BOOL", "NULL")
+
+
+def _elements(attribute: Mapping[str, Any], field: FieldPath) -> list[Any]:
+    """The elements of a list or of a set of texts or numbers; of what is neither, an array of its type."""
+    if len(attribute) == 1:
+        ((kind, values),) = attribute.items()
+        if isinstance(values, list) and kind in {"L", "SS", "NS"}:
+            return [_element(value if kind == "L" else {kind[0]: value}, field) for value in values]
+    return [dict(attribute)]
+
+
+def _element(attribute: Any, field: FieldPath) -> Any:
+    """An element of a list: a value, an object of values, or elements again."""
+    inner = member(attribute, "M", field) if isinstance(attribute, Mapping) and len(attribute) == 1 else None
+    if not isinstance(inner, Mapping):
+        return _plain_value(attribute, field)
+    return ObjectPairs([(name, _element(member(inner, name, field), field)) for name in inner])
 
 
 def _object(value: Any, what: str) -> Mapping[str, Any]:

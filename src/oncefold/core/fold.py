@@ -18,6 +18,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 
+from oncefold.core import leafset
 from oncefold.core.definition import Pipeline
 from oncefold.core.event import Content, Event
 
@@ -101,12 +102,15 @@ class Total:
 
 
 def nodes_of(pipeline: Pipeline, labels: tuple[str, ...]) -> list[Node]:
-    """Every node that a leaf counts in: the whole path of each rollup, root included."""
+    """Every node that a leaf counts in, each once: the whole path of each rollup, root included.
+
+    Of a set of leaves the nodes of all, so that a key counts once in a node with several of its leaves below it.
+    """
     nodes: list[Node] = []
     for rollup, indexes in enumerate(pipeline.rollup_levels):
-        path = tuple(labels[index] for index in indexes)
-        nodes.extend(Node(rollup, path[:depth]) for depth in range(len(path) + 1))
-    return nodes
+        for path in leafset.paths(pipeline.arrays, labels, indexes):
+            nodes.extend(Node(rollup, path[:depth]) for depth in range(len(path) + 1))
+    return list(dict.fromkeys(nodes)) if pipeline.arrays else nodes
 
 
 def net(pipeline: Pipeline, changes: Iterable[tuple[Stored | None, Stored | None]]) -> dict[Node, Total]:

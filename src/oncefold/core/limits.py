@@ -32,6 +32,12 @@ LABEL_BYTES = 1_023
 TEXT_BYTES = 2_047
 """UTF-8 bytes of a text whose different values are counted."""
 
+EVENT_LEAVES = 100
+"""Leaves that one event's key counts in, where a level is filled for each element of an array."""
+
+SET_BYTES = 32_767
+"""Bytes of all labels of one event at such a level, with a mark of two bytes behind each."""
+
 PATH_BYTES = 1_920
 """UTF-8 bytes of a node's written path; a rollup's name fits beside it in one partition key."""
 

@@ -9,6 +9,7 @@ from decimal import Decimal
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from oncefold.core import leafset
 from oncefold.core.decimals import format_decimal, parse_decimal
 from oncefold.core.fold import Total
 from oncefold.core.measures import NO_VALUE
@@ -144,9 +145,17 @@ class Converter:
         texts: Sequence[str | None] = (),
     ) -> CountedKey:
         """A key behind a total of this rollup; labels are one per level of the pipeline."""
-        leaf = path_of(tuple(labels[level] for level in self.pipeline.rollup_levels[rollup]))
+        arrays = self.pipeline.arrays
+        leaf = leafset.shown(arrays, labels, self.pipeline.rollup_levels[rollup])
         values = self.key_values(numbers, texts)
-        return CountedKey(key, self.version(version), self.version_text(version), labels, leaf, values)
+        by_level = leafset.by_level(arrays, labels)
+        return CountedKey(key, self.version(version), self.version_text(version), by_level, leaf, values)
+
+    def leaf(self, labels: tuple[str, ...] | None) -> tuple[tuple[str | tuple[str, ...], ...] | None, str | None]:
+        """The labels of a content by level, and its leaf as people read it; None of a delete."""
+        if labels is None:
+            return None, None
+        return leafset.by_level(self.pipeline.arrays, labels), leafset.shown(self.pipeline.arrays, labels)
 
     def wrong_node(self, difference: stored.WrongTotal) -> WrongNode:
         """A node whose stored totals are wrong."""
@@ -162,25 +171,27 @@ class Converter:
     def current_version(self, state: stored.KeyState) -> CurrentVersion:
         """The state of a key."""
         live = state.labels is not None
+        labels, leaf = self.leaf(state.labels)
         return CurrentVersion(
             version=self.version(state.version),
             version_text=self.version_text(state.version),
-            labels=state.labels,
-            leaf=None if state.labels is None else path_of(state.labels),
+            labels=labels,
+            leaf=leaf,
             values=self.key_values(state.measures, state.texts) if live else {},
         )
 
     def arrival(self, arrival: stored.StoredArrival) -> Arrival:
         """An event of a key."""
         live = arrival.labels is not None
+        labels, leaf = self.leaf(arrival.labels)
         return Arrival(
             commit=commit_of(arrival.commit.seq, arrival.commit.at),
             outcome=arrival.outcome.name.lower(),
             known=arrival.version is not None,
             version=self.version(arrival.version),
             version_text=self.version_text(arrival.version),
-            labels=arrival.labels,
-            leaf=None if arrival.labels is None else path_of(arrival.labels),
+            labels=labels,
+            leaf=leaf,
             values=self.key_values(arrival.measures, arrival.texts) if live else {},
         )
 
@@ -202,11 +213,11 @@ class Converter:
         content = json.loads(text)
         if content is None:
             return Side(None, None, {})
-        labels = tuple(content["labels"])
+        labels, leaf = self.leaf(tuple(content["labels"]))
         pairs = zip(content["measures"], self.pipeline.columns, strict=False)
         numbers = [NO_VALUE if value is None else parse_decimal(value, column.scale, _LIMIT) for value, column in pairs]
         values = self.key_values(numbers, content.get("texts", ()))
-        return Side(labels, path_of(labels), values)
+        return Side(labels, leaf, values)
 
 
 def rejected(item: stored.ListedReject) -> RejectedEvent:

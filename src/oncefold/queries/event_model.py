@@ -9,6 +9,9 @@ from typing import Literal
 
 from oncefold.queries.model import Amounts, Answer, Commit, KeyValue
 
+Labels = tuple[str | tuple[str, ...], ...]
+"""One label per level of the pipeline; of a level for each element of an array all labels, by position."""
+
 
 @dataclass(frozen=True, slots=True)
 class CountedKey:
@@ -19,10 +22,10 @@ class CountedKey:
     """As versions are compared (a timestamp: nanoseconds since the epoch); None for a pipeline without versions."""
     version_text: str
     """As a person writes it: digits, an RFC 3339 time, or nothing."""
-    labels: tuple[str, ...]
+    labels: Labels
     """One per level of the pipeline, `Pipeline.levels`; empty where only the leaf is known."""
     leaf: str
-    """The path of its leaf in the rollup that was queried."""
+    """The path of its leaf in the rollup that was queried; of several leaves their paths, with a comma between."""
     values: Mapping[str, KeyValue]
 
 
@@ -75,7 +78,7 @@ class Arrival:
     """Whether what follows is known: it is not where a duplicate repeated an event beyond the retention."""
     version: int | None
     version_text: str
-    labels: tuple[str, ...] | None
+    labels: Labels | None
     """One per level of the pipeline; None for a delete."""
     leaf: str | None
     """These labels joined as a path."""
@@ -89,7 +92,7 @@ class CurrentVersion:
 
     version: int | None
     version_text: str
-    labels: tuple[str, ...] | None
+    labels: Labels | None
     """None if the key is deleted."""
     leaf: str | None
     values: Mapping[str, KeyValue]
@@ -156,7 +159,7 @@ class Rejects(Answer[RejectedEvent]):
 class Side:
     """One of two contents that contradict each other."""
 
-    labels: tuple[str, ...] | None
+    labels: Labels | None
     """One per level of the pipeline; None for a delete, or where only the leaf is known."""
     leaf: str | None
     """None for a delete."""

@@ -1,11 +1,12 @@
 """`verify`: every total is recomputed from the key states and compared with the stored one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from oncefold.commit import PAGE_ROWS, NewNode, NodeColumns, States
+from oncefold.core import leafset
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Total
@@ -121,6 +122,17 @@ class NodeIndex:
             parent = found
         return ids
 
+    def nodes_of(self, pipeline: Pipeline, leaf: tuple[str, ...]) -> tuple[Iterable[int], Iterable[Node]]:
+        """The ids of the nodes that a leaf counts in, and those of its nodes that do not exist; each once."""
+        ids: list[int] = []
+        absent: list[Node] = []
+        for rollup, levels in enumerate(pipeline.rollup_levels):
+            for labels in leafset.paths(pipeline.arrays, leaf, levels):
+                found = self.path_ids(rollup, labels)
+                ids += found
+                absent += [Node(rollup, labels[:depth]) for depth in range(len(found), len(labels) + 1)]
+        return (set(ids), set(absent)) if pipeline.arrays else (ids, absent)
+
 
 def _leaf_nodes(
     pipeline: Pipeline, tree: NodeIndex, nodes: int, leaves: Leaves, by_leaf: NodeColumns
@@ -129,12 +141,9 @@ def _leaf_nodes(
     pairs: list[tuple[int, int]] = []
     missing: dict[Node, int] = {}
     for leaf in np.flatnonzero(by_leaf.count).tolist():
-        for rollup, levels in enumerate(pipeline.rollup_levels):
-            labels = tuple(leaves[leaf][level] for level in levels)
-            ids = tree.path_ids(rollup, labels)
-            for depth in range(len(ids), len(labels) + 1):
-                ids.append(missing.setdefault(Node(rollup, labels[:depth]), nodes + len(missing)))
-            pairs.extend((leaf, id_) for id_ in ids)
+        ids, absent = tree.nodes_of(pipeline, leaves[leaf])
+        pairs.extend((leaf, id_) for id_ in ids)
+        pairs.extend((leaf, missing.setdefault(node, nodes + len(missing))) for node in absent)
     leaf_of, node_of = np.array(pairs, np.int64).reshape(-1, 2).T
     return LeafNodes(leaf_of, node_of, len(leaves), nodes + len(missing)), missing
 
@@ -154,5 +163,8 @@ def along_the_trees(pairs: LeafNodes, by_leaf: NodeColumns) -> NodeColumns:
 def leaves_below(pipeline: Pipeline, leaves: Leaves, rollup: int, labels: tuple[str, ...]) -> Bools:
     """Which leaves count in this node."""
     levels = pipeline.rollup_levels[rollup][: len(labels)]
-    below = (tuple(leaf[level] for level in levels) == labels for leaf in leaves)
+    if pipeline.arrays:
+        below = (labels in leafset.paths(pipeline.arrays, leaf, levels) for leaf in leaves)
+    else:
+        below = (tuple(leaf[level] for level in levels) == labels for leaf in leaves)
     return np.fromiter(below, np.bool_, len(leaves))

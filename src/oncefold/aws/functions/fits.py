@@ -3,23 +3,15 @@
 Single events that are too large are a matter of `plan.refusal`; here it is about definitions none of whose events fit.
 """
 
-from oncefold.aws.functions.plan import DELTA_NODES, refusal
+from oncefold.aws.functions.plan import EVENT_NODES, refusal
+from oncefold.core import leafset
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import DefinitionError
 from oncefold.core.event import Content
 from oncefold.core.fold import Stored
-from oncefold.dynamodb.items import ITEM_BYTES, TRANSACTION_BYTES, TRANSACTION_ITEMS
 
 MEASURES = 200
 """Measures of a node. They are added in one update expression, of which DynamoDB takes 4 KB."""
-
-_DELTAS_CUT_FOR_SIZE = TRANSACTION_BYTES // ITEM_BYTES
-"""An event's old and new nodes have half a transaction's bytes, and two deltas that follow each other more than
-one item's, so that no more deltas than this are cut before they have all the nodes they may."""
-_DELTAS = TRANSACTION_ITEMS - 1 - 3 - _DELTAS_CUT_FOR_SIZE
-
-EVENT_NODES = _DELTAS * DELTA_NODES // 2
-"""Nodes that one event is counted in. When it moves, as many others lose it in the same transaction."""
 
 
 def check_fits(pipeline: Pipeline) -> None:
@@ -48,5 +40,6 @@ def check_fits(pipeline: Pipeline) -> None:
 
 def _smallest_refused(pipeline: Pipeline) -> str | None:
     """Why even the smallest event would be refused; None if it would not."""
-    smallest = Content(("",) * len(pipeline.levels), (0,) * len(pipeline.columns))
+    labels = tuple(leafset.pack([""]) if level.each else "" for level in pipeline.levels)
+    smallest = Content(labels, (0,) * len(pipeline.columns))
     return refusal(pipeline, "", Stored(0, smallest))

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oncefold.core import nodepath
+from oncefold.core import leafset, nodepath
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.event import DELETED, Content
@@ -43,7 +43,8 @@ def state_content(pipeline: Pipeline, stored: Stored) -> Item:
     item: Item = {"version": version_value(pipeline, stored.version), "content": {"S": content_hash(stored.content)}}
     if stored.content.labels is not None:
         scales = [column.scale for column in pipeline.columns]
-        item["labels"] = {"L": [{"S": label} for label in stored.content.labels]}
+        by_level = leafset.by_level(pipeline.arrays, stored.content.labels)
+        item["labels"] = {"L": [_labels_value(labels) for labels in by_level]}
         item["measures"] = {"L": [number(m, s) for m, s in zip(stored.content.measures, scales, strict=True)]}
     return item
 
@@ -63,12 +64,22 @@ def content_hash(content: Content) -> str:
     return digest([content.labels, content.measures])[:32]
 
 
+def _labels_value(labels: str | tuple[str, ...]) -> dict[str, Any]:
+    """The label of a level, or the list of all."""
+    return {"S": labels} if isinstance(labels, str) else {"L": [{"S": label} for label in labels]}
+
+
+def _parse_labels(value: Mapping[str, Any]) -> str:
+    """The inverse: all labels packed."""
+    return value["S"] if "S" in value else leafset.pack(label["S"] for label in value["L"])
+
+
 def parse_state(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[str, Stored]:
     """The key and state that an item of StateTable holds."""
     content = DELETED
     if "labels" in item:
         scales = [column.scale for column in pipeline.columns]
-        labels = tuple(label["S"] for label in item["labels"]["L"])
+        labels = tuple(map(_parse_labels, item["labels"]["L"]))
         content = Content(labels, tuple(mantissa(m, s) for m, s in zip(item["measures"]["L"], scales, strict=True)))
     return plain_text(item["key"]["S"]), Stored(parse_version(item["version"]), content)
 

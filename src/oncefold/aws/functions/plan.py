@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from oncefold.aws.functions.layout import Delta, content_hash
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Stored, Total, net, nodes_of
-from oncefold.core.limits import NAME_CHARS
+from oncefold.core.limits import EVENT_LEAVES, NAME_CHARS
 from oncefold.dynamodb.items import ITEM_BYTES, TRANSACTION_BYTES, TRANSACTION_ITEMS, digest
 from oncefold.dynamodb.packing import Weight, pack
 
@@ -22,6 +22,14 @@ HOT_NODES = 25
 The top is in every chunk's delta. Where deltas also hold many nodes that no other has, hardly two fit into one
 transaction, and every chunk would be a transaction of its own on the root.
 """
+
+_DELTAS_CUT_FOR_SIZE = TRANSACTION_BYTES // ITEM_BYTES
+"""An event's old and new nodes have half a transaction's bytes, and two deltas that follow each other more than
+one item's, so that no more deltas than this are cut before they have all the nodes they may."""
+_DELTAS = TRANSACTION_ITEMS - 1 - 3 - _DELTAS_CUT_FOR_SIZE
+
+EVENT_NODES = _DELTAS * DELTA_NODES // 2
+"""Nodes that one event is counted in. When it moves, as many others lose it in the same transaction."""
 
 _NUMBER_BYTES = 45
 """A number as JSON text: 38 digits, sign, point, quotes and comma."""
@@ -68,14 +76,26 @@ def refusal(pipeline: Pipeline, key: str, after: Stored) -> str | None:
     rows = sum(_row_bytes(pipeline, node) for node in nodes)
     if rows > TRANSACTION_BYTES // 4:
         return f"its {len(nodes):,} nodes take {rows:,} bytes of a transaction; DynamoDB has {TRANSACTION_BYTES:,}"
+    if len(nodes) > EVENT_NODES:
+        return f"its {len(nodes):,} nodes do not fit one transaction, which takes up to {EVENT_NODES:,}"
     return None
 
 
 def may_be_refused(pipeline: Pipeline, record_bytes: int) -> bool:
     """Whether an event of so many bytes has to be looked at by `refusal`; hardly ever, and quick to say."""
-    nodes = sum(len(indexes) + 1 for indexes in pipeline.rollup_levels)
+    nodes = most_nodes(pipeline)
     row = _JSON_BYTES * record_bytes + _fixed_row_bytes(pipeline)
-    return nodes * row > TRANSACTION_BYTES // 4 or len(pipeline.levels) * record_bytes > ITEM_BYTES // 2
+    return (
+        nodes > EVENT_NODES
+        or nodes * row > TRANSACTION_BYTES // 4
+        or len(pipeline.levels) * record_bytes > ITEM_BYTES // 2
+    )
+
+
+def most_nodes(pipeline: Pipeline) -> int:
+    """Nodes that one event may be counted in."""
+    once = sum(len(indexes) + 1 for indexes in pipeline.rollup_levels)
+    return once * EVENT_LEAVES if pipeline.arrays else once
 
 
 def chunks(pipeline: Pipeline, changes: Iterable[Change]) -> Iterator[Chunk]:

@@ -10,7 +10,7 @@ from oncefold.aws.functions.layout import parse_version
 from oncefold.aws.tables import Row, Stack, read_listed, read_rejects
 from oncefold.core.decimals import parse_decimal
 from oncefold.dynamodb.items import NUMBER_LIMIT
-from oncefold.queries.converters import Converter, path_of
+from oncefold.queries.converters import Converter
 from oncefold.queries.event_model import Conflicts, Contradiction, Rejects, Side
 from oncefold.queries.model import AsOfTime, Shape
 from oncefold.queries.protocol import Progress
@@ -71,7 +71,7 @@ def _side(convert: Converter, text: str) -> Side:
     content = json.loads(text)
     if content["deleted"]:
         return Side(None, None, {})
-    labels = tuple(content["labels"])
+    labels, leaf = convert.leaf(tuple(content["labels"]))
     pairs = zip(content["measures"], convert.pipeline.columns, strict=True)
     values = convert.key_values([parse_decimal(value, column.scale, NUMBER_LIMIT) for value, column in pairs])
-    return Side(labels, path_of(labels), values)
+    return Side(labels, leaf, values)

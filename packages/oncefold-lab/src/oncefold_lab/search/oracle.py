@@ -11,7 +11,7 @@ from typing import Any
 from oncefold.aws.functions import layout
 from oncefold.core import nodepath
 from oncefold.core.decimals import format_decimal
-from oncefold.core.definition import Pipeline
+from oncefold.core.definition import Level, Pipeline
 from oncefold.core.errors import OncefoldError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Total
@@ -22,10 +22,16 @@ from oncefold_lab.world.world import Violation
 _SHOWN = 5
 
 
-def order(event: Event) -> tuple[int, bool, tuple[bytes, ...], tuple[int, ...]]:
+def order(event: Event) -> tuple[int, bool, tuple[list[bytes], ...], tuple[int, ...]]:
     """What decides among the events of a key: version, a delete above all, labels by their bytes, measures."""
     labels = event.content.labels
-    return (event.version, labels is None, tuple(map(str.encode, labels or ())), event.content.measures)
+    listed = tuple([part.encode() for part in _elements(label)] for label in labels or ())
+    return (event.version, labels is None, listed, event.content.measures)
+
+
+def _elements(label: str) -> list[str]:
+    """One label, or all of a level for each element of an array, which have a NUL and a 1 behind each."""
+    return [part.replace("\0\2", "\0") for part in label.removesuffix("\0\1").split("\0\1")]
 
 
 def winners(events: Iterable[Event]) -> dict[str, Event]:
@@ -41,10 +47,27 @@ def contribution(pipeline: Pipeline, content: Content) -> dict[Node, tuple[int, 
     """What one content adds to each node: a count of one, and its measures."""
     if content.labels is None:
         return {}
-    label = dict(zip(pipeline.levels, content.labels, strict=True))
-    paths = (tuple(label[level] for level in rollup.levels) for rollup in pipeline.rollups)
     numbers = (1, *content.measures)
-    return {Node(index, path[:depth]): numbers for index, path in enumerate(paths) for depth in range(len(path) + 1)}
+    return {
+        Node(index, path[:depth]): numbers
+        for label in _leaves(pipeline, content.labels)
+        for index, rollup in enumerate(pipeline.rollups)
+        for path in [tuple(label[level] for level in rollup.levels)]
+        for depth in range(len(path) + 1)
+    }
+
+
+def _leaves(pipeline: Pipeline, labels: tuple[str, ...]) -> list[dict[Level, str]]:
+    """The label of each level in every leaf: each element of one array with each of the others."""
+    leaves: list[dict[Level, str]] = [{}]
+    by_array: dict[object, dict[Level, list[str]]] = {}
+    for level, label in zip(pipeline.levels, labels, strict=True):
+        columns = by_array.setdefault(level.field if level.each else level, {})
+        columns[level] = _elements(label) if level.each else [label]
+    for columns in by_array.values():
+        elements = [dict(zip(columns, element, strict=True)) for element in zip(*columns.values(), strict=True)]
+        leaves = [{**leaf, **element} for leaf in leaves for element in elements]
+    return leaves
 
 
 def totals(pipeline: Pipeline, events: Iterable[Event]) -> dict[Node, Total]:
