@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from oncefold.core.definition import Delete, FirstOf, Level, Pipeline, Rollup, Time, Version
 from oncefold.core.event import DELETED, Content, Event
 from oncefold.core.fieldpath import FieldPath
+from oncefold.core.leafset import pack
 from oncefold.core.limits import MEASURE_DIGITS, MEASURE_LIMIT
 from oncefold.core.measures import Measure
 from oncefold.core.time_format import TimeFormat
@@ -47,6 +48,7 @@ ZONED_WINDOWS = st.one_of(
 LEVELS = st.builds(Level, PATHS, missing=st.none() | LABELS) | st.builds(
     Level, PATHS, WINDOWS | ZONED_WINDOWS, UNITS, st.none() | LABELS, ZONES, FORMATS
 )
+EACH_LEVELS = st.builds(Level, PATHS, missing=st.none() | LABELS, each=st.just(True), inside=st.none() | PATHS)
 _TIMES = st.builds(Version, PATHS, st.just("timestamp"), UNITS, timezone=ZONES, format=FORMATS)
 _PARTS = st.builds(Version, PATHS) | _TIMES | st.builds(Version, PATHS, st.just("decimal"), scale=st.integers(0, 3))
 VERSIONS = st.one_of(
@@ -75,7 +77,8 @@ def pipelines(draw: st.DrawFn) -> Pipeline:
     """Any definition that a file can hold."""
     names = st.lists(NAMES, unique_by=str.lower, max_size=3)
     rollups = [
-        Rollup(name, tuple(draw(st.lists(LEVELS, unique=True, max_size=4)))) for name in draw(names.filter(bool))
+        Rollup(name, tuple(draw(st.lists(LEVELS | EACH_LEVELS, unique=True, max_size=4))))
+        for name in draw(names.filter(bool))
     ]
     time = draw(st.none() | st.builds(Time, PATHS, UNITS, ZONES, FORMATS))
     measures = [draw(_measures(name, timed=time is not None)) for name in draw(names)]
@@ -104,11 +107,25 @@ def contents(pipeline: Pipeline, labels: st.SearchStrategy[str] | None = None) -
     text = st.sampled_from([None, "", "a", "b", "\uffff", "\U00010000"])
     live = st.builds(
         Content,
-        st.tuples(*[label] * len(pipeline.levels)),
+        _labels(pipeline, label),
         st.tuples(*[mantissa] * pipeline.layout.numbers),
         st.tuples(*[text] * pipeline.layout.texts),
     )
     return st.one_of(live, live, live, st.just(DELETED))
+
+
+def _labels(pipeline: Pipeline, label: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str, ...]]:
+    """One label per level; of levels of one array those of up to three elements, packed."""
+    elements = [st.sets(st.tuples(*[label] * len(levels)), min_size=1, max_size=3) for levels in pipeline.arrays]
+
+    def filled(plain: tuple[str, ...], found: tuple[set[tuple[str, ...]], ...]) -> tuple[str, ...]:
+        labels = list(plain)
+        for levels, of_array in zip(pipeline.arrays, found, strict=True):
+            for level, column in zip(levels, zip(*sorted(of_array), strict=True), strict=True):
+                labels[level] = pack(column)
+        return tuple(labels)
+
+    return st.builds(filled, st.tuples(*[label] * len(pipeline.levels)), st.tuples(*elements))
 
 
 def events(pipeline: Pipeline, keys: int = 3, versions: int = 3) -> st.SearchStrategy[Event]:

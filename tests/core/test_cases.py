@@ -139,3 +139,8 @@ def test_text_versions_name_the_type_that_reads_them(line: bytes) -> None:
     (event,) = read(pipeline_of("versions/tv.toml"), [line])
     if isinstance(event, str):
         assert 'type = "' in event or "out of range" in event
+
+
+def test_tags() -> None:
+    pipeline, records = pipeline_of("tags/right.toml"), lines("tags/ev.jsonl")
+    assert totals(pipeline, records) == {(): (1, "5.00"), ("big",): (1, "5.00"), ("red",): (1, "5.00")}

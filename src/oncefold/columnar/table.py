@@ -59,7 +59,7 @@ class TableDecoder:
         by_column = not needs_scalar(pipeline)
         has_spans = by_column and bool(pipeline.expressions) and not pipeline.timezones
         self._text = TextDecoder(pipeline, seed) if has_spans else None
-        self._has_columns = by_column and not pipeline.expressions
+        self._has_columns = by_column and not pipeline.expressions and not pipeline.arrays
 
     def decode(self, table: pa.RecordBatch, source: str, first_row: int) -> Batch:
         """Rows of a table whose first is number `first_row` of its source."""
