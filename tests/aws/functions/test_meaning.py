@@ -25,6 +25,7 @@ RIGHT = [
     ("versions/mx2.toml", "versions/mx.jsonl", 1, 2_500),
     ("versions/crdb_right.toml", "versions/crdb.jsonl", 2, 2_500),
     ("window/tz.toml", "window/ev.jsonl", 5, 2_300),
+    ("tags/right.toml", "tags/ev.jsonl", 1, 500),
 ]
 
 
