@@ -568,3 +568,36 @@ def test_decimal_commas_are_recognised(tmp_path: Path, group: str | None, name: 
     result = run(check, path, "--sample", events)
     assert lines(result)[-1] == f"3 of the first 3 events of {events} can be read."
     assert "1234.50" in result.output
+
+
+def test_a_guess_of_arrays_is_a_rollup_with_a_leaf_for_each_element(tmp_path: Path) -> None:
+    events, path = tmp_path / "orders.jsonl", tmp_path / "p.toml"
+    lines = [
+        {"id": f"o{n}", "amount": "5.00", "region": "EU", "tags": ["red", "big"][: n % 3], "notes": [f"n{n}"],
+         "items": [{"sku": "s1", "kind": "book", "price": 3}, {"sku": "s2", "kind": "book", "price": 4}]}
+        for n in range(12)
+    ]  # fmt: skip
+    events.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert run(init, path, "--from", events).exit_code == 0
+    assert "# - rollup tags: each element of the array tags; a key counts in several leaves of it" in path.read_text()
+    items = [f'{{ each = "items", field = "{name}" }}' for name in ("kind", "sku")]
+    assert (
+        parse_toml(path.read_text()).rollups[1:]
+        == parse_toml(
+            f'name = "x"\n[event]\nkey = "id"\n[rollups]\ntags = [{{ each = "tags", missing = "(none)" }}]\n'
+            f"items = [{', '.join(items)}]"
+        ).rollups
+    )
+    explained = run(check, path, "--sample", events)
+    assert explained.exit_code == 0
+    words = " ".join(explained.output.split())
+    assert "tags: (root) > each of tags ('(none)' if missing or empty)" in words
+    assert "items: (root) > kind of each of items > sku of each of items" in words
+    assert "a key counts once in each of its leaves and once in every node above them" in words
+    assert "10 of the first 10 events" in words
+
+
+def test_a_guess_of_cells_that_hold_the_text_of_an_array(tmp_path: Path) -> None:
+    events = tmp_path / "orders.csv"
+    events.write_text('id,amount,tags\n1,5,"[""red"",""big""]"\n2,7,[]\n')
+    assert '{ each = "tags", missing = "(none)" }' in guess(str(events))

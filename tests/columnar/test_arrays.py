@@ -1,54 +1,36 @@
-"""Arrays are read by kernels as the scalar decoder reads them, and their nodes are those of the core."""
+"""Memory that grows in place, and that serves one commit after another."""
 
-import json
-from typing import Any
+import numpy as np
+import pytest
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from oncefold.columnar.leaves import decode_all
-from oncefold.columnar.text import TextDecoder
-from oncefold.columnar.trees import Trees
-from oncefold.core.decode import Decoder
-from oncefold.core.errors import InvalidEvent
-from oncefold.core.fold import nodes_of
-from tests.core.test_each import PIPELINE, WITH_DEFAULT
-from tests.tools.sizes import examples
-
-_LABELS = st.sampled_from(["", "a", "b", "ab", "\0", "\0\1", "é", '"', "a" * 300]) | st.integers(-1, 12)
-_ODD = st.sampled_from([None, 1.5, "x", {}, [], True])
-_ITEMS = st.fixed_dictionaries({}, optional={"kind": _LABELS, "sku": _LABELS, "more": st.sampled_from([[{}], "}", 1])})
-_RECORDS = st.fixed_dictionaries(
-    {"id": st.integers(0, 9), "amount": st.integers(0, 9), "region": st.sampled_from(["EU", "US"])},
-    optional={
-        "tags": st.lists(_LABELS, max_size=5) | st.lists(_LABELS | _ODD, max_size=3) | _ODD,
-        "items": st.lists(_ITEMS, max_size=4) | _ODD,
-    },
-)
+from oncefold.columnar.arrays import GrowingArray
+from oncefold.engine.tuning import tune_malloc
 
 
-@given(st.lists(_RECORDS, min_size=1, max_size=6), st.booleans(), st.sampled_from([None, (", ", " : ")]))
-@settings(max_examples=examples(60))
-def test_kernels_read_what_the_scalar_decoder_reads(
-    records: list[dict[str, Any]], has_default: bool, separators: tuple[str, str] | None
-) -> None:
-    pipeline = WITH_DEFAULT if has_default else PIPELINE
-    lines = [json.dumps(one, ensure_ascii=False, separators=separators).encode() for one in records]
-    expected: list[Any] = []
-    for line in lines:
-        try:
-            expected.append(Decoder(pipeline).json(line).content.labels)
-        except InvalidEvent as error:
-            expected.append(str(error))
-    batch = TextDecoder(pipeline).json(b"".join(line + b"\n" for line in lines), "s", 0)
-    labels = decode_all(batch.leaves, 0, len(pipeline.levels))
-    reasons = iter([batch.rejects.reasons[i] for i in batch.rejects.reason] if len(batch.rejects) else [])
-    assert [labels[leaf] if leaf >= 0 else next(reasons) for leaf in batch.leaf.tolist()] == expected
+@pytest.mark.parametrize("width", [(), (3,)])
+def test_rows_stay_and_new_ones_are_zero(width: tuple[int, ...]) -> None:
+    array = GrowingArray(np.int64, *width)
+    written = 0
+    for rows in (1, 9_000, 40_000, 900_000, 900_001):
+        array.reserve(rows)
+        assert array.rows.shape[1:] == width
+        assert len(array.rows) >= rows
+        first = np.arange(written).reshape(-1, *[1] * len(width))
+        assert (array.rows[:written] == first).all()
+        assert not array.rows[written:rows].any()
+        array.rows[written:rows] = np.arange(written, rows).reshape(-1, *[1] * len(width))
+        written = rows
 
-    trees = Trees(pipeline)
-    trees.intern(batch.leaves)
-    leaves, nodes = trees.new_leaves_and_nodes()
-    ends, found = trees.nodes_of_leaves()
-    for number, leaf in enumerate(leaves):
-        listed = [(nodes[i].rollup, nodes[i].labels) for i in found[ends[number] : ends[number + 1]].tolist()]
-        assert sorted(listed) == sorted((node.rollup, node.labels) for node in nodes_of(pipeline, leaf))
+
+def test_rows_that_are_held_on_to_stay_as_they_are() -> None:
+    array = GrowingArray(np.uint8)
+    held = array.rows
+    held[:10] = 7
+    array.reserve(10_000_000)
+    array.rows[:10] = 8
+    assert (held[:10] == 7).all()
+    assert len(array.rows) >= 10_000_000
+
+
+def test_memory_may_be_kept_anywhere() -> None:
+    tune_malloc()

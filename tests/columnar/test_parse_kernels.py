@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from oncefold.columnar.arrays import read_only
-from oncefold.columnar.assemble import window_second, write_window
+from oncefold.columnar.label_kernels import window_second, write_window
 from oncefold.columnar.parse_kernels import civil_from_days, days_from_civil, parse_scaled, parse_time
 from oncefold.columnar.plan import plan_of
 from oncefold.core.decimals import format_decimal, parse_decimal

@@ -60,6 +60,24 @@ def test_an_empty_or_missing_array_is_what_missing_says(tags: object) -> None:
         nodes(PIPELINE, {"tags": tags})
 
 
+def test_arrays_of_different_rollups_are_not_combined() -> None:
+    tags, items = list(map(str, range(60))), [{"kind": "x", "sku": sku} for sku in range(70)]
+    found = nodes(PIPELINE, {"tags": tags, "items": items})
+    assert len(found) == (1 + 1 + 60) + (1 + 1 + 70)
+    assert len(set(found)) == len(found)
+
+
+def test_arrays_of_one_rollup_are_combined() -> None:
+    both = parse_toml(TEXT.format(missing="").replace('["region", ', '["region", { each = "items", field = "kind" }, '))
+    items = [{"kind": "x", "sku": 1}, {"kind": "y", "sku": 2}, {"kind": "x", "sku": 2}]
+    found = nodes(both, {"tags": ["a", "b"], "items": items})
+    assert {labels for rollup, labels in found if not rollup} == {
+        (), ("EU",), ("EU", "x"), ("EU", "y"), *(("EU", kind, tag) for kind in "xy" for tag in "ab")
+    }  # fmt: skip
+    with pytest.raises(InvalidEvent, match=r"102 leaves of tags \(2 of items times 51 of tags\)"):
+        nodes(both, {"tags": list(map(str, range(51))), "items": items[:2]})
+
+
 @pytest.mark.parametrize(
     ("record", "reason"),
     [
@@ -70,7 +88,7 @@ def test_an_empty_or_missing_array_is_what_missing_says(tags: object) -> None:
         ({"tags": "red"}, "field tags: 'red' is not an array, nor the JSON text of one"),
         ({"tags": {"a": 1}}, "field tags: an object is not an array"),
         ({"tags": ["a"], "items": ["x"]}, r"field items\[0\]: 'x' is not an object"),
-        ({"tags": list(map(str, range(101)))}, r"in 101 leaves \(101 of tags times 1 of items\); 100 is the most"),
+        ({"tags": list(map(str, range(101)))}, r"in 101 leaves of tags \(101 of tags\); 100 is the most"),
     ],
 )
 def test_what_no_label_can_be_is_refused_with_its_index(record: dict[str, object], reason: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from oncefold.cli.options import reading_options
-from oncefold.core import leafset
+from oncefold.core import leafset, nodepath
 from oncefold.core.decimals import format_decimal
 from oncefold.core.errors import DefinitionError
 from oncefold.core.expression import Expression, to_sql
@@ -62,6 +62,7 @@ delete = "Deleted"
 risk = ["Hierarchy.RiskType", "Hierarchy.TradeDesk", "Hierarchy.Region"]
 # by_region = [{ field = "Hierarchy.Region", missing = "(none)" }]  # what an absent field means; else it is rejected
 # by_hour = [{ field = "Timestamp", window = "1h" }, "Hierarchy.Region"]
+# by_tag = [{ each = "Tags", missing = "(none)" }]                  # an array: a leaf for each of its elements
 # all = []                                                         # the root alone
 
 [measures]
@@ -288,7 +289,9 @@ def _where_text(where: Expression) -> str:
 
 
 def _rollup_text(rollup: Rollup) -> str:
-    return f"{rollup.name}: " + " > ".join(["(root)", *map(_level_text, rollup.levels)])
+    several = any(level.each for level in rollup.levels)
+    counts = "; a key counts once in each of its leaves and once in every node above them" if several else ""
+    return f"{rollup.name}: {' > '.join(['(root)', *map(_level_text, rollup.levels)])}{counts}"
 
 
 def _level_text(level: Level) -> str:
@@ -411,14 +414,15 @@ def _cells(pipeline: Pipeline, event: Event) -> tuple[str, str, str, str, str]:
 
 
 def _leaf(pipeline: Pipeline, event: Event) -> str:
-    """The path in each rollup, on a line of its own; with its name if there are several."""
+    """The path of each leaf in each rollup, on a line of its own; with its name if there are several rollups."""
     labels = event.content.labels
     if labels is None:
         return "(filtered)" if event.filtered else "(delete)"
     paths = []
     for rollup, indexes in zip(pipeline.rollups, pipeline.rollup_levels, strict=True):
-        path = leafset.shown(pipeline.arrays, labels, indexes) or "(root)"
-        paths.append(path if len(pipeline.rollups) == 1 else f"{rollup.name}: {path}")
+        for path in leafset.paths(pipeline.arrays, labels, indexes):
+            node = nodepath.join(path) or "(root)"
+            paths.append(node if len(pipeline.rollups) == 1 else f"{rollup.name}: {node}")
     return "\n".join(paths)
 
 

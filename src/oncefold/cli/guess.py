@@ -4,9 +4,11 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Literal
 
+from oncefold.cli.guess_arrays import array_rollups
 from oncefold.cli.sample import Sample, SampleRecord
 from oncefold.cli.unwrapping import Unwrapped, unwrapped
 from oncefold.core.decimals import parse_decimal
@@ -26,6 +28,8 @@ ROWS = 200
 _LISTED = 5
 """Fields that are named in a reason."""
 MOST_LEVELS = 3
+_TREE = "tree"
+"""The name of the rollup of fields of one text."""
 MOST_PLACES = 8
 """More decimal places are regarded as noise of binary floats, and rounded."""
 
@@ -57,10 +61,15 @@ def guess(events: str, options: "ReadOptions | None" = None, choose: Choose = la
     with closing(sample.records()) as records:
         values = [_value(record) for record in records]
     found = unwrapped(values)
-    rows = [dict(_flattened((), row)) for row in (values if found is None else found.rows) if isinstance(row, Mapping)]
-    rows = [row for row in rows if row]
+    objects = [row for row in (values if found is None else found.rows) if isinstance(row, Mapping)]
+    arrays = list(array_rollups(objects, _TREE))
+    taken = {level.field for rollup, _ in arrays for level in rollup.levels}
+    flat = ({field: text for field, text in _flattened((), row) if field not in taken} for row in objects)
+    rows = [row for row in flat if row]
     why: list[str] = []
-    pipeline = choose(_pipeline(events, rows, why, found), _columns(rows))
+    guessed = _pipeline(events, rows, why, found)
+    why += (reason for _, reason in arrays)
+    pipeline = choose(replace(guessed, rollups=(*guessed.rollups, *(rollup for rollup, _ in arrays))), _columns(rows))
     lines = [
         f"A guess from the first {len(rows)} events of {json.dumps(events)}, read as {sample.form}:",
         "correct what is wrong, then see",
@@ -291,9 +300,7 @@ def _rollup(left: Columns, rows: int) -> Rollup:
     """The fields of fewest different texts, the fewest at the root."""
     kinds = {field: len(set(texts)) for field, texts in left.items()}
     chosen = sorted((field for field in left if kinds[field] <= max(rows // 4, 2)), key=lambda field: kinds[field])
-    return Rollup(
-        "tree", tuple(level_of(field, some_missing=len(left[field]) < rows) for field in chosen[:MOST_LEVELS])
-    )
+    return Rollup(_TREE, tuple(level_of(field, some_missing=len(left[field]) < rows) for field in chosen[:MOST_LEVELS]))
 
 
 def level_of(field: FieldPath, *, some_missing: bool) -> Level:

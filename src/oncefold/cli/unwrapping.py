@@ -78,12 +78,22 @@ def _dynamodb(records: Sequence[Mapping[str, Any]]) -> Unwrapped:
 def _attributes(image: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     """The typed attributes of an image as JSON has them: `{"N": "12.5"}` is the number 12.5."""
     for name, typed in image.items():
-        if not isinstance(typed, Mapping) or len(typed) != 1:
-            continue
-        ((kind, value),) = typed.items()
-        if kind == "N":
-            yield name, Number(value)
-        elif kind == "M" and isinstance(value, Mapping):
-            yield name, dict(_attributes(value))
-        elif kind in {"S", "BOOL"}:
+        value = _attribute(typed)
+        if value is not None:
             yield name, value
+
+
+def _attribute(typed: Any) -> Any:
+    """A typed attribute as JSON has it; None for one of another type."""
+    if not isinstance(typed, Mapping) or len(typed) != 1:
+        return None
+    ((kind, value),) = typed.items()
+    if kind == "N":
+        return Number(value)
+    if kind == "M" and isinstance(value, Mapping):
+        return dict(_attributes(value))
+    if kind == "L" and isinstance(value, list):
+        return [_attribute(element) for element in value]
+    if kind == "NS" and isinstance(value, list):
+        return [Number(element) for element in value]
+    return value if kind in {"S", "BOOL", "SS"} else None

@@ -12,7 +12,7 @@ from oncefold.cli.guess import guess, level_of, measure_of, version_of
 from oncefold.core.definition import Rollup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from oncefold.cli.guess import Columns
     from oncefold.core.definition import Level, Pipeline, Version
@@ -48,7 +48,7 @@ def _choose(found: Pipeline, columns: Columns) -> Pipeline:
     guessed = {str(measure.field): measure for measure in found.measures}
 
     def fields(text: str) -> list[FieldPath]:
-        names = [] if text.strip() == _NONE else [name.strip() for name in text.split(",") if name.strip()]
+        names = _names(text)
         for name in names:
             if name not in known:
                 raise click.BadParameter(f"there is no field {name}; there are {', '.join(known)}")
@@ -90,9 +90,29 @@ def _choose(found: Pipeline, columns: Columns) -> Pipeline:
                     "Levels of the tree, from the root down", levels, lambda text: tuple(map(level, fields(text)))
                 ),
             ),
+            *_chosen_arrays(found.rollups[1:]),
         ),
         measures=_prompted("Sums", list(guessed), lambda text: tuple(map(measure, fields(text)))),
     )
+
+
+def _chosen_arrays(found: Sequence[Rollup]) -> Sequence[Rollup]:
+    """The rollups of arrays that are wanted."""
+    known = {rollup.name: rollup for rollup in found}
+
+    def rollups(text: str) -> list[Rollup]:
+        names = _names(text)
+        for name in names:
+            if name not in known:
+                raise click.BadParameter(f"there is no array {name}; there are {', '.join(known)}")
+        return [known[name] for name in names]
+
+    return _prompted("Arrays of which each element is a leaf", known, rollups) if known else ()
+
+
+def _names(text: str) -> list[str]:
+    """The names in an answer."""
+    return [] if text.strip() == _NONE else [name.strip() for name in text.split(",") if name.strip()]
 
 
 def _show(columns: Columns) -> None:

@@ -60,14 +60,13 @@ def find_elements(data: Any, kinds: Any, starts: Any, plan: Any, spans: Any) -> 
     An array that is empty or missing has no elements.
     """
     levels = plan.levels.shape[0]
-    leaves = 1
     for a in range(plan.arrays[0]):
-        count = np.int64(0)
+        count = 0
         for v in range(levels):
             if plan.levels[v, 12] == a:
                 f = plan.levels[v, 0]
                 if kinds[f] == MISSING or kinds[f] == EMPTY:
-                    count = np.int64(0)
+                    count = 0
                 elif kinds[f] == OTHER and starts[f] > 0 and data[starts[f]] == OPEN_LIST:
                     count = _elements(data, starts[f], plan, v, spans)
                 else:
@@ -76,29 +75,35 @@ def find_elements(data: Any, kinds: Any, starts: Any, plan: Any, spans: Any) -> 
                     return False
         count = _in_order(data, plan.levels, a, count, spans)
         spans[3 * levels, a] = count
-        leaves *= max(count, 1)
-    return leaves <= EVENT_LEAVES
+    for r in range(1, len(plan.arrays)):
+        leaves = 1
+        for a in range(plan.arrays[0]):
+            if plan.arrays[r] >> a & 1:
+                leaves = min(leaves * max(spans[3 * levels, a], 1), EVENT_LEAVES + 1)
+        if leaves > EVENT_LEAVES:
+            return False
+    return True
 
 
 @inlined
 def _elements(data: Any, i: int, plan: Any, v: int, spans: Any) -> int:
     """The labels of an array that begins at i; how many, or -1 for one that is not plain."""
-    count = np.int64(0)
+    count = 0
     i = blank(data, i + 1)
     if data[i] == CLOSE_LIST:
         return count
     has_name = plan.inside_ends[v + 1] > plan.inside_ends[v]
     while True:
         if count == EVENT_LEAVES:
-            return np.int64(-1)
+            return -1
         if not has_name:
             i = _label(data, i, v, count, spans)
         elif data[i] == OPEN:
             i = _member(data, i, plan, v, count, spans)
         else:
-            return np.int64(-1)
+            return -1
         if i < 0:
-            return np.int64(-1)
+            return -1
         count += 1
         i = blank(data, i)
         if data[i] != COMMA:
@@ -112,18 +117,18 @@ def _label(data: Any, i: int, v: int, count: int, spans: Any) -> int:
     if data[i] == QUOTE:
         end = string_end(data, i + 1, _UTF8)
         if data[end] != QUOTE:
-            return np.int64(-1)
+            return -1
         spans[2 * v, count] = i + 1
         spans[2 * v + 1, count] = end - i - 1
         return end + 1
     if data[i] != MINUS and not is_digit(data[i]):
-        return np.int64(-1)
+        return -1
     end = number_end(data, i)
     for k in range(i + (data[i] == MINUS), end):
         if not is_digit(data[k]):
-            return np.int64(-1)
+            return -1
     if data[i] == MINUS and data[i + 1] == ZERO:
-        return np.int64(-1)
+        return -1
     spans[2 * v, count] = i
     spans[2 * v + 1, count] = end - i
     return end
@@ -139,21 +144,21 @@ def _member(data: Any, i: int, plan: Any, v: int, count: int, spans: Any) -> int
         start = i + 1
         end = string_end(data, start, _UTF8)
         if data[end] != QUOTE:
-            return np.int64(-1)
+            return -1
         i = blank(data, blank(data, end + 1) + 1)
         if end - start == size and equal_bytes(plan.inside, begin, data, start, size):
             if found:
-                return np.int64(-1)
+                return -1
             found = True
             i = _label(data, i, v, count, spans)
         else:
             i = _skip(data, i)
         if i < 0:
-            return np.int64(-1)
+            return -1
         i = blank(data, i)
         if data[i] == COMMA:
             i = blank(data, i + 1)
-    return i + 1 if found else np.int64(-1)
+    return i + 1 if found else -1
 
 
 @kernel
@@ -184,10 +189,10 @@ def _skip(data: Any, i: int) -> int:
 def _in_order(data: Any, levels: Any, a: int, count: int, spans: Any) -> int:
     """Sort the elements of an array by their labels, level by level; how many different ones there are."""
     row = 2 * levels.shape[0] + a
-    kept = np.int64(0)
+    kept = 0
     for element in range(count):
         at = kept
-        order = np.int64(1)
+        order = 1
         while at > 0:
             order = _compare(data, levels, a, element, spans[row, at - 1], spans)
             if order >= 0:
@@ -218,18 +223,21 @@ def _compare(data: Any, levels: Any, a: int, one: int, other: int, spans: Any) -
 
 
 @inlined
-def write_set(data: Any, v: int, count: int, plan: Any, spans: Any, encoded: Any, at: int, most: int) -> int:
-    """Write the packed labels of a level behind `at`; how many bytes, or -1 if they end beyond `most`."""
-    row = 2 * plan.levels.shape[0] + plan.levels[v, 12]
-    size = np.int64(0)
-    for n in range(count):
-        element = spans[row, n]
+def write_set(data: Any, v: int, plan: Any, spans: Any, encoded: Any, at: int, most: int) -> int:
+    """Write the packed labels of a level with their length before them; the bytes of both, or -1 beyond `most`."""
+    levels = plan.levels.shape[0]
+    array = plan.levels[v, 12]
+    size = 0
+    for n in range(spans[3 * levels, array]):
+        element = spans[2 * levels + array, n]
         start, length = spans[2 * v, element], spans[2 * v + 1, element]
-        if length > MOST_LABEL_BYTES or at + size + length + END_BYTES > most:
-            return np.int64(-1)
+        if length > MOST_LABEL_BYTES or at + 2 + size + length + END_BYTES > most:
+            return -1
         for k in range(length):
-            encoded[at + size + k] = data[start + k]
+            encoded[at + 2 + size + k] = data[start + k]
         size += length + END_BYTES
-        encoded[at + size - 2] = 0
-        encoded[at + size - 1] = 1
-    return size
+        encoded[at + size] = 0
+        encoded[at + 1 + size] = 1
+    encoded[at] = size & 255
+    encoded[at + 1] = size >> 8
+    return 2 + size

@@ -4,55 +4,35 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.array_kernels import MOST_LABEL_BYTES, find_elements, write_set
 from oncefold.columnar.batch import DELETE, FILTERED, NO_SPAN, SPAN_BITS, UNDECODED
 from oncefold.columnar.field_kinds import EMPTY, MISSING, NUMBER, OTHER, STRING
+from oncefold.columnar.label_kernels import is_numeral, is_text, moment, write_leaf
 from oncefold.columnar.leaves import intern_bytes
 from oncefold.columnar.parse_kernels import (
-    civil_from_days,
-    days_from_civil,
-    is_digit,
     parse_scaled,
     parse_spelled,
-    parse_time,
 )
 from oncefold.columnar.plan import (
-    AS_DAY,
-    AS_LOCAL,
-    AS_MONTH,
-    AS_TIME,
-    AS_YEAR,
-    BY_STEP,
-    BY_YEAR,
     COLUMN_NUMBER,
     COLUMN_PRESENT,
     COLUMN_TEXT,
     COLUMN_TIME,
     COLUMN_TRUE,
-    COMMON_FORMAT,
     DELETE_EQUALS,
     MISSING_IS_ZERO,
     MISSING_REJECTS,
-    NO_ARRAY,
-    NO_ZONE,
     OF_DECIMAL,
     OF_LSN,
     OF_TIME,
 )
-from oncefold.columnar.primitives import MINUS, ONE, PLUS, ZERO, equal_bytes, hash_bytes
+from oncefold.columnar.primitives import ONE, ZERO, equal_bytes, hash_bytes
 from oncefold.columnar.row_plan import DYNAMODB
-from oncefold.columnar.time_kernels import local_start, parse_local
 from oncefold.columnar.wide_kernels import parse_lsn, parse_wide, shifted, words
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT, TEXT_BYTES
 from oncefold.core.measures import NO_VALUE
-from oncefold.kernels.declare import inlined, kernel
-
-MOST_LEAF_BYTES = 900
-"""Labels that together stay below this pass every limit of the meaning, however they are escaped."""
+from oncefold.kernels.declare import inlined
 
 _SLASH, _BACKSLASH, _LOWER_E = 47, 92, 101
-_NANOS = 1_000_000_000
-_DAY_SECONDS = 86_400
 _NO_TIME = np.int64(-(2**63))
 _ZERO_LOW = np.int64(-(2**63))
 """The low word of the version 0."""
@@ -60,33 +40,6 @@ _SIGN = np.uint64(1 << 63)
 NO_NUMBER = np.int64(NO_VALUE)
 """NULL among the numbers of a key."""
 _TRUE, _FALSE = np.frombuffer(b"true", np.uint8), np.frombuffer(b"false", np.uint8)
-
-
-@inlined
-def is_integer(data: Any, start: int, end: int) -> bool:
-    """Whether a JSON number is digits alone, in the form that is its own text; `-0` is not."""
-    i = start
-    if data[i] == MINUS:
-        i += 1
-        if data[i] == ZERO:
-            return False
-    while i < end:
-        if not is_digit(data[i]):
-            return False
-        i += 1
-    return True
-
-
-@inlined
-def is_text(kind: int, data: Any, start: int, end: int) -> bool:
-    """Whether a field can be a key or label as its bytes are."""
-    return kind == STRING or kind == EMPTY or (kind == NUMBER and is_integer(data, start, end))
-
-
-@inlined
-def is_numeral(kind: int) -> bool:
-    """Whether a field may hold a number or a time."""
-    return kind == STRING or kind == NUMBER
 
 
 @inlined
@@ -150,7 +103,7 @@ def assemble(
         return count
     if not _measures(data, kinds, starts, ends, plan, measures, r, time[r]):
         return count
-    length = _leaf(data, kinds, starts, ends, plan, scratch)
+    length = write_leaf(data, kinds, starts, ends, plan, scratch)
     if length < 0:
         return count
     number = intern_bytes(scratch[0], 0, length, table, count, shift)
@@ -209,7 +162,7 @@ def _narrow_part(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, p: in
     if not is_numeral(kinds[f]):
         return False, np.int64(0)
     if form == OF_TIME:
-        return _moment(data, starts[f], ends[f], places, plan.version[p, 3], plan.version[p, 4], plan)
+        return moment(data, starts[f], ends[f], places, plan.version[p, 3], plan.version[p, 4], plan)
     if form == OF_LSN:
         return parse_lsn(data, starts[f], ends[f]) if kinds[f] == STRING else (False, np.int64(0))
     return _number(data, kinds[f], starts[f], ends[f], places, 0, plan)
@@ -245,14 +198,6 @@ def _wide_version(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any) -> A
 
 
 @inlined
-def _moment(data: Any, start: int, end: int, places: int, zone: int, form: int, plan: Any) -> Any:
-    """(understood, nanoseconds) of a time as the definition says it is written."""
-    if zone == NO_ZONE and form == COMMON_FORMAT:
-        return parse_time(data, start, end, places)
-    return parse_local(data, start, end, places, zone, form, plan.zones)
-
-
-@inlined
 def _number(data: Any, kind: int, start: int, end: int, scale: int, rounds: int, plan: Any) -> Any:
     """(understood, mantissa) of a number, as the definition says how text spells it."""
     if plan.spelling[0] != 0 and kind == STRING:
@@ -268,7 +213,7 @@ def _time(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any) -> Any:
         return True, _NO_TIME
     if not is_numeral(kinds[f]):
         return False, _NO_TIME
-    return _moment(data, starts[f], ends[f], time[1], time[2], time[3], plan)
+    return moment(data, starts[f], ends[f], time[1], time[2], time[3], plan)
 
 
 @inlined
@@ -338,120 +283,3 @@ def _measures(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, measures
         else:
             measures[m, r] = 0 if rows[m, 3] == MISSING_IS_ZERO else NO_NUMBER if form == COLUMN_NUMBER else NO_SPAN
     return True
-
-
-@inlined
-def _leaf(data: Any, kinds: Any, starts: Any, ends: Any, plan: Any, scratch: Any) -> int:
-    """Write the encoded leaf; its length, or -1 if a label is not plain."""
-    encoded, spans = scratch
-    if plan.arrays[0] > 0 and not find_elements(data, kinds, starts, plan, spans):
-        return -1
-    at = 0
-    longest = 0
-    for v in range(plan.levels.shape[0]):
-        f = plan.levels[v, 0]
-        windowed = plan.levels[v, 1] == 1
-        array = plan.levels[v, 12]
-        missing = kinds[f] == MISSING or (kinds[f] == EMPTY and (windowed or array != NO_ARRAY))
-        if array >= 0:
-            missing = spans[3 * plan.levels.shape[0], array] == 0
-        if missing:
-            if plan.levels[v, 8] == 0:
-                return -1
-            begin, size = plan.default_ends[v], plan.default_ends[v + 1] - plan.default_ends[v]
-            if longest + size + 2 > MOST_LEAF_BYTES:
-                return -1
-            for i in range(size):
-                encoded[at + 2 + i] = plan.defaults[begin + i]
-        elif array >= 0:
-            count = spans[3 * plan.levels.shape[0], array]
-            size = write_set(data, v, count, plan, spans, encoded, at + 2, len(encoded))
-            if size < 0 or longest + MOST_LABEL_BYTES > MOST_LEAF_BYTES:
-                return -1
-        elif windowed:
-            if not is_numeral(kinds[f]):
-                return -1
-            understood, nanos = _moment(
-                data, starts[f], ends[f], plan.levels[v, 2], plan.levels[v, 10], plan.levels[v, 11], plan
-            )
-            size = plan.levels[v, 7]
-            if not understood or longest + size + 2 > MOST_LEAF_BYTES:
-                return -1
-            if plan.levels[v, 9] == NO_ZONE:
-                write_window(window_second(nanos, plan.levels, v), size, encoded, at + 2)
-            else:
-                second, offset = local_start(nanos, plan.levels, v, plan.zones)
-                if offset % 60 != 0:
-                    return -1
-                write_window(second + offset, min(size, AS_TIME), encoded, at + 2)
-                if size == AS_LOCAL:
-                    _write_offset(offset // 60, encoded, at + 2 + AS_TIME - 1)
-        elif array != NO_ARRAY:
-            return -1
-        else:
-            size = ends[f] - starts[f]
-            if longest + size + 2 > MOST_LEAF_BYTES or not is_text(kinds[f], data, starts[f], ends[f]):
-                return -1
-            for i in range(size):
-                encoded[at + 2 + i] = data[starts[f] + i]
-        longest += 2 + (MOST_LABEL_BYTES if array >= 0 else size)
-        encoded[at] = size & 255
-        encoded[at + 1] = size >> 8
-        at += 2 + size
-    return at
-
-
-@inlined
-def window_second(nanos: int, levels: Any, v: int) -> int:
-    """core.timestamps.Window.start for level v, in seconds: all starts are whole ones, and some are centuries back."""
-    seconds = nanos // _NANOS
-    if levels[v, 3] == BY_STEP:
-        since = seconds - levels[v, 6]
-        return seconds - (since - since // levels[v, 5] * levels[v, 5])
-    year, month, _ = civil_from_days(seconds // _DAY_SECONDS)
-    if levels[v, 3] == BY_YEAR:
-        return days_from_civil(year - year % levels[v, 4], 1, 1) * _DAY_SECONDS
-    return days_from_civil(year, month - (month - 1) % levels[v, 4], 1) * _DAY_SECONDS
-
-
-@inlined
-def _digits(out: Any, at: int, value: int, width: int) -> None:
-    for i in range(width):
-        out[at + width - 1 - i] = ZERO + value % 10
-        value //= 10
-
-
-@kernel
-def write_window(second: int, form: int, out: Any, at: int) -> None:
-    """core.timestamps.Window.label: the first `form` characters of the RFC 3339 text of a second since the epoch."""
-    days = second // _DAY_SECONDS
-    year, month, day = civil_from_days(days)
-    _digits(out, at, year, 4)
-    if form >= AS_MONTH:
-        out[at + 4] = MINUS
-        _digits(out, at + 5, month, 2)
-    if form >= AS_DAY:
-        out[at + 7] = MINUS
-        _digits(out, at + 8, day, 2)
-    if form >= AS_TIME:
-        seconds = second - days * _DAY_SECONDS
-        out[at + 10] = 84
-        _digits(out, at + 11, seconds // 3_600, 2)
-        out[at + 13] = 58
-        _digits(out, at + 14, seconds // 60 % 60, 2)
-        out[at + 16] = 58
-        _digits(out, at + 17, seconds % 60, 2)
-        out[at + 19] = 90
-
-
-@inlined
-def _write_offset(minutes: int, out: Any, at: int) -> None:
-    """Write minutes east of UTC, such as `+02:00`."""
-    out[at] = MINUS if minutes < 0 else PLUS
-    minutes = abs(minutes)
-    _digits(out, at + 1, minutes // 60, 2)
-    out[at + 3] = 58
-    _digits(out, at + 4, minutes % 60, 2)
-
-
-assert AS_YEAR < AS_MONTH < AS_DAY < AS_TIME

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import is_integer, truth
+from oncefold.columnar.assemble import truth
 from oncefold.columnar.expression_plan import (
     BOOLEAN_VALUE,
     FALSE_AT,
@@ -22,6 +22,7 @@ from oncefold.columnar.expression_plan import (
     UNKNOWN,
 )
 from oncefold.columnar.field_kinds import EMPTY, FALSE, MISSING, NUMBER, OTHER, STRING, TRUE
+from oncefold.columnar.label_kernels import is_integer
 from oncefold.columnar.parse_kernels import is_digit, parse_time
 from oncefold.columnar.primitives import MINUS, PLUS, POINT, ZERO
 from oncefold.kernels.declare import inlined, kernel

@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.assemble import write_window
 from oncefold.columnar.expression_plan import (
     BOOLEAN_VALUE,
     FALSE_AT,
@@ -28,6 +27,7 @@ from oncefold.columnar.expression_stack import (
     set_value,
     without_value,
 )
+from oncefold.columnar.label_kernels import write_window
 from oncefold.columnar.parse_kernels import parse_time
 from oncefold.columnar.plan import AS_TIME
 from oncefold.columnar.primitives import POINT, ZERO, copy_bytes, equal_bytes, write_decimal

@@ -6,9 +6,10 @@ text of one value alone; what that reason is, and whether there is one at all, t
 
 from typing import Any
 
-from oncefold.columnar.assemble import MOST_LEAF_BYTES, assemble, is_integer, keep_fields, truth
+from oncefold.columnar.assemble import assemble, keep_fields, truth
 from oncefold.columnar.batch import SCANNED, UNDECODED
 from oncefold.columnar.field_kinds import EMPTY, FALSE, MISSING, NUMBER, OTHER, STRING, TRUE
+from oncefold.columnar.label_kernels import MOST_LEAF_BYTES, is_integer
 from oncefold.columnar.parse_kernels import is_digit, parse_scaled, parse_time
 from oncefold.columnar.plan import (
     COLUMN_NUMBER,

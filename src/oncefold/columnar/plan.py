@@ -32,6 +32,9 @@ OF_INTEGER, OF_TIME, OF_DECIMAL, OF_LSN, OF_ULID, OF_UUID, OF_TEXT, OF_OTHER = 0
 """How a version is read; OF_OTHER by the scalar decoder alone."""
 
 
+_MOST_ARRAYS = 60
+"""Arrays that have a bit of one number each."""
+
 NO_ARRAY, UNREAD_ARRAY = -1, -2
 """The array of a level that has one label, and of one whose elements only the scalar decoder reads."""
 
@@ -71,7 +74,7 @@ class DecodePlan(NamedTuple):
     a default, the window's zone, the zone of naive times, and their format, and the array that it is filled from.
     """
     arrays: Int64s
-    """In one element: how many arrays fill levels."""
+    """How many arrays fill levels, and which do in a rollup, as bits of one number, for each rollup of others."""
     inside: UInt8s
     inside_ends: Int64s
     """Name of level i in each element: inside[ends[i] : ends[i + 1]]; nothing where elements are labels themselves."""
@@ -164,7 +167,7 @@ def plan_of(pipeline: Pipeline, fields: Mapping[FieldPath, int] | None = None) -
             ],
             13,
         ),
-        arrays=_row(len(pipeline.arrays)),
+        arrays=_row(len(pipeline.arrays), *_arrays_of_rollups(pipeline)),
         inside=_bytes(b"".join(names)),
         inside_ends=np.cumsum([0, *map(len, names)]).astype(np.int64),
         defaults=_bytes(b"".join(defaults)),
@@ -359,13 +362,20 @@ def _default(level: Level) -> bytes:
 def _array_numbers(pipeline: Pipeline) -> list[int]:
     """The array of each level, NO_ARRAY or UNREAD_ARRAY."""
     numbers = [NO_ARRAY] * len(pipeline.levels)
-    is_plain = pipeline.envelope != "dynamodb" and not pipeline.missing_texts
+    is_plain = pipeline.envelope != "dynamodb" and not pipeline.missing_texts and len(pipeline.arrays) <= _MOST_ARRAYS
     for array, indexes in enumerate(pipeline.arrays):
         inside = [pipeline.levels[index].inside for index in indexes]
         has_names = all(path is None or (len(path.segments) == 1 and path.segments[0]) for path in inside)
         for index in indexes:
             numbers[index] = array if is_plain and has_names else UNREAD_ARRAY
     return numbers
+
+
+def _arrays_of_rollups(pipeline: Pipeline) -> Sequence[int]:
+    """Which arrays there are in a rollup, as bits of one number, each combination once."""
+    if len(pipeline.arrays) > _MOST_ARRAYS:
+        return []
+    return list(dict.fromkeys(sum(1 << array for array in arrays) for arrays in pipeline.rollup_arrays))
 
 
 def _column_row(column: KeyColumn, number: Mapping[Source | FirstOf, int]) -> tuple[int, ...]:

@@ -10,8 +10,8 @@ import pyarrow as pa
 from oncefold.arrow import spans_of
 from oncefold.columnar import typed
 from oncefold.columnar.arrays import Int32s, Int64s, read_only
-from oncefold.columnar.assemble import MOST_LEAF_BYTES
 from oncefold.columnar.batch import DELETE, NO_SPAN, NO_TIME, SPAN_BITS, Batch, BatchBuilder
+from oncefold.columnar.label_kernels import MOST_LEAF_BYTES
 from oncefold.columnar.leaves import Leaves, encode_columns
 from oncefold.columnar.plan import needs_scalar, plan_of
 from oncefold.columnar.primitives import FIXED_SEED, Seed

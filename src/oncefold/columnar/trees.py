@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.arrays import Int32s, Int64s, with_room
+from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, with_room
 from oncefold.columnar.leaves import InternTable, Leaves, decode_all, decode_leaf, encode_all, intern_bytes, leaves_of
 from oncefold.columnar.primitives import FIXED_SEED, Seed, copy_bytes, shift_of
 from oncefold.columnar.state import Accumulated
@@ -66,24 +66,24 @@ def find_nodes(leaves: Any, paths: Any, table: Any, count: int, found: Any, scra
 
 
 @kernel(
-    "(const u8[], const i64[], i64, i64), (const i32[], const i64[], const i64[], i64, i64)",
+    "(const u8[], const i64[], i64, i64), (const i32[], const i64[], const i64[], const u8[,], i64)",
     "(u64[], u8[], i64[], const u64[]), i64, (i32[], i32[], i32[], i32[], i64[]), (u8[], i64[], i64[,], i64[], i64[])",
     returns="(i64, i64)",
 )
 def find_nodes_of_sets(leaves: Any, paths: Any, table: Any, count: int, found: Any, scratch: Any) -> Any:
     """The same for sets of leaves: each node of any leaf of a set once, in `nodes`, those of a set up to its end.
 
-    `paths` has the array of each level too, or -1, the number of arrays, and for how many nodes there is room;
+    `paths` has the array of each level too, or -1, which arrays each rollup has, and for how many nodes there is room;
     `scratch` is (a node's bytes, where each label begins, where each element of a level begins, the number of elements
     of each array, the chosen one). Gives (the next set, the number of nodes), before the last where room runs out.
     """
     data, offsets, first, last = leaves
-    levels, level_ends, array_of, arrays, room = paths
+    levels, level_ends, array_of, arrays_of, room = paths
     parent, rollup_of, depth_of, nodes, ends = found
     key, begins, elements, sizes, chosen = scratch
     shift = shift_of(table[0])
     used = ends[first]
-    depth_most = levels.shape[0]
+    rollups = level_ends.shape[0] - 1
     for leaf in range(first, last):
         level = 0
         at = offsets[leaf]
@@ -94,26 +94,23 @@ def find_nodes_of_sets(leaves: Any, paths: Any, table: Any, count: int, found: A
                 sizes[array_of[level]] = _split(data, at + 2, at + 2 + size, elements[level])
             at += 2 + size
             level += 1
-        combinations = 1
-        for a in range(arrays):
-            combinations *= sizes[a]
-            chosen[a] = 0
-        rollups = level_ends.shape[0] - 1
-        most = combinations * depth_most
+        most = np.int64(0)
+        for rollup in range(rollups):
+            most += _begin(arrays_of[rollup], sizes, chosen) * (level_ends[rollup + 1] - level_ends[rollup])
         if (
             used + rollups + most > len(nodes)
             or count + most > room
             or table[2][count] + most * len(key) > len(table[1])
         ):
             return leaf, count
-        own = used
         for rollup in range(rollups):
             nodes[used] = rollup
             used += 1
-        for _ in range(combinations):
-            for rollup in range(rollups):
-                key[0] = rollup & 255
-                key[1] = rollup >> 8
+        for rollup in range(rollups):
+            key[0] = rollup & 255
+            key[1] = rollup >> 8
+            own_of_rollup = used
+            for _ in range(_begin(arrays_of[rollup], sizes, chosen)):
                 length = ROLLUP_BYTES
                 node = np.int64(rollup)
                 for index in range(level_ends[rollup], level_ends[rollup + 1]):
@@ -133,14 +130,25 @@ def find_nodes_of_sets(leaves: Any, paths: Any, table: Any, count: int, found: A
                         depth_of[node] = index + 1 - level_ends[rollup]
                         count += 1
                     is_listed = False
-                    for n in range(own, used):
+                    for n in range(own_of_rollup, used):
                         is_listed = is_listed or nodes[n] == node
                     if not is_listed:
                         nodes[used] = node
                         used += 1
-            _advance(chosen, sizes, arrays)
+                _advance(chosen, sizes, arrays_of[rollup])
         ends[leaf + 1] = used
     return last, count
+
+
+@inlined
+def _begin(has: Any, sizes: Any, chosen: Any) -> int:
+    """Choose the first element of each array that a rollup has; how many combinations there are."""
+    combinations = np.int64(1)
+    for a in range(len(chosen)):
+        chosen[a] = 0
+        if has[a]:
+            combinations *= sizes[a]
+    return combinations
 
 
 @inlined
@@ -172,14 +180,15 @@ def _copy_element(data: Any, at: int, key: Any, to: int) -> int:
 
 
 @inlined
-def _advance(chosen: Any, sizes: Any, arrays: int) -> None:
-    """The next combination of elements, the last array first."""
-    a = arrays - 1
+def _advance(chosen: Any, sizes: Any, has: Any) -> None:
+    """The next combination of elements of the arrays that a rollup has, the last array first."""
+    a = len(chosen) - 1
     while a >= 0:
-        chosen[a] += 1
-        if chosen[a] < sizes[a]:
-            return
-        chosen[a] = 0
+        if has[a]:
+            chosen[a] += 1
+            if chosen[a] < sizes[a]:
+                return
+            chosen[a] = 0
         a -= 1
 
 
@@ -280,7 +289,10 @@ class Trees:
         self._listed_leaves = 0
         self._node_ends: Int64s = np.zeros(1, np.int64)
         self._nodes_of: Int32s = np.zeros(0, np.int32)
-        self._arrays = pipeline.arrays
+        self._has_sets = bool(pipeline.arrays)
+        self._arrays_of: UInt8s = np.zeros((len(paths), len(pipeline.arrays)), np.uint8)
+        for rollup, arrays in enumerate(pipeline.rollup_arrays):
+            self._arrays_of[rollup, list(arrays)] = 1
         self._array_of: Int64s = np.full(self._level_count + 1, -1, np.int64)
         for array, levels in enumerate(pipeline.arrays):
             self._array_of[list(levels)] = array
@@ -321,7 +333,7 @@ class Trees:
         found = Leaves(self.leaves.data, self.leaves.offsets[: self.leaves.count + 1])
         leaves = decode_all(found, first, self._level_count)
         new = slice(self._reported_nodes, self._nodes.count)
-        if self._arrays:
+        if self._has_sets:
             self._reported_nodes = self._nodes.count
             return leaves, [
                 NewNode(number, rollup, int(self._parent[number]), labels)
@@ -347,7 +359,7 @@ class Trees:
             self._make_room(rollups)
             self._parent[:rollups] = -1
             self._rollup[:rollups] = range(rollups)
-        if self._arrays:
+        if self._has_sets:
             self._grow_sets(first_leaf)
             return
         offsets, count = self.leaves.offsets, self.leaves.count
@@ -367,7 +379,7 @@ class Trees:
 
     def _grow_sets(self, first_leaf: int) -> None:
         """The same where leaves are sets."""
-        count, depth, arrays = self.leaves.count, len(self._levels), len(self._arrays)
+        count, depth, arrays = self.leaves.count, len(self._levels), self._arrays_of.shape[1]
         self._set_ends = with_room(self._set_ends, count + 1)
         scratch = (
             np.zeros(2 * PATH_BYTES, np.uint8),
@@ -386,7 +398,7 @@ class Trees:
             )
             first_leaf, self._nodes.count = find_nodes_of_sets(
                 (self.leaves.data, self.leaves.offsets, first_leaf, count),
-                (self._levels, self._level_ends, self._array_of, arrays, self._nodes.count + most),
+                (self._levels, self._level_ends, self._array_of, self._arrays_of, self._nodes.count + most),
                 self._nodes.table,
                 self._nodes.count,
                 (self._parent, self._rollup, self._depth, self._set_nodes, self._set_ends),
@@ -401,7 +413,7 @@ class Trees:
     def nodes_of_leaves(self) -> tuple[Int64s, Int32s]:
         """The nodes that each leaf counts in, each once: nodes[ends[leaf] : ends[leaf + 1]]."""
         first, count = self._listed_leaves, self.leaves.count
-        if self._arrays:
+        if self._has_sets:
             return self._set_ends[: count + 1], self._set_nodes
         if first < count:
             most = (count - first) * (len(self._levels) + len(self._level_ends) - 1)
@@ -422,7 +434,7 @@ class Trees:
         count = np.zeros(nodes, np.int64)
         high = np.zeros((nodes, self._measures), np.int64)
         low = np.zeros((nodes, self._measures), np.int64)
-        if self._arrays:
+        if self._has_sets:
             add_to_nodes(net.count, net.high, net.low, self._set_ends, self._set_nodes, count, high, low)
         else:
             add_along(net.count, net.high, net.low, self._leaf_node, self._parent, count, high, low)

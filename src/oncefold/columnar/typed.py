@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from oncefold.arrow import spans_of
 from oncefold.columnar.arrays import Int64s, read_only
-from oncefold.columnar.assemble import window_second
+from oncefold.columnar.label_kernels import window_second
 from oncefold.columnar.parse_kernels import parse_scaled, parse_time
 from oncefold.columnar.plan import COMMON_FORMAT, NO_ZONE, ZoneTables
 from oncefold.columnar.primitives import hash_bytes

@@ -262,6 +262,14 @@ class Pipeline:
         return tuple(map(tuple, found.values()))
 
     @cached_property
+    def rollup_arrays(self) -> tuple[tuple[int, ...], ...]:
+        """For each rollup, the indexes within `arrays` of those that fill its levels."""
+        return tuple(
+            tuple(array for array, filled in enumerate(self.arrays) if not set(filled).isdisjoint(levels))
+            for levels in self.rollup_levels
+        )
+
+    @cached_property
     def sources(self) -> tuple[Source, ...]:
         """Every place that the definition reads, each once: fields and expressions."""
         single = (self.version, self.time, self.delete)

@@ -108,11 +108,13 @@ def labels_of_set(pipeline: Pipeline, record: Record, missing_texts: frozenset[s
             labels[index] = leafset.pack(column)
             if len(labels[index].encode()) > SET_BYTES:
                 refuse(levels[index].field, f"its labels take more than {SET_BYTES:,} bytes together")
-    if prod(sizes) > EVENT_LEAVES:
-        fields = " times ".join(
-            f"{size:,} of {levels[i[0]].field}" for size, i in zip(sizes, pipeline.arrays, strict=True)
-        )
-        raise InvalidEvent(f"the key would count in {prod(sizes):,} leaves ({fields}); {EVENT_LEAVES} is the most")
+    for rollup, arrays in zip(pipeline.rollups, pipeline.rollup_arrays, strict=True):
+        leaves = prod(sizes[array] for array in arrays)
+        if leaves > EVENT_LEAVES:
+            fields = " times ".join(f"{sizes[a]:,} of {levels[pipeline.arrays[a][0]].field}" for a in arrays)
+            raise InvalidEvent(
+                f"the key would count in {leaves:,} leaves of {rollup.name} ({fields}); {EVENT_LEAVES} is the most"
+            )
     return tuple(labels)
 
 

@@ -6,8 +6,8 @@ their labels do. Levels of one array hold as many labels each, those of one elem
 sorted by their labels, level by level, and each is there once.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import product
+from collections.abc import Iterable, Sequence
+from itertools import chain, product
 
 from oncefold.core import nodepath
 
@@ -30,31 +30,35 @@ def unpack(text: str) -> tuple[str, ...]:
     return tuple(part.replace(_NUL, "\0") if "\0" in part else part for part in parts)
 
 
-def leaves(arrays: Slots, labels: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-    """Every single leaf of a set: each element of one array with each of the others."""
-    if not arrays:
-        yield labels
-        return
-    columns = {level: unpack(labels[level]) for levels in arrays for level in levels}
-    for chosen in product(*(range(len(columns[levels[0]])) for levels in arrays)):
-        leaf = list(labels)
-        for levels, at in zip(arrays, chosen, strict=True):
-            for level in levels:
-                leaf[level] = columns[level][at]
-        yield tuple(leaf)
-
-
 def paths(arrays: Slots, labels: tuple[str, ...], levels: Sequence[int]) -> list[tuple[str, ...]]:
-    """The labels of these levels in each leaf of a set, each path once, in the order of the leaves."""
+    """The labels of these levels in each leaf of a set, each path once: each element of an array with each of others.
+
+    Of arrays that fill other levels alone nothing depends.
+    """
     if not arrays:
         return [tuple(labels[level] for level in levels)]
-    return list(dict.fromkeys(tuple(leaf[level] for level in levels) for leaf in leaves(arrays, labels)))
+    filled = [[level for level in array if level in levels] for array in arrays]
+    columns = [zip(*(unpack(labels[level]) for level in of_array), strict=True) for of_array in filled if of_array]
+    if not columns:
+        return [tuple(labels[level] for level in levels)]
+    slots = [levels.index(level) for of_array in filled for level in of_array]
+    found = []
+    for elements in product(*map(dict.fromkeys, columns)):
+        path = [labels[level] for level in levels]
+        for slot, label in zip(slots, chain.from_iterable(elements), strict=True):
+            path[slot] = label
+        found.append(tuple(path))
+    return found
 
 
-def shown(arrays: Slots, labels: tuple[str, ...], levels: Sequence[int] | None = None) -> str:
-    """A leaf as people read it: its path, of a set all paths with a comma between them."""
-    wanted = range(len(labels)) if levels is None else levels
-    return ", ".join(map(nodepath.join, paths(arrays, labels, wanted)))
+def shown(arrays: Slots, labels: tuple[str, ...]) -> str:
+    """A leaf as people read it: one path of all levels, with the labels of an array's elements in parentheses."""
+    found = by_level(arrays, labels)
+    return nodepath.join([label if isinstance(label, str) else _listed(label) for label in found])
+
+
+def _listed(labels: Sequence[str]) -> str:
+    return labels[0] if len(labels) == 1 else f"({', '.join(labels)})"
 
 
 def by_level(arrays: Slots, labels: tuple[str, ...]) -> tuple[str | tuple[str, ...], ...]:

@@ -33,7 +33,7 @@ TEXT_BYTES = 2_047
 """UTF-8 bytes of a text whose different values are counted."""
 
 EVENT_LEAVES = 100
-"""Leaves that one event's key counts in, where a level is filled for each element of an array."""
+"""Leaves of one rollup that one event's key counts in, where a level is filled for each element of an array."""
 
 SET_BYTES = 32_767
 """Bytes of all labels of one event at such a level, with a mark of two bytes behind each."""

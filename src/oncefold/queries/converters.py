@@ -146,16 +146,25 @@ class Converter:
     ) -> CountedKey:
         """A key behind a total of this rollup; labels are one per level of the pipeline."""
         arrays = self.pipeline.arrays
-        leaf = leafset.shown(arrays, labels, self.pipeline.rollup_levels[rollup])
+        leaves = self._leaves(labels, rollup)
         values = self.key_values(numbers, texts)
         by_level = leafset.by_level(arrays, labels)
-        return CountedKey(key, self.version(version), self.version_text(version), by_level, leaf, values)
+        return CountedKey(key, self.version(version), self.version_text(version), by_level, leaves, values)
+
+    def _leaves(self, labels: tuple[str, ...], rollup: int) -> tuple[str, ...]:
+        """The paths of a key's leaves in a rollup."""
+        return tuple(map(path_of, leafset.paths(self.pipeline.arrays, labels, self.pipeline.rollup_levels[rollup])))
 
     def leaf(self, labels: tuple[str, ...] | None) -> tuple[tuple[str | tuple[str, ...], ...] | None, str | None]:
         """The labels of a content by level, and its leaf as people read it; None of a delete."""
         if labels is None:
             return None, None
         return leafset.by_level(self.pipeline.arrays, labels), leafset.shown(self.pipeline.arrays, labels)
+
+    def _leaves_by_rollup(self, labels: tuple[str, ...] | None) -> Mapping[str, tuple[str, ...]]:
+        if labels is None:
+            return {}
+        return {rollup.name: self._leaves(labels, index) for index, rollup in enumerate(self.pipeline.rollups)}
 
     def wrong_node(self, difference: stored.WrongTotal) -> WrongNode:
         """A node whose stored totals are wrong."""
@@ -177,6 +186,7 @@ class Converter:
             version_text=self.version_text(state.version),
             labels=labels,
             leaf=leaf,
+            leaves=self._leaves_by_rollup(state.labels),
             values=self.key_values(state.measures, state.texts) if live else {},
         )
 

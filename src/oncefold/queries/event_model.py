@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
@@ -24,9 +24,14 @@ class CountedKey:
     """As a person writes it: digits, an RFC 3339 time, or nothing."""
     labels: Labels
     """One per level of the pipeline, `Pipeline.levels`; empty where only the leaf is known."""
-    leaf: str
-    """The path of its leaf in the rollup that was queried; of several leaves their paths, with a comma between."""
+    leaves: tuple[str, ...]
+    """The path of its leaf in the rollup that was queried, or of each leaf."""
     values: Mapping[str, KeyValue]
+
+    @property
+    def leaf(self) -> str:
+        """The path of its leaf; of several leaves their paths with a comma between."""
+        return ", ".join(self.leaves)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -81,7 +86,7 @@ class Arrival:
     labels: Labels | None
     """One per level of the pipeline; None for a delete."""
     leaf: str | None
-    """These labels joined as a path."""
+    """These labels joined as a path; several of one level are in parentheses."""
     values: Mapping[str, KeyValue]
     """Empty for a delete."""
 
@@ -95,7 +100,10 @@ class CurrentVersion:
     labels: Labels | None
     """None if the key is deleted."""
     leaf: str | None
+    """These labels joined as a path; several of one level are in parentheses."""
     values: Mapping[str, KeyValue]
+    leaves: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The paths of its leaves by rollup; nothing where only the leaf is known."""
 
     @property
     def deleted(self) -> bool:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from oncefold.core.measures import MeasureKind
 
 Row = TypeVar("Row")
-Cell = str | int | bytes | Decimal | None
+Cell = str | int | bytes | Decimal | tuple[str, ...] | None
 """A value of a row as `to_dicts` gives it; times are exact RFC 3339 texts."""
 KeyValue = Decimal | str | None
 """What a key adds to a measure: a number (of a count 1 or 0), a text of which different ones are counted, or NULL."""
@@ -31,6 +31,9 @@ class RollupShape:
 
     name: str
     levels: tuple[str, ...]
+    each: tuple[str, ...] = ()
+    """The levels among them that are filled for each element of an array: the nodes there do not add up to the one
+    above them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +55,23 @@ class Shape:
         """The shape of a definition."""
         return cls(
             pipeline.name,
-            tuple(RollupShape(one.name, tuple(level.name for level in one.levels)) for one in pipeline.rollups),
+            tuple(
+                RollupShape(
+                    one.name,
+                    tuple(level.name for level in one.levels),
+                    tuple(level.name for level in one.levels if level.each),
+                )
+                for one in pipeline.rollups
+            ),
             {measure.name: measure.scale for measure in pipeline.measures},
             _version_type(pipeline),
             {measure.name: measure.kind for measure in pipeline.measures},
         )
+
+    @property
+    def has_several_leaves(self) -> bool:
+        """Whether a key may count in several leaves of a rollup."""
+        return any(rollup.each for rollup in self.rollups)
 
     @property
     def text_measures(self) -> frozenset[str]:

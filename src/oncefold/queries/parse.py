@@ -54,7 +54,7 @@ def shape_of(status: Document) -> Shape:
     """The shape of a pipeline, from the document of `status`."""
     return Shape(
         status["pipeline"],
-        tuple(RollupShape(one["name"], tuple(one["levels"])) for one in status["rollups"]),
+        tuple(RollupShape(one["name"], tuple(one["levels"]), tuple(one.get("each", ()))) for one in status["rollups"]),
         {one["name"]: one["scale"] for one in status["measures"]},
         status["version_type"],
         {one["name"]: one.get("kind", "sum") for one in status["measures"]},
@@ -122,8 +122,11 @@ def _version(shape: Shape, text: str | None) -> tuple[int | None, str]:
     return parse_timestamp(text) if shape.version_type == "timestamp" else int(text), text
 
 
-def _labels(leaf: str | None) -> tuple[str, ...] | None:
-    return None if leaf is None else split(leaf)
+def _labels(shape: Shape, leaf: str | None) -> tuple[str, ...] | None:
+    """One per level; none where a level may have several, which the leaf does not tell apart."""
+    if leaf is None:
+        return None
+    return () if shape.has_several_leaves else split(leaf)
 
 
 def explanation(shape: Shape, found: Document, after: int) -> Explanation:
@@ -146,8 +149,10 @@ def explanation(shape: Shape, found: Document, after: int) -> Explanation:
 
 def _counted_key(shape: Shape, row: Document) -> CountedKey:
     leaf = row["leaf"]
+    leaves = tuple(row.get("leaves", (leaf,)))
+    labels = _labels(shape, leaf) or ()
     return CountedKey(
-        row["key"], *_version(shape, row["version"]), split(leaf), leaf, _values(shape, leaf, row["measures"])
+        row["key"], *_version(shape, row["version"]), labels, leaves, _values(shape, leaf, row["measures"])
     )
 
 
@@ -161,7 +166,11 @@ def history(shape: Shape, found: Document) -> History:
         rows=tuple(_arrival(shape, row) for row in found["rows"]),
         key=found["key"],
         current=CurrentVersion(
-            *_version(shape, current["version"]), _labels(leaf), leaf, _values(shape, leaf, current["measures"])
+            *_version(shape, current["version"]),
+            _labels(shape, leaf),
+            leaf,
+            _values(shape, leaf, current["measures"]),
+            {rollup: tuple(paths) for rollup, paths in current.get("leaves", {}).items()},
         ),
         forgotten_to=None if forgotten is None else _commit(forgotten, found["forgotten_to_time"]),
         more=found["more"],
@@ -176,7 +185,7 @@ def _arrival(shape: Shape, row: Document) -> Arrival:
         known=row["known"],
         version=version,
         version_text=text,
-        labels=_labels(row["leaf"]),
+        labels=_labels(shape, row["leaf"]),
         leaf=row["leaf"],
         values=_values(shape, row["leaf"], row["measures"]),
     )
@@ -213,7 +222,7 @@ def conflicts(shape: Shape, found: Document) -> Conflicts:
 def _contradiction(shape: Shape, row: Document) -> Contradiction:
     version, text = _version(shape, row["version"])
     kept, dropped = (
-        Side(_labels(leaf), leaf, _values(shape, leaf, row[f"{which}_measures"]))
+        Side(_labels(shape, leaf), leaf, _values(shape, leaf, row[f"{which}_measures"]))
         for which, leaf in (("kept", row["kept_leaf"]), ("dropped", row["dropped_leaf"]))
     )
     return Contradiction(row["id"], _commit(row["commit"], row["time"]), row["key"], version, text, kept, dropped)

@@ -180,10 +180,13 @@ def _before(connection: Connection, totals: NodeColumns) -> tuple[Int64s, Int64s
 
 
 def _tree_findings(connection: Connection, pipeline: Pipeline, before: NodeColumns) -> Iterator[str]:
-    """Before the oldest delta, too, every inner node's totals must be the sums of its children's."""
+    """Before the oldest delta, too, every inner node's totals must be the sums of its children's.
+
+    Not those of a node whose children are of a level for each element of an array: a key may count in several.
+    """
     nodes = list(rows.read_nodes(connection, pipeline))
-    depths = np.array([len(rollup.levels) for rollup in pipeline.rollups])
-    inner = np.array([len(node.labels) < depths[node.rollup] for node in nodes], bool)
+    adds_up = [[not level.each for level in rollup.levels] for rollup in pipeline.rollups]
+    inner = np.array([any(adds_up[node.rollup][len(node.labels) :][:1]) for node in nodes], bool)
     parent = np.array([node.parent for node in nodes], int)
     children = np.flatnonzero(parent >= 0)
     count, high, low = (np.zeros_like(column) for column in (before.count, before.high, before.low))

@@ -24,6 +24,7 @@ DIGITS_128, DIGITS_256 = 38, 76
 _TYPES = {
     "int": pa.int64(),
     "text": pa.string(),
+    "texts": pa.list_(pa.string()),
     "bytes": pa.binary(),
     "time": pa.timestamp("ns", "UTC"),
 }

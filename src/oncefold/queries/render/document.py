@@ -131,6 +131,7 @@ def _history(found: History) -> Document:
             "deleted": current.deleted,
             "version": current.version_text or None,
             "leaf": current.leaf,
+            **_leaves(found),
             "measures": _measures(current.values),
         },
         "forgotten_to": None if forgotten is None else forgotten.number,
@@ -138,6 +139,13 @@ def _history(found: History) -> Document:
         "rows": [{**row, "known": arrival.known} for row, arrival in zip(json_rows(found, "key"), found, strict=True)],
         "more": found.more,
     }
+
+
+def _leaves(found: History) -> Document:
+    """The paths of the leaves by rollup, where there may be several; nothing of a delete."""
+    if not found.shape.has_several_leaves:
+        return {}
+    return {"leaves": {rollup: list(paths) for rollup, paths in found.current.leaves.items()}}
 
 
 def _listed(found: Rejects | Conflicts) -> Document:
@@ -176,7 +184,10 @@ def _shape(found: StoreStatus | StackStatus) -> Document:
     shape = found.shape
     return {
         "version_type": shape.version_type,
-        "rollups": [{"name": rollup.name, "levels": list(rollup.levels)} for rollup in shape.rollups],
+        "rollups": [
+            {"name": rollup.name, "levels": list(rollup.levels), **({"each": list(rollup.each)} if rollup.each else {})}
+            for rollup in shape.rollups
+        ],
         "measures": [
             {"name": name, "kind": shape.kinds.get(name, "sum"), "scale": scale} for name, scale in shape.scales.items()
         ],

@@ -19,14 +19,17 @@ from oncefold.queries.event_model import Conflicts, Explanation, History, Reject
 from oncefold.queries.model import Answer, AsOfCommit, Cell, KeyValue, Series, Shape, Totals, Verification
 from oncefold.queries.status_model import Status
 
-Kind = Literal["int", "text", "bytes", "time", "decimal"]
+Kind = Literal["int", "text", "texts", "bytes", "time", "decimal"]
 
 MEASURE = "measure_"
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """Values of one kind; times are RFC 3339 texts, exact to the nanosecond, and None is null in every kind."""
+    """Values of one kind; times are RFC 3339 texts, exact to the nanosecond, and None is null in every kind.
+
+    Of `texts` each value is a tuple of texts: an array in JSON and Arrow, the JSON text of one in CSV.
+    """
 
     name: str
     kind: Kind
@@ -103,6 +106,8 @@ def _explanation(answer: Explanation) -> Iterator[Column]:
     yield Column("key", "text", [row.key for row in answer])
     yield _versions(answer)
     yield Column("leaf", "text", [row.leaf for row in answer])
+    if answer.shape.has_several_leaves:
+        yield Column("leaves", "texts", [row.leaves for row in answer])
     yield from _measures(answer.shape, [row.values for row in answer], of_keys=True)
 
 
@@ -295,7 +300,7 @@ def _no_formula(value: Any) -> Any:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    text = str(value)
+    text = json.dumps(value, ensure_ascii=False) if isinstance(value, tuple) else str(value)
     if not text or _QUOTED.search(text):
         return '"' + text.replace('"', '""') + '"'
     return text

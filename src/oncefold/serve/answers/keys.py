@@ -59,6 +59,7 @@ def _history_described(measures: Sequence[Measure]) -> Described:
         "deleted": schemas.BOOLEAN,
         "version": schemas.or_null(schemas.TEXT),
         "leaf": schemas.or_null(schemas.TEXT),
+        "leaves": schemas.object_of({}, others=schemas.array_of(schemas.TEXT)),
         "measures": schemas.object_of({}, others=schemas.or_null(schemas.TEXT)),
     }
     row = {
@@ -73,7 +74,7 @@ def _history_described(measures: Sequence[Measure]) -> Described:
     members = {
         **schemas.FRESH,
         "key": schemas.TEXT,
-        "current": schemas.object_of(current),
+        "current": schemas.object_of(current, optional=("leaves",)),
         "forgotten_to": schemas.or_null(schemas.COUNT),
         "forgotten_to_time": schemas.or_null(schemas.TIME),
         "rows": schemas.array_of(schemas.object_of(row)),
@@ -81,7 +82,8 @@ def _history_described(measures: Sequence[Measure]) -> Described:
     }
     return Described(
         summary="What arrived for a key",
-        description="Oldest first. What lies beyond the retention is gone; `forgotten_to` says up to which commit.",
+        description="Oldest first. What lies beyond the retention is gone; `forgotten_to` says up to which commit. "
+        "`current.leaves` has the paths of the key's leaves by rollup, where the definition may give it several.",
         answer=schemas.object_of(members),
         errors=(404, 406, 422, 503),
         operation_id="history",

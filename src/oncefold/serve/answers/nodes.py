@@ -193,15 +193,18 @@ def _explain_described(measures: Sequence[Measure]) -> Described:
                     "key": schemas.TEXT,
                     "version": schemas.or_null(schemas.TEXT),
                     "leaf": schemas.TEXT,
+                    "leaves": schemas.array_of(schemas.TEXT),
                     "measures": schemas.measures(measures, of_keys=True),
-                }
+                },
+                optional=("leaves",),
             )
         ),
         "more": schemas.BOOLEAN,
     }
     return Described(
         summary="The keys behind a total",
-        description="In the order in which they first arrived. Every key of the store is read.",
+        description="In the order in which they first arrived. Every key of the store is read. `leaves` are the paths "
+        "of a key's leaves, where the definition may give it several.",
         answer=schemas.object_of(members, optional=("measure", "value")),
         errors=(404, 406, 422, 503),
         operation_id="explain",

@@ -72,7 +72,11 @@ def _status_described() -> Described:
         "oldest_commit_time": schemas.or_null(schemas.TIME),
         "sources": schemas.array_of({"type": "object", "required": ["source"], "properties": {"source": text}}),
         "version_type": schemas.or_null({"enum": ["integer", "timestamp", "text"]}),
-        "rollups": schemas.array_of(schemas.object_of({"name": text, "levels": schemas.array_of(text)})),
+        "rollups": schemas.array_of(
+            schemas.object_of(
+                {"name": text, "levels": schemas.array_of(text), "each": schemas.array_of(text)}, optional=("each",)
+            )
+        ),
         "measures": schemas.array_of(measure),
         "events_per_second": schemas.SECONDS,
         "waiting_requests": whole,

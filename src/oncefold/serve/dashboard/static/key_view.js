@@ -49,19 +49,19 @@ export class KeyView {
     const version = current.version ? ` at version ${current.version}` : "";
     if (current.deleted) return h("p", { class: "standing" }, h("span", { class: "outcome deleted" }, "deleted"), `${version}: it counts nowhere.`);
     return h("div", { class: "standing" },
-      h("p", {}, `Counts${version} in `, ...this.leafLinks(current.leaf)),
+      h("p", {}, `Counts${version} in `, ...this.leafLinks(current)),
       h("dl", { class: "figures" }, ...Object.entries(current.measures ?? {}).map(([name, value]) => h("div", {}, h("dt", {}, name), numberIn("dd", value ?? "")))));
   }
 
-  // One link into each tree.
-  leafLinks(leaf) {
+  // A link into each tree for each leaf there.
+  leafLinks({ leaf, leaves }) {
     const { rollups } = this.app.status;
-    return rollups.flatMap(({ name }, index) => {
-      const path = pathInRollup(leaf, rollups, name);
-      if (path === null) return [];
+    const pathsIn = (name) => leaves?.[name] ?? [pathInRollup(leaf, rollups, name)].filter((path) => path !== null);
+    const links = rollups.flatMap(({ name }) => pathsIn(name).map((path) => {
       const words = rollups.length > 1 ? `${name}: ${leafWords(path)}` : leafWords(path);
-      return [index ? ", " : "", h("a", { href: nodeLink(this.route, name, path) }, words)];
-    });
+      return h("a", { href: nodeLink(this.route, name, path) }, words);
+    }));
+    return links.flatMap((link, index) => (index ? [", ", link] : [link]));
   }
 
   table(found) {

@@ -82,9 +82,11 @@ export class KeysList {
     return h("tr", {},
       h("th", { scope: "row" }, h("a", { class: "key", href: keyLink(this.route, row.key) }, row.key)),
       versions && h("td", { "data-head": "version", class: "version" }, row.version ?? ""),
-      leaves && h("td", { "data-head": "leaf" }, h("a", { href: nodeLink(this.route, this.route.rollup, row.leaf) }, leafWords(below(row.leaf, this.route.path)))),
+      leaves && h("td", { "data-head": "leaf" }, ...(row.leaves ?? [row.leaf]).flatMap((leaf, index) => [index ? ", " : "", this.leafLink(leaf)])),
       ...measures.map(({ name }) => numberIn("td", amount(row, name) ?? "", { "data-head": name })));
   }
+
+  leafLink = (leaf) => h("a", { href: nodeLink(this.route, this.route.rollup, leaf) }, leafWords(below(leaf, this.route.path)));
 
   // Adds up what is listed, where all is, exactly.
   verdict(found) {

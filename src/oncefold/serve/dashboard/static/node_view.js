@@ -4,7 +4,7 @@ import { AskError, amount } from "./api.js";
 import { h, many, set, setText } from "./dom.js";
 import { Grid } from "./grid.js";
 import { KeysList } from "./keys_list.js";
-import { labelOf, shown } from "./nodepath.js";
+import { labelOf, segments, shown } from "./nodepath.js";
 import { flash, numberIn, showNumber } from "./number.js";
 import { readable } from "./times.js";
 import { format, nodeLink } from "./router.js";
@@ -130,8 +130,16 @@ export class NodeView {
     });
     this.list.replaceChildren(this.grid.element);
     this.emptyWords = h("p", { class: "empty" });
-    this.list.append(this.emptyWords);
+    this.list.append(this.emptyWords, ...this.severalLeaves());
     this.refreshGrid();
+  }
+
+  // Where a key may count in several of the nodes below, the node is not their sum.
+  severalLeaves() {
+    const { levels, each = [] } = this.app.status.rollups.find(({ name }) => name === this.route.rollup);
+    const below = levels.slice(segments(this.route.path).length).filter((level) => each.includes(level));
+    if (!below.length) return [];
+    return [h("p", { class: "verdict" }, `A key counts once for each of its ${below.join(", ")}, and once in the nodes above: their totals are not the sums of what is below them.`)];
   }
 
   refreshGrid() {
