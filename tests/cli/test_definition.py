@@ -99,7 +99,7 @@ def test_every_commented_setting_of_the_example_works() -> None:
     """Taking the # away from any commented setting gives a valid definition."""
     lines = EXAMPLE.splitlines()
     settings = {line: match[1] for line in lines if (match := re.match(r"# (\w+) = ", line))}
-    assert len(settings) == 10
+    assert len(settings) == 11
     for line, name in settings.items():
         kept = [other for other in lines if not other.startswith(f"{name} = ") or name == "risk"]
         text = "\n".join(kept).replace(line, line.removeprefix("# "))

@@ -26,6 +26,7 @@ time = "t"
 places = [{ field = "place.region"%(region)s }, "place.desk"]
 days = [{ field = "t", window = "1d", missing = "never" }, "place.desk"]
 all = []
+%(tags)s
 [measures]
 value = { sum = "value", scale = 2 }
 fee = { sum = "fee"%(fee)s }
@@ -39,11 +40,18 @@ late = { last = "tip", scale = 1 }
 """
 """Every kind of measure; what is not a sum is of fields that may be NULL, which few values often are."""
 
-NARROW: Pipeline = parse_toml(_TEXT % {"region": "", "fee": ""})
-WIDE: Pipeline = parse_toml(_TEXT % {"region": ', missing = "nowhere"', "fee": ', missing = "zero"'})
+_ACCEPTS = {"region": ', missing = "nowhere"', "fee": ', missing = "zero"'}
+_TAGS = 'tags = ["place.desk", { each = "tags", missing = "untagged" }]'
+
+NARROW: Pipeline = parse_toml(_TEXT % {"region": "", "fee": "", "tags": ""})
+WIDE: Pipeline = parse_toml(_TEXT % {**_ACCEPTS, "tags": ""})
 """The same, but that what NARROW rejects for the lack of a region or fee counts."""
 
-NAMES = ("id", "v", "place.region", "place.desk", "value", "fee", "gone", "t", "tip", "who")
+NARROW_SETS: Pipeline = parse_toml(_TEXT % {"region": "", "fee": "", "tags": _TAGS})
+WIDE_SETS: Pipeline = parse_toml(_TEXT % {**_ACCEPTS, "tags": _TAGS})
+"""These two with a tree in which a key has a leaf for each of its tags."""
+
+NAMES = ("id", "v", "place.region", "place.desk", "value", "fee", "gone", "t", "tip", "who", "tags")
 HEADER = ",".join(NAMES) + "\n"
 
 _TABLE = pa.schema(
@@ -57,6 +65,7 @@ _TABLE = pa.schema(
         "t": pa.int64(),
         "tip": pa.decimal128(5, 1),
         "who": pa.string(),
+        "tags": pa.list_(pa.string()),
     }
 )
 
@@ -76,21 +85,28 @@ class Record:
     tip: int | None = None
     """In tenths."""
     who: str | None = None
+    tags: tuple[str, ...] | None = None
 
     def event(self, pipeline: Pipeline) -> Event | None:
-        """What it means under NARROW or WIDE; None if it is to be rejected."""
+        """What it means under one of the definitions; None if it is to be rejected."""
         if self.version is None:
             return None
         if self.gone:
             return Event(self.key, self.version, DELETED)
-        if pipeline is NARROW and (self.region is None or self.fee is None):
+        if pipeline in {NARROW, NARROW_SETS} and (self.region is None or self.fee is None):
             return None
         region = "nowhere" if self.region is None else self.region
         day = "never" if self.seconds is None else str(date(1970, 1, 1) + timedelta(seconds=self.seconds))
         time = None if self.seconds is None else self.seconds * 10**9
         there = int(self.tip is not None)
         numbers = (self.cents, self.fee or 0, self.tip or 0, there, there, _or_null(self.tip), _or_null(time))
-        return Event(self.key, self.version, Content((region, self.desk, day), numbers, (self.who,)), time)
+        labels = (region, self.desk, day, *([_packed(self.tags or ("untagged",))] if pipeline.arrays else []))
+        return Event(self.key, self.version, Content(labels, numbers, (self.who,)), time)
+
+
+def _packed(tags: Iterable[str]) -> str:
+    """Different labels in order, each with its end behind it."""
+    return "".join(tag.replace("\0", "\0\2") + "\0\1" for tag in sorted(set(tags)))
 
 
 def _or_null(number: int | None) -> int:
@@ -120,6 +136,7 @@ def _json(record: Record) -> bytes:
         "t": record.seconds,
         "tip": None if record.tip is None else Decimal(record.tip).scaleb(-1),
         "who": None if record.who is None else json.dumps(record.who),
+        "tags": None if record.tags is None else json.dumps(record.tags),
     }
     return ("{" + ", ".join(f'"{name}": {v}' for name, v in fields.items() if v is not None) + "}\n").encode()
 
@@ -133,6 +150,7 @@ def _csv(record: Record) -> bytes:
     cells = [f'"{record.key}"', record.version, *texts, Decimal(record.cents).scaleb(-2), record.fee]
     cells += ["true" if record.gone else "", record.seconds]
     cells += [None if record.tip is None else Decimal(record.tip).scaleb(-1), record.who]
+    cells.append(None if record.tags is None else '"' + json.dumps(record.tags).replace('"', '""') + '"')
     return (",".join("" if cell is None else str(cell) for cell in cells) + "\n").encode()
 
 
@@ -148,6 +166,7 @@ def mappings(records: Iterable[Record]) -> list[dict[str, Any]]:
             "t": record.seconds,
             "tip": None if record.tip is None else Decimal(record.tip).scaleb(-1),
             "who": record.who,
+            "tags": None if record.tags is None else list(record.tags),
         }
         for record in records
     ]
@@ -171,6 +190,7 @@ RECORDS = st.builds(
     seconds=st.sampled_from([None, 0, 86_399, 86_400]),
     tip=st.sampled_from([None, 0, 5, 5, -3, 12]),
     who=st.sampled_from([None, "", "ann", "bob", "é"]),
+    tags=st.none() | st.lists(st.sampled_from(["red", "big", "", "a/b", "\0"]), max_size=3).map(tuple),
 )
 """Few keys and versions, so that corrections, moves, deletes, late events, duplicates and conflicts all are common."""
 

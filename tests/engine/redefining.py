@@ -31,6 +31,8 @@ _ROLLUPS = {
     "by_more": '["more", { field = "place", missing = "?" }]',
     "by_day": '[{ field = "at", window = "1d" }, "kind"]',
     "by_note": '["UPPER(kind)"]',
+    "by_tag": '["place", { each = "tags", missing = "-" }]',
+    "by_part": '[{ each = "parts", field = "kind", missing = "-" }, { each = "tags", missing = "?" }]',
 }
 _MEASURES = {
     "amount": '{ sum = "amount", scale = 2 }',
@@ -65,9 +67,13 @@ def event(rng: random.Random, number: int, *, clean: bool) -> Record:
         "more": rng.randint(0, 9),
         "at": f"2026-03-0{rng.randint(1, 9)}T12:00:00Z",
         "note": rng.choice(["one", "two, three\n", "vier"]),
+        "tags": rng.choices(["red", "big", "\0"], k=rng.randint(0, 3)),
+        "parts": [{"kind": rng.choice("xy")} for _ in range(rng.randint(0, 2))],
     }
     if not clean and rng.random() < 0.2:
-        name, wrong = rng.choice([("amount", "much"), ("at", "noon"), ("more", 1.5), ("kind", ["x"])])
+        name, wrong = rng.choice(
+            [("amount", "much"), ("at", "noon"), ("more", 1.5), ("kind", ["x"]), ("tags", [None]), ("parts", "x")]
+        )
         found[name] = wrong
     return found
 
@@ -154,11 +160,16 @@ def ingest(session: Session, model: Model, records: list[Record], rng: random.Ra
         session.ingest(
             "".join(json.dumps(record) + "\n" for record in records), source="feed", position=str(rng.random())
         )
-    elif form == "table" and not any(isinstance(value, list | float) for one in records for value in one.values()):
+    elif form == "table" and not any(_is_of_another_type(one) for one in records):
         session.ingest(pa.Table.from_pylist(records))
     else:
         session.ingest(records)
     model.ingest(records)
+
+
+def _is_of_another_type(record: Record) -> bool:
+    """Whether a table has no column that holds this record and the others."""
+    return isinstance(record["more"], float) or isinstance(record["kind"], list) or isinstance(record["parts"], str)
 
 
 def play(path: Path, seed: int, redefinitions: int) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
 from oncefold.core.event import Event
 from oncefold.core.fold import Node, Outcome, Total
@@ -25,7 +26,7 @@ from oncefold.sources.sources import Sources
 from oncefold.store import Store, rows
 from oncefold.store.check import check_store
 from oncefold.store.reader import StoreFile
-from tests.engine.records import HEADER, NARROW, Record, csv_lines, json_lines, table
+from tests.engine.records import HEADER, NARROW, NARROW_SETS, Record, csv_lines, json_lines, table
 from tests.engine.small import on_commit, open_small, small_limits, tick
 from tests.store.model import SECOND, ManualClock
 from tests.tools import reference
@@ -33,15 +34,19 @@ from tests.tools.faulty_vfs import Failure, FaultyDisk
 from tests.tools.sizes import sized
 
 RECORDS_PER_FILE = 16
-READ = ReadOptions(fields=NARROW.fields, block_bytes=1_100, table_rows=16)
 RETENTION_COMMITS = 3
 """The clock is so fast that commits older than this many are dropped."""
+
+
+def _read(pipeline: Pipeline) -> ReadOptions:
+    return ReadOptions(fields=pipeline.fields, block_bytes=1_400, table_rows=16)
 
 
 @dataclass(frozen=True)
 class Input:
     """The files of a run, and what is right after each of its commits."""
 
+    pipeline: Pipeline
     files: Sequence[str]
     after: Sequence[dict[Node, Total]]
     counts: Sequence[Counter[Outcome]]
@@ -52,8 +57,9 @@ class Input:
         return len(self.after) - 1
 
 
-@pytest.fixture(scope="module")
-def given(tmp_path_factory: pytest.TempPathFactory) -> Input:
+@pytest.fixture(scope="module", params=[NARROW, NARROW_SETS], ids=["one leaf", "several leaves"])
+def given(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Input:
+    pipeline: Pipeline = request.param
     folder = tmp_path_factory.mktemp("input")
     rng = random.Random(7)
     parts = [[_random_record(rng) for _ in range(RECORDS_PER_FILE)] for _ in range(4)]
@@ -64,7 +70,7 @@ def given(tmp_path_factory: pytest.TempPathFactory) -> Input:
     files[2].write_bytes(gzip.compress(json_lines(parts[2])))
     pq.write_table(table(parts[3]), files[3])
     names = list(map(str, files))
-    return Input(names, *_after_each(names, [record for part in parts for record in part]))
+    return Input(pipeline, names, *_after_each(pipeline, names, [record for part in parts for record in part]))
 
 
 def _random_record(rng: random.Random) -> Record:
@@ -73,20 +79,21 @@ def _random_record(rng: random.Random) -> Record:
     gone, seconds = rng.random() < 0.1, rng.choice([None, 0, 86_400])
     tip, who = rng.choice([None, 5, -3, 12]), rng.choice([None, "ann", "bob"])
     key, version, desk = str(rng.randint(1, 30)), rng.randint(1, 4), rng.choice("xy")
-    return Record(key, version, region, desk, cents, fee, gone, seconds, tip, who)
+    tags = rng.choice([None, (), ("red",), ("big", "red"), ("red", "a/b", "red")])
+    return Record(key, version, region, desk, cents, fee, gone, seconds, tip, who, tags)
 
 
 def _after_each(
-    files: Sequence[str], records: Sequence[Record]
+    pipeline: Pipeline, files: Sequence[str], records: Sequence[Record]
 ) -> tuple[list[dict[Node, Total]], list[Counter[Outcome]]]:
     """The totals and counts after each block, by the reference; first those of nothing."""
-    totals, counts, done = [reference.totals(NARROW, [])], [Counter[Outcome]()], 0
-    for block in Sources(files, READ).blocks():
+    totals, counts, done = [reference.totals(pipeline, [])], [Counter[Outcome]()], 0
+    for block in Sources(files, _read(pipeline)).blocks():
         assert not isinstance(block, Finding)
         done += bytes(block.data).count(b"\n") if isinstance(block, TextBlock) else block.table.num_rows
-        events = [record.event(NARROW) for record in records[:done]]
+        events = [record.event(pipeline) for record in records[:done]]
         accepted: list[Event] = [event for event in events if event is not None]
-        totals.append(reference.totals(NARROW, accepted))
+        totals.append(reference.totals(pipeline, accepted))
         counts.append(+Counter({Outcome.INSERTED: len(accepted), Outcome.REJECTED: done - len(accepted)}))
     assert done == len(records)
     return totals, counts
@@ -110,10 +117,10 @@ def run(path: Path, given: Input, **options: Any) -> list[int]:
     clock = ManualClock(1_000 * SECOND)
     with suppress(StoreError):
         for files in (given.files[:2], given.files):
-            with open_small(path, NARROW, clock, **options) as session:
+            with open_small(path, given.pipeline, clock, **options) as session:
                 on_commit(session, note)
                 clock.now += session._engine.last_commit * (30 // RETENTION_COMMITS) * SECOND
-                session.run(Sources(files, READ, session.positions).blocks())
+                session.run(Sources(files, _read(given.pipeline), session.positions).blocks())
     return acknowledged
 
 
@@ -125,10 +132,10 @@ def assert_exact(path: Path, given: Input, at_least: int) -> int:
         assert seq >= at_least
         found = {
             Node(index, rows.labels_of(row.path)): Total(row.count, row.sums)
-            for index, rollup in enumerate(NARROW.rollups)
+            for index, rollup in enumerate(given.pipeline.rollups)
             for row in reader.totals(rollup.name).rows
         }
-        reference.assert_equal(given.after[seq], found, NARROW)
+        reference.assert_equal(given.after[seq], found, given.pipeline)
         counts = Counter(status.counts)
         rejected = counts.pop(Outcome.REJECTED, 0)
         assert +Counter({Outcome.INSERTED: counts.total(), Outcome.REJECTED: rejected}) == given.counts[seq]
@@ -147,7 +154,7 @@ def test_a_run_without_faults_uses_everything(memory: Path, given: Input) -> Non
     assert_exact(path, given, given.commits)
     assert check_store(path) == []
     assert len(disk.steps) > 300
-    with Store.open(path, NARROW) as store:
+    with Store.open(path, given.pipeline) as store:
         changes = store._tables.changes.list
         assert len(changes) < given.commits - RETENTION_COMMITS  # merged
         assert changes[0].first > 1  # dropped

@@ -38,8 +38,10 @@ from tests.engine.records import (
     BATCHES,
     HEADER,
     NARROW,
+    NARROW_SETS,
     RECORDS,
     WIDE,
+    WIDE_SETS,
     Record,
     contents_in_csv,
     csv_lines,
@@ -121,6 +123,8 @@ class Model:
 class Engine(RuleBasedStateMachine):
     """The machine: rules are what may happen, the invariant is checked after each."""
 
+    narrow, wide = NARROW, WIDE
+
     def __init__(self) -> None:
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(dir=_SHM if _SHM.is_dir() else None))
@@ -128,7 +132,7 @@ class Engine(RuleBasedStateMachine):
         self.limits.enter_context(small_limits())
         self.number = 0
         self.path = self.folder / "store0.db"
-        self.pipeline = NARROW
+        self.pipeline = self.narrow
         self.clock = ManualClock(1_000 * SECOND)
         self.model = Model()
         self.remembered: dict[int, Totals] = {}
@@ -182,7 +186,7 @@ class Engine(RuleBasedStateMachine):
         for start in range(0, len(again[:200]), size):
             part = again[start : start + size]
             self.session.ingest({"json": json_lines, "mappings": mappings, "table": table}[form](part))
-            self.model.arrive(record.event(WIDE) for record in part)
+            self.model.arrive(record.event(self.wide) for record in part)
         assert reference.totals(self.pipeline, self.model.accepted) == before
 
     # Arriving, as files
@@ -214,10 +218,10 @@ class Engine(RuleBasedStateMachine):
     # Mending
 
     @rule()
-    @precondition(lambda self: self.pipeline is NARROW)
+    @precondition(lambda self: self.pipeline is self.narrow)
     def widen(self) -> None:
         self.session.close()
-        self.pipeline = WIDE
+        self.pipeline = self.wide
         self.session = self._open()
 
     @rule()
@@ -376,17 +380,24 @@ def _as_json(content: Content) -> str:
 
 
 def _record(event: Event) -> Record:
-    """A record that means this event, under WIDE."""
+    """A record that means this event, under the wide definition."""
     if event.content.labels is None:
         return Record(event.key, event.version, None, "fx", 0, None, gone=True)
-    region, desk, _ = event.content.labels
+    region, desk, _, *packed = event.content.labels
+    tags = [tuple(tag.replace("\0\2", "\0") for tag in text.split("\0\1")[:-1]) for text in packed]
     cents, fee, *_, tip, _ = event.content.measures
     seconds = None if event.time is None else event.time // 10**9
     (who,) = event.content.texts
-    return Record(
-        event.key, event.version, region, desk, cents, fee, False, seconds, None if tip == NO_VALUE else tip, who
-    )
+    amounts = (cents, fee, False, seconds, None if tip == NO_VALUE else tip)
+    return Record(event.key, event.version, region, desk, *amounts, who, tags[0] if tags else None)
 
 
-TestEngine = Engine.TestCase
-TestEngine.settings = settings(max_examples=examples(20, short=4), stateful_step_count=25, deadline=None)
+class EngineOfSets(Engine):
+    """The same where a key has several leaves in one of the trees."""
+
+    narrow, wide = NARROW_SETS, WIDE_SETS
+
+
+_SETTINGS = settings(max_examples=examples(20, short=4), stateful_step_count=25, deadline=None)
+TestEngine, TestEngineOfSets = Engine.TestCase, EngineOfSets.TestCase
+TestEngine.settings = TestEngineOfSets.settings = _SETTINGS

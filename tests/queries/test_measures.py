@@ -82,7 +82,14 @@ def store(server: Server) -> Iterator[Reader]:
 def test_a_store_and_its_server_give_one_document(
     name: str, server: Server, store: StoreReader, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    query, command, route = QUERIES[name]
+    assert_one_document(QUERIES[name], server, store, capsys)
+
+
+def assert_one_document(
+    asked: tuple[Any, list[str] | None, str], server: Server, store: Reader, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A query of a store and its server, in Python, over HTTP and on the command line, gives the same in every form."""
+    query, command, route = asked
     url = f"http://127.0.0.1:{server.port}"
     with HttpReader.open(url) as remote:
         expected = without(plain(query(store)), CLOCK)

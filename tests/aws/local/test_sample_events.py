@@ -60,6 +60,25 @@ def test_a_definition_that_rejects_everything_is_refused() -> None:
         SampleEvents(pipeline, 10, 0)
 
 
+_ARRAYS = """
+[rollups]
+t = ["r", { each = "tags" }]
+i = [{ each = "parts", field = "a.kind", missing = "-" }, { each = "parts", field = "n", missing = "-" }]
+"""
+
+
+@pytest.mark.parametrize("envelope", ["", 'envelope = "debezium"\nversion = "@lsn"', 'envelope = "dynamodb"'])
+def test_keys_of_several_leaves_have_events(envelope: str) -> None:
+    pipeline = parse_toml(f'name = "s"\n[event]\n{envelope}\nkey = "id"\n{_ARRAYS}')
+    made = SampleEvents(pipeline, 300, 2)
+    events = [Decoder(pipeline).json(line) for line in made.lines()]
+    reference.assert_equal(reference.totals(pipeline, events), dict(made.totals()), pipeline)
+    found = made.totals()
+    for rollup in (0, 1):
+        leaves = [total.count for node, total in found.items() if node.rollup == rollup and len(node.labels) == 2]
+        assert sum(leaves) > found[Node(rollup)].count
+
+
 _TREE = """
 [rollups]
 t = ["r", { field = "at", window = "1d", timezone = "Europe/Berlin" }]

@@ -5,6 +5,7 @@ from collections import Counter
 
 import pytest
 
+from oncefold.core import leafset
 from oncefold.core.decode import Decoder
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
@@ -109,6 +110,7 @@ delete = { field = "state", equals = "gone" }
 [rollups]
 place = ["country.name", { field = "seen", window = "1h" }]
 all = []
+kinds = [{ each = "lines", field = "kind" }, { each = "lines", field = "size", missing = "-" }]
 [measures]
 paid = { sum = "paid", scale = 2 }
 items = { sum = "items", scale = 0 }
@@ -122,6 +124,8 @@ def test_messages_of_another_definition_are_events_of_it() -> None:
     assert len(found) == 8_000
     assert max(versions.values()) > 1
     assert any(event.content.deleted for event in found)
+    leaves = [leafset.unpack(event.content.labels[2]) for event in found if event.content.labels is not None]
+    assert {len(kinds) for kinds in leaves} == {1, 2, 3}
 
 
 def test_a_definition_without_versions_gets_no_modifications() -> None:

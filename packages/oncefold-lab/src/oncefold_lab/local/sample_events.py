@@ -22,11 +22,14 @@ from oncefold.core.fieldpath import FieldPath
 from oncefold.core.fold import Node, Stored, Total, net
 from oncefold.core.timestamps import NANOS, format_timestamp
 from oncefold.core.versions import HALF, write_version
+from oncefold_lab.elements import arrays_of
 
 DUPLICATES, CORRECTIONS, LATE, DELETES = 0.125, 0.1, 0.05, 0.01
 """Shares of the events."""
 LABELS = 3
 """Labels of a level under each parent."""
+ELEMENTS = 3
+"""The most of an array."""
 _NANOS = 10**9
 _START = 1_772_442_000 * _NANOS
 """2026-03-02T09:00:00Z: the time of the first event."""
@@ -122,8 +125,11 @@ class SampleEvents:
             values[measure.field] = _number(chance, measure.scale)
         label = ""
         for level in pipeline.levels:
+            if level.each:
+                continue
             label = f"{label}{chance.choice('abc'[:LABELS])}"
             values[level.field] = _moment_text(level, draw.at) if level.window is not None else label
+        values |= arrays_of(pipeline, lambda: chance.randint(0, ELEMENTS), lambda _: chance.choice("xyz"[:LABELS]))
         if pipeline.time is not None:
             values[pipeline.time.field] = _moment_text(pipeline.time, draw.at)
         for field in pipeline.key_fields:
@@ -183,9 +189,18 @@ def _enveloped(envelope: str | None, values: Mapping[FieldPath, Any], *, deleted
     version = own.pop(FieldPath(("version",)), None)
     if version is not None:
         own[FieldPath(("dynamodb", "SequenceNumber"))] = str(version)
-    typed = {FieldPath((*_through_maps(path), "S")): str(value) for path, value in row.items()}
+    typed = {FieldPath(_through_maps(path)): _typed(value) for path, value in row.items()}
     image = _below(("dynamodb", "OldImage" if deleted else "NewImage"), typed)
     return _record({FieldPath(("eventName",)): "REMOVE" if deleted else "MODIFY", **own, **image})
+
+
+def _typed(value: Any) -> dict[str, Any]:
+    """A value as an attribute with its type."""
+    if isinstance(value, list):
+        return {"L": [_typed(element) for element in value]}
+    if isinstance(value, dict):
+        return {"M": {name: _typed(inner) for name, inner in value.items()}}
+    return {"S": str(value)}
 
 
 def _below(root: tuple[str, ...], values: Mapping[FieldPath, Any]) -> dict[FieldPath, Any]:

@@ -7,7 +7,7 @@ from typing import TypeVar
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
 from oncefold_lab.local.settings import FOR_EVER, MappingSettings
-from oncefold_lab.search.workload import Send, draw_pipeline, draw_sends
+from oncefold_lab.search.workload import Send, draw_pipeline, draw_sends, with_several_leaves
 from oncefold_lab.simulator.data_stream import ACCOUNT
 from oncefold_lab.simulator.faults import POSSIBLE, Fault
 from oncefold_lab.world.faults import (
@@ -139,7 +139,7 @@ def draw(seed: int, pipeline: Pipeline | None = None) -> Scenario:
     """The scenario of a seed, for a pipeline of its own or for the one that is given."""
     random = random_source(seed, "scenario")
     drawn = draw_pipeline(random)
-    pipeline = pipeline or drawn
+    pipeline = pipeline or with_several_leaves(random_source(seed, "leaves"), drawn)
     sends = draw_sends(random_source(seed, "workload"), pipeline)
     deployment = SimulatedDeployment(
         pipeline,

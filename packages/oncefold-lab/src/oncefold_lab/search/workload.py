@@ -1,10 +1,11 @@
 """What is sent: few keys with many versions, so that every collision happens."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
+from oncefold.core import leafset
 from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Version
 from oncefold.core.event import DELETED, Content, Event
@@ -22,6 +23,9 @@ _GAPS = (0.0, 0.02, 0.3, 2.0)
 _LONG_GAPS = (30.0, 130.0, 650.0)
 """Seconds; the longest lets the tokens of transactions die."""
 _LONG_GAP_CHANCE = 0.04
+_SETS_CHANCE = 0.15
+"""Of a pipeline under which a key may have several leaves."""
+_MOST_ELEMENTS = 3
 _AMOUNTS = (100, 10**6, 10**17)
 """The largest ones, as mantissas; the last have more digits than a binary float."""
 
@@ -58,6 +62,19 @@ def draw_pipeline(random: Random) -> Pipeline:
     names = [f"m{number}" for number in range(random.choice([0, 1, 1, 2]))]
     measures = tuple(Measure(name, _field(name), random.choice([0, 2, 6])) for name in names)
     return Pipeline("lab", (_field("id"),), rollups, measures, Version(_field("v")), delete=Delete(_field("gone")))
+
+
+def with_several_leaves(random: Random, pipeline: Pipeline) -> Pipeline:
+    """The pipeline, now and then with a level that is filled for each element of an array."""
+    if random.random() >= _SETS_CHANCE or not pipeline.levels:
+        return pipeline
+    chosen = random.choice(pipeline.levels)
+    each = Level(chosen.field, missing=random.choice([None, "(none)"]), each=True)
+    rollups = tuple(
+        replace(rollup, levels=tuple(each if level == chosen else level for level in rollup.levels))
+        for rollup in pipeline.rollups
+    )
+    return replace(pipeline, rollups=rollups)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +120,7 @@ def line_of(pipeline: Pipeline, event: Event) -> SentLine:
         _put(document, pipeline.delete.field, value=True)
     else:
         for level, label in zip(pipeline.levels, event.content.labels, strict=True):
-            _put(document, level.field, label)
+            _put(document, level.field, list(leafset.unpack(label)) if level.each else label)
         for measure, value in zip(pipeline.measures, event.content.measures, strict=True):
             _put(document, measure.field, format_decimal(value, measure.scale))
     return SentLine(json.dumps(document).encode(), event)
@@ -139,7 +156,14 @@ def _lines(random: Random, pipeline: Pipeline, style: _Style) -> list[SentLine]:
 
 def _content(random: Random, pipeline: Pipeline, labels: list[str], most: int) -> Content:
     amounts = tuple(random.randint(-most, most) for _ in pipeline.measures)
-    return Content(tuple(random.choice(labels) for _ in pipeline.levels), amounts)
+    return Content(tuple(_label(random, level, labels) for level in pipeline.levels), amounts)
+
+
+def _label(random: Random, level: Level, labels: list[str]) -> str:
+    """One label; of a level for each element of an array some, as the decoder has them."""
+    if not level.each:
+        return random.choice(labels)
+    return leafset.pack(sorted(set(random.choices(labels, k=random.randint(1, _MOST_ELEMENTS)))))
 
 
 def _partition_key(random: Random, lines: tuple[SentLine, ...], scattered: float) -> str:

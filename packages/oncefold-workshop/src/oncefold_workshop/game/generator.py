@@ -5,7 +5,7 @@ of any round; some of them carry an older version or another leaf.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from oncefold.core.event import Content, Event
 from oncefold.core.expression import Source
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.timestamps import UNIT_PLACES
+from oncefold_lab.elements import arrays_of
 from oncefold_lab.search.workload import Send, SentLine
 from oncefold_lab.world.scheduler import START, random_source
 from oncefold_workshop.game.rules import MESSAGES_PER_SECOND, Mode, Round
@@ -102,18 +103,24 @@ class WorkshopSource:
 DELETED = 0.1
 """Of the modifications, where the definition has deletes."""
 _LABELS = 3
+_ELEMENTS = 3
+"""The most of an array."""
 _MOST = 10**7
 """The largest amount, as a mantissa."""
+
+
+_Place = tuple[tuple[str, ...], Mapping[Source, list[Any]]]
+"""A label for each level, and the arrays of those that are filled for each element of one."""
 
 
 class _Key:
     """A key as it was sent last. New versions are even, so that there always is an older one that was never sent."""
 
-    __slots__ = ("labels", "name", "older", "version")
+    __slots__ = ("name", "older", "place", "version")
 
-    def __init__(self, name: str, labels: tuple[str, ...]) -> None:
+    def __init__(self, name: str, place: "_Place") -> None:
         self.name = name
-        self.labels = labels
+        self.place = place
         self.version = 2
         self.older = False
 
@@ -148,17 +155,19 @@ class OwnSource:
                 key.older = True
                 return self._message(key, key.version - 1, at, deleted=False)
             key.version, key.older = key.version + 2, False
-            key.labels = self._labels() if random.random() < MOVED else key.labels
+            key.place = self._place() if random.random() < MOVED else key.place
             deleted = self._pipeline.delete is not None and random.random() < DELETED
             return self._message(key, key.version, at, deleted=deleted)
-        key = _Key(f"k{len(self._keys):08d}", self._labels())
+        key = _Key(f"k{len(self._keys):08d}", self._place())
         self._keys.append(key)
         return self._message(key, key.version, at, deleted=False)
 
-    def _labels(self) -> tuple[str, ...]:
-        return tuple(
-            f"{_segments(level.field)[-1]}-{self._random.randint(1, _LABELS)}" for level in self._pipeline.levels
-        )
+    def _place(self) -> _Place:
+        labels = tuple("" if level.each else self._label(level) for level in self._pipeline.levels)
+        return labels, arrays_of(self._pipeline, lambda: self._random.randint(0, _ELEMENTS), self._label)
+
+    def _label(self, level: Level) -> str:
+        return f"{_segments(level.field)[-1]}-{self._random.randint(1, _LABELS)}"
 
     def _message(self, key: _Key, version: int, at: float, *, deleted: bool) -> SentLine:
         pipeline, document = self._pipeline, _Document()
@@ -171,8 +180,9 @@ class OwnSource:
             document.put(pipeline.time.field, _moment(START + at, pipeline.time.unit))
         if deleted and pipeline.delete is not None:
             document.put(pipeline.delete.field, True if pipeline.delete.equals is None else pipeline.delete.equals)
-        for level, label in zip(pipeline.levels, key.labels, strict=True):
-            document.put(level.field, _value(level, label, at))
+        labels, arrays = key.place
+        for level, label in zip(pipeline.levels, labels, strict=True):
+            document.put(level.field, arrays[level.field] if level.each else _value(level, label, at))
         for measure in pipeline.measures:
             document.put(measure.field, format_decimal(self._random.randint(-_MOST, _MOST), measure.scale))
         return self._decoded(json.dumps(document.content).encode())
