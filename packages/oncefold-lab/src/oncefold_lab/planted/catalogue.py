@@ -30,6 +30,7 @@ class Planted:
 PLANTED = (
     Planted(state_bugs.OldLeafStays, 20),
     Planted(state_bugs.OldParentsStay, 50),
+    Planted(state_bugs.EachLeafCounts, 100),
     Planted(state_bugs.ValueStays, 20),
     Planted(state_bugs.TailDropped, 200),
     Planted(state_bugs.DeltasFirst, 5),

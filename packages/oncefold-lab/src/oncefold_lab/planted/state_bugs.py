@@ -6,6 +6,7 @@ from dataclasses import replace
 from oncefold.aws.functions.layout import Delta
 from oncefold.aws.functions.plan import Change, Chunk
 from oncefold.aws.functions.state import FoldResult, StateFunction, StreamRecord
+from oncefold.core import leafset
 from oncefold.core.event import DELETED
 from oncefold.core.fold import Node, Stored, Total, net, nodes_of
 from oncefold.dynamodb import items
@@ -47,6 +48,32 @@ class _OldParentsStay(_Altered):
                         kept = Total(1, change.before.content.measures)
                         totals[node] = totals.get(node, nothing) + kept
         return self._with(chunk, totals)
+
+
+class _EachLeafCounts(_Altered):
+    def _altered(self, chunk: Chunk) -> Chunk:
+        totals: dict[Node, Total] = {}
+        nothing = Total(0, (0,) * len(self._pipeline.amounts))
+        for change in chunk.changes:
+            before = () if change.before is None else (change.before,)
+            for stored, taken in (*((one, True) for one in before), (change.after, False)):
+                own = Total(1, stored.content.measures)
+                for node in self._nodes(stored):
+                    totals[node] = totals.get(node, nothing) + (-own if taken else own)
+        return self._with(chunk, totals)
+
+    def _nodes(self, stored: Stored) -> list[Node]:
+        """The nodes above each leaf, as often as there are leaves below them."""
+        pipeline, labels = self._pipeline, stored.content.labels
+        if labels is None:
+            return []
+        paths = [leafset.paths(pipeline.arrays, labels, levels) for levels in pipeline.rollup_levels]
+        return [
+            Node(rollup, path[:depth])
+            for rollup, of_rollup in enumerate(paths)
+            for path in of_rollup
+            for depth in range(len(path) + 1)
+        ]
 
 
 class _ValueStays(_Altered):
@@ -185,6 +212,12 @@ class OldParentsStay(Oncefold):
     """A key that moves is taken from its old leaf and not from the nodes between it and the root."""
 
     state_function = _OldParentsStay
+
+
+class EachLeafCounts(Oncefold):
+    """A key counts in a node once for each of its leaves below it."""
+
+    state_function = _EachLeafCounts
 
 
 class ValueStays(Oncefold):
