@@ -162,7 +162,7 @@ class Converter:
         return leafset.by_level(self.pipeline.arrays, labels), leafset.shown(self.pipeline.arrays, labels)
 
     def _leaves_by_rollup(self, labels: tuple[str, ...] | None) -> Mapping[str, tuple[str, ...]]:
-        if labels is None:
+        if labels is None or not self.pipeline.arrays:
             return {}
         return {rollup.name: self._leaves(labels, index) for index, rollup in enumerate(self.pipeline.rollups)}
 

@@ -103,7 +103,7 @@ class CurrentVersion:
     """These labels joined as a path; several of one level are in parentheses."""
     values: Mapping[str, KeyValue]
     leaves: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """The paths of its leaves by rollup; nothing where only the leaf is known."""
+    """The paths of its leaves by rollup, where the definition may give it several."""
 
     @property
     def deleted(self) -> bool:
