@@ -36,7 +36,7 @@ export class Activity {
       h("thead", { class: "unseen" }, h("tr", {}, h("th", { scope: "col" }, "Outcome"), h("th", { scope: "col" }, "Ever"), h("th", { scope: "col" }, "Per second"))), h("tbody", {}, ...rows));
     this.facts = h("dl", { class: "facts" });
     this.rejects = h("ol", { class: "rejects" });
-    this.allRejects = h("a", { href: "#/rejects" });
+    this.allRejects = h("a", {});
     this.element = h("aside", { class: "activity", "aria-label": "Activity" },
       card("Events", h("p", { class: "headline" }, this.total, this.perSecond), h("div", { class: "plot" }, this.chart, this.peak), this.under, table),
       card("Freshness", this.facts),
@@ -89,6 +89,8 @@ export class Activity {
       if (text !== this.rejectsText) this.rejects.replaceChildren(...found.rows.map((row) => reject(row)));
       this.rejectsText = text;
       setText(this.allRejects, rejectsWords(found.total));
+      // Words without anything behind them are no link.
+      set(this.allRejects, "href", found.total ? "#/rejects" : null);
     } catch {
       // The connection's state says what is wrong, and the next reject asks again.
     }

@@ -65,19 +65,30 @@ export function shareText(part, whole) {
 
 const SHORT = [[15, " qn"], [12, " tn"], [9, " bn"], [6, " m"], [3, " k"]];
 
-// Few digits for an axis: "1.53 bn". Cut off, not rounded.
+// Three digits for an axis, rounded half away from zero: "1.57 bn".
 export function short(text) {
   const found = parts(String(text));
   if (found === null) return String(text);
-  const sign = found.negative ? "-" : "";
-  for (const [zeros, name] of SHORT) {
-    if (found.whole.length <= zeros) continue;
-    const whole = found.whole.slice(0, -zeros);
-    const rest = found.whole.slice(-zeros).slice(0, Math.max(0, 3 - whole.length)).replace(/0+$/, "");
-    return sign + groups(whole).join(",") + (rest ? `.${rest}` : "") + name;
+  const sign = found.negative ? "-" : "", places = found.fraction.length;
+  const size = BigInt(found.whole + found.fraction);
+  for (const [index, [zeros, name]] of SHORT.entries()) {
+    const before = found.whole.length - zeros;
+    if (before <= 0) continue;
+    const decimals = Math.max(0, 3 - before);
+    const units = rounded(size, places + zeros - decimals);
+    // 999,999 is a whole million once it is rounded.
+    if (index > 0 && units >= 10n ** BigInt(3 + decimals)) return `${sign}1${SHORT[index - 1][1]}`;
+    const [whole, rest = ""] = format(units, decimals).split(".");
+    const fraction = rest.replace(/0+$/, "");
+    return sign + groups(whole).join(",") + (fraction ? `.${fraction}` : "") + name;
   }
-  return sign + found.whole + (found.fraction ? `.${found.fraction.slice(0, 2)}` : "");
+  if (places <= 2) return sign + found.whole + (places ? `.${found.fraction}` : "");
+  const units = rounded(size, places - 2);
+  return units >= 100000n ? `${sign}1 k` : (units === 0n ? "" : sign) + format(units, 2);
 }
+
+// A number of units without its last digits, rounded half up.
+const rounded = (units, digits) => (units * 2n + 10n ** BigInt(digits)) / (2n * 10n ** BigInt(digits));
 
 // How wide a number is when it is written with separators, in digits.
 export function width(text) {
