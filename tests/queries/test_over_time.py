@@ -78,6 +78,19 @@ def test_children_are_counted_as_query_lists_them(
         assert page.node.children == len(labels)
 
 
+@settings(max_examples=examples(30))
+@given(commits=st.lists(EVENTS, min_size=1, max_size=12), points=st.integers(2, 15), since=st.integers(0, 14))
+def test_a_series_begins_where_it_is_told(commits: list[list[dict[str, Any]]], points: int, since: int) -> None:
+    with tempfile.TemporaryDirectory() as folder, StoreReader.open(store(folder, commits)) as ask:
+        whole, found = ask.series(points=500), ask.series(points=points, since=since)
+        first = min(since, whole.commit.number)
+        assert found.rows[0].commit.number == first
+        assert all(row in whole.rows and row.commit.number >= first for row in found.rows)
+        begun = next(row.commit for row in whole.rows if row.commit.number == first)
+        if begun.time is not None:
+            assert ask.series(points=points, since=begun.time).rows == found.rows
+
+
 def test_a_series_reads_no_more_than_it_may(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     event = {"country": "A", "city": "x", "amount": 1}
     commits = [lines([{**event, "order": str(n), "updated": f"2026-01-01T00:00:{n:02}Z"}]) for n in range(40)]
@@ -123,7 +136,16 @@ def test_search_knows_which_keys_count(commits: list[list[dict[str, Any]]], text
         found = ask.search(text).keys
         assert {key.key for key in found} == {key for key in met if key.startswith(text)}
         for key in found:
-            assert key.live == (not ask.history(key.key).current.deleted)
+            current = ask.history(key.key).current
+            assert key.live == (not current.deleted)
+            assert (key.version_text, key.leaf, key.values) == (
+                current.version_text or None,
+                current.leaf,
+                current.values,
+            )
+        for node in ask.search("x").nodes:
+            total = ask.query(node.path, depth=0).node
+            assert (node.count, node.sums) == (total.count, total.sums)
 
 
 def test_rejects_beyond_one_and_only_their_beginning(tmp_path: Path) -> None:

@@ -126,6 +126,15 @@ class Layout:
         pairs = zip(self.measures, self.places, strict=True)
         return tuple(_value(measure.kind, amounts, place.amount) for measure, place in pairs)
 
+    def amounts_of(self, measure: int) -> range:
+        """The numbers of the amounts that a measure's value is computed from."""
+        at = self.places[measure].amount
+        return range(at, at + _amount_count(self.measures[measure].kind))
+
+    def value(self, measure: int, amounts: Sequence[int]) -> int | None:
+        """What a node shows of one measure, at its scale, from the amounts of `amounts_of`; None for NULL."""
+        return _value(self.measures[measure].kind, amounts, 0)
+
     def values_of_key(self, numbers: Sequence[int], texts: Sequence[str | None]) -> tuple[int | str | None, ...]:
         """What a key with these columns adds to each measure, at the measure's scale; None for NULL."""
         pairs = zip(self.measures, self.places, strict=True)
@@ -179,6 +188,10 @@ def _summed_columns(measure: Measure) -> list[KeyColumn]:
         return [KeyColumn("true" if measure.is_condition else "present", measure.field)]
     number = KeyColumn("number", measure.field, measure.scale, measure.round, "zero")
     return [number, KeyColumn("present", measure.field)]
+
+
+def _amount_count(kind: MeasureKind) -> int:
+    return 2 if kind in NULLABLE else 1
 
 
 def _amounts_of(measure: Measure) -> list[Amount]:

@@ -1,6 +1,5 @@
 """What was rejected in a run, by reason: how often, and where it came up first."""
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -8,12 +7,10 @@ from typing import Final
 import numpy as np
 
 from oncefold.commit import Reject, RejectColumns
+from oncefold.core.reasons import kind_of
 
 _MOST_KINDS: Final = 1_000
 """Reasons are kept apart up to so many; above that they are compared without numbers at once."""
-
-_VARYING: Final = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[0-9][0-9,]*")
-"""What of a reason is the event's: quoted values, and numbers."""
 
 
 @dataclass(slots=True)
@@ -47,7 +44,7 @@ class RejectSummary:
         kind = kinds.get(key)
         if kind is None:
             if len(kinds) >= _MOST_KINDS:
-                key = (_kind(reason), "")
+                key = (kind_of(reason), "")
             kind = kinds.setdefault(key, RejectedKind(rejects[at]))
         kind.count += count
 
@@ -55,10 +52,6 @@ class RejectSummary:
         """The kinds in order of first appearance, by their reasons without what varies."""
         found: dict[str, RejectedKind] = {}
         for kind in self._kinds.values():
-            known = found.setdefault(_kind(kind.first.reason), RejectedKind(kind.first))
+            known = found.setdefault(kind_of(kind.first.reason), RejectedKind(kind.first))
             known.count += kind.count
         return found
-
-
-def _kind(reason: str) -> str:
-    return _VARYING.sub("...", reason)

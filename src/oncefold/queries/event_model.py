@@ -164,6 +164,25 @@ class Rejects(Answer[RejectedEvent]):
 
 
 @dataclass(frozen=True, slots=True)
+class RejectReason:
+    """Why events are on the reject list: a reason, with `...` for what is each event's own."""
+
+    reason: str
+    events: int
+    newest: int
+    """The id of the newest of them."""
+    newest_commit: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class RejectReasons(Answer[RejectReason]):
+    """The reasons on a store's reject list, the most frequent first."""
+
+    total: int
+    """Events on the list in all."""
+
+
+@dataclass(frozen=True, slots=True)
 class Side:
     """One of two contents that contradict each other."""
 

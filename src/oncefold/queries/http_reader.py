@@ -116,14 +116,16 @@ class HttpReader(Closing):
 
         return self._of_one_commit(whole)
 
-    def series(self, node: Node = "", *, rollup: str | None = None, points: int = 60) -> Series:
-        """How a node came to its totals: its totals as of at most `points` commits, the last of them now."""
-        target = self._of_node("series", rollup, node)
-        return self._answer(target, {"points": points}, lambda found: parse.series(self.shape, found))
+    def series(self, node: Node = "", *, rollup: str | None = None, points: int = 60, since: AsOf = None) -> Series:
+        """How a node came to its totals: its totals as of at most `points` commits from `since` to now."""
+        target, parameters = self._of_node("series", rollup, node), {"points": points, "since": _as_of_text(since)}
+        return self._answer(target, parameters, lambda found: parse.series(self.shape, found))
 
     def search(self, text: str, *, rollup: str | None = None, limit: int = 20) -> SearchResult:
         """Live nodes whose label holds the text, and keys that are or begin with it; at most `limit` of each."""
-        return self._answer("search", {"q": text, "rollup": rollup, "limit": limit}, parse.search)
+        return self._answer(
+            "search", {"q": text, "rollup": rollup, "limit": limit}, lambda found: parse.search(self.shape, found)
+        )
 
     def explain(
         self,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from oncefold.core.definition import Pipeline
+    from oncefold.core.definition import Pipeline, Rollup
     from oncefold.core.measures import MeasureKind
 
 Row = TypeVar("Row")
@@ -34,6 +34,20 @@ class RollupShape:
     each: tuple[str, ...] = ()
     """The levels among them that are filled for each element of an array: the nodes there do not add up to the one
     above them."""
+    windows: tuple[str | None, ...] = ()
+    """Of each level the length of its time windows, as `1mo`, or None; nothing where no level has windows."""
+
+    @classmethod
+    def of(cls, rollup: Rollup) -> RollupShape:
+        """The shape of a rollup of a definition."""
+        levels = rollup.levels
+        windows = tuple(None if level.window is None else str(level.window) for level in levels)
+        return cls(
+            rollup.name,
+            tuple(level.name for level in levels),
+            tuple(level.name for level in levels if level.each),
+            windows if any(windows) else (),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +69,7 @@ class Shape:
         """The shape of a definition."""
         return cls(
             pipeline.name,
-            tuple(
-                RollupShape(
-                    one.name,
-                    tuple(level.name for level in one.levels),
-                    tuple(level.name for level in one.levels if level.each),
-                )
-                for one in pipeline.rollups
-            ),
+            tuple(map(RollupShape.of, pipeline.rollups)),
             {measure.name: measure.scale for measure in pipeline.measures},
             _version_type(pipeline),
             {measure.name: measure.kind for measure in pipeline.measures},
@@ -337,14 +344,20 @@ class FoundNode:
     rollup: str
     path: str
     count: int
+    sums: Mapping[str, Decimal | None] = field(default_factory=dict)
+    """Exact, by measure; None for an average, extreme, first or last value of nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class FoundKey:
-    """A key that is or begins with the text, and whether it counts."""
+    """A key that is or begins with the text, whether it counts, and with what."""
 
     key: str
     live: bool
+    version_text: str | None = None
+    leaf: str | None = None
+    """Its labels joined as a path; None if it is deleted."""
+    values: Mapping[str, KeyValue] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)

@@ -54,11 +54,16 @@ def shape_of(status: Document) -> Shape:
     """The shape of a pipeline, from the document of `status`."""
     return Shape(
         status["pipeline"],
-        tuple(RollupShape(one["name"], tuple(one["levels"]), tuple(one.get("each", ()))) for one in status["rollups"]),
+        tuple(map(_rollup, status["rollups"])),
         {one["name"]: one["scale"] for one in status["measures"]},
         status["version_type"],
         {one["name"]: one.get("kind", "sum") for one in status["measures"]},
     )
+
+
+def _rollup(found: Document) -> RollupShape:
+    each, windows = found.get("each", ()), found.get("windows", ())
+    return RollupShape(found["name"], tuple(found["levels"]), tuple(each), tuple(windows))
 
 
 def _time(text: str | None) -> datetime | None:
@@ -247,12 +252,18 @@ def _wrong(row: Document) -> WrongNode:
     return WrongNode(row["rollup"], row["path"], stored, row["fault"] or "", _amounts(row["recomputed"]))
 
 
-def search(found: Document) -> SearchResult:
+def search(shape: Shape, found: Document) -> SearchResult:
     """The answer to `search`."""
     return SearchResult(
         as_of=_as_of(found),
-        nodes=tuple(FoundNode(**node) for node in found["nodes"]),
-        keys=tuple(FoundKey(**key) for key in found["keys"]),
+        nodes=tuple(
+            FoundNode(node["rollup"], node["path"], node["count"], _measures(node["measures"]))
+            for node in found["nodes"]
+        ),
+        keys=tuple(
+            FoundKey(key["key"], key["live"], key["version"], key["leaf"], _values(shape, key["leaf"], key["measures"]))
+            for key in found["keys"]
+        ),
     )
 
 

@@ -97,8 +97,11 @@ class Reader(Protocol):
         """
         ...
 
-    def series(self, node: Node = "", *, rollup: str | None = None, points: int = 60) -> Series:
-        """How a node came to its totals: its totals as of at most `points` commits, the last of them now."""
+    def series(self, node: Node = "", *, rollup: str | None = None, points: int = 60, since: AsOf = None) -> Series:
+        """How a node came to its totals: its totals as of at most `points` commits, the last of them now.
+
+        They begin with the commit that was the newest at `since`, a commit's number or a time, if that is kept.
+        """
         ...
 
     def search(self, text: str, *, rollup: str | None = None, limit: int = 20) -> SearchResult:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
@@ -46,22 +47,41 @@ class Ranking:
 
         Equal values are in the order of their labels. Children without a value come last.
         """
-        text = self.matching.casefold()
-        children = [row for row in found.rows[1:] if text in row.label.casefold()]
-        chosen = self._in_order(children)
-        most = len(chosen) if limit is None else limit
-        return replace(found, rows=(found.rows[0], *chosen[:most]), more=len(chosen) > most)
+        children = found.rows[1:]
+        values = None if self.by_label else [self._value_of(row) for row in children]
+        chosen, more = self.choose([row.label for row in children], values, limit)
+        return replace(found, rows=(found.rows[0], *(children[index] for index in chosen)), more=more)
 
-    def _in_order(self, children: list[NodeTotal]) -> list[NodeTotal]:
-        if self.sort in {None, BY_LABEL}:
-            return children[::-1] if self.ascending is False else children
-        valued: list[tuple[Decimal | int, NodeTotal]] = []
-        without: list[NodeTotal] = []
-        for row in children:
-            value = row.count if self.sort == BY_COUNT else row.sums[self.sort or ""]
-            if value is None:
-                without.append(row)
-            else:
-                valued.append((value, row))
-        valued.sort(key=lambda pair: pair[0], reverse=not self.ascending)
-        return [*(row for _, row in valued), *without]
+    @property
+    def by_label(self) -> bool:
+        """Whether the order is that of labels, so that no values are needed."""
+        return self.sort in {None, BY_LABEL}
+
+    @property
+    def by_count(self) -> bool:
+        """Whether the order is that of the numbers of keys."""
+        return self.sort == BY_COUNT
+
+    def choose(
+        self, labels: Sequence[str], values: Sequence[Decimal | int | None] | None, limit: int | None
+    ) -> tuple[list[int], bool]:
+        """Which children are wanted, in their order, as indexes; and whether the limit left some out.
+
+        The children are in the order of their labels; `values` are needed unless `by_label`.
+        """
+        text = self.matching.casefold()
+        found = (
+            [index for index, label in enumerate(labels) if text in label.casefold()] if text else range(len(labels))
+        )
+        ordered: Sequence[int]
+        if values is None:
+            ordered = found[::-1] if self.ascending is False else found
+        else:
+            valued = [index for index in found if values[index] is not None]
+            without = [index for index in found if values[index] is None]
+            ordered = [*sorted(valued, key=values.__getitem__, reverse=not self.ascending), *without]
+        most = len(ordered) if limit is None else limit
+        return list(ordered[:most]), len(ordered) > most
+
+    def _value_of(self, row: NodeTotal) -> Decimal | int | None:
+        return row.count if self.by_count else row.sums[self.sort or ""]

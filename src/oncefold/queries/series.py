@@ -19,15 +19,28 @@ MOST_DELTAS = 2_000_000
 """Rows of deltas that one series reads, all nodes together."""
 
 
-def series_of(file: StoreFile, convert: Converter, rollup: str | None, labels: tuple[str, ...], points: int) -> Series:
-    """The node at so many commits, evenly spread over the time they span. Raises QueryError for an unknown one."""
+def series_of(
+    file: StoreFile,
+    convert: Converter,
+    rollup: str | None,
+    labels: tuple[str, ...],
+    points: int,
+    begin: tuple[int | None, int | None] = (None, None),
+) -> Series:
+    """The node at so many commits, evenly spread over the time they span.
+
+    They begin with a commit by its number or, `begin`'s second, the last one at or before a time in nanoseconds, where
+    the deltas reach back so far. Raises QueryError for an unknown node.
+    """
     found = file.totals(rollup, labels, depth=0)
     (now,) = found.rows
     measures = len(now.sums)
     with file.at_one_commit() as connection:
         node, since = find_node(connection, found.rollup, labels), commits.oldest(connection).seq
         deltas = deltas_of(connection, measures, -1 if node is None else node, since, MOST_DELTAS)
-        chosen = list(_chosen(connection, deltas.since, found.as_of, points))
+        chosen = list(
+            _chosen(connection, max(deltas.since, _first(connection, begin, found.as_of)), found.as_of, points)
+        )
         newest = file.newest_event(found.as_of.seq)
     counts, sums = _totals_at(np.array([moment.seq for moment in chosen]), deltas, now.count, now.sums)
     rows = tuple(
@@ -41,6 +54,14 @@ def series_of(file: StoreFile, convert: Converter, rollup: str | None, labels: t
         rollup=found.rollup,
         path=now.path,
     )
+
+
+def _first(connection: Connection, begin: tuple[int | None, int | None], last: CommitTime) -> int:
+    """The number of the commit that a series begins with, if it is not older than the deltas."""
+    number, time = begin
+    if number is not None:
+        return min(number, last.seq)
+    return 0 if time is None else _last_before(connection, time, 0, last.seq)
 
 
 def _totals_at(

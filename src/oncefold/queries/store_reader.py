@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from oncefold.core.errors import InvalidQueryError, OncefoldError
+from oncefold.core.reasons import kind_of
 from oncefold.queries.arguments import AsOf, Key, Node, checked, commit_or_time, key_text, labels_of_node, limited
 from oncefold.queries.converters import Converter, as_of_commit, commit_of, rejected
-from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
+from oncefold.queries.event_model import Conflicts, Explanation, History, RejectReason, RejectReasons, Rejects
 from oncefold.queries.model import AsOfCommit, FoundKey, FoundNode, SearchResult, Totals, Verification
 from oncefold.queries.protocol import Closing
 from oncefold.queries.ranking import Ranking
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from oncefold.core.definition import Pipeline
     from oncefold.queries.model import Series, Shape
     from oncefold.queries.status_model import StoreStatus
+    from oncefold.store.answers import KeyState
     from oncefold.store.connection import Connection
 
 MOST_SEARCHED = 500_000
@@ -113,13 +115,13 @@ class StoreReader(Closing):
                 ascending=ascending,
                 matching=matching,
             )
+        ranking = None
         if sort is not None or ascending is not None or matching:
             ranking = Ranking(sort, ascending, matching)
             ranking.require(self._convert.shape, depth, after)
-            if ranking:
-                return ranking.of(self.query(node, rollup=rollup, as_of=as_of), checked(limit, "limit"))
         with self.file.at_one_commit():
-            return _totals_of(self.file, self._convert, node, rollup, _Extent(depth, as_of, after, limit))
+            extent = _Extent(depth, as_of, after, limit, ranking or None)
+            return _totals_of(self.file, self._convert, node, rollup, extent)
 
     def count_below(self, node: Node, *, rollup: str | None, depth: int | None, most: int) -> int:
         """How many nodes lie at most `depth` levels below a node (None: all); of more than `most` one more."""
@@ -129,30 +131,40 @@ class StoreReader(Closing):
             name, levels = self.file.pipeline.rollups[index].name, len(self.file.pipeline.rollups[index].levels)
             id_ = nodes.find_node(connection, name, labels)
             deepest = levels if depth is None else len(labels) + depth
+            if id_ is not None and depth == 1:
+                return nodes.count_children(connection, id_, most)
             return 0 if id_ is None else nodes.count_below(connection, id_, deepest, most)
 
-    def series(self, node: Node = "", *, rollup: str | None = None, points: int = 60) -> Series:
+    def series(self, node: Node = "", *, rollup: str | None = None, points: int = 60, since: AsOf = None) -> Series:
         """How a node came to its totals: its totals as of at most `points` commits, the last of them now.
 
-        They reach back as far as the retention does, but no further than a bounded amount of reading.
+        They reach back as far as the retention does, but no further than a bounded amount of reading, nor than the
+        commit that was the newest at `since`.
         """
         from oncefold.queries.series import series_of
 
+        begin = (None, None) if since is None else commit_or_time(since)
         with self.file.at_one_commit():
-            return series_of(self.file, self._convert, rollup, labels_of_node(node), points)
+            return series_of(self.file, self._convert, rollup, labels_of_node(node), points, begin)
 
     def search(self, text: str, *, rollup: str | None = None, limit: int = 20) -> SearchResult:
         """Live nodes whose label holds the text, and keys that are or begin with it; at most `limit` of each."""
         with self.file.at_one_commit() as connection:
             pipeline = self.file.pipeline
             name = None if rollup is None else pipeline.rollups[pipeline.find_rollup(rollup)].name
-            found = nodes.find_nodes(connection, text, name, limit, MOST_SEARCHED) if text else []
-            keys = find_keys(connection, pipeline.value_columns, text, limit, NEWEST_KEYS)
+            found = nodes.find_nodes(connection, pipeline, text, name, (limit, MOST_SEARCHED)) if text else []
+            keys = find_keys(connection, pipeline, text, limit, NEWEST_KEYS)
             return SearchResult(
                 as_of=self._as_of(),
-                nodes=tuple(FoundNode(node.rollup, node.path, node.count) for node in found),
-                keys=tuple(FoundKey(key.key, key.live) for key in keys),
+                nodes=tuple(
+                    FoundNode(node.rollup, node.path, node.count, self._convert.amounts(node.sums)) for node in found
+                ),
+                keys=tuple(self._found_key(state) for state in keys),
             )
+
+    def _found_key(self, state: KeyState) -> FoundKey:
+        now = self._convert.current_version(state)
+        return FoundKey(state.key, now.leaf is not None, now.version_text or None, now.leaf, now.values)
 
     def explain(
         self,
@@ -225,17 +237,48 @@ class StoreReader(Closing):
         )
 
     def rejects(
-        self, limit: int | None = None, *, after: int = 0, most_bytes: int = WHOLE_RAW, newest_first: bool = False
+        self,
+        limit: int | None = None,
+        *,
+        after: int = 0,
+        most_bytes: int = WHOLE_RAW,
+        newest_first: bool = False,
+        reason: str | None = None,
     ) -> Rejects:
         """Events that could not be read, by rising ids, or falling ones with `newest_first`, at most `limit`.
 
-        They follow the id `after` in that order; 0 is the beginning. Of each event the first `most_bytes`.
+        They follow the id `after` in that order; 0 is the beginning. Of each event the first `most_bytes`; with a
+        `reason` as `reject_reasons` lists it only those of it.
         """
         checked(limit, "limit")
         with self.file.at_one_commit():
-            found = self.file.rejects(limit=limit, after=after, most_bytes=most_bytes, newest_first=newest_first)
+            reasons = None if reason is None else self._reasons_of(reason)
+            found = self.file.rejects(
+                limit=limit, after=after, most_bytes=most_bytes, newest_first=newest_first, reasons=reasons
+            )
             total, as_of = self.file.size_of("rejects"), self._as_of()
         return Rejects(as_of=as_of, shape=self._convert.shape, rows=tuple(map(rejected, found)), total=total)
+
+    def reject_reasons(self) -> RejectReasons:
+        """Why events are on the reject list, the most frequent reason first; values and numbers are left out of it."""
+        kinds: dict[str, RejectReason] = {}
+        with self.file.at_one_commit():
+            for found in self.file.reject_reasons():
+                kind = kind_of(found.reason)
+                one = kinds.get(kind, RejectReason(kind, 0, 0, 0))
+                newest, commit = max(one.newest, found.newest), max(one.newest_commit, found.newest_commit)
+                kinds[kind] = RejectReason(kind, one.events + found.events, newest, commit)
+            total, as_of = self.file.size_of("rejects"), self._as_of()
+        rows = tuple(sorted(kinds.values(), key=lambda one: (-one.events, one.reason)))
+        return RejectReasons(as_of=as_of, shape=self._convert.shape, rows=rows, total=total)
+
+    def reject_ids(self, reason: str, up_to: int) -> list[int]:
+        """The ids of the rejected events of a reason, as `reject_reasons` lists it, up to an id."""
+        with self.file.at_one_commit():
+            return self.file.reject_ids(self._reasons_of(reason), up_to)
+
+    def _reasons_of(self, kind: str) -> list[str]:
+        return [found.reason for found in self.file.reject_reasons() if kind_of(found.reason) == kind]
 
     def conflicts(self, limit: int | None = None, *, after: int = 0) -> Conflicts:
         """Events of one key and version with different content, the newest first, at most `limit`, after this id."""
@@ -309,6 +352,8 @@ class _Extent:
     as_of: AsOf = None
     after: str | None = None
     limit: int | None = None
+    ranking: Ranking | None = None
+    """The order of the children, and which of them; None is all of them by label."""
 
     @property
     def paged(self) -> bool:
@@ -319,6 +364,7 @@ class _Extent:
 def _totals_of(file: StoreFile, convert: Converter, node: Node, rollup: str | None, extent: _Extent) -> Totals:
     """The totals. Raises QueryError for what does not exist, InvalidQueryError for pages of several levels."""
     checked(extent.depth, "depth")
+    checked(extent.limit, "limit")
     if extent.paged and extent.depth != 1:
         raise InvalidQueryError("limit and after page through the children of a node; with them depth is 1")
     tree = _Tree(convert, convert.rollup_index(rollup), labels_of_node(node))
@@ -357,6 +403,8 @@ class _Tree:
         id_ = nodes.find_node(connection, self.rollup, self.labels)
         if id_ is None:
             return [(TotalRow("", 0, "", 0, (0,) * len(pipeline.amounts)), 0)], False
+        if extent.ranking is not None:
+            return self._ranked(connection, id_, extent.ranking, extent.limit)
         if extent.paged:
             most, few = extent.limit, extent.after is None and extent.limit is not None
             if not few or nodes.count_below(connection, id_, len(self.labels) + 1, most or 0) > (most or 0):
@@ -379,6 +427,8 @@ class _Tree:
         if extent.depth is not None:
             rows = [row for row in rows if row.depth <= len(self.labels) + extent.depth]
         found = _counted(rows, children)
+        if extent.ranking is not None:
+            return self._ranked_past(found, extent.ranking, extent.limit)
         if not extent.paged:
             return found, False
         beyond = [item for item in found[1:] if extent.after is None or item[0].label > extent.after]
@@ -387,6 +437,36 @@ class _Tree:
 
     def _below(self, connection: Connection, depth: int | None, past: int | None) -> list[TotalRow]:
         return nodes.subtree(connection, self.convert.pipeline, self.index, self.labels, depth, past)
+
+    def _ranked(self, connection: Connection, id_: int, ranking: Ranking, limit: int | None) -> tuple[_Counted, bool]:
+        """The node and the wanted children. Of every child only what it is ranked by is read, and the rest of those."""
+        pipeline, measure = self.convert.pipeline, self._measure_of(ranking)
+        wanted = () if measure is None else pipeline.layout.amounts_of(measure)
+        columns = nodes.child_columns(connection, pipeline, id_, wanted)
+        values: Sequence[int | None] | None = None if ranking.by_label else columns.counts
+        if measure is not None:
+            rows = zip(*columns.amounts, strict=True)
+            values = [pipeline.layout.value(measure, row) for row in rows]
+        found, more = ranking.choose(columns.labels, values, limit)
+        return nodes.chosen(connection, pipeline, [id_, *(columns.ids[index] for index in found)]), more
+
+    def _ranked_past(self, rows: _Counted, ranking: Ranking, limit: int | None) -> tuple[_Counted, bool]:
+        """The same of rows that are a node and all of its children."""
+        layout, measure = self.convert.pipeline.layout, self._measure_of(ranking)
+        children = rows[1:]
+        values: Sequence[int | None] | None = None if ranking.by_label else [row.count for row, _ in children]
+        if measure is not None:
+            at = layout.amounts_of(measure)
+            values = [layout.value(measure, row.sums[at.start : at.stop]) for row, _ in children]
+        found, more = ranking.choose([row.label for row, _ in children], values, limit)
+        return [rows[0], *(children[index] for index in found)], more
+
+    def _measure_of(self, ranking: Ranking) -> int | None:
+        """The number of the measure by which is ranked; None for labels and counts."""
+        if ranking.by_label or ranking.by_count:
+            return None
+        names = [measure.name for measure in self.convert.pipeline.measures]
+        return names.index(ranking.sort or "")
 
     def _page(self, connection: Connection, id_: int, extent: _Extent) -> tuple[_Counted, bool]:
         pipeline, limit = self.convert.pipeline, limited(extent.limit)

@@ -128,6 +128,17 @@ class KeyHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """A reason on the reject list, word for word."""
+
+    reason: str
+    events: int
+    newest: int
+    """The greatest id with it."""
+    newest_commit: int
+
+
+@dataclass(frozen=True, slots=True)
 class ListedReject:
     """An event on the reject list."""
 

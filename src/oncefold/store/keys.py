@@ -161,19 +161,17 @@ def _completed(arrivals: Sequence[StoredArrival], state: KeyState) -> Iterator[S
             yield arrival
 
 
-@dataclass(frozen=True, slots=True)
-class KeyMatch:
-    """A key that is or begins with the text, and whether it counts."""
-
-    key: str
-    live: bool
-
-
-def find_keys(connection: Connection, values: int, text: str, limit: int, newest_rows: int) -> list[KeyMatch]:
+def find_keys(connection: Connection, pipeline: Pipeline, text: str, limit: int, newest_rows: int) -> list[KeyState]:
     """The key that is the text, then keys among the newest rows that begin with it, at most `limit`, newest first."""
     found_rows = _rows_of_keys(connection, text.encode(), limit, newest_rows)
-    live = _live(connection, values, [row for row, _ in found_rows])
-    found = [KeyMatch(key.decode(), alive) for (_, key), alive in zip(found_rows, live, strict=True)]
+    if not found_rows:
+        return []
+    form = StateForm.of(connection, pipeline)
+    states = _states(connection, form.values, [row for row, _ in found_rows])
+    found = [
+        KeyState(key.decode(), *form.content(int(version), int(leaf), values))
+        for (_, key), (version, leaf, *values) in zip(found_rows, states, strict=True)
+    ]
     return sorted(found, key=lambda item: item.key != text)
 
 
@@ -197,21 +195,22 @@ def _rows_of_keys(connection: Connection, text: bytes, limit: int, newest_rows: 
     return [*exact, *(item for item in found if item[1] != text)][:limit]
 
 
-def _live(connection: Connection, values: int, key_rows: Sequence[int]) -> list[bool]:
-    """Whether the keys of these rows count: by their pages, then by every later change of them."""
-    page_commits, leaves = np.zeros(len(key_rows), np.int64), np.full(len(key_rows), -1, np.int64)
+def _states(connection: Connection, values: int, key_rows: Sequence[int]) -> list[Sequence[Any]]:
+    """The version, leaf and values of the keys of these rows: from their pages, then every later change of them."""
+    page_commits = np.zeros(len(key_rows), np.int64)
+    states: list[Sequence[Any]] = []
     for i, row in enumerate(key_rows):
         page_commits[i], columns = _page_row(connection, values, row)
-        leaves[i] = columns[1] if columns else NO_LEAF
+        states.append(columns or [0, NO_LEAF, *[0] * values])
     order = np.argsort(key_rows)
     sorted_rows = np.array(key_rows, np.int64)[order]
     table = changes_table(connection, values)
-    for segment in table.stored() if key_rows else []:
+    for segment in table.stored():
         if segment.last <= page_commits.min():
             continue
-        commit, changed, outcome, _, leaf, *_ = blobs.columns(table.read(segment))
+        commit, changed, outcome, *columns = blobs.columns(table.read(segment))
         for i in np.flatnonzero(np.isin(changed, sorted_rows) & taken(outcome)).tolist():
             at = order[np.searchsorted(sorted_rows, changed[i])]
             if segment.first + int(commit[i]) > page_commits[at]:
-                leaves[at] = leaf[i]
-    return [bool(leaf >= 0) for leaf in leaves]
+                states[at] = [column[i] for column in columns]
+    return states

@@ -183,6 +183,60 @@ def page(connection: Connection, pipeline: Pipeline, node: int, after: str | Non
     return [TotalRow(*row) for row in zip(paths, depths, labels, counts, sums, strict=True)]
 
 
+_CHILDREN = """
+SELECT json_group_array(json_array(n.id, n.label{values}))
+FROM node AS n JOIN total AS t ON t.node = n.id WHERE n.parent = ? AND t.count > 0
+"""
+_CHOSEN = """
+SELECT n.id, n.path, n.depth, n.label, t.count, (
+    SELECT count(*) FROM node AS c JOIN total AS s ON s.node = c.id WHERE c.parent = n.id AND s.count > 0){sums}
+FROM json_each(?) AS wanted JOIN node AS n ON n.id = wanted.value JOIN total AS t ON t.node = n.id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildColumns:
+    """The live children of a node, in order of their labels."""
+
+    ids: Sequence[int]
+    labels: Sequence[str]
+    counts: Sequence[int]
+    amounts: Sequence[Sequence[int]]
+    """Those amounts of the pipeline that were wanted."""
+
+
+def child_columns(connection: Connection, pipeline: Pipeline, node: int, wanted: Sequence[int]) -> ChildColumns:
+    """The children with some of their amounts, by number; it takes as little as possible for each.
+
+    Raises DamagedError for a sum that is no decimal.
+    """
+    amounts = [pipeline.amounts[index] for index in wanted]
+    values = "".join([", t.count", *(f', t."sum_{amount.name}"' for amount in amounts)])
+    (text,) = connection.execute(_CHILDREN.format(values=values), (node,)).fetchone()
+    found = sorted(json.loads(text), key=itemgetter(1))
+    if not found:
+        return ChildColumns((), (), (), [()] * len(amounts))
+    ids, labels, counts, *texts = zip(*found, strict=True)
+    columns = [to_ints(*from_texts(column, amount.scale)) for amount, column in zip(amounts, texts, strict=True)]
+    return ChildColumns(ids, labels, counts, columns)
+
+
+def chosen(connection: Connection, pipeline: Pipeline, ids: Sequence[int]) -> list[tuple[TotalRow, int]]:
+    """The nodes with these ids, in this order, each with the number of its live children.
+
+    Raises DamagedError for a sum that is no decimal.
+    """
+    names = "".join(f', t."sum_{amount.name}"' for amount in pipeline.amounts)
+    found = connection.execute(_CHOSEN.format(sums=names), (json.dumps(list(ids)),)).fetchall()
+    if not found:
+        return []
+    known, paths, depths, labels, counts, children, *texts = zip(*found, strict=True)
+    sums = _sums(pipeline, texts, len(found))
+    rows = (TotalRow(*row) for row in zip(paths, depths, labels, counts, sums, strict=True))
+    by_id = dict(zip(known, zip(rows, children, strict=True), strict=True))
+    return [by_id[id_] for id_ in ids]
+
+
 _BELOW = """
 WITH RECURSIVE sub(id, depth) AS (
     SELECT id, depth FROM node WHERE id = ?
@@ -190,6 +244,12 @@ WITH RECURSIVE sub(id, depth) AS (
     SELECT n.id, n.depth FROM sub JOIN node AS n ON n.parent = sub.id WHERE sub.depth < ?)
 SELECT count(*) FROM (SELECT 1 FROM sub LIMIT ?)
 """
+
+
+def count_children(connection: Connection, node: int, most: int) -> int:
+    """How many children a node has, live or not; of more than `most` one more is counted."""
+    sql = "SELECT count(*) FROM (SELECT 1 FROM node WHERE parent = ? LIMIT ?)"
+    return int(scalar(connection, sql, (node, most + 1)))
 
 
 def count_below(connection: Connection, node: int, deepest: int, most: int) -> int:
@@ -208,7 +268,7 @@ def children_of_page(connection: Connection, node: int, first: str, last: str) -
 
 
 _NODES = """
-SELECT n.rollup, n.path, t.count FROM node AS n JOIN total AS t ON t.node = n.id
+SELECT n.rollup, n.path, t.count{sums} FROM node AS n JOIN total AS t ON t.node = n.id
 WHERE n.id < ? AND ({like}) AND t.count > 0 AND n.parent IS NOT NULL{rollup}
 ORDER BY NOT ({begins}), n.depth, n.path LIMIT ?
 """
@@ -217,25 +277,37 @@ _LIKE = r"n.label LIKE ? ESCAPE '\'"
 
 @dataclass(frozen=True, slots=True)
 class NodeMatch:
-    """A live node whose label holds the text."""
+    """A live node whose label holds the text, with its totals."""
 
     rollup: str
     path: str
     count: int
+    sums: tuple[int, ...]
 
 
-def find_nodes(connection: Connection, text: str, rollup: str | None, limit: int, most: int) -> list[NodeMatch]:
-    """Live nodes among the first `most` whose label holds the text, those first whose label begins with it.
+def find_nodes(
+    connection: Connection, pipeline: Pipeline, text: str, rollup: str | None, bounds: tuple[int, int]
+) -> list[NodeMatch]:
+    """Live nodes whose label holds the text, those first whose label begins with it.
 
-    ASCII letters match in either case; others as they are, and in the case of all of the text.
+    `bounds` are how many at most, and among how many of the first nodes. ASCII letters match in either case; others as
+    they are, and in the case of all of the text.
     """
     forms = list(dict.fromkeys((text, text.lower(), text.upper(), text.title())))
     patterns = [_escaped(form) for form in forms]
     any_of = " OR ".join([_LIKE] * len(patterns))
-    sql = _NODES.format(like=any_of, begins=any_of, rollup="" if rollup is None else " AND n.rollup = ?")
+    limit, most = bounds
+    sums = "".join(f', t."sum_{amount.name}"' for amount in pipeline.amounts)
+    where = "" if rollup is None else " AND n.rollup = ?"
+    sql = _NODES.format(sums=sums, like=any_of, begins=any_of, rollup=where)
     inside, begins = [f"%{pattern}%" for pattern in patterns], [f"{pattern}%" for pattern in patterns]
     parameters = [most, *inside, *([] if rollup is None else [rollup]), *begins, limit]
-    return [NodeMatch(*row) for row in connection.execute(sql, parameters)]
+    found = connection.execute(sql, parameters).fetchall()
+    if not found:
+        return []
+    rollups, paths, counts, *texts = zip(*found, strict=True)
+    each = zip(rollups, paths, counts, _sums(pipeline, texts, len(found)), strict=True)
+    return [NodeMatch(*row) for row in each]
 
 
 def _escaped(text: str) -> str:

@@ -1,7 +1,8 @@
 """The store for readers: queries, each answered from one commit, while a writer may go on."""
 
+import json
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +21,7 @@ from oncefold.store.answers import (
     KeyState,
     ListedConflict,
     ListedReject,
+    ReasonCount,
     StoredStatus,
     StoredTotals,
     Verified,
@@ -268,20 +270,41 @@ class StoreFile:
             return keys.history_of_row(connection, key, row, self.pipeline, every=every, up_to=up_to)
 
     def rejects(
-        self, *, limit: int | None = None, after: int = 0, most_bytes: int = WHOLE_RAW, newest_first: bool = False
+        self,
+        *,
+        limit: int | None = None,
+        after: int = 0,
+        most_bytes: int = WHOLE_RAW,
+        newest_first: bool = False,
+        reasons: Sequence[str] | None = None,
     ) -> list[ListedReject]:
         """The reject list by rising ids or falling ones, from beyond the id `after` in that order; 0 is its beginning.
 
-        Of each event the first so many bytes.
+        Of each event the first so many bytes; None of `reasons` is every one.
         """
         beyond, order, start = ("<", "DESC", after or _BEYOND_IDS) if newest_first else (">", "ASC", after)
         sql = f"""
             SELECT r.id, r."commit", ifnull(c.at, 0), source, position, reason, substr(raw, 1, ?), format, context, size
             FROM rejects AS r LEFT JOIN commits AS c ON c.seq = r."commit"
-            WHERE r.id {beyond} ? ORDER BY r.id {order} LIMIT ?"""  # noqa: S608 - two operators and two keywords
+            WHERE r.id {beyond} ? AND (? IS NULL OR reason IN (SELECT value FROM json_each(?)))
+            ORDER BY r.id {order} LIMIT ?"""  # noqa: S608 - two operators and two keywords
+        wanted = None if reasons is None else json.dumps(list(reasons))
         with self.at_one_commit() as connection:
-            found = connection.execute(sql, (most_bytes, start, -1 if limit is None else limit)).fetchall()
+            parameters = (most_bytes, start, wanted, wanted, -1 if limit is None else limit)
+            found = connection.execute(sql, parameters).fetchall()
         return [ListedReject(id_, CommitTime(seq, at), Reject(*rest)) for id_, seq, at, *rest in found]
+
+    def reject_reasons(self) -> list[ReasonCount]:
+        """Each reason on the reject list, with how many events have it, the newest of them and its commit."""
+        sql = 'SELECT reason, count(*), max(id), max("commit") FROM rejects GROUP BY reason'
+        with self.at_one_commit() as connection:
+            return [ReasonCount(*row) for row in connection.execute(sql)]
+
+    def reject_ids(self, reasons: Sequence[str], up_to: int) -> list[int]:
+        """The ids on the reject list with one of these reasons, up to an id."""
+        sql = "SELECT id FROM rejects WHERE id <= ? AND reason IN (SELECT value FROM json_each(?)) ORDER BY id"
+        with self.at_one_commit() as connection:
+            return [id_ for (id_,) in connection.execute(sql, (up_to, json.dumps(list(reasons))))]
 
     def conflicts(self, *, limit: int | None = None, after: int = 0) -> list[ListedConflict]:
         """The conflicts, newest first, from beyond the id `after` in that order; 0 is its beginning."""

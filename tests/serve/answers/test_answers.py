@@ -223,7 +223,8 @@ def test_keys_hold_whatever_they_like(tmp_path: Path) -> None:
     with serving(tmp_path / "s.db", SHOP, lines(orders)) as server:
         for key in keys:
             assert server.ask(f"/history/{quote(key, safe='')}").json()["key"] == key
-            assert server.ask(f"/search?q={quote(key, safe='')}").json()["keys"][0] == {"key": key, "live": True}
+            found = server.ask(f"/search?q={quote(key, safe='')}").json()["keys"][0]
+            assert (found["key"], found["live"]) == (key, True)
 
 
 def test_rejects_by_page_and_cut(tmp_path: Path) -> None:
@@ -242,6 +243,33 @@ def test_rejects_by_page_and_cut(tmp_path: Path) -> None:
         gone = server.ask("/rejects/1", method="DELETE")
         assert (gone.status, gone.headers["content-type"]) == (404, "application/problem+json")
         assert server.ask("/rejects/redrive", method="POST").json()["counts"] == {"rejected": 2}
+
+
+def test_rejects_are_grouped_by_reason_and_discarded_so(tmp_path: Path) -> None:
+    odd = [{**MONDAY[0], "order": f"B-{number}", "amount": f"1.{number + 1:04}"} for number in range(5)]
+    with serving(tmp_path / "s.db", SHOP, lines(odd) + b"no\n" * 2) as server:
+        document = server.ask("/rejects/reasons").json()
+        assert document["total"] == 7
+        places, garbage = document["rows"]
+        assert places["reason"] == "field amount: ... has more than ... decimal places"
+        assert {name: places[name] for name in ("events", "newest", "newest_commit")} == {
+            "events": 5, "newest": 5, "newest_commit": 1,
+        }  # fmt: skip
+        assert (garbage["events"], garbage["newest"]) == (2, 7)
+        chosen = quote(places["reason"])
+        ids = [row["id"] for row in server.ask(f"/rejects?reason={chosen}&order=newest&limit=2").json()["rows"]]
+        assert ids == [5, 4]
+        assert server.ask("/rejects?reason=another").json()["rows"] == []
+        server.ingest(lines([odd[0]]))
+        gone = server.ask(f"/rejects/discard?reason={chosen}&up_to=4", method="POST")
+        assert gone.json() == {"discarded": 4}
+        assert [(row["events"], row["newest"]) for row in server.ask("/rejects/reasons").json()["rows"]] == [
+            (2, 8),
+            (2, 7),
+        ]
+        again = server.ask(f"/rejects/discard?reason={chosen}&up_to=4", method="POST")
+        assert (again.status, again.json()) == (200, {"discarded": 0})
+        assert server.ask("/rejects/discard?up_to=4", method="POST").status == 422
 
 
 def listed_rejects(server: Server, order: str, limit: int, after: int = 0) -> list[int]:
@@ -316,9 +344,11 @@ def test_status_names_what_there_is(shop: Server) -> None:
 
 def test_what_a_part_of_a_name_finds(shop: Server) -> None:
     document = shop.ask("/search?q=au").json()
-    assert document["nodes"] == [{"rollup": "place", "path": "US/Austin", "count": 1}]
+    austin = {"rollup": "place", "path": "US/Austin", "count": 1, "measures": {"amount": "100000000.01"}}
+    assert document["nodes"] == [austin]
     assert [key["key"] for key in shop.ask("/search?q=A-").json()["keys"]] == ["A-6", "A-5", "A-3", "A-2", "A-1"]
-    assert shop.ask("/search?q=A-5").json()["keys"] == [{"key": "A-5", "live": False}]
+    deleted = {"key": "A-5", "live": False, "version": "2026-03-03T08:30:00Z", "leaf": None, "measures": {}}
+    assert shop.ask("/search?q=A-5").json()["keys"] == [deleted]
     assert shop.ask("/search?q=" + quote("%")).json()["nodes"] == []
 
 

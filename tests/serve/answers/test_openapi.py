@@ -68,6 +68,8 @@ def test_every_route_is_described(shop: Server) -> None:
         *("/explain/{rollup}", "/explain/{rollup}/{path}", "/history/{key}", "/search", "/rejects", "/rejects/redrive"),
         *(
             "/rejects/{id}",
+            "/rejects/reasons",
+            "/rejects/discard",
             "/conflicts",
             "/status",
             "/verify",

@@ -51,5 +51,5 @@ def test_all_modules_are_asked_for_at_once():
 
 
 def test_the_page_is_small():
-    assert sum(map(len, STATIC.values())) < 150_000
-    assert all(text.count("\n") < 400 for text in STATIC.values())
+    assert sum(map(len, STATIC.values())) < 230_000
+    assert all(text.count("\n") < 480 for text in STATIC.values())

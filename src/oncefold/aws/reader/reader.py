@@ -106,7 +106,14 @@ class StackReader(Closing):
             found = query(subtree, page, self._as_of(), self._clock)
         return ranking.of(found, _checked(limit, "limit")) if ranking else found
 
-    def series(self, node: NamedNode = "", *, rollup: str | None = None, points: int = 60) -> Series:  # noqa: ARG002
+    def series(
+        self,
+        node: NamedNode = "",  # noqa: ARG002
+        *,
+        rollup: str | None = None,  # noqa: ARG002
+        points: int = 60,  # noqa: ARG002
+        since: AsOf = None,  # noqa: ARG002
+    ) -> Series:
         """Raises UnsupportedQueryError: a stack keeps no past totals."""
         self._unsupported("a stack keeps no past totals; query a store of the same events")
 

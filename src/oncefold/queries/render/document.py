@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from oncefold.core.timestamps import parse_timestamp
-from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
+from oncefold.queries.event_model import Conflicts, Explanation, History, RejectReasons, Rejects
 from oncefold.queries.model import (
     Amounts,
     Answer,
@@ -21,6 +21,7 @@ from oncefold.queries.model import (
     AsOfTime,
     KeyValue,
     Pending,
+    RollupShape,
     SearchResult,
     Series,
     Totals,
@@ -148,12 +149,27 @@ def _leaves(found: History) -> Document:
     return {"leaves": {rollup: list(paths) for rollup, paths in found.current.leaves.items()}}
 
 
-def _listed(found: Rejects | Conflicts) -> Document:
+def _listed(found: Rejects | RejectReasons | Conflicts) -> Document:
     return {"total": found.total, "rows": list(json_rows(found))}
 
 
 def _search(found: SearchResult) -> Document:
-    return {"nodes": [asdict(node) for node in found.nodes], "keys": [asdict(key) for key in found.keys]}
+    return {
+        "nodes": [
+            {"rollup": node.rollup, "path": node.path, "count": node.count, "measures": _measures(node.sums)}
+            for node in found.nodes
+        ],
+        "keys": [
+            {
+                "key": key.key,
+                "live": key.live,
+                "version": key.version_text,
+                "leaf": key.leaf,
+                "measures": _measures(key.values),
+            }
+            for key in found.keys
+        ],
+    }
 
 
 def _verification(found: Verification) -> Document:
@@ -184,14 +200,17 @@ def _shape(found: StoreStatus | StackStatus) -> Document:
     shape = found.shape
     return {
         "version_type": shape.version_type,
-        "rollups": [
-            {"name": rollup.name, "levels": list(rollup.levels), **({"each": list(rollup.each)} if rollup.each else {})}
-            for rollup in shape.rollups
-        ],
+        "rollups": [_rollup(rollup) for rollup in shape.rollups],
         "measures": [
             {"name": name, "kind": shape.kinds.get(name, "sum"), "scale": scale} for name, scale in shape.scales.items()
         ],
     }
+
+
+def _rollup(rollup: RollupShape) -> Document:
+    """Its levels; which of them have several nodes for a key, and the windows, where there are any."""
+    some = {"each": list(rollup.each), "windows": list(rollup.windows)}
+    return {"name": rollup.name, "levels": list(rollup.levels), **{name: found for name, found in some.items() if found}}
 
 
 def _store_status(found: StoreStatus) -> Document:
@@ -275,6 +294,7 @@ _CONTENTS: Mapping[type[Any], Callable[[Any], Document]] = {
     Explanation: _explanation,
     History: _history,
     Rejects: _listed,
+    RejectReasons: _listed,
     Conflicts: _listed,
     SearchResult: _search,
     Verification: _verification,

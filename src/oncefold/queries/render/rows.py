@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
-from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
+from oncefold.queries.event_model import Conflicts, Explanation, History, RejectReasons, Rejects
 from oncefold.queries.model import Answer, AsOfCommit, Cell, KeyValue, Series, Shape, Totals, Verification
 from oncefold.queries.status_model import Status
 
@@ -139,6 +139,13 @@ def _rejects(answer: Rejects) -> Iterator[Column]:
     yield Column("context", "text", [row.context for row in rows])
 
 
+def _reject_reasons(answer: RejectReasons) -> Iterator[Column]:
+    yield Column("reason", "text", [row.reason for row in answer])
+    yield Column("events", "int", [row.events for row in answer])
+    yield Column("newest", "int", [row.newest for row in answer])
+    yield Column("newest_commit", "int", [row.newest_commit for row in answer])
+
+
 def _conflicts(answer: Conflicts) -> Iterator[Column]:
     rows = answer.rows
     if isinstance(answer.as_of, AsOfCommit):
@@ -186,6 +193,7 @@ _COLUMNS: Mapping[type[Answer[Any]], Callable[[Any], Iterator[Column]]] = {
     Explanation: _explanation,
     History: _history,
     Rejects: _rejects,
+    RejectReasons: _reject_reasons,
     Conflicts: _conflicts,
     Verification: _verification,
     Status: _status,
@@ -236,7 +244,7 @@ def _groups_of(answer: Answer[Any]) -> tuple[str, ...]:
     """The objects that hold measures; they are there for a pipeline without measures, too."""
     if isinstance(answer, Conflicts):
         return ("kept_measures", "dropped_measures")
-    return () if isinstance(answer, Rejects | Status | Verification) else ("measures",)
+    return () if isinstance(answer, Rejects | RejectReasons | Status | Verification) else ("measures",)
 
 
 def _plain(column: Column) -> Iterator[tuple[str, Sequence[Any]]]:

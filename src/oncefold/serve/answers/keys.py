@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from oncefold.core.definition import Pipeline
 from oncefold.core.limits import KEY_BYTES
 from oncefold.core.measures import Measure
-from oncefold.queries.event_model import Conflicts, History, Rejects
+from oncefold.queries.event_model import Conflicts, History, RejectReasons, Rejects
 from oncefold.queries.model import SearchResult
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers import schemas
@@ -46,7 +46,7 @@ def key_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
             (_KEY,),
             (_EVERY, _ARRIVALS, _ARRIVALS_AFTER, FORM),
         ),
-        DeclaredRoute("/search", RouteQuery(_search), _search_described(), (), (_Q, _LIMIT, ROLLUP)),
+        DeclaredRoute("/search", RouteQuery(_search), _search_described(measures), (), (_Q, _LIMIT, ROLLUP)),
     ]
 
 
@@ -94,9 +94,18 @@ def _search(reader: StoreReader, values: Values) -> SearchResult:
     return reader.search(values["q"], rollup=values["rollup"], limit=values["limit"])
 
 
-def _search_described() -> Described:
-    node = schemas.object_of({"rollup": schemas.TEXT, "path": schemas.TEXT, "count": schemas.COUNT})
-    key = schemas.object_of({"key": schemas.TEXT, "live": schemas.BOOLEAN})
+def _search_described(measures: Sequence[Measure]) -> Described:
+    place = {"rollup": schemas.TEXT, "path": schemas.TEXT, "count": schemas.COUNT}
+    node = schemas.object_of({**place, "measures": schemas.measures(measures)})
+    key = schemas.object_of(
+        {
+            "key": schemas.TEXT,
+            "live": schemas.BOOLEAN,
+            "version": schemas.or_null(schemas.TEXT),
+            "leaf": schemas.or_null(schemas.TEXT),
+            "measures": schemas.object_of({}, others=schemas.or_null(schemas.TEXT)),
+        }
+    )
     members = {**schemas.FRESH, "nodes": schemas.array_of(node), "keys": schemas.array_of(key)}
     return Described(
         summary="Nodes and keys by a part of their name",
@@ -109,6 +118,7 @@ def _search_described() -> Described:
 
 
 MOST_LISTED = 1_000
+REASON_CHARS = 4_096
 RAW_BYTES = 16_384
 """Bytes of a rejected event that are sent; `size` says how long it is."""
 
@@ -136,12 +146,20 @@ _CONFLICTS_AFTER = Parameter(
 )
 
 
+REASON = Parameter("reason", *text(REASON_CHARS, 1), "only events with this reason, as GET /rejects/reasons has it")
+
+
 def list_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
-    """The two routes."""
+    """The three routes."""
     return [
         DeclaredRoute(
-            "/rejects", RouteQuery(_rejects, ROWS), _rejects_described(), (), (_LISTED_LIMIT, _AFTER, _ORDER, FORM)
+            "/rejects",
+            RouteQuery(_rejects, ROWS),
+            _rejects_described(),
+            (),
+            (_LISTED_LIMIT, _AFTER, _ORDER, REASON, FORM),
         ),
+        DeclaredRoute("/rejects/reasons", RouteQuery(_reasons, ROWS), _reasons_described(), (), (FORM,)),
         DeclaredRoute(
             "/conflicts",
             RouteQuery(_conflicts, ROWS),
@@ -154,7 +172,25 @@ def list_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
 
 def _rejects(reader: StoreReader, values: Values) -> Rejects:
     newest_first = values["order"] == "newest"
-    return reader.rejects(values["limit"], after=values["after"], most_bytes=RAW_BYTES, newest_first=newest_first)
+    chosen = {name: values[name] for name in ("after", "reason")}
+    return reader.rejects(values["limit"], most_bytes=RAW_BYTES, newest_first=newest_first, **chosen)
+
+
+def _reasons(reader: StoreReader, _: Values) -> RejectReasons:
+    return reader.reject_reasons()
+
+
+def _reasons_described() -> Described:
+    row = {"reason": schemas.TEXT, "events": schemas.COUNT, "newest": schemas.COUNT, "newest_commit": schemas.COUNT}
+    rows = schemas.array_of(schemas.object_of(row))
+    return Described(
+        summary="Why events could not be read",
+        description="Each reason on the list without the values and numbers in it, which are `...`: how many events "
+        "have it, the id of the newest of them, and its commit. The most frequent comes first.",
+        answer=schemas.object_of({**schemas.FRESH, "total": schemas.COUNT, "rows": rows}),
+        errors=(406, 422, 503),
+        operation_id="reject_reasons",
+    )
 
 
 def _rejects_described() -> Described:

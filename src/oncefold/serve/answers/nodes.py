@@ -59,6 +59,12 @@ _SORT = Parameter(
 _ORDER = Parameter("order", *choice("ascending", "descending"), "the direction of sort; labels ascend, values descend")
 _FILTER = Parameter("filter", *text(LABEL_BYTES), "only children whose label holds this text, in either case")
 _POINTS = Parameter("points", *number(1, MOST_POINTS), "at most so many points", default=60, example=60)
+_SINCE = Parameter(
+    "since",
+    text(64, 1)[0],
+    _MOMENT,
+    "a commit's number or an RFC 3339 time: only from the commit on that was the newest",
+)
 _KEYS = Parameter(
     "limit", *number_or_all(0, MOST_KEYS), f"at most so many keys; all is {MOST_KEYS}", default=20, example=20
 )
@@ -77,7 +83,7 @@ def node_routes(pipeline: Pipeline) -> list[DeclaredRoute]:
     ]
     queries = {
         "/totals/{rollup}": (DEPTH, AS_OF, FORM, _LIMIT, _AFTER, _SORT, _ORDER, _FILTER),
-        "/series/{rollup}": (_POINTS,),
+        "/series/{rollup}": (_POINTS, _SINCE),
         "/explain/{rollup}": (_KEYS, _KEYS_AFTER, _MEASURE, _VALUE, FORM),
     }
     both = []
@@ -146,7 +152,8 @@ def _totals_described(measures: Sequence[Measure]) -> Described:
 
 
 def _series(reader: StoreReader, values: Values) -> Series:
-    return reader.series(values.get("path", ""), rollup=values["rollup"], points=values["points"])
+    extent = {name: values[name] for name in ("points", "since")}
+    return reader.series(values.get("path", ""), rollup=values["rollup"], **extent)
 
 
 def _series_described(measures: Sequence[Measure]) -> Described:

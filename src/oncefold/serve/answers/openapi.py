@@ -15,14 +15,17 @@ _ABOUT = """Events in, exact totals out. Sums and versions are text, so that no 
 commits are numbers; times are RFC 3339 in UTC. An answer is of one commit, and says of which."""
 
 
-def description(pipeline: Pipeline, routes: Sequence[DeclaredRoute]) -> dict[str, Any]:
-    """The whole document."""
+def description(
+    pipeline: Pipeline, routes: Sequence[DeclaredRoute], discard_parameters: Sequence[Parameter]
+) -> dict[str, Any]:
+    """The whole document; the parameters are those of discarding all events of a reason."""
     paths: dict[str, dict[str, Any]] = {}
     for route in routes:
         for method in route.methods:
             paths.setdefault(route.path, {})[method.lower()] = _operation(pipeline, route, method)
     paths["/changes"] = {"get": _changes(pipeline)}
     paths["/rejects/redrive"] = {"post": _redrive()}
+    paths["/rejects/discard"] = {"post": _discard_reason(pipeline, discard_parameters)}
     paths["/rejects/{id}"] = {"delete": _discard()}
     paths["/redefine"] = {"post": _redefine(pipeline)}
     paths.update(schemas.OTHERS)
@@ -142,6 +145,17 @@ def _discard() -> dict[str, Any]:
             "200": schemas.json_answer("It is gone", schemas.object_of({"discarded": schemas.COUNT})),
             **problems(404, 422, 503),
         },
+    }
+
+
+def _discard_reason(pipeline: Pipeline, parameters: Sequence[Parameter]) -> dict[str, Any]:
+    answer = schemas.object_of({"discarded": schemas.COUNT})
+    return {
+        "operationId": "discard_reason",
+        "summary": "Take all rejected events of a reason off the list",
+        "tags": ["admin"],
+        "parameters": [_parameter(pipeline, one, "query") for one in parameters],
+        "responses": {"200": schemas.json_answer("How many are gone", answer), **problems(422, 503)},
     }
 
 

@@ -17,14 +17,16 @@ from oncefold.serve.answers.declared import (
     MOST_DIGITS,
     DeclaredRoute,
     Described,
+    Parameter,
     Problem,
     RouteQuery,
     Values,
+    number,
     read_query,
     shown,
 )
 from oncefold.serve.answers.endpoint import Endpoint
-from oncefold.serve.answers.keys import key_routes, list_routes
+from oncefold.serve.answers.keys import REASON, key_routes, list_routes
 from oncefold.serve.answers.nodes import node_routes
 from oncefold.serve.answers.openapi import DescriptionEndpoint, description
 from oncefold.serve.answers.readers import Cache, StoreReaders
@@ -50,6 +52,15 @@ def overview_routes(pipeline: Pipeline, live: Callable[[], ServerLoad]) -> list[
 def _status_described() -> Described:
     whole, text = schemas.COUNT, schemas.TEXT
     measure = schemas.object_of({"name": text, "kind": text, "scale": whole})
+    rollup = schemas.object_of(
+        {
+            "name": text,
+            "levels": schemas.array_of(text),
+            "each": schemas.array_of(text),
+            "windows": schemas.array_of(schemas.or_null(text)),
+        },
+        optional=("each", "windows"),
+    )
     members = {
         **schemas.FRESH,
         "store": text,
@@ -72,11 +83,7 @@ def _status_described() -> Described:
         "oldest_commit_time": schemas.or_null(schemas.TIME),
         "sources": schemas.array_of({"type": "object", "required": ["source"], "properties": {"source": text}}),
         "version_type": schemas.or_null({"enum": ["integer", "timestamp", "text"]}),
-        "rollups": schemas.array_of(
-            schemas.object_of(
-                {"name": text, "levels": schemas.array_of(text), "each": schemas.array_of(text)}, optional=("each",)
-            )
-        ),
+        "rollups": schemas.array_of(rollup),
         "measures": schemas.array_of(measure),
         "events_per_second": schemas.SECONDS,
         "waiting_requests": whole,
@@ -187,6 +194,21 @@ def discard(writer: Administration) -> Handler:
     return handler
 
 
+UP_TO = Parameter("up_to", *number(1, 10**18 - 1), "the newest event that goes, by its id", required=True, example=1)
+DISCARDED_REASON = replace(REASON, required=True, example="not JSON")
+
+
+def discard_reason(readers: StoreReaders, writer: Administration) -> Handler:
+    """Take every rejected event of a reason off the list, up to an id: what came later nobody has seen."""
+
+    async def handler(request: Request) -> Response:
+        values = read_query(request.query, (DISCARDED_REASON, UP_TO))
+        ids = await readers.slow.run(lambda reader: reader.reject_ids(values["reason"], values["up_to"]))
+        return json_response({"discarded": await writer.discard(ids) if ids else 0}, NO_STORE)
+
+    return handler
+
+
 _REST_OF_PATH = ("path", "key")
 """Parameters that may hold slashes."""
 
@@ -195,11 +217,12 @@ def routes(readers: StoreReaders, writer: Administration) -> list[routing.Route]
     """The routes of all queries, of live changes, of the reject list, and of `/openapi.json`."""
     declared = declarations(readers, writer)
     cache = Cache()
-    text = description(readers.pipeline, declared)
+    text = description(readers.pipeline, declared, (DISCARDED_REASON, UP_TO))
     return [
         *(_http_route(route, Endpoint(route, readers, cache)) for route in declared),
         routing.Route("/changes", ChangesEndpoint(readers, Hub(readers))),
         routing.Route("/rejects/redrive", redrive(writer), ("POST",)),
+        routing.Route("/rejects/discard", discard_reason(readers, writer), ("POST",)),
         routing.Route("/rejects/{id}", discard(writer), ("DELETE",)),
         routing.Route(REDEFINE, redefine_endpoint(writer.redefine), ("POST",)),
         routing.Route("/openapi.json", DescriptionEndpoint(text)),

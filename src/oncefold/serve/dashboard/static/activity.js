@@ -36,11 +36,30 @@ export class Activity {
       h("thead", { class: "unseen" }, h("tr", {}, h("th", { scope: "col" }, "Outcome"), h("th", { scope: "col" }, "Ever"), h("th", { scope: "col" }, "Per second"))), h("tbody", {}, ...rows));
     this.facts = h("dl", { class: "facts" });
     this.rejects = h("ol", { class: "rejects" });
-    this.allRejects = h("a", {});
-    this.element = h("aside", { class: "activity", "aria-label": "Activity" },
+    this.allRejects = h("p", { class: "all" });
+    this.live = [
       card("Events", h("p", { class: "headline" }, this.total, this.perSecond), h("div", { class: "plot" }, this.chart, this.peak), this.under, table),
       card("Freshness", this.facts),
-      card("Newest rejects", this.rejects, h("p", { class: "all" }, this.allRejects)));
+      card("Newest rejects", this.rejects, this.allRejects)];
+    this.element = h("aside", { class: "activity", "aria-label": "Activity" }, ...this.live);
+  }
+
+  // Beside totals of the past stands what is known of that commit, and nothing of now; null is now.
+  showPast(past) {
+    const text = JSON.stringify(past);
+    if (text === this.pastText) return;
+    this.pastText = text;
+    if (!past) {
+      this.element.replaceChildren(...this.live);
+      return;
+    }
+    const facts = [
+      ["Commit", numberIn("span", past.commit)],
+      ["Committed", past.exact ? h("time", { datetime: past.exact, title: past.exact }, past.time) : "before the first event"],
+      ["Newest event", past.newestEvent ? h("span", { title: past.newestEvent }, readable(past.newestEvent)) : "no event has a time"],
+      ["Pipeline", this.app.status.pipeline],
+    ];
+    this.element.replaceChildren(card("As of", h("dl", { class: "facts" }, ...facts.map(fact)), h("p", { class: "under" }, "Events, rejects and conflicts are known as of now only.")));
   }
 
   start() {
@@ -88,9 +107,9 @@ export class Activity {
       const text = JSON.stringify(found.rows);
       if (text !== this.rejectsText) this.rejects.replaceChildren(...found.rows.map((row) => reject(row)));
       this.rejectsText = text;
-      setText(this.allRejects, rejectsWords(found.total));
       // Words without anything behind them are no link.
-      set(this.allRejects, "href", found.total ? "#/rejects" : null);
+      const words = rejectsWords(found.total);
+      if (this.allRejects.textContent !== words) this.allRejects.replaceChildren(found.total ? h("a", { href: "#/rejects" }, words) : words);
     } catch {
       // The connection's state says what is wrong, and the next reject asks again.
     }
@@ -142,7 +161,7 @@ export class Activity {
     const text = JSON.stringify([found.commit, found.commit_time, found.newest_event, found.live, found.keys, found.nodes, found.conflicts]);
     if (text === this.factsText) return;
     this.factsText = text;
-    this.facts.replaceChildren(...facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))));
+    this.facts.replaceChildren(...facts.map(fact));
     this.showAges();
   }
 
@@ -154,6 +173,8 @@ export class Activity {
     setText(lag, Number.isNaN(behind) ? "unknown" : behind < 0 ? `none; ${span(behind)} ahead` : span(behind));
   }
 }
+
+const fact = ([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value));
 
 const card = (words, ...children) => h("section", { class: "card" }, h("h2", {}, words), ...children);
 

@@ -4,6 +4,7 @@ import { segments } from "./nodepath.js";
 import { learnClock } from "./times.js";
 
 const TOKEN = "oncefold-token";
+const ADMIN_TOKEN = "oncefold-admin-token";
 
 // Whether a measure of a node is the sum of those of its keys.
 export const addsUp = ({ kind = "sum" }) => kind === "sum" || kind === "count";
@@ -38,10 +39,10 @@ export class Api {
     }
   }
 
-  totals = (rollup, path, { limit, after, asOf, depth = 1 } = {}) =>
-    this.json(node("totals", rollup, path), { depth, limit, after, as_of: asOf });
+  totals = (rollup, path, { limit, after, asOf, depth = 1, sort, order, filter } = {}) =>
+    this.json(node("totals", rollup, path), { depth, limit, after, as_of: asOf, sort, order, filter });
 
-  series = (rollup, path, points) => this.json(node("series", rollup, path), { points });
+  series = (rollup, path, { points, since }) => this.json(node("series", rollup, path), { points, since });
 
   explain = (rollup, path, { limit, after }) => this.json(node("explain", rollup, path), { limit, after });
 
@@ -49,8 +50,19 @@ export class Api {
 
   search = (q, limit, signal) => this.json("search", { q, limit }, signal);
 
-  // The newest first, as conflicts are too.
-  rejects = (limit) => this.json("rejects", { limit, order: "newest" });
+  // The newest first, as conflicts are too; of one reason only, if that is given.
+  rejects = (limit, reason) => this.json("rejects", { limit, order: "newest", reason });
+
+  reasons = () => this.json("rejects/reasons");
+
+  redrive = () => this.change("POST", "rejects/redrive");
+
+  discard = (id) => this.change("DELETE", `rejects/${id}`);
+
+  // All rejects of a reason up to this id: what came later nobody has seen.
+  discardReason = (reason, upTo) => this.change("POST", "rejects/discard", { reason, up_to: upTo });
+
+  hasToken = () => sessionStorage.getItem(TOKEN) !== null;
 
   conflicts = (limit) => this.json("conflicts", { limit });
 
@@ -74,6 +86,22 @@ export class Api {
       const words = await problem(answer);
       if (answer.status !== 401) throw new AskError(words, answer.status);
       await this.newToken(token, token ? "The server does not know this token." : words);
+    }
+  }
+
+  // Something that changes the store: with the token of an administrator, where the server asks for one.
+  async change(method, address, parameters = {}) {
+    for (;;) {
+      const token = sessionStorage.getItem(ADMIN_TOKEN) ?? sessionStorage.getItem(TOKEN);
+      const headers = { Accept: "application/json", ...(token ? { Authorization: `Bearer ${token}` } : {}) };
+      const answer = await this.fetched(address + query(parameters), { method, headers });
+      if (answer.ok) return answer.json();
+      const words = await problem(answer);
+      if (answer.status !== 401 && answer.status !== 403) throw new AskError(words, answer.status);
+      sessionStorage.removeItem(ADMIN_TOKEN);
+      const given = await this.askForToken(words, "admin");
+      if (given === null) throw new AskError("Nothing was changed: that needs a token of the scope admin.");
+      sessionStorage.setItem(ADMIN_TOKEN, given);
     }
   }
 

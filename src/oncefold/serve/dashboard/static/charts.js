@@ -1,4 +1,4 @@
-// Charts as inline SVG. Exact numbers become positions by whole-number arithmetic, at the very end.
+// Small charts without axes, as inline SVG: the way of a node in its line, and events by the second.
 
 import { set, svg } from "./dom.js";
 import { mantissa } from "./exact.js";
@@ -14,16 +14,6 @@ export function heights(values) {
   return numbers.map((number) => (range === 0n ? 0.5 : Number(((number - least) * FINE) / range) / Number(FINE)));
 }
 
-// Positions in time from 0 to 1; evenly spread where there is no time between them. A point without a time, as the empty store
-// has none, is where the next one is.
-export function places(times) {
-  const known = times.map((time) => Date.parse(time ?? ""));
-  const moments = known.map((moment, at) => (Number.isNaN(moment) ? (known.slice(at).find((later) => !Number.isNaN(later)) ?? NaN) : moment));
-  const first = moments[0], range = moments.at(-1) - first;
-  if (!(range > 0)) return moments.map((_, index) => index / Math.max(1, moments.length - 1));
-  return moments.map((moment) => (moment - first) / range);
-}
-
 const fixed = (number) => number.toFixed(2);
 
 // A total holds until the next commit, so the line goes in steps.
@@ -34,14 +24,15 @@ function steps(xs, ys, width, height, inset) {
   return path;
 }
 
-// The way of a number over the commits, small: `points` are { time, value }.
+// The way of a number over the commits, small: `points` are { value }; those without one are left out.
 export function sparkline(element, points, { width = 88, height = 22 } = {}) {
   set(element, "viewBox", `0 0 ${width} ${height}`);
-  if (points.length === 0) {
+  const known = points.filter(({ value }) => value !== null);
+  if (known.length === 0) {
     element.replaceChildren();
     return;
   }
-  const single = points.length === 1 ? [points[0], points[0]] : points;
+  const single = known.length === 1 ? [known[0], known[0]] : known;
   const ys = heights(single.map((point) => point.value)), xs = single.map((_, index) => index / (single.length - 1));
   const line = steps(xs, ys, width - 3, height, 2);
   const [path, dot] = element.childElementCount ? element.children : [svg("path", { class: "trace" }), svg("circle", { class: "end", r: 1.8 })];
@@ -49,30 +40,6 @@ export function sparkline(element, points, { width = 88, height = 22 } = {}) {
   set(dot, "cx", width - 5);
   set(dot, "cy", fixed(height - 2 - ys.at(-1) * (height - 4)));
   if (!element.childElementCount) element.append(path, dot);
-}
-
-// The same, large, with an area and a cursor at one point. Gives the position of the cursor, from 0 to 1.
-export function timeline(element, points, at, { width, height }) {
-  set(element, "viewBox", `0 0 ${width} ${height}`);
-  const xs = places(points.map((point) => point.time)), ys = heights(points.map((point) => point.value));
-  const inset = 4, line = steps(xs, ys, width, height, inset);
-  const x = inset + xs[at] * (width - 2 * inset), y = height - inset - ys[at] * (height - 2 * inset);
-  element.replaceChildren(
-    svg("path", { class: "area", d: `${line}V${height}H${inset}Z` }),
-    svg("path", { class: "trace", d: line }),
-    svg("line", { class: "cursor", x1: fixed(x), x2: fixed(x), y1: 0, y2: height }),
-    svg("circle", { class: "end", cx: fixed(x), cy: fixed(y), r: 3.5 }),
-  );
-}
-
-// Which point is nearest to a place between 0 and 1.
-export function nearest(points, place) {
-  const xs = places(points.map((point) => point.time));
-  let best = 0;
-  xs.forEach((x, index) => {
-    if (Math.abs(x - place) < Math.abs(xs[best] - place)) best = index;
-  });
-  return best;
 }
 
 // Bars of a second each, stacked by kind: `buckets` are maps from a kind to a number.

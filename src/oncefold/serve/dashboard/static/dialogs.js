@@ -8,6 +8,7 @@ const KEYS = [
   ["a", "As of a past commit or time"],
   ["t", "Light, dark, or as the system says"],
   ["r", "To the rejected events"],
+  ["w", "The node on a wall; Escape leaves it"],
   ["?", "This list"],
 ];
 
@@ -42,21 +43,45 @@ function ask(title, content, { submit = null, mayClose = true } = {}) {
   });
 }
 
-export async function askForToken(words) {
+// A token of a scope; of one for changes it may be refused, which gives null.
+export async function askForToken(words, scope = "read") {
   for (;;) {
     const input = h("input", { type: "password", name: "token", autocomplete: "off", required: true, spellcheck: "false" });
-    const content = [h("p", {}, words), h("label", { class: "field" }, "Token", input), h("p", { class: "quiet" }, "It needs the scope read. It is kept until this tab is closed, and sent to this server only.")];
-    const found = await ask("This server asks for a token", content, { submit: "Go on", mayClose: false });
+    const content = [h("p", {}, words), h("label", { class: "field" }, "Token", input), h("p", { class: "quiet" }, `It needs the scope ${scope}. It is kept until this tab is closed, and sent to this server only.`)];
+    const mayClose = scope !== "read";
+    const found = await ask("This server asks for a token", content, { submit: "Go on", mayClose });
     const token = found?.get("token").trim();
-    if (token) return token;
+    if (token || (found === null && mayClose)) return token ?? null;
   }
 }
 
+// Whether somebody wants this: what it does, and the words of the button.
+export async function confirmed(title, words, submit) {
+  return (await ask(title, words.map((each) => h("p", {}, each)), { submit })) !== null;
+}
+
+// A date and time in UTC, within what the store can tell of; `onchange` has it as a text.
+function dateField({ oldest_commit_time: oldest, commit_time: newest }, value, label, onchange) {
+  const minute = (text) => (text ? text.slice(0, 19) : null);
+  const input = h("input", { type: "datetime-local", step: 1, min: minute(oldest), max: minute(newest), ".value": minute(value) ?? "", "aria-label": label });
+  input.addEventListener("change", () => input.value && onchange(`${input.value}${input.value.length === 16 ? ":00" : ""}Z`));
+  return input;
+}
+
+// Beside what the page says of the past: another commit, or another time.
+export function pastPicker(past, status, onchange) {
+  const commit = h("input", { type: "number", min: status.oldest_commit, max: status.commit, step: 1, value: past.commit, "aria-label": "Commit", required: true });
+  commit.addEventListener("change", () => commit.checkValidity() && onchange(commit.value));
+  return h("form", { class: "past-picker", onsubmit: (event) => event.preventDefault() }, h("label", {}, "Commit ", commit), h("label", {}, "or at ", dateField(status, past.exact, "Date and time, UTC", onchange), " UTC"));
+}
+
 // A commit's number or a time; empty is now, null is: nothing was chosen.
-export async function askForPast(current) {
+export async function askForPast(current, status) {
   const input = h("input", { name: "past", value: current ?? "", autocomplete: "off", placeholder: "120 or 2026-03-02T09:00Z" });
+  const date = dateField(status, null, null, (text) => (input.value = text));
   const content = [
     h("label", { class: "field" }, "Commit or time", input),
+    h("label", { class: "field" }, "Pick a date and time, UTC", date),
     h("p", { class: "quiet" }, "A commit's number, or a time: then it is the last commit at or before it. A time without an offset is in UTC, a date is its midnight. Empty is now."),
   ];
   const found = await ask("Totals as of", content, { submit: "Show" });

@@ -46,6 +46,13 @@ export function share(part, whole) {
   return Number(rounded > most ? most : rounded < -most ? -most : rounded);
 }
 
+// How long a bar is beside one of the greatest size, which is in units: percent, from -100 to 100; nothing of nothing.
+export function lengthOf(text, greatest) {
+  if (!greatest) return 0;
+  const length = Number((mantissa(text) * 10000n) / greatest) / 100;
+  return Math.max(-100, Math.min(100, length));
+}
+
 // A share as a person reads it: "12.4 %". What is more than nothing never reads as nothing, nor what is less than all as all.
 export function percent(tenThousandths, exact = true) {
   if (tenThousandths === null) return "–";

@@ -8,9 +8,13 @@ import { levelWords } from "./nodepath.js";
 
 const OVERSCAN = 8;
 const AT_MOST_MEASURES = 6;
+// Besides the numbers: the name, the bar, the share and the line over time.
+export const FIXED_COLUMNS = 4;
+const FIXED_WIDTH = { name: 160, bar: 100, share: 110, spark: 112 };
 
 export class Grid {
-  // `host` has open(path), toggle(path), more(path), sortBy(column), link(path), measure(), points(path), onSight(paths).
+  // `host` has open(path), toggle(path), more(path), sortBy(column), link(path), measure(), points(path), onSight(paths), and
+  // shares(parent): whether the children of a node add up to it.
   constructor(tree, measures, host) {
     this.tree = tree;
     this.measures = measures;
@@ -21,6 +25,7 @@ export class Grid {
     this.focused = null;
     this.columns = [];
     this.widths = new Map();
+    this.greatest = new Map();
     this.heading = h("div", { role: "row", class: "heading", "aria-rowindex": 1 });
     this.body = h("div", { role: "rowgroup", class: "body" });
     this.element = h("div", { role: "treegrid", class: "tree", "aria-label": "Nodes and their totals", "aria-readonly": "true" },
@@ -44,6 +49,7 @@ export class Grid {
   refresh() {
     this.lines = this.tree.lines();
     this.positions = new Map(this.lines.map(({ path }, at) => [path, at]));
+    this.greatest.clear();
     this.measureNumbers();
     this.layout();
   }
@@ -60,9 +66,10 @@ export class Grid {
   layout() {
     const style = getComputedStyle(this.element);
     this.rowHeight = parseFloat(style.getPropertyValue("--row")) || 36;
+    this.fontSize = parseFloat(style.fontSize) || 14;
     this.narrow = this.element.clientWidth < 620;
     const names = this.columnsThatFit(this.element.clientWidth);
-    const layout = JSON.stringify([this.narrow, names, names.map((name) => this.columnWidth(name))]);
+    const layout = JSON.stringify([this.narrow, this.fontSize, names, names.map((name) => this.columnWidth(name))]);
     if (layout !== this.laidOut) {
       this.laidOut = layout;
       this.columns = names;
@@ -73,20 +80,20 @@ export class Grid {
     }
     this.head();
     set(this.element, "aria-rowcount", this.lines.length + 1);
-    set(this.element, "aria-colcount", this.columns.length + 3);
+    set(this.element, "aria-colcount", this.columns.length + FIXED_COLUMNS);
     this.body.style.height = `${this.lines.length * this.rowHeight}px`;
     this.render();
   }
 
-  columnWidth = (name) => Math.ceil(Math.max(this.widths.get(name) ?? 4, name.length * 0.95 + 1) * 0.62 * 14) + 24;
+  columnWidth = (name) => Math.ceil(Math.max(this.widths.get(name) ?? 4, name.length * 0.95 + 1) * 0.62 * this.fontSize) + 24;
 
-  template = () => `minmax(10rem, 1fr) 11rem ${this.columns.map((name) => `${this.columnWidth(name)}px`).join(" ")} 8rem`;
+  template = () => `minmax(10rem, 1.6fr) minmax(7rem, 1fr) 7.8rem ${this.columns.map((name) => `${this.columnWidth(name)}px`).join(" ")} 8rem`;
 
   // The count, and as many measures as there is room for; the one that was chosen always.
   columnsThatFit(room) {
     const chosen = this.host.measure();
     if (this.narrow) return [chosen];
-    let left = room - 160 - 154 - 112 - this.columnWidth("count") - (chosen === "count" ? 0 : this.columnWidth(chosen));
+    let left = room - Object.values(FIXED_WIDTH).reduce((sum, each) => sum + each) - this.columnWidth("count") - (chosen === "count" ? 0 : this.columnWidth(chosen));
     const shownToo = new Set([chosen]);
     for (const { name } of this.measures) {
       if (name === chosen || shownToo.size >= AT_MOST_MEASURES) continue;
@@ -98,20 +105,36 @@ export class Grid {
   }
 
   head() {
-    const chosen = this.host.measure(), sort = this.tree.sort;
-    const column = (name, words, key, ...classes) =>
-      h("div", { role: "columnheader", class: ["cell", ...classes].join(" "), "aria-sort": key === undefined ? null : sort === key ? (key ? "descending" : "ascending") : "none" },
-        key === undefined ? words : h("button", { type: "button", class: "sort", "data-sort": key ?? "", title: key ? `Greatest ${words} first` : "By name", onclick: () => this.host.sortBy(key) }, words));
-    const text = JSON.stringify([this.columns, sort, chosen, this.tree.levels]);
+    const chosen = this.host.measure(), { sort, ascending } = this.tree.order, byName = sort === null || sort === "label";
+    const column = (words, key, classes, title) => {
+      const sorted = key !== undefined && (key === null ? byName : sort === key);
+      const state = key === undefined ? null : sorted ? (ascending ? "ascending" : "descending") : "none";
+      const button = () => h("button", { type: "button", class: "sort", "data-sort": key ?? "", title: sorted ? "The other way round" : key ? `Greatest ${words} first` : "By name", onclick: () => this.host.sortBy(key) }, words);
+      return h("div", { role: "columnheader", class: `cell ${classes}`, "aria-sort": state, title: title ?? null }, key === undefined ? words : button());
+    };
+    const text = JSON.stringify([this.columns, sort, ascending, chosen, this.tree.levels]);
     if (text === this.headed) return;
     this.headed = text;
     const focusedSort = this.heading.contains(document.activeElement) ? document.activeElement.dataset.sort : null;
     this.heading.replaceChildren(
-      column("name", this.tree.levels.slice(-this.levelsBelow()).map(levelWords).join(" › ") || "Name", null, "name"),
-      column("share", `Share of ${chosen}`, undefined, "share"),
-      ...this.columns.map((name) => column(name, name, name, "num", ...(name === chosen ? ["chosen"] : []))),
-      column("over time", "Over time", undefined, "spark"));
+      column(this.tree.levels.slice(-this.levelsBelow()).map(levelWords).join(" › ") || "Name", null, "name"),
+      column("To scale", undefined, "scale", `${chosen}: the longest bar is the greatest of its siblings`),
+      column("Share of parent", undefined, "share"),
+      ...this.columns.map((name) => column(name, name, name === chosen ? "num chosen" : "num")),
+      column("Over time", undefined, "spark"));
     if (focusedSort !== null) this.heading.querySelector(`[data-sort="${CSS.escape(focusedSort)}"]`)?.focus();
+  }
+
+  // The greatest size among the children of a node, for the lengths of their bars.
+  greatestBelow(path) {
+    const key = `${this.host.measure()} ${path}`;
+    if (!this.greatest.has(key)) this.greatest.set(key, this.tree.greatest(path, this.host.measure(), () => this.rescale()));
+    return this.greatest.get(key);
+  }
+
+  rescale() {
+    this.greatest.clear();
+    this.update(new Set());
   }
 
   levelsBelow() {
@@ -163,6 +186,7 @@ export class Grid {
 
   // Values of these nodes are others now.
   update(changed) {
+    if (changed.size) this.greatest.clear();
     for (const path of changed) {
       const row = this.rows.get(path);
       if (row?.kind === "node") showValues(this, path, row, { flashing: true });
@@ -211,6 +235,4 @@ export class Grid {
     const sticky = bar && getComputedStyle(bar).position === "sticky" ? bar.offsetHeight : 0;
     return sticky + this.heading.offsetHeight;
   }
-
-
 }

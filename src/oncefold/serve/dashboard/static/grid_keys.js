@@ -15,8 +15,8 @@ export function onKey(grid, event) {
     End: () => go(grid.lines.length - 1),
     ArrowRight: () => inward(grid, line, () => go(at + 1)),
     ArrowLeft: () => outward(grid, line),
-    Enter: () => (line.kind === "node" ? grid.host.open(line.path) : grid.host.more(line.parent)),
-    " ": () => (line.kind === "node" ? grid.tree.canOpen(line.path) && grid.host.toggle(line.path) : grid.host.more(line.parent)),
+    Enter: () => (line.kind === "node" ? grid.host.open(line.path) : line.kind !== "end" && grid.host.more(line.parent)),
+    " ": () => (line.kind === "node" ? grid.tree.canOpen(line.path) && grid.host.toggle(line.path) : line.kind !== "end" && grid.host.more(line.parent)),
   };
   if (!actions[event.key]) return;
   event.preventDefault();

@@ -1,16 +1,16 @@
 // Lines of the tree: how each is made, and what it shows. `grid` is the Grid that they stand in.
 
-import { addsUp } from "./api.js";
 import { sparkline } from "./charts.js";
 import { grouped, h, many, set, setText, svg } from "./dom.js";
-import { share, shareText } from "./exact.js";
+import { lengthOf, shareText } from "./exact.js";
+import { FIXED_COLUMNS } from "./grid.js";
 import { shown } from "./nodepath.js";
 import { flash, showNumber } from "./number.js";
 
 // A line of a kind: of a node, or of what stands for nodes that are not there yet.
 export function makeLine(grid, line) {
   if (line.kind === "node") return makeNode(grid);
-  const cell = h("div", { role: "gridcell", class: "cell rest", "aria-colspan": grid.columns.length + 3 });
+  const cell = h("div", { role: "gridcell", class: "cell rest", "aria-colspan": grid.columns.length + FIXED_COLUMNS });
   return { kind: line.kind, cell, element: h("div", { role: "row", class: `line ${line.kind}`, tabindex: -1 }, cell) };
 }
 
@@ -23,7 +23,8 @@ function makeNode(grid) {
   const spark = svg("svg", { class: "sparkline", "aria-hidden": "true", preserveAspectRatio: "none" });
   const element = h("div", { role: "row", class: "line node", tabindex: -1 },
     h("div", { role: "gridcell", class: "cell name" }, twisty, name),
-    h("div", { role: "gridcell", class: "cell share" }, h("span", { class: "track", "aria-hidden": "true" }, fill), percent),
+    h("div", { role: "gridcell", class: "cell scale" }, h("span", { class: "track", "aria-hidden": "true" }, fill)),
+    h("div", { role: "gridcell", class: "cell share" }, percent),
     ...[...numbers.values()].map((number) => h("div", { role: "gridcell", class: "cell num" }, number)),
     h("div", { role: "gridcell", class: "cell spark" }, keys, spark));
   return { kind: "node", element, twisty, name, fill, percent, numbers, keys, spark };
@@ -59,15 +60,13 @@ function placeNode(grid, row, line) {
 export function showValues(grid, path, row, { flashing = false } = {}) {
   const changed = [];
   for (const [column, cell] of row.numbers) {
-    if (showNumber(cell, grid.tree.value(path, column) ?? "")) changed.push(cell);
+    if (showNumber(cell, grid.tree.value(path, column) ?? "–")) changed.push(cell);
   }
-  const chosen = grid.host.measure(), above = grid.parentOf(path);
-  const own = grid.tree.value(path, chosen) ?? "0", whole = grid.tree.value(above, chosen) ?? "0";
-  const adds = grid.measures.every((measure) => measure.name !== chosen || addsUp(measure));
-  const part = adds ? share(own, whole) : null;
-  row.fill.style.width = `${Math.min(100, Math.abs(part ?? 0) / 100)}%`;
-  row.fill.classList.toggle("negative", (part ?? 0) < 0);
-  setText(row.percent, adds ? shareText(own, whole) : "");
+  const chosen = grid.host.measure(), above = grid.parentOf(path), own = grid.tree.value(path, chosen);
+  const length = lengthOf(own ?? "0", grid.greatestBelow(above));
+  row.fill.style.width = `${Math.abs(length)}%`;
+  row.fill.classList.toggle("negative", length < 0);
+  setText(row.percent, own === null || !grid.host.shares(above) ? "–" : shareText(own, grid.tree.value(above, chosen) ?? "0"));
   if (grid.narrow) setText(row.keys, chosen === "count" ? "" : many(grid.tree.value(path, "count"), "key"));
   if (flashing) changed.forEach(flash);
 }
@@ -76,10 +75,17 @@ export function drawPoints(grid, path, row) {
   sparkline(row.spark, grid.host.points(path) ?? []);
 }
 
+const REST = {
+  loading: () => "Loading",
+  error: ({ words }) => words,
+  more: ({ left, filtered }) => (filtered ? "Show more that match" : `Show more of the ${grouped(left)} that are left`),
+  end: ({ left, filtered }) => (filtered ? "More match; a longer text finds them." : `${grouped(left)} more are not listed in this order; a filter finds them.`),
+};
+
 function placeRest(row, line) {
-  const words = { loading: () => "Loading", error: () => line.words, more: () => `Show more of the ${grouped(line.left)} that are left` }[line.kind]();
+  const words = REST[line.kind](line);
   if (row.words === words) return;
   row.words = words;
   const button = h("button", { type: "button", class: "quiet", tabindex: -1, "data-more": "" }, line.kind === "error" ? `${words} Try again` : words);
-  row.cell.replaceChildren(line.kind === "loading" ? words : button);
+  row.cell.replaceChildren(line.kind === "loading" || line.kind === "end" ? words : button);
 }

@@ -70,13 +70,23 @@ export class Header {
     if (document.activeElement !== this.search) this.search.value = route.view === "search" ? route.q : "";
   }
 
+  // Totals of the past do not move, whether or not the connection is there.
+  showPast(past) {
+    set(this.state, "data-past", past !== null);
+    this.showWords();
+  }
+
+  showWords() {
+    const words = { live: "Live", connecting: "Connecting", paused: "Paused", lost: "Offline" }[this.state.dataset.state] ?? "Connecting";
+    setText(this.state.querySelector(".words"), this.state.dataset.past !== undefined && words !== "Offline" ? "The past" : words);
+  }
+
   // Live, connecting, or lost since when and until when.
   connection(state) {
     clearInterval(this.counting);
-    const words = { live: "Live", connecting: "Connecting", paused: "Paused", lost: "Offline" }[state.name];
     const before = this.state.dataset.state;
     this.state.dataset.state = state.name;
-    setText(this.state.querySelector(".words"), words);
+    this.showWords();
     if (before !== state.name && (state.name === "lost" || before === "lost")) this.app.say(state.name === "lost" ? "Connection lost" : "Connected again");
     this.lost.hidden = state.name !== "lost";
     if (state.name !== "lost") return;

@@ -3,8 +3,8 @@
 import { amount } from "./api.js";
 import { grouped, h } from "./dom.js";
 import { numberIn } from "./number.js";
-import { emptyWords, failure, leafWords, pathInRollup } from "./pieces.js";
-import { format, keyLink, nodeLink } from "./router.js";
+import { emptyWords, failure, leafWords, namedLeaf, pathInRollup } from "./pieces.js";
+import { format, keyLink, kept, nodeLink } from "./router.js";
 import { readable } from "./times.js";
 
 const RELOAD_EVERY = 1500;
@@ -28,7 +28,8 @@ export class KeyView {
       this.text = text;
     } catch (error) {
       this.text = null;
-      if (!this.gone) this.element.replaceChildren(failure(error, () => this.start()));
+      const search = error.status === 404 && h("p", {}, h("a", { href: format({ ...kept(this.route), view: "search", q: this.route.key }) }, "Search for nodes and keys like it"));
+      if (!this.gone) this.element.replaceChildren(failure(error, () => this.start(), search || ""));
     }
   }
 
@@ -50,7 +51,7 @@ export class KeyView {
     if (current.deleted) return h("p", { class: "standing" }, h("span", { class: "outcome deleted" }, "deleted"), `${version}: it counts nowhere.`);
     return h("div", { class: "standing" },
       h("p", {}, `Counts${version} in `, ...this.leafLinks(current)),
-      h("dl", { class: "figures" }, ...Object.entries(current.measures ?? {}).map(([name, value]) => h("div", {}, h("dt", {}, name), numberIn("dd", value ?? "")))));
+      h("dl", { class: "figures" }, ...Object.entries(current.measures ?? {}).map(([name, value]) => h("div", {}, h("dt", {}, name), numberIn("dd", value ?? "–")))));
   }
 
   // A link into each tree for each leaf there.
@@ -61,6 +62,7 @@ export class KeyView {
       const words = rollups.length > 1 ? `${name}: ${leafWords(path)}` : leafWords(path);
       return h("a", { href: nodeLink(this.route, name, path) }, words);
     }));
+    if (!links.length) return [namedLeaf(leaf, rollups)];
     return links.flatMap((link, index) => (index ? [", ", link] : [link]));
   }
 
@@ -80,8 +82,8 @@ export class KeyView {
       h("td", { "data-head": "time", title: row.time ?? "" }, readable(row.time)),
       h("td", { "data-head": "outcome" }, h("span", { class: `outcome ${outcome}` }, outcome.replaceAll("_", " "))),
       versions && h("td", { "data-head": "version", class: "version" }, row.version ?? ""),
-      h("td", { "data-head": "leaf" }, leaf === null || leaf === undefined ? h("span", { class: "quiet" }, "none") : leafWords(leaf)),
-      ...measures.map(({ name }) => numberIn("td", amount(row, name) ?? "", { "data-head": name })));
+      h("td", { "data-head": "leaf" }, leaf === null || leaf === undefined ? h("span", { class: "quiet" }, "none") : namedLeaf(leaf, this.app.status.rollups)),
+      ...measures.map(({ name }) => numberIn("td", amount(row, name) ?? (leaf === null || leaf === undefined ? "" : "–"), { "data-head": name })));
   }
 
   closing(found) {

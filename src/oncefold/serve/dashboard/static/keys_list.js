@@ -83,7 +83,7 @@ export class KeysList {
       h("th", { scope: "row" }, h("a", { class: "key", href: keyLink(this.route, row.key) }, row.key)),
       versions && h("td", { "data-head": "version", class: "version" }, row.version ?? ""),
       leaves && h("td", { "data-head": "leaf" }, ...(row.leaves ?? [row.leaf]).flatMap((leaf, index) => [index ? ", " : "", this.leafLink(leaf)])),
-      ...measures.map(({ name }) => numberIn("td", amount(row, name) ?? "", { "data-head": name })));
+      ...measures.map(({ name }) => numberIn("td", amount(row, name) ?? "–", { "data-head": name })));
   }
 
   leafLink = (leaf) => h("a", { href: nodeLink(this.route, this.route.rollup, leaf) }, leafWords(below(leaf, this.route.path)));

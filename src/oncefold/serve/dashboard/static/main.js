@@ -2,7 +2,7 @@
 
 import { Activity } from "./activity.js";
 import { Api } from "./api.js";
-import { askForPast, askForToken, showHelp } from "./dialogs.js";
+import { askForPast, askForToken, pastPicker, showHelp } from "./dialogs.js";
 import { h, set } from "./dom.js";
 import { Header } from "./header.js";
 import { KeyView } from "./key_view.js";
@@ -13,8 +13,9 @@ import { format, kept, parse } from "./router.js";
 import { SearchView } from "./search_view.js";
 import { Speaker } from "./speaker.js";
 import { Stream } from "./stream.js";
+import { WallView } from "./wall.js";
 
-const VIEWS = { node: NodeView, key: KeyView, rejects: RejectsView, conflicts: ConflictsView, search: SearchView };
+const VIEWS = { node: NodeView, key: KeyView, rejects: RejectsView, conflicts: ConflictsView, search: SearchView, wall: WallView };
 
 class App {
   constructor() {
@@ -126,12 +127,20 @@ class App {
     await Promise.resolve(this.view?.onReset?.()).catch(() => {});
   }
 
+  // One time on the whole page: the banner, the panel at the side and the header say the same.
   showPast() {
-    const past = this.view?.past?.();
+    const past = this.view?.past?.() ?? null, text = JSON.stringify(past);
+    if (text === this.pastText) return;
+    this.pastText = text;
+    this.activity.showPast(past);
+    this.header.showPast(past);
     this.banner.hidden = !past;
     if (!past) return;
     const time = past.time ? h("span", {}, ", ", h("time", { datetime: past.exact }, past.time), " UTC") : "";
-    this.banner.replaceChildren(h("p", {}, h("strong", {}, "The past."), ` Totals as of commit ${past.commit}`, time, ". They do not move."), h("a", { class: "button", href: past.now }, "Back to now"));
+    this.banner.replaceChildren(
+      h("p", {}, h("strong", {}, "The past."), ` Totals as of commit ${past.commit}`, time, ". They do not move."),
+      pastPicker(past, this.status, (asOf) => this.go({ ...this.completed(parse(location.hash)), asOf })),
+      h("a", { class: "button", href: past.now }, "Back to now"));
   }
 
   say(words, options) {
@@ -141,7 +150,7 @@ class App {
   async past() {
     const route = this.completed(parse(location.hash));
     const node = route.view === "node" ? route : { ...kept(route), view: "node", rollup: this.status.rollups[0].name, path: "" };
-    const chosen = await askForPast(node.asOf);
+    const chosen = await askForPast(node.asOf, this.status);
     if (chosen !== null) this.go({ ...node, asOf: chosen || null });
   }
 
@@ -153,12 +162,20 @@ class App {
       "?": showHelp,
       a: () => this.past(),
       t: () => this.header.nextTheme(),
+      w: () => this.toWall(),
+      Escape: () => this.view instanceof WallView && (location.hash = this.view.leave.getAttribute("href")),
       g: () => this.toTree(),
       r: () => this.go({ ...kept(parse(location.hash)), view: "rejects" }),
     };
-    if (!actions[event.key]) return;
+    if (!actions[event.key] || (event.key === "Escape" && !(this.view instanceof WallView))) return;
     event.preventDefault();
     actions[event.key]();
+  }
+
+  toWall() {
+    const link = document.querySelector("a.wall-link");
+    if (link) link.click();
+    else if (!(this.view instanceof WallView)) this.go({ ...kept(parse(location.hash)), view: "wall", nodes: [] });
   }
 
   toTree() {

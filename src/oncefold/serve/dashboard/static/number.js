@@ -13,6 +13,7 @@ export function showNumber(element, value) {
   const found = parts(text);
   if (found === null) {
     element.textContent = text;
+    element.classList.remove("negative");
     return before !== undefined;
   }
   const [first, ...others] = groups(found.whole);

@@ -5,23 +5,29 @@ import { join, segments } from "./nodepath.js";
 const encoded = (text) => encodeURIComponent(text);
 const encodedPath = (path) => segments(path).map(encoded).join("/");
 
-// A route: { view: "node", rollup, path, tab, measure, sort, asOf }, { view: "key", key, every }, { view: "search", q },
-// { view: "rejects" } or { view: "conflicts" }.
+// What a link keeps of the view that it stands in: the member of a route, and its name in the address.
+const SHARED = [["measure", "measure"], ["sort", "sort"], ["order", "order"], ["top", "top"], ["chart", "chart"], ["range", "range"], ["asOf", "as_of"]];
+
+// A route: { view: "node", rollup, path, tab, filter }, { view: "key", key, every }, { view: "search", q }, { view: "rejects", reason },
+// { view: "conflicts" } or { view: "wall", nodes }, and what is shared.
 export function parse(hash) {
   const [address, query = ""] = hash.replace(/^#/, "").split(/\?(.*)/s);
   const parameters = new URLSearchParams(query);
   const [, view = "", ...rest] = address.split("/");
   const decoded = rest.map(safelyDecoded);
-  const shared = { measure: parameters.get("measure"), sort: parameters.get("sort"), asOf: parameters.get("as_of") };
+  const shared = Object.fromEntries(SHARED.map(([name, key]) => [name, parameters.get(key)]));
   switch (view) {
     case "":
     case "totals":
-      return { view: "node", rollup: decoded[0] ?? null, path: join(decoded.slice(1)), tab: parameters.get("tab"), ...shared };
+      return { view: "node", rollup: decoded[0] ?? null, path: join(decoded.slice(1)), tab: parameters.get("tab"), filter: parameters.get("filter"), ...shared };
     case "key":
       return { view: "key", key: decoded.join("/"), every: parameters.has("every"), ...shared };
     case "search":
       return { view: "search", q: parameters.get("q") ?? "", ...shared };
+    case "wall":
+      return { view: "wall", nodes: parameters.getAll("node"), ...shared };
     case "rejects":
+      return { view, reason: parameters.get("reason"), ...shared };
     case "conflicts":
       return { view, ...shared };
     default:
@@ -52,14 +58,16 @@ function query(route) {
   if (route.view === "node" && route.tab) found.push(["tab", route.tab]);
   if (route.view === "key" && route.every) found.push(["every", "1"]);
   if (route.view === "search") found.push(["q", route.q]);
-  if (route.measure) found.push(["measure", route.measure]);
-  if (route.sort) found.push(["sort", route.sort]);
-  if (route.asOf && route.view === "node") found.push(["as_of", route.asOf]);
+  if (route.view === "node" && route.filter) found.push(["filter", route.filter]);
+  if (route.view === "wall") found.push(...route.nodes.map((node) => ["node", node]));
+  if (route.view === "rejects" && route.reason) found.push(["reason", route.reason]);
+  for (const [name, key] of SHARED) {
+    if (route[name] && (name !== "asOf" || route.view === "node")) found.push([key, route[name]]);
+  }
   return found.length ? `?${new URLSearchParams(found)}` : "";
 }
 
-// What a link keeps of the view that it stands in.
-export const kept = ({ measure, sort, asOf }) => ({ measure, sort, asOf });
+export const kept = (route) => Object.fromEntries(SHARED.map(([name]) => [name, route[name] ?? null]));
 
 export const nodeLink = (here, rollup, path, more = {}) => format({ ...kept(here), view: "node", rollup, path, ...more });
 

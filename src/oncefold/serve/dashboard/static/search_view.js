@@ -1,8 +1,10 @@
 // Nodes whose label holds a text, and keys that begin with it.
 
 import { grouped, h, many } from "./dom.js";
-import { emptyWords, failure } from "./pieces.js";
-import { label, segments, shown } from "./nodepath.js";
+import { amount } from "./api.js";
+import { emptyWords, failure, namedLeaf } from "./pieces.js";
+import { label, levelWords, segments, shown } from "./nodepath.js";
+import { numberIn } from "./number.js";
 import { keyLink, nodeLink } from "./router.js";
 
 const LIMIT = 50;
@@ -48,17 +50,29 @@ export class SearchView {
       this.results.replaceChildren(emptyWords("Nothing is found: no node has this in its name, and no key begins with it."));
       return;
     }
-    const several = this.app.status.rollups.length > 1;
     this.results.replaceChildren(
-      ...section("Nodes", nodes, (node) => h("a", { class: "result", href: nodeLink({ ...this.route, asOf: null }, node.rollup, node.path) },
-        several && h("span", { class: "rollup" }, node.rollup), this.steps(node.path), h("span", { class: "keys" }, many(node.count, "key")))),
-      ...section("Keys", keys, (key) => h("a", { class: "result", href: keyLink(this.route, key.key) },
-        h("span", { class: "name" }, key.key), h("span", { class: "keys" }, key.live === false ? "deleted" : ""))));
+      ...section("Nodes", nodes, ["Node", "Level", this.measure, "Keys"], (node) => this.node(node)),
+      ...section("Keys", keys, ["Key", "Place", "Version", this.measure], (key) => this.key(key)));
   }
 
-  steps(path) {
-    const labels = segments(path).map((text) => shown(label(text)));
-    return h("span", { class: "name" }, labels.length > 1 && h("span", { class: "quiet" }, `${labels.slice(0, -1).join(" › ")} › `), labels.at(-1) ?? "");
+  get measure() {
+    const names = [...this.app.status.measures.map(({ name }) => name), "count"];
+    return names.includes(this.route.measure) ? this.route.measure : names[0];
+  }
+
+  node(node) {
+    const { rollups } = this.app.status, several = rollups.length > 1, steps = segments(node.path);
+    const level = rollups.find(({ name }) => name === node.rollup)?.levels[steps.length - 1] ?? "";
+    const labels = steps.map((text) => shown(label(text)));
+    const link = h("a", { class: "result", href: nodeLink({ ...this.route, asOf: null }, node.rollup, node.path) },
+      several && h("span", { class: "rollup" }, `${node.rollup} `), labels.length > 1 && `${labels.slice(0, -1).join(" › ")} › `, h("strong", {}, labels.at(-1) ?? ""));
+    return [link, h("span", { class: "quiet" }, levelWords(level)), numberIn("span", this.measure === "count" ? node.count : (amount(node, this.measure) ?? "–")), h("span", { class: "quiet" }, many(node.count, "key"))];
+  }
+
+  key(key) {
+    const live = key.live !== false;
+    const place = live && key.leaf !== null && key.leaf !== undefined ? namedLeaf(key.leaf, this.app.status.rollups) : h("span", { class: "outcome deleted" }, "deleted");
+    return [h("a", { class: "result", href: keyLink(this.route, key.key) }, key.key), place, h("span", { class: "version" }, key.version ?? ""), live ? (this.measure === "count" ? "" : numberIn("span", amount(key, this.measure) ?? "–")) : ""];
   }
 
   onKey(event) {
@@ -88,8 +102,13 @@ export class SearchView {
   }
 }
 
-function section(words, found, item) {
+function section(words, found, heads, cells) {
   if (!found.length) return [];
   const more = found.length >= LIMIT ? `the first ${grouped(LIMIT)}` : grouped(found.length);
-  return [h("h2", {}, words, h("span", { class: "quiet" }, ` ${more}`)), h("ul", { class: "found" }, ...found.map((each) => h("li", {}, item(each))))];
+  const numbers = words === "Nodes" ? [2, 3] : [3];
+  const side = (index) => (numbers.includes(index) ? "num" : null);
+  return [h("h2", {}, words, h("span", { class: "quiet" }, ` ${more}`)),
+    h("div", { class: "scroll" }, h("table", { class: "rows found" },
+      h("thead", {}, h("tr", {}, ...heads.map((head, index) => h("th", { scope: "col", class: side(index) }, head)))),
+      h("tbody", {}, ...found.map((each) => h("tr", {}, ...cells(each).map((cell, index) => h(index ? "td" : "th", { scope: index ? null : "row", class: side(index) }, cell)))))))];
 }

@@ -2,11 +2,12 @@
 
 const AT_ONCE = 2;
 const POINTS = 40;
-const MOST = 80;
 
 export class SeriesStore {
-  // `onReady(path)` is told when a node's points have come.
-  constructor(api, rollup, onReady) {
+  // `onReady(path)` is told when a node's points have come: so many, from a time on.
+  constructor(api, rollup, onReady, { points = POINTS, since = null } = {}) {
+    this.wanted = { points, since };
+    this.most = 2 * points;
     this.api = api;
     this.rollup = rollup;
     this.onReady = onReady;
@@ -33,7 +34,7 @@ export class SeriesStore {
     const entry = { points: null, later: [] };
     this.found.set(path, entry);
     try {
-      const answer = await this.api.series(this.rollup, path, POINTS);
+      const answer = await this.api.series(this.rollup, path, this.wanted);
       const last = answer.points.at(-1)?.commit ?? 0;
       entry.points = [...answer.points, ...entry.later.filter((point) => point.commit > last)];
     } catch {
@@ -53,7 +54,7 @@ export class SeriesStore {
     const points = entry.points ?? entry.later;
     if ((points.at(-1)?.commit ?? -1) >= point.commit) return false;
     points.push(point);
-    if (entry.points && points.length > MOST) entry.points = thinned(points);
+    if (entry.points && points.length > this.most) entry.points = thinned(points);
     return entry.points !== null;
   }
 

@@ -1,18 +1,22 @@
 // The tree as far as it is known: which nodes are open, their children in order, and the newest values of each.
 
 import { amount } from "./api.js";
-import { compare } from "./exact.js";
+import { compare, mantissa } from "./exact.js";
 import { compareLabels, labelOf, parent, segments } from "./nodepath.js";
 
 export const PAGE = 500;
+// The server sends no more children at once.
+const MOST = 10_000;
 
 export class Tree {
-  constructor(api, { rollup, path, asOf, sort }) {
+  // `order` has sort (a measure, "count", "label" or null), ascending, filter (a text in the labels of the top's children), and
+  // top (so many children of each node, or null).
+  constructor(api, { rollup, path, asOf, order }) {
     this.api = api;
     this.rollup = rollup;
     this.top = path;
     this.asOf = asOf;
-    this.sort = sort;
+    this.order = order;
     this.nodes = new Map();
     this.branches = new Map();
     this.open = new Set([path]);
@@ -73,13 +77,13 @@ export class Tree {
     this.branches.set(path, { order: [], more: false, loading: false, error: error.message });
   }
 
-  // The next page of a node's children.
+  // The next children of a node: the next page of labels, or, in another order, so many more from the first on.
   async more(path) {
     const branch = this.branches.get(path);
     if (!branch || branch.loading) return;
     branch.loading = true;
     try {
-      await this.fetchBranch(path, branch);
+      await this.fetchBranch(path, branch.ranked ? null : branch, branch.ranked ? branch.order.length + PAGE : PAGE);
     } catch (error) {
       branch.error = error.message;
     } finally {
@@ -87,9 +91,20 @@ export class Tree {
     }
   }
 
-  async fetchBranch(path, branch = null) {
-    const after = branch?.order.length ? labelOf(branch.last) : undefined;
-    const found = await this.api.totals(this.rollup, path, { limit: PAGE, after, asOf: this.asOf });
+  // Whether a node's children are asked for in an order, or with a filter, that the server knows.
+  ranked(path) {
+    const { sort, ascending, filter } = this.order;
+    return (sort !== null && !(sort === "label" && ascending)) || Boolean(path === this.top && filter);
+  }
+
+  async fetchBranch(path, branch = null, limit = this.order.top ?? PAGE) {
+    const ranked = this.ranked(path), { sort, ascending, filter } = this.order, wanted = Math.min(limit, MOST);
+    const asked = { limit: wanted, after: branch?.order.length ? labelOf(branch.last) : undefined, asOf: this.asOf };
+    if (ranked) Object.assign(asked, { sort: sort ?? undefined, order: ascending ? "ascending" : "descending", filter: (path === this.top && filter) || undefined });
+    if (ranked && sort === null) asked.order = undefined;
+    const order = this.order, found = await this.api.totals(this.rollup, path, asked);
+    // Another order is wanted by now, and its answer is under way.
+    if (order !== this.order && this.document) return;
     if (path === this.top) this.document = found;
     const [own, ...children] = found.rows;
     this.put(own, found.commit);
@@ -98,8 +113,12 @@ export class Tree {
     const known = branch ? branch.order.filter((each) => !paths.includes(each)) : [];
     // Pages of two commits are as old, together, as the older one.
     const commit = branch ? Math.min(branch.commit, found.commit) : found.commit;
+    const filtered = Boolean(path === this.top && filter);
     const last = paths.at(-1) ?? branch?.last ?? null;
-    this.branches.set(path, { order: [...known, ...paths], last, more: found.more, loading: false, error: null, commit });
+    this.branches.set(path, {
+      order: [...known, ...paths], last, more: found.more, loading: false, error: null, commit, ranked, filtered, limit: wanted,
+      extremes: new Map(),
+    });
     this.arrange(path);
   }
 
@@ -119,26 +138,71 @@ export class Tree {
 
   value(path, measure) {
     const node = this.nodes.get(path);
+    if (!node) return null;
     return measure === "count" ? node.count : amount(node, measure);
   }
 
-  // The order of two nodes by a number, the greatest first, those without one last.
-  byValue(a, b) {
-    const left = this.value(a, this.sort), right = this.value(b, this.sort);
-    return left === null || right === null ? (left === null) - (right === null) : compare(right, left);
+  // Whether all children of a node are here, none left out by a page or a filter.
+  whole(path) {
+    const branch = this.branches.get(path);
+    return Boolean(branch) && !branch.more && !branch.filtered;
   }
 
-  // Sorts children by name, or by a number, the greatest first. A branch that is not loaded whole stays in its order by name.
+  // The order of two nodes, those without a value last.
+  byValue(a, b) {
+    const left = this.value(a, this.order.sort), right = this.value(b, this.order.sort);
+    if (left === null || right === null) return (left === null) - (right === null);
+    return this.order.ascending ? compare(left, right) : compare(right, left);
+  }
+
+  // Sorts the children that are here. Of a branch that is not here whole, the server alone knows the order.
   arrange(path) {
-    const branch = this.branches.get(path);
+    const branch = this.branches.get(path), { sort, ascending } = this.order;
+    if (!this.whole(path) && branch.ranked) return;
     const byName = (a, b) => compareLabels(labelOf(a), labelOf(b));
-    if (!this.sort || branch.more) branch.order.sort(byName);
+    if (sort === null || sort === "label") branch.order.sort(sort && !ascending ? (a, b) => byName(b, a) : byName);
     else branch.order.sort((a, b) => this.byValue(a, b) || byName(a, b));
   }
 
-  sortBy(sort) {
-    this.sort = sort;
-    for (const path of this.branches.keys()) this.arrange(path);
+  // Another order, filter or number of children: what is not here whole, or is to be cut, comes from the server again.
+  async reorder(order) {
+    const cut = order.top !== this.order.top, filtered = order.filter !== this.order.filter;
+    this.order = order;
+    const again = [];
+    for (const [path, branch] of this.branches) {
+      if (branch.error) continue;
+      if (cut || !this.whole(path) || (filtered && path === this.top)) again.push(path);
+      else this.arrange(path);
+    }
+    for (const path of again) if (!this.open.has(path)) this.branches.delete(path);
+    await Promise.all(again.filter((path) => this.open.has(path)).map((path) => this.fetchBranch(path)));
+  }
+
+  // The greatest size among the children of a node, whether they are here or not, for the lengths of bars: in units of the last
+  // place. Null until it is known; `onKnown` is called when it is.
+  greatest(path, measure, onKnown) {
+    const branch = this.branches.get(path);
+    if (!branch) return null;
+    const sizes = branch.order.map((child) => size(this.value(child, measure))), here = sizes.reduce((a, b) => (b > a ? b : a), 0n);
+    if (this.whole(path)) return here;
+    const known = branch.extremes.get(measure);
+    if (typeof known === "bigint") return known > here ? known : here;
+    if (known === undefined) {
+      branch.extremes.set(measure, "asked");
+      this.extreme(path, measure).then((found) => {
+        branch.extremes.set(measure, found);
+        if (found > here) onKnown();
+      }, () => branch.extremes.delete(measure));
+    }
+    return here;
+  }
+
+  async extreme(path, measure) {
+    // Of children in the order of this measure, one end is here.
+    const { sort, ascending } = this.order, unknown = ["descending", "ascending"].filter((order) => sort !== measure || (order === "ascending") !== ascending);
+    const ends = await Promise.all(unknown.map((order) => this.api.totals(this.rollup, path, { limit: 1, sort: measure, order, asOf: this.asOf })));
+    const values = ends.flatMap(({ rows }) => rows.slice(1)).map((row) => size(measure === "count" ? row.count : amount(row, measure)));
+    return values.reduce((a, b) => (b > a ? b : a), 0n);
   }
 
   // Take the values of a commit; the paths whose values are others now, and whether lines came or went.
@@ -165,8 +229,8 @@ export class Tree {
     const above = parent(row.path), branch = above === null ? null : this.branches.get(above);
     if (!branch || branch.error || Number(row.count) === 0) return false;
     const name = labelOf(row.path), depth = segments(row.path).length;
-    const beyond = branch.more && compareLabels(name, labelOf(branch.last)) > 0;
-    if (beyond || branch.commit > commit) return false;
+    const elsewhere = branch.filtered || (branch.more && (branch.ranked || compareLabels(name, labelOf(branch.last)) > 0));
+    if (elsewhere || branch.commit > commit) return false;
     this.nodes.set(row.path, { ...row, depth, label: name, children: depth < this.levels.length ? 1 : 0, commit });
     branch.order.push(row.path);
     this.arrange(above);
@@ -195,9 +259,11 @@ export class Tree {
         found.push({ kind: "node", path: child, parent: path, level, position: index + 1, size: branch.order.length + left });
         if (this.open.has(child)) below(child, level + 1);
       });
-      if (branch.error) found.push({ kind: "error", path: `${path}\u0000`, parent: path, level, words: branch.error });
-      else if (branch.loading) found.push({ kind: "loading", path: `${path}\u0000`, parent: path, level });
-      else if (branch.more) found.push({ kind: "more", path: `${path}\u0000`, parent: path, level, left });
+      const rest = { path: `${path}\u0000`, parent: path, level };
+      if (branch.error) found.push({ ...rest, kind: "error", words: branch.error });
+      else if (branch.loading) found.push({ ...rest, kind: "loading" });
+      else if (branch.more && branch.order.length >= MOST && branch.ranked) found.push({ ...rest, kind: "end", left, filtered: branch.filtered });
+      else if (branch.more) found.push({ ...rest, kind: "more", left, filtered: branch.filtered });
     };
     below(this.top, 1);
     return found;
@@ -211,7 +277,7 @@ export class Tree {
   // than are loaded, it would tell of all of them, and everything in sight stands for itself.
   watched(inSight) {
     const above = new Set([this.top, ...inSight.map(parent).filter((path) => path !== null)]);
-    const whole = [...above].every((path) => !this.branches.get(path)?.more);
+    const whole = [...above].every((path) => this.whole(path) || !this.branches.has(path));
     return whole ? { paths: [...above], depth: 1 } : { paths: [...new Set([...above, ...inSight])], depth: 0 };
   }
 
@@ -235,15 +301,22 @@ export class Tree {
     }
   }
 
-  // Open nodes that changed, and whose children are not watched as a whole: they are to be fetched again.
+  // Open nodes whose children are to be fetched again after a commit that changed these: those that nobody watches as a whole, and
+  // those that are shown in part in an order that any commit may change.
   outdated(changed) {
-    return [...changed].filter((path) => this.open.has(path) && this.branches.has(path) && !this.branches.get(path).more);
+    return [...this.branches].filter(([path, branch]) => this.open.has(path) && (this.whole(path) ? changed.has(path) : branch.ranked)).map(([path]) => path);
   }
 
   async refresh(path) {
-    if (this.branches.has(path)) await this.fetchBranch(path);
+    const branch = this.branches.get(path);
+    if (branch) await this.fetchBranch(path, null, branch.ranked || branch.more ? branch.limit : Math.max(this.order.top ?? PAGE, branch.order.length + PAGE));
   }
 }
+
+const size = (value) => {
+  const units = value === null ? 0n : mantissa(value);
+  return units < 0n ? -units : units;
+};
 
 function differs(known, row) {
   const amounts = Object.entries(row.measures).some(([name, value]) => known.measures[name] !== value);
