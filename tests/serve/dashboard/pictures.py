@@ -1,40 +1,113 @@
 """Makes the pictures of docs/DASHBOARD.md: `python -m tests.serve.dashboard.pictures`."""
 
 import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from examples.covid19.series import FOLDER as COVID19
 from examples.covid19.series import HEADER, Event, read_events
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 import oncefold
+from oncefold.core.definition_toml import parse_toml
 from oncefold.pipeline_file import load_pipeline
-from tests.serve.dashboard.browsing import PHONE, visiting
+from tests.serve.dashboard.browsing import visiting
 from tests.serve.running import Running
 from tests.tools.programs import CHROMIUM, need
 
-IMAGES = Path(__file__).parents[3] / "docs" / "images"
-MOST_BYTES = 150_000
+ROOT = Path(__file__).parents[3]
+IMAGES = ROOT / "docs" / "images"
+ORDERS = ROOT / "examples" / "jobs" / "orders"
+MOST_BYTES = 220_000
 DAYS_A_COMMIT = 20
 DESKTOP = {"width": 1280, "height": 800}
+WIDE = {"width": 1920, "height": 1080}
+PHONE = {"width": 390, "height": 844}
+SETTLED = 700
+"""Milliseconds until nothing moves."""
+VERY_MANY = 100_000
+FLAT = """
+name = "sensors"
+[event]
+key = "id"
+version = "v"
+[rollups]
+sensors = ["id"]
+[measures]
+value = { sum = "value", scale = 2 }
+"""
+
+Size = dict[str, int]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture: its name, what it is of, and how."""
+
+    name: str
+    view: str
+    scheme: Literal["light", "dark"]
+    size: Size
+    ready: str = ".tree .sparkline .trace"
+    """What must be there."""
+
+
+COVID_PICTURES = (
+    Picture("desktop-light", "#/totals/world?sort=confirmed", "light", DESKTOP),
+    Picture("phone-dark", "#/totals/world?sort=confirmed", "dark", PHONE),
+    Picture("wide-dark", "#/totals/world?sort=confirmed", "dark", WIDE),
+    Picture("past-light", "#/totals/world?sort=confirmed&as_of=12", "light", DESKTOP),
+    Picture(
+        "wall",
+        "#/wall?node=world&node=world/US&node=world/India&node=world/Germany",
+        "dark",
+        WIDE,
+        ".tile .timeline .trace",
+    ),
+)
+ORDERS_PICTURES = (Picture("windows-light", "#/totals/by_month", "light", DESKTOP, ".timeline .column"),)
+LARGE_PICTURES = (Picture("large-light", "#/totals/sensors?sort=value&top=50", "light", DESKTOP),)
 
 
 def make() -> None:
-    """The real COVID-19 series, folded day by day, as the page shows it."""
-    definition = COVID19 / "pipeline.toml"
-    with tempfile.TemporaryDirectory() as folder:
-        store = Path(folder) / "covid19.db"
-        _fold(store, definition)
-        with Running(Path(folder), pipeline=definition.read_text(), store=store) as server, sync_playwright() as tool:
-            browser = tool.chromium.launch(executable_path=need(CHROMIUM), args=["--no-sandbox", "--hide-scrollbars"])
-            for name, scheme, size in (("desktop-light", "light", DESKTOP), ("phone-dark", "dark", PHONE)):
-                with visiting(browser, server, color_scheme=scheme, viewport=size) as visit:
-                    visit.open("#/totals/world?sort=confirmed")
-                    visit.is_live()
-                    expect(visit.page.locator(".tree .sparkline .trace").nth(7)).to_be_attached()
-                    picture = visit.page.screenshot(path=IMAGES / f"dashboard-{name}.png")
-                    assert len(picture) < MOST_BYTES, name
-            browser.close()
+    """The real COVID-19 series, folded day by day, an example with windows, and very many nodes."""
+    with tempfile.TemporaryDirectory() as name, sync_playwright() as tool:
+        browser = tool.chromium.launch(executable_path=need(CHROMIUM), args=["--no-sandbox", "--hide-scrollbars"])
+        folder = Path(name)
+        definition = COVID19 / "pipeline.toml"
+        _fold(folder / "covid19.db", definition)
+        _take(browser, folder, "covid19", definition.read_text(), COVID_PICTURES)
+        with oncefold.open(folder / "orders.db", load_pipeline(ORDERS / "pipeline.toml")) as session:
+            session.ingest((ORDERS / "orders.jsonl").read_bytes())
+        _take(browser, folder, "orders", (ORDERS / "pipeline.toml").read_text(), ORDERS_PICTURES)
+        with oncefold.open(folder / "large.db", parse_toml(FLAT)) as session:
+            session.ingest(_sensors())
+        _take(browser, folder, "large", FLAT, LARGE_PICTURES)
+        browser.close()
+
+
+def _take(browser: Browser, folder: Path, store: str, definition: str, pictures: Sequence[Picture]) -> None:
+    with Running(folder, pipeline=definition, store=folder / f"{store}.db") as server:
+        for picture in pictures:
+            with visiting(browser, server, color_scheme=picture.scheme, viewport=picture.size) as visit:
+                visit.open(picture.view)
+                # A browser without scrollbars leaves their room empty.
+                visit.page.evaluate("document.documentElement.style.scrollbarGutter = 'auto'")
+                expect(visit.page.locator(picture.ready).first).to_be_attached()
+                expect(visit.page.locator(".line .sparkline:not(:has(.trace))")).to_have_count(0)
+                visit.page.wait_for_timeout(SETTLED)
+                content = visit.page.screenshot(path=IMAGES / f"dashboard-{picture.name}.png")
+                assert len(content) < MOST_BYTES, picture.name
+
+
+def _sensors() -> bytes:
+    rows = ((number, 10**12 // (number * 7919 % VERY_MANY + 40)) for number in range(VERY_MANY))
+    return b"".join(
+        f'{{"id": "S-{number:06d}", "v": 1, "value": {value // 100}.{value % 100:02d}}}\n'.encode()
+        for number, value in rows
+    )
 
 
 def _fold(store: Path, definition: Path) -> None:

@@ -210,7 +210,11 @@ def _shape(found: StoreStatus | StackStatus) -> Document:
 def _rollup(rollup: RollupShape) -> Document:
     """Its levels; which of them have several nodes for a key, and the windows, where there are any."""
     some = {"each": list(rollup.each), "windows": list(rollup.windows)}
-    return {"name": rollup.name, "levels": list(rollup.levels), **{name: found for name, found in some.items() if found}}
+    return {
+        "name": rollup.name,
+        "levels": list(rollup.levels),
+        **{name: found for name, found in some.items() if found},
+    }
 
 
 def _store_status(found: StoreStatus) -> Document:
