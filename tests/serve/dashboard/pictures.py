@@ -1,8 +1,9 @@
 """Makes the pictures of docs/DASHBOARD.md: `python -m tests.serve.dashboard.pictures`."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -19,7 +20,6 @@ from tests.tools.programs import CHROMIUM, need
 
 ROOT = Path(__file__).parents[3]
 IMAGES = ROOT / "docs" / "images"
-ORDERS = ROOT / "examples" / "jobs" / "orders"
 MOST_BYTES = 220_000
 DAYS_A_COMMIT = 20
 DESKTOP = {"width": 1280, "height": 800}
@@ -38,6 +38,22 @@ sensors = ["id"]
 [measures]
 value = { sum = "value", scale = 2 }
 """
+
+SALES = """
+name = "sales"
+[event]
+key = "id"
+time = "at"
+[rollups]
+months = [{ field = "at", window = "1mo" }, { field = "at", window = "1d" }]
+shops = ["shop", { field = "at", window = "1w" }]
+[measures]
+revenue = { sum = "revenue", scale = 2 }
+mean = { avg = "revenue", scale = 2 }
+best = { max = "revenue", scale = 2 }
+buyers = { distinct = "buyer" }
+"""
+SOLD_DAYS = 700
 
 Size = dict[str, int]
 
@@ -61,13 +77,13 @@ COVID_PICTURES = (
     Picture("past-light", "#/totals/world?sort=confirmed&as_of=12", "light", DESKTOP),
     Picture(
         "wall",
-        "#/wall?node=world&node=world/US&node=world/India&node=world/Germany",
+        "#/wall?node=world&node=world/China&node=world/United%20Kingdom&node=world/Canada",
         "dark",
         WIDE,
         ".tile .timeline .trace",
     ),
 )
-ORDERS_PICTURES = (Picture("windows-light", "#/totals/by_month", "light", DESKTOP, ".timeline .column"),)
+SALES_PICTURES = (Picture("windows-light", "#/totals/months", "light", DESKTOP, ".timeline .column"),)
 LARGE_PICTURES = (Picture("large-light", "#/totals/sensors?sort=value&top=50", "light", DESKTOP),)
 
 
@@ -79,9 +95,9 @@ def make() -> None:
         definition = COVID19 / "pipeline.toml"
         _fold(folder / "covid19.db", definition)
         _take(browser, folder, "covid19", definition.read_text(), COVID_PICTURES)
-        with oncefold.open(folder / "orders.db", load_pipeline(ORDERS / "pipeline.toml")) as session:
-            session.ingest((ORDERS / "orders.jsonl").read_bytes())
-        _take(browser, folder, "orders", (ORDERS / "pipeline.toml").read_text(), ORDERS_PICTURES)
+        with oncefold.open(folder / "sales.db", parse_toml(SALES)) as session:
+            session.ingest(_sales())
+        _take(browser, folder, "sales", SALES, SALES_PICTURES)
         with oncefold.open(folder / "large.db", parse_toml(FLAT)) as session:
             session.ingest(_sensors())
         _take(browser, folder, "large", FLAT, LARGE_PICTURES)
@@ -100,6 +116,17 @@ def _take(browser: Browser, folder: Path, store: str, definition: str, pictures:
                 visit.page.wait_for_timeout(SETTLED)
                 content = visit.page.screenshot(path=IMAGES / f"dashboard-{picture.name}.png")
                 assert len(content) < MOST_BYTES, picture.name
+
+
+def _sales() -> Iterator[dict[str, object]]:
+    """So many days of sales, more of them in summer and before the end of a year; all in one commit."""
+    first = date(2024, 11, 4)
+    for number in range(SOLD_DAYS * 12):
+        day = first + timedelta(days=number // 12)
+        season = 100 + 12 * min(day.month, 13 - day.month) + (60 if day.month == 12 else 0)
+        cents = season * (40 + number * 7919 % 97)
+        buyer, shop = f"B{number * 31 % 53}", ("Lyon", "Porto", "Turin")[number % 3]
+        yield {"id": number, "at": f"{day}T10:00:00Z", "shop": shop, "buyer": buyer, "revenue": f"{cents / 100:.2f}"}
 
 
 def _sensors() -> bytes:

@@ -69,7 +69,7 @@ class Tile {
     this.route = { ...route, view: "node", rollup, path: path.join("/"), sort: null, order: null, top: null };
     this.asOf = undefined;
     this.names = h("p", { class: "tile-place" });
-    this.figure = numberIn("p", "", { class: "tile-figure" });
+    this.figure = h("p", { class: "num tile-figure" });
     this.under = h("p", { class: "tile-under" });
     this.rows = h("ol", { class: "tile-rows" });
     this.overTime = new OverTime(this);
