@@ -31,10 +31,14 @@ if TYPE_CHECKING:
 
     from oncefold.commit import Reject
     from oncefold.core.expression import Expression
+    from oncefold.engine.async_store import AsyncStore
     from oncefold.engine.decoding import EventData
     from oncefold.engine.redefinition import Redefined, RedefinitionProgress
+    from oncefold.engine.server_session import ServerSession
     from oncefold.engine.session import Ingested, Session
     from oncefold.pipeline_file import load_pipeline, parse_pipeline
+    from oncefold.queries.changes.model import Change, ChangedNode
+    from oncefold.queries.changes.subscription import Changes
     from oncefold.queries.event_model import (
         Arrival,
         Conflicts,
@@ -92,6 +96,10 @@ __all__ = [
     "Arrival",
     "AsOfCommit",
     "AsOfTime",
+    "AsyncStore",
+    "Change",
+    "ChangedNode",
+    "Changes",
     "CheckedStore",
     "Commit",
     "Conflicts",
@@ -134,6 +142,7 @@ __all__ = [
     "SearchResult",
     "Series",
     "ServerLoad",
+    "ServerSession",
     "Session",
     "Shape",
     "Side",
@@ -154,8 +163,11 @@ __all__ = [
     "Version",
     "WrongNode",
     "__version__",
+    "connect",
+    "connect_async",
     "load_pipeline",
     "open",
+    "open_async",
     "open_reader",
     "parse_pipeline",
 ]
@@ -164,7 +176,11 @@ _LATER = {
     "oncefold.commit": ("Reject",),
     "oncefold.engine.decoding": ("EventData",),
     "oncefold.engine.redefinition": ("Redefined", "RedefinitionProgress"),
+    "oncefold.engine.async_store": ("AsyncStore",),
+    "oncefold.engine.server_session": ("ServerSession",),
     "oncefold.engine.session": ("Ingested", "Session"),
+    "oncefold.queries.changes.model": ("Change", "ChangedNode"),
+    "oncefold.queries.changes.subscription": ("Changes",),
     "oncefold.core.expression": ("Expression",),
     "oncefold.pipeline_file": ("load_pipeline", "parse_pipeline"),
     "oncefold.queries.protocol": ("Reader", "UnsupportedQueryError"),
@@ -242,6 +258,69 @@ def open(  # noqa: A001
     from oncefold.pipeline_file import pipeline_of
 
     return Session.open(store, pipeline_of(pipeline), retention=retention)
+
+
+def connect(url: str, token: str | None = None, *, retry_timeout: float = 60.0) -> "ServerSession":
+    """Use a running server as a store is used, by the same methods; it is reached with the first call.
+
+    Args:
+        url: Where it is, as `http://127.0.0.1:8321`.
+        token: For all that is asked of it. None takes `ONCEFOLD_READ_TOKEN`, `ONCEFOLD_INGEST_TOKEN` and
+            `ONCEFOLD_ADMIN_TOKEN` from the environment, as far as they are there.
+        retry_timeout: For how many seconds events are sent again to a server that does not answer.
+
+    Returns:
+        The server; close it, or use it in a `with` statement.
+
+    Raises:
+        OncefoldError: This is no URL of a server.
+
+    Example:
+        >>> import oncefold
+        >>> server = oncefold.connect("http://127.0.0.1:8321")
+        >>> server
+        <ServerSession http://127.0.0.1:8321>
+        >>> server.close()
+    """
+    from oncefold.engine.server_session import ServerSession
+
+    return ServerSession(url, token, retry_timeout=retry_timeout)
+
+
+def open_async(
+    store: str | Path,
+    pipeline: "str | Path | Mapping[str, Any] | Pipeline",
+    *,
+    retention: "Retention | None" = None,
+) -> "AsyncStore":
+    """Open a store for a program with an event loop: the same methods, to be awaited; see `oncefold.open`.
+
+    Example:
+        >>> import asyncio, oncefold
+        >>> order = {"order": "A-1", "version": 1, "country": "DE", "channel": "web", "amount": "19.90"}
+        >>> async def main():
+        ...     async with oncefold.open_async("orders.db", "orders.toml") as store:
+        ...         async with store.changes("DE") as changes:
+        ...             await store.ingest(order)
+        ...             async for change in changes:
+        ...                 return str(change.rows[0].sums["amount"])
+        >>> asyncio.run(main())
+        '19.90'
+    """
+    from oncefold.engine.async_store import AsyncStore
+
+    return AsyncStore(lambda: open(store, pipeline, retention=retention))
+
+
+def connect_async(url: str, token: str | None = None, *, retry_timeout: float = 60.0) -> "AsyncStore":
+    """Use a running server from a program with an event loop: the same methods, to be awaited; see `oncefold.connect`.
+
+    Raises:
+        OncefoldError: This is no URL of a server, with the first call.
+    """
+    from oncefold.engine.async_store import AsyncStore
+
+    return AsyncStore(lambda: connect(url, token, retry_timeout=retry_timeout))
 
 
 def open_reader(store: str | Path) -> "StoreReader":

@@ -10,10 +10,12 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
+import polars as pl
 import pyarrow as pa
 import pytest
 
 from oncefold.columnar.primitives import FIXED_SEED
+from oncefold.columnar.whole import TableRecords
 from oncefold.core.definition_toml import parse_toml, to_toml
 from oncefold.core.errors import DefinitionError
 from oncefold.engine.kept_decoding import KeptDecoder
@@ -224,3 +226,19 @@ def test_rows_are_counted_whatever_their_numbers() -> None:
     for numbers in ([5, 5, 7], [1, 2**31, 1], []):
         found, counts = events._counted(np.array(numbers, np.uint32))
         assert dict(zip(found.tolist(), counts.tolist(), strict=True)) == {n: numbers.count(n) for n in numbers}
+
+
+def test_rows_of_polars_tables_are_kept_whole() -> None:
+    """Its texts are views, of which pyarrow takes no rows; inside lists, objects and categories too."""
+    frame = pl.DataFrame(
+        {
+            "key": ["k" * 20, "l"],
+            "tags": [["t" * 20, None], []],
+            "place": [{"city": "u" * 20}, {"city": None}],
+            "kind": pl.Series(["web", "shop"], dtype=pl.Categorical),
+        }
+    )
+    (table,) = pa.RecordBatchReader.from_stream(frame)
+    _, kept = TableRecords(table, 5).taken(np.array([6, 5, 6]))
+    assert kept.to_pylist() == [frame.row(at, named=True) for at in (1, 0, 1)]
+    kept.validate(full=True)

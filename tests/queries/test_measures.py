@@ -14,10 +14,10 @@ import pytest
 from oncefold.cli.main import main
 from oncefold.core.errors import QueryError
 from oncefold.queries import Reader
+from oncefold.queries.changes.notices import _measures
 from oncefold.queries.http_reader import HttpReader
 from oncefold.queries.render.rows import columns_of, csv_lines, json_lines
 from oncefold.queries.store_reader import StoreReader
-from oncefold.serve.answers.changes.notices import _measures
 from oncefold.store.changes import values_of
 from oncefold.store.nodes import find_node
 from tests.engine.measured import MEASURED, lines, live, records

@@ -56,11 +56,11 @@ class TableRecords:
 
     def taken(self, where: Int64s) -> tuple[EventForm, pa.RecordBatch]:
         """These rows with all their columns, none of them in a form that holds more than the rows."""
-        rows = self._table.take(pa.array(where - self._first))
-        columns = [_written_out(column) for column in rows.columns]
+        rows = pa.array(where - self._first)
+        columns = [_written_out(_without_views(column).take(rows)) for column in self._table.columns]
         fields = [
             pa.field(field.name, column.type, field.nullable, field.metadata)
-            for field, column in zip(rows.schema, columns, strict=True)
+            for field, column in zip(self._table.schema, columns, strict=True)
         ]
         schema = pa.schema(fields)
         digest = blake2b(schema.serialize().to_pybytes(), digest_size=_DIGEST_BYTES).hexdigest()
@@ -71,11 +71,29 @@ def _written_out(column: pa.Array) -> pa.Array:
     kind = column.type
     if pa.types.is_dictionary(kind):
         return column.dictionary_decode()
-    if pa.types.is_string_view(kind):
-        return column.cast(pa.large_string())
-    if pa.types.is_binary_view(kind):
-        return column.cast(pa.large_binary())
     return pc.run_end_decode(column) if pa.types.is_run_end_encoded(kind) else column
+
+
+def _without_views(column: pa.Array) -> pa.Array:
+    """The column with texts and bytes in a form of which rows can be taken, inside lists and objects too."""
+    if pa.types.is_dictionary(column.type):
+        return pa.DictionaryArray.from_arrays(column.indices, _without_views(column.dictionary))
+    kind = _type_without_views(column.type)
+    return column if kind == column.type else column.cast(kind)
+
+
+def _type_without_views(kind: pa.DataType) -> pa.DataType:
+    is_ = pa.types
+    if is_.is_string_view(kind):
+        return pa.large_string()
+    if is_.is_binary_view(kind):
+        return pa.large_binary()
+    if is_.is_struct(kind):
+        return pa.struct([field.with_type(_type_without_views(field.type)) for field in kind])
+    if is_.is_list(kind) or is_.is_large_list(kind):
+        field = kind.value_field.with_type(_type_without_views(kind.value_type))
+        return pa.list_(field) if is_.is_list(kind) else pa.large_list(field)
+    return kind
 
 
 class ItemRecords:

@@ -12,7 +12,7 @@ the newest of their keys was decided by those, and the others are not kept.
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -32,7 +32,8 @@ from oncefold.engine.engine import Engine
 from oncefold.engine.kept_decoding import KeptBatch, KeptDecoder
 from oncefold.engine.reject_summary import RejectSummary
 from oncefold.engine.tuning import process_seed
-from oncefold.queries.model import Totals
+from oncefold.queries.model import AsOfCommit, Commit, NodeTotal, Shape, Totals
+from oncefold.queries.parse import node_measures
 from oncefold.queries.protocol import Closing
 from oncefold.queries.render.rows import exact
 from oncefold.queries.store_reader import StoreReader
@@ -100,6 +101,19 @@ class Redefined:
             "after": _document_of(self.after),
             "seconds": round(self.seconds, 3),
         }
+
+
+def root_totals(shape: Shape, commit: int, document: Mapping[str, Any]) -> list[Totals]:
+    """The roots of a redefinition from their document."""
+    return [
+        Totals(
+            as_of=AsOfCommit(Commit(commit)),
+            shape=shape,
+            rows=(NodeTotal("", (), 0, "", root["count"], node_measures(root["measures"])),),
+            rollup=rollup,
+        )
+        for rollup, root in document.items()
+    ]
 
 
 def _document_of(roots: Sequence[Totals]) -> dict[str, Any]:

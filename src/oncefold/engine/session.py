@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from oncefold.commit import Reject, SourcePosition
 from oncefold.core.definition import Pipeline
@@ -17,6 +17,7 @@ from oncefold.engine.engine import Engine
 from oncefold.engine.redefinition import Redefined, Redefinition, RedefinitionProgress
 from oncefold.engine.run import Committer, Durable, RunProgress, run
 from oncefold.engine.tuning import process_seed
+from oncefold.pipeline_file import pipeline_of
 from oncefold.queries.delegating import Queries
 from oncefold.queries.model import Totals
 from oncefold.queries.store_reader import StoreReader
@@ -223,7 +224,7 @@ class Session(Queries):
 
     def redefine(
         self,
-        pipeline: Pipeline,
+        pipeline: str | Path | Mapping[str, Any] | Pipeline,
         *,
         dry_run: bool = False,
         on_progress: Callable[[RedefinitionProgress], object] = lambda _: None,
@@ -234,7 +235,8 @@ class Session(Queries):
         the new definition.
 
         Args:
-            pipeline: The new definition. The store's present one has `keep_events`.
+            pipeline: The new definition: a TOML file, TOML text, the same tables as a dictionary, or an object. The
+                store's present one has `keep_events`.
             dry_run: Only say what would change.
             on_progress: Called again and again while the kept events are read.
 
@@ -261,11 +263,12 @@ class Session(Queries):
         """
         self._check_open()
         self._commit()
-        with Redefinition(self.path, pipeline, on_progress, self._clock) as redefinition:
+        definition = pipeline_of(pipeline)
+        with Redefinition(self.path, definition, on_progress, self._clock) as redefinition:
             if dry_run:
                 return redefinition.preview()
             made = self.switch(redefinition)
-        self._take(self._store.reopened(pipeline))
+        self._take(self._store.reopened(definition))
         return made
 
     def pause_event_compaction(self, *, paused: bool) -> None:

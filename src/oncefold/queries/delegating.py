@@ -8,6 +8,7 @@ from oncefold.queries.protocol import Closing
 
 if TYPE_CHECKING:
     from oncefold.queries.arguments import AsOf, Key, Node
+    from oncefold.queries.changes.subscription import Changes
     from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
     from oncefold.queries.model import SearchResult, Series, Totals, Verification
     from oncefold.queries.status_model import StoreStatus
@@ -83,6 +84,34 @@ class Queries(Closing):
     def conflicts(self, limit: int | None = None, *, after: int = 0) -> Conflicts:
         """Events of one key and version with different content, the newest first, at most `limit`, after this id."""
         return self.reader.conflicts(limit, after=after)
+
+    def changes(
+        self, *nodes: Node, rollup: str | None = None, depth: int | None = None, since: int | None = None
+    ) -> Changes:
+        """Subscribe to what changes in these nodes and `depth` levels below (None: all); without nodes, to every node.
+
+        Args:
+            nodes: Labels joined by `/`, or sequences of them; they need not be there yet.
+            rollup: The tree, by name; needed for nodes where there are several.
+            depth: How many levels below each node, or below the roots.
+            since: Begin after this commit; now if left out.
+
+        Returns:
+            The changes, one after the other, for `for` and for `async for`; close it, or use it in a `with` statement.
+
+        Raises:
+            QueryError: There is no such rollup.
+
+        Example:
+            >>> import oncefold
+            >>> order = {"order": "A-1", "version": 1, "country": "DE", "channel": "web", "amount": "19.90"}
+            >>> with oncefold.open("orders.db", "orders.toml") as store, store.changes("DE", depth=0) as changes:
+            ...     done = store.ingest(order)
+            ...     change = next(changes)
+            >>> [(row.path, row.count, str(row.sums["amount"])) for row in change], change.counts
+            ([('DE', 1, '19.90')], {'inserted': 1})
+        """
+        return self.reader.changes(*nodes, rollup=rollup, depth=depth, since=since)
 
     def verify(self) -> Verification:
         """Recompute every total of every rollup from the state of every key, and compare with what is stored."""

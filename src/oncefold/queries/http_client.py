@@ -2,7 +2,9 @@
 
 import http.client
 import json
+import socket
 import ssl
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -68,6 +70,10 @@ class Client:
         self._address, self._token, self._timeout = address, token, timeout
         self._connection: http.client.HTTPConnection | None = None
 
+    def another(self) -> "Client":
+        """A client of the same server, with a connection of its own."""
+        return Client(self._address, self._token, self._timeout)
+
     def get(self, target: str, etag: str | None = None) -> Reply:
         """GET a path with its query.
 
@@ -86,14 +92,40 @@ class Client:
 
         Raises as `get` does.
         """
-        headers = self._headers() | {"Content-Type": content_type}
+        return self._change("POST", target, self._headers() | {"Content-Type": content_type}, body)
+
+    def delete(self, target: str) -> Any:
+        """DELETE a path; the JSON document of the answer. Raises as `get` does."""
+        return self._change("DELETE", target, self._headers(), None)
+
+    def _change(self, method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> Any:
+        """Request a change, on a connection of its own: one that was kept may be closed when it arrives there."""
         self.close()
         self._connection = self._connect()
         try:
             with self._errors():
-                return self._reply(*self._once(self._connection, target, headers, "POST", body)).document
+                return self._reply(*self._once(self._connection, target, headers, method, body)).document
         finally:
             self.close()
+
+    def stream(self, target: str, last_event: str | None = None) -> "EventStream":
+        """Begin a stream of server-sent events, on a connection of its own, after the event of this id.
+
+        Raises as `get` does.
+        """
+        resumed = {} if last_event is None else {"Last-Event-ID": last_event}
+        connection = self._connect()
+        try:
+            with self._errors():
+                connection.request("GET", self._address.prefix + target, None, self._headers() | resumed)
+                link = connection.sock
+                response = connection.getresponse()
+            if response.status != http.HTTPStatus.OK:
+                self._reply(response, response.read(MOST_ANSWER_BYTES))
+        except BaseException:
+            connection.close()
+            raise
+        return EventStream(self.url, connection, link, response)
 
     def close(self) -> None:
         """Close the connection; the next request opens another."""
@@ -123,7 +155,9 @@ class Client:
             yield
         except ssl.SSLError as error:
             raise OncefoldError(f"{self.url}: no secure connection: {error.reason or error}") from None
-        except (ConnectionError, http.client.RemoteDisconnected):
+        except TimeoutError:
+            raise UnreachableError(f"{self.url}: no answer within {self._timeout:.0f} s") from None
+        except (ConnectionError, http.client.RemoteDisconnected, http.client.IncompleteRead):
             raise UnreachableError(f"{self.url}: no server answers there") from None
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -141,7 +175,8 @@ class Client:
         method: str = "GET",
         sent: bytes | None = None,
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        connection.request(method, self._address.prefix + target, sent, dict(headers))
+        with suppress(BrokenPipeError):  # a server may answer before it has read all, and then reads no more
+            connection.request(method, self._address.prefix + target, sent, dict(headers))
         response = connection.getresponse()
         body = response.read(MOST_ANSWER_BYTES + 1)
         if len(body) > MOST_ANSWER_BYTES:
@@ -169,9 +204,55 @@ class Client:
             return QueryError(reason)
         if status == http.HTTPStatus.UNPROCESSABLE_ENTITY:
             return InvalidQueryError(reason)
-        if status == http.HTTPStatus.SERVICE_UNAVAILABLE:
+        if status in {http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.TOO_MANY_REQUESTS}:
             return UnreachableError(f"{self.url}: {reason}")
         return OncefoldError(f"{self.url}: {reason}")
+
+
+class EventStream:
+    """Server-sent events of one response, read by one thread, which another may end by `close`."""
+
+    def __init__(
+        self,
+        url: str,
+        connection: http.client.HTTPConnection,
+        link: socket.socket,
+        response: http.client.HTTPResponse,
+    ) -> None:
+        """`link` is the socket of the connection, which the response may have taken over."""
+        self._url, self._connection, self._link, self._response = url, connection, link, response
+        self._reading = threading.Lock()
+
+    def next(self) -> tuple[str, str, bytes]:
+        """(event, id, data) of the next event. Raises UnreachableError where the stream ends."""
+        with self._reading:
+            try:
+                found = self._read()
+            except (OSError, http.client.HTTPException, ValueError):
+                found = None  # as if it had ended
+        if found is None:
+            self.close()
+            raise UnreachableError(f"{self._url}: the stream of changes has ended")
+        return found
+
+    def close(self) -> None:
+        """End the stream, also while `next` waits."""
+        with suppress(OSError):
+            self._link.shutdown(socket.SHUT_RDWR)
+        with self._reading:
+            self._response.close()
+            self._connection.close()
+
+    def _read(self) -> tuple[str, str, bytes] | None:
+        """The next event; None where the stream ends."""
+        fields: dict[bytes, bytes] = {}
+        while (line := self._response.readline(MOST_ANSWER_BYTES)).endswith(b"\n"):
+            name, colon, value = line.rstrip(b"\r\n").partition(b":")
+            if name and colon:
+                fields[name] = value.removeprefix(b" ")
+            elif not name and not colon and b"data" in fields:
+                return fields.get(b"event", b"message").decode(), fields.get(b"id", b"").decode(), fields[b"data"]
+        return None
 
 
 def _document(body: bytes) -> Any:

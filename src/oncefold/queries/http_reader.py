@@ -21,6 +21,7 @@ from oncefold.queries.ranking import Ranking
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from oncefold.queries.changes.subscription import Changes
     from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
     from oncefold.queries.model import Answer, SearchResult, Series, Shape, Totals, Verification
     from oncefold.queries.status_model import StoreStatus
@@ -210,6 +211,20 @@ class HttpReader(Closing):
         found = self._answer("status", {}, lambda read: parse.status(read, self._clock()))
         self._shape = found.shape
         return found
+
+    def changes(
+        self, *nodes: Node, rollup: str | None = None, depth: int | None = None, since: int | None = None
+    ) -> Changes:
+        """Subscribe to what changes in these nodes and `depth` levels below (None: all); without nodes, to every node.
+
+        It begins after the commit `since`, or now. A server that is away for up to a minute is waited for, and nothing
+        that changed meanwhile is left out.
+        """
+        from oncefold.queries.changes.server_feed import ServerFeed, target_of
+        from oncefold.queries.changes.subscription import Changes
+
+        start = self.status().commit.number if since is None else since
+        return Changes(ServerFeed(self._client.another(), target_of(nodes, rollup, depth), start))
 
     def close(self) -> None:
         """Close the connection and forget what was read; without effect when closed."""

@@ -74,12 +74,13 @@ def _commit(number: int, text: str | None) -> Commit:
     return Commit(number, _time(text), text)
 
 
-def _as_of(found: Document) -> AsOfCommit:
+def as_of_commit(found: Document) -> AsOfCommit:
+    """What an answer is as of."""
     newest = found["newest_event"]
     return AsOfCommit(_commit(found["commit"], found["commit_time"]), _time(newest), newest)
 
 
-def _measures(found: Document) -> Mapping[str, Decimal | None]:
+def node_measures(found: Document) -> Mapping[str, Decimal | None]:
     """Amounts of a node by measure."""
     return {name: None if value is None else Decimal(value) for name, value in found.items()}
 
@@ -93,13 +94,13 @@ def _values(shape: Shape, leaf: str | None, found: Document) -> Mapping[str, Key
 
 
 def _amounts(found: Document) -> Amounts:
-    return Amounts(found["count"], _measures(found["measures"]))
+    return Amounts(found["count"], node_measures(found["measures"]))
 
 
 def totals(shape: Shape, found: Document) -> Totals:
     """The answer to `query`."""
     return Totals(
-        as_of=_as_of(found),
+        as_of=as_of_commit(found),
         shape=shape,
         rows=tuple(map(_node, found["rows"])),
         rollup=found["rollup"],
@@ -109,14 +110,14 @@ def totals(shape: Shape, found: Document) -> Totals:
 
 def _node(row: Document) -> NodeTotal:
     path = row["path"]
-    measures = _measures(row["measures"])
+    measures = node_measures(row["measures"])
     return NodeTotal(path, split(path), row["depth"], row["label"], row["count"], measures, row["children"])
 
 
 def series(shape: Shape, found: Document) -> Series:
     """The answer to `series`."""
     points = tuple(Point(_commit(point["commit"], point["time"]), _amounts(point)) for point in found["points"])
-    return Series(as_of=_as_of(found), shape=shape, rows=points, rollup=found["rollup"], path=found["path"])
+    return Series(as_of=as_of_commit(found), shape=shape, rows=points, rollup=found["rollup"], path=found["path"])
 
 
 def _version(shape: Shape, text: str | None) -> tuple[int | None, str]:
@@ -137,13 +138,13 @@ def _labels(shape: Shape, leaf: str | None) -> tuple[str, ...] | None:
 def explanation(shape: Shape, found: Document, after: int) -> Explanation:
     """The answer to `explain`, without the first `after` keys."""
     return Explanation(
-        as_of=_as_of(found),
+        as_of=as_of_commit(found),
         shape=shape,
         rows=tuple(_counted_key(shape, row) for row in found["rows"]),
         rollup=found["rollup"],
         path=found["path"],
         count=found["count"],
-        sums=_measures(found["measures"]),
+        sums=node_measures(found["measures"]),
         total=_amounts(found["total"]),
         after=after,
         moved=found["moved"],
@@ -166,7 +167,7 @@ def history(shape: Shape, found: Document) -> History:
     current, forgotten = found["current"], found["forgotten_to"]
     leaf = current["leaf"]
     return History(
-        as_of=_as_of(found),
+        as_of=as_of_commit(found),
         shape=shape,
         rows=tuple(_arrival(shape, row) for row in found["rows"]),
         key=found["key"],
@@ -198,7 +199,9 @@ def _arrival(shape: Shape, row: Document) -> Arrival:
 
 def rejects(shape: Shape, found: Document) -> Rejects:
     """The answer to `rejects`."""
-    return Rejects(as_of=_as_of(found), shape=shape, rows=tuple(map(_rejected, found["rows"])), total=found["total"])
+    return Rejects(
+        as_of=as_of_commit(found), shape=shape, rows=tuple(map(_rejected, found["rows"])), total=found["total"]
+    )
 
 
 def _rejected(row: Document) -> RejectedEvent:
@@ -221,7 +224,7 @@ def _rejected(row: Document) -> RejectedEvent:
 def conflicts(shape: Shape, found: Document) -> Conflicts:
     """The answer to `conflicts`."""
     rows = tuple(_contradiction(shape, row) for row in found["rows"])
-    return Conflicts(as_of=_as_of(found), shape=shape, rows=rows, total=found["total"])
+    return Conflicts(as_of=as_of_commit(found), shape=shape, rows=rows, total=found["total"])
 
 
 def _contradiction(shape: Shape, row: Document) -> Contradiction:
@@ -236,7 +239,7 @@ def _contradiction(shape: Shape, row: Document) -> Contradiction:
 def verification(shape: Shape, found: Document) -> Verification:
     """The answer to `verify`."""
     return Verification(
-        as_of=_as_of(found),
+        as_of=as_of_commit(found),
         shape=shape,
         rows=tuple(map(_wrong, found["rows"])),
         nodes=found["nodes"],
@@ -255,9 +258,9 @@ def _wrong(row: Document) -> WrongNode:
 def search(shape: Shape, found: Document) -> SearchResult:
     """The answer to `search`."""
     return SearchResult(
-        as_of=_as_of(found),
+        as_of=as_of_commit(found),
         nodes=tuple(
-            FoundNode(node["rollup"], node["path"], node["count"], _measures(node["measures"]))
+            FoundNode(node["rollup"], node["path"], node["count"], node_measures(node["measures"]))
             for node in found["nodes"]
         ),
         keys=tuple(
@@ -272,7 +275,7 @@ def status(found: Document, now: int) -> StoreStatus:
     retention, load = found["retention_seconds"], found.get("events_per_second")
     behind = found["behind_seconds"]
     return StoreStatus(
-        as_of=_as_of(found),
+        as_of=as_of_commit(found),
         shape=shape_of(found),
         rows=tuple(map(_source, found["sources"])),
         fingerprint=found["fingerprint"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
 from oncefold.core.errors import InvalidQueryError
@@ -77,9 +78,10 @@ class Ranking:
         if values is None:
             ordered = found[::-1] if self.ascending is False else found
         else:
-            valued = [index for index in found if values[index] is not None]
+            valued = [(value, index) for index in found if (value := values[index]) is not None]
             without = [index for index in found if values[index] is None]
-            ordered = [*sorted(valued, key=values.__getitem__, reverse=not self.ascending), *without]
+            valued.sort(key=itemgetter(0), reverse=not self.ascending)
+            ordered = [*(index for _, index in valued), *without]
         most = len(ordered) if limit is None else limit
         return list(ordered[:most]), len(ordered) > most
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from oncefold.core.definition import Pipeline
+    from oncefold.queries.changes.subscription import Changes
     from oncefold.queries.model import Series, Shape
     from oncefold.queries.status_model import StoreStatus
     from oncefold.store.answers import KeyState
@@ -305,6 +306,28 @@ class StoreReader(Closing):
         status = self.file.status()
         sources = tuple(map(progress_of, status.positions))
         return store_status(self.file.path, status, sources, self._clock())
+
+    def changes(
+        self, *nodes: Node, rollup: str | None = None, depth: int | None = None, since: int | None = None
+    ) -> Changes:
+        """Subscribe to what changes in these nodes and `depth` levels below (None: all); without nodes, to every node.
+
+        It begins after the commit `since`, or now, and has a connection to the file of its own.
+        """
+        from oncefold.queries.changes.subscription import Changes, StoreFeed
+        from oncefold.queries.changes.wanted import wanted
+
+        deep = not nodes and depth is None
+        wanted(self.pipeline, rollup, nodes, depth, deep=deep)
+        start = self.file.head().seq if since is None else since
+        return Changes(
+            StoreFeed(
+                self.file.path,
+                lambda pipeline: wanted(pipeline, rollup, nodes, depth, deep=deep),
+                start,
+                self._clock,
+            )
+        )
 
     def events(self) -> int:
         """Events ever seen, rejected ones too."""

@@ -5,9 +5,10 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
+from oncefold.queries.changes.freshness import Freshness
 from oncefold.serve.answers import readers
 from oncefold.serve.answers.declared import JSON, ROWS, Problem, accepted
-from oncefold.serve.answers.readers import Answered, Cache, Freshness
+from oncefold.serve.answers.readers import Answered, Cache
 
 PUTS = st.lists(st.tuples(st.integers(0, 5), st.integers(0, 9), st.integers(0, 400)), max_size=60)
 

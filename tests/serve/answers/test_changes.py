@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import pytest
 
+from oncefold.queries.changes import notices
 from oncefold.serve.answers.changes import hub as hub_module
-from oncefold.serve.answers.changes import notices
 from tests.queries.stores import MONDAY, SHOP, TWO_TREES, lines
 from tests.serve.answers.server import Server, Stream, serving
 

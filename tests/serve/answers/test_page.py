@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from oncefold.queries import series, store_reader
+from oncefold.queries.changes import notices
 from oncefold.serve.answers import keys, nodes
-from oncefold.serve.answers.changes import endpoint, notices
+from oncefold.serve.answers.changes import endpoint
 from tests.serve.answers.server import Server
 
 PAGE = (Path(__file__).parents[3] / "docs" / "SERVE_API.md").read_text(encoding="utf-8")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from oncefold.queries.changes.model import Change
 from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
 from oncefold.queries.model import AsOfCommit, Cell, SearchResult, Series, Totals, Verification
 from oncefold.queries.render import formatting
@@ -36,6 +37,8 @@ def _facts(answer: Answer[Any] | SearchResult) -> list[str]:  # noqa: PLR0911 - 
         case Totals() | Series():
             kind = "node" if isinstance(answer, Totals) else "point"
             return [f"{answer.rollup} {formatting.node(_path(answer))}", many(len(answer), kind)]
+        case Change():
+            return [answer.reset or many(len(answer), "changed node")]
         case Explanation():
             part = "" if answer.complete else f"{len(answer):,} of "
             return [f"{answer.rollup} {formatting.node(answer.path)}", part + many(answer.count, "key")]
@@ -101,6 +104,8 @@ def _text(name: str, values: Sequence[Cell], index: int) -> str:
         return ""
     if isinstance(value, bytes):
         return formatting.piece(value, _LONGEST)
+    if isinstance(value, tuple):
+        return ", ".join(map(formatting.node, value))
     if isinstance(value, str):
         return formatting.node(value) if name == "path" else formatting.printable(value)
     return str(value) if name in {"version", "commit", "id"} else formatting.number(value)

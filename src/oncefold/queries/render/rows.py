@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final, Literal
 
+from oncefold.queries.changes.model import Change
 from oncefold.queries.event_model import Conflicts, Explanation, History, RejectReasons, Rejects
 from oncefold.queries.model import Answer, AsOfCommit, Cell, KeyValue, Series, Shape, Totals, Verification
 from oncefold.queries.status_model import Status
@@ -91,6 +92,15 @@ def _totals(answer: Totals) -> Iterator[Column]:
     yield Column("label", "text", [row.label for row in rows])
     yield Column("count", "int", [row.count for row in rows])
     yield Column("children", "int", [row.children for row in rows])
+    yield from _measures(answer.shape, [row.sums for row in rows])
+
+
+def _change(answer: Change) -> Iterator[Column]:
+    rows = answer.rows
+    yield from _commit(answer)
+    yield Column("rollup", "text", [row.rollup for row in rows])
+    yield Column("path", "text", [row.path for row in rows])
+    yield Column("count", "int", [row.count for row in rows])
     yield from _measures(answer.shape, [row.sums for row in rows])
 
 
@@ -189,6 +199,7 @@ def _status(answer: Status) -> Iterator[Column]:
 
 _COLUMNS: Mapping[type[Answer[Any]], Callable[[Any], Iterator[Column]]] = {
     Totals: _totals,
+    Change: _change,
     Series: _series,
     Explanation: _explanation,
     History: _history,

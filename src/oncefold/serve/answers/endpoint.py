@@ -6,12 +6,13 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
+from oncefold.queries.changes.freshness import freshness_of
 from oncefold.queries.model import AsOfCommit, SearchResult
 from oncefold.queries.render.document import content
 from oncefold.queries.render.rows import compact_json
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.answers.declared import DeclaredRoute, Form, Values, accepted, named, read_one, read_query
-from oncefold.serve.answers.readers import Answered, Cache, StoreReaders, freshness_of
+from oncefold.serve.answers.readers import Answered, Cache, StoreReaders
 from oncefold.serve.http.request import Header, Request
 from oncefold.serve.http.response import Response
 

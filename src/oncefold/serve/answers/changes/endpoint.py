@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from oncefold.queries.changes.notices import KEEP_ALIVE, Message, first
+from oncefold.queries.changes.wanted import Wanted, wanted
 from oncefold.serve.answers.changes.hub import Hub, Subscription
-from oncefold.serve.answers.changes.notices import KEEP_ALIVE, Message, first
-from oncefold.serve.answers.changes.wanted import Wanted, wanted
 from oncefold.serve.answers.declared import Parameter, Problem, number, number_or_all, read_one, read_query
 from oncefold.serve.answers.nodes import MOST_DEPTH, PATH, ROLLUP
 from oncefold.serve.answers.readers import StoreReaders

@@ -10,7 +10,7 @@ from collections import defaultdict
 from contextlib import suppress
 
 from oncefold.core.errors import OncefoldError
-from oncefold.serve.answers.changes.notices import (
+from oncefold.queries.changes.notices import (
     Begin,
     Message,
     Messages,
@@ -19,7 +19,7 @@ from oncefold.serve.answers.changes.notices import (
     begin,
     read_changes,
 )
-from oncefold.serve.answers.changes.wanted import Wanted, WatchedNodes
+from oncefold.queries.changes.wanted import Wanted, WatchedNodes
 from oncefold.serve.answers.readers import StoreReaders
 from oncefold.serve.http.response import RETRY_SOON, Problem
 

@@ -9,7 +9,7 @@ from oncefold.commit import Int32s
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import InvalidQueryError, QueryError
 from oncefold.core.nodepath import join
-from oncefold.queries.arguments import labels_of_node
+from oncefold.queries.arguments import Node, labels_of_node
 from oncefold.store.changes import NodeEntry, ids_below, nodes_from
 from oncefold.store.connection import Connection
 from oncefold.store.nodes import find_node
@@ -37,7 +37,7 @@ class Wanted:
     """How many levels below the tops; None is all."""
 
 
-def wanted(pipeline: Pipeline, rollup: str | None, paths: Sequence[str], depth: int | None, *, deep: bool) -> Wanted:
+def wanted(pipeline: Pipeline, rollup: str | None, paths: Sequence[Node], depth: int | None, *, deep: bool) -> Wanted:
     """What a request names; `deep` if it says no depth. Raises QueryError."""
     every = {one.name for one in pipeline.rollups}
     if not paths:
