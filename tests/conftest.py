@@ -25,6 +25,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("oncefold")
     group.addoption("--full", action="store_true", help="the full form of every test, as in `make test-all`")
+    group.addoption("--longer", action="store_true", help="with --full: without tests that have one form alone")
     group.addoption("--require", metavar="NAMES", help="fail, and do not skip, tests that lack one of these programs")
 
 
@@ -53,9 +54,15 @@ def pytest_xdist_auto_num_workers() -> int:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what only the full form runs; the longest tests come first, lest a run ends with one of them alone."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    left_out: list[pytest.Item] = []
     if not sizes.is_full():
         left_out = [item for item in items if item.get_closest_marker("full")]
-        items[:] = [item for item in items if not item.get_closest_marker("full")]
+    elif config.getoption("--longer"):
+        files = {path: sizes.has_two_forms(path) for path in {item.path for item in items}}
+        left_out = [item for item in items if not (files[item.path] or item.get_closest_marker("full"))]
+    if left_out:
+        gone = set(left_out)
+        items[:] = [item for item in items if item not in gone]
         config.hook.pytest_deselected(items=left_out)
 
 

@@ -10,7 +10,10 @@
 The full form asserts all that the short form asserts, of more. `pytest --full` selects it.
 """
 
+import ast
 import os
+from functools import cache
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
@@ -47,3 +50,35 @@ def examples(full: int, short: int | None = None) -> int:
 def full_only(reason: str) -> pytest.MarkDecorator:
     """Leave a test, or one set of its parameters, to the full form."""
     return pytest.mark.full(reason)
+
+
+ROOT = Path(__file__).parents[2]
+_SIZING = ("tests.tools.sizes", "hypothesis")
+
+
+def has_two_forms(path: Path) -> bool:
+    """Whether a test file, or a file of the tests that it imports, knows sizes; Hypothesis has them everywhere."""
+    found, left = set(), [path]
+    while left:
+        one = left.pop()
+        if one in found:
+            continue
+        found.add(one)
+        names = _imported(one)
+        if any(name.startswith(_SIZING) for name in names):
+            return True
+        files = (ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in names if name.startswith("tests."))
+        left += [file for file in files if file.exists()]
+    return False
+
+
+@cache
+def _imported(path: Path) -> frozenset[str]:
+    """The modules that a file imports, and what it imports from them."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+    return frozenset(names)

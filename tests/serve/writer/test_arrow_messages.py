@@ -150,7 +150,7 @@ def posted(folder: Path, *bodies: bytes) -> list[Answer]:
     return asyncio.run(send())
 
 
-EVERY = sized(short=29, full=1)
+EVERY = sized(short=29, full=5)
 """Of the bytes of a stream, one of so many is cut at or made wrong."""
 
 
