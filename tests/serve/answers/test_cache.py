@@ -5,7 +5,7 @@ from contextlib import suppress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncefold.queries.changes.freshness import Freshness
+from oncefold.queries.converters import Freshness
 from oncefold.serve.answers import readers
 from oncefold.serve.answers.declared import JSON, ROWS, Problem, accepted
 from oncefold.serve.answers.readers import Answered, Cache

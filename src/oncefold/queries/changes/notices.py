@@ -10,8 +10,8 @@ from oncefold.commit import Int32s
 from oncefold.core.decimals import format_decimal, parse_decimal
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Outcome
-from oncefold.queries.changes.freshness import Freshness
 from oncefold.queries.changes.wanted import Wanted, WatchedNodes, grown, watch
+from oncefold.queries.converters import Freshness
 from oncefold.store import commits, rows
 from oncefold.store.amounts import DIGITS
 from oncefold.store.changes import ChangedNodes, NodeValues, changed_since, events_after, values_of

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 
-from oncefold.queries.changes.freshness import freshness_of
+from oncefold.queries.converters import freshness_of
 from oncefold.queries.model import AsOfCommit, SearchResult
 from oncefold.queries.render.document import content
 from oncefold.queries.render.rows import compact_json

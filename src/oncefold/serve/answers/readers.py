@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from oncefold.core.definition import Pipeline
-from oncefold.queries.changes.freshness import Freshness
+from oncefold.queries.converters import Freshness
 from oncefold.queries.store_reader import StoreReader
 from oncefold.serve.channel.messages import Committed
 from oncefold.serve.http.response import RETRY_SOON, Problem
