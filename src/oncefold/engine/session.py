@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
-from oncefold.commit import Reject, SourcePosition
+from oncefold.commit import Reject, Rejects, SourcePosition
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QueryError, StoreError
 from oncefold.core.fold import Outcome
@@ -127,7 +127,7 @@ class Session(Queries):
         """
         self._check_open()
         counts: Counter[Outcome] = Counter()
-        rejects: list[Reject] = []
+        rejects = Rejects()
         try:
             for batch in self._decoder.batches(data, source):
                 counts += self._engine.fold(batch)
