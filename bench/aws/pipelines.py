@@ -13,7 +13,7 @@ from bench.definition import PIPELINE, SCALE
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.parameters import PARAMETERS
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.handlers import kinesis_record
+from oncefold.aws.functions.deliveries import kinesis_record
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.state import StateFunction
 from oncefold.aws.names import Names

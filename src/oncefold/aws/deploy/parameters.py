@@ -108,6 +108,7 @@ PARAMETERS: Mapping[str, Setting] = {
     **_function("Reduce", "ReduceLambda", 1_024, 60, _TIMEOUT_SECONDS[1]),
     # One sweep ends before the next begins.
     **_function("Sweep", "the sweeper", 512, 240, 300),
+    "StatePolicyArn": Setting("Managed policy for StateLambda's role, to read another source, empty for none", ""),
     "PermissionsBoundaryArn": Setting("IAM policy that bounds the functions' roles, empty for none", ""),
     "RejectRetentionDays": Setting("How long rejects and conflicts are kept, 0 for ever", 0, (0, 3_650)),
     "LogRetentionDays": Setting("How long logs are kept", 30, choices=_LOG_DAYS),

@@ -41,10 +41,16 @@ NO_VALUE = ref("AWS::NoValue")
 _SETTINGS: Mapping[str, Any] = {"State": {"ONCEFOLD_REJECT_DAYS": ref("RejectRetentionDays")}}
 """Environment variables of functions, beside the stack's name."""
 
+_MANAGED: Mapping[str, Any] = {
+    "State": {"ManagedPolicyArns": either("StatePolicy", [ref("StatePolicyArn")], NO_VALUE)},
+}
+"""Managed policies of roles, beside what the functions call."""
+
 CONDITIONS: Mapping[str, Any] = {
     "OnDemand": {"Fn::Equals": [ref("StreamMode"), "ON_DEMAND"]},
     "Mapped": {"Fn::Equals": [ref("MappingsEnabled"), "true"]},
     "Protected": {"Fn::Equals": [ref("DeletionProtection"), "true"]},
+    "StatePolicy": {"Fn::Not": [{"Fn::Equals": [ref("StatePolicyArn"), ""]}]},
     "Bounded": {"Fn::Not": [{"Fn::Equals": [ref("PermissionsBoundaryArn"), ""]}]},
     "HasEmail": {"Fn::Not": [{"Fn::Equals": [ref("AlarmEmail"), ""]}]},
     "HasTopic": {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]},
@@ -140,6 +146,7 @@ def _role(name: str) -> Declaration:
             "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
             "PermissionsBoundary": either("Bounded", ref("PermissionsBoundaryArn"), NO_VALUE),
             "Policies": [{"PolicyName": "calls", "PolicyDocument": policy(name)}],
+            **_MANAGED.get(name, {}),
         },
     }
 

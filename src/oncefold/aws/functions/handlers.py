@@ -5,7 +5,6 @@ code; ONCEFOLD_REJECT_DAYS, how long rejects are kept, by default for ever. Answ
 response with Kinesis Data Streams and Lambda": the first record that is not finished, from which Lambda delivers again.
 """
 
-import base64
 import os
 import sys
 import time
@@ -18,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from oncefold.aws.functions import layout, report
+from oncefold.aws.functions.deliveries import delivery_of
 from oncefold.aws.functions.guard import check_definition
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.report import Invocation
-from oncefold.aws.functions.state import StateFunction, StreamRecord
+from oncefold.aws.functions.state import StateFunction
 from oncefold.aws.functions.sweep import sweep as sweep_outbox
 from oncefold.aws.names import ZONE_FOLDER, Names
 from oncefold.core.definition import Pipeline
@@ -89,18 +89,18 @@ def _work(context: Any) -> _Work:
 
 
 def state(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
-    """StateLambda: a batch of a Kinesis shard."""
-    records = [kinesis_record(item) for item in event["Records"]]
+    """StateLambda: a batch of a Kinesis shard, or of another source (`deliveries`)."""
+    delivery = delivery_of(event)
     try:
         work = _work(context)
     except OutOfTime:
-        return _answer(records[0].sequence)
+        return delivery.answer(0)
     days = int(os.environ.get("ONCEFOLD_REJECT_DAYS", "0"))
     function = StateFunction(work.warm.pipeline, work.warm.names, work.dynamo, time.time, work.warm.workers.map, days)
-    folded = function.handle(records)
+    folded = function.handle(delivery.records)
     first = folded.unfinished
-    work.log("state", report.state_counts(folded, 0 if first is None else len(records) - first))
-    return _answer(None if first is None else records[first].sequence)
+    work.log("state", report.state_counts(folded, 0 if first is None else len(delivery.records) - first))
+    return delivery.answer(first)
 
 
 def reduce(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -130,14 +130,6 @@ def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: AR
         "left": len(swept.reduced.left),
         "refused": len(swept.reduced.refused),
     }
-
-
-def kinesis_record(item: Mapping[str, Any]) -> StreamRecord:
-    """A record of a Kinesis event."""
-    kinesis = item["kinesis"]
-    shard, _, sequence = item["eventID"].partition(":")
-    data = base64.b64decode(kinesis["data"])
-    return StreamRecord(shard, sequence, float(kinesis["approximateArrivalTimestamp"]), data)
 
 
 def _image(item: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

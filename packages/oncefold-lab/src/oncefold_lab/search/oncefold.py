@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from oncefold.aws.functions import layout
+from oncefold.aws.functions.deliveries import kinesis_record
 from oncefold.aws.functions.guard import check_definition
-from oncefold.aws.functions.handlers import kinesis_record
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
 from oncefold.aws.functions.state import FoldResult, StateFunction
 from oncefold.aws.functions.sweep import GRACE_SECONDS, Swept, sweep
