@@ -235,3 +235,20 @@ def test_the_age_of_a_record_is_checked_as_lambda_does(document: dict[str, Any])
 def test_patterns_match_exactly_the_numbers_of_a_range(least: int, most: int) -> None:
     allowed = re.compile("|".join(whole_numbers(least, most)))
     assert [number for number in range(1500) if allowed.fullmatch(str(number))] == [*range(least, most + 1)]
+
+
+def test_the_dashboard_shows_every_alarm_and_metrics_that_there_are(document: dict[str, Any]) -> None:
+    """Its body is JSON once CloudFormation has filled in the region and the alarms."""
+    (made,) = all_of(document, "AWS::CloudWatch::Dashboard").values()
+    body = made["DashboardBody"]["Fn::Sub"]
+    alarms = all_of(document, "AWS::CloudWatch::Alarm")
+    assert set(re.findall(r"\$\{(.*?)\}", body)) == {"AWS::Region", *(f"{name}.Arn" for name in alarms)}
+    states, *graphs = json.loads(body)["widgets"]
+    assert len(states["properties"]["alarms"]) == len(alarms)
+    watched = {(one["Namespace"], one["MetricName"]) for one in alarms.values()}
+    shown = {tuple(metric[:2]) for graph in graphs for metric in graph["properties"]["metrics"]}
+    assert watched - shown == {
+        ("AWS/Lambda", "Throttles"), ("Oncefold", "refused"), ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
+    }  # fmt: skip
+    places = [(graph["x"], graph["y"]) for graph in graphs]
+    assert len(set(places)) == len(places)

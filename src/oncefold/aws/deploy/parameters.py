@@ -116,6 +116,7 @@ PARAMETERS: Mapping[str, Setting] = {
     **_mapping("State", "Records", 500, 100, _DAY),
     # What ReduceLambda gives up, the sweeper does.
     **_mapping("Reduce", "Deltas", 300, 20, 3_600),
+    "Dashboard": Setting("Whether there is a dashboard in CloudWatch, of the stack's name", "true", choices=YES_NO),
     "AlarmEmail": Setting("Address that alarms are sent to, empty for none", ""),
     "AlarmTopicArn": Setting("SNS topic that alarms are sent to, if AlarmEmail is empty", ""),
     "AlarmIteratorAgeMs": Setting("Alarm when a function is this far behind its stream", 300_000, (1_000, 604_800_000)),

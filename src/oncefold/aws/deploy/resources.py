@@ -52,6 +52,7 @@ CONDITIONS: Mapping[str, Any] = {
     "Protected": {"Fn::Equals": [ref("DeletionProtection"), "true"]},
     "StatePolicy": {"Fn::Not": [{"Fn::Equals": [ref("StatePolicyArn"), ""]}]},
     "Bounded": {"Fn::Not": [{"Fn::Equals": [ref("PermissionsBoundaryArn"), ""]}]},
+    "HasDashboard": {"Fn::Equals": [ref("Dashboard"), "true"]},
     "HasEmail": {"Fn::Not": [{"Fn::Equals": [ref("AlarmEmail"), ""]}]},
     "HasTopic": {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]},
     **{f"{name}Reserved": {"Fn::Not": [{"Fn::Equals": [ref(f"{name}Concurrency"), "0"]}]} for name in FUNCTIONS},

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from oncefold.aws.deploy import resources
+from oncefold.aws.deploy.dashboard import dashboard
 from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS
 from oncefold.aws.deploy.permissions import FUNCTIONS
 from oncefold.aws.deploy.resources import NO_VALUE, SWEEP_MINUTES, Declaration, arn, either, ref
@@ -32,6 +33,8 @@ _ACTIONS = either("HasEmail", [ref("AlarmTopic")], either("HasTopic", [ref("Alar
 def template(pipeline: Pipeline, names: Names) -> dict[str, Any]:
     """The template. Raises DefinitionError for a pipeline that DynamoDB cannot hold."""
     check_fits(pipeline)
+    watching = alarms(names)
+    watched = [name for name, resource in watching.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
         "Description": f"Oncefold: the pipeline {pipeline.name}, every event counted exactly once",
@@ -43,7 +46,8 @@ def template(pipeline: Pipeline, names: Names) -> dict[str, Any]:
             **resources.tables(names),
             **resources.functions(names),
             **resources.triggers(names),
-            **alarms(names),
+            **watching,
+            **dashboard(names, watched),
         },
         "Outputs": _outputs(),
     }

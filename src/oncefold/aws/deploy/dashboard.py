@@ -1,0 +1,94 @@
+"""The dashboard of a stack in CloudWatch: what its alarms watch, and what it does and costs, over time.
+
+Source: "Dashboard body structure and syntax", Amazon CloudWatch API reference.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oncefold.aws.deploy.resources import Declaration
+from oncefold.aws.functions.report import NAMESPACE
+from oncefold.aws.names import Names
+
+_WIDTH, _HEIGHT, _ALL = 12, 6, 24
+_MINUTE, _SWEEP = 60, 300
+
+_Metric = list[Any]
+
+
+def dashboard(names: Names, alarms: Sequence[str]) -> dict[str, Declaration]:
+    """The dashboard, with the states of these alarms on top; it is called as the stack is."""
+    body = json.dumps({"widgets": [_states(alarms), *_graphs(names)]}, separators=(",", ":"))
+    return {
+        "StackDashboard": {
+            "Type": "AWS::CloudWatch::Dashboard",
+            "Condition": "HasDashboard",
+            "Properties": {"DashboardName": names.stack, "DashboardBody": {"Fn::Sub": body}},
+        }
+    }
+
+
+def _states(alarms: Sequence[str]) -> dict[str, Any]:
+    arns = [f"${{{alarm}.Arn}}" for alarm in alarms]
+    return {
+        "type": "alarm", "x": 0, "y": 0, "width": _ALL, "height": 3, "properties": {"title": "Alarms", "alarms": arns},
+    }  # fmt: skip
+
+
+def _graphs(names: Names) -> list[dict[str, Any]]:
+    functions = {"StateLambda": names.state_function, "ReduceLambda": names.reduce_function}
+    every = {**functions, "sweeper": names.sweep_function}
+    tables = {
+        "StateTable": names.state_table, "ReduceTable": names.reduce_table, "AggregateTable": names.aggregate_table,
+    }  # fmt: skip
+    ours = {"stack": names.stack, "function": "state"}
+    units = [_metric(NAMESPACE, "write_units", {**ours, "function": one}, one) for one in ("state", "reduce")]
+    queue = {"QueueName": names.failure_queue}
+    graphs = [
+        ("Events a minute", "Sum", _MINUTE, [_metric(NAMESPACE, name, ours, name) for name in ("events", "rejected")]),
+        ("Behind the streams, ms", "Maximum", _MINUTE, _of("AWS/Lambda", "IteratorAge", "FunctionName", functions)),
+        ("Deltas that are not in the totals", "Maximum", _SWEEP, [_outbox(names, "OutboxItems")]),
+        ("Age of the oldest delta, s", "Maximum", _SWEEP, [_outbox(names, "OutboxAgeSeconds")]),
+        ("Failed invocations", "Sum", _MINUTE, _of("AWS/Lambda", "Errors", "FunctionName", every)),
+        ("Duration, ms, 99 %", "p99", _MINUTE, _of("AWS/Lambda", "Duration", "FunctionName", every)),
+        ("Write units a minute", "Sum", _MINUTE, units),
+        (
+            "Writes throttled, transactions that met others",
+            "Sum",
+            _MINUTE,
+            [
+                *_of("AWS/DynamoDB", "WriteThrottleEvents", "TableName", tables),
+                *_of("AWS/DynamoDB", "TransactionConflict", "TableName", tables, " conflicts"),
+            ],
+        ),
+        ("Failed batches", "Maximum", _SWEEP, [_metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue, "")]),
+    ]
+    return [
+        {
+            "type": "metric",
+            "x": _WIDTH * (index % 2),
+            "y": 3 + _HEIGHT * (index // 2),
+            "width": _WIDTH,
+            "height": _HEIGHT,
+            "properties": {
+                "title": title, "region": "${AWS::Region}", "stat": statistic, "period": seconds,
+                "yAxis": {"left": {"min": 0}}, "metrics": metrics,
+            },
+        }
+        for index, (title, statistic, seconds, metrics) in enumerate(graphs)
+    ]  # fmt: skip
+
+
+def _outbox(names: Names, name: str) -> _Metric:
+    return _metric(NAMESPACE, name, {"stack": names.stack}, "")
+
+
+def _of(namespace: str, name: str, dimension: str, labelled: Mapping[str, str], more: str = "") -> list[_Metric]:
+    """The same metric of several things, by the labels of their lines."""
+    return [_metric(namespace, name, {dimension: value}, f"{label}{more}") for label, value in labelled.items()]
+
+
+def _metric(namespace: str, name: str, dimensions: Mapping[str, str], label: str) -> _Metric:
+    pairs = [part for pair in dimensions.items() for part in pair]
+    return [namespace, name, *pairs, *([{"label": label}] if label else [])]
