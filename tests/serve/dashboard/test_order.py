@@ -54,6 +54,17 @@ def shown(visit, first: int) -> list[str]:
     return [row.get_attribute("data-path") for row in visit.page.locator(".tree .line.node").all()[:first]]
 
 
+TAGS = """
+name = "orders"
+[event]
+key = "id"
+[rollups]
+tags = ["region", { each = "tags", missing = "(none)" }]
+[measures]
+amount = { sum = "amount", scale = 2 }
+"""
+
+
 def heading(visit, name):
     return visit.page.get_by_role("columnheader", name=name, exact=True)
 
@@ -109,6 +120,7 @@ def test_the_first_so_many_and_a_filter_come_from_the_server(visit):
     with visit.page.expect_request(lambda request: "filter=77" in request.url and "limit=10" in request.url):
         visit.page.get_by_label("Filter by name").fill("77")
     expected = [name for name in by_value() if "77" in name]
+    expect(visit.line(expected[0]).locator(".fill")).to_have_attribute("style", "width: 100%;")
     expect(visit.line(expected[0])).to_be_visible()
     expect(visit.line(by_value()[0])).to_have_count(0)
     assert shown(visit, 11) == expected[:10]
@@ -172,3 +184,23 @@ def test_what_does_not_add_up_has_no_share_and_what_is_not_there_is_a_dash(visit
     expect(visit.value(last, "least")).to_have_text("\N{EN DASH}")
     expect(visit.value(last, "mean")).to_have_text("\N{EN DASH}")
     expect(visit.line(last).locator(".percent")).to_have_text("\N{EN DASH}")
+
+
+def test_nodes_of_an_array_have_no_share_of_what_is_above_them(browser, tmp_path):
+    orders = [
+        b'{"id": "1", "region": "north", "tags": ["red", "big"], "amount": 30}',
+        b'{"id": "2", "region": "north", "tags": ["red"], "amount": 10}',
+        b'{"id": "3", "region": "south", "tags": [], "amount": 60}',
+    ]
+    with Running(tmp_path, pipeline=TAGS) as server, visiting(browser, server) as visit:
+        assert server.post(b"\n".join(orders)).status == 200
+        visit.open("#/totals/tags?sort=amount")
+        visit.shows("100.00", "amount")
+        expect(visit.line("north").locator(".percent")).to_have_text("40.0 %")
+        for path, amount in {"north/red": "40.00", "north/big": "30.00"}.items():
+            visit.shows_line(path, amount, "amount")
+            expect(visit.line(path).locator(".percent")).to_have_text("\N{EN DASH}")
+        expect(visit.line("north/red").locator(".fill")).to_have_attribute("style", "width: 100%;")
+        expect(visit.line("north/big").locator(".fill")).to_have_attribute("style", "width: 75%;")
+        visit.open("#/key/1")
+        expect(visit.page.locator(".history .leaf")).to_have_text("region north tags[] (big, red)")

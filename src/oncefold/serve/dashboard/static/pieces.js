@@ -95,7 +95,7 @@ export const leafWords = (leaf) => segments(leaf).map((text) => shown(label(text
 export function namedLeaf(leaf, rollups) {
   const levels = levelsOf(rollups), labels = segments(leaf);
   if (labels.length !== levels.length) return h("span", {}, leafWords(leaf));
-  return h("span", { class: "leaf" }, ...labels.map((text, index) => h("span", {}, h("span", { class: "level" }, levelWords(levels[index])), " ", shown(label(text)))));
+  return h("span", { class: "leaf" }, ...labels.flatMap((text, index) => [index ? " " : "", h("span", {}, h("span", { class: "level" }, levelWords(levels[index])), " ", shown(label(text)))]));
 }
 
 export const emptyWords = (words) => h("p", { class: "empty" }, words);

@@ -178,13 +178,13 @@ export class Tree {
     await Promise.all(again.filter((path) => this.open.has(path)).map((path) => this.fetchBranch(path)));
   }
 
-  // The greatest size among the children of a node, whether they are here or not, for the lengths of bars: in units of the last
-  // place. Null until it is known; `onKnown` is called when it is.
+  // The greatest size among the children of a node, or those that match, whether they are here or not, for the lengths of bars: in units
+  // of the last place. Until it is known it is that of those that are here; `onKnown` is called when it is a greater one.
   greatest(path, measure, onKnown) {
     const branch = this.branches.get(path);
     if (!branch) return null;
     const sizes = branch.order.map((child) => size(this.value(child, measure))), here = sizes.reduce((a, b) => (b > a ? b : a), 0n);
-    if (this.whole(path)) return here;
+    if (!branch.more) return here;
     const known = branch.extremes.get(measure);
     if (typeof known === "bigint") return known > here ? known : here;
     if (known === undefined) {
@@ -199,8 +199,9 @@ export class Tree {
 
   async extreme(path, measure) {
     // Of children in the order of this measure, one end is here.
-    const { sort, ascending } = this.order, unknown = ["descending", "ascending"].filter((order) => sort !== measure || (order === "ascending") !== ascending);
-    const ends = await Promise.all(unknown.map((order) => this.api.totals(this.rollup, path, { limit: 1, sort: measure, order, asOf: this.asOf })));
+    const { sort, ascending, filter } = this.order, matching = path === this.top && filter ? filter : undefined;
+    const unknown = ["descending", "ascending"].filter((order) => sort !== measure || (order === "ascending") !== ascending);
+    const ends = await Promise.all(unknown.map((order) => this.api.totals(this.rollup, path, { limit: 1, sort: measure, order, filter: matching, asOf: this.asOf })));
     const values = ends.flatMap(({ rows }) => rows.slice(1)).map((row) => size(measure === "count" ? row.count : amount(row, measure)));
     return values.reduce((a, b) => (b > a ? b : a), 0n);
   }

@@ -27,13 +27,18 @@ export class WallView {
   async start() {
     set(document.documentElement, "data-wall", true);
     const nodes = this.route.nodes.length ? this.route.nodes : [encodeURIComponent(this.app.status.rollups[0].name)];
-    this.tiles = nodes.map((node) => new Tile(this.app, this.route, node));
+    this.tiles = nodes.map((node) => new Tile(this.app, this.route, node, () => this.fit()));
     set(this.leave, "href", format({ ...this.route, view: "node", rollup: this.tiles[0].route.rollup, path: this.tiles[0].route.path, asOf: null }));
-    const board = h("div", { class: "tiles", "data-tiles": Math.min(this.tiles.length, 9) }, ...this.tiles.map(({ element }) => element));
-    this.element.append(board);
+    this.board = h("div", { class: "tiles" }, ...this.tiles.map(({ element }) => element));
+    this.element.append(this.board);
     await Promise.all(this.tiles.map((tile) => tile.start()));
     this.ticking = setInterval(() => this.showState(), 1000);
     this.showState();
+  }
+
+  // All figures are of one size: as large as the longest allows.
+  fit() {
+    this.board.style.setProperty("--digits", Math.max(...this.tiles.map(({ digits }) => digits)));
   }
 
   showState() {
@@ -63,7 +68,9 @@ export class WallView {
 
 // One node: `node` is ROLLUP/PATH as the address of its view has it.
 class Tile {
-  constructor(app, route, node) {
+  constructor(app, route, node, onDigits) {
+    this.digits = 6;
+    this.onDigits = onDigits;
     const [rollup, ...path] = node.split("/").map(decoded);
     this.app = app;
     this.route = { ...route, view: "node", rollup, path: path.join("/"), sort: null, order: null, top: null };
@@ -115,7 +122,8 @@ class Tile {
   show() {
     const { tree, measure } = this, { path } = this.route, own = tree.nodes.get(path);
     if (showNumber(this.figure, tree.value(path, measure) ?? "–")) flash(this.figure);
-    this.figure.style.setProperty("--digits", Math.max(6, String(tree.value(path, measure) ?? "").length * 1.15));
+    this.digits = Math.max(6, String(tree.value(path, measure) ?? "").length * 1.15);
+    this.onDigits();
     setText(this.under, `${measure}, ${many(own.count, "key")}`);
     const { order } = tree.branches.get(path), greatest = order.reduce((most, each) => larger(most, mantissa(tree.value(each, measure) ?? "0")), 0n);
     this.rows.replaceChildren(...order.map((each) => {
