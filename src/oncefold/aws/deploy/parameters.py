@@ -30,12 +30,14 @@ class Setting:
     choices: tuple[str | int, ...] = ()
     also: int | None = None
     """A value outside the bounds that is allowed, too."""
+    several: bool = False
+    """Whether it is a list, with commas between."""
 
     @property
     def declaration(self) -> dict[str, Any]:
         """As the template has it."""
         numeric = self.bounds is not None and self.also is None
-        declared: dict[str, Any] = {"Type": "Number" if numeric else "String", "Description": self.description}
+        declared: dict[str, Any] = {"Type": self._type(numeric=numeric), "Description": self.description}
         if self.default is not None:
             declared["Default"] = self.default
         if self.bounds is not None:
@@ -49,6 +51,9 @@ class Setting:
         if self.choices:
             declared["AllowedValues"] = list(self.choices)
         return declared
+
+    def _type(self, *, numeric: bool) -> str:
+        return "Number" if numeric else "CommaDelimitedList" if self.several else "String"
 
 
 def whole_numbers(least: int, most: int) -> list[str]:
@@ -110,6 +115,14 @@ PARAMETERS: Mapping[str, Setting] = {
     **_function("Sweep", "the sweeper", 512, 240, 300),
     "StatePolicyArn": Setting("Managed policy for StateLambda's role, to read another source, empty for none", ""),
     "PermissionsBoundaryArn": Setting("IAM policy that bounds the functions' roles, empty for none", ""),
+    "SubnetIds": Setting("Subnets that the functions run in, with commas between, empty for no VPC", "", several=True),
+    "SecurityGroupIds": Setting(
+        "Security groups of the functions in these subnets, with commas between", "", several=True
+    ),
+    "Tracing": Setting("Whether X-Ray traces invocations", "false", choices=YES_NO),
+    "LogFormat": Setting(
+        "How Lambda writes its own log lines; the functions' are JSON", "Text", choices=("Text", "JSON")
+    ),
     "RejectRetentionDays": Setting("How long rejects and conflicts are kept, 0 for ever", 0, (0, 3_650)),
     "LogRetentionDays": Setting("How long logs are kept", 30, choices=_LOG_DAYS),
     MAPPINGS_ENABLED: Setting("Whether events and the schedule start the functions", "true", choices=YES_NO),

@@ -41,16 +41,16 @@ NO_VALUE = ref("AWS::NoValue")
 _SETTINGS: Mapping[str, Any] = {"State": {"ONCEFOLD_REJECT_DAYS": ref("RejectRetentionDays")}}
 """Environment variables of functions, beside the stack's name."""
 
-_MANAGED: Mapping[str, Any] = {
-    "State": {"ManagedPolicyArns": either("StatePolicy", [ref("StatePolicyArn")], NO_VALUE)},
-}
-"""Managed policies of roles, beside what the functions call."""
+_MANAGED = "arn:${AWS::Partition}:iam::aws:policy"
+_VPC: Mapping[str, Any] = {"SubnetIds": ref("SubnetIds"), "SecurityGroupIds": ref("SecurityGroupIds")}
 
 CONDITIONS: Mapping[str, Any] = {
     "OnDemand": {"Fn::Equals": [ref("StreamMode"), "ON_DEMAND"]},
     "Mapped": {"Fn::Equals": [ref("MappingsEnabled"), "true"]},
     "Protected": {"Fn::Equals": [ref("DeletionProtection"), "true"]},
     "StatePolicy": {"Fn::Not": [{"Fn::Equals": [ref("StatePolicyArn"), ""]}]},
+    "Traced": {"Fn::Equals": [ref("Tracing"), "true"]},
+    "InVpc": {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", ref("SubnetIds")]}, ""]}]},
     "Bounded": {"Fn::Not": [{"Fn::Equals": [ref("PermissionsBoundaryArn"), ""]}]},
     "HasDashboard": {"Fn::Equals": [ref("Dashboard"), "true"]},
     "HasEmail": {"Fn::Not": [{"Fn::Equals": [ref("AlarmEmail"), ""]}]},
@@ -147,9 +147,19 @@ def _role(name: str) -> Declaration:
             "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
             "PermissionsBoundary": either("Bounded", ref("PermissionsBoundaryArn"), NO_VALUE),
             "Policies": [{"PolicyName": "calls", "PolicyDocument": policy(name)}],
-            **_MANAGED.get(name, {}),
+            "ManagedPolicyArns": _managed(name),
         },
     }
+
+
+def _managed(name: str) -> list[Any]:
+    """Managed policies of a role, for what the account wants beside the functions' own calls."""
+    other = [either("StatePolicy", ref("StatePolicyArn"), NO_VALUE)] if name == "State" else []
+    return [
+        *other,
+        either("Traced", {"Fn::Sub": f"{_MANAGED}/AWSXRayDaemonWriteAccess"}, NO_VALUE),
+        either("InVpc", {"Fn::Sub": f"{_MANAGED}/service-role/AWSLambdaVPCAccessExecutionRole"}, NO_VALUE),
+    ]
 
 
 def _function(name: str, function: str, description: str, stack: str) -> Declaration:
@@ -167,6 +177,9 @@ def _function(name: str, function: str, description: str, stack: str) -> Declara
             "MemorySize": ref(f"{name}MemoryMB"),
             "Timeout": ref(f"{name}TimeoutSeconds"),
             "ReservedConcurrentExecutions": either(f"{name}Reserved", ref(f"{name}Concurrency"), NO_VALUE),
+            "TracingConfig": {"Mode": either("Traced", "Active", "PassThrough")},
+            "LoggingConfig": {"LogFormat": ref("LogFormat")},
+            "VpcConfig": either("InVpc", _VPC, NO_VALUE),
             "Environment": {"Variables": {"ONCEFOLD_STACK": stack, **_SETTINGS.get(name, {})}},
         },
     }
