@@ -4,11 +4,12 @@ Raises OncefoldError for items that Oncefold cannot have written.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from oncefold.aws.functions import layout
+from oncefold.aws.functions.epochs import epochs_of
 from oncefold.aws.functions.layout import Delta
 from oncefold.aws.names import Names
 from oncefold.core.decimals import parse_decimal
@@ -44,53 +45,69 @@ class Stack:
     fingerprints: frozenset[str]
     """Of all definitions that its functions may run with."""
     dynamodb: Any
+    epoch: int = 0
+    """Of the totals that are read (`epochs`)."""
+    segments: int = SEGMENTS
+    """In how many segments tables are read at once."""
 
 
 def open_tables(names: Names, dynamodb: Any) -> Stack:
     """Read the definition that the tables were made under. Raises OncefoldError if there is none."""
+    item = read_definition(names, dynamodb)
+    origin = f"the definition in {names.aggregate_table}"
+    try:
+        pipeline = parse_toml(item["toml"]["S"], origin)
+        return Stack(names, pipeline, frozenset(item["fingerprints"]["SS"]), dynamodb, epochs_of(item).live)
+    except KeyError as error:
+        raise OncefoldError(f"{origin} lacks its {error}; deploy again: oncefold aws deploy") from None
+
+
+def live_epoch(stack: Stack) -> int:
+    """The epoch that is read now, which a rebuild may have changed since the stack was opened."""
+    return epochs_of(read_definition(stack.names, stack.dynamodb)).live
+
+
+def read_definition(names: Names, dynamodb: Any) -> Item:
+    """The item that says what the tables mean. Raises OncefoldError if there is none."""
     answer = dynamodb.get_item(TableName=names.aggregate_table, Key=layout.DEFINITION_KEY, ConsistentRead=True)
     if "Item" not in answer:
         raise OncefoldError(
             f"stack {names.stack}: its tables are there, but hold no definition yet; "
             "`oncefold aws deploy` writes it, and so does the first event"
         )
-    item = answer["Item"]
-    origin = f"the definition in {names.aggregate_table}"
-    try:
-        return Stack(names, parse_toml(item["toml"]["S"], origin), frozenset(item["fingerprints"]["SS"]), dynamodb)
-    except KeyError as error:
-        raise OncefoldError(f"{origin} lacks its {error}; deploy again: oncefold aws deploy") from None
+    item: Item = answer["Item"]
+    return item
 
 
-def scan(dynamodb: Any, table: str, progress: Progress, what: str, **request: Any) -> Iterator[Item]:
+def scan(stack: Stack, table: str, progress: Progress, what: str, **request: Any) -> Iterator[Item]:
     """Every item of a table, in no order. Each page is read consistently, so what was there all along is there once."""
     seen = 0
-    for page in scan_pages(dynamodb, table, **request):
+    for page in scan_pages(stack, table, **request):
         seen += page["ScannedCount"]
         progress(what, seen)
         yield from page["Items"]
 
 
-def count_items(dynamodb: Any, table: str, progress: Progress, what: str, **request: Any) -> int:
+def count_items(stack: Stack, table: str, progress: Progress, what: str, **request: Any) -> int:
     """How many items a table has, or how many of them a filter lets through."""
     counted = seen = 0
-    for page in scan_pages(dynamodb, table, Select="COUNT", **request):
+    for page in scan_pages(stack, table, Select="COUNT", **request):
         counted += page["Count"]
         seen += page["ScannedCount"]
         progress(what, seen)
     return counted
 
 
-def scan_pages(dynamodb: Any, table: str, **request: Any) -> Iterator[Page]:
+def scan_pages(stack: Stack, table: str, **request: Any) -> Iterator[Page]:
     """The pages of a whole scan, as they come."""
+    segments = stack.segments
 
     def read(segment: int, start: Page) -> tuple[int, Page]:
-        return segment, dynamodb.scan(
-            TableName=table, Segment=segment, TotalSegments=SEGMENTS, ConsistentRead=True, **start, **request
-        )
+        part = {"Segment": segment, "TotalSegments": segments} if segments > 1 else {}
+        return segment, stack.dynamodb.scan(TableName=table, ConsistentRead=True, **part, **start, **request)
 
-    with ThreadPoolExecutor(SEGMENTS) as workers:
-        waiting: set[Future[tuple[int, Page]]] = {workers.submit(read, segment, {}) for segment in range(SEGMENTS)}
+    with workers_of(stack) as workers:
+        waiting: set[Future[tuple[int, Page]]] = {workers.submit(read, segment, {}) for segment in range(segments)}
         try:
             while waiting:
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -102,6 +119,23 @@ def scan_pages(dynamodb: Any, table: str, **request: Any) -> Iterator[Page]:
                     yield page
         finally:
             workers.shutdown(wait=False, cancel_futures=True)
+
+
+def workers_of(stack: Stack) -> Executor:
+    """Threads for the calls of a query; where a table is read in one segment, the caller's own thread."""
+    return ThreadPoolExecutor(stack.segments) if stack.segments > 1 else _Here()
+
+
+class _Here(Executor):
+    """Runs what it is given at once."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:
+            future.set_exception(error)
+        return future
 
 
 def no_total(pipeline: Pipeline) -> Total:
@@ -121,7 +155,7 @@ def read_states(stack: Stack, progress: Progress, below: Node | None = None) -> 
     """Every key with its state, deleted ones too; or only the live keys that count in a node."""
     request = {} if below is None else _counting_in(stack, below)
     of_elements = below is not None and bool(stack.pipeline.arrays)
-    for item in scan(stack.dynamodb, stack.names.state_table, progress, "keys", **request):
+    for item in scan(stack, stack.names.state_table, progress, "keys", **request):
         try:
             key, stored = layout.parse_state(stack.pipeline, item)
         except _UNREADABLE as error:
@@ -149,10 +183,19 @@ def _counting_in(stack: Stack, node: Node) -> dict[str, Any]:
 
 
 def read_totals(stack: Stack, progress: Progress, **request: Any) -> Iterator[tuple[Node, Held]]:
-    """Every node with its totals."""
-    for item in scan(stack.dynamodb, stack.names.aggregate_table, progress, "nodes", **request):
-        if item["path"] != layout.DEFINITION_KEY["path"]:
+    """Every node of the live epoch with its totals."""
+    for item in scan(stack, stack.names.aggregate_table, progress, "nodes", **(request or only_live_nodes(stack))):
+        if layout.node_epoch(item) == stack.epoch:
             yield parse_total(stack, item)
+
+
+def only_live_nodes(stack: Stack) -> dict[str, Any]:
+    """The filter of a scan of AggregateTable that lets only nodes of the live epoch through."""
+    return {
+        "FilterExpression": "begins_with(#path, :epoch)",
+        "ExpressionAttributeNames": {"#path": "path"},
+        "ExpressionAttributeValues": {":epoch": {"S": layout.epoch_path(stack.epoch)}},
+    }
 
 
 def parse_total(stack: Stack, item: Mapping[str, Any]) -> tuple[Node, Held]:
@@ -170,9 +213,14 @@ def parse_total(stack: Stack, item: Mapping[str, Any]) -> tuple[Node, Held]:
         return node, str(error)
 
 
+def read_live_deltas(stack: Stack, progress: Progress) -> Iterator[WaitingDelta]:
+    """Every delta of the outbox that is for the totals that are read."""
+    return (waiting for waiting in read_deltas(stack, progress) if waiting.delta.epoch == stack.epoch)
+
+
 def read_deltas(stack: Stack, progress: Progress) -> Iterator[WaitingDelta]:
-    """Every delta of the outbox."""
-    for item in scan(stack.dynamodb, stack.names.reduce_table, progress, "pending deltas"):
+    """Every delta of the outbox, of any epoch."""
+    for item in scan(stack, stack.names.reduce_table, progress, "pending deltas"):
         yield parse_waiting(stack, item)
 
 
@@ -231,7 +279,7 @@ def read_listed(
     stack: Stack, progress: Progress, kind: str, parse: Callable[[Mapping[str, Any]], Row]
 ) -> Iterator[Row]:
     """The items of one kind in RejectTable, parsed, in no order."""
-    for item in scan(stack.dynamodb, stack.names.reject_table, progress, f"{kind}s", **only_kind(kind)):
+    for item in scan(stack, stack.names.reject_table, progress, f"{kind}s", **only_kind(kind)):
         try:
             yield parse(item)
         except (KeyError, ValueError, TypeError) as error:

@@ -158,9 +158,24 @@ class Dynamo:
                 attempt += 1
         return found
 
+    def get(self, table: str, key: Item) -> Item | None:
+        """One item as it is now; None if there is none."""
+        answer = self._call(
+            self._client.get_item, TableName=table, Key=key, ConsistentRead=True, ReturnConsumedCapacity="TOTAL"
+        )
+        self._meter.add(read_units=_units(answer))
+        return answer.get("Item")
+
     def put(self, table: str, items: Sequence[Item]) -> None:
         """Put items that may be put again: at most PUT_ITEMS with distinct keys."""
-        wanted: Mapping[str, Any] = {table: [{"PutRequest": {"Item": item}} for item in items]}
+        self._write_batch(table, [{"PutRequest": {"Item": item}} for item in items])
+
+    def delete(self, table: str, keys: Sequence[Item]) -> None:
+        """Delete items, whether they are there or not: at most PUT_ITEMS distinct keys."""
+        self._write_batch(table, [{"DeleteRequest": {"Key": key}} for key in keys])
+
+    def _write_batch(self, table: str, requests: Sequence[Item]) -> None:
+        wanted: Mapping[str, Any] = {table: list(requests)}
         attempt = 0
         while wanted:
             answer = self._call(self._client.batch_write_item, RequestItems=wanted, ReturnConsumedCapacity="TOTAL")
@@ -172,16 +187,42 @@ class Dynamo:
 
     def scan(self, table: str, segment: int = 0, segments: int = 1) -> Iterator[Item]:
         """Every item of a table, or of one of its segments, consistently read page by page."""
-        start: dict[str, Any] = {} if segments == 1 else {"Segment": segment, "TotalSegments": segments}
+        for items, _ in self.pages(table, segment, segments):
+            yield from items
+
+    def pages(
+        self, table: str, segment: int = 0, segments: int = 1, after: Item | None = None
+    ) -> Iterator[tuple[list[Item], Item | None]]:
+        """The pages of a table, or of one of its segments, each with the key to go on after; None with the last.
+
+        `after` is such a key, to go on where another scan of the same segment ended.
+        """
+        request: dict[str, Any] = {} if segments == 1 else {"Segment": segment, "TotalSegments": segments}
         while True:
+            start = {} if after is None else {"ExclusiveStartKey": after}
             page = self._call(
-                self._client.scan, TableName=table, ConsistentRead=True, ReturnConsumedCapacity="TOTAL", **start
-            )
+                self._client.scan, TableName=table, ConsistentRead=True, ReturnConsumedCapacity="TOTAL",
+                **request, **start,
+            )  # fmt: skip
             self._meter.add(read_units=_units(page))
-            yield from page["Items"]
-            if "LastEvaluatedKey" not in page:
+            after = page.get("LastEvaluatedKey")
+            yield page["Items"], after
+            if after is None:
                 return
-            start["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+
+    def update(self, **request: Any) -> bool:
+        """One UpdateItem on a condition; whether it was done.
+
+        A call that is repeated because its answer was lost may find that it was: then it says no, and the item yes.
+        """
+        try:
+            answer = self._call(self._client.update_item, ReturnConsumedCapacity="TOTAL", **request)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            return False
+        self._meter.add(write_units=_units(answer))
+        return True
 
     def describe(self, table: str) -> Mapping[str, Any]:
         """What DescribeTable says of a table."""

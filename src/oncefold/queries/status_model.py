@@ -179,6 +179,8 @@ class StackStatus(Status):
     """Messages in the failure queue, as SQS approximates them."""
     unknown: Mapping[str, str]
     """What could not be queried, and why."""
+    rebuild: str | None = None
+    """The phase of the rebuild that is under way: `first`, `final`, `drain` or `delete`; None if none is."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ from oncefold.aws.deploy.removal import Removal
 from oncefold.aws.functions.guard import definition_item
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
+from oncefold.aws.operations.rebuild_item import UnderWay
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml, to_toml
 from oncefold.core.errors import DefinitionError, OncefoldError
@@ -264,7 +265,27 @@ def test_a_definition_that_means_something_else_is_refused_before_anything_happe
     ):
         plan(names, OTHER)
     assert current(names) == before
-    assert deployed(names) == DeployedDefinition(True, to_toml(RISK), frozenset({RISK.fingerprint}))
+    assert deployed(names) == DeployedDefinition(True, to_toml(RISK), frozenset({RISK.fingerprint}), knows_epochs=True)
+
+
+def test_what_a_rebuild_keeps_with_the_definition_stays(names: Names) -> None:
+    deploy(names)
+    kept = {"epoch": {"N": "7"}, "rebuild": UnderWay(9, "first", 8, "", 1).attribute}
+    item = {**definition_item(RISK), **kept}
+    clients().dynamodb.put_item(TableName=names.aggregate_table, Item=item)
+    deploy(names, WIDER)
+    found = clients().dynamodb.get_item(TableName=names.aggregate_table, Key=DEFINITION_KEY)["Item"]
+    assert deployed(names).accepts(WIDER)
+    assert {name: found[name] for name in kept} == kept
+
+
+def test_a_definition_from_before_epochs_gets_one(names: Names) -> None:
+    deploy(names)
+    old = {name: value for name, value in definition_item(RISK).items() if name != "epoch"}
+    clients().dynamodb.put_item(TableName=names.aggregate_table, Item=old)
+    assert not deployed(names).accepts(RISK)
+    deploy(names)
+    assert deployed(names).accepts(RISK)
 
 
 def test_what_was_widened_is_not_narrowed_again(names: Names) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from oncefold.aws.functions.fits import EVENT_NODES, MEASURES, check_fits
-from oncefold.aws.functions.plan import DELTA_NODES, Change, chunks
+from oncefold.aws.functions.fits import MEASURES, check_fits
+from oncefold.aws.functions.plan import DELTA_NODES, EVENT_NODES, Change, chunks
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import DefinitionError
 from oncefold.core.event import Content
@@ -31,7 +31,7 @@ def test_an_event_that_moves_fits_one_transaction_at_the_limit() -> None:
 
 
 def test_more_nodes_than_a_transaction_takes_are_refused() -> None:
-    with pytest.raises(DefinitionError, match=r"could not hold a single event: its 4,258 nodes .* takes up to 4,257"):
+    with pytest.raises(DefinitionError, match=r"could not hold a single event: its 1,906 nodes .* takes up to 1,905"):
         check_fits(tree(EVENT_NODES // 2 + 1, 1))
 
 

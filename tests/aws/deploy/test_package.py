@@ -133,7 +133,7 @@ def test_the_zip_holds_the_functions_and_the_pipeline(pipeline: Pipeline) -> Non
         ours = {"", "/aws", "/aws/functions", "/core", "/dynamodb"}
         assert rooms == {".", *(f"oncefold{room}" for room in ours)}
         assert parse_toml(archive.read("pipeline.toml").decode()) == pipeline
-    assert len(build(pipeline).data) < MOST_BYTES // 50
+    assert len(build(pipeline).data) < MOST_BYTES // 40
 
 
 def test_importing_it_takes_exactly_what_is_in_it(unpacked: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from oncefold.aws.deploy.parameters import PARAMETERS, parse, parse_tags, whole_numbers
 from oncefold.aws.deploy.template import MOST_BYTES, template, text
 from oncefold.aws.functions import handlers, report
-from oncefold.aws.functions.fits import EVENT_NODES
+from oncefold.aws.functions.plan import EVENT_NODES
 from oncefold.aws.functions.reduce import Reduced
 from oncefold.aws.functions.report import Invocation
 from oncefold.aws.functions.sweep import Swept

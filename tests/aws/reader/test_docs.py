@@ -17,7 +17,7 @@ from tests.aws.reader.test_status import Metrics
 
 PAGE = Path(__file__).parents[3] / "docs" / "AWS_OPERATIONS.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-MINE = {"query", "explain", "verify", "rejects", "conflicts", "status", "cost", "drain", "redrive"}
+MINE = {"query", "explain", "verify", "rejects", "conflicts", "status", "cost", "drain", "redrive", "rebuild"}
 
 _CHANGING = [
     (r"(?<= at )\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "TIME"),
@@ -31,6 +31,9 @@ class Mapped:
 
     def list_event_source_mappings(self, **request: Any) -> dict[str, Any]:
         return {"EventSourceMappings": [{"State": "Enabled", "LastProcessingResult": "OK"}]}
+
+    def get_function_configuration(self, **request: Any) -> dict[str, Any]:
+        return {"Timeout": 60}
 
 
 class NoErrors(Metrics):
@@ -62,6 +65,7 @@ def test_the_commands_print_what_the_guide_shows(
     make()
     others = {"lambda": Mapped(), "cloudwatch": NoErrors()}
     monkeypatch.setattr("oncefold.aws.reader.status.client", lambda name: others.get(name) or client(name))
+    monkeypatch.setattr("oncefold.aws.operations.rebuild_stack.client", lambda _: Mapped())
     # What changes the stack comes last, whatever the order of the page.
     for command, output in sorted(examples(), key=lambda example: "drain" in example[0] or "redrive" in example[0]):
         main(shlex.split(command)[1:])

@@ -33,10 +33,13 @@ class DeployedDefinition:
     """The definition's text; None if the tables mean nothing yet."""
     fingerprints: frozenset[str] = frozenset()
     """Of the definitions that may go on with the tables."""
+    knows_epochs: bool = False
+    """Whether it was written for functions that take part in a rebuild."""
 
     def accepts(self, pipeline: Pipeline) -> bool:
         """Whether this very definition is the deployed one."""
-        return self.toml == to_toml(pipeline) and pipeline.fingerprint in self.fingerprints
+        same = self.toml == to_toml(pipeline) and pipeline.fingerprint in self.fingerprints
+        return same and self.knows_epochs
 
     def difference(self, pipeline: Pipeline) -> Sequence[str]:
         """The lines in which a definition differs: with `-` the old ones, with `+` the new ones."""
@@ -55,7 +58,12 @@ def read_definition(names: Names, dynamodb: Any) -> DeployedDefinition:
     item = answer.get("Item")
     if item is None:
         return DeployedDefinition(table=True)
-    return DeployedDefinition(table=True, toml=item["toml"]["S"], fingerprints=frozenset(item["fingerprints"]["SS"]))
+    return DeployedDefinition(
+        table=True,
+        toml=item["toml"]["S"],
+        fingerprints=frozenset(item["fingerprints"]["SS"]),
+        knows_epochs="epoch" in item,
+    )
 
 
 def check_definition_change(deployed: DeployedDefinition, pipeline: Pipeline, names: Names) -> None:
@@ -75,19 +83,26 @@ def write_definition(deployed: DeployedDefinition, pipeline: Pipeline, names: Na
 
     Functions with an earlier definition go on until they are replaced: it means the same. Raises OncefoldError.
     """
+    item = definition_item(pipeline, deployed.fingerprints)
     request: dict[str, Any] = {
         "TableName": names.aggregate_table,
-        "Item": definition_item(pipeline, deployed.fingerprints),
+        "Key": DEFINITION_KEY,
+        # What a rebuild keeps in the item stays as it is.
+        "UpdateExpression": "SET #toml = :new, #fingerprints = :fingerprints, #epoch = if_not_exists(#epoch, :epoch)",
+        "ExpressionAttributeNames": {"#toml": "toml", "#fingerprints": "fingerprints", "#epoch": "epoch"},
+        "ExpressionAttributeValues": {
+            ":new": item["toml"],
+            ":fingerprints": item["fingerprints"],
+            ":epoch": item["epoch"],
+        },
     }
     if deployed.toml is None:
-        request["ConditionExpression"] = "attribute_not_exists(#path)"
-        request["ExpressionAttributeNames"] = {"#path": "path"}
+        request["ConditionExpression"] = "attribute_not_exists(#toml)"
     else:
         request["ConditionExpression"] = "#toml = :toml"
-        request["ExpressionAttributeNames"] = {"#toml": "toml"}
-        request["ExpressionAttributeValues"] = {":toml": {"S": deployed.toml}}
+        request["ExpressionAttributeValues"][":toml"] = {"S": deployed.toml}
     try:
-        dynamodb.put_item(**request)
+        dynamodb.update_item(**request)
     except dynamodb.exceptions.ConditionalCheckFailedException:
         raise OncefoldError(
             f"stack {names.stack}: its definition was changed by another deployment meanwhile; deploy again"

@@ -64,7 +64,8 @@ def _every(function: str) -> Sequence[Permission]:
             ("dynamodb:GetItem",),
             _arn(table),
             f"AggregateTable, item `{key}`",
-            "GetItem once per environment: may this definition go on with the tables?",
+            "GetItem once per environment: may this definition go on with the tables?"
+            + (" Every 30 s: are the totals made anew?" if function == "State" else ""),
             only_key=key,
         ),
         Permission(

@@ -14,9 +14,13 @@ from oncefold.dynamodb.items import Item
 
 
 def definition_item(pipeline: Pipeline, fingerprints: frozenset[str] = frozenset()) -> Item:
-    """The item that says what the tables mean: the definition, and the fingerprints of all that may go on with them."""
+    """The item that says what the tables mean: the definition, and the fingerprints of all that may go on with them.
+
+    And the live epoch (`epochs`), of tables that never were rebuilt.
+    """
     return {
         **DEFINITION_KEY,
+        "epoch": {"N": "0"},
         "toml": {"S": to_toml(pipeline)},
         "fingerprints": {"SS": sorted({pipeline.fingerprint, *fingerprints})},
     }

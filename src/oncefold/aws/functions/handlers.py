@@ -18,6 +18,7 @@ from typing import Any
 
 from oncefold.aws.functions import layout, report
 from oncefold.aws.functions.deliveries import delivery_of
+from oncefold.aws.functions.epochs import EpochCache
 from oncefold.aws.functions.guard import check_definition
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.report import Invocation
@@ -39,6 +40,7 @@ class _Warm:
     client: Any
     workers: ThreadPoolExecutor
     callers: ThreadPoolExecutor
+    epochs: EpochCache
     checked: bool = False
     """Whether the tables mean what the pipeline does."""
 
@@ -72,7 +74,7 @@ def _warm() -> _Warm:
     pipeline = parse_toml(path.read_text(encoding="utf-8"), str(path))
     names = Names(os.environ["ONCEFOLD_STACK"])
     workers, callers = (ThreadPoolExecutor(threads) for threads in (invocation.CALLS_AT_ONCE, invocation.CALLERS))
-    return _Warm(pipeline, names, invocation.new_client(), workers, callers)
+    return _Warm(pipeline, names, invocation.new_client(), workers, callers, EpochCache(names))
 
 
 def _work(context: Any) -> _Work:
@@ -96,7 +98,8 @@ def state(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     except OutOfTime:
         return delivery.answer(0)
     days = int(os.environ.get("ONCEFOLD_REJECT_DAYS", "0"))
-    function = StateFunction(work.warm.pipeline, work.warm.names, work.dynamo, time.time, work.warm.workers.map, days)
+    warm = work.warm
+    function = StateFunction(warm.pipeline, warm.names, work.dynamo, time.time, warm.workers.map, days, warm.epochs)
     folded = function.handle(delivery.records)
     first = folded.unfinished
     work.log("state", report.state_counts(folded, 0 if first is None else len(delivery.records) - first))

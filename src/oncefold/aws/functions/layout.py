@@ -17,7 +17,7 @@ from oncefold.core.versions import from_sortable, sortable
 from oncefold.dynamodb.items import NUMBER_LIMIT, Item, digest, mantissa, number
 
 DEFINITION_KEY: Item = {"path": {"S": "definition"}, "label": {"S": "definition"}}
-"""The item of AggregateTable that holds the pipeline's definition; paths of nodes begin with a slash."""
+"""The item of AggregateTable that holds the pipeline's definition; paths of nodes have a slash."""
 
 
 def key_text(text: str) -> str:
@@ -38,9 +38,14 @@ def state_key(key: str) -> Item:
     return {"key": {"S": key_text(key)}}
 
 
-def state_content(pipeline: Pipeline, stored: Stored) -> Item:
-    """The attributes of a key's state beside its primary key; a deleted key has neither labels nor measures."""
+def state_content(pipeline: Pipeline, stored: Stored, mark: int = 0) -> Item:
+    """The attributes of a key's state beside its primary key; a deleted key has neither labels nor measures.
+
+    `mark` is the greatest epoch that the key was brought into (see `epochs`); 0 has no attribute.
+    """
     item: Item = {"version": version_value(pipeline, stored.version), "content": {"S": content_hash(stored.content)}}
+    if mark:
+        item["epoch"] = {"N": str(mark)}
     if stored.content.labels is not None:
         scales = [column.scale for column in pipeline.columns]
         by_level = leafset.by_level(pipeline.arrays, stored.content.labels)
@@ -84,12 +89,32 @@ def parse_state(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[str, Store
     return plain_text(item["key"]["S"]), Stored(parse_version(item["version"]), content)
 
 
+def epoch_of(item: Mapping[str, Any]) -> int:
+    """The mark of a state's item, or the epoch that a delta's item is for."""
+    return int(item["epoch"]["N"]) if "epoch" in item else 0
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A state as it is stored, with its mark."""
+
+    stored: Stored
+    mark: int = 0
+
+
+def parse_marked(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[str, Marked]:
+    """The key, with its state and mark, that an item of StateTable holds."""
+    key, stored = parse_state(pipeline, item)
+    return key, Marked(stored, epoch_of(item))
+
+
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Net changes of some nodes' totals, to be added to them once."""
+    """Net changes of some nodes' totals in one epoch, to be added to them once."""
 
     id: str
     nodes: tuple[tuple[Node, Total], ...]
+    epoch: int = 0
 
 
 def delta_key(delta_id: str) -> Item:
@@ -114,6 +139,7 @@ def delta_item(pipeline: Pipeline, delta: Delta, *, keys: int, created: int) -> 
     ]
     return {
         **delta_key(delta.id),
+        **({"epoch": {"N": str(delta.epoch)}} if delta.epoch else {}),
         "created": {"N": str(created)},
         "keys": {"N": str(keys)},
         "nodes": {"S": json.dumps(rows, ensure_ascii=False, separators=(",", ":"))},
@@ -130,29 +156,42 @@ def parse_delta(pipeline: Pipeline, item: Mapping[str, Any]) -> Delta:
         )
         for rollup, labels, count, sums in json.loads(item["nodes"]["S"])
     )
-    return Delta(item["id"]["S"], nodes)
+    return Delta(item["id"]["S"], nodes, epoch_of(item))
 
 
-def children_path(rollup: str, labels: Sequence[str]) -> str:
-    """The partition of AggregateTable with a node's children; the rollups' roots are the children of `/`."""
-    return f"/{rollup}/{nodepath.join(labels)}" if labels else f"/{rollup}"
+def epoch_path(epoch: int) -> str:
+    """What the paths of an epoch's nodes begin with; also the partition of its rollups' roots."""
+    return f"{epoch or ''}/"
 
 
-def node_key(pipeline: Pipeline, node: Node) -> Item:
-    """The primary key of a node: its rollup and parent's path, and its own label."""
+def children_path(rollup: str, labels: Sequence[str], epoch: int = 0) -> str:
+    """The partition of AggregateTable with a node's children; the rollups' roots are the children of `epoch_path`."""
+    path = f"{epoch_path(epoch)}{rollup}"
+    return f"{path}/{nodepath.join(labels)}" if labels else path
+
+
+def node_key(pipeline: Pipeline, node: Node, epoch: int = 0) -> Item:
+    """The primary key of a node: its epoch, rollup and parent's path, and its own label."""
     name = pipeline.rollups[node.rollup].name
     if not node.labels:
-        return {"path": {"S": "/"}, "label": {"S": name}}
-    return {"path": {"S": children_path(name, node.labels[:-1])}, "label": {"S": key_text(node.labels[-1])}}
+        return {"path": {"S": epoch_path(epoch)}, "label": {"S": name}}
+    return {"path": {"S": children_path(name, node.labels[:-1], epoch)}, "label": {"S": key_text(node.labels[-1])}}
+
+
+def node_epoch(item: Mapping[str, Any]) -> int | None:
+    """The epoch of a node's item; None for an item of AggregateTable that is no node."""
+    epoch, slash, _ = item["path"]["S"].partition("/")
+    return int(epoch or 0) if slash else None
 
 
 def parse_node(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[Node, Total]:
     """The node and totals that an item of AggregateTable holds."""
-    path, label = item["path"]["S"], item["label"]["S"]
-    if path == "/":
+    _, _, path = item["path"]["S"].partition("/")
+    label = item["label"]["S"]
+    if not path:
         node = Node(pipeline.rollup_index(label))
     else:
-        _, rollup, *parent = path.split("/", 2)
+        rollup, *parent = path.split("/", 1)
         labels = nodepath.split(parent[0]) if parent else ()
         node = Node(pipeline.rollup_index(rollup), (*labels, plain_text(label)))
     sums = tuple(mantissa(item.get(amount.name, {"N": "0"}), amount.scale) for amount in pipeline.amounts)

@@ -5,7 +5,9 @@ Sizes are bounded from above, so that a plan never is refused for its size.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, groupby
 
+from oncefold.aws.functions.epochs import Epochs, counts_in
 from oncefold.aws.functions.layout import Delta, content_hash
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Stored, Total, net, nodes_of
@@ -23,14 +25,6 @@ The top is in every chunk's delta. Where deltas also hold many nodes that no oth
 transaction, and every chunk would be a transaction of its own on the root.
 """
 
-_DELTAS_CUT_FOR_SIZE = TRANSACTION_BYTES // ITEM_BYTES
-"""An event's old and new nodes have half a transaction's bytes, and two deltas that follow each other more than
-one item's, so that no more deltas than this are cut before they have all the nodes they may."""
-_DELTAS = TRANSACTION_ITEMS - 1 - 3 - _DELTAS_CUT_FOR_SIZE
-
-EVENT_NODES = _DELTAS * DELTA_NODES // 2
-"""Nodes that one event is counted in. When it moves, as many others lose it in the same transaction."""
-
 _NUMBER_BYTES = 45
 """A number as JSON text: 38 digits, sign, point, quotes and comma."""
 _JSON_BYTES = 6
@@ -40,7 +34,22 @@ _ITEM_OVERHEAD_BYTES = 300
 
 _DELTA_BYTES = ITEM_BYTES - _ITEM_OVERHEAD_BYTES
 
+_EPOCHS = 2
+"""Epochs whose totals one transaction may have to change: those that are read, and those that a rebuild makes."""
+_CONTENTS = 2 * _EPOCHS
+"""Contents whose nodes it may have to take: a key's old one and its new one, in each epoch."""
+CONTENT_BYTES = TRANSACTION_BYTES // (_CONTENTS + 1)
+"""Bytes of the nodes of one; what is left of the transaction is for the state."""
+_DELTAS_CUT_FOR_SIZE = 2 * _CONTENTS * CONTENT_BYTES // ITEM_BYTES
+"""Two deltas that follow each other have more than one item's bytes, so that no more deltas than this are cut before
+they have all the nodes they may."""
+_DELTAS = TRANSACTION_ITEMS - 1 - 3 * _EPOCHS - _DELTAS_CUT_FOR_SIZE
+
+EVENT_NODES = _DELTAS * DELTA_NODES // _CONTENTS
+"""Nodes that one event is counted in. When it moves, as many others lose it in the same transaction."""
+
 assert HOT_NODES < DELTA_NODES
+assert _CONTENTS * CONTENT_BYTES + ITEM_BYTES + TRANSACTION_ITEMS * _ITEM_OVERHEAD_BYTES <= TRANSACTION_BYTES
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +59,13 @@ class Change:
     key: str
     before: Stored | None
     after: Stored
+    mark: int = 0
+    """The mark that was read with it; see `epochs`."""
+
+    def within(self, epoch: int) -> tuple[Stored | None, Stored] | None:
+        """What it changes in an epoch: there a key that was not brought in yet had no state. None for nothing."""
+        before = self.before if counts_in(epoch, self.mark) else None
+        return None if before == self.after else (before, self.after)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +79,8 @@ class Chunk:
 def refusal(pipeline: Pipeline, key: str, after: Stored) -> str | None:
     """Why an event cannot be held in DynamoDB, as a message; None for one that can.
 
-    A change retracts one content and adds another. Each may take half a transaction, so that the answer
-    depends on the event alone.
+    A change retracts one content and adds another, perhaps in two epochs. Each has its share of a transaction, so that
+    the answer depends on the event alone.
     """
     labels = after.content.labels
     if labels is None:
@@ -74,7 +90,7 @@ def refusal(pipeline: Pipeline, key: str, after: Stored) -> str | None:
         return f"its state would be an item of {size:,} bytes; DynamoDB holds {ITEM_BYTES:,}"
     nodes = nodes_of(pipeline, labels)
     rows = sum(_row_bytes(pipeline, node) for node in nodes)
-    if rows > TRANSACTION_BYTES // 4:
+    if rows > CONTENT_BYTES:
         return f"its {len(nodes):,} nodes take {rows:,} bytes of a transaction; DynamoDB has {TRANSACTION_BYTES:,}"
     if len(nodes) > EVENT_NODES:
         return f"its {len(nodes):,} nodes do not fit one transaction, which takes up to {EVENT_NODES:,}"
@@ -85,11 +101,7 @@ def may_be_refused(pipeline: Pipeline, record_bytes: int) -> bool:
     """Whether an event of so many bytes has to be looked at by `refusal`; hardly ever, and quick to say."""
     nodes = most_nodes(pipeline)
     row = _JSON_BYTES * record_bytes + _fixed_row_bytes(pipeline)
-    return (
-        nodes > EVENT_NODES
-        or nodes * row > TRANSACTION_BYTES // 4
-        or len(pipeline.levels) * record_bytes > ITEM_BYTES // 2
-    )
+    return nodes > EVENT_NODES or nodes * row > CONTENT_BYTES or len(pipeline.levels) * record_bytes > ITEM_BYTES // 2
 
 
 def most_nodes(pipeline: Pipeline) -> int:
@@ -98,30 +110,39 @@ def most_nodes(pipeline: Pipeline) -> int:
     return once * EVENT_LEAVES if pipeline.arrays else once
 
 
-def chunks(pipeline: Pipeline, changes: Iterable[Change]) -> Iterator[Chunk]:
-    """The changes in their order, cut so that each chunk is one transaction."""
+def chunks(pipeline: Pipeline, changes: Iterable[Change], epochs: Epochs | None = None) -> Iterator[Chunk]:
+    """The changes in their order, cut so that each chunk is one transaction with the deltas of every epoch."""
+    epochs = epochs or Epochs()
     taken: list[Change] = []
-    nodes: dict[Node, int] = {}
+    rows: _Rows = {}
     state_bytes = 0
     for change in changes:
-        grown = {node: _row_bytes(pipeline, node) for node in _touched(pipeline, change) if node not in nodes}
+        places = _places(pipeline, change, epochs)
+        grown = {place: _row_bytes(pipeline, place[1]) for place in places if place not in rows}
         size = _state_bytes(change.key, change.after)
-        rows = [*nodes.values(), *grown.values()]
-        if taken and not _fits(len(taken) + 1, rows, state_bytes + size):
-            yield _chunk(pipeline, taken)
-            taken, nodes, state_bytes = [], {}, 0
-            grown = {node: _row_bytes(pipeline, node) for node in _touched(pipeline, change)}
+        if taken and not _fits(len(taken) + 1, chain(rows.items(), grown.items()), state_bytes + size):
+            yield _chunk(pipeline, taken, epochs)
+            taken, rows, state_bytes = [], {}, 0
+            grown = {place: _row_bytes(pipeline, place[1]) for place in places}
         taken.append(change)
-        nodes |= grown
+        rows |= grown
         state_bytes += size
     if taken:
-        yield _chunk(pipeline, taken)
+        yield _chunk(pipeline, taken, epochs)
 
 
-def _fits(states: int, rows: Sequence[int], state_bytes: int) -> bool:
-    delta_bytes = sum(rows)
-    deltas = _most_deltas(len(rows), delta_bytes)
-    size = state_bytes + delta_bytes + deltas * _ITEM_OVERHEAD_BYTES
+_Place = tuple[int, Node]
+"""A node in an epoch."""
+_Rows = dict[_Place, int]
+"""What a chunk touches, and at most so many bytes of a delta that each takes."""
+
+
+def _fits(states: int, rows: Iterable[tuple[_Place, int]], state_bytes: int) -> bool:
+    sizes: dict[int, list[int]] = {}
+    for (epoch, _), size in rows:
+        sizes.setdefault(epoch, []).append(size)
+    deltas = sum(_most_deltas(len(some), sum(some)) for some in sizes.values())
+    size = state_bytes + sum(map(sum, sizes.values())) + deltas * _ITEM_OVERHEAD_BYTES
     return states + deltas <= TRANSACTION_ITEMS and size <= TRANSACTION_BYTES
 
 
@@ -133,12 +154,13 @@ def _most_deltas(nodes: int, size: int) -> int:
     return 3 + nodes // DELTA_NODES + 2 * size // _DELTA_BYTES
 
 
-def _touched(pipeline: Pipeline, change: Change) -> list[Node]:
-    nodes: list[Node] = []
-    for stored in (change.before, change.after):
-        if stored is not None and stored.content.labels is not None:
-            nodes += nodes_of(pipeline, stored.content.labels)
-    return nodes
+def _places(pipeline: Pipeline, change: Change, epochs: Epochs) -> list[_Place]:
+    places: list[_Place] = []
+    for epoch in epochs.kept:
+        for stored in change.within(epoch) or ():
+            if stored is not None and stored.content.labels is not None:
+                places += ((epoch, node) for node in nodes_of(pipeline, stored.content.labels))
+    return places
 
 
 def _state_bytes(key: str, stored: Stored) -> int:
@@ -160,20 +182,30 @@ def _fixed_row_bytes(pipeline: Pipeline) -> int:
     return NAME_CHARS + _NUMBER_BYTES * (len(pipeline.amounts) + 1) + 20
 
 
-def _chunk(pipeline: Pipeline, changes: Sequence[Change]) -> Chunk:
-    totals = net(pipeline, ((change.before, change.after) for change in changes))
-    name = digest(sorted(map(_transition, changes)))
-    parts = _parts(pipeline, totals)
-    return Chunk(tuple(changes), tuple(Delta(f"{name}-{number}", part) for number, part in enumerate(parts)))
+def _chunk(pipeline: Pipeline, changes: Sequence[Change], epochs: Epochs) -> Chunk:
+    deltas = (delta for epoch in epochs.kept for delta in _deltas(pipeline, changes, epoch, epochs.latest))
+    return Chunk(tuple(changes), tuple(deltas))
 
 
-def _transition(change: Change) -> list[object]:
-    """What names a change for ever: a key's states only grow, so that none of its transitions comes twice."""
-    before = change.before
+def _deltas(pipeline: Pipeline, changes: Sequence[Change], epoch: int, latest: int) -> Iterator[Delta]:
+    """What changes do to the totals of an epoch, named by the transitions in it.
+
+    A key's states only grow, and a key is brought into an epoch once, so no transition comes twice in an epoch. Tables
+    that were restored may see one again; a rebuild that is under way then is part of the name, too.
+    """
+    within = [(change.key, found) for change in changes if (found := change.within(epoch)) is not None]
+    totals = net(pipeline, (found for _, found in within))
+    transitions = sorted(_transition(key, *found) for key, found in within)
+    name = digest([epoch, latest, transitions] if latest else transitions)
+    for number, part in enumerate(_parts(pipeline, totals)):
+        yield Delta(f"{name}-{number}", part, epoch)
+
+
+def _transition(key: str, before: Stored | None, after: Stored) -> list[object]:
     return [
-        change.key,
+        key,
         None if before is None else [before.version, content_hash(before.content)],
-        [change.after.version, content_hash(change.after.content)],
+        [after.version, content_hash(after.content)],
     ]
 
 
@@ -205,16 +237,18 @@ def _top(ordered: Sequence[tuple[Node, Total]]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What one transaction of ReduceLambda applies: whole deltas, and the sum of their nodes."""
+    """What one transaction of ReduceLambda applies: whole deltas of one epoch, and the sum of their nodes."""
 
     deltas: tuple[Delta, ...]
     nodes: dict[Node, Total]
+    epoch: int = 0
 
 
 def groups(pipeline: Pipeline, deltas: Iterable[Delta]) -> Iterator[Group]:
     """Deltas in as few transactions as their order gives, those for the tops of trees first."""
-    ordered = sorted(deltas, key=lambda delta: not delta.id.endswith("-0"))
-    return map(group, pack(ordered, lambda delta: _weight(pipeline, delta)))
+    ordered = sorted(deltas, key=lambda delta: (delta.epoch, not delta.id.endswith("-0")))
+    for _, some in groupby(ordered, lambda delta: delta.epoch):
+        yield from map(group, pack(some, lambda delta: _weight(pipeline, delta)))
 
 
 def _weight(pipeline: Pipeline, delta: Delta) -> Weight:
@@ -225,9 +259,10 @@ def _weight(pipeline: Pipeline, delta: Delta) -> Weight:
 
 
 def group(deltas: Sequence[Delta]) -> Group:
-    """These deltas together; nodes that they change by nothing in all are left out."""
+    """These deltas of one epoch together; nodes that they change by nothing in all are left out."""
     totals: dict[Node, Total] = {}
     for delta in deltas:
         for node, total in delta.nodes:
             totals[node] = totals[node] + total if node in totals else total
-    return Group(tuple(deltas), {node: total for node, total in totals.items() if total})
+    epoch = deltas[0].epoch if deltas else 0
+    return Group(tuple(deltas), {node: total for node, total in totals.items() if total}, epoch)

@@ -56,7 +56,8 @@ class ReduceFunction:
     def _rest(self, tried: Group, reduced: Reduced) -> Iterator[Group]:
         """Apply a group as a whole, or else what is to be tried in its place."""
         try:
-            written = self._dynamo.transact([*map(self._delete, tried.deltas), *map(self._add, tried.nodes.items())])
+            adds = (self._add(change, tried.epoch) for change in tried.nodes.items())
+            written = self._dynamo.transact([*map(self._delete, tried.deltas), *adds])
         except RequestRefused as error:
             yield from self._halves(tried, str(error), reduced)
             return
@@ -100,8 +101,8 @@ class ReduceFunction:
             }
         }
 
-    def _add(self, change: tuple[Node, Total]) -> Item:
-        """Add to a node's totals; a node that is not there begins at nothing."""
+    def _add(self, change: tuple[Node, Total], epoch: int) -> Item:
+        """Add to a node's totals in an epoch; a node that is not there begins at nothing."""
         node, total = change
         names, values, clauses = {"#count": "count"}, {":count": {"N": str(total.count)}}, ["#count :count"]
         for index, (amount, value) in enumerate(zip(self._pipeline.amounts, total.sums, strict=True)):
@@ -111,7 +112,7 @@ class ReduceFunction:
         return {
             "Update": {
                 "TableName": self._names.aggregate_table,
-                "Key": layout.node_key(self._pipeline, node),
+                "Key": layout.node_key(self._pipeline, node, epoch),
                 "UpdateExpression": "ADD " + ", ".join(clauses),
                 "ExpressionAttributeNames": names,
                 "ExpressionAttributeValues": values,

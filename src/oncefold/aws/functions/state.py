@@ -4,15 +4,20 @@ For each batch: decode; collapse every key's events by the fold, from the state 
 state on the condition that the stored one is still what was read, together with the net change of the totals.
 A replay finds nothing newer and writes nothing. The keys that a condition refuses are read again and folded again; the
 others of their transaction are written without them.
+
+While a rebuild makes totals anew (`epochs`), every key that is touched is brought into its epoch, with all that it
+counts for.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from oncefold.aws.aggregated import user_records
 from oncefold.aws.functions import layout
+from oncefold.aws.functions.epochs import EpochCache, Epochs
+from oncefold.aws.functions.layout import Marked
 from oncefold.aws.functions.plan import Change, Chunk, chunks, may_be_refused, refusal
 from oncefold.aws.functions.rejected import conflict_item, expiring, reject_item
 from oncefold.aws.names import Names
@@ -103,10 +108,12 @@ class StateFunction:
         wall_clock: Callable[[], float],
         spread: Spread = map,
         reject_days: int = 0,
+        epochs: EpochCache | None = None,
     ) -> None:
         """`wall_clock` gives seconds since 1970; `spread` runs independent calls, several at a time if it can.
 
-        Rejects and conflicts are deleted by DynamoDB after `reject_days`; 0 keeps them for ever.
+        Rejects and conflicts are deleted by DynamoDB after `reject_days`; 0 keeps them for ever. Without `epochs` the
+        stack is taken for one that never is rebuilt.
         """
         self._pipeline = pipeline
         self._names = names
@@ -115,6 +122,8 @@ class StateFunction:
         self._spread = spread
         self._reject_days = reject_days
         self._decoder = Decoder(pipeline)
+        self._cache = epochs
+        self._epochs = Epochs()
 
     def handle(self, records: Sequence[StreamRecord]) -> FoldResult:
         """Fold a batch. Events are finished in the order of their records as far as the time suffices."""
@@ -138,6 +147,12 @@ class StateFunction:
         self._fold(arrivals, folded)
         return folded
 
+    def bring_in(self, states: Mapping[str, Marked]) -> FoldResult:
+        """Bring keys, as they were read, into the epochs that there are; their states stay as they are."""
+        folded = FoldResult()
+        self._fold({key: [] for key in states}, folded, states)
+        return folded
+
     def _decode(self, raw: bytes, fault: InvalidEvent | None) -> tuple[Event, ...]:
         if fault is not None:
             raise fault
@@ -157,32 +172,47 @@ class StateFunction:
             else:
                 folded.outcomes[Outcome.REJECTED] += len(some)
 
-    def _fold(self, arrivals: dict[str, list[_Arrival]], folded: FoldResult) -> None:
-        """Rounds of reading, folding and writing, each with the keys that others changed meanwhile."""
+    def _fold(
+        self, arrivals: dict[str, list[_Arrival]], folded: FoldResult, known: Mapping[str, Marked] | None = None
+    ) -> None:
+        """Rounds of reading, folding and writing, each with the keys that others changed meanwhile.
+
+        States that are known are not read for the first one.
+        """
         open_keys = list(arrivals)
         rounds = 0
         try:
+            if self._cache is not None:
+                self._epochs = self._cache.current(self._dynamo)
             while open_keys:
                 if rounds:
                     # A round takes far longer than a call: who waits no longer than one meets the same others again.
                     self._dynamo.again(2 * rounds + 2)
                 rounds += 1
-                stored = self._stored(open_keys)
+                stored = self._stored(open_keys) if known is None else known
+                known = None
+                self._learn(stored.values())
                 turns = {key: self._turn(key, stored.get(key), arrivals[key]) for key in open_keys}
                 self._note_conflicts(turns.values())
                 open_keys = self._write(turns, arrivals, folded)
         except OutOfTime:
-            folded.leave(arrivals[key][0].record for key in open_keys)
+            folded.leave(_first_record(arrivals[key]) for key in open_keys)
 
-    def _stored(self, keys: Sequence[str]) -> dict[str, Stored]:
+    def _learn(self, states: Iterable[Marked]) -> None:
+        """Read the epochs again if a mark says that there is a later one."""
+        if self._cache is not None and any(state.mark > self._epochs.latest for state in states):
+            self._epochs = self._cache.read(self._dynamo)
+
+    def _stored(self, keys: Sequence[str]) -> Mapping[str, Marked]:
         def read(some: Sequence[str]) -> list[Item]:
             return self._dynamo.read(self._names.state_table, [layout.state_key(key) for key in some])
 
         found = self._spread(read, slices(keys, READ_KEYS))
-        return dict(layout.parse_state(self._pipeline, item) for items in found for item in items)
+        return dict(layout.parse_marked(self._pipeline, item) for items in found for item in items)
 
-    def _turn(self, key: str, before: Stored | None, arrivals: Sequence[_Arrival]) -> _Turn:
+    def _turn(self, key: str, state: Marked | None, arrivals: Sequence[_Arrival]) -> _Turn:
         turn = _Turn(None)
+        before, mark = (None, 0) if state is None else (state.stored, state.mark)
         current = before
         for arrival in arrivals:
             outcome, after = fold(current, arrival.event)
@@ -192,8 +222,8 @@ class StateFunction:
                 )
             turn.outcomes.append(outcome)
             current = after
-        if current is not None and current != before:
-            turn.change = Change(key, before, current)
+        if current is not None and (current != before or mark < self._epochs.latest):
+            turn.change = Change(key, before, current, mark)
         return turn
 
     def _note_conflicts(self, turns: Iterable[_Turn]) -> None:
@@ -241,11 +271,11 @@ class StateFunction:
         folded: FoldResult,
     ) -> None:
         """Write changes, and note what became of their chunks."""
-        plan = list(chunks(self._pipeline, changes))
+        plan = list(chunks(self._pipeline, changes, self._epochs))
         for chunk, written in zip(plan, self._spread(self._write_chunk, plan), strict=True):
             keys = [change.key for change in chunk.changes]
             if written is None:
-                folded.leave(arrivals[key][0].record for key in keys)
+                folded.leave(_first_record(arrivals[key]) for key in keys)
             elif written.done:
                 progress.done += keys
                 folded.deltas += len(chunk.deltas)
@@ -267,18 +297,21 @@ class StateFunction:
             return None
 
     def _state_write(self, change: Change) -> Item:
-        """Put the new state, on the condition that the one it was folded from is still there."""
-        item = {**layout.state_key(change.key), **layout.state_content(self._pipeline, change.after)}
+        """Put the new state, on the condition that the one it was folded from is still there, with the mark it had."""
+        mark = max(change.mark, self._epochs.latest)
+        item = {**layout.state_key(change.key), **layout.state_content(self._pipeline, change.after, mark)}
         put: Item = {"TableName": self._names.state_table, "Item": item}
         if change.before is None:
             put["ConditionExpression"] = "attribute_not_exists(#key)"
             put["ExpressionAttributeNames"] = {"#key": "key"}
         else:
-            put["ConditionExpression"] = "#version = :version AND #content = :content"
-            put["ExpressionAttributeNames"] = {"#version": "version", "#content": "content"}
+            marked = "#epoch = :epoch" if change.mark else "attribute_not_exists(#epoch)"
+            put["ConditionExpression"] = f"#version = :version AND #content = :content AND {marked}"
+            put["ExpressionAttributeNames"] = {"#version": "version", "#content": "content", "#epoch": "epoch"}
             put["ExpressionAttributeValues"] = {
                 ":version": layout.version_value(self._pipeline, change.before.version),
                 ":content": {"S": layout.content_hash(change.before.content)},
+                **({":epoch": {"N": str(change.mark)}} if change.mark else {}),
             }
         return {"Put": put}
 
@@ -292,6 +325,11 @@ class StateFunction:
                 "ExpressionAttributeNames": {"#id": "id"},
             }
         }
+
+
+def _first_record(arrivals: Sequence[_Arrival]) -> int:
+    """The first record with an event of a key; 0 for a key without one."""
+    return arrivals[0].record if arrivals else 0
 
 
 def _at_fault(chunk: Chunk, written: Written) -> set[str]:

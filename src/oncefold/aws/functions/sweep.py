@@ -40,8 +40,9 @@ def sweep(
     grace: float = GRACE_SECONDS,
     spread: Spread = map,
     segments: int = 1,
+    wanted: Callable[[Item], bool] = lambda _: True,
 ) -> Swept:
-    """Apply every delta that is older than `grace` seconds, as far as the time suffices.
+    """Apply every delta that is older than `grace` seconds, and wanted, as far as the time suffices.
 
     The outbox is read in so many segments, each with what is applied of it by itself; `spread` runs several at a time.
     """
@@ -50,7 +51,7 @@ def sweep(
 
     def work(segment: int) -> Swept:
         swept = Swept(Reduced())
-        items = dynamo.scan(names.reduce_table, segment, segments)
+        items = filter(wanted, dynamo.scan(names.reduce_table, segment, segments))
         old = (layout.parse_delta(pipeline, item) for item in _old(items, now, grace, swept))
         try:
             while some := list(islice(old, _AT_ONCE)):

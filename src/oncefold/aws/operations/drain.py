@@ -93,7 +93,7 @@ class Drain:
 
     def _waiting(self) -> int:
         with aws_errors_explained(self.stack.names.stack):
-            return count_items(self.stack.dynamodb, self.stack.names.reduce_table, no_progress, "pending deltas")
+            return count_items(self.stack, self.stack.names.reduce_table, no_progress, "pending deltas")
 
 
 def _batches(deltas: Iterator[Delta]) -> Iterator[list[Delta]]:

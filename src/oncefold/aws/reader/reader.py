@@ -2,15 +2,15 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, NoReturn
+from dataclasses import dataclass, replace
+from typing import Any, NoReturn, TypeVar
 
 from oncefold.aws.connect import aws_errors_explained, client
 from oncefold.aws.names import Names
 from oncefold.aws.operations.drain import Drain
 from oncefold.aws.reader import rejects, status, totals, verification
-from oncefold.aws.tables import Stack, open_tables
-from oncefold.core.errors import InvalidQueryError, QueryError
+from oncefold.aws.tables import Stack, live_epoch, open_tables
+from oncefold.core.errors import InvalidQueryError, OncefoldError, QueryError
 from oncefold.core.fold import Node
 from oncefold.core.timestamps import format_timestamp
 from oncefold.queries.arguments import AsOf, Key, labels_of_node
@@ -24,6 +24,10 @@ from oncefold.queries.status_model import StackStatus
 
 TRIES = 3
 """How often `verify` reads everything while the pipeline changes, by default."""
+EPOCH_TRIES = 3
+"""How often a query is answered until no rebuild switches meanwhile."""
+
+Answered = TypeVar("Answered")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,15 +99,16 @@ class StackReader(Closing):
         """
         if as_of is not None:
             self._unsupported("a stack keeps no past totals; leave out as_of, or query a store of the same events")
-        subtree = totals.Subtree(self.stack, self._node(node, rollup), _checked(depth, "depth"))
+        wanted, levels = self._node(node, rollup), _checked(depth, "depth")
         ranking = Ranking(sort, ascending, matching)
         ranking.require(self.shape, depth, after)
         page = totals.ChildPage(None, None) if ranking else totals.ChildPage(after, _checked(limit, "limit"))
         if page and depth != 1:
             raise InvalidQueryError("limit and after page through the children of a node; with them depth is 1")
         query = totals.query_exact if self._options.exact else totals.query
-        with aws_errors_explained(self.name):
-            found = query(subtree, page, self._as_of(), self._clock)
+        found = self._of_one_epoch(
+            lambda stack: query(totals.Subtree(stack, wanted, levels), page, self._as_of(), self._clock)
+        )
         return ranking.of(found, _checked(limit, "limit")) if ranking else found
 
     def series(
@@ -139,10 +144,10 @@ class StackReader(Closing):
             self._unsupported("a stack lists all keys that count in a node; leave out measure and value")
         found, most = self._node(node, rollup), _checked(limit, "limit")
         skipped = _checked(after, "after") or 0
-        with aws_errors_explained(self.name):
-            return verification.explain(
-                self.stack, found, verification.Listing(most, skipped), self._as_of(), self._options.progress
-            )
+        listing = verification.Listing(most, skipped)
+        return self._of_one_epoch(
+            lambda stack: verification.explain(stack, found, listing, self._as_of(), self._options.progress)
+        )
 
     def history(self, key: Key, *, every: bool = False) -> History:  # noqa: ARG002
         """Raises UnsupportedQueryError: a stack keeps the current version of each key alone."""
@@ -169,20 +174,41 @@ class StackReader(Closing):
         options = self._options
         if options.tries < 1:
             raise QueryError(f"tries is {options.tries}; give 1 or more")
-        with aws_errors_explained(self.name):
-            if options.drain:
+        if options.drain:
+            with aws_errors_explained(self.name):
                 Drain.of(self.stack).once(options.progress)
-            return verification.verify(self.stack, self._as_of(), options.progress, options.tries)
+        return self._of_one_epoch(
+            lambda stack: verification.verify(stack, self._as_of(), options.progress, options.tries)
+        )
 
     def status(self) -> StackStatus:
         """The stack as a whole: stream, functions, outbox, lists and failures."""
         with aws_errors_explained(self.name):
+            self.stack = replace(self.stack, epoch=live_epoch(self.stack))
             clients = self._clients or status.StatusClients.connect()
             inspection = status.Inspection(self.stack, clients, self._clock)
             return inspection.status(self._as_of(), self._options.progress, counting=self._options.count)
 
     def close(self) -> None:
         """Nothing is held open."""
+
+    def _of_one_epoch(self, query: Callable[[Stack], Answered]) -> Answered:
+        """The answer to a query from the totals of one epoch: from the live one, if it still is when all is read.
+
+        The totals before are deleted once a rebuild has switched, so what was read of them may be a part of them.
+        """
+        with aws_errors_explained(self.name):
+            for _ in range(EPOCH_TRIES):
+                self.stack = replace(self.stack, epoch=live_epoch(self.stack))
+                try:
+                    answer = query(self.stack)
+                except QueryError:
+                    if live_epoch(self.stack) == self.stack.epoch:
+                        raise
+                else:
+                    if live_epoch(self.stack) == self.stack.epoch:
+                        return answer
+        raise OncefoldError(f"stack {self.name}: its totals were made anew while they were read; query again")
 
     def _node(self, node: NamedNode, rollup: str | None) -> Node:
         return Node(self.pipeline.find_rollup(rollup), labels_of_node(node))

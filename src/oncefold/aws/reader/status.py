@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.aws.connect import client, plain_message
+from oncefold.aws.operations.rebuild_item import UnderWay
 from oncefold.aws.reader.totals import outbox
-from oncefold.aws.tables import Stack, only_kind, scan_pages
+from oncefold.aws.tables import Stack, only_kind, only_live_nodes, read_definition, scan_pages
 from oncefold.queries.model import AsOfTime, Shape
 from oncefold.queries.protocol import Progress
 from oncefold.queries.status_model import Count, FunctionState, MappingState, StackStatus, StreamState
@@ -74,7 +75,12 @@ class Inspection:
             conflicts=self._listed("conflict"),
             failures=self._learned("failure queue", self._failures),
             unknown=self.unknown,
+            rebuild=self._rebuild(),
         )
+
+    def _rebuild(self) -> str | None:
+        under = UnderWay.of(read_definition(self.stack.names, self.stack.dynamodb))
+        return None if under is None else under.phase
 
     def _learned(self, what: str, query: Callable[[], Fact]) -> Fact | None:
         """An answer, or None where there is none; then the reason is kept."""
@@ -146,7 +152,7 @@ class Inspection:
             return self._described(table), None
         request = {"FilterExpression": "attribute_exists(#labels)", "ExpressionAttributeNames": {"#labels": "labels"}}
         keys = live = 0
-        for page in scan_pages(self.stack.dynamodb, table, Select="COUNT", **request):
+        for page in scan_pages(self.stack, table, Select="COUNT", **request):
             keys += page["ScannedCount"]
             live += page["Count"]
             progress("keys", keys)
@@ -157,8 +163,8 @@ class Inspection:
         if not counting:
             held = self._described(table)
             return Count(max(0, held.number - 1), exact=False)
-        nodes = -1  # the definition is an item of the table, too
-        for page in scan_pages(self.stack.dynamodb, table, Select="COUNT"):
+        nodes = 0
+        for page in scan_pages(self.stack, table, Select="COUNT", **only_live_nodes(self.stack)):
             nodes += page["Count"]
             progress("nodes", nodes)
         return Count(nodes)
@@ -168,7 +174,7 @@ class Inspection:
 
     def _listed(self, kind: str) -> Count:
         found = 0
-        for page in scan_pages(self.stack.dynamodb, self.stack.names.reject_table, Select="COUNT", **only_kind(kind)):
+        for page in scan_pages(self.stack, self.stack.names.reject_table, Select="COUNT", **only_kind(kind)):
             found += page["Count"]
             if found > COUNTED_ROWS:
                 return Count(found, complete=False)

@@ -7,14 +7,21 @@ deltas in the outbox, which an exact query adds.
 import difflib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.layout import Delta, key_text, plain_text
-from oncefold.aws.tables import SEGMENTS, Stack, no_total, parse_total, read_deltas, read_totals, scan_pages
+from oncefold.aws.tables import (
+    Stack,
+    no_total,
+    parse_total,
+    read_live_deltas,
+    read_totals,
+    scan_pages,
+    workers_of,
+)
 from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.core.fold import Node, Total
 from oncefold.core.nodepath import escape, join
@@ -117,7 +124,8 @@ class Subtree:
         return 0 < size < queries * _UNIT_BYTES
 
     def _scanned(self, also: Collection[Node]) -> dict[Node, Total]:
-        path = layout.children_path(self.stack.pipeline.rollups[self.node.rollup].name, self.node.labels)
+        stack = self.stack
+        path = layout.children_path(stack.pipeline.rollups[self.node.rollup].name, self.node.labels, stack.epoch)
         request = {
             "FilterExpression": "#path = :path OR begins_with(#path, :below)",
             "ExpressionAttributeNames": {"#path": "path"},
@@ -130,7 +138,7 @@ class Subtree:
         def children(node: Node) -> list[Item]:
             return list(query_children(self.stack, node))
 
-        with ThreadPoolExecutor(SEGMENTS) as workers:
+        with workers_of(self.stack) as workers:
             try:
                 for items in workers.map(children, nodes):
                     for item in items:
@@ -141,7 +149,7 @@ class Subtree:
 
 def query_children(stack: Stack, node: Node, after: str | None = None) -> Iterator[Item]:
     """The items of a node's children by label; only those after a label if there is one."""
-    path = layout.children_path(stack.pipeline.rollups[node.rollup].name, node.labels)
+    path = layout.children_path(stack.pipeline.rollups[node.rollup].name, node.labels, stack.epoch)
     request: dict[str, Any] = {
         "KeyConditionExpression": "#path = :path",
         "ExpressionAttributeNames": {"#path": "path"},
@@ -162,7 +170,7 @@ def query_children(stack: Stack, node: Node, after: str | None = None) -> Iterat
 
 def read_node(stack: Stack, node: Node) -> Total | None:
     """One node's totals; None where the table does not have it."""
-    key = layout.node_key(stack.pipeline, node)
+    key = layout.node_key(stack.pipeline, node, stack.epoch)
     answer = stack.dynamodb.get_item(TableName=stack.names.aggregate_table, Key=key, ConsistentRead=True)
     if "Item" not in answer:
         return None
@@ -172,7 +180,7 @@ def read_node(stack: Stack, node: Node) -> Total | None:
 def _as_numbers(stack: Stack, node: Node, held: Total | str) -> tuple[Node, Total]:
     if isinstance(held, str):
         raise OncefoldError(
-            f"table {stack.names.aggregate_table}: the totals of {layout.node_key(stack.pipeline, node)} "
+            f"table {stack.names.aggregate_table}: the totals of {layout.node_key(stack.pipeline, node, stack.epoch)} "
             f"are no numbers: {held}; run: oncefold verify --stack {stack.names.stack}"
         )
     return node, held
@@ -206,7 +214,7 @@ def query_exact(subtree: Subtree, page: ChildPage, as_of: AsOfTime, clock: Calla
 
 
 def _waiting(stack: Stack) -> dict[str, tuple[Delta, int]]:
-    return {waiting.delta.id: (waiting.delta, waiting.created) for waiting in read_deltas(stack, no_progress)}
+    return {waiting.delta.id: (waiting.delta, waiting.created) for waiting in read_live_deltas(stack, no_progress)}
 
 
 def sum_deltas(deltas: Iterable[Delta]) -> dict[Node, Total]:
@@ -240,17 +248,22 @@ def _cut(node: Node, totals: Mapping[Node, Total], page: ChildPage) -> tuple[dic
 def outbox(stack: Stack, clock: Callable[[], int]) -> Pending:
     """How many deltas wait, counted up to about COUNTED_DELTAS, and the age of the oldest of these."""
     created: list[int] = []
-    pages = scan_pages(
-        stack.dynamodb,
-        stack.names.reduce_table,
-        ProjectionExpression="#created",
-        ExpressionAttributeNames={"#created": "created"},
-    )
+    pages = scan_pages(stack, stack.names.reduce_table, **_creation_of_live(stack.epoch))
     for page in pages:
         created += [int(item["created"]["N"]) for item in page["Items"]]
         if len(created) > COUNTED_DELTAS:
             return _pending(created, clock, complete=False)
     return _pending(created, clock)
+
+
+def _creation_of_live(epoch: int) -> dict[str, Any]:
+    """When deltas for the totals of an epoch were made, and nothing else of them."""
+    request: dict[str, Any] = {
+        "ProjectionExpression": "#created",
+        "FilterExpression": "#epoch = :epoch" if epoch else "attribute_not_exists(#epoch)",
+        "ExpressionAttributeNames": {"#created": "created", "#epoch": "epoch"},
+    }
+    return {**request, "ExpressionAttributeValues": {":epoch": {"N": str(epoch)}}} if epoch else request
 
 
 def _pending(created: Iterable[int], clock: Callable[[], int], *, complete: bool = True) -> Pending:

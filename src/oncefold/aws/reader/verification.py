@@ -16,7 +16,7 @@ from functools import cached_property
 
 from oncefold.aws.functions.layout import Delta
 from oncefold.aws.reader.totals import missing_node, read_node, sum_deltas
-from oncefold.aws.tables import Held, Stack, no_total, read_deltas, read_states, read_totals
+from oncefold.aws.tables import Held, Stack, no_total, read_live_deltas, read_states, read_totals
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Stored, Total, net
 from oncefold.core.nodepath import join
@@ -170,7 +170,7 @@ def _proven(found: Comparison, suspects: Mapping[Node, NodeDifference]) -> Mappi
 
 
 def _observe(stack: Stack, progress: Progress) -> Observation:
-    deltas = {waiting.delta.id: waiting.delta for waiting in read_deltas(stack, progress)}
+    deltas = {waiting.delta.id: waiting.delta for waiting in read_live_deltas(stack, progress)}
     return Observation(dict(read_totals(stack, progress)), deltas)
 
 
@@ -267,6 +267,6 @@ def _first(keys: Iterable[_Keyed], listing: Listing) -> list[_Keyed]:
 
 
 def _observe_node(stack: Stack, node: Node, progress: Progress) -> Observation:
-    deltas = {waiting.delta.id: waiting.delta for waiting in read_deltas(stack, progress)}
+    deltas = {waiting.delta.id: waiting.delta for waiting in read_live_deltas(stack, progress)}
     total = read_node(stack, node)
     return Observation({} if total is None else {node: total}, deltas)

@@ -266,6 +266,7 @@ def _stack_status(found: StackStatus) -> Document:
         "rejects": found.rejects.number,
         "conflicts": found.conflicts.number,
         "failures": found.failures,
+        "rebuild": found.rebuild,
         "unknown": dict(found.unknown),
         **_shape(found),
     }

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from oncefold_lab.once.systems import Counting
-from oncefold_lab.planted import once_bugs, reduce_bugs, state_bugs
+from oncefold_lab.planted import once_bugs, rebuild_bugs, reduce_bugs, state_bugs
 from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.trial import draw_for, run
 
@@ -59,6 +59,17 @@ PLANTED = (
     Planted(reduce_bugs.ErrorsSwallowed, 200),
     Planted(reduce_bugs.WatermarkFirst, 50),
     Planted(reduce_bugs.WatermarkOfShard, 100),
+    Planted(rebuild_bugs.EpochNotInName, 20),
+    Planted(rebuild_bugs.MarkedApart, 5),
+    Planted(rebuild_bugs.MarkUnconditioned, 50),
+    Planted(rebuild_bugs.LaterMarksIgnored, 50),
+    Planted(rebuild_bugs.NotDrained, 20),
+    Planted(rebuild_bugs.OnePass, 50),
+    Planted(rebuild_bugs.Impatient, 100),
+    Planted(rebuild_bugs.CountedEpochs, 20),
+    Planted(rebuild_bugs.GoesOnAfterRollback, 400),
+    Planted(rebuild_bugs.OpenedOnce, 20),
+    Planted(rebuild_bugs.MixedEpochs, 100),
     Planted(once_bugs.LedgerFirst, 50),
     Planted(once_bugs.CountersFirst, 50),
     Planted(once_bugs.PositionFirst, 50),

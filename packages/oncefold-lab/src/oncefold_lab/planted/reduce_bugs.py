@@ -34,15 +34,15 @@ class _Apart(ReduceFunction):
         if there:
             nodes = group(there).nodes
             if nodes:
-                self._dynamo.transact([*map(self._add, nodes.items())])
+                self._dynamo.transact([self._add(change, tried.epoch) for change in nodes.items()])
             self._dynamo.transact([*map(self._delete, there)])
             reduced.deltas += len(there)
         return iter(())
 
 
 class _InFloats(ReduceFunction):
-    def _add(self, change: tuple[Node, Total]) -> Item:
-        write = super()._add(change)
+    def _add(self, change: tuple[Node, Total], epoch: int) -> Item:
+        write = super()._add(change, epoch)
         values = write["Update"]["ExpressionAttributeValues"]
         for name, value in values.items():
             values[name] = {"N": str(Decimal(repr(float(value["N"]))))}
@@ -50,9 +50,9 @@ class _InFloats(ReduceFunction):
 
 
 class _SetUpward(ReduceFunction):
-    def _add(self, change: tuple[Node, Total]) -> Item:
+    def _add(self, change: tuple[Node, Total], epoch: int) -> Item:
         """Set a node that this delta is the first of, rather than add to it."""
-        write = super()._add(change)
+        write = super()._add(change, epoch)
         update = write["Update"]
         node, total = change
         if total.count > 0 and len(node.labels) > 1:

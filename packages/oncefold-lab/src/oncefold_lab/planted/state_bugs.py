@@ -1,9 +1,9 @@
 """Mistakes of StateLambda: what is accepted, under which condition, and what is written with it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from oncefold.aws.functions.layout import Delta
+from oncefold.aws.functions.layout import Delta, Marked
 from oncefold.aws.functions.plan import Change, Chunk
 from oncefold.aws.functions.state import FoldResult, StateFunction, StreamRecord
 from oncefold.core import leafset
@@ -142,32 +142,36 @@ class _FirstUnconditioned(StateFunction):
 
 
 class _StaleAccepted(StateFunction):
-    def _stored(self, keys: Sequence[str]) -> dict[str, Stored]:
+    def _stored(self, keys: Sequence[str]) -> Mapping[str, Marked]:
         self._real = super()._stored(keys)
-        return {key: Stored(0, stored.content) for key, stored in self._real.items()}
+        return {key: Marked(Stored(0, real.stored.content), real.mark) for key, real in self._real.items()}
 
     def _state_write(self, change: Change) -> Item:
-        before = None if change.before is None else self._real.get(change.key, change.before)
+        before = None if change.before is None else self._real[change.key].stored
         return super()._state_write(replace(change, before=before))
 
 
 class _LastOfVersion(StateFunction):
-    def _stored(self, keys: Sequence[str]) -> dict[str, Stored]:
+    def _stored(self, keys: Sequence[str]) -> Mapping[str, Marked]:
         self._real = super()._stored(keys)
-        return {key: Stored(stored.version - 1, stored.content) for key, stored in self._real.items()}
+        return {
+            key: Marked(Stored(real.stored.version - 1, real.stored.content), real.mark)
+            for key, real in self._real.items()
+        }
 
     def _state_write(self, change: Change) -> Item:
-        before = None if change.before is None else self._real.get(change.key, change.before)
+        before = None if change.before is None else self._real[change.key].stored
         return super()._state_write(replace(change, before=before))
 
 
 class _DeletedIsNew(StateFunction):
-    def _stored(self, keys: Sequence[str]) -> dict[str, Stored]:
+    def _stored(self, keys: Sequence[str]) -> Mapping[str, Marked]:
         self._real = super()._stored(keys)
-        return {key: stored for key, stored in self._real.items() if stored.content != DELETED}
+        return {key: real for key, real in self._real.items() if real.stored.content != DELETED}
 
     def _state_write(self, change: Change) -> Item:
-        before = self._real.get(change.key) if change.before is None else change.before
+        real = self._real.get(change.key)
+        before = real.stored if change.before is None and real is not None else change.before
         return super()._state_write(replace(change, before=before))
 
 

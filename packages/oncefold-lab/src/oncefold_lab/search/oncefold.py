@@ -5,6 +5,7 @@ from typing import Any
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.deliveries import kinesis_record
+from oncefold.aws.functions.epochs import EpochCache
 from oncefold.aws.functions.guard import check_definition
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
 from oncefold.aws.functions.state import FoldResult, StateFunction
@@ -82,9 +83,16 @@ class Oncefold:
         dynamo, meter = self._dynamo(context)
         records = [kinesis_record(item) for item in event["Records"]]
         spread = context.spread if context.random.random() < 0.5 else map
-        folded = self.state_function(self.pipeline, NAMES, dynamo, context.clock, spread).handle(records)
+        function = self.state_function(
+            self.pipeline, NAMES, dynamo, context.clock, spread, epochs=self.known_epochs(context)
+        )
+        folded = function.handle(records)
         _note_folded(context, folded, meter)
         return _answer(None if folded.unfinished is None else records[folded.unfinished].sequence)
+
+    def known_epochs(self, context: Context) -> EpochCache | None:  # noqa: ARG002
+        """What this invocation's environment knows of the epochs; None in a stack that never is rebuilt."""
+        return None
 
     def reduce(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """ReduceLambda's handler."""

@@ -5,10 +5,12 @@ It shares no logic with the fold: it keeps no state, and nets nothing.
 And states only grow, and only to what was sent. Only rows that changed are read, so that a check costs little.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from oncefold.aws.functions import layout
+from oncefold.aws.functions.epochs import Epochs, epochs_of
 from oncefold.core import nodepath
 from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Level, Pipeline
@@ -140,19 +142,62 @@ class Watched:
             found += [(self._seen.pop(key)[1], None) for key in gone]
         return found
 
+    def all(self) -> Iterator[Any]:
+        """What every row said when last looked at."""
+        return (said for _, said in self._seen.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """A key's state as an event, and its mark."""
+
+    event: Event
+    mark: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What a delta changes, or a node holds, in an epoch."""
+
+    epoch: int
+    numbers: Numbers
+
 
 class Balance:
-    """The balance of one stack."""
+    """The balance of one stack, for the totals that are read and those that a rebuild is making."""
 
     def __init__(self, pipeline: Pipeline, rows: Callable[[str], Rows], events: Iterable[Event]) -> None:
         """`rows` gives a table's rows; `events` are all that are ever sent."""
         self._pipeline = pipeline
         self._sent = {(event.key, event.version, event.content) for event in events}
+        self._rows = rows
+        self._watch()
+        self._off: dict[int, Numbers] = {0: {}}
+        """By how much totals + outbox of an epoch are more than the states contribute to it, where they are."""
+        self._trusted_after = -1
+        """Epochs up to here were rolled back, and may be wrong."""
+        self.epochs = Epochs()
+        """As they are now."""
+        self.contents = 0
+        """Changes of contents so far."""
+
+    def _watch(self) -> None:
+        rows = self._rows
         self._states = Watched(rows(NAMES.state_table), self._state)
         self._outbox = Watched(rows(NAMES.reduce_table), self._delta)
         self._nodes = Watched(rows(NAMES.aggregate_table), self._node)
-        self._off: Numbers = {}
-        """By how much totals + outbox are more than the states contribute, where they are."""
+
+    def rolled_back(self, latest: int) -> None:
+        """The tables were put back, each on its own: nothing holds of epochs up to the latest that there may be."""
+        self._watch()
+        self._trusted_after = latest
+        self._off = {}
+        self.contents += 1
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the totals that are read have to be right."""
+        return self.epochs.live > self._trusted_after
 
     def check(self) -> None:
         """Check what changed. Raises Violation."""
@@ -161,53 +206,81 @@ class Balance:
         except (ArithmeticError, LookupError, OncefoldError, TypeError, ValueError) as error:
             raise Violation(f"a table holds what cannot be read: {error!r}") from error
 
+    def live_totals(self) -> Numbers:
+        """What the states contribute, node by node."""
+        found: Numbers = {}
+        for state in self._states.all():
+            for node, row in contribution(self._pipeline, state.event.content).items():
+                found[node] = plus(found.get(node), row)
+        return found
+
     def _check(self) -> None:
+        self._take_in_nodes()
         for before, after in self._states.changes():
             self._check_growth(before, after)
-            for event, sign in ((before, 1), (after, -1)):
-                if event is not None:
-                    self._add(contribution(self._pipeline, event.content), sign)
+            for state, sign in ((before, 1), (after, -1)):
+                if state is not None:
+                    self._contribute(state, sign)
         for before, after in self._outbox.changes():
             if before is not None and after is not None:
                 raise Violation("a delta in the outbox was changed")
             self._add(after or before, 1 if before is None else -1)
-        for before, after in self._nodes.changes():
-            for numbers, sign in ((before, -1), (after, 1)):
-                if numbers is not None:
-                    self._add(numbers, sign)
-        if self._off:
-            raise Violation(f"totals and outbox are not what the states contribute: {self._words()}")
+        for epoch in self.epochs.kept:
+            if epoch > self._trusted_after and self._off[epoch]:
+                raise Violation(f"totals and outbox are not what the states contribute: {self._words(epoch)}")
 
-    def _check_growth(self, before: Event | None, after: Event | None) -> None:
+    def _take_in_nodes(self) -> None:
+        for before, after in self._nodes.changes():
+            for part, sign in ((before, -1), (after, 1)):
+                if isinstance(part, Epochs):
+                    self.epochs = part if sign == 1 else self.epochs
+                elif part is not None:
+                    self._add(part, sign)
+        for epoch in self.epochs.kept:
+            self._off.setdefault(epoch, {})
+
+    def _check_growth(self, before: _State | None, after: _State | None) -> None:
         if after is None:
             raise Violation(f"the state of {before} is gone")
-        if before is not None and order(after) <= order(before):
+        if before is None or order(after.event) != order(before.event):
+            self.contents += 1
+        if before is not None and after.mark < before.mark:
+            raise Violation(f"a mark went back: {before} became {after}")
+        if before is not None and (order(after.event), after.mark) <= (order(before.event), before.mark):
             raise Violation(f"a state did not grow: {before} became {after}")
-        if (after.key, after.version, after.content) not in self._sent:
+        if (after.event.key, after.event.version, after.event.content) not in self._sent:
             raise Violation(f"a state that was never sent: {after}")
 
-    def _add(self, numbers: Numbers, sign: int) -> None:
-        off = self._off
-        for node, row in numbers.items():
+    def _contribute(self, state: _State, sign: int) -> None:
+        numbers = contribution(self._pipeline, state.event.content)
+        for epoch in self._off:
+            if state.mark >= epoch:
+                self._add(_Part(epoch, numbers), sign)
+
+    def _add(self, part: _Part, sign: int) -> None:
+        off = self._off.setdefault(part.epoch, {})
+        for node, row in part.numbers.items():
             total = plus(off.get(node), tuple(sign * number for number in row))
             if any(total):
                 off[node] = total
             else:
                 off.pop(node, None)
 
-    def _words(self) -> str:
-        over = {node: Total(count, tuple(rest)) for node, (count, *rest) in self._off.items()}
-        return node_text(self._pipeline, {}, over)
+    def _words(self, epoch: int) -> str:
+        over = {node: Total(count, tuple(rest)) for node, (count, *rest) in self._off[epoch].items()}
+        return f"epoch {epoch}: " * bool(epoch) + node_text(self._pipeline, {}, over)
 
-    def _state(self, item: dict[str, Any]) -> Event:
-        key, stored = layout.parse_state(self._pipeline, item)
-        return Event(key, stored.version, stored.content)
+    def _state(self, item: dict[str, Any]) -> _State:
+        key, marked = layout.parse_marked(self._pipeline, item)
+        return _State(Event(key, marked.stored.version, marked.stored.content), marked.mark)
 
-    def _delta(self, item: dict[str, Any]) -> Numbers:
-        return {node: (total.count, *total.sums) for node, total in layout.parse_delta(self._pipeline, item).nodes}
+    def _delta(self, item: dict[str, Any]) -> _Part:
+        delta = layout.parse_delta(self._pipeline, item)
+        return _Part(delta.epoch, {node: (total.count, *total.sums) for node, total in delta.nodes})
 
-    def _node(self, item: dict[str, Any]) -> Numbers:
-        if not item["path"]["S"].startswith("/"):
-            return {}
+    def _node(self, item: dict[str, Any]) -> _Part | Epochs | None:
+        epoch = layout.node_epoch(item)
+        if epoch is None:
+            return epochs_of(item) if item["label"] == layout.DEFINITION_KEY["label"] else None
         node, total = layout.parse_node(self._pipeline, item)
-        return {node: (total.count, *total.sums)}
+        return _Part(epoch, {node: (total.count, *total.sums)})

@@ -79,6 +79,11 @@ INCIDENTS = (SPLIT, MERGE, ROLL, SPLIT_CHANGES, REPLAY_EVENTS, REPLAY_CHANGES, P
 """What happens to a stack at a moment: shards of the events' stream split and merged, shards of a table's stream rolled
 over and split, a mapping begun anew at the oldest record, the events' mapping paused, everything behind the outbox
 down for more than a day, and the whole outbox applied by hand."""
+REBUILD, ABANDON, ROLLBACK = "rebuild", "abandon", "rollback"
+SNAPSHOTS = ("snapshot-state", "snapshot-reduce", "snapshot-aggregate")
+REBUILD_INCIDENTS = (REBUILD, ABANDON, ROLLBACK, *SNAPSHOTS)
+"""What happens beside these to a stack that is rebuilt: `oncefold aws rebuild`, the same given up, all tables put back
+to moments of their own and then rebuilt, and those moments."""
 _CHANCES = dict.fromkeys(INCIDENTS, 0.25) | {OUTAGE: 0.1, DRAIN: 0.4}
 _MOST_DRAINS = 12
 

@@ -8,7 +8,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
 from oncefold.core.event import Content, Event
 from oncefold_lab.local.settings import FOR_EVER
-from oncefold_lab.search.scenario import INCIDENTS, Scenario, SimulatedDeployment, StackShape
+from oncefold_lab.search.scenario import INCIDENTS, REBUILD_INCIDENTS, Scenario, SimulatedDeployment, StackShape
 from oncefold_lab.search.trial import Build, TrialResult, run
 from oncefold_lab.search.workload import Send, SentLine, line_of
 from oncefold_lab.simulator.faults import Fault
@@ -40,7 +40,13 @@ def name_of(what: str) -> str:
 
 
 _AS_PRINTED = "give it as the search printed it"
-CUTTABLE = (*INCIDENTS, *(name_of(fault) for fault in Fault), *map(name_of, INVOCATION_FAULTS), *PARTS)
+CUTTABLE = (
+    *INCIDENTS,
+    *REBUILD_INCIDENTS,
+    *(name_of(fault) for fault in Fault),
+    *map(name_of, INVOCATION_FAULTS),
+    *PARTS,
+)
 """All that can be left out as a whole."""
 
 

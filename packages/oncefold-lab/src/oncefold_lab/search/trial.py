@@ -36,14 +36,23 @@ from oncefold_lab.world.world import System, Violation, World
 PAUSE_SECONDS = 45.0
 
 
+@runtime_checkable
+class WithIncidents(Protocol):
+    """A system with incidents of its own."""
+
+    def incident(self, kind: str) -> None:
+        """Let one happen."""
+
+
 class Incidents:
     """Makes incidents happen in a world; where one cannot, nothing does.
 
     The first mapping is taken for that of the events, the last for the one that feeds the totals.
     """
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, system: System) -> None:
         self._world = world
+        self._system = system
         self._random = world.random("incidents")
         self._table = world.mappings[-1].settings.source_arn.split("/")[1]
         self._acts = {
@@ -62,7 +71,11 @@ class Incidents:
         """Let one happen."""
         self._world.trace("incident", kind)
         self._world.ledger.note(f"incident: {kind}")
-        self._acts[kind]()
+        (self._acts.get(kind) or partial(self._of_system, kind))()
+
+    def _of_system(self, kind: str) -> None:
+        assert isinstance(self._system, WithIncidents), f"nobody knows the incident {kind}"
+        self._system.incident(kind)
 
     def end_outage(self) -> None:
         """Bring back what the outage took."""
@@ -207,7 +220,7 @@ class _Run:
         self._system.deploy(world)
         world.ledger.open = True
         world.watch = self._system.check
-        incidents = Incidents(world)
+        incidents = Incidents(world, self._system)
         for number, send in enumerate(self._scenario.sends):
             world.scheduler.at(START + send.at, partial(self._send, f"sender {number}", send))
         for incident in self._scenario.incidents:

@@ -1,7 +1,7 @@
 """DynamoDB, simulated: a client with the calls of boto3's `client("dynamodb")` that Oncefold uses."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from random import Random
 from typing import Any
@@ -13,6 +13,7 @@ from oncefold_lab.simulator.database import Database
 from oncefold_lab.simulator.errors import INTERNAL, REQUEST_LIMIT, THROTTLED, THROUGHPUT
 from oncefold_lab.simulator.faults import Faults, Manners, no_faults
 from oncefold_lab.simulator.transactions import TransactionTokens
+from oncefold_lab.simulator.values import Row
 
 MANNERS = Manners(
     throttles=(
@@ -54,7 +55,7 @@ class DynamoDB:
         self._streams = DynamoDBStreams(
             Caller(clock, faults, STREAM_MANNERS, STREAMS, self._agenda, self.counts, calls), self._database.streams
         )
-        tokens = TransactionTokens()
+        self._tokens = tokens = TransactionTokens()
         self.exceptions = self._caller.errors
         self._put_item = self._handler(items.put_item)
         self._update_item = self._handler(items.update_item)
@@ -146,6 +147,15 @@ class DynamoDB:
         stream = self._database.tables[table].stream
         assert stream is not None, f"table {table} has no stream"
         return stream.shards
+
+    def restore(self, tables: Mapping[str, Mapping[Any, Row]]) -> None:
+        """Put tables back to rows that they had, each on its own, as if that took longer than tokens are remembered.
+
+        A stream says nothing of it.
+        """
+        for name, rows in tables.items():
+            self._database.tables[name].restore(rows)
+        self._tokens.forget()
 
     def due(self) -> float | None:
         """When something is going to happen by itself next: a late effect, or a stream record coming out."""

@@ -155,6 +155,14 @@ class Table:
             self._reorder(key, present=row is not None)
         return old
 
+    def restore(self, rows: Mapping[Key, Row]) -> None:
+        """Have these rows and no others, without a record in the table's stream."""
+        rows = dict(rows)
+        self.rows.clear()
+        self.rows.update(rows)
+        self.before.clear()
+        self._order = None
+
     def _keep_before(self, key: Key, row: Row | None) -> None:
         before = self.before
         before[key] = row

@@ -68,6 +68,10 @@ class TransactionTokens:
             )
         return True
 
+    def forget(self) -> None:
+        """Forget all that are done."""
+        self._remembered = {token: known for token, known in self._remembered.items() if known.done is None}
+
     def begin(self, token: str, actions: Sequence[ItemWrite]) -> None:
         """Remember a transaction as under way."""
         self._remembered[token] = _Remembered(actions, None)

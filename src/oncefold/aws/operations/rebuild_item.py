@@ -1,0 +1,107 @@
+"""What the item `definition` says of a rebuild: one attribute, replaced on the condition that nobody changed it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+from oncefold.aws.functions.epochs import DELETING
+from oncefold.aws.functions.layout import DEFINITION_KEY
+from oncefold.aws.names import Names
+from oncefold.core.errors import OncefoldError
+from oncefold.dynamodb.calls import Dynamo
+from oncefold.dynamodb.items import Item
+
+FIRST, FINAL, DRAIN = "first", "final", "drain"
+PHASES = (FIRST, FINAL, DRAIN, DELETING)
+
+
+class RebuildTakenError(OncefoldError):
+    """Another process goes on with the rebuild, or has ended it."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A rebuild as the item `definition` has it."""
+
+    epoch: int
+    phase: str
+    segments: int
+    owner: str
+    """The process that drives it; empty for none."""
+    beat: int
+
+    @classmethod
+    def of(cls, definition: Mapping[str, Any]) -> "UnderWay | None":
+        """That of the item, if there is one."""
+        if "rebuild" not in definition:
+            return None
+        found = definition["rebuild"]["M"]
+        numbers = {name: int(found[name]["N"]) for name in ("epoch", "segments", "beat")}
+        return cls(phase=found["phase"]["S"], owner=found["owner"]["S"], **numbers)
+
+    @property
+    def attribute(self) -> Item:
+        """As the item has it."""
+        numbers = {name: {"N": str(getattr(self, name))} for name in ("epoch", "segments", "beat")}
+        return {"M": {**numbers, "phase": {"S": self.phase}, "owner": {"S": self.owner}}}
+
+
+class RebuildItem:
+    """The attribute in one stack's tables."""
+
+    def __init__(self, names: Names, dynamo: Dynamo) -> None:
+        self._names = names
+        self._dynamo = dynamo
+
+    def read(self) -> UnderWay | None:
+        """The rebuild that is under way now."""
+        return UnderWay.of(self.definition())
+
+    def definition(self) -> Item:
+        """The whole item. Raises OncefoldError if it was written for functions that know no epochs."""
+        item = self._dynamo.get(self._names.aggregate_table, DEFINITION_KEY)
+        if item is None or "epoch" not in item:
+            raise OncefoldError(
+                f"stack {self._names.stack}: its functions were deployed by a version that knows no rebuild, or never; "
+                "deploy first: oncefold aws deploy"
+            )
+        return item
+
+    def swap(self, before: UnderWay | None, after: UnderWay | None, live: int | None = None) -> bool:
+        """Replace what the item says of a rebuild, on the condition that it says what it said before.
+
+        Whether it was done: also by a call whose answer was lost.
+        """
+        names: dict[str, str] = {"#rebuild": "rebuild"}
+        values: Item = {}
+        condition = "attribute_not_exists(#rebuild)"
+        if before is not None:
+            stored = before.attribute["M"]
+            condition = " AND ".join(f"#rebuild.#{name} = :{name}" for name in stored)
+            names |= {f"#{name}": name for name in stored}
+            values |= {f":{name}": value for name, value in stored.items()}
+        if after is None:
+            update = "REMOVE #rebuild"
+        else:
+            update, values[":after"] = "SET #rebuild = :after", after.attribute
+        if live is not None:
+            names["#live"], values[":live"] = "epoch", {"N": str(live)}
+            update += ", #live = :live"
+        request: dict[str, Any] = {
+            "TableName": self._names.aggregate_table,
+            "Key": DEFINITION_KEY,
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ExpressionAttributeNames": names,
+        }
+        if values:
+            request["ExpressionAttributeValues"] = values
+        return self._dynamo.update(**request) or self.read() == after
+
+    def refuse(self, found: UnderWay | None) -> NoReturn:
+        """Raises RebuildTakenError, with what was found instead of what this process had written."""
+        what = "it has just ended" if found is None else f"it is in its phase `{found.phase}`"
+        raise RebuildTakenError(
+            f"stack {self._names.stack}: another process is driving a rebuild ({what}); wait for it, or end that "
+            "process and run this again, which goes on where it was"
+        )

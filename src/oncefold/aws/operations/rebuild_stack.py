@@ -1,0 +1,84 @@
+"""A rebuild of a deployed stack, driven from this machine: see `rebuild`."""
+
+import random
+import time
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from oncefold.aws.connect import aws_errors_explained, client, plain_message
+from oncefold.aws.functions.epochs import EPOCH_SECONDS
+from oncefold.aws.operations.rebuild import LONGEST_TIMEOUT_SECONDS, MARGIN_SECONDS, Machine, Rebuild, Rebuilt
+from oncefold.aws.operations.rebuild_item import UnderWay
+from oncefold.aws.tables import Stack, read_definition
+from oncefold.queries.protocol import Progress
+
+SEGMENTS = 8
+"""Parts of a table that are worked on at once, by default."""
+MOST_SEGMENTS = 64
+_UNIT_BYTES = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildOutlook:
+    """What a rebuild would do, and what is under way."""
+
+    under_way: UnderWay | None
+    keys: int
+    """As DynamoDB counted within the last six hours."""
+    write_units: int
+    """About so many for the marks."""
+    grace_seconds: float
+    """What is waited for functions that are under way."""
+    timeout_unknown: str
+    """Why the timeout of StateLambda is not known; empty if it is."""
+
+
+@dataclass(frozen=True)
+class StackRebuild:
+    """Rebuilds of a deployed stack, driven from this machine."""
+
+    stack: Stack
+    functions: Any
+    """A client of Lambda."""
+
+    @classmethod
+    def of(cls, stack: Stack) -> "StackRebuild":
+        """With the standard client. Raises OncefoldError."""
+        return cls(stack, client("lambda"))
+
+    def _timeout(self) -> tuple[float, str]:
+        """The timeout of StateLambda, and why it is not known."""
+        try:
+            found = self.functions.get_function_configuration(FunctionName=self.stack.names.state_function)
+        except ClientError as error:
+            return LONGEST_TIMEOUT_SECONDS, plain_message(error)
+        return float(found["Timeout"]), ""
+
+    def outlook(self) -> RebuildOutlook:
+        """What it would do. Raises OncefoldError."""
+        stack = self.stack
+        with aws_errors_explained(stack.names.stack):
+            timeout, unknown = self._timeout()
+            definition = read_definition(stack.names, stack.dynamodb)
+            described = stack.dynamodb.describe_table(TableName=stack.names.state_table)["Table"]
+        keys, size = described.get("ItemCount", 0), described.get("TableSizeBytes", 0)
+        units = 2 * keys * max(1, -(-size // max(1, keys * _UNIT_BYTES)))
+        grace = timeout + EPOCH_SECONDS + MARGIN_SECONDS
+        return RebuildOutlook(UnderWay.of(definition), keys, units, grace, unknown)
+
+    def run(self, progress: Progress, segments: int | None, *, anew: bool, abandon: bool) -> Rebuilt:
+        """See `Rebuild.run`."""
+        stack = self.stack
+        count = segments or SEGMENTS
+        with aws_errors_explained(stack.names.stack), ThreadPoolExecutor(MOST_SEGMENTS) as workers:
+            timeout, _ = self._timeout()
+            machine = Machine(time.monotonic, time.time, time.sleep, random.random, workers.map)
+            work = Rebuild(
+                stack.pipeline, stack.names, stack.dynamodb, machine, owner=str(uuid.uuid4()), timeout_seconds=timeout,
+                progress=progress,
+            )  # fmt: skip
+            return work.run(count, anew=anew, abandon=abandon)
