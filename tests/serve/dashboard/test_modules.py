@@ -1,5 +1,8 @@
 """The page's pure modules, run in the browser that will run them."""
 
+import csv
+import io
+import itertools
 import json
 
 import pytest
@@ -110,4 +113,70 @@ def test_spans_are_two_units_long(modules):
         "2 h 5 min",
         "264 d 22 h",
         "2,079 d",
+    ]
+
+
+@MANY
+@given(st.lists(st.tuples(MANTISSAS, MANTISSAS), min_size=1, max_size=30), st.integers(2, 6))
+def test_ticks_are_round_and_enclose_the_amounts(modules, pairs, about):
+    ends = [[str(min(pair)), str(max(pair))] for pair in pairs]
+    for (least, most), texts in zip(
+        ends, modules("axes", f"m.amountTicks(BigInt(v[0]), BigInt(v[1]), {about}).map(String)", ends), strict=True
+    ):
+        ticks = [int(text) for text in texts]
+        assert ticks[0] <= int(least)
+        assert int(most) <= ticks[-1]
+        assert len(ticks) <= about + 2
+        steps = {b - a for a, b in itertools.pairwise(ticks)}
+        assert len(steps) <= 1
+        assert all(str(step).rstrip("0") in {"1", "2", "5"} for step in steps)
+
+
+def test_times_along_an_axis_are_those_of_calendars_and_clocks(modules):
+    ranges = [
+        ["2026-03-02T09:00:00Z", "2026-03-02T09:00:20Z"],
+        ["2026-03-02T21:00:00Z", "2026-03-03T03:30:00Z"],
+        ["2026-02-23T00:00:00Z", "2026-03-30T00:00:00Z"],
+        ["2025-11-04T00:00:00Z", "2026-06-05T00:00:00Z"],
+        ["2019-05-01T00:00:00Z", "2026-05-01T00:00:00Z"],
+        ["2026-03-02T09:00:00Z", "2026-03-02T09:00:00Z"],
+    ]
+    words = "m.timeTicks(Date.parse(v[0]), Date.parse(v[1]), 5).map(({ words }) => words)"
+    assert modules("axes", words, ranges) == [
+        ["2 Mar 09:00:00", "09:00:05", "09:00:10", "09:00:15", "09:00:20"],
+        ["2 Mar 21:00", "3 Mar", "03:00"],
+        ["23 Feb", "2 Mar", "9 Mar", "16 Mar", "23 Mar", "30 Mar"],
+        ["Jan 2026", "Mar 2026", "May 2026"],
+        ["2020", "2022", "2024", "2026"],
+        ["2 Mar 09:00:00"],
+    ]
+
+
+def test_windows_begin_and_end_where_their_labels_say(modules):
+    labels = ["2021", "2021-03", "2021-03-22", "2021-03-22T11:00:00Z", "2021-03-22T02:00:00+02:00", "never", "20211"]
+    starts = modules("windows", "m.windowStart(v) === null ? null : new Date(m.windowStart(v)).toISOString()", labels)
+    assert [None if text is None else text[:16] for text in starts] == [
+        "2021-01-01T00:00", "2021-03-01T00:00", "2021-03-22T00:00", "2021-03-22T11:00", "2021-03-22T00:00", None, None,
+    ]  # fmt: skip
+    ends = [
+        ["2021-01-01", "1y"],
+        ["2021-12-01", "1mo"],
+        ["2021-10-01", "1q"],
+        ["2021-03-22", "1w"],
+        ["2021-03-22", "15m"],
+    ]
+    assert modules("windows", "new Date(m.windowEnd(Date.parse(v[0]), v[1])).toISOString().slice(0, 16)", ends) == [
+        "2022-01-01T00:00", "2022-01-01T00:00", "2022-01-01T00:00", "2021-03-29T00:00", "2021-03-22T00:15",
+    ]  # fmt: skip
+    assert modules("windows", "m.windowWords(v)", ["1mo", "15m", "2w"]) == ["By month", "By 15 minutes", "By 2 weeks"]
+
+
+def test_cells_are_safe_for_spreadsheets_as_those_of_the_server_are(modules):
+    texts = ["=SUM(A1)", "+1", "-1", "@x", "\tx", "plain", 'a"b,c', "", "two\nlines", " edge"]
+    rows = [[text, "-1.50"] for text in texts]
+    columns = '[{ name: "label", isText: true }, { name: "value" }]'
+    (found,) = modules("csv", f"m.csvText({columns}, v)", [rows])
+    assert list(csv.reader(io.StringIO(found))) == [
+        ["label", "value"],
+        *([f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t"} and text else text, "-1.50"] for text in texts),
     ]
