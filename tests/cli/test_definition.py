@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from oncefold.cli.definition import EXAMPLE, check, init, meaning
 from oncefold.cli.guess import guess
+from oncefold.cli.main import main
 from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Time, Version
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, OncefoldError, SourceError
@@ -601,3 +602,22 @@ def test_a_guess_of_cells_that_hold_the_text_of_an_array(tmp_path: Path) -> None
     events = tmp_path / "orders.csv"
     events.write_text('id,amount,tags\n1,5,"[""red"",""big""]"\n2,7,[]\n')
     assert '{ each = "tags", missing = "(none)" }' in guess(str(events))
+
+
+def test_what_only_the_engine_keeps_is_said_with_the_way(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "p.toml"
+    measures = 'least = { min = "a" }\nmost = { max = "a" }\nwho = { distinct = "b" }\nearly = { first = "a" }\n'
+    head = 'name = "orders"\n[event]\nkey = "id"\ntime = "at"\n[rollups]\nt = []\n[measures]\na = { sum = "a" }\n'
+    path.write_text(head + measures + 'late = { last = "a" }\n')
+    words = " ".join(run(check, path).output.split())
+    assert "on AWS not least, most, who, early, late: a stack's functions keep sums, counts and averages" in words
+    assert "oncefold run PIPELINE.toml kinesis://STREAM --store FILE" in words
+    assert "the least a, 0 decimal places (more are rejected); kept by the engine alone" in words
+    assert main(["aws", "template", str(path)]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert "cannot keep least (min), most (max), who (distinct), early (first), late (last)" in shown.err
+    assert "`oncefold run PIPELINE.toml kinesis://STREAM --store FILE`" in shown.err
+    path.write_text(head)
+    assert "on AWS" not in run(check, path).output
+    assert main(["aws", "template", str(path)]) == 0

@@ -192,6 +192,7 @@ def meaning(pipeline: Pipeline) -> list[tuple[str, str]]:
         *_listed("fields", _derived_texts(pipeline)),
         *_listed("rollups", [_rollup_text(rollup) for rollup in pipeline.rollups]),
         *_listed("totals", ["count: the live keys", *map(_measure_text, pipeline.measures)]),
+        *_aws_line(pipeline),
         *([] if pipeline.keep_events is None else [("events", _KEPT_TEXTS[pipeline.keep_events])]),
         ("fingerprint", pipeline.fingerprint),
     ]
@@ -201,6 +202,15 @@ _KEPT_TEXTS = {
     True: "a store keeps the newest whole event of each key, so that `oncefold redefine` can replace this definition",
     False: "a store drops the whole events that it has kept",
 }
+
+
+def _aws_line(pipeline: Pipeline) -> list[tuple[str, str]]:
+    """Which measures a stack's functions cannot keep, and how to have them."""
+    if not pipeline.engine_only:
+        return []
+    named = ", ".join(measure.name for measure in pipeline.engine_only)
+    way = "run the engine as a consumer of the same stream: oncefold run PIPELINE.toml kinesis://STREAM --store FILE"
+    return [("on AWS", f"not {named}: a stack's functions keep sums, counts and averages. For these measures {way}")]
 
 
 def _listed(heading: str, lines: Sequence[str]) -> list[tuple[str, str]]:
@@ -319,7 +329,7 @@ def _measure_text(measure: Measure) -> str:
     rounding = "rounded half to even" if measure.round else "more are rejected"
     missing = ", 0 if missing" if measure.missing == "zero" else ""
     places = f", {measure.scale} decimal places ({rounding}){missing}"
-    where = "" if measure.kind in ADDITIVE else "; kept by the engine alone, not on AWS"
+    where = "" if measure.kind in ADDITIVE else "; kept by the engine alone"
     return f"{measure.name}: {_made_of(measure)}{'' if measure.kind in UNSCALED else places}{where}"
 
 
