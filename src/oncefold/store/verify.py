@@ -109,6 +109,7 @@ class NodeIndex:
 
     def __init__(self, nodes: Sequence[NewNode]) -> None:
         self._ids = {(n.parent if n.labels else -1 - n.rollup, n.labels[-1] if n.labels else ""): n.id for n in nodes}
+        self._kept: dict[tuple[int, tuple[str, ...]], list[int]] = {}
 
     def path_ids(self, rollup: int, labels: Sequence[str]) -> list[int]:
         """The ids of the nodes from the root down these labels; it ends early where there is none."""
@@ -128,10 +129,17 @@ class NodeIndex:
         absent: list[Node] = []
         for rollup, levels in enumerate(pipeline.rollup_levels):
             for labels in leafset.paths(pipeline.arrays, leaf, levels):
-                found = self.path_ids(rollup, labels)
+                found = self._path_ids(rollup, labels) if pipeline.arrays else self.path_ids(rollup, labels)
                 ids += found
                 absent += [Node(rollup, labels[:depth]) for depth in range(len(found), len(labels) + 1)]
         return (set(ids), set(absent)) if pipeline.arrays else (ids, absent)
+
+    def _path_ids(self, rollup: int, labels: tuple[str, ...]) -> list[int]:
+        """The same, kept: many sets of leaves share a path."""
+        found = self._kept.get((rollup, labels))
+        if found is None:
+            found = self._kept[rollup, labels] = self.path_ids(rollup, labels)
+        return found
 
 
 def _leaf_nodes(
