@@ -57,7 +57,7 @@ class TableDecoder:
         self._plan = plan_of(pipeline)
         self._scalar = Decoder(pipeline)
         by_column = not needs_scalar(pipeline)
-        has_spans = by_column and bool(pipeline.expressions) and not pipeline.timezones
+        has_spans = by_column and bool(pipeline.expressions or pipeline.arrays) and not pipeline.timezones
         self._text = TextDecoder(pipeline, seed) if has_spans else None
         self._has_columns = by_column and not pipeline.expressions and not pipeline.arrays
 

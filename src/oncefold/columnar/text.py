@@ -88,7 +88,8 @@ class TextDecoder:
             faults,
             scratch,
         )
-        self._derive(whole, area, used, self._plan, self._programs, found, columns, keys)
+        if len(self._programs.ends):
+            self._derive(whole, area, used, self._plan, self._programs, found, columns, keys)
         self._set_data(columns, whole[: len(data) + used[0]], composed)
         left = _Left(columns, where, np.append(where[1:], size), data, whole, faults)
         if len(left.rows):
@@ -135,7 +136,8 @@ class TextDecoder:
             faults,
             scratch,
         )
-        self._derive(whole, area, used, self._flat_plan, self._flat_programs, found, columns, keys)
+        if len(self._flat_programs.ends):
+            self._derive(whole, area, used, self._flat_plan, self._flat_programs, found, columns, keys)
         self._set_data(columns, whole[: len(data) + used[0]], composed)
         left = _Left(columns, where, np.minimum(ends, size), data, whole, faults)
 
@@ -155,7 +157,7 @@ class TextDecoder:
         return replace(batch, whole=TextRecords(form, left.data, left.where, left.size, offset))
 
     def of_fields(self, data: UInt8s, found: tuple[Int64s, Int64s, Int64s]) -> BatchBuilder:
-        """Rows whose fields are spans of `data`, of a definition with expressions; the builder is still to finish."""
+        """Rows whose fields are spans of `data`, for expressions or arrays; the builder is still to finish."""
         rows = len(found[0])
         columns = self._columns(rows, data)
         columns.leaf.fill(SCANNED)
@@ -183,19 +185,18 @@ class TextDecoder:
         keys: tuple[object, ...],
     ) -> None:
         """Compute the expressions of the records whose fields were found, and fill their rows."""
-        if len(programs.ends):
-            columns.leaves.count = derive_rows(
-                whole,
-                area,
-                used,
-                plan,
-                programs,
-                found,
-                (columns.version, columns.leaf, columns.measures, columns.time),
-                keys,
-                columns.leaves.table,
-                derive_scratch(plan, programs),
-            )
+        columns.leaves.count = derive_rows(
+            whole,
+            area,
+            used,
+            plan,
+            programs,
+            found,
+            (columns.version, columns.leaf, columns.measures, columns.time),
+            keys,
+            columns.leaves.table,
+            derive_scratch(plan, programs),
+        )
 
     def _finish(
         self, left: "_Left", event: Callable[[bytes, int], Event | None], form: tuple[str, str, str], offset: int
