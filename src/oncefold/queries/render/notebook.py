@@ -87,7 +87,7 @@ def _is_said(answer: Answer[Any], column: Column) -> bool:
     """Whether the line above the table says it, the same for all rows, or other columns do."""
     if isinstance(answer, Totals):
         return column.name in {"commit", "rollup", "depth", "label"}
-    return column.kind == "texts" or (column.name == "commit" and isinstance(answer, Explanation | Verification))
+    return column.name == "commit" and isinstance(answer, Explanation | Verification)
 
 
 def _side(column: Column) -> str:
