@@ -164,7 +164,7 @@ class Engine(RuleBasedStateMachine):
     def _ingest(self, records: Sequence[Record], form: str) -> None:
         forms: dict[str, Callable[[Sequence[Record]], Any]] = {"json": json_lines, "mappings": mappings, "table": table}
         done = self.session.ingest(forms[form](records), source=form, position=str(self.clock.now))
-        expected = self.model.arrive(self._events(records, "table" if form == "table" else "json"))
+        expected = self.model.arrive(self._events(records, form))
         assert done.counts == expected
         assert done.events == len(records)
         assert self.session.positions[form] == str(self.clock.now)
@@ -271,7 +271,7 @@ class Engine(RuleBasedStateMachine):
         with pytest.raises(StoreError, match="open the store again"):
             self.session.ingest(json_lines(records))
         if lasting:
-            self.model.arrive(self._events(records, "table" if form == "table" else "json"))
+            self.model.arrive(self._events(records, form))
         self.reopen()
 
     @rule(records=BATCHES, more=BATCHES, survivors=st.integers(0, 5), lasting=st.booleans())
