@@ -11,6 +11,8 @@ from oncefold.core.fieldpath import FieldPath
 from oncefold.core.values import Number
 
 MOST_LEVELS = 3
+_FEW = 10
+"""So many different labels are few in a sample of any size."""
 
 Arrays = dict[FieldPath, list[list[Any]]]
 
@@ -77,4 +79,4 @@ def _is_label(value: Any) -> bool:
 
 
 def _are_few(labels: list[Any]) -> bool:
-    return len(set(labels)) <= max(len(labels) // 4, 2)
+    return len(set(labels)) <= max(len(labels) // 4, _FEW)
