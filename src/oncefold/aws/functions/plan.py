@@ -4,8 +4,8 @@ Sizes are bounded from above, so that a plan never is refused for its size.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, groupby
+from dataclasses import dataclass, field
+from itertools import groupby
 
 from oncefold.aws.functions.epochs import Epochs, counts_in
 from oncefold.aws.functions.layout import Delta, content_hash
@@ -114,35 +114,60 @@ def chunks(pipeline: Pipeline, changes: Iterable[Change], epochs: Epochs | None 
     """The changes in their order, cut so that each chunk is one transaction with the deltas of every epoch."""
     epochs = epochs or Epochs()
     taken: list[Change] = []
-    rows: _Rows = {}
+    loads = {epoch: _Load(epoch) for epoch in epochs.kept}
     state_bytes = 0
     for change in changes:
-        places = _places(pipeline, change, epochs)
-        grown = {place: _row_bytes(pipeline, place[1]) for place in places if place not in rows}
         size = _state_bytes(change.key, change.after)
-        if taken and not _fits(len(taken) + 1, chain(rows.items(), grown.items()), state_bytes + size):
+        grown = [load.with_change(pipeline, change) for load in loads.values()]
+        if taken and not _fits(len(taken) + 1, grown, state_bytes + size):
             yield _chunk(pipeline, taken, epochs)
-            taken, rows, state_bytes = [], {}, 0
-            grown = {place: _row_bytes(pipeline, place[1]) for place in places}
+            taken, state_bytes = [], 0
+            loads = {epoch: _Load(epoch) for epoch in epochs.kept}
+            grown = [load.with_change(pipeline, change) for load in loads.values()]
         taken.append(change)
-        rows |= grown
+        for more in grown:
+            loads[more.epoch].take(more)
         state_bytes += size
     if taken:
         yield _chunk(pipeline, taken, epochs)
 
 
-_Place = tuple[int, Node]
-"""A node in an epoch."""
-_Rows = dict[_Place, int]
-"""What a chunk touches, and at most so many bytes of a delta that each takes."""
+@dataclass(slots=True)
+class _Load:
+    """The nodes of one epoch that a chunk touches, and at most so many bytes of its deltas."""
+
+    epoch: int
+    nodes: set[Node] = field(default_factory=set)
+    size: int = 0
+
+    def with_change(self, pipeline: Pipeline, change: Change) -> "_Grown":
+        """What it would be with one more change."""
+        new: set[Node] = set()
+        for stored in change.within(self.epoch) or ():
+            if stored is not None and stored.content.labels is not None:
+                new.update(node for node in nodes_of(pipeline, stored.content.labels) if node not in self.nodes)
+        size = self.size + sum(_row_bytes(pipeline, node) for node in new)
+        return _Grown(self.epoch, new, len(self.nodes) + len(new), size)
+
+    def take(self, grown: "_Grown") -> None:
+        """Have that change, too."""
+        self.nodes |= grown.new
+        self.size = grown.size
 
 
-def _fits(states: int, rows: Iterable[tuple[_Place, int]], state_bytes: int) -> bool:
-    sizes: dict[int, list[int]] = {}
-    for (epoch, _), size in rows:
-        sizes.setdefault(epoch, []).append(size)
-    deltas = sum(_most_deltas(len(some), sum(some)) for some in sizes.values())
-    size = state_bytes + sum(map(sum, sizes.values())) + deltas * _ITEM_OVERHEAD_BYTES
+@dataclass(frozen=True, slots=True)
+class _Grown:
+    """A load with one more change: its new nodes, and what there are in all."""
+
+    epoch: int
+    new: set[Node]
+    nodes: int
+    size: int
+
+
+def _fits(states: int, loads: Sequence[_Grown], state_bytes: int) -> bool:
+    deltas = sum(_most_deltas(load.nodes, load.size) for load in loads)
+    size = state_bytes + sum(load.size for load in loads) + deltas * _ITEM_OVERHEAD_BYTES
     return states + deltas <= TRANSACTION_ITEMS and size <= TRANSACTION_BYTES
 
 
@@ -152,15 +177,6 @@ def _most_deltas(nodes: int, size: int) -> int:
         return 1
     # Two parts that follow each other and were cut for their size have more than one item's bytes together.
     return 3 + nodes // DELTA_NODES + 2 * size // _DELTA_BYTES
-
-
-def _places(pipeline: Pipeline, change: Change, epochs: Epochs) -> list[_Place]:
-    places: list[_Place] = []
-    for epoch in epochs.kept:
-        for stored in change.within(epoch) or ():
-            if stored is not None and stored.content.labels is not None:
-                places += ((epoch, node) for node in nodes_of(pipeline, stored.content.labels))
-    return places
 
 
 def _state_bytes(key: str, stored: Stored) -> int:
