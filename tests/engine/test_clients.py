@@ -205,7 +205,7 @@ def test_a_server_that_is_killed_is_waited_for_and_counts_once(tmp_path: Path, s
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url, store = f"http://127.0.0.1:{port}", tmp_path / "shop.db"
-    batches, size = sized(6, 40), 500
+    batches, size = sized(6, 12), 500
     sent: list[Outcome] = []
 
     async def follow(done: threading.Event) -> oncefold.Change:

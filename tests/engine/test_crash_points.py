@@ -165,7 +165,7 @@ def test_a_run_without_faults_uses_everything(memory: Path, given: Input) -> Non
 @pytest.mark.parametrize(
     ("failure", "lasting", "every"),
     [
-        (Failure.IO_ERROR, False, sized(11, 3)),
+        (Failure.IO_ERROR, False, sized(11, 5)),
         (Failure.FULL, False, sized(67, 13)),
         (Failure.IO_ERROR, True, sized(67, 13)),
         (Failure.FULL, True, sized(67, 13)),

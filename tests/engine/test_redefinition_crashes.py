@@ -88,8 +88,8 @@ def test_every_step_fails_in_turn(memory: Path, filled: Path) -> None:
     assert check_store(path) == []
     kept = 0
     for failure, lasting, every in (
-        (Failure.IO_ERROR, False, sized(5, 1)),
-        (Failure.FULL, True, sized(11, 2)),
+        (Failure.IO_ERROR, False, sized(5, 2)),
+        (Failure.FULL, True, sized(11, 4)),
     ):
         for at in range(0, len(clean.steps), every):
             _remove(memory, path)

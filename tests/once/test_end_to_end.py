@@ -23,7 +23,7 @@ from tests.once.test_page import BLOCKS
 from tests.once.tools import Tables
 from tests.tools.sizes import sized
 
-TRADES = sized(60, 400)
+TRADES = sized(60, 250)
 QUICK = PollTiming(poll=0.05, first_retry=0.005, longest_retry=0.02)
 KILLED = """
 import os, random, counting

@@ -6,7 +6,7 @@ from playwright.sync_api import expect
 
 from tests.serve.dashboard.browsing import DESKTOP, PHONE, SHOP, event, post, visiting
 from tests.serve.running import Running
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 
 WINDOWS = 'months = [{ field = "at", window = "1mo" }, { field = "at", window = "1d" }]\n'
 
@@ -45,8 +45,15 @@ def findings(visit) -> list[str]:
     return [f"{one['id']}: {node['html'][:160]}" for one in found for node in one["nodes"]]
 
 
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("scheme", "size"),
+    [
+        pytest.param("light", DESKTOP, id="light-desktop"),
+        pytest.param("dark", PHONE, id="dark-phone"),
+        pytest.param("dark", DESKTOP, id="dark-desktop", marks=full_only("another size, 25 s")),
+        pytest.param("light", PHONE, id="light-phone", marks=full_only("another size, 25 s")),
+    ],
+)
 def test_axe_finds_nothing(browser, filled, scheme, size):
     with visiting(browser, filled, color_scheme=scheme, viewport=size) as visit, visit.may_fail("404"):
         for name in sized(SHORT, tuple(VIEWS)):
