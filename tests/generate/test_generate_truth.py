@@ -109,14 +109,14 @@ def workloads(draw):
     )
 
 
-@settings(deadline=None, max_examples=examples(80))
+@settings(deadline=None, max_examples=examples(50))
 @given(workload=workloads(), block=st.integers(1, 800), window=st.integers(1, 800))
 def test_the_truth_is_the_plain_definition_over_the_text(workload, block, window):
     with mock.patch.object(planner, "BLOCK", block), mock.patch.object(planner, "WINDOW", window):
         assert check(workload) == b"".join(generate(workload))
 
 
-@settings(deadline=None, max_examples=examples(40))
+@settings(deadline=None, max_examples=examples(25))
 @given(workload=workloads(), block=st.integers(1, 800), size=st.integers(1, 300), data=st.data())
 def test_pieces_of_any_size_and_any_prefix(workload, block, size, data):
     with mock.patch.object(planner, "BLOCK", block):
