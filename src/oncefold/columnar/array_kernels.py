@@ -6,10 +6,6 @@ left to the scalar decoder, and so is what it refuses.
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from oncefold.columnar.arrays import UInt8s
 from oncefold.columnar.field_kinds import EMPTY, MISSING, OTHER
 from oncefold.columnar.json_tokens import (
     CLOSE,
@@ -23,7 +19,6 @@ from oncefold.columnar.json_tokens import (
     string_end,
 )
 from oncefold.columnar.parse_kernels import is_digit
-from oncefold.columnar.plan import DecodePlan
 from oncefold.columnar.primitives import MINUS, QUOTE, ZERO, equal_bytes
 from oncefold.core.limits import EVENT_LEAVES
 from oncefold.kernels.declare import inlined, kernel
@@ -37,20 +32,6 @@ END_BYTES = 2
 
 MOST_LABEL_BYTES = 200
 """Of an element's label; longer ones are left to the scalar decoder."""
-
-ENCODED_BYTES = 1 << 14
-"""Room for an encoded leaf."""
-
-Scratch = tuple[UInt8s, npt.NDArray[np.int64]]
-
-
-def leaf_scratch(plan: DecodePlan) -> Scratch:
-    """An encoded leaf, and where the elements of arrays are.
-
-    Of these per level the starts and the lengths, per array the order, and last how many each array has.
-    """
-    levels = len(plan.levels)
-    return np.zeros(ENCODED_BYTES, np.uint8), np.zeros((3 * levels + 1, max(EVENT_LEAVES, levels)), np.int64)
 
 
 @kernel

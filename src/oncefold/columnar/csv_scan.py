@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.array_kernels import leaf_scratch
 from oncefold.columnar.arrays import Int64s, UInt8s
 from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
 from oncefold.columnar.faults import CELLS, UNKNOWN, count_cells, fill_row, is_utf8, note_encoding
 from oncefold.columnar.field_kinds import EMPTY, MISSING, STRING
+from oncefold.columnar.leaves import leaf_scratch
 from oncefold.columnar.plan import DecodePlan
 from oncefold.columnar.primitives import NEWLINE, QUOTE, count_newlines, shift_of
 from oncefold.columnar.row_kernels import DELETED, LIVE, NOT_PLAIN, prepare
@@ -51,7 +51,7 @@ def _record_ends(data: Any, delimiter: int, ends: Any) -> int:
 def csv_scratch(plan: DecodePlan, width: int, used: int) -> tuple[Any, ...]:
     """Scratch space for `scan_csv`: fields (kinds, starts, ends), encoded leaf, used of `area`."""
     fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
-    return fields, leaf_scratch(plan), np.array([used], np.int64)
+    return fields, leaf_scratch(len(plan.levels)), np.array([used], np.int64)
 
 
 @kernel(

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.array_kernels import leaf_scratch
 from oncefold.columnar.assemble import assemble
 from oncefold.columnar.batch import SCANNED
 from oncefold.columnar.expression_logic import logic
@@ -43,6 +42,7 @@ from oncefold.columnar.expression_stack import (
 )
 from oncefold.columnar.expression_texts import texts, written
 from oncefold.columnar.field_kinds import MISSING, NUMBER, OTHER, STRING
+from oncefold.columnar.leaves import leaf_scratch
 from oncefold.columnar.plan import DecodePlan
 from oncefold.columnar.primitives import shift_of
 from oncefold.kernels.declare import kernel
@@ -58,7 +58,7 @@ def derive_scratch(plan: DecodePlan, programs: Programs) -> tuple[Any, ...]:
     """Scratch space for `derive_rows`: fields (kinds, starts, ends), encoded leaf, stack."""
     width = int(programs.first[0]) + len(programs.ends)
     fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
-    return fields, leaf_scratch(plan), np.zeros((len(programs.code) + 1, STACK_COLUMNS), np.int64)
+    return fields, leaf_scratch(len(plan.levels)), np.zeros((len(programs.code) + 1, STACK_COLUMNS), np.int64)
 
 
 @kernel(

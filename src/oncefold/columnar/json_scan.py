@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from oncefold.columnar.array_kernels import leaf_scratch
 from oncefold.columnar.batch import NOT_AN_EVENT, UNDECODED
 from oncefold.columnar.faults import UNKNOWN, UNREAD, fill_row, is_utf8
 from oncefold.columnar.field_kinds import MISSING, NUMBER, OTHER, STRING
@@ -31,6 +30,7 @@ from oncefold.columnar.json_tokens import (
     string_end,
     unescape,
 )
+from oncefold.columnar.leaves import leaf_scratch
 from oncefold.columnar.parse_kernels import is_digit
 from oncefold.columnar.plan import DecodePlan, Trie
 from oncefold.columnar.primitives import BACKSLASH, MINUS, NEWLINE, QUOTE, equal_bytes, shift_of
@@ -52,7 +52,7 @@ def json_scratch(trie: Trie, plan: DecodePlan, places: int, used: int) -> tuple[
     width = max(1, places, len(trie.field))
     fields = (np.zeros(width, np.int64), np.zeros(width, np.int64), np.zeros(width, np.int64))
     seen, stack = np.zeros(width, np.uint8), np.zeros(DEPTH, np.int64)
-    return fields, seen, stack, leaf_scratch(plan), layout_scratch(), np.array([used], np.int64)
+    return fields, seen, stack, leaf_scratch(len(plan.levels)), layout_scratch(), np.array([used], np.int64)
 
 
 @kernel(

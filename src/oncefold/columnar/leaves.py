@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from oncefold.arrow import binary_of, binary_scalar, spans_of
@@ -23,11 +24,25 @@ from oncefold.columnar.primitives import (
     shift_of,
     slots_for,
 )
+from oncefold.core.limits import EVENT_LEAVES
 from oncefold.deferred import Deferred
 from oncefold.kernels.declare import inlined, kernel
 from oncefold.kernels.intrinsics import prefetch
 
 pc: Any = Deferred("pyarrow.compute")
+
+ENCODED_BYTES = 1 << 14
+"""Room for an encoded leaf."""
+
+Scratch = tuple[UInt8s, npt.NDArray[np.int64]]
+
+
+def leaf_scratch(levels: int) -> Scratch:
+    """An encoded leaf of so many levels, and where the elements of arrays are.
+
+    Of these per level the starts and the lengths, per array the order, and last how many each array has.
+    """
+    return np.zeros(ENCODED_BYTES, np.uint8), np.zeros((3 * levels + 1, max(EVENT_LEAVES, levels)), np.int64)
 
 
 @dataclass(frozen=True, slots=True)

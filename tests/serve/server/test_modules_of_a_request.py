@@ -76,7 +76,7 @@ def test_one_post_and_one_get(memory: Path) -> None:
     in_server = post - in_writer
     print(f"POST: {len(in_server)} in the server, {len(in_writer)} in the writer; GET: {len(get)}")
     assert len(in_server) <= MOST, sorted(in_server)
-    assert len(in_writer) <= MOST, sorted(in_writer)
+    assert len(in_writer) <= MOST, " ".join(sorted(in_writer))
     assert len(get) <= MOST_OF_GET, " ".join(sorted(get))
 
 
