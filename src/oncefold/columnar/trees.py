@@ -192,27 +192,44 @@ def _advance(chosen: Any, sizes: Any, has: Any) -> None:
         a -= 1
 
 
+@inlined
+def _moves(leaf_count: Any, leaf_high: Any, leaf_low: Any, leaf: int) -> bool:
+    """Whether a leaf's amounts are not all zero."""
+    moved = leaf_count[leaf] != 0
+    for m in range(leaf_high.shape[1]):
+        moved = moved or leaf_high[leaf, m] != 0 or leaf_low[leaf, m] != 0
+    return moved
+
+
+@inlined
+def _add(leaf_count: Any, leaf_high: Any, leaf_low: Any, leaf: int, count: Any, high: Any, low: Any, node: int) -> None:
+    """Add a leaf's amounts to a node; carries stay where they are."""
+    count[node] += leaf_count[leaf]
+    for m in range(leaf_high.shape[1]):
+        high[node, m] += leaf_high[leaf, m]
+        low[node, m] += leaf_low[leaf, m]
+
+
+@inlined
+def _carry(count: Any, high: Any, low: Any) -> None:
+    """Bring the carries of all nodes up."""
+    for node in range(len(count)):
+        for m in range(high.shape[1]):
+            high[node, m] += low[node, m] >> 32
+            low[node, m] &= _LOW
+
+
 @kernel("const i64[], const i64[,], const i64[,], const i64[], const i32[], i64[], i64[,], i64[,]")
 def add_to_nodes(
     leaf_count: Any, leaf_high: Any, leaf_low: Any, ends: Any, nodes: Any, count: Any, high: Any, low: Any
 ) -> None:
     """Add every leaf's amounts to all of its nodes; carries are brought up."""
-    measures = leaf_high.shape[1]
     for leaf in range(len(leaf_count)):
-        moved = leaf_count[leaf] != 0
-        for m in range(measures):
-            moved = moved or leaf_high[leaf, m] != 0 or leaf_low[leaf, m] != 0
-        if moved:
+        if _moves(leaf_count, leaf_high, leaf_low, leaf):
             for n in range(ends[leaf], ends[leaf + 1]):
                 node = nodes[n]
-                count[node] += leaf_count[leaf]
-                for m in range(measures):
-                    high[node, m] += leaf_high[leaf, m]
-                    low[node, m] += leaf_low[leaf, m]
-    for node in range(len(count)):
-        for m in range(measures):
-            high[node, m] += low[node, m] >> 32
-            low[node, m] &= _LOW
+                _add(leaf_count, leaf_high, leaf_low, leaf, count, high, low, node)
+    _carry(count, high, low)
 
 
 @kernel("const i64[], const i64[,], const i64[,], const i32[,], const i32[], i64[], i64[,], i64[,]")
@@ -220,24 +237,14 @@ def add_along(
     leaf_count: Any, leaf_high: Any, leaf_low: Any, leaf_node: Any, parent: Any, count: Any, high: Any, low: Any
 ) -> None:
     """Add every leaf's amounts to its leaf node and all nodes above, in every rollup; carries are brought up."""
-    measures = leaf_high.shape[1]
     for leaf in range(len(leaf_count)):
-        moved = leaf_count[leaf] != 0
-        for m in range(measures):
-            moved = moved or leaf_high[leaf, m] != 0 or leaf_low[leaf, m] != 0
-        if moved:
+        if _moves(leaf_count, leaf_high, leaf_low, leaf):
             for rollup in range(leaf_node.shape[1]):
                 node = leaf_node[leaf, rollup]
                 while node >= 0:
-                    count[node] += leaf_count[leaf]
-                    for m in range(measures):
-                        high[node, m] += leaf_high[leaf, m]
-                        low[node, m] += leaf_low[leaf, m]
+                    _add(leaf_count, leaf_high, leaf_low, leaf, count, high, low, node)
                     node = parent[node]
-    for node in range(len(count)):
-        for m in range(measures):
-            high[node, m] += low[node, m] >> 32
-            low[node, m] &= _LOW
+    _carry(count, high, low)
 
 
 @kernel("const i32[,], const i32[], i64, i64, i64[], i32[]")
