@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.definition_toml import from_dict, parse_toml, to_toml
+from oncefold.core.definition_toml import from_dict, parse_toml
 from oncefold.core.errors import DefinitionError
 from oncefold.expression_sql import parse_sql
 
@@ -26,11 +26,6 @@ def pipeline_of(given: str | Path | Mapping[str, Any] | Pipeline) -> Pipeline:
     raise DefinitionError(
         f"pipeline: {type(given).__name__} is no definition; give a file's name, TOML text, a dictionary or a Pipeline"
     )
-
-
-def toml_of(given: str | Path | Mapping[str, Any] | Pipeline) -> str:
-    """What a program gives, as the text of a pipeline file. Raises DefinitionError."""
-    return to_toml(pipeline_of(given))
 
 
 def _as_toml(value: Any, place: str) -> Any:

@@ -16,7 +16,8 @@ import pytest
 
 import oncefold
 from oncefold import Outcome
-from oncefold.pipeline_file import toml_of
+from oncefold.core.definition_toml import to_toml
+from oncefold.pipeline_file import pipeline_of
 from tests.serve.running import Running
 from tests.tools.sizes import sized
 
@@ -38,7 +39,7 @@ def order(number: int, amount: object = "1.50", country: str = "DE", city: str =
 
 @pytest.fixture(scope="module")
 def shop_toml() -> str:
-    return toml_of(SHOP)
+    return to_toml(pipeline_of(SHOP))
 
 
 @pytest.fixture(params=["store", "server"])

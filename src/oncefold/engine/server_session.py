@@ -12,13 +12,14 @@ from urllib.parse import urlencode
 import pyarrow as pa
 
 from oncefold.commit import Reject
+from oncefold.core.definition_toml import to_toml
 from oncefold.core.errors import QueryError
 from oncefold.core.fold import Outcome
 from oncefold.core.values import plain, to_json
 from oncefold.engine.decoding import EventData, Piece, pieces_of
 from oncefold.engine.redefinition import Redefined, root_totals
 from oncefold.engine.session import Ingested
-from oncefold.pipeline_file import pipeline_of, toml_of
+from oncefold.pipeline_file import pipeline_of
 from oncefold.queries import parse
 from oncefold.queries.changes.server_feed import RETRY_SECONDS, Backoff
 from oncefold.queries.http_client import Client, UnreachableError, address_of
@@ -81,7 +82,7 @@ class ServerSession(HttpReader):
         for first, piece in pieces_of(data):
             body, kind, starts = _body_of(piece)
             found = self._send(f"/events?{urlencode({'source': source})}", body, kind)
-            counts += Counter({Outcome[name.upper()]: number for name, number in found["counts"].items()})
+            counts += _counts(found)
             commit = found["commit"]
             for one in found["rejects"]:
                 at = one["position"] if starts is None else bisect_right(starts, one["position"]) - 1
@@ -100,7 +101,7 @@ class ServerSession(HttpReader):
         """
         self._check_open()
         found = self._admin.post("/rejects/redrive", b"", _LINES)
-        return Ingested(found["commit"], Counter({Outcome[name.upper()]: n for name, n in found["counts"].items()}))
+        return Ingested(found["commit"], _counts(found))
 
     def discard(self, ids: Iterable[int | str]) -> int:
         """Take rejects off the list for good, one after the other; they stay counted as rejected.
@@ -138,13 +139,13 @@ class ServerSession(HttpReader):
         self._check_open()
         definition, before = pipeline_of(pipeline), self.shape
         target = f"/redefine?dry_run={'true' if dry_run else 'false'}"
-        found = self._admin.post(target, toml_of(pipeline).encode(), "application/toml")
+        found = self._admin.post(target, to_toml(definition).encode(), "application/toml")
         self._shape = None
         return Redefined(
             changes=found["changes"],
             commit=found["commit"],
             events=found["events"],
-            counts={Outcome[name.upper()]: number for name, number in found["counts"].items()},
+            counts=_counts(found),
             rejected=[(kind["reason"], kind["events"]) for kind in found["rejected"]],
             before=root_totals(before, found["commit"], found["before"]),
             after=root_totals(Shape.of(definition), found["commit"], found["after"]),
@@ -188,6 +189,11 @@ def _token(given: str | None, scope: str) -> str | None:
     if given is not None:
         return given
     return os.environ.get(f"ONCEFOLD_{scope}_TOKEN") or os.environ.get("ONCEFOLD_ADMIN_TOKEN")
+
+
+def _counts(found: Mapping[str, Any]) -> Counter[Outcome]:
+    """Events by outcome, from the names that a document has."""
+    return Counter({Outcome[name.upper()]: number for name, number in found["counts"].items()})
 
 
 def _body_of(piece: Piece) -> tuple[bytes, str, list[int] | None]:

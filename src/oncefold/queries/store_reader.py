@@ -312,7 +312,28 @@ class StoreReader(Closing):
     ) -> Changes:
         """Subscribe to what changes in these nodes and `depth` levels below (None: all); without nodes, to every node.
 
-        It begins after the commit `since`, or now, and has a connection to the file of its own.
+        The subscription has a connection to the file of its own.
+
+        Args:
+            nodes: Labels joined by `/`, or sequences of them; they need not be there yet.
+            rollup: The tree, by name; needed for nodes where there are several.
+            depth: How many levels below each node, or below the roots.
+            since: Begin after this commit; now if left out.
+
+        Returns:
+            The changes, one after the other, for `for` and for `async for`; close it, or use it in a `with` statement.
+
+        Raises:
+            QueryError: There is no such rollup.
+
+        Example:
+            >>> import oncefold
+            >>> order = {"order": "A-1", "version": 1, "country": "DE", "channel": "web", "amount": "19.90"}
+            >>> with oncefold.open("orders.db", "orders.toml") as store, store.changes("DE", depth=0) as changes:
+            ...     done = store.ingest(order)
+            ...     change = next(changes)
+            >>> [(row.path, row.count, str(row.sums["amount"])) for row in change], change.counts
+            ([('DE', 1, '19.90')], {'inserted': 1})
         """
         from oncefold.queries.changes.subscription import Changes, StoreFeed
         from oncefold.queries.changes.wanted import wanted
