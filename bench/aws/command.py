@@ -6,10 +6,11 @@ from pathlib import Path
 
 from tests.aws.tables import make_stream, make_tables
 
+from bench.aws.cold_start import cold_starts
 from bench.aws.contention import SEEDS, run_contention
 from bench.aws.engines import engines
 from bench.aws.pipelines import Result, run_oncefold, run_workshop
-from bench.aws.report import contention_table, table, write_between
+from bench.aws.report import cold_start_table, contention_table, table, write_between
 from bench.aws.root import RootResult, run_root
 from oncefold.aws.connect import client
 from oncefold.generate import Workload, generate, truth
@@ -65,8 +66,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.aws", description=__doc__)
     parser.add_argument("--events", type=int, default=EVENTS, help="messages of the workshop's kind")
     parser.add_argument("--contention", action="store_true", help="hot keys on many shards, in virtual time, instead")
+    parser.add_argument("--cold-start", action="store_true", help="what importing the functions' zip takes, instead")
     parser.add_argument("--out", type=Path, help="a Markdown file with the marks of this table")
     options = parser.parse_args(arguments)
+    if options.cold_start:
+        print(cold_start_table(cold_starts()))
+        return 0
     if options.contention:
         print(
             contention_table([run_contention(by_key=by_key, seed=seed) for by_key in (False, True) for seed in SEEDS])

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.aws.cold_start import ColdStart
 from bench.aws.contention import Contention
 from bench.aws.pipelines import Result
 from bench.aws.root import RootResult
@@ -55,6 +56,16 @@ def contention_table(runs: Sequence[Contention]) -> str:
         "|---|--:|--:|--:|--:|",
     ]
     lines += [f"| {run.partition} | {run.events:,} | {run.tried:,} | {run.done:,} | {run.refused} |" for run in runs]
+    return "\n".join(lines)
+
+
+def cold_start_table(starts: Sequence[ColdStart]) -> str:
+    """One line without the libraries that Lambda brings, and one with them."""
+    lines = ["| import of the zip | processor time | elapsed |", "|---|--:|--:|"]
+    lines += [
+        f"| {start.libraries} | {start.processor_seconds * 1000:.0f} ms | {start.seconds * 1000:.0f} ms |"
+        for start in starts
+    ]
     return "\n".join(lines)
 
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from bench.aws.cold_start import cold_starts
 from bench.aws.command import main
 from bench.aws.contention import run_contention
 from bench.aws.report import BEGIN, END, write_between
@@ -31,3 +32,8 @@ def test_hot_keys_cost_few_writes_with_either_measure_alone() -> None:
     evenly = run_contention(by_key=False)
     assert evenly.refused > 10
     assert evenly.tried < 1_400  # 2,690 when a refused transaction was sent again as a whole
+
+
+def test_a_cold_start_is_measured_without_the_libraries_and_with_them() -> None:
+    alone, whole = cold_starts(times=1)
+    assert min(alone.processor_seconds, whole.processor_seconds) > 0

