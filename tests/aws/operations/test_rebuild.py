@@ -240,6 +240,26 @@ def test_a_process_whose_place_was_taken_ends(stack: RebuiltStack) -> None:
     stack.check_exact(decoded(SOME))
 
 
+@pytest.mark.parametrize("abandon", [False, True])
+def test_a_process_that_was_held_up_begins_no_earlier_epoch(stack: RebuiltStack, *, abandon: bool) -> None:
+    """It read that none is under way; before it writes so, another one is begun, and ends or is given up."""
+    passed: list[bool] = []
+
+    def another(operation: str) -> None:
+        if operation == "update_item" and not passed:
+            passed.append(True)
+            stack.time.now += 300
+            if abandon:
+                interrupted_in(stack, "final")
+            stack.rebuild(abandon=abandon)
+
+    with pytest.raises(RebuildTakenError, match="it has just ended"):
+        stack.rebuild(Interposed(stack.client, before=another))
+    stack.send(MORE)
+    stack.rebuild()
+    stack.check_exact(decoded([*SOME, *MORE]))
+
+
 def test_one_that_is_given_up_leaves_the_totals_as_they_are(stack: RebuiltStack) -> None:
     interrupted_in(stack, DRAIN)
     found = stack.rebuild(abandon=True)

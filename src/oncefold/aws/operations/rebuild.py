@@ -187,7 +187,7 @@ class Rebuild:
         latest = max(epochs_of(definition).live, 0 if before is None else before.epoch)
         epoch = self._next_epoch(latest)
         under = UnderWay(epoch, FIRST, segments, self._owner, 1)
-        if not self._item.swap(before, under):
+        if not self._item.begin(definition, before, under):
             self._item.refuse(self._item.read())
         self._result = Rebuilt(epoch, resumed=False)
         return under

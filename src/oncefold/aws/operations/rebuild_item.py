@@ -1,4 +1,8 @@
-"""What the item `definition` says of a rebuild: one attribute, replaced on the condition that nobody changed it."""
+"""What the item `definition` says of a rebuild: one attribute, replaced on the condition that nobody changed it.
+
+Beside it `begun` is the latest epoch that ever was begun: a process that was held up between its reading and its first
+write would begin an epoch that is earlier than others.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,6 +17,7 @@ from oncefold.dynamodb.items import Item
 
 FIRST, FINAL, DRAIN = "first", "final", "drain"
 PHASES = (FIRST, FINAL, DRAIN, DELETING)
+_NONE_BEGUN: Item = {}
 
 
 class RebuildTakenError(OncefoldError):
@@ -67,11 +72,20 @@ class RebuildItem:
             )
         return item
 
+    def begin(self, definition: Item, before: UnderWay | None, after: UnderWay) -> bool:
+        """Say that a rebuild has begun; False if another one did so since the item was read, whatever became of it."""
+        return self._replace(before, after, begun=definition.get("begun", _NONE_BEGUN))
+
     def swap(self, before: UnderWay | None, after: UnderWay | None, live: int | None = None) -> bool:
         """Replace what the item says of a rebuild, on the condition that it says what it said before.
 
         Whether it was done: also by a call whose answer was lost.
         """
+        return self._replace(before, after, live)
+
+    def _replace(
+        self, before: UnderWay | None, after: UnderWay | None, live: int | None = None, begun: Item | None = None
+    ) -> bool:
         names: dict[str, str] = {"#rebuild": "rebuild"}
         values: Item = {}
         condition = "attribute_not_exists(#rebuild)"
@@ -87,6 +101,13 @@ class RebuildItem:
         if live is not None:
             names["#live"], values[":live"] = "epoch", {"N": str(live)}
             update += ", #live = :live"
+        if begun is not None and after is not None:
+            names["#begun"], values[":latest"] = "begun", {"N": str(after.epoch)}
+            update += ", #begun = :latest"
+            if begun is _NONE_BEGUN:
+                condition += " AND attribute_not_exists(#begun)"
+            else:
+                condition, values[":begun"] = f"{condition} AND #begun = :begun", begun
         request: dict[str, Any] = {
             "TableName": self._names.aggregate_table,
             "Key": DEFINITION_KEY,
