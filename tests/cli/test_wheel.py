@@ -10,6 +10,8 @@ from pathlib import Path
 from tests.tools.sizes import full_only
 
 ROOT = Path(__file__).parents[2]
+COMPILED_ANEW = ("columnar.fold_kernel.*.o", "columnar.primitives.*.o", "columnar.trees.*.o")
+"""The build finds no code of these; of others it finds what was compiled here, as a second build would."""
 PIPELINE = """\
 name = "sales"
 [event]
@@ -33,10 +35,10 @@ def run(*command: str | Path, folder: Path) -> str:
     return done.stdout
 
 
-@full_only("the kernels are compiled for a distribution, which takes minutes")
+@full_only("some kernels are compiled for a distribution, and packages are installed")
 def test_a_wheel_installs_without_a_compiler_and_works(tmp_path: Path) -> None:
     source, dist, venv = tmp_path / "source", tmp_path / "dist", tmp_path / "venv"
-    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("compiled", "__pycache__"))
+    shutil.copytree(ROOT / "src", source / "src", ignore=shutil.ignore_patterns("__pycache__", *COMPILED_ANEW))
     for name in ("pyproject.toml", "hatch_build.py", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source / name)
     uv = Path(sys.executable).with_name("uv")

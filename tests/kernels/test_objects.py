@@ -37,7 +37,7 @@ def test_a_missing_object_is_compiled_once_with_a_line_per_kernel(folder: Path) 
     assert lines[1].startswith("1/1 columnar.primitives.count_newlines: ")
     assert len(lines) == 2
     (path,) = object_files(folder)
-    assert path.parent.name == targets.this_machine().name
+    assert path.parent.name == targets.preferred().name
     assert path.name == objects.file_name(count_newlines)
     assert loading.load(count_newlines, lines.append)(TEXT) == 2
     assert len(lines) == 2
@@ -146,16 +146,28 @@ def test_every_kernel_of_the_package_is_found_for_the_build() -> None:
 def test_a_build_makes_what_is_missing_and_removes_what_is_old(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    machine, folder = targets.this_machine(), tmp_path / "package"
+    target, folder = targets.preferred(), tmp_path / "package"
     monkeypatch.setattr(objects, "PACKAGE_FOLDER", folder)
-    (folder / machine.name).mkdir(parents=True)
-    old = folder / machine.name / f"{count_newlines.name}-0123456789abcdef.o"
+    (folder / target.name).mkdir(parents=True)
+    old = folder / target.name / f"{count_newlines.name}-0123456789abcdef.o"
     old.write_bytes(b"old")
     wanted = "oncefold.columnar.primitives:count_newlines"
     for _ in range(2):
         assert build.main(["--into", str(folder), wanted]) == 0
     assert capsys.readouterr().out.count("count_newlines: ") == 1
     assert [path.name for path in object_files(folder)] == [objects.file_name(count_newlines)]
+
+
+def test_several_processes_compile_and_each_kernel_once(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = [kernel for kernel in build.all_kernels() if kernel.__module__ == count_newlines.__module__]
+    assert len(wanted) > 2
+    names = [f"{kernel.__module__}:{kernel.__name__}" for kernel in wanted]
+    assert build.main(["--into", str(tmp_path / "package"), *names]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == [f"{n + 1}/{len(wanted)}" for n in range(len(wanted))]
+    assert {line.split()[1] for line in lines} == {f"{kernel.name}:" for kernel in wanted}
 
 
 RUN = """

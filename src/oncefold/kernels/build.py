@@ -1,7 +1,7 @@
 """Compile kernels to object code: `python -m oncefold.kernels.build`.
 
-Without arguments: every kernel of the package that has no code of its present source for this machine, for its own
-processor. A distribution holds code for one that most machines have; `--target` adds another of `targets.baselines`.
+Without arguments: every kernel of the package that has no code of its present source for this machine. It is compiled
+for a processor that most machines have, as a distribution is; `--target` adds another of `targets.baselines`.
 """
 
 import argparse
@@ -45,20 +45,20 @@ def _named(text: str) -> Kernel:
 
 
 def _compile_here(kernels: Sequence[Kernel], target: Target, folder: Path) -> None:
-    """Compile in this process, which the environment has set up for the target."""
+    """Compile in this process, set up for the target by its environment: those whose index stdin says, in turn."""
     from oncefold.kernels._numba import CompileError, object_code  # noqa: PLC0415 - it imports the compiler
 
     # Before the first takes its time: files that change meanwhile are not what is compiled.
     names = [objects.file_name(kernel) for kernel in kernels]
-    for index, (kernel, name) in enumerate(zip(kernels, names, strict=True)):
-        began = time.monotonic()
+    for line in sys.stdin:
+        began, kernel = time.monotonic(), kernels[int(line)]
         try:
             code = object_code(kernel, target, objects.symbol(kernel))
         except CompileError as error:
             raise KernelError(str(error)) from error
-        objects.write(folder / target.name / name, kernel, code)
+        objects.write(folder / target.name / names[int(line)], kernel, code)
         seconds = time.monotonic() - began
-        _print(f"{index + 1}/{len(kernels)} {kernel.name}: {len(code) // 1024 + 1} KiB in {seconds:.1f} s")
+        _print(f"{kernel.name}: {len(code) // 1024 + 1} KiB in {seconds:.1f} s")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             compiler.compile_objects(kernels, target, folder, _print)
         else:
             missing = [kernel for kernel in kernels if objects.find(kernel) is None]
-            compiler.compile_objects(missing, targets.this_machine(), folder, _print)
+            compiler.compile_objects(missing, targets.preferred(), folder, _print)
     except KernelError as error:
         print(f"oncefold: {error}", file=sys.stderr)  # noqa: T201
         return 1

@@ -111,6 +111,11 @@ def source_key(kernel: Kernel) -> str:
     return found.hexdigest()
 
 
+def source_size(kernel: Kernel) -> int:
+    """The characters of all functions that its code is made of, by which compilers take about as long."""
+    return sum(map(len, _reached(kernel)[0]))
+
+
 def _reached(kernel: Kernel) -> tuple[set[str], set[str]]:
     """The texts of all functions that the kernel calls, its own too, and the constants that they use."""
     texts: set[str] = set()

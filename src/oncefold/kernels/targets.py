@@ -69,9 +69,17 @@ def this_machine() -> Target:
 
 
 def usable() -> Iterator[Target]:
-    """The targets whose code runs here, the best first."""
-    yield this_machine()
+    """The targets whose code runs here, the one that is compiled for first.
+
+    Code for the best baseline is as fast as code for the processor's own name (docs/adr/0025), and a wheel holds it.
+    """
     yield from (target for target in baselines() if target.needs <= _features())
+    yield this_machine()
+
+
+def preferred() -> Target:
+    """What kernels are compiled for here."""
+    return next(usable())
 
 
 @cache
