@@ -118,12 +118,38 @@ def test_words_and_arns_name_the_same_thing() -> None:
         assert ("item" in permission.name) == (permission.only_key is not None)
 
 
+def statements(function: str) -> list[dict[str, Any]]:
+    """Those of a role, also those that depend on a condition."""
+    found = policy(function)["Statement"]
+    return [statement["Fn::If"][1] if "Fn::If" in statement else statement for statement in found]
+
+
 @pytest.mark.parametrize("function", FUNCTIONS)
 def test_no_statement_is_about_everything(function: str) -> None:
-    for statement in policy(function)["Statement"]:
+    for statement in statements(function):
         assert statement["Effect"] == "Allow"
         assert not fnmatch.filter(statement["Action"], "*[*]*")
-        assert set(statement["Resource"]) <= {"Fn::GetAtt", "Fn::Sub"}
+        resources = statement["Resource"]
+        for resource in resources if isinstance(resources, list) else [resources]:
+            assert set(resource) <= {"Fn::GetAtt", "Fn::Sub", "Fn::If"}
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_one_statement_for_each_thing_has_all_that_may_be_done_to_it(function: str) -> None:
+    found = {(repr(one["Resource"]), repr(one.get("Condition"))): one["Action"] for one in statements(function)}
+    assert len(found) == len(statements(function))
+    actions = [action for permission in PERMISSIONS if permission.function == function for action in permission.actions]
+    assert sorted(action for some in found.values() for action in some) == sorted(actions)
+
+
+@pytest.mark.parametrize("function", ["State", "Reduce"])
+def test_a_bucket_of_another_account_gets_no_events(function: str) -> None:
+    """Names of buckets are given anew once they are free."""
+    (to_bucket,) = (one for one in policy(function)["Statement"] if "Fn::If" in one)
+    condition, statement, _ = to_bucket["Fn::If"]
+    assert condition == "FailuresToBucket"
+    assert statement["Condition"] == {"StringEquals": {"s3:ResourceAccount": {"Ref": "AWS::AccountId"}}}
+    assert statement["Action"] == ["s3:ListBucket", "s3:PutObject"]
 
 
 def test_the_definition_item_is_the_only_one_that_may_be_put_among_the_totals() -> None:
@@ -131,10 +157,11 @@ def test_the_definition_item_is_the_only_one_that_may_be_put_among_the_totals() 
     for permission in on_totals:
         if permission.actions != ("dynamodb:UpdateItem",):
             assert permission.only_key == DEFINITION_KEY["path"]["S"]
-            assert permission.statement["Condition"] == {
+            of_item = [one for one in statements(permission.function) if set(permission.actions) <= set(one["Action"])]
+            assert {
                 "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": ["definition"]},
                 "Null": {"dynamodb:LeadingKeys": "false"},
-            }
+            } in [one.get("Condition") for one in of_item]
 
 
 def test_the_page_of_permissions_is_the_list() -> None:

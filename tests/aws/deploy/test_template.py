@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from oncefold.aws.deploy.parameters import PARAMETERS, parse, parse_tags, whole_numbers
+from oncefold.aws.deploy.permissions import failure_bucket
 from oncefold.aws.deploy.template import MOST_BYTES, template, text
 from oncefold.aws.functions import handlers, report
 from oncefold.aws.functions.plan import EVENT_NODES
@@ -124,9 +125,34 @@ def test_a_batch_that_fails_is_cut_reported_and_kept(document: dict[str, Any]) -
         assert made["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert made["StartingPosition"] == "TRIM_HORIZON"
         destination = made["DestinationConfig"]["OnFailure"]["Destination"]
-        assert destination == {"Fn::GetAtt": ["FailureQueue", "Arn"]}
+        assert destination == {
+            "Fn::If": ["FailuresToBucket", failure_bucket(), {"Fn::GetAtt": ["FailureQueue", "Arn"]}]
+        }
     (pattern,) = mappings["ReduceMapping"]["FilterCriteria"]["Filters"]
     assert json.loads(pattern["Pattern"]) == {"eventName": ["INSERT"]}
+
+
+def test_a_failure_bucket_is_closed_encrypted_for_tls_alone_and_drops_what_is_old(document: dict[str, Any]) -> None:
+    made = document["Resources"]["FailedBatchesBucket"]
+    assert made["Condition"] == "NewFailureBucket"
+    assert made["DeletionPolicy"] == made["UpdateReplacePolicy"] == "Retain"
+    properties = made["Properties"]
+    assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
+    (rule,) = properties["LifecycleConfiguration"]["Rules"]
+    assert rule["ExpirationInDays"] == {"Ref": "FailureRetentionDays"}
+    (statement,) = document["Resources"]["FailedBatchesPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert (statement["Effect"], statement["Condition"]) == ("Deny", {"Bool": {"aws:SecureTransport": "false"}})
+
+
+def test_the_queue_is_told_of_objects_of_the_stacks_own_mappings(document: dict[str, Any]) -> None:
+    resources = document["Resources"]
+    rule = resources["FailureRule"]
+    assert rule["Condition"] == resources["FailureQueuePolicy"]["Condition"] == "FailuresToBucket"
+    wanted = rule["Properties"]["EventPattern"]["detail"]["object"]["key"]
+    mappings = [name for name in resources if resources[name]["Type"] == "AWS::Lambda::EventSourceMapping"]
+    assert wanted == [{"prefix": {"Fn::Sub": f"aws/lambda/${{{name}}}/"}} for name in mappings]
+    (statement,) = resources["FailureQueuePolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": {"Fn::GetAtt": ["FailureRule", "Arn"]}}}
 
 
 def test_the_alarms_are_about_metrics_that_the_functions_publish(document: dict[str, Any]) -> None:
@@ -143,16 +169,18 @@ def test_the_alarms_are_about_metrics_that_the_functions_publish(document: dict[
     assert described["Dimensions"] == [["stack", "function"]]
     assert "rejected" in {metric["Name"] for metric in described["Metrics"]}
     of_tables = {
-        (made["MetricName"], made["Dimensions"][0]["Value"]) for made in alarms if "DynamoDB" in made["Namespace"]
+        (made["MetricName"], made["Dimensions"][0]["Value"]["Ref"])
+        for made in alarms
+        if "DynamoDB" in made["Namespace"]
     }
-    assert {("WriteThrottleEvents", NAMES.reduce_table), ("TransactionConflict", NAMES.aggregate_table)} <= of_tables
+    assert {("WriteThrottleEvents", "ReduceTable"), ("TransactionConflict", "AggregateTable")} <= of_tables
     of_queue = {made["MetricName"] for made in alarms if made["Namespace"] == "AWS/SQS"}
     assert of_queue == {"ApproximateNumberOfMessagesVisible", "ApproximateAgeOfOldestMessage"}
     of_lambda = [made for made in alarms if made["Namespace"] == "AWS/Lambda"]
-    watched = {(made["MetricName"], made["Dimensions"][0]["Value"]) for made in of_lambda}
-    for function in (NAMES.state_function, NAMES.reduce_function, NAMES.sweep_function):
+    watched = {(made["MetricName"], made["Dimensions"][0]["Value"]["Ref"]) for made in of_lambda}
+    for function in ("StateFunction", "ReduceFunction", "SweepFunction"):
         assert {("Errors", function), ("Throttles", function)} <= watched
-    assert {("IteratorAge", NAMES.state_function), ("IteratorAge", NAMES.reduce_function)} <= watched
+    assert {("IteratorAge", "StateFunction"), ("IteratorAge", "ReduceFunction")} <= watched
 
 
 def test_the_alarm_about_the_outbox_is_quiet_on_a_new_stack_and_loud_when_the_sweeper_stops(
@@ -237,16 +265,25 @@ def test_patterns_match_exactly_the_numbers_of_a_range(least: int, most: int) ->
     assert [number for number in range(1500) if allowed.fullmatch(str(number))] == [*range(least, most + 1)]
 
 
+def spelled_out(metrics: list[list[Any]]) -> Iterator[tuple[Any, ...]]:
+    """Metrics with what a point stands for: the same as in the metric before."""
+    before: tuple[Any, ...] = ()
+    for metric in metrics:
+        before = tuple(before[index] if part == "." else part for index, part in enumerate(metric))
+        yield before
+
+
 def test_the_dashboard_shows_every_alarm_and_metrics_that_there_are(document: dict[str, Any]) -> None:
     """Its body is JSON once CloudFormation has filled in the region and the alarms."""
     (made,) = all_of(document, "AWS::CloudWatch::Dashboard").values()
     body = made["DashboardBody"]["Fn::Sub"]
     alarms = all_of(document, "AWS::CloudWatch::Alarm")
-    assert set(re.findall(r"\$\{(.*?)\}", body)) == {"AWS::Region", *(f"{name}.Arn" for name in alarms)}
+    filled = {"AWS::Region", "AWS::StackName", *(f"{name}.Arn" for name in alarms)}
+    assert set(re.findall(r"\$\{(.*?)\}", body)) == filled
     states, *graphs = json.loads(body)["widgets"]
     assert len(states["properties"]["alarms"]) == len(alarms)
     watched = {(one["Namespace"], one["MetricName"]) for one in alarms.values()}
-    shown = {tuple(metric[:2]) for graph in graphs for metric in graph["properties"]["metrics"]}
+    shown = {metric[:2] for graph in graphs for metric in spelled_out(graph["properties"]["metrics"])}
     assert watched - shown == {
         ("AWS/Lambda", "Throttles"), ("Oncefold", "refused"), ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
     }  # fmt: skip

@@ -1,6 +1,8 @@
 """Batches of one lane, without a stream and without a function: only times and answers."""
 
+import json
 import random
+import re
 from collections.abc import Sequence
 
 import pytest
@@ -9,7 +11,16 @@ from hypothesis import strategies as st
 
 from oncefold.core.errors import OncefoldError
 from oncefold_lab.local.environment import FunctionError, InvocationResult
-from oncefold_lab.local.lanes import PAYLOAD_BYTES, Discarded, RecordBatch, RecordLane, Verdict, verdict_of
+from oncefold_lab.local.lanes import (
+    PAYLOAD_BYTES,
+    Discarded,
+    RecordBatch,
+    RecordLane,
+    Verdict,
+    describe,
+    object_key,
+    verdict_of,
+)
 from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming, Undisturbed
 from oncefold_lab.local.streams import PolledRecord
 from tests.aws.local.disturbing import Disturbing
@@ -242,6 +253,19 @@ def test_an_error_finishes_nothing() -> None:
     failed = answered(b"", FunctionError("ValueError", "no"))
     for report_failures in (True, False):
         assert verdict_of(failed, BATCH, report_failures=report_failures) == Verdict(0, unhandled=True)
+
+
+def test_in_a_bucket_a_discarded_batch_has_its_records_under_lambdas_key() -> None:
+    record = PolledRecord("7", b"k", 0.0, b'{"kinesis":{"data":"eA=="}}')
+    given_up = Discarded(RecordBatch((record,), invocations=2), "RetryAttemptsExhausted")
+    own = settings(failure_bucket="b", id="the-id")
+    message = describe(own, "shardId-0", given_up, 1772325486.021)
+    assert json.loads(message)["payload"] == {"Records": [{"kinesis": {"data": "eA=="}}]}
+    key = object_key(own, message)
+    assert re.fullmatch(
+        r"aws/lambda/the-id/shardId-0/2026/03/01/2026-03-01T00\.38\.06-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", key
+    )
+    assert "payload" not in json.loads(describe(settings(), "shardId-0", given_up, 0.0))
 
 
 @pytest.mark.parametrize("wrong", [{"batch_size": 0}, {"batch_size": 10_001}, {"parallelization": 11}])

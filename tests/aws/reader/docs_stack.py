@@ -42,7 +42,16 @@ def _failure(names: Names) -> None:
     first, last = (one["SequenceNumber"] for one in sent)
     batch = {"shardId": sent[0]["ShardId"], "startSequenceNumber": first, "endSequenceNumber": last, "batchSize": 2}
     queue = client("sqs").create_queue(QueueName=names.failure_queue)["QueueUrl"]
-    client("sqs").send_message(QueueUrl=queue, MessageBody=json.dumps({"KinesisBatchInfo": batch}))
+    client("sqs").send_message(
+        QueueUrl=queue,
+        MessageBody=json.dumps(
+            {
+                "KinesisBatchInfo": batch,
+                "timestamp": "2026-03-03T08:12:44.107Z",
+                "requestContext": {"condition": "RetryAttemptsExhausted"},
+            }
+        ),
+    )
 
 
 def _log() -> list[str]:

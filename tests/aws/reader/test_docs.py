@@ -22,6 +22,7 @@ MINE = {"query", "explain", "verify", "rejects", "conflicts", "status", "cost", 
 _CHANGING = [
     (r"(?<= at )\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "TIME"),
     (r"the oldest [\d,.]+ (?:d|h|min|s)(?: \d+ (?:h|min|s))? old", "the oldest SPAN old"),
+    (r"shardId-\d{12} from \d{20,} to \d{20,}", "SHARD from SEQUENCE to SEQUENCE"),
 ]
 """What differs from run to run, and what replaces it."""
 

@@ -20,6 +20,12 @@ from oncefold_lab.local.stack import LocalStack, describe
 from tests.aws.local.disturbing import Disturbing
 
 KILLER = Path(__file__).with_name("killer.py")
+_FAILING = """
+def state(event, context):
+    raise RuntimeError("it cannot go on")
+
+reduce = sweep = state
+"""
 SECONDS = 600.0
 """To wait for the pipeline to be idle, at most."""
 QUICK = PollTiming(poll=0.05, listing=0.5, first_retry=0.01, longest_retry=0.2)
@@ -48,12 +54,13 @@ def at_work(
     *,
     chance: Random | None = None,
     kills: Mapping[str, str] | None = None,
+    failing: bool = False,
     reducing: bool = True,
 ) -> LocalStack:
     """The stack's functions from its real zip, delivered as Lambda may deliver at its worst if there is a `chance`.
 
-    With `kills` (settings of killer.py) their processes end in the middle of their work. Without `reducing` no record
-    of ReduceTable's stream is delivered.
+    With `kills` (settings of killer.py) their processes end in the middle of their work; `failing`, every invocation
+    fails. Without `reducing` no record of ReduceTable's stream is delivered.
     """
     code = folder / f"code-{len(list(folder.iterdir()))}"
     code.mkdir()
@@ -62,16 +69,16 @@ def at_work(
     if not reducing:
         state = tuple(one for one in described.mappings if one.function_arn.endswith(names.state_function))
         described = replace(described, mappings=state)
-    if kills is not None:
+    if kills is not None or failing:
+        added = _FAILING if failing else KILLER.read_text(encoding="utf-8")
         functions = []
         for settings in described.functions:
-            archive = shutil.copy(settings.code, code / f"{settings.name}-killed.zip")
+            archive = shutil.copy(settings.code, code / f"{settings.name}-added.zip")
             with zipfile.ZipFile(archive, "a") as file:
-                file.write(KILLER, "killer.py")
-            handler = f"killer.{settings.handler.rpartition('.')[2]}"
-            functions.append(
-                replace(settings, code=Path(archive), handler=handler, environment={**settings.environment, **kills})
-            )
+                file.writestr("added.py", added)
+            handler = f"added.{settings.handler.rpartition('.')[2]}"
+            variables = {**settings.environment, **(kills or {})}
+            functions.append(replace(settings, code=Path(archive), handler=handler, environment=variables))
         described = replace(described, functions=tuple(functions))
 
     def disturb(_: object) -> Disturbance:

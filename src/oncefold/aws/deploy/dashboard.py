@@ -5,6 +5,7 @@ Source: "Dashboard body structure and syntax", Amazon CloudWatch API reference.
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from oncefold.aws.deploy.resources import Declaration
@@ -14,12 +15,17 @@ from oncefold.aws.names import Names
 _WIDTH, _HEIGHT, _ALL = 12, 6, 24
 _MINUTE, _SWEEP = 60, 300
 
+_PLACEHOLDER = "STACK"
+
 _Metric = list[Any]
 
 
 def dashboard(names: Names, alarms: Sequence[str]) -> dict[str, Declaration]:
     """The dashboard, with the states of these alarms on top; it is called as the stack is."""
-    body = json.dumps({"widgets": [_states(alarms), *_graphs(names)]}, separators=(",", ":"))
+    # The parts' names are long and many, and a template has few bytes.
+    graphs = _graphs(Names(_PLACEHOLDER))
+    body = json.dumps({"widgets": [_states(alarms), *graphs]}, separators=(",", ":"))
+    body = body.replace(_PLACEHOLDER, "${AWS::StackName}")
     return {
         "StackDashboard": {
             "Type": "AWS::CloudWatch::Dashboard",
@@ -73,11 +79,23 @@ def _graphs(names: Names) -> list[dict[str, Any]]:
             "height": _HEIGHT,
             "properties": {
                 "title": title, "region": "${AWS::Region}", "stat": statistic, "period": seconds,
-                "yAxis": {"left": {"min": 0}}, "metrics": metrics,
+                "yAxis": {"left": {"min": 0}}, "metrics": _shortened(metrics),
             },
         }
         for index, (title, statistic, seconds, metrics) in enumerate(graphs)
     ]  # fmt: skip
+
+
+def _shortened(metrics: list[_Metric]) -> list[_Metric]:
+    """With a point for what is as in the metric before, as far as they are of one length."""
+    short = metrics[:1]
+    for before, metric in pairwise(metrics):
+        alike = len(before) == len(metric)
+        same = zip(before, metric, strict=False)
+        short.append(
+            ["." if alike and old == new and isinstance(new, str) else new for old, new in same] + metric[len(before) :]
+        )
+    return short
 
 
 def _outbox(names: Names, name: str) -> _Metric:

@@ -151,6 +151,27 @@ def _is_for_types(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
 
 
+CLOSED = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+"""Settings by which a bucket is closed to the public, each true."""
+
+
+def tls_only(bucket: Any, objects: Any) -> dict[str, Any]:
+    """A bucket's policy that refuses requests without TLS, by the ARNs of the bucket and of all that is in it."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "TlsOnly",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [bucket, objects],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Bucket:
     """A bucket by its name; `owner` is the account that must own it, None for one that a person chose."""
@@ -188,9 +209,8 @@ class Bucket:
         constraint: dict[str, Any] = {"LocationConstraint": self.region}
         location = {} if self.region == _FIRST_REGION else {"CreateBucketConfiguration": constraint}
         s3.create_bucket(Bucket=self.name, **location)
-        closed = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
         s3.put_public_access_block(
-            Bucket=self.name, PublicAccessBlockConfiguration=dict.fromkeys(closed, True), **self._owned
+            Bucket=self.name, PublicAccessBlockConfiguration=dict.fromkeys(CLOSED, True), **self._owned
         )
         rule = {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}
         s3.put_bucket_encryption(
@@ -204,21 +224,8 @@ class Bucket:
 
     @property
     def _tls_only(self) -> dict[str, Any]:
-        """A policy that refuses requests without TLS."""
         arn = f"arn:{_partition(self.region)}:s3:::{self.name}"
-        return {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Sid": "TlsOnly",
-                    "Effect": "Deny",
-                    "Principal": "*",
-                    "Action": "s3:*",
-                    "Resource": [arn, f"{arn}/*"],
-                    "Condition": {"Bool": {"aws:SecureTransport": "false"}},
-                }
-            ],
-        }
+        return tls_only(arn, f"{arn}/*")
 
     @property
     def _owned(self) -> dict[str, str]:

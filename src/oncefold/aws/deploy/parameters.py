@@ -12,6 +12,8 @@ CODE_BUCKET, CODE_KEY = "CodeBucket", "CodeKey"
 MAPPINGS_ENABLED = "MappingsEnabled"
 STREAM_MODE, SHARD_COUNT = "StreamMode", "ShardCount"
 YES_NO = ("true", "false")
+NEW = "NEW"
+"""Stands for something that the stack makes, where an existing one may be named."""
 
 _LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
 _MEMORY_MB = (128, 10_240)
@@ -72,7 +74,7 @@ def whole_numbers(least: int, most: int) -> list[str]:
             last += 1
         head = str(start // step)[:-1]
         shown = str(digit) if last == digit else f"[{digit}-{last}]"
-        patterns.append(head + shown + ("" if not free else "[0-9]" * free))
+        patterns.append(head + shown + ("" if not free else f"[0-9]{{{free}}}"))
         start += (last - digit + 1) * step
     return patterns
 
@@ -129,6 +131,11 @@ PARAMETERS: Mapping[str, Setting] = {
     **_mapping("State", "Records", 500, 100, _DAY),
     # What ReduceLambda gives up, the sweeper does.
     **_mapping("Reduce", "Deltas", 300, 20, 3_600),
+    "FailureBucket": Setting(
+        f"S3 bucket that keeps failed batches whole: its name, {NEW} for one of the stack's own, empty for the queue",
+        "",
+    ),
+    "FailureRetentionDays": Setting(f"How long a {NEW} bucket keeps failed batches", 90, (1, 3_650)),
     "Dashboard": Setting("Whether there is a dashboard in CloudWatch, of the stack's name", "true", choices=YES_NO),
     "AlarmEmail": Setting("Address that alarms are sent to, empty for none", ""),
     "AlarmTopicArn": Setting("SNS topic that alarms are sent to, if AlarmEmail is empty", ""),

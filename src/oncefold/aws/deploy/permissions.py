@@ -24,24 +24,38 @@ class Permission:
     """What is called, by whom and what for."""
     only_key: str | None = None
     """Only items with this partition key."""
-
-    @property
-    def statement(self) -> dict[str, Any]:
-        """The statement of a policy."""
-        statement: dict[str, Any] = {"Effect": "Allow", "Action": list(self.actions), "Resource": self.resource}
-        if self.only_key is not None:
-            statement["Condition"] = {
-                "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [self.only_key]},
-                # ForAllValues is also true of a request without the key.
-                "Null": {"dynamodb:LeadingKeys": "false"},
-            }
-        return statement
+    condition: str | None = None
+    """Only where this condition of the template holds."""
+    only_own: bool = False
+    """Only in the stack's own account; names of buckets say nothing of whose they are."""
 
 
 def policy(function: str) -> dict[str, Any]:
-    """The policy document of a function's role."""
-    statements = [permission.statement for permission in PERMISSIONS if permission.function == function]
+    """The policy document of a function's role: one statement for each thing, with all that may be done to it."""
+    actions: dict[str, list[str]] = {}
+    first: dict[str, Permission] = {}
+    for permission in PERMISSIONS:
+        if permission.function == function:
+            what = repr((permission.resource, permission.only_key, permission.condition, permission.only_own))
+            first.setdefault(what, permission)
+            actions.setdefault(what, []).extend(permission.actions)
+    statements = [_statement(first[what], actions[what]) for what in first]
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def _statement(permission: Permission, actions: Sequence[str]) -> dict[str, Any]:
+    statement: dict[str, Any] = {"Effect": "Allow", "Action": list(actions), "Resource": permission.resource}
+    if permission.only_own:
+        statement["Condition"] = {"StringEquals": {"s3:ResourceAccount": {"Ref": "AWS::AccountId"}}}
+    if permission.only_key is not None:
+        statement["Condition"] = {
+            "ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [permission.only_key]},
+            # ForAllValues is also true of a request without the key.
+            "Null": {"dynamodb:LeadingKeys": "false"},
+        }
+    if permission.condition is None:
+        return statement
+    return {"Fn::If": [permission.condition, statement, {"Ref": "AWS::NoValue"}]}
 
 
 def _arn(logical_id: str, attribute: str = "Arn") -> Mapping[str, Any]:
@@ -79,13 +93,37 @@ def _every(function: str) -> Sequence[Permission]:
     )
 
 
-def _report(function: str) -> Permission:
-    return Permission(
-        function,
-        ("sqs:SendMessage",),
-        _arn("FailureQueue"),
-        "FailureQueue",
-        "Lambda, to describe a batch that failed for good",
+TO_BUCKET, NEW_BUCKET = "FailuresToBucket", "NewFailureBucket"
+"""Conditions: batches that fail for good go to a bucket, and that is one of the stack's own."""
+FAILURES_PREFIX = "aws/lambda/"
+"""Lambda's keys in a failure destination begin with it, and the id of the event source mapping follows."""
+
+
+def failure_bucket(keys: str = "") -> Mapping[str, Any]:
+    """The ARN of the bucket that batches go to which failed for good, or of keys in it."""
+    new = {"Fn::Sub": f"${{FailedBatchesBucket.Arn}}{keys}"} if keys else _arn("FailedBatchesBucket")
+    named = {"Fn::Sub": f"arn:${{AWS::Partition}}:s3:::${{FailureBucket}}{keys}"}
+    return {"Fn::If": [NEW_BUCKET, new, named]}
+
+
+def _report(function: str) -> Sequence[Permission]:
+    return (
+        Permission(
+            function,
+            ("sqs:SendMessage",),
+            _arn("FailureQueue"),
+            "FailureQueue",
+            "Lambda, to describe a batch that failed for good",
+        ),
+        Permission(
+            function,
+            ("s3:ListBucket", "s3:PutObject"),
+            [failure_bucket(), failure_bucket(f"/{FAILURES_PREFIX}*")],
+            "the failure bucket, if there is one",
+            "Lambda, to keep a batch that failed for good",
+            condition=TO_BUCKET,
+            only_own=True,
+        ),
     )
 
 
@@ -158,7 +196,7 @@ PERMISSIONS: tuple[Permission, ...] = (
         "RejectTable",
         "BatchWriteItem: events that cannot be read, and conflicts",
     ),
-    _report("State"),
+    *_report("State"),
     *_every("State"),
     Permission(
         "Reduce",
@@ -175,7 +213,7 @@ PERMISSIONS: tuple[Permission, ...] = (
         "Lambda's event source mapping, to find the stream",
     ),
     *_apply("Reduce"),
-    _report("Reduce"),
+    *_report("Reduce"),
     *_every("Reduce"),
     Permission(
         "Sweep",

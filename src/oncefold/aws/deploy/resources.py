@@ -3,15 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oncefold.aws.deploy.permissions import FUNCTIONS, policy
+from oncefold.aws.deploy.parameters import NEW
+from oncefold.aws.deploy.permissions import FUNCTIONS, NEW_BUCKET, TO_BUCKET, failure_bucket, policy
 from oncefold.aws.functions.rejected import EXPIRES
 from oncefold.aws.names import Names
 
 RUNTIME = "python3.13"
 ARCHITECTURE = "arm64"
 SWEEP_MINUTES = 5
-QUEUE_SECONDS = 14 * 86_400
-"""How long the failure queue keeps a message: SQS's most."""
 HANDLERS = "oncefold.aws.functions.handlers"
 
 Declaration = dict[str, Any]
@@ -52,6 +51,8 @@ CONDITIONS: Mapping[str, Any] = {
     "Traced": {"Fn::Equals": [ref("Tracing"), "true"]},
     "InVpc": {"Fn::Not": [{"Fn::Equals": [{"Fn::Join": ["", ref("SubnetIds")]}, ""]}]},
     "Bounded": {"Fn::Not": [{"Fn::Equals": [ref("PermissionsBoundaryArn"), ""]}]},
+    TO_BUCKET: {"Fn::Not": [{"Fn::Equals": [ref("FailureBucket"), ""]}]},
+    NEW_BUCKET: {"Fn::Equals": [ref("FailureBucket"), NEW]},
     "HasDashboard": {"Fn::Equals": [ref("Dashboard"), "true"]},
     "HasEmail": {"Fn::Not": [{"Fn::Equals": [ref("AlarmEmail"), ""]}]},
     "HasTopic": {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]},
@@ -185,20 +186,10 @@ def _function(name: str, function: str, description: str, stack: str) -> Declara
     }
 
 
-def triggers(names: Names) -> dict[str, Declaration]:
-    """What starts the functions, and where batches that failed for good are described."""
+def triggers() -> dict[str, Declaration]:
+    """What starts the functions."""
     only_new = {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]}
     return {
-        "FailureQueue": {
-            "Type": "AWS::SQS::Queue",
-            "DeletionPolicy": "Delete",
-            "UpdateReplacePolicy": "Delete",
-            "Properties": {
-                "QueueName": names.failure_queue,
-                "MessageRetentionPeriod": QUEUE_SECONDS,
-                "SqsManagedSseEnabled": True,
-            },
-        },
         "StateMapping": _mapping("State", arn("Stream")),
         "ReduceMapping": _mapping("Reduce", arn("ReduceTable", "StreamArn"), FilterCriteria=only_new),
         "SweepSchedule": {
@@ -237,7 +228,9 @@ def _mapping(name: str, source: Mapping[str, Any], **more: Any) -> Declaration:
             "MaximumRecordAgeInSeconds": ref(f"{name}MaxAgeSeconds"),
             "BisectBatchOnFunctionError": True,
             "FunctionResponseTypes": ["ReportBatchItemFailures"],
-            "DestinationConfig": {"OnFailure": {"Destination": arn("FailureQueue")}},
+            "DestinationConfig": {
+                "OnFailure": {"Destination": either(TO_BUCKET, failure_bucket(), arn("FailureQueue"))}
+            },
             **more,
         },
     }

@@ -12,8 +12,9 @@ from typing import Any
 
 from oncefold.aws.deploy import resources
 from oncefold.aws.deploy.dashboard import dashboard
+from oncefold.aws.deploy.failure_destination import failure_destination
 from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS
-from oncefold.aws.deploy.permissions import FUNCTIONS
+from oncefold.aws.deploy.permissions import FUNCTIONS, NEW_BUCKET
 from oncefold.aws.deploy.resources import NO_VALUE, SWEEP_MINUTES, Declaration, arn, either, ref
 from oncefold.aws.functions.fits import check_fits
 from oncefold.aws.functions.report import NAMESPACE
@@ -45,7 +46,8 @@ def template(pipeline: Pipeline, names: Names) -> dict[str, Any]:
             **resources.stream(names),
             **resources.tables(names),
             **resources.functions(names),
-            **resources.triggers(names),
+            **failure_destination(names),
+            **resources.triggers(),
             **watching,
             **dashboard(names, watched),
         },
@@ -72,7 +74,8 @@ def _outputs() -> dict[str, Any]:
         outputs |= {f"{table}Name": resources.ref(table), f"{table}Arn": resources.arn(table)}
     for function in ("StateFunction", "ReduceFunction", "SweepFunction"):
         outputs |= {f"{function}Name": resources.ref(function), f"{function}Arn": resources.arn(function)}
-    return {name: {"Value": value} for name, value in outputs.items()}
+    new = {"FailedBatchesBucketName": {"Condition": NEW_BUCKET, "Value": ref("FailedBatchesBucket")}}
+    return {name: {"Value": value} for name, value in outputs.items()} | new
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +94,10 @@ def alarms(names: Names) -> dict[str, Declaration]:
     return dict(
         [
             *_topic(),
-            *_function_alarms(names),
+            *_function_alarms(),
             *_outbox_alarms(names),
             _reject_alarm(names),
-            *_table_alarms(names),
+            *_table_alarms(),
             *_failure_alarms(),
         ]
     )
@@ -113,10 +116,9 @@ def _topic() -> Iterator[tuple[str, Declaration]]:
     )
 
 
-def _function_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
-    named = dict(zip(FUNCTIONS, (names.state_function, names.reduce_function, names.sweep_function), strict=True))
-    for name, function in named.items():
-        dimensions = {"FunctionName": function}
+def _function_alarms() -> Iterator[tuple[str, Declaration]]:
+    for name, function in zip(FUNCTIONS, ("StateLambda", "ReduceLambda", "the sweeper"), strict=True):
+        dimensions = {"FunctionName": ref(f"{name}Function")}
         if name != "Sweep":
             lag = _Metric("AWS/Lambda", "IteratorAge", "Maximum", dimensions)
             description = f"{function} is behind its stream; see its log and the failure queue"
@@ -153,19 +155,15 @@ def _reject_alarm(names: Names) -> tuple[str, Declaration]:
     return "Rejects", _alarm(description, rejected, ref("AlarmRejects"))
 
 
-def _table_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
-    for name, table in (
-        ("StateTable", names.state_table),
-        ("ReduceTable", names.reduce_table),
-        ("AggregateTable", names.aggregate_table),
-    ):
-        dimensions = {"TableName": table}
+def _table_alarms() -> Iterator[tuple[str, Declaration]]:
+    for name in ("StateTable", "ReduceTable", "AggregateTable"):
+        dimensions = {"TableName": ref(name)}
         throttled = _Metric("AWS/DynamoDB", "WriteThrottleEvents", "Sum", dimensions)
-        description = f"writes of {table} are throttled: a hot key or node, or more than a new table takes at once"
+        description = f"writes of {name} are throttled: a hot key or node, or more than a new table takes at once"
         yield f"{name}Throttles", _alarm(description, throttled, 1, periods=3)
         if name != "ReduceTable":
             conflicts = _Metric("AWS/DynamoDB", "TransactionConflict", "Sum", dimensions)
-            description = f"many transactions on {table} meet others; see AWS.md, A hot root, and partition by key"
+            description = f"many transactions on {name} meet others; see AWS.md, A hot root, and partition by key"
             yield f"{name}Conflicts", _alarm(description, conflicts, ref("AlarmConflicts"), periods=3)
 
 

@@ -14,7 +14,8 @@ from typing import Any, Self
 from oncefold.aws.connect import aws_errors_explained, client
 from oncefold.aws.functions.plan import refusal
 from oncefold.aws.operations.drain import Drain
-from oncefold.aws.operations.failures import FailureQueue, FailuresSent, Send
+from oncefold.aws.operations.failure_bucket import FailureBucket
+from oncefold.aws.operations.failures import FailedBatch, FailureQueue, FailuresSent, Redelivery, Send
 from oncefold.aws.stream import calls
 from oncefold.aws.stream.records import Record, by_key
 from oncefold.aws.stream.send import send
@@ -53,6 +54,13 @@ def redrive_rejects(stack: Stack, send: Send, progress: Progress, began: int) ->
         send(Record(event.raw, key(event.raw), location=str(event.id)) for event in some)
         _delete(stack, [str(event.id) for event in some])
         result.sent += len(some)
+    return result
+
+
+def preview_rejects(stack: Stack, progress: Progress, began: int) -> RejectsSent:
+    """What `redrive_rejects` would do now; nothing is changed."""
+    result = RejectsSent()
+    result.sent = sum(1 for _ in _readable(stack.pipeline, read_rejects(stack, progress), result, began))
     return result
 
 
@@ -101,11 +109,21 @@ class StackRedrive:
     drain: Drain
     clock: Callable[[], int]
     """Nanoseconds since 1970."""
+    bucket: FailureBucket | None
 
     @classmethod
-    def of(cls, stack: Stack) -> Self:
-        """With the standard clients."""
-        return cls(stack, client("kinesis"), client("sqs"), Drain.of(stack), time.time_ns)
+    def of(cls, stack: Stack, bucket: str | None = None) -> Self:
+        """With the standard clients; from a bucket that is named, else from the one that the stack has, if any."""
+        with aws_errors_explained(stack.names.stack):
+            found = FailureBucket.of_stack(stack.names, client("lambda"), client("s3"), bucket)
+        return cls(stack, client("kinesis"), client("sqs"), Drain.of(stack), time.time_ns, found)
+
+    def preview(self, progress: Progress) -> tuple[RejectsSent, list[FailedBatch]]:
+        """What would be sent again: of the rejects what became of them, and the failed batches. Nothing is changed."""
+        with aws_errors_explained(self.stack.names.stack):
+            rejects = preview_rejects(self.stack, progress, self.clock())
+            whole = [] if self.bucket is None else list(self.bucket.listed())
+            return rejects, [*whole, *FailureQueue(self.sqs, self._redelivery()).listed()]
 
     def redrive_rejects(self, progress: Progress) -> RejectsSent:
         """Send the rejects that can be read by now into the stream again."""
@@ -114,16 +132,20 @@ class StackRedrive:
 
     def redrive_failures(self, progress: Progress) -> FailuresSent:
         """Send the batches that failed for good into the stream again, and apply the deltas that did."""
-        failures = FailureQueue(
-            names=self.stack.names,
-            sqs=self.sqs,
-            kinesis=self.kinesis,
-            send=self._send,
-            drain=lambda: self.drain.once(no_progress).empty,
-            sleep=self.drain.sleep,
-        )
+        result, redelivery = FailuresSent(), self._redelivery()
         with aws_errors_explained(self.stack.names.stack):
-            return failures.redrive(progress)
+            queue = FailureQueue(self.sqs, redelivery)
+            if self.bucket is not None:
+                self.bucket.redrive(redelivery, progress, result)
+                queue = FailureQueue(self.sqs, redelivery, self.bucket.has)
+            queue.redrive(progress, result)
+        return result
+
+    def _redelivery(self) -> Redelivery:
+        drain = self.drain
+        return Redelivery(
+            self.stack.names, self.kinesis, self._send, lambda: drain.once(no_progress).empty, drain.sleep
+        )
 
     def _send(self, records: Iterable[Record]) -> None:
         stream = self.stack.names.stream

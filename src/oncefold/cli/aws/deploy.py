@@ -51,6 +51,8 @@ Exit status: 0 the stack is as the file says, 1 you said no, 2 it cannot be done
 
 _UNDONE = 1
 _TABLE = "AWS::DynamoDB::Table"
+_BUCKET = "AWS::S3::Bucket"
+"""That of failed batches, which the template retains."""
 
 _DESTROY_EPILOG = """\b
 Examples:
@@ -258,7 +260,8 @@ def _show_inventory(names: Names, inventory: Inventory, *, keep_data: bool) -> N
     grid = Grid(["", "type", "name"])
     for part in inventory.parts:
         if part.type != _TABLE:
-            grid.add("deleted", part.type.removeprefix("AWS::"), formatting.printable(part.physical_name or part.name))
+            done = "kept" if part.type == _BUCKET else "deleted"
+            grid.add(done, part.type.removeprefix("AWS::"), formatting.printable(part.physical_name or part.name))
     for table in inventory.tables:
         grid.add("kept" if keep_data else "DELETED, with all data", "DynamoDB::Table", table)
     if inventory.code is not None:

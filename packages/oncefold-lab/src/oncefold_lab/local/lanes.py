@@ -211,7 +211,7 @@ def _finished(invocation: InvocationResult, batch: RecordBatch) -> int:
 
 
 def describe(settings: MappingSettings, shard: str, discarded: Discarded, wall: float) -> str:
-    """The message, as JSON. It says where the records are, not what they are."""
+    """The message, as JSON. It says where the records are; what they are is only said in a bucket."""
     batch = discarded.batch
     first, last = batch.entries[0], batch.entries[-1]
     information = {
@@ -241,7 +241,18 @@ def describe(settings: MappingSettings, shard: str, discarded: Discarded, wall: 
         del message["responseContext"]["functionError"]
     if not batch.invocations:
         del message["responseContext"]
+    if settings.failure_bucket is not None:
+        message["payload"] = json.loads(batch.payload())
     return json.dumps(message)
+
+
+def object_key(settings: MappingSettings, message: str) -> str:
+    """Where in a bucket the message of a discarded batch is kept."""
+    about = json.loads(message)
+    shard = (about.get("KinesisBatchInfo") or about["DDBStreamBatchInfo"])["shardId"]
+    day, _, moment = about["timestamp"].partition("T")
+    time = f"{day}T{moment[:8].replace(':', '.')}"
+    return f"aws/lambda/{settings.id}/{shard}/{day.replace('-', '/')}/{time}-{uuid.uuid4()}"
 
 
 def _discard_moment(seconds: float) -> str:

@@ -32,6 +32,9 @@ class MappingSettings:
     filters: tuple[str, ...] = ()
     """Patterns of FilterCriteria, as JSON."""
     failure_queue_url: str | None = None
+    failure_bucket: str | None = None
+    """Instead of a queue: a bucket for what is given up, with the records themselves."""
+    id: str = "00000000-0000-0000-0000-000000000000"
 
     def __post_init__(self) -> None:
         """Raises OncefoldError for what Lambda would not take."""

@@ -21,6 +21,7 @@ from oncefold.aws.names import Names
 from oncefold.core.errors import OncefoldError
 from oncefold_lab.local.environment import InvocationResult
 from oncefold_lab.local.functions import FunctionSettings, LocalFunction
+from oncefold_lab.local.lanes import object_key
 from oncefold_lab.local.logs import LogShipper
 from oncefold_lab.local.mappings import EventSourceMapping, MappingCounts
 from oncefold_lab.local.settings import FOR_EVER, Disturbance, MappingSettings, PollTiming, Undisturbed
@@ -100,7 +101,8 @@ def _mappings(function_arn: str, connect: Connect) -> list[MappingSettings]:
 
 
 def _mapping(found: Mapping[str, Any], connect: Connect) -> MappingSettings:
-    destination = found.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination")
+    destination = found.get("DestinationConfig", {}).get("OnFailure", {}).get("Destination") or ""
+    bucket = destination.partition(":s3:::")[2]
     filters = found.get("FilterCriteria", {}).get("Filters", ())
     return MappingSettings(
         found["EventSourceArn"],
@@ -114,7 +116,9 @@ def _mapping(found: Mapping[str, Any], connect: Connect) -> MappingSettings:
         report_failures="ReportBatchItemFailures" in found.get("FunctionResponseTypes", ()),
         starting_position=found["StartingPosition"],
         filters=tuple(one["Pattern"] for one in filters),
-        failure_queue_url=_queue_url(destination, connect("sqs")) if destination else None,
+        failure_queue_url=_queue_url(destination, connect("sqs")) if destination and not bucket else None,
+        failure_bucket=bucket or None,
+        id=found["UUID"],
     )
 
 
@@ -260,8 +264,9 @@ class LocalStack:
     ) -> EventSourceMapping:
         stream = open_stream(connect, settings.source_arn, RecordFilter.of(settings.filters))
         function = self._functions[_name(settings)]
-        discard = _into_queue(connect("sqs"), settings.failure_queue_url) if settings.failure_queue_url else _forget
-        return EventSourceMapping(settings, stream, function.invoke, discard, timing, disturbance)
+        return EventSourceMapping(
+            settings, stream, function.invoke, _destination(settings, connect), timing, disturbance
+        )
 
     def _keep(self, schedule: Schedule) -> None:
         while not self._stopping.wait(schedule.seconds):
@@ -289,8 +294,16 @@ def _name(settings: MappingSettings) -> str:
     return settings.function_arn.split(":")[6]
 
 
-def _into_queue(client: Any, url: str) -> Callable[[str], object]:
-    return lambda body: client.send_message(QueueUrl=url, MessageBody=body)
+def _destination(settings: MappingSettings, connect: Connect) -> Callable[[str], object]:
+    """What keeps the messages of a mapping's discarded batches."""
+    url, bucket = settings.failure_queue_url, settings.failure_bucket
+    if bucket:
+        s3 = connect("s3")
+        return lambda body: s3.put_object(Bucket=bucket, Key=object_key(settings, body), Body=body.encode())
+    if url:
+        sqs = connect("sqs")
+        return lambda body: sqs.send_message(QueueUrl=url, MessageBody=body)
+    return _forget
 
 
 def _forget(message: str) -> None:
