@@ -5,12 +5,12 @@ from typing import Any
 from oncefold.aws.names import Names
 
 
-def make_tables(names: Names, dynamodb: Any) -> None:
-    for table, keys, stream in (
-        (names.state_table, ("key",), False),
-        (names.reduce_table, ("id",), True),
-        (names.aggregate_table, ("path", "label"), False),
-        (names.reject_table, ("id",), False),
+def make_tables(names: Names, dynamodb: Any, *, economy: bool = False) -> None:
+    for table, keys, view in (
+        (names.state_table, ("key",), "NEW_AND_OLD_IMAGES" if economy else None),
+        (names.reduce_table, ("id",), "NEW_IMAGE"),
+        (names.aggregate_table, ("path", "label"), None),
+        (names.reject_table, ("id",), None),
     ):
         dynamodb.create_table(
             TableName=table,
@@ -19,9 +19,7 @@ def make_tables(names: Names, dynamodb: Any) -> None:
             KeySchema=[
                 {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
             ],
-            StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
-            if stream
-            else {"StreamEnabled": False},
+            StreamSpecification={"StreamEnabled": True, "StreamViewType": view} if view else {"StreamEnabled": False},
         )
         dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
 

@@ -80,6 +80,11 @@ class Names:
         return f"{self.stack}-reduce"
 
     @property
+    def net_function(self) -> str:
+        """Nets the changes of states into deltas, in economy mode."""
+        return f"{self.stack}-net"
+
+    @property
     def sweep_function(self) -> str:
         """Adds the deltas that no stream record announced."""
         return f"{self.stack}-sweep"

@@ -224,6 +224,26 @@ class Dynamo:
         self._meter.add(write_units=_units(answer))
         return True
 
+    def write(self, **request: Any) -> tuple[bool, Item | None]:
+        """One UpdateItem on a condition: whether it was done, and the item that it replaced or that stood in its way.
+
+        A call that is repeated because its answer was lost may find what it wrote itself in its way.
+        """
+        try:
+            answer = self._call(
+                self._client.update_item, **request, ReturnValues="ALL_OLD",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD", ReturnConsumedCapacity="TOTAL",
+            )  # fmt: skip
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
+                raise
+            self._meter.add(refused_writes=1, refused_units=-(-len(json.dumps(request)) // _UNIT_BYTES))
+            # Who does not give the item has to be asked for it.
+            return False, error.response.get("Item") or self.get(request["TableName"], request["Key"])
+        self._meter.add(write_units=_units(answer))
+        replaced = answer.get("Attributes") or request["Key"]
+        return True, None if replaced == request["Key"] else replaced
+
     def describe(self, table: str) -> Mapping[str, Any]:
         """What DescribeTable says of a table."""
         described: Mapping[str, Any] = self._call(self._client.describe_table, TableName=table)["Table"]

@@ -22,6 +22,7 @@ DEVIATIONS: dict[str, dict[str, str]] = {
         "test_what_is_too_much_is_left_for_the_next_call": "gives everything at once, whatever its size",
     },
     "dynoxide": {
+        "test_an_update_gives_what_it_replaced": "answers for a new item with its key",
         "test_what_changes_nothing_leaves_no_record": "writes a record for every put, also of an item that is the same",
     },
 }

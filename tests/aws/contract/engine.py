@@ -44,6 +44,11 @@ class Engine:
         return f"{self.prefix}-outbox"
 
     @property
+    def states(self) -> str:
+        """Keyed by `key`, with a stream of new and old images."""
+        return f"{self.prefix}-states"
+
+    @property
     def stream(self) -> str:
         """The Kinesis stream."""
         return f"{self.prefix}-events"
@@ -71,8 +76,10 @@ def with_tables(engine: Engine) -> Engine:
         (named.nodes, ("path", "label")),
         (named.large, ("path", "label")),
         (named.outbox, ("id",)),
+        (named.states, ("key",)),
     ):
-        streamed = {"StreamSpecification": {"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}}
+        view = {named.outbox: "NEW_IMAGE", named.states: "NEW_AND_OLD_IMAGES"}.get(table)
+        streamed = {"StreamSpecification": {"StreamEnabled": True, "StreamViewType": view}}
         named.dynamodb.create_table(
             TableName=table,
             BillingMode="PAY_PER_REQUEST",
@@ -80,7 +87,7 @@ def with_tables(engine: Engine) -> Engine:
             KeySchema=[
                 {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
             ],
-            **(streamed if table == named.outbox else {}),
+            **(streamed if view else {}),
         )
     for table in tables(named):
         named.dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
@@ -88,7 +95,7 @@ def with_tables(engine: Engine) -> Engine:
 
 
 def tables(engine: Engine) -> tuple[str, ...]:
-    return engine.items, engine.nodes, engine.large, engine.outbox
+    return engine.items, engine.nodes, engine.large, engine.outbox, engine.states
 
 
 def put(table: str, item: Item, condition: str | None = None, **more: Any) -> Request:

@@ -138,3 +138,59 @@ def test_a_set_of_strings_comes_back_as_it_was(engine: Engine, name: str) -> Non
     item = engine.get(engine.items, text_key(name))
     assert item is not None
     assert sorted(item["fingerprints"]["SS"]) == ["a", "b", "c"]
+
+
+def _newer(engine: Engine, name: str, version: str) -> Request:
+    """Put a version in the place of a lower one, and ask for what it replaces or what is in its way."""
+    return {
+        "TableName": engine.items,
+        "Key": text_key(name),
+        "UpdateExpression": "SET #version = :version REMOVE #labels",
+        "ConditionExpression": "attribute_not_exists(#version) OR #version < :version",
+        "ExpressionAttributeNames": {"#version": "version", "#labels": "labels"},
+        "ExpressionAttributeValues": {":version": {"N": version}},
+        "ReturnValues": "ALL_OLD",
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+    }
+
+
+def test_an_update_gives_what_it_replaced(engine: Engine, name: str) -> None:
+    """With `ReturnValues` ALL_OLD an update answers with the whole item before it, and with none where there was none.
+
+    AWS: UpdateItem (API Reference)
+    """
+    assert not engine.dynamodb.update_item(**_newer(engine, name, "3")).get("Attributes")
+    engine.put(engine.items, {**text_key(name), "version": {"N": "3"}, "labels": {"L": [{"S": ""}]}})
+    replaced = engine.dynamodb.update_item(**_newer(engine, name, "10"))["Attributes"]
+    assert replaced == {**text_key(name), "version": {"N": "3"}, "labels": {"L": [{"S": ""}]}}
+    assert engine.get(engine.items, text_key(name)) == {**text_key(name), "version": {"N": "10"}}
+
+
+def test_a_refused_update_gives_what_was_in_its_way(engine: Engine, name: str) -> None:
+    """With `ReturnValuesOnConditionCheckFailure` the error of a single update has the whole item that refused it.
+
+    AWS: UpdateItem (API Reference)
+    """
+    item = {**text_key(name), "version": {"N": "9"}, "labels": {"L": [{"S": "a"}]}}
+    engine.put(engine.items, item)
+    for version in ("9", "8"):
+        refused = refusal(engine.dynamodb.update_item, **_newer(engine, name, version))
+        assert code(refused) == _FAILED
+        assert refused["Item"] == item
+    assert engine.get(engine.items, text_key(name)) == item
+
+
+def test_a_value_is_set_where_there_is_none(engine: Engine, name: str) -> None:
+    """`if_not_exists` keeps the attribute that is there, and sets the one that is not.
+
+    AWS: Update expressions (Developer Guide)
+    """
+    request = {
+        "TableName": engine.items,
+        "Key": text_key(name),
+        "UpdateExpression": "SET #epoch = if_not_exists(#epoch, :epoch)",
+        "ExpressionAttributeNames": {"#epoch": "epoch"},
+    }
+    for epoch in ("5", "7"):
+        engine.dynamodb.update_item(**request, ExpressionAttributeValues={":epoch": {"N": epoch}})
+        assert engine.get(engine.items, text_key(name)) == {**text_key(name), "epoch": {"N": "5"}}

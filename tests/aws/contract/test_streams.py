@@ -1,4 +1,4 @@
-"""Streams of tables: DynamoDB Streams with new images."""
+"""Streams of tables: DynamoDB Streams with new images, and with both."""
 
 import pytest
 
@@ -9,7 +9,11 @@ from tests.aws.contract.reading import Reader, Record
 @pytest.fixture
 def reader(engine: Engine) -> Reader:
     """From the beginning of the outbox's stream."""
-    arn = engine.dynamodb.describe_table(TableName=engine.outbox)["Table"]["LatestStreamArn"]
+    return _reader(engine, engine.outbox)
+
+
+def _reader(engine: Engine, table: str) -> Reader:
+    arn = engine.dynamodb.describe_table(TableName=table)["Table"]["LatestStreamArn"]
 
     def shards() -> list[str]:
         found: list[str] = []
@@ -234,3 +238,29 @@ def _new(reader: Reader) -> list[Record]:
     before = len(list(reader.records()))
     reader.step()
     return list(reader.records())[before:]
+
+
+def test_a_change_shows_both_images(engine: Engine, name: str) -> None:
+    """With NEW_AND_OLD_IMAGES each change has the item whole as it was and as it is; conditional updates are changes.
+
+    AWS: Change data capture for DynamoDB Streams (Developer Guide)
+    """
+    key = {"key": {"S": name}}
+    versions = [{**key, "version": {"N": str(number)}, "labels": {"L": [{"S": ""}]}} for number in (1, 2)]
+    engine.put(engine.states, versions[0])
+    engine.dynamodb.update_item(
+        TableName=engine.states,
+        Key=key,
+        UpdateExpression="SET #version = :version",
+        ConditionExpression="#version < :version",
+        ExpressionAttributeNames={"#version": "version"},
+        ExpressionAttributeValues={":version": {"N": "2"}},
+    )
+    engine.dynamodb.delete_item(TableName=engine.states, Key=key)
+
+    def of(records: list[Record]) -> list[Record]:
+        return [record for record in records if record["dynamodb"]["Keys"] == key]
+
+    records = of(_reader(engine, engine.states).until(lambda found: len(of(found)) >= 3, "three changes"))
+    images = [(one["dynamodb"].get("OldImage"), one["dynamodb"].get("NewImage")) for one in records]
+    assert images == [(None, versions[0]), (versions[0], versions[1]), (versions[1], None)]

@@ -19,6 +19,9 @@ from oncefold.dynamodb.items import NUMBER_LIMIT, Item, digest, mantissa, number
 DEFINITION_KEY: Item = {"path": {"S": "definition"}, "label": {"S": "definition"}}
 """The item of AggregateTable that holds the pipeline's definition; paths of nodes have a slash."""
 
+POSITIONS = "stream"
+"""The partition of AggregateTable with the positions in StateTable's stream, one item a shard (economy mode)."""
+
 
 def key_text(text: str) -> str:
     """A text as part of a primary key, which must not be empty: a text of n NULs, none included, gets one more.
@@ -106,6 +109,37 @@ def parse_marked(pipeline: Pipeline, item: Mapping[str, Any]) -> tuple[str, Mark
     """The key, with its state and mark, that an item of StateTable holds."""
     key, stored = parse_state(pipeline, item)
     return key, Marked(stored, epoch_of(item))
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A record of StateTable's stream: a key's state before and after."""
+
+    sequence: int
+    """Grows from record to record of a shard."""
+    before: Marked | None
+    after: Marked | None
+
+    def within(self, epoch: int) -> tuple[Stored | None, Stored | None]:
+        """What it changes in an epoch, in which a key counts once it has its mark or a later one."""
+        return _counted(self.before, epoch), _counted(self.after, epoch)
+
+
+def _counted(state: Marked | None, epoch: int) -> Stored | None:
+    return None if state is None or state.mark < epoch else state.stored
+
+
+def parse_change(pipeline: Pipeline, change: Mapping[str, Any]) -> StateChange:
+    """The change that a stream's record has under `dynamodb`, with both images."""
+    before, after = (
+        parse_marked(pipeline, change[image])[1] if image in change else None for image in ("OldImage", "NewImage")
+    )
+    return StateChange(int(change["SequenceNumber"]), before, after)
+
+
+def position_key(shard: str) -> Item:
+    """The primary key of the item that says up to which record a shard of StateTable's stream is netted."""
+    return {"path": {"S": POSITIONS}, "label": {"S": shard}}
 
 
 @dataclass(frozen=True, slots=True)

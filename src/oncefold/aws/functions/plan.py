@@ -3,7 +3,7 @@
 Sizes are bounded from above, so that a plan never is refused for its size.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
@@ -12,7 +12,7 @@ from oncefold.aws.functions.layout import Delta, content_hash
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Stored, Total, net, nodes_of
 from oncefold.core.limits import EVENT_LEAVES, NAME_CHARS
-from oncefold.dynamodb.items import ITEM_BYTES, TRANSACTION_BYTES, TRANSACTION_ITEMS, digest
+from oncefold.dynamodb.items import ITEM_BYTES, TRANSACTION_BYTES, TRANSACTION_ITEMS, Item, digest
 from oncefold.dynamodb.packing import Weight, pack
 
 DELTA_NODES = TRANSACTION_ITEMS - 1
@@ -89,7 +89,7 @@ def refusal(pipeline: Pipeline, key: str, after: Stored) -> str | None:
     if size > ITEM_BYTES:
         return f"its state would be an item of {size:,} bytes; DynamoDB holds {ITEM_BYTES:,}"
     nodes = nodes_of(pipeline, labels)
-    rows = sum(_row_bytes(pipeline, node) for node in nodes)
+    rows = sum(row_bytes(pipeline, node) for node in nodes)
     if rows > CONTENT_BYTES:
         return f"its {len(nodes):,} nodes take {rows:,} bytes of a transaction; DynamoDB has {TRANSACTION_BYTES:,}"
     if len(nodes) > EVENT_NODES:
@@ -146,7 +146,7 @@ class _Load:
         for stored in change.within(self.epoch) or ():
             if stored is not None and stored.content.labels is not None:
                 new.update(node for node in nodes_of(pipeline, stored.content.labels) if node not in self.nodes)
-        size = self.size + sum(_row_bytes(pipeline, node) for node in new)
+        size = self.size + sum(row_bytes(pipeline, node) for node in new)
         return _Grown(self.epoch, new, len(self.nodes) + len(new), size)
 
     def take(self, grown: "_Grown") -> None:
@@ -172,7 +172,7 @@ def _fits(states: int, loads: Sequence[_Grown], state_bytes: int) -> bool:
 
 
 def _most_deltas(nodes: int, size: int) -> int:
-    """At most so many deltas are made of nodes whose rows have this size; `_parts` never makes more."""
+    """At most so many deltas are made of nodes whose rows have this size; `parts` never makes more."""
     if nodes <= HOT_NODES and size <= _DELTA_BYTES:
         return 1
     # Two parts that follow each other and were cut for their size have more than one item's bytes together.
@@ -189,7 +189,7 @@ def _state_bytes(key: str, stored: Stored) -> int:
     )
 
 
-def _row_bytes(pipeline: Pipeline, node: Node) -> int:
+def row_bytes(pipeline: Pipeline, node: Node) -> int:
     """At most so many bytes of a delta's JSON, and of the update of the node."""
     return _JSON_BYTES * sum(map(len, node.labels)) + 4 * len(node.labels) + _fixed_row_bytes(pipeline)
 
@@ -213,8 +213,20 @@ def _deltas(pipeline: Pipeline, changes: Sequence[Change], epoch: int, latest: i
     totals = net(pipeline, (found for _, found in within))
     transitions = sorted(_transition(key, *found) for key, found in within)
     name = digest([epoch, latest, transitions] if latest else transitions)
-    for number, part in enumerate(_parts(pipeline, totals)):
+    for number, part in enumerate(parts(pipeline, totals)):
         yield Delta(f"{name}-{number}", part, epoch)
+
+
+def delta_put(table: str, item: Item) -> Item:
+    """Put a delta into the outbox; its id comes once for ever, and the condition makes sure of it."""
+    return {
+        "Put": {
+            "TableName": table,
+            "Item": item,
+            "ConditionExpression": "attribute_not_exists(#id)",
+            "ExpressionAttributeNames": {"#id": "id"},
+        }
+    }
 
 
 def _transition(key: str, before: Stored | None, after: Stored) -> list[object]:
@@ -225,15 +237,15 @@ def _transition(key: str, before: Stored | None, after: Stored) -> list[object]:
     ]
 
 
-def _parts(pipeline: Pipeline, totals: dict[Node, Total]) -> Iterator[tuple[tuple[Node, Total], ...]]:
-    """The nodes of a chunk, shallow ones first, as the nodes of its deltas."""
+def parts(pipeline: Pipeline, totals: Mapping[Node, Total]) -> Iterator[tuple[tuple[Node, Total], ...]]:
+    """The nodes of several deltas for these changes, shallow ones first; those at the top of trees by themselves."""
     ordered = sorted(totals.items(), key=lambda item: (len(item[0].labels), item[0]))
     hot = _top(ordered)
     for nodes in (ordered[:hot], ordered[hot:]):
         part: list[tuple[Node, Total]] = []
         size = 0
         for node, total in nodes:
-            row = _row_bytes(pipeline, node)
+            row = row_bytes(pipeline, node)
             if part and (len(part) == DELTA_NODES or size + row > _DELTA_BYTES):
                 yield tuple(part)
                 part, size = [], 0
@@ -270,7 +282,7 @@ def groups(pipeline: Pipeline, deltas: Iterable[Delta]) -> Iterator[Group]:
 def _weight(pipeline: Pipeline, delta: Delta) -> Weight:
     """A delta's delete is an item of its own, and so are its nodes where no other delta of the transaction has them."""
     nodes = {node for node, _ in delta.nodes}
-    size = _ITEM_OVERHEAD_BYTES + 2 * sum(_row_bytes(pipeline, node) for node in nodes)
+    size = _ITEM_OVERHEAD_BYTES + 2 * sum(row_bytes(pipeline, node) for node in nodes)
     return Weight(1, size, dict.fromkeys(nodes, 0))
 
 

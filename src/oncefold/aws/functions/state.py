@@ -18,7 +18,7 @@ from oncefold.aws.aggregated import user_records
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.epochs import EpochCache, Epochs
 from oncefold.aws.functions.layout import Marked
-from oncefold.aws.functions.plan import Change, Chunk, chunks, may_be_refused, refusal
+from oncefold.aws.functions.plan import Change, Chunk, chunks, delta_put, may_be_refused, refusal
 from oncefold.aws.functions.rejected import conflict_item, expiring, reject_item
 from oncefold.aws.names import Names
 from oncefold.core.decode import Decoder
@@ -70,7 +70,7 @@ class FoldResult:
 
 
 @dataclass(frozen=True, slots=True)
-class _Arrival:
+class Arrival:
     """An event and the index of its record."""
 
     record: int
@@ -78,7 +78,7 @@ class _Arrival:
 
 
 @dataclass(slots=True)
-class _Turn:
+class Turn:
     """One key's events folded from the state that was read."""
 
     change: Change | None
@@ -129,7 +129,7 @@ class StateFunction:
         """Fold a batch. Events are finished in the order of their records as far as the time suffices."""
         folded = FoldResult()
         rejects: list[tuple[int, Item]] = []
-        arrivals: dict[str, list[_Arrival]] = {}
+        arrivals: dict[str, list[Arrival]] = {}
         for index, record in enumerate(records):
             for line, raw, fault in _lines(record.data):
                 folded.events += 1
@@ -142,7 +142,7 @@ class StateFunction:
                     rejects.append((index, expiring(item, record.arrived, self._reject_days)))
                 else:
                     for event in events:
-                        arrivals.setdefault(event.key, []).append(_Arrival(index, event))
+                        arrivals.setdefault(event.key, []).append(Arrival(index, event))
         self._reject(rejects, folded)
         self._fold(arrivals, folded)
         return folded
@@ -173,7 +173,7 @@ class StateFunction:
                 folded.outcomes[Outcome.REJECTED] += len(some)
 
     def _fold(
-        self, arrivals: dict[str, list[_Arrival]], folded: FoldResult, known: Mapping[str, Marked] | None = None
+        self, arrivals: dict[str, list[Arrival]], folded: FoldResult, known: Mapping[str, Marked] | None = None
     ) -> None:
         """Rounds of reading, folding and writing, each with the keys that others changed meanwhile.
 
@@ -196,7 +196,7 @@ class StateFunction:
                 self._note_conflicts(turns.values())
                 open_keys = self._write(turns, arrivals, folded)
         except OutOfTime:
-            folded.leave(_first_record(arrivals[key]) for key in open_keys)
+            folded.leave(first_record(arrivals[key]) for key in open_keys)
 
     def _learn(self, states: Iterable[Marked]) -> None:
         """Read the epochs again if a mark says that there is a later one."""
@@ -210,8 +210,8 @@ class StateFunction:
         found = self._spread(read, slices(keys, READ_KEYS))
         return dict(layout.parse_marked(self._pipeline, item) for items in found for item in items)
 
-    def _turn(self, key: str, state: Marked | None, arrivals: Sequence[_Arrival]) -> _Turn:
-        turn = _Turn(None)
+    def _turn(self, key: str, state: Marked | None, arrivals: Sequence[Arrival]) -> Turn:
+        turn = Turn(None)
         before, mark = (None, 0) if state is None else (state.stored, state.mark)
         current = before
         for arrival in arrivals:
@@ -226,14 +226,14 @@ class StateFunction:
             turn.change = Change(key, before, current, mark)
         return turn
 
-    def _note_conflicts(self, turns: Iterable[_Turn]) -> None:
+    def _note_conflicts(self, turns: Iterable[Turn]) -> None:
         """Before the states are written: a conflict that is lost leaves no other trace."""
         items = {item["id"]["S"]: item for turn in turns for item in turn.conflicts}
         for some in slices(list(items.values()), PUT_ITEMS):
             now = self._wall_clock()
             self._dynamo.put(self._names.reject_table, [expiring(item, now, self._reject_days) for item in some])
 
-    def _write(self, turns: dict[str, _Turn], arrivals: dict[str, list[_Arrival]], folded: FoldResult) -> list[str]:
+    def _write(self, turns: dict[str, Turn], arrivals: dict[str, list[Arrival]], folded: FoldResult) -> list[str]:
         """Write the changes; the keys that have to be read again.
 
         Keys that come often are what others write just now, so the few most frequent go first: if they are refused,
@@ -256,7 +256,7 @@ class StateFunction:
             folded.outcomes.update(turns[key].outcomes)
         return progress.again
 
-    def _hot(self, changes: Sequence[Change], arrivals: dict[str, list[_Arrival]]) -> list[Change]:
+    def _hot(self, changes: Sequence[Change], arrivals: dict[str, list[Arrival]]) -> list[Change]:
         """The changes of the keys that come most often, if some come often and there are many others."""
         if len(changes) < HOT_SHARE * HOT_KEYS:
             return []
@@ -267,7 +267,7 @@ class StateFunction:
         self,
         changes: Sequence[Change],
         progress: _Progress,
-        arrivals: dict[str, list[_Arrival]],
+        arrivals: dict[str, list[Arrival]],
         folded: FoldResult,
     ) -> None:
         """Write changes, and note what became of their chunks."""
@@ -275,7 +275,7 @@ class StateFunction:
         for chunk, written in zip(plan, self._spread(self._write_chunk, plan), strict=True):
             keys = [change.key for change in chunk.changes]
             if written is None:
-                folded.leave(_first_record(arrivals[key]) for key in keys)
+                folded.leave(first_record(arrivals[key]) for key in keys)
             elif written.done:
                 progress.done += keys
                 folded.deltas += len(chunk.deltas)
@@ -289,8 +289,10 @@ class StateFunction:
         """What became of the chunk; None if the time is up."""
         created = int(self._wall_clock())
         writes = [self._state_write(change) for change in chunk.changes]
-        writes += [self._delta_write(layout.delta_item(self._pipeline, delta, keys=len(chunk.changes), created=created))
-                   for delta in chunk.deltas]  # fmt: skip
+        deltas = (
+            layout.delta_item(self._pipeline, one, keys=len(chunk.changes), created=created) for one in chunk.deltas
+        )
+        writes += [self._delta_write(delta) for delta in deltas]
         try:
             return self._dynamo.transact(writes, patient=False)
         except OutOfTime:
@@ -316,18 +318,10 @@ class StateFunction:
         return {"Put": put}
 
     def _delta_write(self, item: Item) -> Item:
-        """Put a delta; its id comes once for ever, and the condition makes sure of it."""
-        return {
-            "Put": {
-                "TableName": self._names.reduce_table,
-                "Item": item,
-                "ConditionExpression": "attribute_not_exists(#id)",
-                "ExpressionAttributeNames": {"#id": "id"},
-            }
-        }
+        return delta_put(self._names.reduce_table, item)
 
 
-def _first_record(arrivals: Sequence[_Arrival]) -> int:
+def first_record(arrivals: Sequence[Arrival]) -> int:
     """The first record with an event of a key; 0 for a key without one."""
     return arrivals[0].record if arrivals else 0
 

@@ -9,6 +9,8 @@ and "Retain discarded batch records" of the Lambda Developer Guide:
 - A partial answer finishes the records before the first failed one; the others are retried.
 - With bisecting on, a failed batch is halved, and a partial answer splits it where it says; neither costs a retry.
   The guide does not say what becomes of a partial answer that finishes nothing: it is halved here.
+- With a tumbling window an event says its shard, and an answer without a state is a failure ("Implementing stateful
+  DynamoDB stream processing in Lambda"). The invocation that ends a window is left out here.
 - Batches past the limits of retries or age are discarded, and the lane goes on.
 
 Pure: times are handed in.
@@ -49,9 +51,26 @@ class RecordBatch:
     unhandled: bool = False
     """Whether the last invocation ended in an error, rather than with a partial answer."""
 
-    def payload(self) -> bytes:
-        """The event for the function."""
-        return _HEAD + b",".join(entry.event for entry in self.entries) + _TAIL
+    def payload(self, window: bytes = b"") -> bytes:
+        """The event for the function; `window` is what `tumbling` says."""
+        return _HEAD + b",".join(entry.event for entry in self.entries) + (window or _TAIL)
+
+
+def tumbling(settings: MappingSettings, shard: str, batch: RecordBatch) -> bytes:
+    """What an event of a tumbling window has behind its records: its shard, and an empty state; without one nothing."""
+    length = settings.tumbling_seconds
+    if not length:
+        return b""
+    began = int(batch.entries[0].arrived) // length * length
+    window = {
+        "window": {"start": _window_moment(began), "end": _window_moment(began + length)},
+        "state": {},
+        "shardId": shard,
+        "eventSourceARN": settings.source_arn,
+        "isFinalInvokeForWindow": False,
+        "isWindowTerminatedEarly": False,
+    }
+    return b"]," + json.dumps(window, separators=(",", ":")).encode().removeprefix(b"{")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +202,30 @@ def _size(entry: PolledRecord) -> int:
     return len(entry.event) + 1
 
 
-def verdict_of(invocation: InvocationResult, batch: RecordBatch, *, report_failures: bool) -> Verdict:
-    """How much of the batch is finished."""
-    if invocation.error is not None:
+def verdict_of(
+    invocation: InvocationResult, batch: RecordBatch, *, report_failures: bool, stateful: bool = False
+) -> Verdict:
+    """How much of the batch is finished; `stateful` for a mapping with a tumbling window."""
+    if invocation.error is not None or (stateful and not _has_state(invocation)):
         return Verdict(0, unhandled=True)
     if not report_failures:
         return Verdict(len(batch.entries))
     return Verdict(_finished(invocation, batch))
+
+
+def verdict_in(settings: MappingSettings, invocation: InvocationResult, batch: RecordBatch) -> Verdict:
+    """How much of the batch is finished, by the settings of its mapping."""
+    return verdict_of(
+        invocation, batch, report_failures=settings.report_failures, stateful=settings.tumbling_seconds > 0
+    )
+
+
+def _has_state(invocation: InvocationResult) -> bool:
+    try:
+        answer = invocation.answer()
+    except ValueError:
+        return False
+    return isinstance(answer, dict) and "state" in answer
 
 
 def _finished(invocation: InvocationResult, batch: RecordBatch) -> int:
@@ -253,6 +289,10 @@ def object_key(settings: MappingSettings, message: str) -> str:
     day, _, moment = about["timestamp"].partition("T")
     time = f"{day}T{moment[:8].replace(':', '.')}"
     return f"aws/lambda/{settings.id}/{shard}/{day.replace('-', '/')}/{time}-{uuid.uuid4()}"
+
+
+def _window_moment(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _discard_moment(seconds: float) -> str:

@@ -18,7 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.core.errors import OncefoldError
 from oncefold_lab.local.environment import InvocationResult
-from oncefold_lab.local.lanes import Discarded, RecordBatch, RecordLane, describe, verdict_of
+from oncefold_lab.local.lanes import Discarded, RecordBatch, RecordLane, describe, tumbling, verdict_in
 from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming, Undisturbed
 from oncefold_lab.local.shards import MappingShard, MappingShards, Repeat
 from oncefold_lab.local.streams import RecordStream
@@ -207,7 +207,7 @@ class EventSourceMapping:
         def run() -> None:
             outcome: InvocationResult | Exception
             try:
-                outcome = self._invoke(batch.payload())
+                outcome = self._invoke(batch.payload(tumbling(self.settings, shard.id, batch)))
             except Exception as error:
                 outcome = error
             self._results.put(_Result(shard, lane, batch, outcome))
@@ -228,7 +228,7 @@ class EventSourceMapping:
     def _complete_batch(
         self, shard: MappingShard, lane: RecordLane, batch: RecordBatch, invocation: InvocationResult
     ) -> None:
-        verdict = verdict_of(invocation, batch, report_failures=self.settings.report_failures)
+        verdict = verdict_in(self.settings, invocation, batch)
         whole = verdict.finished == len(batch.entries)
         self._counts = replace(
             self._counts,

@@ -35,6 +35,8 @@ class MappingSettings:
     failure_bucket: str | None = None
     """Instead of a queue: a bucket for what is given up, with the records themselves."""
     id: str = "00000000-0000-0000-0000-000000000000"
+    tumbling_seconds: int = 0
+    """Length of the mapping's tumbling windows; 0 for none. With one an event says its shard, and an answer a state."""
 
     def __post_init__(self) -> None:
         """Raises OncefoldError for what Lambda would not take."""

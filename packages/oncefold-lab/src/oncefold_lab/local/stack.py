@@ -119,6 +119,7 @@ def _mapping(found: Mapping[str, Any], connect: Connect) -> MappingSettings:
         failure_queue_url=_queue_url(destination, connect("sqs")) if destination and not bucket else None,
         failure_bucket=bucket or None,
         id=found["UUID"],
+        tumbling_seconds=found.get("TumblingWindowInSeconds", 0),
     )
 
 

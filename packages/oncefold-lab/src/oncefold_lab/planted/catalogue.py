@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from oncefold_lab.once.systems import Counting
-from oncefold_lab.planted import once_bugs, rebuild_bugs, reduce_bugs, state_bugs
+from oncefold_lab.planted import economy_bugs, once_bugs, rebuild_bugs, reduce_bugs, state_bugs
 from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.trial import draw_for, run
 
@@ -70,6 +70,22 @@ PLANTED = (
     Planted(rebuild_bugs.GoesOnAfterRollback, 400),
     Planted(rebuild_bugs.OpenedOnce, 20),
     Planted(rebuild_bugs.MixedEpochs, 100),
+    Planted(economy_bugs.PositionUnchecked, 20),
+    Planted(economy_bugs.DeltasBeforePosition, 5),
+    Planted(economy_bugs.PositionBeforeDeltas, 5),
+    Planted(economy_bugs.OnePosition, 20),
+    Planted(economy_bugs.BatchIsTheName, 20),
+    Planted(economy_bugs.OldImageLeft, 20),
+    Planted(economy_bugs.FirstDeltaOnly, 100),
+    Planted(economy_bugs.PositionAtBatchEnd, 20),
+    Planted(economy_bugs.Limited, 50),
+    Planted(economy_bugs.LanesOfStates, 50),
+    Planted(economy_bugs.NetAnswersDone, 100),
+    Planted(economy_bugs.WrittenUnseen, 5),
+    Planted(economy_bugs.EqualReplaced, 20),
+    Planted(economy_bugs.TieByVersion, 100),
+    Planted(economy_bugs.RefusedIsOld, 20),
+    Planted(economy_bugs.DeleteLeavesLabels, 20),
     Planted(once_bugs.LedgerFirst, 50),
     Planted(once_bugs.CountersFirst, 50),
     Planted(once_bugs.PositionFirst, 50),

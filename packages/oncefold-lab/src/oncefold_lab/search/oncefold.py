@@ -18,12 +18,13 @@ from oncefold_lab.search.workload import SentLine
 from oncefold_lab.world.functions import CALLS_AT_ONCE, Context
 from oncefold_lab.world.world import Violation, World
 
-_TABLES = (
-    (NAMES.state_table, ("key",), False),
-    (NAMES.reduce_table, ("id",), True),
-    (NAMES.aggregate_table, ("path", "label"), False),
-    (NAMES.reject_table, ("id",), False),
+TABLES = (
+    (NAMES.state_table, ("key",), None),
+    (NAMES.reduce_table, ("id",), "NEW_IMAGE"),
+    (NAMES.aggregate_table, ("path", "label"), None),
+    (NAMES.reject_table, ("id",), None),
 )
+"""The tables: their keys, and what their streams show."""
 _INSERTS = ('{"eventName":["INSERT"]}',)
 _RESERVE_SECONDS = 0.25
 _SWEEP_TIMEOUT_SECONDS = 60.0
@@ -36,6 +37,7 @@ class Oncefold:
     state_function: type[StateFunction] = StateFunction
     reduce_function: type[ReduceFunction] = ReduceFunction
     dynamo: type[Dynamo] = Dynamo
+    tables: tuple[tuple[str, tuple[str, ...], str | None], ...] = TABLES
 
     def __init__(self, deployment: SimulatedDeployment, lines: Iterable[SentLine]) -> None:
         """`lines` are all that are ever sent."""
@@ -47,7 +49,7 @@ class Oncefold:
         """See System."""
         self._world = world
         self._client = world.client("dynamodb")
-        for table, keys, stream in _TABLES:
+        for table, keys, view in self.tables:
             world.dynamodb.create_table(
                 TableName=table,
                 BillingMode="PAY_PER_REQUEST",
@@ -55,14 +57,17 @@ class Oncefold:
                 KeySchema=[
                     {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, ("HASH", "RANGE"), strict=False)
                 ],
-                StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"}
-                if stream
+                StreamSpecification={"StreamEnabled": True, "StreamViewType": view}
+                if view
                 else {"StreamEnabled": False},
             )
         world.kinesis.create_stream(StreamName=NAMES.stream, ShardCount=self._deployment.shards)
         world.queues.create_queue(NAMES.failure_queue)
-        self._balance = Balance(self.pipeline, world.rows, (line.event for line in self._lines if line.event))
+        self._balance = self._new_balance(world, self._lines)
         self._deploy_functions(world)
+
+    def _new_balance(self, world: World, lines: Iterable[SentLine]) -> Balance:
+        return Balance(self.pipeline, world.rows, (line.event for line in lines if line.event))
 
     def _deploy_functions(self, world: World) -> None:
         state, reduce = self._deployment.state, self._deployment.reduce
@@ -88,7 +93,7 @@ class Oncefold:
         )
         folded = function.handle(records)
         _note_folded(context, folded, meter)
-        return _answer(None if folded.unfinished is None else records[folded.unfinished].sequence)
+        return answer(None if folded.unfinished is None else records[folded.unfinished].sequence)
 
     def known_epochs(self, context: Context) -> EpochCache | None:  # noqa: ARG002
         """What this invocation's environment knows of the epochs; None in a stack that never is rebuilt."""
@@ -101,7 +106,7 @@ class Oncefold:
         deltas = {change["SequenceNumber"]: layout.parse_delta(self.pipeline, change["NewImage"]) for change in changes}
         reduced = self.reduce_function(self.pipeline, NAMES, dynamo).apply(deltas.values())
         _note_reduced(context, reduced, meter)
-        return _answer(next((sequence for sequence, delta in deltas.items() if delta.id in reduced.left), None))
+        return answer(next((sequence for sequence, delta in deltas.items() if delta.id in reduced.left), None))
 
     def sweep(self, event: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002 - a schedule says nothing
         """The sweeper's handler."""
@@ -180,5 +185,6 @@ def _note_reduced(context: Context, reduced: Reduced, meter: Meter) -> None:
     context.ledger.note("reduce out of time", bool(reduced.left))
 
 
-def _answer(first_unfinished: str | None) -> dict[str, Any]:
+def answer(first_unfinished: str | None) -> dict[str, Any]:
+    """A function's answer."""
     return {"batchItemFailures": [] if first_unfinished is None else [{"itemIdentifier": first_unfinished}]}

@@ -216,11 +216,7 @@ class Balance:
 
     def _check(self) -> None:
         self._take_in_nodes()
-        for before, after in self._states.changes():
-            self._check_growth(before, after)
-            for state, sign in ((before, 1), (after, -1)):
-                if state is not None:
-                    self._contribute(state, sign)
+        self._take_in_states(self._states)
         for before, after in self._outbox.changes():
             if before is not None and after is not None:
                 raise Violation("a delta in the outbox was changed")
@@ -229,12 +225,23 @@ class Balance:
             if epoch > self._trusted_after and self._off[epoch]:
                 raise Violation(f"totals and outbox are not what the states contribute: {self._words(epoch)}")
 
+    def _take_in_states(self, states: Watched) -> None:
+        for before, after in states.changes():
+            self._check_growth(before, after)
+            for state, sign in ((before, 1), (after, -1)):
+                if state is not None:
+                    self._contribute(state, sign)
+
+    def _take_in_other(self, before: Any, after: Any) -> None:
+        """Take in what an item of AggregateTable says that is neither a node nor the definition."""
+
     def _take_in_nodes(self) -> None:
         for before, after in self._nodes.changes():
+            self._take_in_other(before, after)
             for part, sign in ((before, -1), (after, 1)):
                 if isinstance(part, Epochs):
                     self.epochs = part if sign == 1 else self.epochs
-                elif part is not None:
+                elif isinstance(part, _Part):
                     self._add(part, sign)
         for epoch in self.epochs.kept:
             self._off.setdefault(epoch, {})
@@ -278,7 +285,7 @@ class Balance:
         delta = layout.parse_delta(self._pipeline, item)
         return _Part(delta.epoch, {node: (total.count, *total.sums) for node, total in delta.nodes})
 
-    def _node(self, item: dict[str, Any]) -> _Part | Epochs | None:
+    def _node(self, item: dict[str, Any]) -> Any:
         epoch = layout.node_epoch(item)
         if epoch is None:
             return epochs_of(item) if item["label"] == layout.DEFINITION_KEY["label"] else None

@@ -40,6 +40,7 @@ class StackShape:
     max_age_seconds: float = FOR_EVER
     bisect: bool = True
     timeout_seconds: float = 10.0
+    tumbling_seconds: int = 0
 
     def mapping(self, arn: str, *, report_failures: bool = True, filters: tuple[str, ...] = ()) -> MappingSettings:
         """The mapping of a stream to the function."""
@@ -55,6 +56,7 @@ class StackShape:
             report_failures=report_failures,
             filters=filters,
             failure_queue_url=NAMES.failure_queue,
+            tumbling_seconds=self.tumbling_seconds,
         )
 
 
@@ -67,6 +69,8 @@ class SimulatedDeployment:
     """Of the Kinesis stream, in the beginning."""
     state: StackShape = StackShape()
     reduce: StackShape = StackShape()
+    net: StackShape = StackShape(tumbling_seconds=900)
+    """In economy mode."""
     sweep_seconds: float = 300.0
 
 
@@ -84,6 +88,12 @@ SNAPSHOTS = ("snapshot-state", "snapshot-reduce", "snapshot-aggregate")
 REBUILD_INCIDENTS = (REBUILD, ABANDON, ROLLBACK, *SNAPSHOTS)
 """What happens beside these to a stack that is rebuilt: `oncefold aws rebuild`, the same given up, all tables put back
 to moments of their own and then rebuilt, and those moments."""
+ROLL_STATES, SPLIT_STATES, REPLAY_STATES, AGAIN_STATES, PAUSE_STATES = (
+    "roll-states", "split-states", "replay-states", "again-states", "pause-states",
+)  # fmt: skip
+ECONOMY_INCIDENTS = (ROLL_STATES, SPLIT_STATES, REPLAY_STATES, AGAIN_STATES, PAUSE_STATES)
+"""What happens to the stream of StateTable: its shards rolled over and split, all of it delivered anew, the last
+batches of its shards again and the later half first, and nothing of it delivered for a while."""
 _CHANCES = dict.fromkeys(INCIDENTS, 0.25) | {OUTAGE: 0.1, DRAIN: 0.4}
 _MOST_DRAINS = 12
 

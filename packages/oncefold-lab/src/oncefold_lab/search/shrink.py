@@ -8,7 +8,14 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
 from oncefold.core.event import Content, Event
 from oncefold_lab.local.settings import FOR_EVER
-from oncefold_lab.search.scenario import INCIDENTS, REBUILD_INCIDENTS, Scenario, SimulatedDeployment, StackShape
+from oncefold_lab.search.scenario import (
+    ECONOMY_INCIDENTS,
+    INCIDENTS,
+    REBUILD_INCIDENTS,
+    Scenario,
+    SimulatedDeployment,
+    StackShape,
+)
 from oncefold_lab.search.trial import Build, TrialResult, run
 from oncefold_lab.search.workload import Send, SentLine, line_of
 from oncefold_lab.simulator.faults import Fault
@@ -43,6 +50,7 @@ _AS_PRINTED = "give it as the search printed it"
 CUTTABLE = (
     *INCIDENTS,
     *REBUILD_INCIDENTS,
+    *ECONOMY_INCIDENTS,
     *(name_of(fault) for fault in Fault),
     *map(name_of, INVOCATION_FAULTS),
     *PARTS,
@@ -142,6 +150,7 @@ def _plain(deployment: SimulatedDeployment, pipeline: Pipeline, without: frozens
         shards=1 if "shards" in without else deployment.shards,
         state=_plain_shape(deployment.state, without),
         reduce=_plain_shape(deployment.reduce, without),
+        net=_plain_shape(deployment.net, without),
     )
 
 

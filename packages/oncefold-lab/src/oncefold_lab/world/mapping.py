@@ -8,7 +8,7 @@ from functools import partial
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold_lab.local.environment import InvocationResult
-from oncefold_lab.local.lanes import Discarded, RecordBatch, RecordLane, Verdict, describe, verdict_of
+from oncefold_lab.local.lanes import Discarded, RecordBatch, RecordLane, Verdict, describe, tumbling, verdict_in
 from oncefold_lab.local.settings import MappingSettings, PollTiming
 from oncefold_lab.local.shards import MappingShard, MappingShards, Repeat
 from oncefold_lab.local.streams import RecordStream
@@ -142,7 +142,7 @@ class Mapping:
         self._trace(self.function.name, f"gets {_words(batch)} of {shard.id}{again}")
         self._under_way += 1
         on_result = partial(self._finished_invocation, self._generation, shard, lane, batch)
-        self.function.invoke(batch.payload(), on_result)
+        self.function.invoke(batch.payload(tumbling(self.settings, shard.id, batch)), on_result)
 
     def _finished_invocation(
         self,
@@ -158,7 +158,7 @@ class Mapping:
             return
         self._under_way -= 1
         if lane is not None:
-            verdict = verdict_of(invocation, batch, report_failures=self.settings.report_failures)
+            verdict = verdict_in(self.settings, invocation, batch)
             self._note(verdict, batch)
             self._give_up(shard, lane.finish(verdict, self._scheduler.clock()))
             if verdict.finished == len(batch.entries):
