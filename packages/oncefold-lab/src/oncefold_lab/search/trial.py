@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from oncefold.aws.operations.failures import FailureQueue
+from oncefold.aws.operations.failures import FailureQueue, FailuresSent, Redelivery
 from oncefold.aws.stream.records import Record
 from oncefold.core.fold import Node, Total
 from oncefold_lab.search import oracle
@@ -313,10 +313,9 @@ class _Run:
         def send(records: Iterable[Record]) -> None:
             self._put([{"Data": record.data, "PartitionKey": record.partition_key} for record in records])
 
-        failures = FailureQueue(
-            NAMES, world.client("sqs"), world.client("kinesis"), send, lambda: True, world.tasks.sleep
-        )  # fmt: skip
-        sent = failures.redrive(lambda *_: None)
+        redelivery = Redelivery(NAMES, world.client("kinesis"), send, lambda: True, world.tasks.sleep)
+        sent = FailuresSent()
+        FailureQueue(world.client("sqs"), redelivery).redrive(lambda *_: None, sent)
         if sent.kept:
             raise Violation(f"redrive kept {json.dumps(sent.kept)}")
         world.ledger.note("redriven", sent.batches)
