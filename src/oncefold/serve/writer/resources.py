@@ -41,9 +41,8 @@ class MemoryBudget:
 
 
 def processors_to_compute() -> int:
-    """How many threads may decode at a time: all processors but one, which is for folding, committing and answering."""
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, count - 1)
+    """How many threads may decode at a time: one for each processor, since they let all others go first."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def lower_priority() -> None:
