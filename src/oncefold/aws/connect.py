@@ -69,6 +69,11 @@ def is_missing(error: "ClientError") -> bool:
     return str(error.response["Error"]["Code"]) in _MISSING
 
 
+def is_denied(error: "ClientError") -> bool:
+    """Whether AWS says that the caller may not do that."""
+    return str(error.response["Error"]["Code"]) in _DENIED
+
+
 def plain_message(error: "ClientError") -> str:
     """What AWS answered, in one line."""
     answer = error.response["Error"]
@@ -80,7 +85,7 @@ def _message(error: "ClientError") -> str:
     code = str(error.response["Error"]["Code"])
     if is_missing(error):
         return f"a part of it does not exist. {message}. Is its name right, and the region (AWS_REGION)?"
-    if code in _DENIED:
+    if is_denied(error):
         return f"not allowed. {message}. docs/AWS_OPERATIONS.md lists the actions that each command needs"
     if code in _UNKNOWN_CALLER:
         return f"the credentials are not accepted. {message}. Set AWS_PROFILE, or log in again"

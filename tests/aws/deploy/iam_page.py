@@ -5,7 +5,7 @@
 
 from pathlib import Path
 
-from oncefold.aws.deploy.permissions import PERMISSIONS
+from oncefold.aws.deploy.permissions import KEY_ACTIONS, PERMISSIONS
 
 PAGE = Path(__file__).parents[3] / "docs" / "AWS_IAM.md"
 
@@ -26,7 +26,9 @@ _TAIL = """
 - A statement on an *item* holds for its partition key alone (`dynamodb:LeadingKeys`).
 - The streams and tables are encrypted with keys that AWS manages in the account (`alias/aws/kinesis`,
   `alias/aws/dynamodb`); whoever may use the stream or table may use those, so no action on KMS is needed. The failure
-  queue is encrypted with a key of SQS.
+  queue is encrypted with a key of SQS, the failure bucket with one of S3. With `KmsKeyArn` all roles have one more
+  policy: {actions} on that key, through services of the region alone (`kms:ViaService`).
+- The failure bucket must belong to the stack's account (`s3:ResourceAccount`).
 - EventBridge may invoke the sweeper, from the one rule of the stack (`AWS::Lambda::Permission`); Lambda itself invokes
   the two others from their event source mappings.
 - The functions may not create log groups: the template makes them, and their retention stays as it says.
@@ -41,7 +43,7 @@ def page() -> str:
         f"| {permission.name} | {permission.call} |\n"
         for permission in PERMISSIONS
     )
-    return _HEAD + "".join(rows) + _TAIL
+    return _HEAD + "".join(rows) + _TAIL.replace("{actions}", ", ".join(f"`{action}`" for action in KEY_ACTIONS))
 
 
 if __name__ == "__main__":

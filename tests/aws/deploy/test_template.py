@@ -25,6 +25,7 @@ from tests.aws.deploy.pipelines import ALL, COUNTS, RISK, tree
 from tests.tools.sizes import full_only
 
 NAMES = Names("oncefold-risk")
+KEY = {"Fn::If": ["Keyed", {"Ref": "KmsKeyArn"}, {"Ref": "AWS::NoValue"}]}
 GUIDE = Path(__file__).parents[3] / "docs" / "AWS_DEPLOY.md"
 
 
@@ -114,7 +115,7 @@ def test_no_table_can_be_lost_with_the_stack(document: dict[str, Any]) -> None:
         assert made["DeletionPolicy"] == made["UpdateReplacePolicy"] == "Retain"
         assert made["Properties"]["BillingMode"] == "PAY_PER_REQUEST"
         assert made["Properties"]["PointInTimeRecoverySpecification"] == {"PointInTimeRecoveryEnabled": True}
-        assert made["Properties"]["SSESpecification"] == {"SSEEnabled": True}
+        assert made["Properties"]["SSESpecification"] == {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY}
 
 
 def test_a_batch_that_fails_is_cut_reported_and_kept(document: dict[str, Any]) -> None:
@@ -191,6 +192,48 @@ def test_the_alarm_about_the_outbox_is_quiet_on_a_new_stack_and_loud_when_the_sw
     assert made["InsufficientDataActions"] == made["AlarmActions"]
 
 
+def test_the_accounts_own_key_encrypts_all_that_the_stack_keeps(document: dict[str, Any]) -> None:
+    for made in all_of(document, "AWS::Logs::LogGroup").values():
+        assert made["KmsKeyId"] == KEY
+    (stream,) = all_of(document, "AWS::Kinesis::Stream").values()
+    assert stream["StreamEncryption"]["KeyId"] == {"Fn::If": ["Keyed", {"Ref": "KmsKeyArn"}, "alias/aws/kinesis"]}
+    (queue,) = all_of(document, "AWS::SQS::Queue").values()
+    assert queue["KmsMasterKeyId"] == KEY
+    assert queue["SqsManagedSseEnabled"] == {"Fn::If": ["Keyed", {"Ref": "AWS::NoValue"}, True]}
+    (bucket,) = all_of(document, "AWS::S3::Bucket").values()
+    (rule,) = bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"]
+    assert rule["ServerSideEncryptionByDefault"]["KMSMasterKeyID"] == KEY
+    (policy,) = all_of(document, "AWS::IAM::ManagedPolicy").values()
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    assert statement["Resource"] == {"Ref": "KmsKeyArn"}
+    assert not [action for action in statement["Action"] if "*" in action]
+    assert [*statement["Condition"]["StringLike"]] == ["kms:ViaService"]
+    attached = {"Fn::If": ["Keyed", {"Ref": "KeyPolicy"}, {"Ref": "AWS::NoValue"}]}
+    roles = all_of(document, "AWS::IAM::Role").values()
+    assert all(attached in made["ManagedPolicyArns"] for made in roles)
+
+
+def test_a_stream_that_is_there_is_read_and_none_is_made(document: dict[str, Any]) -> None:
+    assert document["Resources"]["Stream"]["Condition"] == "NewStream"
+    source = {"Fn::If": ["NewStream", {"Fn::GetAtt": ["Stream", "Arn"]}, {"Ref": "StreamArn"}]}
+    assert all_of(document, "AWS::Lambda::EventSourceMapping")["StateMapping"]["EventSourceArn"] == source
+    (statement,) = (
+        one
+        for one in all_of(document, "AWS::IAM::Role")["StateRole"]["Policies"][0]["PolicyDocument"]["Statement"]
+        if "kinesis:GetRecords" in one.get("Action", ())
+    )
+    assert statement["Resource"] == source
+
+
+def test_tables_take_at_once_what_is_set(document: dict[str, Any]) -> None:
+    tables = all_of(document, "AWS::DynamoDB::Table")
+    for name in ("State", "Reduce", "Aggregate"):
+        condition, warm, _ = tables[f"{name}Table"]["WarmThroughput"]["Fn::If"]
+        assert condition == f"{name}Warm"
+        assert warm["WriteUnitsPerSecond"] == {"Ref": f"{name}WarmWriteUnits"}
+    assert "WarmThroughput" not in tables["RejectTable"]
+
+
 def test_roles_are_bounded_if_a_boundary_is_given(document: dict[str, Any]) -> None:
     bounded = {"Fn::If": ["Bounded", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
     roles = all_of(document, "AWS::IAM::Role").values()
@@ -225,12 +268,14 @@ def test_defaults_are_within_their_own_bounds() -> None:
     [
         ("ShardCount", "write it as Name=Value"),
         ("Shards=4", "--parameter Shards: no such parameter; did you mean ShardCount?"),
-        ("zzz=4", "no such parameter; known are Alarm"),
+        ("zzz=4", "no such parameter; known are AggregateWarmWriteUnits, Alarm"),
         ("CodeKey=x", "no such parameter"),
         ("ShardCount=0", "'0' is no whole number from 1 to 10,000"),
         ("ShardCount=four", "'four' is no whole number"),
         ("StateRetries=-2", "'-2' is no whole number from -1"),
         ("StreamMode=fast", "'fast' is not one of PROVISIONED, ON_DEMAND"),
+        ("StreamArn=trades", "'trades' is none: ARN of a stream that is there"),
+        ("KmsKeyArn=alias/mine", "'alias/mine' is none: ARN of the KMS key"),
         ("StateMaxAgeSeconds=0", "'0' is no whole number from 60 to 604,800, nor -1"),
         ("ReduceMaxAgeSeconds=59", "'59' is no whole number from 60"),
         ("StateMaxAgeSeconds=604801", "'604801' is no whole number"),
@@ -240,6 +285,14 @@ def test_defaults_are_within_their_own_bounds() -> None:
 def test_settings_that_no_parameter_has_are_refused(setting: str, message: str) -> None:
     with pytest.raises(OncefoldError, match=message.replace("?", r"\?")):
         parse([setting])
+
+
+def test_arns_of_streams_and_keys_are_taken() -> None:
+    arns = {
+        "StreamArn": "arn:aws-us-gov:kinesis:us-gov-west-1:123456789012:stream/trades_1.2",
+        "KmsKeyArn": "arn:aws:kms:eu-central-1:123456789012:key/mrk-1234abcd",
+    }
+    assert parse(f"{name}={arn}" for name, arn in arns.items()) == arns
 
 
 def test_a_pipeline_that_dynamodb_cannot_hold_gets_no_template() -> None:

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -26,17 +26,13 @@ class Functions:
     def __init__(self, names: Names, destination: str) -> None:
         self._names, self._destination = names, destination
 
-    def get_paginator(self, operation: str) -> "Functions":
-        assert operation == "list_event_source_mappings"
-        return self
-
-    def paginate(self, FunctionName: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - boto3's name
+    def list_event_source_mappings(self, FunctionName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
         mapping = {
             "UUID": OWN,
             "FunctionArn": f"arn:aws:lambda:us-east-1:{ACCOUNT}:function:{FunctionName}",
             "DestinationConfig": {"OnFailure": {"Destination": self._destination}},
         }
-        yield {"EventSourceMappings": [mapping] if FunctionName == self._names.state_function else []}
+        return {"EventSourceMappings": [mapping] if FunctionName == self._names.state_function else []}
 
 
 def failed(function: str, *data: bytes, as_text: bool = False, deltas: bool = False) -> dict[str, Any]:
@@ -105,7 +101,7 @@ def of_stack(names: Names, bucket: str) -> FailureBucket | None:
 
 
 def redelivery(names: Names, sent: list[Record], *, drained: bool = True) -> Redelivery:
-    return Redelivery(names, client("kinesis"), sent.extend, lambda: drained, lambda _: None)
+    return Redelivery(names, names.stream, client("kinesis"), sent.extend, lambda: drained, lambda _: None)
 
 
 def redriven(found: FailureBucket | None, work: Redelivery) -> FailuresSent:

@@ -107,7 +107,7 @@ def failures_of(names: Names, *, drained: bool = True) -> tuple[FailureQueue, li
         return drained
 
     send = lambda records: sent.extend(record.data for record in records)  # noqa: E731
-    redelivery = Redelivery(names, client("kinesis"), send, drain, lambda seconds: None)
+    redelivery = Redelivery(names, names.stream, client("kinesis"), send, drain, lambda seconds: None)
     return FailureQueue(client("sqs"), redelivery), sent, drains
 
 

@@ -1,4 +1,7 @@
-"""A batch that fails for good is kept whole in a bucket, and sent again when the stream has dropped its records."""
+"""A batch that fails for good is kept whole in a bucket, and sent again when the stream has dropped its records.
+
+The stream is one that the stack did not make.
+"""
 
 import json
 from pathlib import Path
@@ -23,13 +26,15 @@ def anew(stream: str) -> None:
 def test_what_failed_for_good_is_sent_again_beyond_the_retention_of_the_stream(aws: Emulator, tmp_path: Path) -> None:
     names, load = Names("failing"), Workload(count=24, duplicates=0.1, modifications=0.2, deletes=0.05, seed=4)
     write(load, tmp_path / "events.jsonl")
-    deploy(WORKSHOP, tmp_path, names, ShardCount=2, StateRetries=0, StateBatchSize=8, FailureBucket="NEW")
+    client("kinesis").create_stream(StreamName="there", ShardCount=2)
+    arn = "arn:aws:kinesis:us-east-1:000000000000:stream/there"
+    deploy(WORKSHOP, tmp_path, names, StreamArn=arn, StateRetries=0, StateBatchSize=8, FailureBucket="NEW")
     command("aws", "send", tmp_path / "events.jsonl", "--stack", names.stack)
     with at_work(names, aws, tmp_path, failing=True) as running:
         running.wait_until_idle(SECONDS)
         lost = running.counts[names.state_function].discarded
     assert lost > 0
-    anew(names.stream)
+    anew("there")
     command("aws", "verify", "--stack", names.stack)
 
     listed = command("aws", "redrive", "--dry-run", "--stack", names.stack).output

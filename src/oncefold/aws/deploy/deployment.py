@@ -13,7 +13,7 @@ from typing import Any
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.cloudformation import ChangeSet, CloudFormationStack, OnEvent, Polling, StackState
 from oncefold.aws.deploy.package import Bucket, Package, build, key_of
-from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS, SHARD_COUNT, STREAM_MODE
+from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS, SHARD_COUNT, STREAM_ARN, STREAM_MODE
 from oncefold.aws.deploy.template import template, text
 from oncefold.aws.functions.guard import definition_item
 from oncefold.aws.functions.layout import DEFINITION_KEY
@@ -258,6 +258,8 @@ def _check_shards(before: Mapping[str, str] | None, wanted: Mapping[str, str], n
     """Raises OncefoldError for a change of shards that Kinesis does not make in one step (UpdateShardCount)."""
     if before is None or "ON_DEMAND" in {before.get(STREAM_MODE), wanted.get(STREAM_MODE)}:
         return
+    if before.get(STREAM_ARN) or wanted.get(STREAM_ARN):
+        return  # a stream that is not the stack's, or a new one
     now = int(before.get(SHARD_COUNT) or PARAMETERS[SHARD_COUNT].default or 1)
     then = int(wanted.get(SHARD_COUNT, now))
     least, most = -(-now // 2), 2 * now

@@ -6,7 +6,7 @@ Sources: "Retain discarded batch records for a Kinesis Data Streams event source
 
 from oncefold.aws.deploy.package import CLOSED, tls_only
 from oncefold.aws.deploy.permissions import FAILURES_PREFIX, NEW_BUCKET, TO_BUCKET
-from oncefold.aws.deploy.resources import Declaration, arn, either, ref
+from oncefold.aws.deploy.resources import KEY, KEYED, NO_VALUE, Declaration, arn, either, ref
 from oncefold.aws.names import Names
 
 QUEUE_SECONDS = 14 * 86_400
@@ -25,7 +25,8 @@ def failure_destination(names: Names) -> dict[str, Declaration]:
             "Properties": {
                 "QueueName": names.failure_queue,
                 "MessageRetentionPeriod": QUEUE_SECONDS,
-                "SqsManagedSseEnabled": True,
+                "SqsManagedSseEnabled": {"Fn::If": [KEYED, NO_VALUE, True]},
+                "KmsMasterKeyId": KEY,
             },
         },
         "FailedBatchesBucket": {
@@ -37,7 +38,15 @@ def failure_destination(names: Names) -> dict[str, Declaration]:
             "Properties": {
                 "PublicAccessBlockConfiguration": dict.fromkeys(CLOSED, True),
                 "BucketEncryption": {
-                    "ServerSideEncryptionConfiguration": [{"ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}}]
+                    "ServerSideEncryptionConfiguration": [
+                        {
+                            "BucketKeyEnabled": True,
+                            "ServerSideEncryptionByDefault": {
+                                "SSEAlgorithm": either(KEYED, "aws:kms", "AES256"),
+                                "KMSMasterKeyID": KEY,
+                            },
+                        }
+                    ]
                 },
                 "LifecycleConfiguration": {
                     "Rules": [{"Status": "Enabled", "ExpirationInDays": ref("FailureRetentionDays")}]

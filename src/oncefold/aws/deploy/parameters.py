@@ -1,6 +1,7 @@
 """The template's parameters: what can be set of a stack without another template."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from oncefold.core.errors import OncefoldError
 CODE_BUCKET, CODE_KEY = "CodeBucket", "CodeKey"
 """Where the functions' zip is; `deploy` sets them."""
 MAPPINGS_ENABLED = "MappingsEnabled"
-STREAM_MODE, SHARD_COUNT = "StreamMode", "ShardCount"
+STREAM_ARN, STREAM_MODE, SHARD_COUNT = "StreamArn", "StreamMode", "ShardCount"
 YES_NO = ("true", "false")
 NEW = "NEW"
 """Stands for something that the stack makes, where an existing one may be named."""
@@ -34,6 +35,8 @@ class Setting:
     """A value outside the bounds that is allowed, too."""
     several: bool = False
     """Whether it is a list, with commas between."""
+    pattern: str = ""
+    """A regular expression that a text matches as a whole."""
 
     @property
     def declaration(self) -> dict[str, Any]:
@@ -52,6 +55,8 @@ class Setting:
                 declared["ConstraintDescription"] = f"{self.also}, or a whole number from {least:,} to {most:,}"
         if self.choices:
             declared["AllowedValues"] = list(self.choices)
+        if self.pattern:
+            declared["AllowedPattern"] = self.pattern
         return declared
 
     def _type(self, *, numeric: bool) -> str:
@@ -101,15 +106,34 @@ def _mapping(name: str, what: str, batch: int, retries: int, age: int) -> dict[s
     }
 
 
+def _warm(what: str, default: int) -> Setting:
+    more = ", 0 for what a new table takes" if not default else ""
+    return Setting(f"{what} at once per second{more}", default, (min(default, 1), 40_000_000))
+
+
 PARAMETERS: Mapping[str, Setting] = {
     CODE_BUCKET: Setting("S3 bucket of the functions' zip"),
     CODE_KEY: Setting("S3 key of the functions' zip"),
+    STREAM_ARN: Setting(
+        "ARN of a stream that is there, empty for one of the stack's own",
+        "",
+        pattern=r"(arn:[a-z-]+:kinesis:[a-z0-9-]+:[0-9]{12}:stream/[^/]+)?",
+    ),
     STREAM_MODE: Setting(
         "Kinesis capacity: by shards, or on demand", "PROVISIONED", choices=("PROVISIONED", "ON_DEMAND")
     ),
     SHARD_COUNT: Setting("Shards of the stream, unless it is on demand", 1, (1, 10_000)),
     "RetentionHours": Setting("How long the stream keeps events", 48, (24, 8_760)),
     "TableClass": Setting("DynamoDB's table class", "STANDARD", choices=("STANDARD", "STANDARD_INFREQUENT_ACCESS")),
+    "StateWarmWriteUnits": _warm("Writes that StateTable takes", 0),
+    "StateWarmReadUnits": _warm("Reads that StateTable takes, where its writes are set,", 12_000),
+    "ReduceWarmWriteUnits": _warm("Writes that ReduceTable takes", 0),
+    "AggregateWarmWriteUnits": _warm("Writes that AggregateTable takes", 0),
+    "KmsKeyArn": Setting(
+        "ARN of the KMS key that encrypts all that the stack keeps, empty for AWS's own",
+        "",
+        pattern=r"(arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/.+)?",
+    ),
     "DeletionProtection": Setting("Whether DynamoDB refuses to delete the tables", "true", choices=YES_NO),
     **_function("State", "StateLambda", 1_024, 60, _TIMEOUT_SECONDS[1]),
     **_function("Reduce", "ReduceLambda", 1_024, 60, _TIMEOUT_SECONDS[1]),
@@ -192,6 +216,8 @@ def _check(name: str, value: str) -> None:
         raise OncefoldError(f"--parameter {name}: no such parameter; {advice}")
     if parameter.choices and value not in map(str, parameter.choices):
         raise OncefoldError(f"--parameter {name}: {value!r} is not one of {', '.join(map(str, parameter.choices))}")
+    if parameter.pattern and not re.fullmatch(parameter.pattern, value):
+        raise OncefoldError(f"--parameter {name}: {value!r} is none: {parameter.description}")
     if parameter.bounds is not None:
         least, most = parameter.bounds
         number = int(value) if value.isascii() and value.removeprefix("-").isdecimal() else None

@@ -58,10 +58,6 @@ def _statement(permission: Permission, actions: Sequence[str]) -> dict[str, Any]
     return {"Fn::If": [permission.condition, statement, {"Ref": "AWS::NoValue"}]}
 
 
-def _arn(logical_id: str, attribute: str = "Arn") -> Mapping[str, Any]:
-    return {"Fn::GetAtt": [logical_id, attribute]}
-
-
 def _every(function: str) -> Sequence[Permission]:
     """What every function may do: log, and make sure of its definition."""
     log, table, key = f"{function}Log", "AggregateTable", DEFINITION_KEY["path"]["S"]
@@ -93,10 +89,30 @@ def _every(function: str) -> Sequence[Permission]:
     )
 
 
+def _arn(logical_id: str, attribute: str = "Arn") -> Mapping[str, Any]:
+    return {"Fn::GetAtt": [logical_id, attribute]}
+
+
 TO_BUCKET, NEW_BUCKET = "FailuresToBucket", "NewFailureBucket"
 """Conditions: batches that fail for good go to a bucket, and that is one of the stack's own."""
 FAILURES_PREFIX = "aws/lambda/"
 """Lambda's keys in a failure destination begin with it, and the id of the event source mapping follows."""
+
+
+NEW_STREAM = "NewStream"
+"""Condition: the stack makes its stream."""
+STREAM = {"Fn::If": [NEW_STREAM, _arn("Stream"), {"Ref": "StreamArn"}]}
+"""The ARN of the stream of events."""
+KEY_ACTIONS = (
+    "kms:Decrypt",
+    "kms:DescribeKey",
+    "kms:Encrypt",
+    "kms:GenerateDataKey",
+    "kms:GenerateDataKeyWithoutPlaintext",
+    "kms:ReEncryptFrom",
+    "kms:ReEncryptTo",
+)
+"""What whoever uses an encrypted table, stream, queue or bucket may do with its key, through the service."""
 
 
 def failure_bucket(keys: str = "") -> Mapping[str, Any]:
@@ -164,7 +180,7 @@ PERMISSIONS: tuple[Permission, ...] = (
             "kinesis:GetShardIterator",
             "kinesis:ListShards",
         ),
-        _arn("Stream"),
+        STREAM,
         "the stream of events",
         "Lambda's event source mapping, to read the stream",
     ),

@@ -3,8 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oncefold.aws.deploy.parameters import NEW
-from oncefold.aws.deploy.permissions import FUNCTIONS, NEW_BUCKET, TO_BUCKET, failure_bucket, policy
+from oncefold.aws.deploy.parameters import NEW, STREAM_ARN
+from oncefold.aws.deploy.permissions import (
+    FUNCTIONS,
+    KEY_ACTIONS,
+    NEW_BUCKET,
+    NEW_STREAM,
+    STREAM,
+    TO_BUCKET,
+    failure_bucket,
+    policy,
+)
 from oncefold.aws.functions.rejected import EXPIRES
 from oncefold.aws.names import Names
 
@@ -41,10 +50,22 @@ _SETTINGS: Mapping[str, Any] = {"State": {"ONCEFOLD_REJECT_DAYS": ref("RejectRet
 """Environment variables of functions, beside the stack's name."""
 
 _MANAGED = "arn:${AWS::Partition}:iam::aws:policy"
+KEYED = "Keyed"
+"""Condition: a key of the account's own encrypts what the stack keeps."""
+KEY = either(KEYED, ref("KmsKeyArn"), NO_VALUE)
+_WARM: Mapping[str, Mapping[str, Any]] = {
+    "State": {"ReadUnitsPerSecond": ref("StateWarmReadUnits"), "WriteUnitsPerSecond": ref("StateWarmWriteUnits")},
+    "Reduce": {"WriteUnitsPerSecond": ref("ReduceWarmWriteUnits")},
+    "Aggregate": {"WriteUnitsPerSecond": ref("AggregateWarmWriteUnits")},
+}
+"""What tables take at once, where it is set."""
 _VPC: Mapping[str, Any] = {"SubnetIds": ref("SubnetIds"), "SecurityGroupIds": ref("SecurityGroupIds")}
 
 CONDITIONS: Mapping[str, Any] = {
     "OnDemand": {"Fn::Equals": [ref("StreamMode"), "ON_DEMAND"]},
+    NEW_STREAM: {"Fn::Equals": [ref(STREAM_ARN), ""]},
+    KEYED: {"Fn::Not": [{"Fn::Equals": [ref("KmsKeyArn"), ""]}]},
+    **{f"{name}Warm": {"Fn::Not": [{"Fn::Equals": [ref(f"{name}WarmWriteUnits"), "0"]}]} for name in _WARM},
     "Mapped": {"Fn::Equals": [ref("MappingsEnabled"), "true"]},
     "Protected": {"Fn::Equals": [ref("DeletionProtection"), "true"]},
     "StatePolicy": {"Fn::Not": [{"Fn::Equals": [ref("StatePolicyArn"), ""]}]},
@@ -55,7 +76,7 @@ CONDITIONS: Mapping[str, Any] = {
     NEW_BUCKET: {"Fn::Equals": [ref("FailureBucket"), NEW]},
     "HasDashboard": {"Fn::Equals": [ref("Dashboard"), "true"]},
     "HasEmail": {"Fn::Not": [{"Fn::Equals": [ref("AlarmEmail"), ""]}]},
-    "HasTopic": {"Fn::Not": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}]},
+    "OwnTopic": {"Fn::Or": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}, {"Condition": "HasEmail"}]},
     **{f"{name}Reserved": {"Fn::Not": [{"Fn::Equals": [ref(f"{name}Concurrency"), "0"]}]} for name in FUNCTIONS},
 }
 
@@ -65,6 +86,7 @@ def stream(names: Names) -> dict[str, Declaration]:
     return {
         "Stream": {
             "Type": "AWS::Kinesis::Stream",
+            "Condition": NEW_STREAM,
             "DeletionPolicy": "Delete",
             "UpdateReplacePolicy": "Delete",
             "Properties": {
@@ -72,7 +94,10 @@ def stream(names: Names) -> dict[str, Declaration]:
                 "StreamModeDetails": {"StreamMode": ref("StreamMode")},
                 "ShardCount": either("OnDemand", NO_VALUE, ref("ShardCount")),
                 "RetentionPeriodHours": ref("RetentionHours"),
-                "StreamEncryption": {"EncryptionType": "KMS", "KeyId": "alias/aws/kinesis"},
+                "StreamEncryption": {
+                    "EncryptionType": "KMS",
+                    "KeyId": either(KEYED, ref("KmsKeyArn"), "alias/aws/kinesis"),
+                },
             },
         }
     }
@@ -81,9 +106,11 @@ def stream(names: Names) -> dict[str, Declaration]:
 def tables(names: Names) -> dict[str, Declaration]:
     """The four tables. They outlive the stack; a later stack of the same name takes them up again."""
     return {
-        "StateTable": _table(names.state_table, ("key",)),
-        "ReduceTable": _table(names.reduce_table, ("id",), StreamSpecification={"StreamViewType": "NEW_IMAGE"}),
-        "AggregateTable": _table(names.aggregate_table, ("path", "label")),
+        "StateTable": _table(names.state_table, ("key",), **_warm("State")),
+        "ReduceTable": _table(
+            names.reduce_table, ("id",), StreamSpecification={"StreamViewType": "NEW_IMAGE"}, **_warm("Reduce")
+        ),
+        "AggregateTable": _table(names.aggregate_table, ("path", "label"), **_warm("Aggregate")),
         "RejectTable": _table(
             names.reject_table,
             ("id",),
@@ -91,6 +118,10 @@ def tables(names: Names) -> dict[str, Declaration]:
             TimeToLiveSpecification={"AttributeName": EXPIRES, "Enabled": True},
         ),
     }
+
+
+def _warm(table: str) -> dict[str, Any]:
+    return {"WarmThroughput": either(f"{table}Warm", _WARM[table], NO_VALUE)}
 
 
 def _table(name: str, keys: Sequence[str], **more: Any) -> Declaration:
@@ -109,11 +140,28 @@ def _table(name: str, keys: Sequence[str], **more: Any) -> Declaration:
                 {"AttributeName": key, "KeyType": kind} for key, kind in zip(keys, kinds, strict=False)
             ],
             "PointInTimeRecoverySpecification": {"PointInTimeRecoveryEnabled": True},
-            "SSESpecification": {"SSEEnabled": True},
+            "SSESpecification": {"SSEEnabled": True, "SSEType": "KMS", "KMSMasterKeyId": KEY},
             "DeletionProtectionEnabled": flag("Protected"),
             **more,
         },
     }  # fmt: skip
+
+
+def key_policy() -> dict[str, Declaration]:
+    """What all functions may do with the account's own key: use it through services, never by themselves."""
+    statement = {
+        "Effect": "Allow",
+        "Action": list(KEY_ACTIONS),
+        "Resource": ref("KmsKeyArn"),
+        "Condition": {"StringLike": {"kms:ViaService": {"Fn::Sub": "*.${AWS::Region}.${AWS::URLSuffix}"}}},
+    }
+    return {
+        "KeyPolicy": {
+            "Type": "AWS::IAM::ManagedPolicy",
+            "Condition": KEYED,
+            "Properties": {"PolicyDocument": {"Version": "2012-10-17", "Statement": [statement]}},
+        }
+    }
 
 
 def functions(names: Names) -> dict[str, Declaration]:
@@ -136,7 +184,11 @@ def _log(function: str) -> Declaration:
         "Type": "AWS::Logs::LogGroup",
         "DeletionPolicy": "Delete",
         "UpdateReplacePolicy": "Delete",
-        "Properties": {"LogGroupName": f"/aws/lambda/{function}", "RetentionInDays": ref("LogRetentionDays")},
+        "Properties": {
+            "LogGroupName": f"/aws/lambda/{function}",
+            "RetentionInDays": ref("LogRetentionDays"),
+            "KmsKeyId": KEY,
+        },
     }
 
 
@@ -158,6 +210,7 @@ def _managed(name: str) -> list[Any]:
     other = [either("StatePolicy", ref("StatePolicyArn"), NO_VALUE)] if name == "State" else []
     return [
         *other,
+        either(KEYED, ref("KeyPolicy"), NO_VALUE),
         either("Traced", {"Fn::Sub": f"{_MANAGED}/AWSXRayDaemonWriteAccess"}, NO_VALUE),
         either("InVpc", {"Fn::Sub": f"{_MANAGED}/service-role/AWSLambdaVPCAccessExecutionRole"}, NO_VALUE),
     ]
@@ -190,7 +243,7 @@ def triggers() -> dict[str, Declaration]:
     """What starts the functions."""
     only_new = {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]}
     return {
-        "StateMapping": _mapping("State", arn("Stream")),
+        "StateMapping": _mapping("State", STREAM),
         "ReduceMapping": _mapping("Reduce", arn("ReduceTable", "StreamArn"), FilterCriteria=only_new),
         "SweepSchedule": {
             "Type": "AWS::Events::Rule",

@@ -13,9 +13,9 @@ from typing import Any
 from oncefold.aws.deploy import resources
 from oncefold.aws.deploy.dashboard import dashboard
 from oncefold.aws.deploy.failure_destination import failure_destination
-from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS
-from oncefold.aws.deploy.permissions import FUNCTIONS, NEW_BUCKET
-from oncefold.aws.deploy.resources import NO_VALUE, SWEEP_MINUTES, Declaration, arn, either, ref
+from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS, STREAM_ARN
+from oncefold.aws.deploy.permissions import FUNCTIONS, NEW_BUCKET, NEW_STREAM, STREAM
+from oncefold.aws.deploy.resources import SWEEP_MINUTES, Declaration, arn, either, ref
 from oncefold.aws.functions.fits import check_fits
 from oncefold.aws.functions.report import NAMESPACE
 from oncefold.aws.names import Names
@@ -28,7 +28,7 @@ _PERIOD_SECONDS = 300
 _SWEPT_SECONDS = 3 * SWEEP_MINUTES * 60
 """A period that has sweeps in it, also when one was late."""
 
-_ACTIONS = either("HasEmail", [ref("AlarmTopic")], either("HasTopic", [ref("AlarmTopicArn")], NO_VALUE))
+_ACTIONS = [either("OwnTopic", ref("AlarmTopic"), ref("AlarmTopicArn"))]
 
 
 def template(pipeline: Pipeline, names: Names) -> dict[str, Any]:
@@ -45,6 +45,7 @@ def template(pipeline: Pipeline, names: Names) -> dict[str, Any]:
         "Resources": {
             **resources.stream(names),
             **resources.tables(names),
+            **resources.key_policy(),
             **resources.functions(names),
             **failure_destination(names),
             **resources.triggers(),
@@ -62,8 +63,8 @@ def text(document: dict[str, Any], *, indent: int | None = None) -> str:
 
 def _outputs() -> dict[str, Any]:
     outputs: dict[str, Any] = {
-        "StreamName": resources.ref("Stream"),
-        "StreamArn": resources.arn("Stream"),
+        "StreamName": either(NEW_STREAM, ref("Stream"), {"Fn::Select": [1, {"Fn::Split": ["/", ref(STREAM_ARN)]}]}),
+        "StreamArn": STREAM,
         "ReduceTableStreamArn": resources.arn("ReduceTable", "StreamArn"),
         "FailureQueueUrl": resources.ref("FailureQueue"),
         "FailureQueueArn": resources.arn("FailureQueue"),
@@ -90,7 +91,7 @@ class _Metric:
 
 
 def alarms(names: Names) -> dict[str, Declaration]:
-    """All alarms, and the topic if they go to an address."""
+    """All alarms, and their topic, unless one is named."""
     return dict(
         [
             *_topic(),
@@ -105,7 +106,7 @@ def alarms(names: Names) -> dict[str, Declaration]:
 
 def _topic() -> Iterator[tuple[str, Declaration]]:
     # Not encrypted: CloudWatch may not use the key that AWS manages for SNS, and alarms hold no events.
-    yield "AlarmTopic", {"Type": "AWS::SNS::Topic", "Condition": "HasEmail"}
+    yield "AlarmTopic", {"Type": "AWS::SNS::Topic", "Condition": "OwnTopic"}
     yield (
         "AlarmSubscription",
         {

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from oncefold.aws.connect import aws_errors_explained, client
+from oncefold.aws.mappings import stream_name
 from oncefold.aws.names import Names
 from oncefold.aws.operations.logs import FunctionUsage, log_lines, read_lines
 from oncefold.core.errors import OncefoldError
@@ -219,7 +220,8 @@ def cost_of(names: Names, start: float, end: float, prices: Prices, progress: Pr
         usage = read_lines(log_lines(client("logs"), names, start, end), progress)
         functions = usage.functions()
         between = (datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(end, UTC))
-        stream = measured_stream(client("kinesis"), client("cloudwatch"), names.stream, *between, events_of(functions))
+        name = stream_name(names, client("lambda"))
+        stream = measured_stream(client("kinesis"), client("cloudwatch"), name, *between, events_of(functions))
     return Cost(functions, hours_between(start, end), stream, usage.billed, prices)
 
 

@@ -11,8 +11,9 @@ from typing import Any, Self
 
 from botocore.exceptions import ClientError
 
-from oncefold.aws.connect import is_missing, plain_message
+from oncefold.aws.connect import plain_message
 from oncefold.aws.deploy.permissions import FAILURES_PREFIX
+from oncefold.aws.mappings import mappings_of
 from oncefold.aws.names import Names
 from oncefold.aws.operations.failures import FailedBatch, FailuresSent, Redelivery, read_message
 from oncefold.core.errors import OncefoldError
@@ -39,7 +40,8 @@ class FailureBucket:
 
         None if there is none. Raises OncefoldError if there is no such stack to read the bucket for.
         """
-        mappings = list(_mappings(names, functions))
+        both = (names.state_function, names.reduce_function)
+        mappings = [mapping for function in both for mapping in mappings_of(function, functions)]
         found = bucket or next(filter(None, map(_bucket, mappings)), None)
         if found is None:
             return None
@@ -113,16 +115,6 @@ class FailureBucket:
     def _read(self, key: str) -> Mapping[str, Any]:
         answer = self.s3.get_object(Bucket=self.bucket, Key=key, ExpectedBucketOwner=self.owner)
         return read_message(answer["Body"].read())
-
-
-def _mappings(names: Names, functions: Any) -> Iterator[Mapping[str, Any]]:
-    for function in (names.state_function, names.reduce_function):
-        try:
-            for page in functions.get_paginator("list_event_source_mappings").paginate(FunctionName=function):
-                yield from page["EventSourceMappings"]
-        except ClientError as error:
-            if not is_missing(error):
-                raise
 
 
 def _bucket(mapping: Mapping[str, Any]) -> str:

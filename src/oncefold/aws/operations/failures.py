@@ -115,6 +115,7 @@ class Redelivery:
     """Sends the records of failed batches again, wherever these are listed."""
 
     names: Names
+    stream: str
     kinesis: Any
     send: Send
     drain: Callable[[], bool]
@@ -165,7 +166,7 @@ class Redelivery:
         Where several batches of a shard are under way at once, those of others are between them.
         """
         iterator = self.kinesis.get_shard_iterator(
-            StreamName=self.names.stream,
+            StreamName=self.stream,
             ShardId=batch.shard,
             ShardIteratorType="AT_SEQUENCE_NUMBER",
             StartingSequenceNumber=batch.first,

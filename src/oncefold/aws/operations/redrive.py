@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from oncefold.aws.connect import aws_errors_explained, client
 from oncefold.aws.functions.plan import refusal
+from oncefold.aws.mappings import stream_name
 from oncefold.aws.operations.drain import Drain
 from oncefold.aws.operations.failure_bucket import FailureBucket
 from oncefold.aws.operations.failures import FailedBatch, FailureQueue, FailuresSent, Redelivery, Send
@@ -110,13 +111,17 @@ class StackRedrive:
     clock: Callable[[], int]
     """Nanoseconds since 1970."""
     bucket: FailureBucket | None
+    stream: str
+    """The stream that the stack reads."""
 
     @classmethod
     def of(cls, stack: Stack, bucket: str | None = None) -> Self:
         """With the standard clients; from a bucket that is named, else from the one that the stack has, if any."""
         with aws_errors_explained(stack.names.stack):
-            found = FailureBucket.of_stack(stack.names, client("lambda"), client("s3"), bucket)
-        return cls(stack, client("kinesis"), client("sqs"), Drain.of(stack), time.time_ns, found)
+            functions = client("lambda")
+            found = FailureBucket.of_stack(stack.names, functions, client("s3"), bucket)
+            stream = stream_name(stack.names, functions)
+        return cls(stack, client("kinesis"), client("sqs"), Drain.of(stack), time.time_ns, found, stream)
 
     def preview(self, progress: Progress) -> tuple[RejectsSent, list[FailedBatch]]:
         """What would be sent again: of the rejects what became of them, and the failed batches. Nothing is changed."""
@@ -144,11 +149,11 @@ class StackRedrive:
     def _redelivery(self) -> Redelivery:
         drain = self.drain
         return Redelivery(
-            self.stack.names, self.kinesis, self._send, lambda: drain.once(no_progress).empty, drain.sleep
+            self.stack.names, self.stream, self.kinesis, self._send, lambda: drain.once(no_progress).empty, drain.sleep
         )
 
     def _send(self, records: Iterable[Record]) -> None:
-        stream = self.stack.names.stream
+        stream = self.stream
         most = calls.describe(self.kinesis, stream).record_bytes
         sent = send(self.kinesis, stream, records, record_bytes=most)
         if sent.oversize:

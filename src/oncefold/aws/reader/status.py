@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.aws.connect import client, plain_message
+from oncefold.aws.mappings import stream_name
 from oncefold.aws.operations.rebuild_item import UnderWay
 from oncefold.aws.reader.totals import outbox
 from oncefold.aws.tables import Stack, only_kind, only_live_nodes, read_definition, scan_pages
@@ -93,7 +94,7 @@ class Inspection:
         return None
 
     def _stream(self) -> StreamState:
-        name = self.stack.names.stream
+        name = stream_name(self.stack.names, self.clients.functions)
         summary = self.clients.kinesis.describe_stream_summary(StreamName=name)["StreamDescriptionSummary"]
         closed = ["EndingSequenceNumber" in shard["SequenceNumberRange"] for shard in self._shards(name)]
         return StreamState(

@@ -137,7 +137,11 @@ def _stream_name(stack: str | None, stream: str | None) -> str:
             f"which stream? Name a stack with --stack, or in the environment variable {STACK_VARIABLE}, "
             "or a stream with --stream"
         )
-    return Names(stack).stream
+    from oncefold.aws.connect import aws_errors_explained, client
+    from oncefold.aws.mappings import stream_name
+
+    with aws_errors_explained(stack):
+        return stream_name(Names(stack), client("lambda"))
 
 
 def _partitioned(
