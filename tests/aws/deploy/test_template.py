@@ -133,6 +133,10 @@ def test_a_batch_that_fails_is_cut_reported_and_kept(document: dict[str, Any]) -
     assert json.loads(pattern["Pattern"]) == {"eventName": ["INSERT"]}
 
 
+def test_a_failure_that_is_no_records_own_stalls_the_stream_and_discards_nothing() -> None:
+    assert PARAMETERS["StateRetries"].default == PARAMETERS["StateMaxAgeSeconds"].default == -1
+
+
 def test_a_failure_bucket_is_closed_encrypted_for_tls_alone_and_drops_what_is_old(document: dict[str, Any]) -> None:
     made = document["Resources"]["FailedBatchesBucket"]
     assert made["Condition"] == "NewFailureBucket"

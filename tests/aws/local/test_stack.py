@@ -88,7 +88,7 @@ def test_a_stack_is_described_as_it_is_deployed(deployed: Names, aws: Emulator, 
     assert first.starting_position == "TRIM_HORIZON"
     assert first.bisect
     assert first.report_failures
-    assert first.max_retries > 0
+    assert first.max_retries == first.max_age_seconds == -1
     assert first.failure_queue_url is not None
     assert first.failure_queue_url.endswith(deployed.failure_queue)
     assert second.source_arn == table_stream_arn(deployed.reduce_table)

@@ -19,7 +19,6 @@ NEW = "NEW"
 _LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
 _MEMORY_MB = (128, 10_240)
 _TIMEOUT_SECONDS = (10, 900)
-_DAY = 86_400
 _TAG_NAME_CHARS, _TAG_VALUE_CHARS = 128, 256
 
 
@@ -152,7 +151,9 @@ PARAMETERS: Mapping[str, Setting] = {
     "RejectRetentionDays": Setting("How long rejects and conflicts are kept, 0 for ever", 0, (0, 3_650)),
     "LogRetentionDays": Setting("How long logs are kept", 30, choices=_LOG_DAYS),
     MAPPINGS_ENABLED: Setting("Whether events and the schedule start the functions", "true", choices=YES_NO),
-    **_mapping("State", "Records", 500, 100, _DAY),
+    # A failure that is no record's own passes or is repaired, and until then the stream stands still. Records that fail
+    # by themselves are rejected by the function.
+    **_mapping("State", "Records", 500, -1, -1),
     # What ReduceLambda gives up, the sweeper does.
     **_mapping("Reduce", "Deltas", 300, 20, 3_600),
     "FailureBucket": Setting(

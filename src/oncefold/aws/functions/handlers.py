@@ -20,6 +20,7 @@ from oncefold.aws.functions import layout, report
 from oncefold.aws.functions.deliveries import delivery_of
 from oncefold.aws.functions.epochs import EpochCache
 from oncefold.aws.functions.guard import check_definition
+from oncefold.aws.functions.isolation import Isolation
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.report import Invocation
 from oncefold.aws.functions.state import StateFunction
@@ -41,6 +42,7 @@ class _Warm:
     workers: ThreadPoolExecutor
     callers: ThreadPoolExecutor
     epochs: EpochCache
+    isolation: Isolation
     checked: bool = False
     """Whether the tables mean what the pipeline does."""
 
@@ -74,7 +76,7 @@ def _warm() -> _Warm:
     pipeline = parse_toml(path.read_text(encoding="utf-8"), str(path))
     names = Names(os.environ["ONCEFOLD_STACK"])
     workers, callers = (ThreadPoolExecutor(threads) for threads in (invocation.CALLS_AT_ONCE, invocation.CALLERS))
-    return _Warm(pipeline, names, invocation.new_client(), workers, callers, EpochCache(names))
+    return _Warm(pipeline, names, invocation.new_client(), workers, callers, EpochCache(names), Isolation())
 
 
 def _work(context: Any) -> _Work:
@@ -100,7 +102,7 @@ def state(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     days = int(os.environ.get("ONCEFOLD_REJECT_DAYS", "0"))
     warm = work.warm
     function = StateFunction(warm.pipeline, warm.names, work.dynamo, time.time, warm.workers.map, days, warm.epochs)
-    folded = function.handle(delivery.records)
+    folded = warm.isolation.handle(function, delivery.records)
     first = folded.unfinished
     work.log("state", report.state_counts(folded, 0 if first is None else len(delivery.records) - first))
     return delivery.answer(first)

@@ -11,7 +11,7 @@ counts for.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from oncefold.aws.aggregated import user_records
@@ -50,6 +50,12 @@ class StreamRecord:
     sequence: str
     arrived: float
     data: bytes
+    before: int = 0
+    """Lines of the whole record before these bytes."""
+
+    def lines(self) -> "list[StreamRecord]":
+        """Its lines, each as a record in the same place."""
+        return [replace(self, data=raw, before=self.before + line - 1) for line, raw, _ in _lines(self.data)]
 
 
 @dataclass(slots=True)
@@ -62,6 +68,15 @@ class FoldResult:
     nodes: int = 0
     unfinished: int | None = None
     """The index of the first record with an event that is not finished; None if there is none."""
+
+    def add(self, other: "FoldResult", first: int) -> None:
+        """Add what became of a part of the batch that begins with this record."""
+        self.outcomes.update(other.outcomes)
+        self.events += other.events
+        self.deltas += other.deltas
+        self.nodes += other.nodes
+        if other.unfinished is not None:
+            self.leave([first + other.unfinished])
 
     def leave(self, records: Iterable[int]) -> None:
         """Say that these records are not finished."""
@@ -138,14 +153,23 @@ class StateFunction:
                 except IgnoredRecord:
                     folded.outcomes[Outcome.IGNORED] += 1
                 except InvalidEvent as error:
-                    item = reject_item(record.shard, record.sequence, line, record.arrived, raw, error)
-                    rejects.append((index, expiring(item, record.arrived, self._reject_days)))
+                    rejects.append((index, self._rejected(record, line, raw, error)))
                 else:
                     for event in events:
                         arrivals.setdefault(event.key, []).append(Arrival(index, event))
         self._reject(rejects, folded)
         self._fold(arrivals, folded)
         return folded
+
+    def refuse(self, record: StreamRecord, reason: str) -> FoldResult:
+        """Reject a record as a whole."""
+        folded = FoldResult(events=1)
+        self._reject([(0, self._rejected(record, 1, record.data, InvalidEvent(reason)))], folded)
+        return folded
+
+    def _rejected(self, record: StreamRecord, line: int, raw: bytes, error: InvalidEvent) -> Item:
+        item = reject_item(record.shard, record.sequence, record.before + line, record.arrived, raw, error)
+        return expiring(item, record.arrived, self._reject_days)
 
     def bring_in(self, states: Mapping[str, Marked]) -> FoldResult:
         """Bring keys, as they were read, into the epochs that there are; their states stay as they are."""
