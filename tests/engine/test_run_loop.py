@@ -15,7 +15,15 @@ from oncefold.commit import CommitContent, SourcePosition
 from oncefold.core.errors import SourceError, StoreError
 from oncefold.core.fold import Outcome
 from oncefold.engine import run as run_module
-from oncefold.engine.run import COMMIT_SECONDS, DECODED_AHEAD, IDLE, IDLE_SECONDS, ReadAhead, RunProgress
+from oncefold.engine.run import (
+    COMMIT_SECONDS,
+    DECODED_AHEAD,
+    IDLE,
+    IDLE_SECONDS,
+    MOST_DECODERS,
+    ReadAhead,
+    RunProgress,
+)
 from oncefold.engine.session import Session
 from oncefold.sources.blocks import Block, Finding, Oversize, TextBlock
 from oncefold.store.reader import StoreFile
@@ -98,6 +106,12 @@ class Inline:
         """Nothing is under way."""
 
     close = shutdown
+
+    def __enter__(self) -> "Inline":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
 
 
 @pytest.fixture
@@ -252,7 +266,7 @@ def test_a_slow_store_holds_back_reading(recorded: Recorded, monkeypatch: pytest
     until(lambda: len(pulled) >= 2, "the first blocks")
     CountingQueue.refusals = 0
     until(lambda: CountingQueue.refusals > 20, "reading to be held back")
-    most = 2 + 2 + DECODED_AHEAD + 1
+    most = 2 + 2 + DECODED_AHEAD + MOST_DECODERS + 1
     assert len(pulled) <= most
     gate.set()
     running.join()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from oncefold.columnar.arrays import read_only
-from oncefold.columnar.primitives import FIXED_SEED, count_byte, count_newlines, hash_bytes, shift_of
+from oncefold.columnar.primitives import FIXED_SEED, count_newlines, count_pairs, hash_bytes, shift_of
 from oncefold.columnar.typed import multiply
 from oncefold.kernels._numba import compiled
 from oncefold.kernels.declare import kernel
@@ -21,13 +21,13 @@ TEXT = np.frombuffer(b"one\ntwo\n\nfour", np.uint8)
 
 def test_loaded_code_equals_the_function_and_numba() -> None:
     assert count_newlines(TEXT) == count_newlines.function(TEXT) == compiled(count_newlines)(TEXT) == 3
-    assert count_byte(TEXT, 111) == 3
+    assert count_pairs(TEXT, 10) == 1
     for length in range(len(TEXT)):
         assert hash_bytes(TEXT, 0, length, FIXED_SEED) == compiled(hash_bytes)(TEXT, 0, length, FIXED_SEED)
 
 
 def test_numbers_of_numpy_are_numbers() -> None:
-    assert count_byte(TEXT, np.uint8(10)) == count_byte(TEXT, np.int32(10)) == 3
+    assert count_pairs(TEXT, np.uint8(10)) == count_pairs(TEXT, np.int32(10)) == 1
 
 
 class Subclass(np.ndarray):

@@ -128,13 +128,51 @@ def write_decimal(value: int, places: int, out: Any, at: int) -> int:
     return end
 
 
-@kernel("const u8[], i64", returns="i64")
-def count_byte(data: Any, byte: int) -> int:
-    """How many times a uint8 array holds a byte."""
-    count = 0
-    for i in range(len(data)):
-        count += data[i] == byte
-    return count
+@kernel("const u8[]", returns="(i64, i64, bool)")
+def survey(data: Any) -> Any:
+    """How many newlines and how many backslashes a uint8 array holds, and whether it is ASCII; in one pass."""
+    newlines, backslashes, high = np.int64(0), np.int64(0), np.uint64(0)
+    words = len(data) // 8
+    first = 0
+    while first < words:
+        # Each byte of a word counts up to 255 of its own kind.
+        stop = min(words, first + 255)
+        ends = slashes = np.uint64(0)
+        for k in range(first, stop):
+            word = load64(data, 8 * k)
+            high |= word
+            ends += _zeros(word ^ _NEWLINES)
+            slashes += _zeros(word ^ _BACKSLASHES)
+        newlines += _sum_of_bytes(ends)
+        backslashes += _sum_of_bytes(slashes)
+        first = stop
+    for k in range(8 * words, len(data)):
+        high |= np.uint64(data[k])
+        newlines += data[k] == NEWLINE
+        backslashes += data[k] == BACKSLASH
+    return newlines, backslashes, high & _HIGH == 0
+
+
+_LOW = np.uint64(0x7F7F7F7F7F7F7F7F)
+_HIGH = np.uint64(0x8080808080808080)
+_ONES = np.uint64(0x0101010101010101)
+_NEWLINES = np.uint64(0x0A0A0A0A0A0A0A0A)
+_BACKSLASHES = np.uint64(0x5C5C5C5C5C5C5C5C)
+_EVEN_BYTES = np.uint64(0x00FF00FF00FF00FF)
+_PAIRS = np.uint64(0x0001000100010001)
+_7, _8, _48 = np.uint64(7), np.uint64(8), np.uint64(48)
+
+
+@inlined
+def _zeros(word: Any) -> Any:
+    """1 in each byte that is 0."""
+    return ~(((word & _LOW) + _LOW) | word) >> _7 & _ONES
+
+
+@inlined
+def _sum_of_bytes(word: Any) -> int:
+    """The sum of eight bytes."""
+    return np.int64(((word & _EVEN_BYTES) + (word >> _8 & _EVEN_BYTES)) * _PAIRS >> _48)
 
 
 @kernel("const u8[], i64", returns="i64")

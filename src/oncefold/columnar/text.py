@@ -18,16 +18,7 @@ from oncefold.columnar.faults import is_syntax
 from oncefold.columnar.json_faults import classify_lines
 from oncefold.columnar.json_scan import json_scratch, scan_json
 from oncefold.columnar.plan import DecodePlan, columns_of, numbered_fields, plan_of, trie_of, width_of
-from oncefold.columnar.primitives import (
-    BACKSLASH,
-    FIXED_SEED,
-    QUOTE,
-    Seed,
-    count_byte,
-    count_newlines,
-    count_pairs,
-    trim_line_ends,
-)
+from oncefold.columnar.primitives import FIXED_SEED, QUOTE, Seed, count_pairs, survey, trim_line_ends
 from oncefold.columnar.verdicts import judged, sources_of, timed_of
 from oncefold.columnar.whole import ItemRecords, KeptRecord, TextRecords, WholeRecords
 from oncefold.commit import EventForm, Reject, RejectColumns
@@ -66,18 +57,18 @@ class TextDecoder:
     def json(self, block: bytes | memoryview, source: str, offset: int) -> Batch:
         """One JSON object per line; `offset` is that of the block in its source, in bytes."""
         data, size = _terminated(block)
-        rows = count_newlines(data)
+        rows, backslashes, ascii_only = survey(data)
         columns = self._columns(rows, data)
         where = columns.where = np.zeros(rows, np.int64)
         keys, composed = self._keys(columns)
-        whole, area = _with_area(data, self._programs, rows, count_byte(data, BACKSLASH))
+        whole, area = _with_area(data, self._programs, rows, backslashes)
         scratch = json_scratch(self._trie, self._plan, self._width, _pool_bytes(self._programs))
         faults = np.empty((rows, 4), np.int64)
         used, found = scratch[-1], _found_fields(self._programs, rows)
         columns.leaves.count = scan_json(
             whole,
             area,
-            _is_utf8(data),
+            ascii_only or _is_utf8(data),
             self._trie,
             self._plan,
             found,

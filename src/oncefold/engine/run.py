@@ -1,12 +1,15 @@
-"""The run loop: read and decode in one thread, fold in another, commit in a third; whole batches all the way.
+"""The run loop: read in one thread, decode in several, fold in another, commit in one more; whole batches all the way.
 
     sources -> decode ahead -> fold -> commit behind
+
+Blocks are decoded side by side and folded in their order.
 
 A commit is taken when enough is folded, when its oldest record has waited long enough, or when the input is idle.
 Folding continues while it is written. At most one commit is in flight, so that commits are in order; if the store is
 slower than the input, the input is held back.
 """
 
+import os
 import queue
 import threading
 import time
@@ -15,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Final, Generic, Self, TypeVar
 
@@ -45,8 +49,11 @@ COMMIT_WAIT_FACTOR = 3
 IDLE_SECONDS = 0.03
 """After this long without input, what is pending is committed."""
 
+MOST_DECODERS = 4
+"""Threads that decode: one for each processor, but no more than the one that folds keeps up with."""
+
 DECODED_AHEAD = 2
-"""Batches that are decoded in advance, at most."""
+"""Batches that are decoded in advance, at most, besides those that are being decoded."""
 
 assert IDLE_SECONDS < COMMIT_SECONDS < 0.25
 
@@ -257,11 +264,13 @@ def run(
     progress = RunProgress()
     decoder = BlockDecoder(engine.pipeline, engine.seed)
     since: float | None = None
+    decoders = min(os.cpu_count() or 1, MOST_DECODERS)
     with (
         Committer(store, engine, progress) as committer,
-        closing(ReadAhead(decoded(decoder, blocks), DECODED_AHEAD, IDLE_SECONDS, stop)) as items,
+        ThreadPoolExecutor(decoders, "oncefold-decode") as pool,
+        closing(ReadAhead(_begun(decoder, blocks, pool), DECODED_AHEAD + decoders, IDLE_SECONDS, stop)) as items,
     ):
-        for item in _finishing(items, committer):
+        for item in _finishing(_settled(items), committer):
             if isinstance(item, Finding):
                 progress.findings.append(item)
             elif not isinstance(item, Idle):
@@ -299,19 +308,44 @@ def due(engine: Engine, committer: Committer, waited: float | None, *, idle: boo
     return free and (idle or waited >= max(COMMIT_SECONDS, COMMIT_WAIT_FACTOR * committer.last_seconds))
 
 
+@dataclass(frozen=True, slots=True)
+class _Decoding:
+    """A block, and what gives its batch; it raises what is wrong with the block."""
+
+    block: Block
+    result: Callable[[], tuple[Batch, list[Reject]]]
+
+
 def decoded(decoder: BlockDecoder, blocks: Iterable[Block | Finding]) -> Iterator[Decoded | Finding]:
     """The blocks, ready to be folded, and the findings among them.
 
     A block that cannot be decoded is a finding, and the rest of its source is not read: its position must not pass what
     was not folded. Raises SourceError at the end if there was one; all other sources were read then.
     """
-    failed: dict[str, str] = {}
+    for item in _settled(
+        block if isinstance(block, Finding) else _Decoding(block, partial(decoder.decode, block)) for block in blocks
+    ):
+        assert not isinstance(item, Idle)
+        yield item
+
+
+def _begun(
+    decoder: BlockDecoder, blocks: Iterable[Block | Finding], pool: ThreadPoolExecutor
+) -> Iterator[_Decoding | Finding]:
+    """The same blocks in their order, decoded by the threads of a pool from now on."""
     for block in blocks:
-        if isinstance(block, Finding):
-            yield block
-        elif block.source not in failed:
+        yield block if isinstance(block, Finding) else _Decoding(block, pool.submit(decoder.decode, block).result)
+
+
+def _settled(items: Iterable[_Decoding | Finding | Idle]) -> Iterator[Decoded | Finding | Idle]:
+    """The batches in the order of their blocks. Raises SourceError as `decoded` does."""
+    failed: dict[str, str] = {}
+    for item in items:
+        if not isinstance(item, _Decoding):
+            yield item
+        elif (block := item.block).source not in failed:
             try:
-                batch, oversize = decoder.decode(block)
+                batch, oversize = item.result()
             except Exception as error:  # whatever is wrong with one source, the others are read
                 finding = Finding.unreadable(block.source, error)
                 failed[block.source] = finding.message
