@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Time, Version, changes_of_meaning
+from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Time, Version
+from oncefold.core.definition_changes import changes_of_meaning
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.measures import Measure
 from oncefold.core.windows import Window

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 
 from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Time, Version
-from oncefold.core.definition_toml import from_dict, parse_toml, to_toml
+from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import from_dict, parse_toml
 from oncefold.core.errors import DefinitionError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.measures import Measure

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from oncefold.core.decode import Decoder
 from oncefold.core.definition import Pipeline
-from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, InvalidEvent
 from oncefold.core.event import DELETED
 from oncefold.core.expression import (

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oncefold.core.decode import Decoder
-from oncefold.core.definition import changes_of_meaning
-from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.definition_changes import changes_of_meaning
+from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError
 from oncefold.core.measures import Amount, KeyColumn, quotient
 from oncefold.expression_sql import parse_sql

@@ -16,7 +16,7 @@ import pytest
 
 import oncefold
 from oncefold import Outcome
-from oncefold.core.definition_toml import to_toml
+from oncefold.core.definition_text import to_toml
 from oncefold.pipeline_file import pipeline_of
 from tests.serve.running import Running
 from tests.tools.sizes import sized

@@ -16,7 +16,8 @@ import pytest
 
 from oncefold.columnar.primitives import FIXED_SEED
 from oncefold.columnar.whole import TableRecords
-from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError
 from oncefold.engine.kept_decoding import KeptDecoder
 from oncefold.engine.session import Session

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, StoreError, StoreLockedError
 from oncefold.store import Store, StoreFile, errors, opening
 from oncefold.store.connection import connect_writer

@@ -13,7 +13,7 @@ from oncefold.cli.sample import Sample, SampleRecord
 from oncefold.cli.unwrapping import Unwrapped, unwrapped
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import RESERVED_NAMES, Delete, Level, Pipeline, Rollup, Time, Unit, Version
-from oncefold.core.definition_toml import to_toml
+from oncefold.core.definition_text import to_toml
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import MEASURE_LIMIT, NAME_CHARS

@@ -25,7 +25,8 @@ import pyarrow as pa
 from oncefold.columnar.batch import FILTERED, NOT_AN_EVENT, Batch
 from oncefold.columnar.conflicts import gathered
 from oncefold.commit import EventForm, Int64s, Reject, UInt32s, taken, whole_versions
-from oncefold.core.definition import Pipeline, changes_of_meaning
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_changes import changes_of_meaning
 from oncefold.core.errors import DefinitionError
 from oncefold.core.fold import Outcome
 from oncefold.engine.engine import Engine

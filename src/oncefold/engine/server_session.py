@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 import pyarrow as pa
 
 from oncefold.commit import Reject
-from oncefold.core.definition_toml import to_toml
+from oncefold.core.definition_text import to_toml
 from oncefold.core.errors import QueryError
 from oncefold.core.fold import Outcome
 from oncefold.core.values import plain, to_json

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, StoreError
 from oncefold.store.connection import Connection, has_table, insert, scalar
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import filelock
 
-from oncefold.core.definition import Pipeline, changes_of_meaning
-from oncefold.core.definition_toml import to_toml
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_changes import changes_of_meaning
+from oncefold.core.definition_text import to_toml
 from oncefold.core.errors import DefinitionError, StoreError, StoreLockedError
 from oncefold.store.connection import BUSY_MS, CACHE_KIB, Connection, scalar, transaction
 from oncefold.store.events import clear_events

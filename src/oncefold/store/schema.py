@@ -7,7 +7,8 @@ holds leaf ids. The code calls them leaves. The names stay so that the format nu
 from pathlib import Path
 
 from oncefold.core.definition import Pipeline
-from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, StoreError
 from oncefold.core.fold import Outcome
 from oncefold.core.measures import UNSCALED, Measure

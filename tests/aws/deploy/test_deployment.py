@@ -29,7 +29,8 @@ from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
 from oncefold.aws.operations.rebuild_item import UnderWay
 from oncefold.core.definition import Pipeline
-from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, OncefoldError
 from oncefold_lab.local.emulator import Emulator
 from tests.aws.deploy.pipelines import RISK

@@ -12,7 +12,8 @@ from oncefold.aws.connect import client
 from oncefold.aws.functions import handlers
 from oncefold.aws.functions.deliveries import UnfinishedError, delivery_of
 from oncefold.aws.names import Names
-from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import parse_toml
 from tests.aws.functions.stacks import PIPELINE, Stack
 from tests.aws.functions.test_handlers import Context, kinesis_event, stream_event
 from tests.aws.functions.test_protocol import BAD, EVENTS, SOME

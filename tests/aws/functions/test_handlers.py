@@ -14,7 +14,8 @@ from oncefold.aws.functions import handlers, layout
 from oncefold.aws.functions.guard import check_definition, definition_item
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
-from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError
 from oncefold.dynamodb.calls import OutOfTime
 from tests.aws.functions.stacks import PIPELINE, Stack

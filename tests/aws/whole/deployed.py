@@ -13,7 +13,7 @@ from oncefold.aws.connect import client
 from oncefold.aws.names import Names
 from oncefold.cli.main import oncefold
 from oncefold.core.definition import Pipeline
-from oncefold.core.definition_toml import to_toml
+from oncefold.core.definition_text import to_toml
 from oncefold_lab.local.emulator import Emulator
 from oncefold_lab.local.settings import Disturbance, PollTiming, Undisturbed
 from oncefold_lab.local.stack import LocalStack, describe

@@ -18,8 +18,10 @@ from oncefold.aws.deploy.template import template, text
 from oncefold.aws.functions.guard import definition_item
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
-from oncefold.core.definition import Pipeline, changes_of_meaning
-from oncefold.core.definition_toml import parse_toml, to_toml
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_changes import changes_of_meaning
+from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, OncefoldError
 
 

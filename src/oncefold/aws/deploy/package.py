@@ -18,7 +18,7 @@ from typing import Any
 
 from oncefold.aws.names import ZONE_FOLDER, Names
 from oncefold.core.definition import Pipeline
-from oncefold.core.definition_toml import to_toml
+from oncefold.core.definition_text import to_toml
 from oncefold.core.errors import OncefoldError
 from oncefold.core.zones import zone_file
 

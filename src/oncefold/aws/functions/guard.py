@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
-from oncefold.core.definition_toml import to_toml
+from oncefold.core.definition_text import to_toml
 from oncefold.core.errors import DefinitionError
 from oncefold.dynamodb.items import Item
 
