@@ -136,6 +136,27 @@ def test_help_imports_little() -> None:
     assert not imported("--help", "query --help") & {"llvmlite", "numba", "numpy", "pandas", "pyarrow", "rich"}
 
 
+def test_a_run_of_few_events_leaves_slow_modules_alone(tmp_path: Path) -> None:
+    (tmp_path / "p.toml").write_text(
+        'name = "p"\n[event]\nkey = "k"\n[rollups]\nby = ["c"]\n[measures]\na = { sum = "a", scale = 0 }\n'
+    )
+    (tmp_path / "e.csv").write_text("k,c,a\nx,DE,1\ny,FR,2\n")
+    run = ["run", tmp_path / "p.toml", tmp_path / "e.csv", "--store", tmp_path / "s.db", "--quiet"]
+    command = [sys.executable, "-X", "importtime", "-m", "oncefold", *run]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert "oncefold.engine.run" in loaded
+    assert not loaded & {
+        "numba",
+        "pandas",
+        "pyarrow.compute",
+        "pyarrow.parquet",
+        "rich",
+        "sqlglot",
+        "importlib.metadata",
+    }
+
+
 def test_queries_load_no_kernels(tmp_path: Path) -> None:
     store = f"--store {shop(tmp_path)}"
     queries = ["query", "verify", "explain FR", "history A-1", "rejects", "conflicts", "status", "check-store"]

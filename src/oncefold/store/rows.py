@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from oncefold.commit import CommitContent, NewNode, NodeColumns, Page, Reject, RejectColumns, Rejects, SourcePosition
 from oncefold.core.decimals import format_decimal
@@ -16,9 +15,12 @@ from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.core.measures import quotient
 from oncefold.core.nodepath import join, split
+from oncefold.deferred import Deferred
 from oncefold.store.amounts import from_texts, to_ints, to_texts
 from oncefold.store.connection import Connection, insert, scalar
 from oncefold.store.errors import DamagedError
+
+pc: Any = Deferred("pyarrow.compute")
 
 
 def write_leaves(connection: Connection, first: int, leaves: Sequence[tuple[str, ...]]) -> None:
