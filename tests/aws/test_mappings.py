@@ -19,12 +19,12 @@ class Functions:
         self._sources, self._error = sources, error
 
     def list_event_source_mappings(self, FunctionName: str, Marker: str = "0") -> dict[str, Any]:  # noqa: N803
-        assert FunctionName == NAMES.state_function
+        assert FunctionName.partition(":")[0] == NAMES.state_function
         if self._error is not None:
             raise ClientError({"Error": {"Code": self._error, "Message": "no"}}, "ListEventSourceMappings")
         here, following = int(Marker), int(Marker) + 1
         page: dict[str, Any] = {
-            "EventSourceMappings": [{"EventSourceArn": one} for one in self._sources[here:following]]
+            "EventSourceMappings": [{"EventSourceArn": one, "UUID": one} for one in self._sources[here:following]]
         }
         return page | ({"NextMarker": str(following)} if following < len(self._sources) else {})
 

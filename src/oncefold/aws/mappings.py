@@ -8,10 +8,18 @@ from botocore.exceptions import ClientError
 from oncefold.aws.connect import is_denied, is_missing
 from oncefold.aws.names import Names
 
+ALIAS = "live"
+"""The alias that mappings call where versions are published."""
 
-def mappings_of(function: str, functions: Any) -> Iterator[Mapping[str, Any]]:
-    """The mappings of a function, by a client of Lambda; none if there is no such function."""
-    request: dict[str, Any] = {"FunctionName": function}
+
+def mappings_of(function: str, functions: Any) -> list[Mapping[str, Any]]:
+    """The mappings of a function and of its alias, by a client of Lambda; none if there is no such function."""
+    found = [*_mappings(function, functions), *_mappings(f"{function}:{ALIAS}", functions)]
+    return list({mapping["UUID"]: mapping for mapping in found}.values())
+
+
+def _mappings(name: str, functions: Any) -> Iterator[Mapping[str, Any]]:
+    request: dict[str, Any] = {"FunctionName": name}
     while True:
         try:
             page = functions.list_event_source_mappings(**request)

@@ -213,8 +213,8 @@ def test_the_accounts_own_key_encrypts_all_that_the_stack_keeps(document: dict[s
     assert not [action for action in statement["Action"] if "*" in action]
     assert [*statement["Condition"]["StringLike"]] == ["kms:ViaService"]
     attached = {"Fn::If": ["Keyed", {"Ref": "KeyPolicy"}, {"Ref": "AWS::NoValue"}]}
-    roles = all_of(document, "AWS::IAM::Role").values()
-    assert all(attached in made["ManagedPolicyArns"] for made in roles)
+    roles = all_of(document, "AWS::IAM::Role")
+    assert all(attached in roles[f"{name}Role"]["ManagedPolicyArns"] for name in ("State", "Reduce", "Sweep"))
 
 
 def test_a_stream_that_is_there_is_read_and_none_is_made(document: dict[str, Any]) -> None:
@@ -229,6 +229,34 @@ def test_a_stream_that_is_there_is_read_and_none_is_made(document: dict[str, Any
     assert statement["Resource"] == source
 
 
+def test_events_are_shifted_to_a_new_version_and_back_if_an_alarm_goes_off(document: dict[str, Any]) -> None:
+    mappings = all_of(document, "AWS::Lambda::EventSourceMapping")
+    for name in ("State", "Reduce"):
+        called = {"Fn::If": ["Released", {"Ref": f"{name}Alias"}, {"Fn::GetAtt": [f"{name}Function", "Arn"]}]}
+        assert mappings[f"{name}Mapping"]["FunctionName"] == called
+        alias = document["Resources"][f"{name}Alias"]
+        assert alias["Condition"] == "Released"
+        assert alias["Properties"]["FunctionVersion"] == {"Fn::GetAtt": [f"{name}Version", "Version"]}
+        condition, shifting, _ = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["Fn::If"]
+        assert (condition, shifting["DeploymentGroupName"]) == ("Shifted", {"Ref": f"{name}Release"})
+        group = document["Resources"][f"{name}Release"]
+        assert group["Condition"] == "Shifted"
+        assert "DEPLOYMENT_STOP_ON_ALARM" in group["Properties"]["AutoRollbackConfiguration"]["Events"]
+        alarms = {one["Name"]["Ref"] for one in group["Properties"]["AlarmConfiguration"]["Alarms"]}
+        assert {"StateErrors", "ReduceErrors"} <= alarms <= all_of(document, "AWS::CloudWatch::Alarm").keys()
+
+
+def test_what_a_version_is_made_of_makes_it_another(document: dict[str, Any]) -> None:
+    """CloudFormation publishes a version where the description changes, and never changes one in place."""
+    for name, version in all_of(document, "AWS::Lambda::Version").items():
+        function = all_of(document, "AWS::Lambda::Function")[name.replace("Version", "Function")]
+        description = version["Description"]["Fn::Sub"]
+        of_function = {made for made in references(function) if made in PARAMETERS}
+        of_elsewhere = {"CodeBucket", "SubnetIds", "SecurityGroupIds", f"{name.removesuffix('Version')}Concurrency"}
+        assert of_function - of_elsewhere <= set(re.findall(r"\$\{(.*?)\}", description))
+        assert document["Resources"][name]["UpdateReplacePolicy"] == "Retain"
+
+
 def test_tables_take_at_once_what_is_set(document: dict[str, Any]) -> None:
     tables = all_of(document, "AWS::DynamoDB::Table")
     for name in ("State", "Reduce", "Aggregate"):
@@ -241,7 +269,7 @@ def test_tables_take_at_once_what_is_set(document: dict[str, Any]) -> None:
 def test_roles_are_bounded_if_a_boundary_is_given(document: dict[str, Any]) -> None:
     bounded = {"Fn::If": ["Bounded", {"Ref": "PermissionsBoundaryArn"}, {"Ref": "AWS::NoValue"}]}
     roles = all_of(document, "AWS::IAM::Role").values()
-    assert len(roles) == 3
+    assert len(roles) == 4
     assert all(made["PermissionsBoundary"] == bounded for made in roles)
 
 

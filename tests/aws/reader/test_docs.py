@@ -31,7 +31,7 @@ class Mapped:
     """Lambda with both functions fed."""
 
     def list_event_source_mappings(self, **request: Any) -> dict[str, Any]:
-        return {"EventSourceMappings": [{"State": "Enabled", "LastProcessingResult": "OK"}]}
+        return {"EventSourceMappings": [{"UUID": "1", "State": "Enabled", "LastProcessingResult": "OK"}]}
 
     def get_function_configuration(self, **request: Any) -> dict[str, Any]:
         return {"Timeout": 60}

@@ -30,7 +30,7 @@ class Functions:
     def list_event_source_mappings(self, FunctionName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
         if FunctionName.endswith("-reduce"):
             return {"EventSourceMappings": []}
-        return {"EventSourceMappings": [{"State": "Enabled", "LastProcessingResult": "OK"}]}
+        return {"EventSourceMappings": [{"UUID": "1", "State": "Enabled", "LastProcessingResult": "OK"}]}
 
 
 class Metrics:

@@ -43,11 +43,9 @@ def _states(alarms: Sequence[str]) -> dict[str, Any]:
 
 
 def _graphs(names: Names) -> list[dict[str, Any]]:
-    functions = {"StateLambda": names.state_function, "ReduceLambda": names.reduce_function}
-    every = {**functions, "sweeper": names.sweep_function}
-    tables = {
-        "StateTable": names.state_table, "ReduceTable": names.reduce_table, "AggregateTable": names.aggregate_table,
-    }  # fmt: skip
+    functions = [names.state_function, names.reduce_function]
+    every = [*functions, names.sweep_function]
+    tables = [names.state_table, names.reduce_table, names.aggregate_table]
     ours = {"stack": names.stack, "function": "state"}
     units = [_metric(NAMESPACE, "write_units", {**ours, "function": one}, one) for one in ("state", "reduce")]
     queue = {"QueueName": names.failure_queue}
@@ -65,7 +63,7 @@ def _graphs(names: Names) -> list[dict[str, Any]]:
             _MINUTE,
             [
                 *_of("AWS/DynamoDB", "WriteThrottleEvents", "TableName", tables),
-                *_of("AWS/DynamoDB", "TransactionConflict", "TableName", tables, " conflicts"),
+                *_of("AWS/DynamoDB", "TransactionConflict", "TableName", tables),
             ],
         ),
         ("Failed batches", "Maximum", _SWEEP, [_metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", queue, "")]),
@@ -102,9 +100,9 @@ def _outbox(names: Names, name: str) -> _Metric:
     return _metric(NAMESPACE, name, {"stack": names.stack}, "")
 
 
-def _of(namespace: str, name: str, dimension: str, labelled: Mapping[str, str], more: str = "") -> list[_Metric]:
-    """The same metric of several things, by the labels of their lines."""
-    return [_metric(namespace, name, {dimension: value}, f"{label}{more}") for label, value in labelled.items()]
+def _of(namespace: str, name: str, dimension: str, values: Sequence[str]) -> list[_Metric]:
+    """The same metric of several things; CloudWatch tells their lines apart by what differs."""
+    return [_metric(namespace, name, {dimension: value}, "") for value in values]
 
 
 def _metric(namespace: str, name: str, dimensions: Mapping[str, str], label: str) -> _Metric:

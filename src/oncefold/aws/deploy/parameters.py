@@ -17,6 +17,8 @@ NEW = "NEW"
 """Stands for something that the stack makes, where an existing one may be named."""
 
 _LOG_DAYS = (1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 3653)
+_RELEASES = ("", "AllAtOnce", "Canary10Percent5Minutes", "Canary10Percent15Minutes", "Linear10PercentEvery1Minute")
+"""CodeDeploy's configurations for Lambda, without what all their names begin with."""
 _MEMORY_MB = (128, 10_240)
 _TIMEOUT_SECONDS = (10, 900)
 _TAG_NAME_CHARS, _TAG_VALUE_CHARS = 128, 256
@@ -150,6 +152,9 @@ PARAMETERS: Mapping[str, Setting] = {
     ),
     "RejectRetentionDays": Setting("How long rejects and conflicts are kept, 0 for ever", 0, (0, 3_650)),
     "LogRetentionDays": Setting("How long logs are kept", 30, choices=_LOG_DAYS),
+    "Release": Setting(
+        "How events are shifted to new code, by versions and an alias; empty for at once", "", choices=_RELEASES
+    ),
     MAPPINGS_ENABLED: Setting("Whether events and the schedule start the functions", "true", choices=YES_NO),
     # A failure that is no record's own passes or is repaired, and until then the stream stands still. Records that fail
     # by themselves are rejected by the function.

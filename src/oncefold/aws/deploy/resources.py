@@ -1,6 +1,6 @@
 """The resources of the template: the stream, the tables, the functions and what starts them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from oncefold.aws.deploy.parameters import NEW, STREAM_ARN
@@ -239,12 +239,12 @@ def _function(name: str, function: str, description: str, stack: str) -> Declara
     }
 
 
-def triggers() -> dict[str, Declaration]:
-    """What starts the functions."""
+def triggers(called: Callable[[str], Any]) -> dict[str, Declaration]:
+    """What starts the functions; `called` is what a mapping calls, by the function's name here."""
     only_new = {"Filters": [{"Pattern": '{"eventName":["INSERT"]}'}]}
     return {
-        "StateMapping": _mapping("State", STREAM),
-        "ReduceMapping": _mapping("Reduce", arn("ReduceTable", "StreamArn"), FilterCriteria=only_new),
+        "StateMapping": _mapping("State", called("State"), STREAM),
+        "ReduceMapping": _mapping("Reduce", called("Reduce"), arn("ReduceTable", "StreamArn"), FilterCriteria=only_new),
         "SweepSchedule": {
             "Type": "AWS::Events::Rule",
             "Properties": {
@@ -266,11 +266,11 @@ def triggers() -> dict[str, Declaration]:
     }
 
 
-def _mapping(name: str, source: Mapping[str, Any], **more: Any) -> Declaration:
+def _mapping(name: str, called: Any, source: Mapping[str, Any], **more: Any) -> Declaration:
     return {
         "Type": "AWS::Lambda::EventSourceMapping",
         "Properties": {
-            "FunctionName": arn(f"{name}Function"),
+            "FunctionName": called,
             "EventSourceArn": source,
             "StartingPosition": "TRIM_HORIZON",
             "Enabled": flag("Mapped"),

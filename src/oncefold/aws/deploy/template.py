@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oncefold.aws.deploy import resources
+from oncefold.aws.deploy import releases, resources
 from oncefold.aws.deploy.dashboard import dashboard
 from oncefold.aws.deploy.failure_destination import failure_destination
 from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS, STREAM_ARN
@@ -41,15 +41,16 @@ def template(pipeline: Pipeline, names: Names) -> dict[str, Any]:
         "Description": f"Oncefold: the pipeline {pipeline.name}, every event counted exactly once",
         "Metadata": {"Oncefold": {"Pipeline": pipeline.name, "Fingerprint": pipeline.fingerprint}},
         "Parameters": {name: parameter.declaration for name, parameter in PARAMETERS.items()},
-        "Conditions": dict(resources.CONDITIONS),
+        "Conditions": {**resources.CONDITIONS, **releases.conditions()},
         "Resources": {
             **resources.stream(names),
             **resources.tables(names),
             **resources.key_policy(),
             **resources.functions(names),
             **failure_destination(names),
-            **resources.triggers(),
+            **resources.triggers(releases.function),
             **watching,
+            **releases.releases(),
             **dashboard(names, watched),
         },
         "Outputs": _outputs(),

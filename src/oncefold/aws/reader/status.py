@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.aws.connect import client, plain_message
-from oncefold.aws.mappings import stream_name
+from oncefold.aws.mappings import mappings_of, stream_name
 from oncefold.aws.operations.rebuild_item import UnderWay
 from oncefold.aws.reader.totals import outbox
 from oncefold.aws.tables import Stack, only_kind, only_live_nodes, read_definition, scan_pages
@@ -127,9 +127,9 @@ class Inspection:
         )
 
     def _mappings(self, function: str) -> tuple[MappingState, ...]:
-        found = self.clients.functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
         return tuple(
-            MappingState(mapping.get("State", "unknown"), mapping.get("LastProcessingResult", "")) for mapping in found
+            MappingState(mapping.get("State", "unknown"), mapping.get("LastProcessingResult", ""))
+            for mapping in mappings_of(function, self.clients.functions)
         )
 
     def _metric(self, function: str, metric: str, statistic: str, now: datetime) -> Sequence[float] | None:
