@@ -28,7 +28,7 @@ class Functions:
     """Lambda, as far as it is used."""
 
     def list_event_source_mappings(self, FunctionName: str) -> dict[str, Any]:  # noqa: N803 - boto3's name
-        if FunctionName.endswith("-reduce"):
+        if "-reduce" in FunctionName:
             return {"EventSourceMappings": []}
         return {"EventSourceMappings": [{"UUID": "1", "State": "Enabled", "LastProcessingResult": "OK"}]}
 
