@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.epochs import epochs_of
+from oncefold.aws.functions.epochs import epochs_of, kept_under
 from oncefold.aws.functions.layout import Delta
 from oncefold.aws.names import Names
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import Pipeline
+from oncefold.core.definition_changes import changes_of_meaning
+from oncefold.core.definition_text import to_toml
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Node, Stored, Total, nodes_of
 from oncefold.core.timestamps import format_timestamp
+from oncefold.core.view import View, view_of
 from oncefold.dynamodb.items import Item
 from oncefold.queries.event_model import RejectedEvent
 from oncefold.queries.protocol import Progress
@@ -49,22 +52,47 @@ class Stack:
     """Of the totals that are read (`epochs`)."""
     segments: int = SEGMENTS
     """In how many segments tables are read at once."""
+    first: Pipeline | None = None
+    """The definition that keys are kept under, where a rebuild has replaced it."""
+
+    @property
+    def kept(self) -> Pipeline:
+        """The definition that keys are kept under: the labels and numbers of their states."""
+        return self.first or self.pipeline
+
+    @property
+    def view(self) -> View:
+        """How the definition has what is kept."""
+        return View(self.pipeline) if self.first is None else view_of(self.first, self.pipeline)
 
 
 def open_tables(names: Names, dynamodb: Any) -> Stack:
     """Read the definition that the tables were made under. Raises OncefoldError if there is none."""
-    item = read_definition(names, dynamodb)
+    return stack_of(names, dynamodb, read_definition(names, dynamodb))
+
+
+def stack_of(names: Names, dynamodb: Any, item: Item) -> Stack:
+    """The stack whose tables mean what an item says. Raises OncefoldError if it does not say it."""
     origin = f"the definition in {names.aggregate_table}"
     try:
         pipeline = parse_toml(item["toml"]["S"], origin)
-        return Stack(names, pipeline, frozenset(item["fingerprints"]["SS"]), dynamodb, epochs_of(item).live)
+        first = parse_toml(kept_under(item), origin) if "kept" in item else None
+        accepted = frozenset(item["fingerprints"]["SS"])
+        return Stack(names, pipeline, accepted, dynamodb, epochs_of(item).live, first=first)
     except KeyError as error:
         raise OncefoldError(f"{origin} lacks its {error}; deploy again: oncefold aws deploy") from None
 
 
 def live_epoch(stack: Stack) -> int:
-    """The epoch that is read now, which a rebuild may have changed since the stack was opened."""
-    return epochs_of(read_definition(stack.names, stack.dynamodb)).live
+    """The epoch that is read now, which a rebuild may have changed since the stack was opened.
+
+    Raises OncefoldError if it has another definition, too.
+    """
+    item = read_definition(stack.names, stack.dynamodb)
+    text = item["toml"]["S"]
+    if text != to_toml(stack.pipeline) and changes_of_meaning(stack.pipeline, parse_toml(text, stack.names.stack)):
+        raise OncefoldError(f"stack {stack.names.stack}: its definition was replaced since it was opened; query again")
+    return epochs_of(item).live
 
 
 def read_definition(names: Names, dynamodb: Any) -> Item:
@@ -155,9 +183,11 @@ def read_states(stack: Stack, progress: Progress, below: Node | None = None) -> 
     """Every key with its state, deleted ones too; or only the live keys that count in a node."""
     request = {} if below is None else _counting_in(stack, below)
     of_elements = below is not None and bool(stack.pipeline.arrays)
+    view = stack.view
     for item in scan(stack, stack.names.state_table, progress, "keys", **request):
         try:
-            key, stored = layout.parse_state(stack.pipeline, item)
+            key, kept = layout.parse_state(stack.kept, item)
+            stored = view.stored(kept)
         except _UNREADABLE as error:
             raise _unreadable(stack.names.state_table, item.get("key"), error) from None
         # Labels of different elements may have passed the filter.
@@ -215,17 +245,11 @@ def parse_total(stack: Stack, item: Mapping[str, Any]) -> tuple[Node, Held]:
 
 def read_live_deltas(stack: Stack, progress: Progress) -> Iterator[WaitingDelta]:
     """Every delta of the outbox that is for the totals that are read."""
-    return (waiting for waiting in read_deltas(stack, progress) if waiting.delta.epoch == stack.epoch)
+    items = scan(stack, stack.names.reduce_table, progress, "pending deltas")
+    return (_waiting(stack, item) for item in items if layout.epoch_of(item) == stack.epoch)
 
 
-def read_deltas(stack: Stack, progress: Progress) -> Iterator[WaitingDelta]:
-    """Every delta of the outbox, of any epoch."""
-    for item in scan(stack, stack.names.reduce_table, progress, "pending deltas"):
-        yield parse_waiting(stack, item)
-
-
-def parse_waiting(stack: Stack, item: Mapping[str, Any]) -> WaitingDelta:
-    """The delta that an item of the outbox holds."""
+def _waiting(stack: Stack, item: Mapping[str, Any]) -> WaitingDelta:
     try:
         return WaitingDelta(layout.parse_delta(stack.pipeline, item), int(item["created"]["N"]))
     except _UNREADABLE as error:

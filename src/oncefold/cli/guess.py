@@ -148,7 +148,7 @@ def _pipeline(events: str, rows: list[Row], why: list[str], found: Unwrapped | N
     measures = _measures(left, len(live))
     why.extend(_why_measure(measure, columns[_path(measure.field)], len(live)) for measure in measures)
     rollup = _rollup(left, len(live))
-    why.extend(f"level {level.field}: {_texts(len(set(left[_path(level.field)])))}" for level in rollup.levels)
+    why.extend(f"level {level.field}: {len(set(left[_path(level.field)]))} different texts" for level in rollup.levels)
     unused = [field for field in left if field not in {level.field for level in rollup.levels}]
     if unused:
         why.append(f"left out, too many different texts for a level: {', '.join(map(str, unused[:_LISTED]))}")
@@ -350,7 +350,3 @@ def _places(texts: list[str]) -> int | None:
         else:
             return least
     return _FINEST
-
-
-def _texts(count: int) -> str:
-    return "one text in all of them" if count == 1 else f"{count} different texts"

@@ -19,10 +19,11 @@ def changes_of_meaning(old: Pipeline, new: Pipeline) -> list[str]:
     begin to round what it used to reject: the events rejected so far are on the reject list and can be redriven.
     Everything else changes what is kept.
     """
-    return list(chain(_event_changes(old, new), _rollup_changes(old, new), _measure_changes(old, new)))
+    return list(chain(event_changes(old, new), _rollup_changes(old, new), _measure_changes(old, new)))
 
 
-def _event_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
+def event_changes(old: Pipeline, new: Pipeline) -> Iterator[str]:
+    """What `new` reads otherwise of an event than `old` does, beside labels and measures: one line each."""
     for name in ("envelope", "key", "version", "delete", "where", "missing_texts", "decimal", "group"):
         before, after = getattr(old, name), getattr(new, name)
         if before != after:

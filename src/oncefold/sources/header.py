@@ -13,9 +13,6 @@ from oncefold.core.fieldpath import FieldPath
 HEADER_BYTES: Final = 2**20
 """Bytes of a CSV header; a longer first record is no header."""
 
-_ALIKE: Final = 0.7
-"""How much the name of a column must be like the one that is missing to be what was meant, as difflib says it."""
-
 DELIMITERS: Final = (",", ";", "\t", "|")
 """Tried where none is said, after the format's own."""
 
@@ -124,7 +121,7 @@ def _absent_columns(absent: Sequence[FieldPath], names: Sequence[str]) -> str:
     by_lower = {name.lower(): name for name in names}
     parts = []
     for field in absent[:_NAMED]:
-        close = difflib.get_close_matches(field.column.lower(), by_lower, 1, _ALIKE)
+        close = difflib.get_close_matches(field.column.lower(), by_lower, 1)
         parts.append(f"no column {field.column}" + (f"; did you mean {by_lower[close[0]]}?" if close else "."))
     more = f" And {len(absent) - _NAMED} more columns are not there." if len(absent) > _NAMED else ""
     return " ".join(f"{part[:1].upper()}{part[1:]}" if index else part for index, part in enumerate(parts)) + more

@@ -24,7 +24,7 @@ from oncefold.aws.deploy.deployment import (
 )
 from oncefold.aws.deploy.package import Bucket, build
 from oncefold.aws.deploy.removal import Removal
-from oncefold.aws.functions.guard import definition_item
+from oncefold.aws.functions.guard import PROTOCOL, definition_item
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
 from oncefold.aws.operations.rebuild_item import UnderWay
@@ -266,7 +266,7 @@ def test_a_definition_that_means_something_else_is_refused_before_anything_happe
     ):
         plan(names, OTHER)
     assert current(names) == before
-    assert deployed(names) == DeployedDefinition(True, to_toml(RISK), frozenset({RISK.fingerprint}), knows_epochs=True)
+    assert deployed(names) == DeployedDefinition(True, to_toml(RISK), frozenset({RISK.fingerprint}), protocol=PROTOCOL)
 
 
 def test_what_a_rebuild_keeps_with_the_definition_stays(names: Names) -> None:
@@ -282,11 +282,45 @@ def test_what_a_rebuild_keeps_with_the_definition_stays(names: Names) -> None:
 
 def test_a_definition_from_before_epochs_gets_one(names: Names) -> None:
     deploy(names)
-    old = {name: value for name, value in definition_item(RISK).items() if name != "epoch"}
+    old = {name: value for name, value in definition_item(RISK).items() if name not in {"epoch", "protocol"}}
     clients().dynamodb.put_item(TableName=names.aggregate_table, Item=old)
     assert not deployed(names).accepts(RISK)
     deploy(names)
     assert deployed(names).accepts(RISK)
+
+
+def test_a_definition_that_keys_suffice_for_is_a_matter_of_a_rebuild(names: Names) -> None:
+    deploy(names)
+    more = parse_toml(to_toml(RISK).replace("[measures]\n", "all = []\n[measures]\n"))
+    with pytest.raises(DefinitionError, match=r"What each key keeps suffices.* oncefold aws rebuild --definition FILE"):
+        plan(names, more)
+    item = definition_item(RISK)
+    under = UnderWay(9, "first", 8, "", 1, to_toml(more))
+    clients().dynamodb.put_item(TableName=names.aggregate_table, Item={**item, "rebuild": under.attribute})
+    for pipeline in (more, WIDER):
+        with pytest.raises(DefinitionError, match=r"a rebuild under a new definition is under way"):
+            plan(names, pipeline)
+    deploy(names)
+    switched = {**definition_item(more, frozenset(item["fingerprints"]["SS"])), "kept": item["toml"]}
+    clients().dynamodb.put_item(TableName=names.aggregate_table, Item=switched)
+    deploy(names, more)
+    assert deployed(names).accepts(more)
+    with pytest.raises(DefinitionError, match=r"\[rollups\] were .*What each key keeps suffices"):
+        plan(names, RISK)
+    wider = parse_toml(to_toml(more).replace('missing = "reject"', 'missing = "zero"'))
+    with pytest.raises(DefinitionError, match="which of them are rejected cannot change any more"):
+        plan(names, wider)
+
+
+def test_a_deployment_that_was_planned_before_a_rebuild_changes_no_definition(names: Names) -> None:
+    deploy(names)
+    mine = plan(names, WIDER)
+    under = UnderWay(9, "first", 8, "", 1, to_toml(OTHER))
+    item = {**definition_item(RISK), "rebuild": under.attribute}
+    clients().dynamodb.put_item(TableName=names.aggregate_table, Item=item)
+    with pytest.raises(OncefoldError, match="changed by another deployment meanwhile"):
+        Deployment(WIDER, names, clients(), polling()).apply(mine, lambda _: None)
+    assert deployed(names).toml == to_toml(RISK)
 
 
 def test_what_was_widened_is_not_narrowed_again(names: Names) -> None:

@@ -1,6 +1,7 @@
 """`oncefold aws rebuild` on the emulator."""
 
 import re
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +10,7 @@ from oncefold.aws.functions import layout
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.operations.rebuild import Rebuild
 from oncefold.aws.operations.rebuild_item import UnderWay
+from oncefold.core.definition_text import to_toml
 from oncefold.core.fold import Node, Total
 from tests.aws.conftest import Run
 from tests.aws.reader.stacks import Filled, node_item, put
@@ -89,6 +91,43 @@ def test_one_that_was_rolled_back_is_begun_anew(shop_stack: Filled, run: Run) ->
     assert status == 0
     assert "epoch 7" not in out
     assert run("verify")[0] == 0
+
+
+NEW = (
+    to_toml(SHOP).replace("[measures]\n", 'cities = ["city"]\n[measures]\n') + 'mean = { avg = "amount", scale = 2 }\n'
+)
+
+
+def test_the_totals_of_a_new_definition(shop_stack: Filled, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "new.toml"
+    file.write_text(NEW)
+    before = run("query", "--depth", "all")[1].splitlines()[:-1]
+    status, out, _ = run("rebuild", "--definition", file, "--dry-run")
+    assert (status, out.splitlines()[0]) == (0, "what each key keeps suffices for the definition")
+    assert "  [rollups] were place and are now place, cities" in out
+    assert run("query", "--depth", "all")[1].splitlines()[:-1] == before
+    status, out, err = run("rebuild", "--definition", file)
+    assert (status, err) == (0, "")
+    last = f"this is its definition now; give it to the functions, too: oncefold aws deploy {file}"
+    assert out.splitlines()[-1] == last
+    assert run("verify")[1].splitlines()[-1] == "exact"
+    query = run("query", "--rollup", "cities", "--depth", "all", "--format", "csv")[1]
+    assert "cities,Austin,1,Austin,1,0,100000000.01,100000000.01" in query
+    assert run("explain", "Austin", "--rollup", "cities")[0] == 0
+    assert run("conflicts")[0] == 0
+
+
+def test_a_definition_that_keys_do_not_suffice_for_is_refused(shop_stack: Filled, run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "new.toml"
+    file.write_text(NEW.replace('"city"]\n[measures', '"channel"]\n[measures'))
+    for options in ((), ("--dry-run",)):
+        status, out, err = run("rebuild", "--definition", file, *options)
+        assert (status, out) == (2, "")
+        assert "cities: keys are kept without channel; the labels of a key are country, city" in err
+        assert "as a stack of its own" in err
+    status, _, err = run("rebuild", "--definition", file, "--abandon")
+    assert (status, "--abandon gives a rebuild up" in err) == (2, True)
+    assert shop_stack.states
 
 
 def test_what_excludes_each_other(shop_stack: Filled, run: Run) -> None:

@@ -12,6 +12,7 @@ from oncefold.aws.connect import client
 from oncefold.aws.operations.cost import LIST_PRICES
 from oncefold.cli.aws.group import aws as group
 from oncefold.cli.main import main
+from tests.aws.operations.test_rebuild_command import NEW
 from tests.aws.reader.docs_stack import make
 from tests.aws.reader.test_status import Metrics
 
@@ -64,6 +65,7 @@ def test_the_commands_print_what_the_guide_shows(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make()
+    Path("new.toml").write_text(NEW)
     others = {"lambda": Mapped(), "cloudwatch": NoErrors()}
     monkeypatch.setattr("oncefold.aws.reader.status.client", lambda name: others.get(name) or client(name))
     monkeypatch.setattr("oncefold.aws.operations.rebuild_stack.client", lambda _: Mapped())

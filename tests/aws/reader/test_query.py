@@ -14,18 +14,21 @@ from botocore.exceptions import EndpointConnectionError
 
 from oncefold.aws.connect import client
 from oncefold.aws.functions import layout
+from oncefold.aws.functions.layout import Delta
 from oncefold.aws.names import Names
 from oncefold.aws.reader import StackReader, open_stack, totals
+from oncefold.aws.reader.totals import sum_deltas
 from oncefold.cli.main import main
 from oncefold.core.errors import InvalidQueryError, OncefoldError, QueryError
 from oncefold.core.event import Content, Event
+from oncefold.core.fold import Node, Stored, Total, net
 from oncefold.queries.model import AsOfTime, NodeTotal, Pending, Totals
 from oncefold.queries.protocol import Reader, UnsupportedQueryError
 from oncefold.queries.store_reader import StoreReader
 from tests.aws.conftest import Run
 from tests.aws.reader.clients import Paged, Restless
 from tests.aws.reader.records import ODD, random_records
-from tests.aws.reader.stacks import NOW_TEXT, NOW_TIME, Filled, count, fill, put
+from tests.aws.reader.stacks import NOW_TEXT, NOW_TIME, OLD, Filled, count, fill, node_item, put
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, build, events, lines, shop
 from tests.tools import reference
 from tests.tools.sizes import sized
@@ -220,6 +223,25 @@ def test_exact_reads_again_while_deltas_are_applied(stack: Names, open_reader: O
     found = open_reader(Restless(dynamodb, apply), exact=True).query(depth=None)
     assert [(row.path, row.count) for row in found] == expected
     assert done
+
+
+def test_exact_looks_below_a_node_that_what_is_pending_leaves_as_it_is(stack: Names, open_reader: OpenReader) -> None:
+    """A key came to FR/Paris, moved to FR/Nice, and then away; the deltas of the first and last step are applied."""
+    leaves = [("FR", "Paris"), ("FR", "Nice"), ("US", "Austin")]
+    contents = [Content(leaf, (100,)) for leaf in leaves]
+    filled = fill(stack, SHOP, [Event("k", version, content) for version, content in enumerate(contents)], chunk=1)
+    came, moved, went = (
+        Delta(f"step-{version}-0", tuple(net(SHOP, [(before, Stored(version, content))]).items()))
+        for version, (before, content) in enumerate(
+            zip([None, *(Stored(v, c) for v, c in enumerate(contents))], contents, strict=False)
+        )
+    )
+    put(stack.aggregate_table, [node_item(SHOP, *total) for total in sum_deltas([came, went]).items()])
+    put(stack.aggregate_table, [node_item(SHOP, Node(0, leaves[1]), Total(-1, (-100,)))])
+    put(stack.reduce_table, [layout.delta_item(SHOP, moved, keys=1, created=OLD)])
+    found = open_reader(exact=True).query(depth=None)
+    assert [row.path for row in found] == ["", "US", "US/Austin"]
+    assert filled.states["k"].content.labels == leaves[-1]
 
 
 def test_exact_gives_up_on_a_pipeline_that_never_stands_still(stack: Names, open_reader: OpenReader) -> None:

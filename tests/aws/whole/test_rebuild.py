@@ -1,4 +1,4 @@
-"""A rebuild of a deployed stack, from the real template and zip, while events come and functions are killed."""
+"""A rebuild under a new definition, from the real template and zip, while events come and functions are killed."""
 
 import threading
 from pathlib import Path
@@ -7,12 +7,18 @@ from random import Random
 from oncefold.aws.connect import client
 from oncefold.aws.functions import layout
 from oncefold.aws.names import Names
+from oncefold.core.definition_text import to_toml
 from oncefold.generate import Workload, write
 from oncefold_lab.local.emulator import Emulator
 from tests.aws.functions.stacks import WORKSHOP
 from tests.aws.whole.deployed import SECONDS, at_work, command, deploy
 from tests.aws.whole.test_end_to_end import check_totals
 from tests.tools.sizes import full_only
+
+NEW = (
+    to_toml(WORKSHOP).replace("[measures]\n", 'desks = ["Hierarchy.TradeDesk"]\n[measures]\n')
+    + 'mean = { avg = "Value", scale = 2 }\n'
+)
 
 
 def lose_totals(names: Names) -> None:
@@ -25,7 +31,7 @@ def lose_totals(names: Names) -> None:
 
 
 @full_only("it waits for functions twice, 50 s each")
-def test_totals_are_made_anew_while_events_come(aws: Emulator, tmp_path: Path) -> None:
+def test_totals_of_a_new_definition_are_made_while_events_come(aws: Emulator, tmp_path: Path) -> None:
     names = Names("rebuilt")
     whole = Workload(count=4_000, duplicates=0.1, modifications=0.2, deletes=0.02, leaves=30, seed=5)
     write(whole, tmp_path / "events.jsonl")
@@ -40,9 +46,11 @@ def test_totals_are_made_anew_while_events_come(aws: Emulator, tmp_path: Path) -
         running.wait_until_idle(SECONDS)
         lose_totals(names)
         command("aws", "verify", "--stack", names.stack, status=1)
+        new = tmp_path / "new.toml"
+        new.write_text(NEW)
         output: list[str] = []
         rebuild = threading.Thread(
-            target=lambda: output.append(command("aws", "rebuild", "--stack", names.stack).output)
+            target=lambda: output.append(command("aws", "rebuild", "--definition", new, "--stack", names.stack).output)
         )
         rebuild.start()
         for number in (1, 2):
@@ -51,4 +59,11 @@ def test_totals_are_made_anew_while_events_come(aws: Emulator, tmp_path: Path) -
         rebuild.join(SECONDS)
         assert "the totals are made anew from" in output[0]
         running.wait_until_idle(SECONDS)
+        command("aws", "verify", "--stack", names.stack)
+    command("aws", "deploy", new, "--stack", names.stack, "--yes")
+    with at_work(names, aws, tmp_path, chance=Random(2)) as running:
+        command("aws", "send", tmp_path / "0.jsonl", "--stack", names.stack)
+        running.wait_until_idle(SECONDS)
     check_totals(names, whole)
+    command("aws", "verify", "--stack", names.stack)
+    assert "mean" in command("aws", "query", "--rollup", "desks", "--stack", names.stack).output

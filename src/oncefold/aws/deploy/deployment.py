@@ -15,7 +15,7 @@ from oncefold.aws.deploy.cloudformation import ChangeSet, CloudFormationStack, O
 from oncefold.aws.deploy.package import Bucket, Package, build, key_of
 from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS, SHARD_COUNT, STREAM_ARN, STREAM_MODE
 from oncefold.aws.deploy.template import template, text
-from oncefold.aws.functions.guard import definition_item
+from oncefold.aws.functions.guard import PROTOCOL, definition_item
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
@@ -23,6 +23,7 @@ from oncefold.core.definition_changes import changes_of_meaning
 from oncefold.core.definition_text import to_toml
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, OncefoldError
+from oncefold.core.view import view_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +36,19 @@ class DeployedDefinition:
     """The definition's text; None if the tables mean nothing yet."""
     fingerprints: frozenset[str] = frozenset()
     """Of the definitions that may go on with the tables."""
-    knows_epochs: bool = False
-    """Whether it was written for functions that take part in a rebuild."""
+    protocol: str = ""
+    """What the functions that it was written for know of rebuilds (`guard.PROTOCOL`)."""
+    kept: str | None = None
+    """The text of the definition that keys are kept under, where a rebuild has replaced it."""
+    loading: bool = False
+    """Whether a load is under way."""
+    replacing: bool = False
+    """Whether a rebuild under a new definition is under way."""
 
     def accepts(self, pipeline: Pipeline) -> bool:
         """Whether this very definition is the deployed one."""
         same = self.toml == to_toml(pipeline) and pipeline.fingerprint in self.fingerprints
-        return same and self.knows_epochs
+        return same and self.protocol == PROTOCOL
 
     def difference(self, pipeline: Pipeline) -> Sequence[str]:
         """The lines in which a definition differs: with `-` the old ones, with `+` the new ones."""
@@ -64,7 +71,10 @@ def read_definition(names: Names, dynamodb: Any) -> DeployedDefinition:
         table=True,
         toml=item["toml"]["S"],
         fingerprints=frozenset(item["fingerprints"]["SS"]),
-        knows_epochs="epoch" in item,
+        protocol=item["protocol"]["N"] if "protocol" in item else "",
+        kept=item["kept"]["S"] if "kept" in item else None,
+        loading="load" in item,
+        replacing="toml" in item.get("rebuild", {}).get("M", {}),
     )
 
 
@@ -72,12 +82,41 @@ def check_definition_change(deployed: DeployedDefinition, pipeline: Pipeline, na
     """Raises DefinitionError for a pipeline under which the tables would mean something else."""
     if deployed.toml is None:
         return
+    if deployed.loading:
+        raise OncefoldError(
+            f"stack {names.stack}: a load is under way, and no function may write until it is done; "
+            "run `oncefold aws load` again, which goes on where it was"
+        )
+    if deployed.replacing and deployed.toml != to_toml(pipeline):
+        raise DefinitionError(
+            f"stack {names.stack}: a rebuild under a new definition is under way; when it has switched, deploy that "
+            "one, or give it up first: oncefold aws rebuild --abandon"
+        )
     changes = changes_of_meaning(parse_toml(deployed.toml, f"stack {names.stack}"), pipeline)
     if changes:
         raise DefinitionError(
             f"stack {names.stack}: this definition would change what its totals mean: {'; '.join(changes)}. "
-            "Deploy it as a stack of its own with --stack NAME, send the events there, then destroy this one"
+            f"{_way_on(deployed, pipeline, names)}"
         )
+    if deployed.kept is not None and pipeline.fingerprint not in deployed.fingerprints:
+        raise DefinitionError(
+            f"stack {names.stack}: its definition was replaced by a rebuild, and events are read as the one before it "
+            "says; so which of them are rejected cannot change any more. Deploy this definition as a stack of its own "
+            "with --stack NAME"
+        )
+
+
+def _way_on(deployed: DeployedDefinition, pipeline: Pipeline, names: Names) -> str:
+    """How to come to the totals of a definition that means something else."""
+    kept = parse_toml(deployed.kept or deployed.toml or "", f"stack {names.stack}")
+    try:
+        view_of(kept, pipeline)
+    except DefinitionError:
+        return "Deploy it as a stack of its own with --stack NAME, send the events there, then destroy this one"
+    return (
+        "What each key keeps suffices for it, so make the totals anew under it, then deploy it: "
+        f"oncefold aws rebuild --definition FILE --stack {names.stack}"
+    )
 
 
 def write_definition(deployed: DeployedDefinition, pipeline: Pipeline, names: Names, dynamodb: Any) -> None:
@@ -90,18 +129,25 @@ def write_definition(deployed: DeployedDefinition, pipeline: Pipeline, names: Na
         "TableName": names.aggregate_table,
         "Key": DEFINITION_KEY,
         # What a rebuild keeps in the item stays as it is.
-        "UpdateExpression": "SET #toml = :new, #fingerprints = :fingerprints, #epoch = if_not_exists(#epoch, :epoch)",
-        "ExpressionAttributeNames": {"#toml": "toml", "#fingerprints": "fingerprints", "#epoch": "epoch"},
+        "UpdateExpression": "SET #toml = :new, #fingerprints = :fingerprints, #protocol = :protocol, "
+        "#epoch = if_not_exists(#epoch, :epoch)",
+        "ExpressionAttributeNames": {
+            "#toml": "toml", "#fingerprints": "fingerprints", "#epoch": "epoch", "#protocol": "protocol",
+        },
         "ExpressionAttributeValues": {
             ":new": item["toml"],
             ":fingerprints": item["fingerprints"],
             ":epoch": item["epoch"],
+            ":protocol": item["protocol"],
         },
-    }
+    }  # fmt: skip
     if deployed.toml is None:
         request["ConditionExpression"] = "attribute_not_exists(#toml)"
     else:
         request["ConditionExpression"] = "#toml = :toml"
+        if deployed.toml != item["toml"]["S"]:
+            request["ConditionExpression"] += " AND attribute_not_exists(#rebuild.#toml)"
+            request["ExpressionAttributeNames"]["#rebuild"] = "rebuild"
         request["ExpressionAttributeValues"][":toml"] = {"S": deployed.toml}
     try:
         dynamodb.update_item(**request)

@@ -52,8 +52,7 @@ class DirectStateFunction(StateFunction):
         reads = False
         size = _FIRST_KEYS
         try:
-            if self._cache is not None:
-                self._epochs = self._cache.current(self._dynamo)
+            self._know()
             while waiting:
                 some, left = waiting[:size], waiting[size:]
                 # They are unfinished until they are through, and so is what comes after them.

@@ -11,15 +11,23 @@ Functions know the epochs for EPOCH_SECONDS, so they may not know yet that a reb
 - a state is put on the condition that its mark is the one that was read, so no mark that was set meanwhile is lost;
 - what a function that did not know wrote has an earlier mark, and is brought in by the rebuild's last pass, which
   begins when no such function can be under way any more, or by whoever is given the same record again.
+
+An epoch has one definition from its beginning to its end, and a rebuild may make its totals under a new one
+(`oncefold.core.view`). Keys are kept as they always were, so a function needs no other code for it: it finds the
+definition of each epoch where it finds the epochs.
 """
 
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
+from oncefold.core.definition import Pipeline
+from oncefold.core.definition_toml import parse_toml
+from oncefold.core.view import View, view_of
 from oncefold.dynamodb.calls import Dynamo
 
 EPOCH_SECONDS = 30.0
@@ -34,6 +42,17 @@ class Epochs:
     """Whose totals are read."""
     building: int | None = None
     """Whose totals a rebuild is making; greater than the live one."""
+    definitions: tuple[tuple[int, str], ...] = ()
+    """Of epochs whose definition is another one than that which keys are kept under: its text."""
+
+    def view(self, epoch: int, kept: Pipeline) -> View:
+        """What an epoch's totals are of keys that are kept under a definition."""
+        text = dict(self.definitions).get(epoch)
+        return View(kept) if text is None else view_of(kept, _parsed(text))
+
+    def others(self, kept: Pipeline) -> tuple[Pipeline, ...]:
+        """The definitions of epochs, beside the one that keys are kept under."""
+        return tuple(self.view(epoch, kept).pipeline for epoch, _ in self.definitions)
 
     @property
     def kept(self) -> tuple[int, ...]:
@@ -58,10 +77,25 @@ DELETING = "delete"
 def epochs_of(definition: Mapping[str, Any]) -> Epochs:
     """What the item `definition` says."""
     live = int(definition["epoch"]["N"]) if "epoch" in definition else 0
+    replaced = definition["toml"]["S"] if "kept" in definition else ""
     rebuild = definition.get("rebuild", {}).get("M")
     if rebuild is None or rebuild["phase"]["S"] == DELETING:
-        return Epochs(live)
-    return Epochs(live, int(rebuild["epoch"]["N"]))
+        building, made = None, ""
+    else:
+        building, made = int(rebuild["epoch"]["N"]), rebuild.get("toml", {}).get("S", replaced)
+    definitions = ((live, replaced), (building, made))
+    return Epochs(live, building, tuple((epoch, text) for epoch, text in definitions if epoch is not None and text))
+
+
+def kept_under(definition: Mapping[str, Any]) -> str:
+    """The text of the definition that keys are kept under: the first one, whatever replaced it."""
+    text: str = definition.get("kept", definition["toml"])["S"]
+    return text
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> Pipeline:
+    return parse_toml(text, "the definition of an epoch")
 
 
 class EpochCache:

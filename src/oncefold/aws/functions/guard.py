@@ -5,10 +5,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from oncefold.aws.functions.epochs import kept_under
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_text import to_toml
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError
 from oncefold.dynamodb.items import Item
 
@@ -16,20 +18,26 @@ from oncefold.dynamodb.items import Item
 def definition_item(pipeline: Pipeline, fingerprints: frozenset[str] = frozenset()) -> Item:
     """The item that says what the tables mean: the definition, and the fingerprints of all that may go on with them.
 
-    And the live epoch (`epochs`), of tables that never were rebuilt.
+    And the live epoch (`epochs`), of tables that never were rebuilt; and what their functions know.
     """
     return {
         **DEFINITION_KEY,
         "epoch": {"N": "0"},
+        "protocol": {"N": PROTOCOL},
         "toml": {"S": to_toml(pipeline)},
         "fingerprints": {"SS": sorted({pipeline.fingerprint, *fingerprints})},
     }
 
 
-def check_definition(pipeline: Pipeline, names: Names, client: Any) -> None:
+PROTOCOL = "2"
+"""What functions know: 1, or nothing said, epochs; 2, definitions of epochs."""
+
+
+def check_definition(pipeline: Pipeline, names: Names, client: Any) -> Pipeline:
     """Make sure that the tables mean what the pipeline does; tables without a definition get this one.
 
-    Raises DefinitionError if they mean something else.
+    The definition that keys are kept under, which is another one where a rebuild has replaced it. Raises
+    DefinitionError if the tables mean something else.
     """
     item = _read(names, client)
     if item is None:
@@ -49,6 +57,9 @@ def check_definition(pipeline: Pipeline, names: Names, client: Any) -> None:
             f"stack {names.stack}: its tables were made under another definition of {pipeline.name}; deploy with "
             "`oncefold aws deploy`, which says what differs, or deploy this definition as a stack of its own"
         )
+    if item is None or "kept" not in item:
+        return pipeline
+    return parse_toml(kept_under(item), f"stack {names.stack}: the definition that keys are kept under")
 
 
 def _read(names: Names, client: Any) -> Mapping[str, Any] | None:

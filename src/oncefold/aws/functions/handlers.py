@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from oncefold.aws.functions import layout, report
+from oncefold.aws.functions import report
 from oncefold.aws.functions.deliveries import delivery_of
 from oncefold.aws.functions.epochs import EpochCache
 from oncefold.aws.functions.guard import check_definition
@@ -37,6 +37,7 @@ class _Warm:
     """What an environment keeps from one invocation to the next."""
 
     pipeline: Pipeline
+    """Once it is checked: the one that keys are kept under."""
     names: Names
     client: Any
     workers: ThreadPoolExecutor
@@ -87,7 +88,7 @@ def _work(context: Any) -> _Work:
     backoff = invocation.backoff_until_answer(context)
     client = invocation.TimedClient(warm.client, warm.callers, backoff)
     if not warm.checked:
-        check_definition(warm.pipeline, warm.names, client)
+        warm.pipeline = check_definition(warm.pipeline, warm.names, client)
         warm.checked = True
     return _Work(warm, Dynamo(client, backoff, meter), meter, context.aws_request_id, begun)
 
@@ -115,10 +116,10 @@ def reduce(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
     except OutOfTime:
         return _answer(event["Records"][0]["dynamodb"]["SequenceNumber"])
     images = [_image(item) for item in event["Records"] if item["eventName"] == "INSERT"]
-    deltas = {sequence: layout.parse_delta(work.warm.pipeline, image) for sequence, image in images}
-    reduced = ReduceFunction(work.warm.pipeline, work.warm.names, work.dynamo).apply(deltas.values())
+    warm = work.warm
+    reduced = ReduceFunction(warm.pipeline, warm.names, work.dynamo, warm.epochs).apply_items(dict(images).values())
     work.log("reduce", report.reduce_counts(reduced))
-    return _answer(_first_left(deltas, reduced.left))
+    return _answer(next((sequence for sequence, image in images if image["id"]["S"] in reduced.left), None))
 
 
 def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: ARG001 - a schedule sends nothing of use
@@ -126,8 +127,9 @@ def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: AR
     work = _work(context)
     warm = work.warm
     swept = sweep_outbox(
-        warm.pipeline, warm.names, work.dynamo, time.time, spread=warm.workers.map, segments=invocation.CALLS_AT_ONCE
-    )
+        warm.pipeline, warm.names, work.dynamo, time.time, spread=warm.workers.map,
+        segments=invocation.CALLS_AT_ONCE, epochs=warm.epochs,
+    )  # fmt: skip
     work.log("sweep", report.sweep_counts(swept, time.monotonic() - work.begun))
     return {
         "found": swept.found,
@@ -140,10 +142,6 @@ def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: AR
 def _image(item: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     change = item["dynamodb"]
     return change["SequenceNumber"], change["NewImage"]
-
-
-def _first_left(deltas: Mapping[str, layout.Delta], left: set[str]) -> str | None:
-    return next((sequence for sequence, delta in deltas.items() if delta.id in left), None)
 
 
 def _answer(first_unfinished: str | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ The position never passes a change that was not netted as long as batches of a s
 time: one at a time, and without a limit of retries or age (`resources`).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,8 @@ from oncefold.aws.functions.layout import Delta, StateChange
 from oncefold.aws.functions.plan import delta_put, parts, row_bytes
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
-from oncefold.core.fold import net
+from oncefold.core.fold import Node, Total, net
+from oncefold.core.view import View
 from oncefold.dynamodb.calls import Dynamo, OutOfTime
 from oncefold.dynamodb.items import TRANSACTION_BYTES, TRANSACTION_ITEMS, Item, digest
 
@@ -46,23 +47,29 @@ def plan(pipeline: Pipeline, shard: str, position: int | None, changes: Sequence
     see it again, with another epoch.
     """
     count = len(changes)
+    views = {epoch: epochs.view(epoch, pipeline) for epoch in epochs.kept}
     while True:
         last = changes[count - 1].sequence
         name = digest([shard, str(position), str(last), epochs.latest])
         deltas = [
             Delta(f"{name}-{epoch}-{number}", nodes, epoch)
-            for epoch in epochs.kept
-            for number, nodes in enumerate(parts(pipeline, net(pipeline, (c.within(epoch) for c in changes[:count]))))
+            for epoch, view in views.items()
+            for number, nodes in enumerate(_parts(view, epoch, changes[:count]))
         ]
-        if count == 1 or _fits(pipeline, deltas):
+        if count == 1 or _fits(views, deltas):
             return Step(count, last, tuple(deltas))
         count = -(-count // 2)
 
 
-def _fits(pipeline: Pipeline, deltas: Sequence[Delta]) -> bool:
+def _parts(view: View, epoch: int, changes: Sequence[StateChange]) -> Iterator[tuple[tuple[Node, Total], ...]]:
+    seen = (tuple(map(view.seen, change.within(epoch))) for change in changes)
+    return parts(view.pipeline, net(view.pipeline, ((before, after) for before, after in seen)))
+
+
+def _fits(views: Mapping[int, View], deltas: Sequence[Delta]) -> bool:
     if len(deltas) > _MOST_DELTAS:
         return False
-    rows = sum(row_bytes(pipeline, node) for delta in deltas for node, _ in delta.nodes)
+    rows = sum(row_bytes(views[delta.epoch].pipeline, node) for delta in deltas for node, _ in delta.nodes)
     return rows + (len(deltas) + 1) * _DELTA_OVERHEAD_BYTES <= TRANSACTION_BYTES
 
 
@@ -97,7 +104,10 @@ class NetFunction:
         wall_clock: Callable[[], float],
         epochs: EpochCache | None = None,
     ) -> None:
-        """`wall_clock` gives seconds since 1970. Without `epochs` the stack is taken for one that never is rebuilt."""
+        """`pipeline` is the definition that keys are kept under; `wall_clock` gives seconds since 1970.
+
+        Without `epochs` the stack is taken for one that never is rebuilt.
+        """
         self._pipeline = pipeline
         self._names = names
         self._dynamo = dynamo
@@ -152,7 +162,10 @@ class NetFunction:
 
     def _writes(self, shard: str, position: int | None, step: Step) -> list[Item]:
         created = int(self._wall_clock())
-        deltas = [layout.delta_item(self._pipeline, one, keys=step.changes, created=created) for one in step.deltas]
+        views = {epoch: self._epochs.view(epoch, self._pipeline) for epoch in self._epochs.kept}
+        deltas = [
+            layout.delta_item(views[one.epoch].pipeline, one, keys=step.changes, created=created) for one in step.deltas
+        ]
         return [
             self._move(shard, position, step.last, created),
             *(delta_put(self._names.reduce_table, delta) for delta in deltas),

@@ -5,6 +5,7 @@ Sizes are bounded from above, so that a plan never is refused for its size.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import groupby
 
 from oncefold.aws.functions.epochs import Epochs, counts_in
@@ -12,6 +13,7 @@ from oncefold.aws.functions.layout import Delta, content_hash
 from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Stored, Total, net, nodes_of
 from oncefold.core.limits import EVENT_LEAVES, NAME_CHARS
+from oncefold.core.view import View
 from oncefold.dynamodb.items import ITEM_BYTES, TRANSACTION_BYTES, TRANSACTION_ITEMS, Item, digest
 from oncefold.dynamodb.packing import Weight, pack
 
@@ -77,7 +79,7 @@ class Chunk:
 
 
 def refusal(pipeline: Pipeline, key: str, after: Stored) -> str | None:
-    """Why an event cannot be held in DynamoDB, as a message; None for one that can.
+    """Why an event cannot be held in DynamoDB under a definition, as a message; None for one that can.
 
     A change retracts one content and adds another, perhaps in two epochs. Each has its share of a transaction, so that
     the answer depends on the event alone.
@@ -113,23 +115,24 @@ def most_nodes(pipeline: Pipeline) -> int:
 def chunks(pipeline: Pipeline, changes: Iterable[Change], epochs: Epochs | None = None) -> Iterator[Chunk]:
     """The changes in their order, cut so that each chunk is one transaction with the deltas of every epoch."""
     epochs = epochs or Epochs()
+    views = {epoch: epochs.view(epoch, pipeline) for epoch in epochs.kept}
     taken: list[Change] = []
-    loads = {epoch: _Load(epoch) for epoch in epochs.kept}
+    loads = {epoch: _Load(epoch, view.pipeline) for epoch, view in views.items()}
     state_bytes = 0
     for change in changes:
         size = _state_bytes(change.key, change.after)
-        grown = [load.with_change(pipeline, change) for load in loads.values()]
+        grown = [load.with_change(change) for load in loads.values()]
         if taken and not _fits(len(taken) + 1, grown, state_bytes + size):
-            yield _chunk(pipeline, taken, epochs)
+            yield _chunk(views, taken, epochs)
             taken, state_bytes = [], 0
-            loads = {epoch: _Load(epoch) for epoch in epochs.kept}
-            grown = [load.with_change(pipeline, change) for load in loads.values()]
+            loads = {epoch: _Load(epoch, view.pipeline) for epoch, view in views.items()}
+            grown = [load.with_change(change) for load in loads.values()]
         taken.append(change)
         for more in grown:
             loads[more.epoch].take(more)
         state_bytes += size
     if taken:
-        yield _chunk(pipeline, taken, epochs)
+        yield _chunk(views, taken, epochs)
 
 
 @dataclass(slots=True)
@@ -137,16 +140,17 @@ class _Load:
     """The nodes of one epoch that a chunk touches, and at most so many bytes of its deltas."""
 
     epoch: int
+    pipeline: Pipeline
     nodes: set[Node] = field(default_factory=set)
     size: int = 0
 
-    def with_change(self, pipeline: Pipeline, change: Change) -> "_Grown":
+    def with_change(self, change: Change) -> "_Grown":
         """What it would be with one more change."""
         new: set[Node] = set()
         for stored in change.within(self.epoch) or ():
             if stored is not None and stored.content.labels is not None:
-                new.update(node for node in nodes_of(pipeline, stored.content.labels) if node not in self.nodes)
-        size = self.size + sum(row_bytes(pipeline, node) for node in new)
+                new.update(node for node in nodes_of(self.pipeline, stored.content.labels) if node not in self.nodes)
+        size = self.size + sum(row_bytes(self.pipeline, node) for node in new)
         return _Grown(self.epoch, new, len(self.nodes) + len(new), size)
 
     def take(self, grown: "_Grown") -> None:
@@ -198,22 +202,22 @@ def _fixed_row_bytes(pipeline: Pipeline) -> int:
     return NAME_CHARS + _NUMBER_BYTES * (len(pipeline.amounts) + 1) + 20
 
 
-def _chunk(pipeline: Pipeline, changes: Sequence[Change], epochs: Epochs) -> Chunk:
-    deltas = (delta for epoch in epochs.kept for delta in _deltas(pipeline, changes, epoch, epochs.latest))
+def _chunk(views: Mapping[int, View], changes: Sequence[Change], epochs: Epochs) -> Chunk:
+    deltas = (delta for epoch, view in views.items() for delta in _deltas(view, changes, epoch, epochs.latest))
     return Chunk(tuple(changes), tuple(deltas))
 
 
-def _deltas(pipeline: Pipeline, changes: Sequence[Change], epoch: int, latest: int) -> Iterator[Delta]:
+def _deltas(view: View, changes: Sequence[Change], epoch: int, latest: int) -> Iterator[Delta]:
     """What changes do to the totals of an epoch, named by the transitions in it.
 
     A key's states only grow, and a key is brought into an epoch once, so no transition comes twice in an epoch. Tables
     that were restored may see one again; a rebuild that is under way then is part of the name, too.
     """
     within = [(change.key, found) for change in changes if (found := change.within(epoch)) is not None]
-    totals = net(pipeline, (found for _, found in within))
+    totals = net(view.pipeline, ((view.seen(before), view.seen(after)) for _, (before, after) in within))
     transitions = sorted(_transition(key, *found) for key, found in within)
     name = digest([epoch, latest, transitions] if latest else transitions)
-    for number, part in enumerate(parts(pipeline, totals)):
+    for number, part in enumerate(parts(view.pipeline, totals)):
         yield Delta(f"{name}-{number}", part, epoch)
 
 
@@ -272,11 +276,15 @@ class Group:
     epoch: int = 0
 
 
-def groups(pipeline: Pipeline, deltas: Iterable[Delta]) -> Iterator[Group]:
-    """Deltas in as few transactions as their order gives, those for the tops of trees first."""
+def groups(pipeline: Pipeline, deltas: Iterable[Delta], epochs: Epochs | None = None) -> Iterator[Group]:
+    """Deltas in as few transactions as their order gives, those for the tops of trees first.
+
+    `pipeline` is the definition that keys are kept under.
+    """
+    known = epochs or Epochs()
     ordered = sorted(deltas, key=lambda delta: (delta.epoch, not delta.id.endswith("-0")))
-    for _, some in groupby(ordered, lambda delta: delta.epoch):
-        yield from map(group, pack(some, lambda delta: _weight(pipeline, delta)))
+    for epoch, some in groupby(ordered, lambda delta: delta.epoch):
+        yield from map(group, pack(some, partial(_weight, known.view(epoch, pipeline).pipeline)))
 
 
 def _weight(pipeline: Pipeline, delta: Delta) -> Weight:

@@ -5,10 +5,12 @@ it still is there. So a delta counts once, for ever, in whatever batches and by 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from oncefold.aws.functions import layout
+from oncefold.aws.functions.epochs import EpochCache, Epochs
 from oncefold.aws.functions.layout import Delta
 from oncefold.aws.functions.plan import Group, group, groups
 from oncefold.aws.names import Names
@@ -16,7 +18,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Total
 from oncefold.dynamodb import items
 from oncefold.dynamodb.calls import READ_KEYS, Dynamo, OutOfTime, RequestRefused, slices
-from oncefold.dynamodb.items import NUMBER_DIGITS, Item
+from oncefold.dynamodb.items import NUMBER_DIGITS, TRANSACTION_ITEMS, Item
 
 
 @dataclass(slots=True)
@@ -35,15 +37,59 @@ class Reduced:
 class ReduceFunction:
     """Adds deltas to one stack's totals."""
 
-    def __init__(self, pipeline: Pipeline, names: Names, dynamo: Dynamo) -> None:
+    def __init__(self, pipeline: Pipeline, names: Names, dynamo: Dynamo, epochs: EpochCache | None = None) -> None:
+        """`pipeline` is the definition that keys are kept under.
+
+        Without `epochs` the stack is taken for one whose definition is never replaced.
+        """
         self._pipeline = pipeline
         self._names = names
         self._dynamo = dynamo
+        self._cache = epochs
+        self._epochs = Epochs()
+        self._definitions: dict[int, Pipeline] = {}
+        """Of the epochs, those that are known."""
+
+    def apply_items(self, items: Iterable[Mapping[str, Any]]) -> Reduced:
+        """Apply deltas as the outbox has them, each under the definition of its epoch.
+
+        One of an epoch that is neither live nor being made is of no use to any totals, now or later, and is deleted.
+        """
+        found = list(items)
+        try:
+            unused = self._learn(found)
+            for some in slices(unused, TRANSACTION_ITEMS):
+                self._dynamo.transact([self._drop(item) for item in some])
+        except OutOfTime:
+            return Reduced(left={item["id"]["S"] for item in found})
+        gone = {item["id"]["S"] for item in unused}
+        return self.apply(self._parse(item) for item in found if item["id"]["S"] not in gone)
+
+    def _learn(self, items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Know the epochs of these deltas; those deltas whose epoch there is no more."""
+        if self._cache is None:
+            return []
+        self._epochs = self._cache.current(self._dynamo)
+        if any(layout.epoch_of(item) not in self._epochs.kept for item in items):
+            self._epochs = self._cache.read(self._dynamo)
+        kept = self._epochs.kept
+        self._definitions = {epoch: self._epochs.view(epoch, self._pipeline).pipeline for epoch in kept}
+        return [item for item in items if layout.epoch_of(item) not in kept]
+
+    def _drop(self, item: Mapping[str, Any]) -> Item:
+        """Take a delta out, whether it is there or not."""
+        return {"Delete": {"TableName": self._names.reduce_table, "Key": layout.delta_key(item["id"]["S"])}}
+
+    def _definition(self, epoch: int) -> Pipeline:
+        return self._definitions.get(epoch, self._pipeline)
+
+    def _parse(self, item: Mapping[str, Any]) -> Delta:
+        return layout.parse_delta(self._definition(layout.epoch_of(item)), item)
 
     def apply(self, deltas: Iterable[Delta]) -> Reduced:
         """Add each of the deltas that is still in the outbox to the totals, and take it out."""
         reduced = Reduced()
-        waiting = deque(groups(self._pipeline, {delta.id: delta for delta in deltas}.values()))
+        waiting = deque(groups(self._pipeline, {delta.id: delta for delta in deltas}.values(), self._epochs))
         while waiting:
             tried = waiting.popleft()
             try:
@@ -104,15 +150,16 @@ class ReduceFunction:
     def _add(self, change: tuple[Node, Total], epoch: int) -> Item:
         """Add to a node's totals in an epoch; a node that is not there begins at nothing."""
         node, total = change
+        pipeline = self._definition(epoch)
         names, values, clauses = {"#count": "count"}, {":count": {"N": str(total.count)}}, ["#count :count"]
-        for index, (amount, value) in enumerate(zip(self._pipeline.amounts, total.sums, strict=True)):
+        for index, (amount, value) in enumerate(zip(pipeline.amounts, total.sums, strict=True)):
             names[f"#{index}"] = amount.name
             values[f":{index}"] = items.number(value, amount.scale)
             clauses.append(f"#{index} :{index}")
         return {
             "Update": {
                 "TableName": self._names.aggregate_table,
-                "Key": layout.node_key(self._pipeline, node, epoch),
+                "Key": layout.node_key(pipeline, node, epoch),
                 "UpdateExpression": "ADD " + ", ".join(clauses),
                 "ExpressionAttributeNames": names,
                 "ExpressionAttributeValues": values,

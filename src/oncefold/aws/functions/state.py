@@ -125,10 +125,10 @@ class StateFunction:
         reject_days: int = 0,
         epochs: EpochCache | None = None,
     ) -> None:
-        """`wall_clock` gives seconds since 1970; `spread` runs independent calls, several at a time if it can.
+        """`pipeline` is the definition that keys are kept under; `wall_clock` gives seconds since 1970.
 
-        Rejects and conflicts are deleted by DynamoDB after `reject_days`; 0 keeps them for ever. Without `epochs` the
-        stack is taken for one that never is rebuilt.
+        `spread` runs independent calls, several at a time if it can. Rejects and conflicts are deleted after
+        `reject_days`; 0 keeps them for ever. Without `epochs` the stack is taken for one that never is rebuilt.
         """
         self._pipeline = pipeline
         self._names = names
@@ -139,10 +139,16 @@ class StateFunction:
         self._decoder = Decoder(pipeline)
         self._cache = epochs
         self._epochs = Epochs()
+        self._others: tuple[Pipeline, ...] = ()
 
     def handle(self, records: Sequence[StreamRecord]) -> FoldResult:
         """Fold a batch. Events are finished in the order of their records as far as the time suffices."""
         folded = FoldResult()
+        try:
+            self._know()
+        except OutOfTime:
+            folded.leave(range(len(records)))
+            return folded
         rejects: list[tuple[int, Item]] = []
         arrivals: dict[str, list[Arrival]] = {}
         for index, record in enumerate(records):
@@ -181,11 +187,18 @@ class StateFunction:
         if fault is not None:
             raise fault
         event = self._decoder.json(raw)
-        if may_be_refused(self._pipeline, len(raw)):
-            reason = refusal(self._pipeline, event.key, Stored(event.version, event.content))
-            if reason is not None:
-                raise InvalidEvent(reason)
+        for pipeline in (self._pipeline, *self._others):
+            if may_be_refused(pipeline, len(raw)):
+                reason = refusal(pipeline, event.key, Stored(event.version, event.content))
+                if reason is not None:
+                    raise InvalidEvent(reason)
         return event.each()
+
+    def _know(self) -> None:
+        """Know the epochs, and their definitions. Raises OutOfTime."""
+        if self._cache is not None:
+            self._epochs = self._cache.current(self._dynamo)
+            self._others = self._epochs.others(self._pipeline)
 
     def _reject(self, rejects: Sequence[tuple[int, Item]], folded: FoldResult) -> None:
         for some in slices(rejects, PUT_ITEMS):
@@ -206,8 +219,7 @@ class StateFunction:
         open_keys = list(arrivals)
         rounds = 0
         try:
-            if self._cache is not None:
-                self._epochs = self._cache.current(self._dynamo)
+            self._know()
             while open_keys:
                 if rounds:
                     # A round takes far longer than a call: who waits no longer than one meets the same others again.
@@ -223,9 +235,16 @@ class StateFunction:
             folded.leave(first_record(arrivals[key]) for key in open_keys)
 
     def _learn(self, states: Iterable[Marked]) -> None:
-        """Read the epochs again if a mark says that there is a later one."""
+        """Read the epochs again if a mark says that there is a later one.
+
+        Raises OutOfTime if it has a definition of its own: whether the batch's events fit that was not looked at, so
+        the batch has to come again.
+        """
         if self._cache is not None and any(state.mark > self._epochs.latest for state in states):
+            before = self._epochs.definitions
             self._epochs = self._cache.read(self._dynamo)
+            if self._epochs.definitions != before:
+                raise OutOfTime
 
     def _stored(self, keys: Sequence[str]) -> Mapping[str, Marked]:
         def read(some: Sequence[str]) -> list[Item]:
@@ -246,9 +265,13 @@ class StateFunction:
                 )
             turn.outcomes.append(outcome)
             current = after
-        if current is not None and (current != before or mark < self._epochs.latest):
+        if current is not None and (current != before or (mark < self._epochs.latest and self._fits(key, current))):
             turn.change = Change(key, before, current, mark)
         return turn
+
+    def _fits(self, key: str, stored: Stored) -> bool:
+        """Whether a key can be brought into every epoch: a rebuild does not come to its end if one cannot."""
+        return all(refusal(pipeline, key, stored) is None for pipeline in self._others)
 
     def _note_conflicts(self, turns: Iterable[Turn]) -> None:
         """Before the states are written: a conflict that is lost leaves no other trace."""
@@ -313,10 +336,11 @@ class StateFunction:
         """What became of the chunk; None if the time is up."""
         created = int(self._wall_clock())
         writes = [self._state_write(change) for change in chunk.changes]
-        deltas = (
-            layout.delta_item(self._pipeline, one, keys=len(chunk.changes), created=created) for one in chunk.deltas
-        )
-        writes += [self._delta_write(delta) for delta in deltas]
+        for delta in chunk.deltas:
+            pipeline = self._epochs.view(delta.epoch, self._pipeline).pipeline
+            writes.append(
+                self._delta_write(layout.delta_item(pipeline, delta, keys=len(chunk.changes), created=created))
+            )
         try:
             return self._dynamo.transact(writes, patient=False)
         except OutOfTime:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from oncefold.aws.functions import layout
+from oncefold.aws.functions.epochs import EpochCache
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
 from oncefold.aws.functions.state import Spread
 from oncefold.aws.names import Names
@@ -32,7 +32,7 @@ class Swept:
     """Age of the oldest of them."""
 
 
-def sweep(
+def sweep(  # noqa: PLR0913, PLR0917 - what a stack is, and how to go through it
     pipeline: Pipeline,
     names: Names,
     dynamo: Dynamo,
@@ -41,21 +41,22 @@ def sweep(
     spread: Spread = map,
     segments: int = 1,
     wanted: Callable[[Item], bool] = lambda _: True,
+    epochs: EpochCache | None = None,
 ) -> Swept:
     """Apply every delta that is older than `grace` seconds, and wanted, as far as the time suffices.
 
     The outbox is read in so many segments, each with what is applied of it by itself; `spread` runs several at a time.
     """
     now = wall_clock()
-    reduce = ReduceFunction(pipeline, names, dynamo)
 
     def work(segment: int) -> Swept:
         swept = Swept(Reduced())
+        reduce = ReduceFunction(pipeline, names, dynamo, epochs)
         items = filter(wanted, dynamo.scan(names.reduce_table, segment, segments))
-        old = (layout.parse_delta(pipeline, item) for item in _old(items, now, grace, swept))
+        old = _old(items, now, grace, swept)
         try:
             while some := list(islice(old, _AT_ONCE)):
-                _join(swept.reduced, reduce.apply(some))
+                _join(swept.reduced, reduce.apply_items(some))
         except OutOfTime:
             pass
         return swept

@@ -11,10 +11,11 @@ from itertools import islice
 from typing import Self
 
 from oncefold.aws.connect import aws_errors_explained
-from oncefold.aws.functions.layout import Delta
+from oncefold.aws.functions.epochs import EpochCache
 from oncefold.aws.functions.reduce import ReduceFunction
-from oncefold.aws.tables import Stack, count_items, read_deltas
+from oncefold.aws.tables import Stack, count_items, scan
 from oncefold.dynamodb.calls import Backoff, Dynamo, Meter
+from oncefold.dynamodb.items import Item
 from oncefold.queries.protocol import Progress, no_progress
 
 BATCH_DELTAS = 500
@@ -77,8 +78,8 @@ class Drain:
         """Go through the outbox once; how many deltas were found."""
         found = drained.left = 0
         with aws_errors_explained(self.stack.names.stack):
-            for some in _batches(waiting.delta for waiting in read_deltas(self.stack, no_progress)):
-                reduced = self._reduce(deadline).apply(some)
+            for some in _batches(scan(self.stack, self.stack.names.reduce_table, no_progress, "pending deltas")):
+                reduced = self._reduce(deadline).apply_items(some)
                 found += len(some)
                 drained.applied += reduced.deltas
                 drained.left += len(reduced.left)
@@ -89,13 +90,15 @@ class Drain:
     def _reduce(self, deadline: float) -> ReduceFunction:
         """The function, with a while to go on when DynamoDB does not answer."""
         backoff = Backoff(self.clock, self.sleep, self.random, min(deadline, self.clock() + BATCH_SECONDS))
-        return ReduceFunction(self.stack.pipeline, self.stack.names, Dynamo(self.stack.dynamodb, backoff, Meter()))
+        stack = self.stack
+        dynamo = Dynamo(stack.dynamodb, backoff, Meter())
+        return ReduceFunction(stack.kept, stack.names, dynamo, EpochCache(stack.names))
 
     def _waiting(self) -> int:
         with aws_errors_explained(self.stack.names.stack):
             return count_items(self.stack, self.stack.names.reduce_table, no_progress, "pending deltas")
 
 
-def _batches(deltas: Iterator[Delta]) -> Iterator[list[Delta]]:
-    while some := list(islice(deltas, BATCH_DELTAS)):
+def _batches(items: Iterator[Item]) -> Iterator[list[Item]]:
+    while some := list(islice(items, BATCH_DELTAS)):
         yield some

@@ -8,7 +8,8 @@ that epoch or a later one. The phases, of which any call may be the last; the ne
    Then wait until no function can be under way that does not know it.
 2. `final`: once more through all keys, for those that such functions wrote meanwhile.
 3. `drain`: apply every delta of the new epoch that is there; those that come later are as late as deltas always are.
-4. Switch: one write to the item `definition` makes the new epoch the live one.
+4. Switch: one write to the item `definition` makes the new epoch the live one, under the definition that it was made
+   under.
 5. `delete`: wait until no function writes deltas for the old epoch any more, drop those, and delete its totals.
 
 One process at a time drives a rebuild. It shows that it lives by counting up; another one that sees that refuses, and
@@ -16,19 +17,22 @@ one that does not takes its place. Two at once would do no harm: every write has
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.epochs import DELETING, EPOCH_SECONDS, EpochCache, Epochs, epochs_of
-from oncefold.aws.functions.layout import DEFINITION_KEY
+from oncefold.aws.functions.guard import PROTOCOL
+from oncefold.aws.functions.layout import DEFINITION_KEY, Marked
+from oncefold.aws.functions.plan import refusal
 from oncefold.aws.functions.state import Spread, StateFunction
 from oncefold.aws.functions.sweep import sweep
 from oncefold.aws.names import Names
 from oncefold.aws.operations.rebuild_item import DRAIN, FINAL, FIRST, RebuildItem, RebuildTakenError, UnderWay
 from oncefold.core.definition import Pipeline
+from oncefold.core.definition_text import to_toml
 from oncefold.core.errors import OncefoldError
 from oncefold.dynamodb.calls import PUT_ITEMS, Backoff, Dynamo, Meter, OutOfTime, slices
 from oncefold.dynamodb.items import Item
@@ -82,8 +86,9 @@ class Rebuild:
 
     dynamo: type[Dynamo] = Dynamo
     state_function: type[StateFunction] = StateFunction
+    item: type[RebuildItem] = RebuildItem
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a stack is, and what a process is
         self,
         pipeline: Pipeline,
         names: Names,
@@ -94,12 +99,17 @@ class Rebuild:
         timeout_seconds: float = LONGEST_TIMEOUT_SECONDS,
         epoch_seconds: float = EPOCH_SECONDS,
         progress: Progress = no_progress,
+        definition: Pipeline | None = None,
     ) -> None:
-        """`timeout_seconds` is StateLambda's timeout; `owner` is different for every process."""
+        """`pipeline` is the definition that keys are kept under, `definition` that of the new totals, if it is another.
+
+        `timeout_seconds` is StateLambda's timeout; `owner` is different for every process.
+        """
         self._pipeline = pipeline
         self._names = names
         self._machine = machine
         self._owner = owner
+        self._wanted = "" if definition is None else to_toml(definition)
         self._grace = timeout_seconds + epoch_seconds + MARGIN_SECONDS
         self._progress = progress
         self._stopped = False
@@ -107,11 +117,13 @@ class Rebuild:
         self._beating = threading.Lock()
         """Held over calls; nobody waits for it."""
         self._beaten = machine.clock()
-        self._item = RebuildItem(names, self._calls(client))
+        self._item = self.item(names, self._calls(client))
         self._dynamo = self._calls(_Watched(client, self._before_call))
         self._under = UnderWay(0, DELETING, 1, "", 0)
         self.epochs = Epochs()
         """As they are in this phase."""
+        self._definition: Item = {}
+        """The item as it was when this phase began."""
         self._since = machine.clock()
         """Since when this process knows that functions can read the phase."""
         self._result = Rebuilt(0, resumed=False)
@@ -129,6 +141,7 @@ class Rebuild:
         """
         definition = self._item.definition()
         under = UnderWay.of(definition)
+        self._check(definition, None if anew else under)
         if under is not None:
             under = self._claim(under)
         if anew or (under is None and not abandon):
@@ -148,6 +161,23 @@ class Rebuild:
             raise
         return self._result
 
+    def _check(self, definition: Item, under: UnderWay | None) -> None:
+        """Raises OncefoldError if the definition that is wanted is not what a rebuild could make now."""
+        stack = self._names.stack
+        if not self._wanted:
+            return
+        if definition.get("protocol", {}).get("N", "1") < PROTOCOL:
+            raise OncefoldError(
+                f"stack {stack}: its functions were deployed by a version that knows no definitions of epochs; deploy "
+                "the definition that it has first: oncefold aws deploy"
+            )
+        if under is not None and under.toml != self._wanted:
+            what = "another definition" if under.toml else "the definition that the stack has"
+            raise OncefoldError(
+                f"stack {stack}: a rebuild under {what} is under way; go on with it without --definition, or begin "
+                "this one with --anew"
+            )
+
     def _go(self) -> None:
         """From phase to phase."""
         if self._under.phase == FIRST:
@@ -159,7 +189,7 @@ class Rebuild:
             self._advance(DRAIN)
         if self._under.phase == DRAIN:
             self._drain()
-            self._advance(DELETING, live=self._under.epoch)
+            self._advance(DELETING, switch=True)
             self._result.switched = True
         self._delete_others()
 
@@ -186,7 +216,7 @@ class Rebuild:
         """Name a new epoch; from now on functions make its totals, too."""
         latest = max(epochs_of(definition).live, 0 if before is None else before.epoch)
         epoch = self._next_epoch(latest)
-        under = UnderWay(epoch, FIRST, segments, self._owner, 1)
+        under = UnderWay(epoch, FIRST, segments, self._owner, 1, self._wanted)
         if not self._item.begin(definition, before, under):
             self._item.refuse(self._item.read())
         self._result = Rebuilt(epoch, resumed=False)
@@ -198,13 +228,16 @@ class Rebuild:
 
     def _enter(self, under: UnderWay) -> None:
         self._under = under
-        self.epochs = epochs_of(self._item.definition())
+        self._definition = self._item.definition()
+        self.epochs = epochs_of(self._definition)
         self._since = self._machine.clock()
 
-    def _advance(self, phase: str, live: int | None = None) -> None:
-        """To the next phase; with `live`, this epoch is the one that is read from now on."""
+    def _advance(self, phase: str, *, switch: bool = False) -> None:
+        """To the next phase; with `switch` the new totals are those that are read from now on."""
         after = replace(self._under, phase=phase, beat=self._under.beat + 1)
-        if not self._item.swap(self._under, after, live):
+        before = self._under
+        done = self._item.switch(self._definition, before, after) if switch else self._item.swap(before, after)
+        if not done:
             self._item.refuse(self._item.read())
         self._enter(after)
 
@@ -271,6 +304,7 @@ class Rebuild:
         if latest > self._under.epoch:
             self.overtaken()
         if waiting:
+            self._check_fit(waiting)
             function = self.state_function(
                 self._pipeline, self._names, self._dynamo, self._machine.wall_clock, epochs=_Fixed(self)
             )
@@ -278,6 +312,18 @@ class Rebuild:
                 raise OutOfTime
             with self._lock:
                 self._result.brought_in += len(waiting)
+
+    def _check_fit(self, states: Mapping[str, Marked]) -> None:
+        """Raises OncefoldError for a key that the new definition counts in more nodes than DynamoDB takes at once."""
+        for pipeline in self.epochs.others(self._pipeline):
+            for key, state in states.items():
+                reason = refusal(pipeline, key, state.stored)
+                if reason is not None:
+                    raise OncefoldError(
+                        f"stack {self._names.stack}: under the new definition the key {key!r} could not be held: "
+                        f"{reason}. The old totals stay live; give the rebuild up: "
+                        f"oncefold aws rebuild --abandon --stack {self._names.stack}"
+                    )
 
     def overtaken(self) -> NoReturn:
         """Raises OncefoldError: a key has a mark that is later than this rebuild."""
@@ -323,7 +369,7 @@ class Rebuild:
         while True:
             reduced = sweep(
                 self._pipeline, self._names, self._dynamo, self._machine.wall_clock, float("-inf"),
-                self._machine.spread, self._under.segments, lambda item: layout.epoch_of(item) == epoch,
+                self._machine.spread, self._under.segments, lambda item: layout.epoch_of(item) == epoch, _Fixed(self),
             ).reduced  # fmt: skip
             applied += reduced.deltas
             self._progress("deltas applied", applied)

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from oncefold.aws.functions.epochs import DELETING
+from oncefold.aws.functions.epochs import DELETING, kept_under
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
 from oncefold.dynamodb.calls import Dynamo
 from oncefold.dynamodb.items import Item
@@ -34,6 +35,8 @@ class UnderWay:
     owner: str
     """The process that drives it; empty for none."""
     beat: int
+    toml: str = ""
+    """The new definition that its totals are under; empty for none."""
 
     @classmethod
     def of(cls, definition: Mapping[str, Any]) -> "UnderWay | None":
@@ -42,13 +45,15 @@ class UnderWay:
             return None
         found = definition["rebuild"]["M"]
         numbers = {name: int(found[name]["N"]) for name in ("epoch", "segments", "beat")}
-        return cls(phase=found["phase"]["S"], owner=found["owner"]["S"], **numbers)
+        toml = found.get("toml", {}).get("S", "")
+        return cls(phase=found["phase"]["S"], owner=found["owner"]["S"], toml=toml, **numbers)
 
     @property
     def attribute(self) -> Item:
         """As the item has it."""
         numbers = {name: {"N": str(getattr(self, name))} for name in ("epoch", "segments", "beat")}
-        return {"M": {**numbers, "phase": {"S": self.phase}, "owner": {"S": self.owner}}}
+        text = {"toml": {"S": self.toml}} if self.toml else {}
+        return {"M": {**numbers, "phase": {"S": self.phase}, "owner": {"S": self.owner}, **text}}
 
 
 class RebuildItem:
@@ -76,15 +81,22 @@ class RebuildItem:
         """Say that a rebuild has begun; False if another one did so since the item was read, whatever became of it."""
         return self._replace(before, after, begun=definition.get("begun", _NONE_BEGUN))
 
-    def swap(self, before: UnderWay | None, after: UnderWay | None, live: int | None = None) -> bool:
+    def swap(self, before: UnderWay | None, after: UnderWay | None) -> bool:
         """Replace what the item says of a rebuild, on the condition that it says what it said before.
 
         Whether it was done: also by a call whose answer was lost.
         """
-        return self._replace(before, after, live)
+        return self._replace(before, after)
+
+    def switch(self, definition: Item, before: UnderWay, after: UnderWay) -> bool:
+        """Make its totals those that are read, under its definition, in the same way.
+
+        What keys are kept under stays in the item. `definition` is the item, of which nothing else changes meanwhile.
+        """
+        return self._replace(before, after, live=definition)
 
     def _replace(
-        self, before: UnderWay | None, after: UnderWay | None, live: int | None = None, begun: Item | None = None
+        self, before: UnderWay | None, after: UnderWay | None, live: Item | None = None, begun: Item | None = None
     ) -> bool:
         names: dict[str, str] = {"#rebuild": "rebuild"}
         values: Item = {}
@@ -98,9 +110,14 @@ class RebuildItem:
             update = "REMOVE #rebuild"
         else:
             update, values[":after"] = "SET #rebuild = :after", after.attribute
-        if live is not None:
-            names["#live"], values[":live"] = "epoch", {"N": str(live)}
+        if live is not None and after is not None:
+            names["#live"], values[":live"] = "epoch", {"N": str(after.epoch)}
             update += ", #live = :live"
+            if after.toml:
+                names |= {"#text": "toml", "#kept": "kept", "#prints": "fingerprints"}
+                values |= {":text": {"S": after.toml}, ":kept": {"S": kept_under(live)}}
+                values[":prints"] = {"SS": [parse_toml(after.toml, "the new definition").fingerprint]}
+                update += ", #text = :text, #kept = :kept ADD #prints :prints"
         if begun is not None and after is not None:
             names["#begun"], values[":latest"] = "begun", {"N": str(after.epoch)}
             update += ", #begun = :latest"

@@ -11,10 +11,27 @@ from botocore.exceptions import ClientError
 
 from oncefold.aws.connect import aws_errors_explained, client, plain_message
 from oncefold.aws.functions.epochs import EPOCH_SECONDS
+from oncefold.aws.functions.fits import check_fits
 from oncefold.aws.operations.rebuild import LONGEST_TIMEOUT_SECONDS, MARGIN_SECONDS, Machine, Rebuild, Rebuilt
 from oncefold.aws.operations.rebuild_item import UnderWay
 from oncefold.aws.tables import Stack, read_definition
+from oncefold.core.definition import Pipeline
+from oncefold.core.errors import DefinitionError
+from oncefold.core.view import view_of
 from oncefold.queries.protocol import Progress
+
+
+def check_definition(stack: Stack, definition: Pipeline) -> None:
+    """Raises DefinitionError if a rebuild cannot make the totals of a definition, with every reason."""
+    check_fits(definition)
+    try:
+        view_of(stack.kept, definition)
+    except DefinitionError as error:
+        raise DefinitionError(
+            f"stack {stack.names.stack}: {error}. Deploy it as a stack of its own with --stack NAME, and send the "
+            "events there"
+        ) from None
+
 
 SEGMENTS = 8
 """Parts of a table that are worked on at once, by default."""
@@ -44,11 +61,15 @@ class StackRebuild:
     stack: Stack
     functions: Any
     """A client of Lambda."""
+    definition: Pipeline | None = None
+    """What the new totals are to be under; None for the definition that the stack has."""
 
     @classmethod
-    def of(cls, stack: Stack) -> "StackRebuild":
-        """With the standard client. Raises OncefoldError."""
-        return cls(stack, client("lambda"))
+    def of(cls, stack: Stack, definition: Pipeline | None = None) -> "StackRebuild":
+        """With the standard client. Raises DefinitionError if the states of keys do not suffice for the definition."""
+        if definition is not None:
+            check_definition(stack, definition)
+        return cls(stack, client("lambda"), definition)
 
     def _timeout(self) -> tuple[float, str]:
         """The timeout of StateLambda, and why it is not known."""
@@ -78,7 +99,7 @@ class StackRebuild:
             timeout, _ = self._timeout()
             machine = Machine(time.monotonic, time.time, time.sleep, random.random, workers.map)
             work = Rebuild(
-                stack.pipeline, stack.names, stack.dynamodb, machine, owner=str(uuid.uuid4()), timeout_seconds=timeout,
-                progress=progress,
+                stack.kept, stack.names, stack.dynamodb, machine, owner=str(uuid.uuid4()), timeout_seconds=timeout,
+                progress=progress, definition=self.definition,
             )  # fmt: skip
             return work.run(count, anew=anew, abandon=abandon)

@@ -9,6 +9,10 @@ from typing import Any
 from oncefold.aws.functions.layout import parse_version
 from oncefold.aws.tables import Row, Stack, read_listed, read_rejects
 from oncefold.core.decimals import parse_decimal
+from oncefold.core.definition import Pipeline
+from oncefold.core.event import Content
+from oncefold.core.fold import Stored
+from oncefold.core.view import View
 from oncefold.dynamodb.items import NUMBER_LIMIT
 from oncefold.queries.converters import Converter
 from oncefold.queries.event_model import Conflicts, Contradiction, Rejects, Side
@@ -28,7 +32,8 @@ def rejects(
 
 def conflicts(stack: Stack, limit: int | None, as_of: AsOfTime, progress: Progress) -> Conflicts:
     """The first of the conflicts, by key and version."""
-    convert = Converter(stack.pipeline)
+    convert, kept = Converter(stack.pipeline), stack.kept
+    view = stack.view
 
     def conflict_of(item: Mapping[str, Any]) -> tuple[tuple[str, int, str], Contradiction]:
         key, version = item["event_key"]["S"], parse_version(item["version"])
@@ -38,8 +43,8 @@ def conflicts(stack: Stack, limit: int | None, as_of: AsOfTime, progress: Progre
             key=key,
             version=convert.version(version),
             version_text=convert.version_text(version),
-            kept=_side(convert, item["standing"]["S"]),
-            dropped=_side(convert, item["other"]["S"]),
+            kept=_side(convert, view, kept, item["standing"]["S"]),
+            dropped=_side(convert, view, kept, item["other"]["S"]),
         )
         return (key, version, item["id"]["S"]), conflict
 
@@ -67,11 +72,12 @@ def _first(
     return first(max(most, 1), counted(), key=order)[:most], total
 
 
-def _side(convert: Converter, text: str) -> Side:
+def _side(convert: Converter, view: View, kept: Pipeline, text: str) -> Side:
     content = json.loads(text)
     if content["deleted"]:
         return Side(None, None, {})
-    labels, leaf = convert.leaf(tuple(content["labels"]))
-    pairs = zip(content["measures"], convert.pipeline.columns, strict=True)
-    values = convert.key_values([parse_decimal(value, column.scale, NUMBER_LIMIT) for value, column in pairs])
-    return Side(labels, leaf, values)
+    pairs = zip(content["measures"], kept.columns, strict=True)
+    measures = tuple(parse_decimal(value, column.scale, NUMBER_LIMIT) for value, column in pairs)
+    seen = view.stored(Stored(0, Content(tuple(content["labels"]), measures))).content
+    labels, leaf = convert.leaf(seen.labels or ())
+    return Side(labels, leaf, convert.key_values(seen.measures))

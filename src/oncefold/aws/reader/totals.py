@@ -199,7 +199,7 @@ def query_exact(subtree: Subtree, page: ChildPage, as_of: AsOfTime, clock: Calla
     """
     waiting = _waiting(subtree.stack)
     for _ in range(EXACT_TRIES):
-        found = subtree.read(also=sum_deltas(delta for delta, _ in waiting.values()))
+        found = subtree.read(also=_with_ancestors(node for delta, _ in waiting.values() for node, _ in delta.nodes))
         still_waiting = _waiting(subtree.stack)
         if waiting.keys() <= still_waiting.keys():
             added = _with_deltas(subtree, found, (delta for delta, _ in waiting.values()))
@@ -211,6 +211,11 @@ def query_exact(subtree: Subtree, page: ChildPage, as_of: AsOfTime, clock: Calla
         f"stack {subtree.stack.names.stack}: in {EXACT_TRIES} readings deltas were applied while the totals were read; "
         "query again in a quieter moment, or without --exact"
     )
+
+
+def _with_ancestors(nodes: Iterable[Node]) -> set[Node]:
+    """Nodes and all above them: where deltas change one by nothing in all, its children may be off without them."""
+    return {Node(node.rollup, node.labels[:depth]) for node in nodes for depth in range(len(node.labels) + 1)}
 
 
 def _waiting(stack: Stack) -> dict[str, tuple[Delta, int]]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from oncefold.cli.aws.group import stack_option
 from oncefold.cli.progress import ProgressLine
+from oncefold.pipeline_file import load_pipeline
 from oncefold.queries.render import formatting
 
 if TYPE_CHECKING:
     from oncefold.aws.names import Names
     from oncefold.aws.operations.rebuild import Rebuilt
     from oncefold.aws.operations.rebuild_stack import RebuildOutlook
+    from oncefold.aws.tables import Stack
+    from oncefold.core.definition import Pipeline
 
 _MOST_SEGMENTS = 64
 
@@ -29,10 +33,19 @@ Examples:
   # after tables were restored: whatever they say is under way is of the past
   oncefold aws rebuild --anew --stack oncefold-risk
 
+\b
+  # the totals of another definition: a further tree, or a measure, over what each key keeps
+  oncefold aws rebuild --definition new.toml --dry-run --stack oncefold-risk
+  oncefold aws rebuild --definition new.toml --stack oncefold-risk
+  oncefold aws deploy new.toml --stack oncefold-risk
+
 The totals are made anew from StateTable under an epoch of their own. Events go on meanwhile and count in both;
 queries read the totals before until the new ones are whole and then, from one write on, those. The old ones are deleted
 afterwards. Ctrl-C, or whatever else ends the command, loses nothing: run it again. docs/AWS_OPERATIONS.md shows it as
 the last step of a restore.
+
+With --definition the new totals are under that definition, and it is the stack's from the switch on. What it needs of a
+key has to be among what the functions keep of each: labels of the same levels, numbers of the same measures.
 
 \b
 Exit status: 0 done, 2 another process is driving a rebuild, or AWS cannot or may not do it, 130 interrupted."""
@@ -45,18 +58,31 @@ Exit status: 0 done, 2 another process is driving a rebuild, or AWS cannot or ma
     type=click.IntRange(1, _MOST_SEGMENTS),
     help="Parts of the tables that are worked on at once.  [default: 8; a rebuild keeps those it began with]",
 )
+@click.option(
+    "--definition",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Make the totals of this definition, which replaces the stack's.",
+)
 @click.option("--anew", is_flag=True, help="Give up a rebuild that is under way, and begin another.")
 @click.option("--abandon", is_flag=True, help="Give up the rebuild that is under way; the totals stay as they are.")
 @click.option("--dry-run", is_flag=True, help="Say what it would do, and do nothing.")
-def rebuild(names: Names, segments: int | None, *, anew: bool, abandon: bool, dry_run: bool) -> None:
+def rebuild(
+    names: Names, segments: int | None, definition: Path | None, *, anew: bool, abandon: bool, dry_run: bool
+) -> None:
     """Make all totals anew from the keys, while events go on."""
     from oncefold.aws.operations.rebuild_stack import StackRebuild
     from oncefold.aws.reader import open_stack
 
     if anew and abandon:
         raise click.UsageError("--anew gives a rebuild up and begins another, --abandon begins none: give one of them")
-    work = StackRebuild.of(open_stack(names.stack).stack)
+    if definition is not None and abandon:
+        raise click.UsageError("--abandon gives a rebuild up, and makes no totals of a definition")
+    stack = open_stack(names.stack).stack
+    work = StackRebuild.of(stack, None if definition is None else load_pipeline(definition))
     if dry_run:
+        if work.definition is not None:
+            _show_definition(stack, work.definition)
         _show(work.outlook(), anew=anew, abandon=abandon)
         return
     try:
@@ -66,6 +92,17 @@ def rebuild(names: Names, segments: int | None, *, anew: bool, abandon: bool, dr
         click.echo("interrupted; nothing is lost: the same command goes on where it was", err=True)
         raise
     _report(names, rebuilt, abandon=abandon)
+    if definition is not None and rebuilt.switched:
+        click.echo(f"this is its definition now; give it to the functions, too: oncefold aws deploy {definition}")
+
+
+def _show_definition(stack: Stack, definition: Pipeline) -> None:
+    from oncefold.core.definition_changes import changes_of_meaning
+
+    changes = changes_of_meaning(stack.pipeline, definition)
+    click.echo("what each key keeps suffices for the definition" if changes else "the definition means the same")
+    for change in changes:
+        click.echo(f"  {change}")
 
 
 def _report(names: Names, rebuilt: Rebuilt, *, abandon: bool) -> None:

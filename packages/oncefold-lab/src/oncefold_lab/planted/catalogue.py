@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from oncefold_lab.once.systems import Counting
-from oncefold_lab.planted import economy_bugs, once_bugs, rebuild_bugs, reduce_bugs, state_bugs
+from oncefold_lab.planted import economy_bugs, once_bugs, rebuild_bugs, redefine_bugs, reduce_bugs, state_bugs
 from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.trial import draw_for, run
 
@@ -61,7 +61,7 @@ PLANTED = (
     Planted(reduce_bugs.WatermarkOfShard, 100),
     Planted(rebuild_bugs.EpochNotInName, 20),
     Planted(rebuild_bugs.MarkedApart, 5),
-    Planted(rebuild_bugs.MarkUnconditioned, 50),
+    Planted(rebuild_bugs.MarkUnconditioned, 100),
     Planted(rebuild_bugs.LaterMarksIgnored, 50),
     Planted(rebuild_bugs.NotDrained, 20),
     Planted(rebuild_bugs.OnePass, 50),
@@ -70,6 +70,10 @@ PLANTED = (
     Planted(rebuild_bugs.GoesOnAfterRollback, 400),
     Planted(rebuild_bugs.OpenedOnce, 20),
     Planted(rebuild_bugs.MixedEpochs, 100),
+    Planted(redefine_bugs.LiveDefinition, 20),
+    Planted(redefine_bugs.OneDefinition, 20),
+    Planted(redefine_bugs.DefinitionFirst, 100),
+    Planted(redefine_bugs.EpochAlone, 20),
     Planted(economy_bugs.PositionUnchecked, 20),
     Planted(economy_bugs.DeltasBeforePosition, 5),
     Planted(economy_bugs.PositionBeforeDeltas, 5),

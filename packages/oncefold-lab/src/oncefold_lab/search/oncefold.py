@@ -99,14 +99,19 @@ class Oncefold:
         """What this invocation's environment knows of the epochs; None in a stack that never is rebuilt."""
         return None
 
+    def reducer_epochs(self, context: Context) -> EpochCache | None:  # noqa: ARG002
+        """The same of a reducer's environment."""
+        return None
+
     def reduce(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """ReduceLambda's handler."""
         dynamo, meter = self._dynamo(context)
         changes = [item["dynamodb"] for item in event["Records"] if item["eventName"] == "INSERT"]
-        deltas = {change["SequenceNumber"]: layout.parse_delta(self.pipeline, change["NewImage"]) for change in changes}
-        reduced = self.reduce_function(self.pipeline, NAMES, dynamo).apply(deltas.values())
+        images = {change["SequenceNumber"]: change["NewImage"] for change in changes}
+        reduce = self.reduce_function(self.pipeline, NAMES, dynamo, self.reducer_epochs(context))
+        reduced = reduce.apply_items(images.values())
         _note_reduced(context, reduced, meter)
-        return answer(next((sequence for sequence, delta in deltas.items() if delta.id in reduced.left), None))
+        return answer(next((sequence for sequence, image in images.items() if image["id"]["S"] in reduced.left), None))
 
     def sweep(self, event: Mapping[str, Any], context: Context) -> None:  # noqa: ARG002 - a schedule says nothing
         """The sweeper's handler."""
@@ -124,9 +129,10 @@ class Oncefold:
 
     def swept(self, dynamo: Dynamo, context: Context, grace: float) -> Swept:
         """One sweep, of deltas that are older than `grace` seconds."""
+        epochs = self.reducer_epochs(context)
         if context.random.random() < 0.5:
-            return sweep(self.pipeline, NAMES, dynamo, context.clock, grace)
-        return sweep(self.pipeline, NAMES, dynamo, context.clock, grace, context.spread, CALLS_AT_ONCE)
+            return sweep(self.pipeline, NAMES, dynamo, context.clock, grace, epochs=epochs)
+        return sweep(self.pipeline, NAMES, dynamo, context.clock, grace, context.spread, CALLS_AT_ONCE, epochs=epochs)
 
     def check(self) -> None:
         """See System."""

@@ -14,6 +14,7 @@ from oncefold.aws.functions.epochs import Epochs, epochs_of
 from oncefold.core import nodepath
 from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Level, Pipeline
+from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Total
@@ -45,11 +46,14 @@ def winners(events: Iterable[Event]) -> dict[str, Event]:
     return best
 
 
-def contribution(pipeline: Pipeline, content: Content) -> dict[Node, tuple[int, ...]]:
-    """What one content adds to each node: a count of one, and its measures."""
+def contribution(pipeline: Pipeline, content: Content, kept: Pipeline | None = None) -> dict[Node, tuple[int, ...]]:
+    """What one content adds to each node: a count of one, and its measures.
+
+    Its numbers are the sums of `kept`, where that is another definition.
+    """
     if content.labels is None:
         return {}
-    numbers = (1, *content.measures)
+    numbers = (1, *_numbers(pipeline, kept or pipeline, content.measures))
     return {
         Node(index, path[:depth]): numbers
         for label in _leaves(pipeline, content.labels)
@@ -57,6 +61,18 @@ def contribution(pipeline: Pipeline, content: Content) -> dict[Node, tuple[int, 
         for path in [tuple(label[level] for level in rollup.levels)]
         for depth in range(len(path) + 1)
     }
+
+
+def _numbers(pipeline: Pipeline, kept: Pipeline, values: tuple[int, ...]) -> list[int]:
+    """What a key with these values, all sums, adds to the measures of a definition."""
+    if pipeline == kept:
+        return list(values)
+    by_field = {measure.field: value for measure, value in zip(kept.measures, values, strict=True)}
+    numbers: list[int] = []
+    for measure in pipeline.measures:
+        numbers += [] if measure.kind == "count" else [by_field[measure.field]]
+        numbers += [] if measure.kind == "sum" else [1]
+    return numbers
 
 
 def _leaves(pipeline: Pipeline, labels: tuple[str, ...]) -> list[dict[Level, str]]:
@@ -72,11 +88,11 @@ def _leaves(pipeline: Pipeline, labels: tuple[str, ...]) -> list[dict[Level, str
     return leaves
 
 
-def totals(pipeline: Pipeline, events: Iterable[Event]) -> dict[Node, Total]:
-    """The totals of all nodes with a live key below them."""
+def totals(pipeline: Pipeline, events: Iterable[Event], kept: Pipeline | None = None) -> dict[Node, Total]:
+    """The totals of all nodes with a live key below them; `kept` is the definition of the events, if it is another."""
     sums: dict[Node, tuple[int, ...]] = {}
     for event in winners(events).values():
-        for node, numbers in contribution(pipeline, event.content).items():
+        for node, numbers in contribution(pipeline, event.content, kept).items():
             sums[node] = plus(sums.get(node), numbers)
     return {node: Total(count, tuple(rest)) for node, (count, *rest) in sums.items()}
 
@@ -178,6 +194,8 @@ class Balance:
         """Epochs up to here were rolled back, and may be wrong."""
         self.epochs = Epochs()
         """As they are now."""
+        self._definitions: dict[int, Pipeline] = {}
+        """Of every epoch that ever had one of its own."""
         self.contents = 0
         """Changes of contents so far."""
 
@@ -210,7 +228,7 @@ class Balance:
         """What the states contribute, node by node."""
         found: Numbers = {}
         for state in self._states.all():
-            for node, row in contribution(self._pipeline, state.event.content).items():
+            for node, row in self._contribution(self.epochs.live, state).items():
                 found[node] = plus(found.get(node), row)
         return found
 
@@ -259,10 +277,16 @@ class Balance:
             raise Violation(f"a state that was never sent: {after}")
 
     def _contribute(self, state: _State, sign: int) -> None:
-        numbers = contribution(self._pipeline, state.event.content)
         for epoch in self._off:
             if state.mark >= epoch:
-                self._add(_Part(epoch, numbers), sign)
+                self._add(_Part(epoch, self._contribution(epoch, state)), sign)
+
+    def definition(self, epoch: int) -> Pipeline:
+        """What an epoch's totals are."""
+        return self._definitions.get(epoch, self._pipeline)
+
+    def _contribution(self, epoch: int, state: _State) -> Numbers:
+        return contribution(self.definition(epoch), state.event.content, self._pipeline)
 
     def _add(self, part: _Part, sign: int) -> None:
         off = self._off.setdefault(part.epoch, {})
@@ -275,19 +299,24 @@ class Balance:
 
     def _words(self, epoch: int) -> str:
         over = {node: Total(count, tuple(rest)) for node, (count, *rest) in self._off[epoch].items()}
-        return f"epoch {epoch}: " * bool(epoch) + node_text(self._pipeline, {}, over)
+        return f"epoch {epoch}: " * bool(epoch) + node_text(self.definition(epoch), {}, over)
 
     def _state(self, item: dict[str, Any]) -> _State:
         key, marked = layout.parse_marked(self._pipeline, item)
         return _State(Event(key, marked.stored.version, marked.stored.content), marked.mark)
 
     def _delta(self, item: dict[str, Any]) -> _Part:
-        delta = layout.parse_delta(self._pipeline, item)
+        delta = layout.parse_delta(self.definition(layout.epoch_of(item)), item)
         return _Part(delta.epoch, {node: (total.count, *total.sums) for node, total in delta.nodes})
 
     def _node(self, item: dict[str, Any]) -> Any:
         epoch = layout.node_epoch(item)
         if epoch is None:
-            return epochs_of(item) if item["label"] == layout.DEFINITION_KEY["label"] else None
-        node, total = layout.parse_node(self._pipeline, item)
+            return self._epochs(item) if item["label"] == layout.DEFINITION_KEY["label"] else None
+        node, total = layout.parse_node(self.definition(epoch), item)
         return _Part(epoch, {node: (total.count, *total.sums)})
+
+    def _epochs(self, item: dict[str, Any]) -> Epochs:
+        found = epochs_of(item)
+        self._definitions |= {epoch: parse_toml(text) for epoch, text in found.definitions}
+        return found

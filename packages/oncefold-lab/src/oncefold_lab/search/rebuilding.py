@@ -11,6 +11,7 @@ from decimal import Decimal
 from functools import partial
 from random import Random
 from typing import Any
+from zlib import crc32
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.epochs import DELETING, EPOCH_SECONDS, EpochCache, epochs_of
@@ -19,8 +20,10 @@ from oncefold.aws.operations.rebuild import MARGIN_SECONDS, SILENCE_SECONDS, Mac
 from oncefold.aws.operations.rebuild_item import DRAIN, UnderWay
 from oncefold.aws.reader.reader import StackOptions, StackReader
 from oncefold.aws.tables import Stack
+from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Node, Total
+from oncefold.core.measures import quotient
 from oncefold.core.nodepath import join
 from oncefold.dynamodb.calls import RequestRefused
 from oncefold_lab.local.environment import InvocationResult
@@ -42,7 +45,7 @@ from oncefold_lab.world.world import Violation, World
 REBUILD_FUNCTION = f"{NAMES.stack}-rebuild"
 """What a person does with `oncefold aws rebuild`: a process that may end at any call, and is begun again."""
 ENVIRONMENTS = 3
-"""Of StateLambda, each of which knows the epochs by itself."""
+"""Of StateLambda, and of reducers, each of which knows the epochs by itself."""
 _LIVES = (1.5, 3.0, 50.0, 50.0)
 """How long the process lives at most, in waits for functions that are under way."""
 _AGAIN_SECONDS = (2.0, 30.0)
@@ -89,6 +92,7 @@ class Rebuilding(Oncefold):
         random = world.random("operator")
         clock = world.scheduler.clock
         self._environments = [EpochCache(NAMES, clock, clock) for _ in range(ENVIRONMENTS)]
+        self._reducers = [EpochCache(NAMES, clock, clock) for _ in range(ENVIRONMENTS)]
         self._snapshots = {table: dict(world.rows(table)) for table in _TABLES.values()}
         self._random = random
         self._open = 0
@@ -102,6 +106,10 @@ class Rebuilding(Oncefold):
     def known_epochs(self, context: Context) -> EpochCache:
         """See Oncefold."""
         return context.random.choice(self._environments)
+
+    def reducer_epochs(self, context: Context) -> EpochCache:
+        """See Oncefold."""
+        return self._reducers[crc32(context.aws_request_id.encode()) % ENVIRONMENTS]
 
     def state(self, event: Mapping[str, Any], context: Context) -> dict[str, Any]:
         """StateLambda's handler: whatever totals it makes, DynamoDB never finds its transactions invalid."""
@@ -132,7 +140,11 @@ class Rebuilding(Oncefold):
 
     def _operate(self, *, abandon: bool) -> None:
         self._open += 1
-        self._invoke({"abandon": abandon})
+        self._invoke({"abandon": abandon, **({} if abandon else self.options())})
+
+    def options(self) -> Mapping[str, Any]:
+        """Options of a rebuild that is begun."""
+        return {}
 
     def _invoke(self, payload: Mapping[str, Any], tries: int = 0, *, anew: bool = False) -> None:
         """Run the command, and again until it has come to its end, as its message says."""
@@ -146,9 +158,14 @@ class Rebuilding(Oncefold):
             self._world.ledger.note("rebuild run again")
             advised = result.error.type == OncefoldError.__name__
             pause = self._random.uniform(*_AGAIN_SECONDS) * min(_LONGER**tries, _LONGEST)
-            self._world.scheduler.after(pause, partial(self._invoke, payload, tries + 1, anew=advised))
+            again, beginning = self.advice(payload, result.error.message) if advised else (payload, False)
+            self._world.scheduler.after(pause, partial(self._invoke, again, tries + 1, anew=beginning))
 
         self._world.functions[REBUILD_FUNCTION].invoke(json.dumps({**payload, "anew": anew}).encode(), ended)
+
+    def advice(self, payload: Mapping[str, Any], message: str) -> tuple[Mapping[str, Any], bool]:  # noqa: ARG002
+        """What a message says to do: the command again, and whether with `--anew`."""
+        return payload, True
 
     def rebuilding(self, event: Mapping[str, Any], context: Context) -> None:
         """The command, in a process of its own."""
@@ -157,7 +174,7 @@ class Rebuilding(Oncefold):
         machine = Machine(context.clock, context.clock, context.sleep, random.random, spread)
         work = self.rebuild(
             self.pipeline, NAMES, self._client, machine, owner=context.aws_request_id,
-            timeout_seconds=self._deployment.state.timeout_seconds,
+            timeout_seconds=self._deployment.state.timeout_seconds, definition=self.wanted(event),
         )  # fmt: skip
         segments = random.choice([1, 2, 5])
         if event.get("abandon"):
@@ -171,6 +188,10 @@ class Rebuilding(Oncefold):
             context.ledger.note("rebuild switched", rebuilt.switched)
             context.ledger.note("rebuild resumed", rebuilt.resumed)
             context.ledger.note("keys brought in", rebuilt.brought_in)
+
+    def wanted(self, event: Mapping[str, Any]) -> Pipeline | None:  # noqa: ARG002
+        """The definition that a rebuild is to make the totals of."""
+        return None
 
     def begins_anew(self, rolled_back: int) -> bool:
         """Whether to give up what may be under way: after a rollback, what was begun before it."""
@@ -200,12 +221,16 @@ class Rebuilding(Oncefold):
         while self._open:
             under = UnderWay.of(self._definition())
             self._world.tasks.sleep(random.random() * _PAUSES.get("" if under is None else under.phase, _PAUSE))
-            self._look(reader)
+            self._look(self.opened(reader))
+
+    def opened(self, reader: StackReader) -> StackReader:
+        """The reader that looks next."""
+        return reader
 
     def _look(self, reader: StackReader) -> None:
         """Where no key changed while they were read, the totals are those of the keys."""
         trusted, contents = self._balance.trusted, self._balance.contents
-        rollup = self._random.choice(self.pipeline.rollups)
+        rollup = self._random.choice(reader.pipeline.rollups)
         try:
             found = reader.query(rollup=rollup.name, depth=None)
         except OncefoldError:
@@ -213,19 +238,19 @@ class Rebuilding(Oncefold):
             return
         if not trusted or not self._balance.trusted or contents != self._balance.contents:
             return
+        pipeline = reader.pipeline
+        if pipeline != self._balance.definition(self._balance.epochs.live):
+            return
         self._world.ledger.note("totals read")
-        names = [amount.name for amount in self.pipeline.amounts]
+        names = [measure.name for measure in pipeline.measures]
         read = {row.path: (row.count, *(row.sums[name] for name in names)) for row in found if row.count}
         keys = {
-            join(node.labels): (count, *self._decimals(sums))
+            join(node.labels): (count, *_shown(pipeline, sums))
             for node, (count, *sums) in self._balance.live_totals().items()
-            if self.pipeline.rollups[node.rollup].name == rollup.name
+            if pipeline.rollups[node.rollup].name == rollup.name
         }
         if read != keys:
             raise Violation(f"a reader was given {read} where the keys are {keys}")
-
-    def _decimals(self, sums: list[int]) -> list[Decimal]:
-        return [Decimal(value).scaleb(-amount.scale) for amount, value in zip(self.pipeline.amounts, sums, strict=True)]
 
     def check(self) -> None:
         """See System: also, what is switched to has every delta that was there when its draining began."""
@@ -246,8 +271,21 @@ class Rebuilding(Oncefold):
         """See System."""
         live = epochs_of(self._definition()).live
         items = self._world.items(NAMES.aggregate_table)
-        return dict(layout.parse_node(self.pipeline, item) for item in items if layout.node_epoch(item) == live)
+        pipeline = self._balance.definition(live)
+        return dict(layout.parse_node(pipeline, item) for item in items if layout.node_epoch(item) == live)
 
     def is_complete(self) -> bool:
         """See System."""
         return super().is_complete() and not self._open and not self._reading
+
+
+def _shown(pipeline: Pipeline, amounts: list[int]) -> list[Decimal]:
+    """The values of the measures, of averages by division."""
+    values: list[Decimal] = []
+    rest = list(amounts)
+    for measure in pipeline.measures:
+        value = rest.pop(0)
+        if measure.kind == "avg":
+            value = quotient(value, rest.pop(0))
+        values.append(Decimal(value).scaleb(-measure.scale))
+    return values

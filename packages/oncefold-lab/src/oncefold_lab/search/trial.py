@@ -313,7 +313,7 @@ class _Run:
         def send(records: Iterable[Record]) -> None:
             self._put([{"Data": record.data, "PartitionKey": record.partition_key} for record in records])
 
-        redelivery = Redelivery(NAMES, world.client("kinesis"), send, lambda: True, world.tasks.sleep)
+        redelivery = Redelivery(NAMES, NAMES.stream, world.client("kinesis"), send, lambda: True, world.tasks.sleep)
         sent = FailuresSent()
         FailureQueue(world.client("sqs"), redelivery).redrive(lambda *_: None, sent)
         if sent.kept:
