@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from oncefold.arrow import index_of, texts_at
-from oncefold.commit import NO_LEAF, PAGE_ROWS, Int64s, taken, whole_version
+from oncefold.commit import NO_LEAF, PAGE_ROWS, Int64s, States, taken, whole_version
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QueryError
 from oncefold.core.fold import Outcome
@@ -76,6 +76,17 @@ class StateForm:
             return whole, None, (), ()
         texts = tuple(self.texts.text(code) for code in words[layout.numbers : columns])
         return whole, self.leaves[leaf], words[: layout.numbers], texts
+
+
+def all_states(connection: Connection, pipeline: Pipeline, states: States) -> Iterator[KeyState]:
+    """The state of every key in the order of its row."""
+    form = StateForm.of(connection, pipeline)
+    table = keys_table(connection)
+    for segment in table.stored():
+        rows_here = slice(segment.first, segment.last + 1)
+        columns = (states.version[rows_here].tolist(), states.leaf[rows_here].tolist(), states.measures[:, rows_here].T)
+        for key, version, leaf, values in zip(table.read(segment).column(0), *columns, strict=True):
+            yield KeyState(key.as_py().decode(), *form.content(version, leaf, values))
 
 
 def page_state(connection: Connection, row: int, key: str, form: StateForm) -> tuple[int, KeyState | None]:

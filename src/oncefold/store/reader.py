@@ -316,6 +316,12 @@ class StoreFile:
             found = connection.execute(sql, (after or _BEYOND_IDS, -1 if limit is None else limit)).fetchall()
         return [ListedConflict(id_, CommitTime(seq, at), _conflict(*rest)) for id_, seq, at, *rest in found]
 
+    def key_states(self) -> Iterator[KeyState]:
+        """The state of every key, of deleted ones too, in order of first appearance, as of one commit."""
+        with self.at_one_commit() as connection:
+            states = self._states(connection)
+            yield from keys.all_states(connection, self.pipeline, states)
+
     def _states(self, connection: Connection) -> States:
         states = new_states(rows.read_ends(connection).rows, self._values)
         state_from = int(read_meta(connection)["state_from"])

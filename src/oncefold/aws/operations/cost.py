@@ -57,6 +57,7 @@ class Prices:
     """A stream on demand."""
     kinesis_gb_in: float
     kinesis_gb_out: float
+    dynamodb_import_gb: float = 0.15
 
 
 LIST_PRICES = Prices(
@@ -77,6 +78,7 @@ SOURCES: Mapping[str, str] = {
     "Lambda": "AWS Lambda Pricing Breakdown: Ultimate Guide 2024 (cloudchipr.com); the page is AWS Lambda Pricing",
     "DynamoDB": "Amazon DynamoDB Pricing: On-Demand & Provisioned Plans (airbyte.com), after the cut of 2024-11-01; "
     "the page is Amazon DynamoDB Pricing for On-Demand Capacity",
+    "DynamoDB import": "by the GB of uncompressed data (S3DataImport.HowItWorks); the page is Amazon DynamoDB Pricing",
     "DynamoDB Streams": "Evaluate your DynamoDB streams usage (DynamoDB Developer Guide): reads by Lambda are free",
     "Kinesis": "Amazon Kinesis Data Streams On-demand vs. Provisioned Billing Mode Cost Comparison (trek10.com); "
     "the page is Amazon Kinesis Data Streams pricing",
