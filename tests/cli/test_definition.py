@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner, Result
 
-from oncefold.cli.definition import EXAMPLE, check, init, meaning
+from oncefold.cli.definition import EXAMPLE, check, init
 from oncefold.cli.guess import guess
 from oncefold.cli.main import main
+from oncefold.cli.meaning import meaning
 from oncefold.core.definition import Delete, Level, Pipeline, Rollup, Time, Version
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, OncefoldError, SourceError

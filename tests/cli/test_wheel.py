@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.tools.sizes import full_only
 
 ROOT = Path(__file__).parents[2]
-COMPILED_ANEW = ("columnar.fold_kernel.*.o", "columnar.primitives.*.o", "columnar.trees.*.o")
+COMPILED_ANEW = ("columnar.fold_kernel.*.o", "columnar.primitives.*.o", "columnar.tree_kernels.*.o")
 """The build finds no code of these; of others it finds what was compiled here, as a second build would."""
 PIPELINE = """\
 name = "sales"
