@@ -4,6 +4,7 @@ Neither a busy machine nor a shell that ignores Ctrl-C for its jobs lets them fa
 (tests/tools/sizes.py), and the end of a run names what did not run for want of a program (tests/tools/programs.py).
 """
 
+import gc
 import os
 import signal
 
@@ -13,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from tests.tools import programs, sizes
 
 LONGEST = frozenset({"test_demo.py", "test_end_to_end.py", "test_openapi.py", "test_readme.py", "test_whole.py"})
-"""Files with a test that takes ten seconds or more in its short form."""
+"""Files with tests that take ten seconds or more in one of the forms."""
 
 _COMMON = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -43,6 +44,16 @@ def pytest_configure(config: pytest.Config) -> None:
         build.main([])
     settings.register_profile("oncefold", _COMMON, max_examples=sizes.examples(settings.default.max_examples))
     settings.load_profile("oncefold")
+
+
+def pytest_sessionstart() -> None:
+    """Thousands of tests and all they import come to be and stay: no search for garbage among them."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -8,7 +8,10 @@ from bench.aws.command import main
 from bench.aws.contention import run_contention
 from bench.aws.report import BEGIN, END, write_between
 
+from tests.tools.sizes import full_only
 
+
+@full_only("5 s")
 def test_both_pipelines_give_the_generators_totals(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = tmp_path / "page.md"
     page.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")

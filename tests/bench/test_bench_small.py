@@ -13,7 +13,7 @@ from bench.probes.shapes import SHAPES
 from bench.report import BEGIN, END
 from bench.runner import MeasurementError, Runner, start
 
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 
 ROOT = Path(__file__).parent.parent.parent
 STREAM = "9c03d351def3634e"
@@ -34,7 +34,7 @@ def bench(*arguments: object) -> subprocess.CompletedProcess[str]:
 
 def test_the_cases_run_and_reach_the_right_totals(work: Path) -> None:
     """All of them in the full form."""
-    out, cases = work / "PERFORMANCE.md", sized(("jsonl", "parquet", "profile", "shapes"), tuple(CASES))
+    out, cases = work / "PERFORMANCE.md", sized(("jsonl", "profile", "shapes"), tuple(CASES))
     done = bench("--small", "--keep", work, "--out", out, *(word for name in cases for word in ("--only", name)))
     assert all(f"case {name}\n" in done.stderr for name in cases)
     table, profile, shapes = (
@@ -42,7 +42,7 @@ def test_the_cases_run_and_reach_the_right_totals(work: Path) -> None:
         for part in re.split("Nanoseconds per event of each stage|Processor time per event of the shapes", done.stdout)
     )
     hashes = {metric.strip(): sha256.strip(" `") for metric, _, _, _, sha256 in table}
-    for form in ("JSON Lines", "Parquet", *sized((), ("JSON Lines under zstd", "CSV"))):
+    for form in ("JSON Lines", *sized((), ("Parquet", "JSON Lines under zstd", "CSV"))):
         assert hashes[f"{form}, 20,000 events into a fresh store"] == STREAM
     assert hashes["processor time per event, JSON Lines"] == STREAM
     stages = [row[0].strip() for row in profile]
@@ -93,6 +93,7 @@ def test_a_file_without_a_place_for_the_table_is_refused_before_anything_runs(
     assert out.read_text(encoding="utf-8") == "# Performance\n"
 
 
+@full_only("two processes, 2 s")
 def test_a_measurement_that_fails_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MeasurementError, match="exit status 1"):
         start("fold", {"files": [str(tmp_path / "missing.jsonl")], "store": str(tmp_path / "s.db")})

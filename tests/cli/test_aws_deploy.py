@@ -24,6 +24,7 @@ from oncefold_lab.local.emulator import Emulator
 from tests.aws.conftest import aws, emulator  # noqa: F401 - fixtures
 from tests.aws.tables import make_tables
 from tests.tools.processes import Command
+from tests.tools.sizes import full_only
 
 RISK = parse_toml(EXAMPLE)
 _NUMBERS = count(1)
@@ -137,11 +138,13 @@ def test_no_is_an_answer(pipeline: Path, stack: str, shell: Shell) -> None:
     assert stack not in stacks()
 
 
+@full_only("a stack of its own, 1 s")
 def test_silence_is_no_answer(pipeline: Path, stack: str, shell: Shell) -> None:
     assert shell.deploy(pipeline, "--stack", stack) == 130
     assert stack not in stacks()
 
 
+@full_only("a stack of its own, 2 s")
 def test_deploy_again_says_that_there_is_nothing_to_change(pipeline: Path, stack: str, shell: Shell) -> None:
     assert shell.deploy(pipeline, "--stack", stack, "--yes") == 0
     assert shell.deploy(pipeline, "--stack", stack) == 0
@@ -165,6 +168,7 @@ def test_deploy_shows_what_changes(pipeline: Path, stack: str, shell: Shell) -> 
     assert "StateTable" not in shell.err
 
 
+@full_only("a stack of its own, 1 s")
 def test_a_change_of_meaning_is_refused(pipeline: Path, stack: str, shell: Shell) -> None:
     assert shell.deploy(pipeline, "--stack", stack, "--yes") == 0
     pipeline.write_text(EXAMPLE.replace('key = "TradeID"', 'key = "Id"', 1))
@@ -174,6 +178,7 @@ def test_a_change_of_meaning_is_refused(pipeline: Path, stack: str, shell: Shell
     assert shell.err.count("\n") == 1
 
 
+@full_only("a stack of its own, 1 s")
 def test_what_failed_is_said_in_a_line(
     pipeline: Path, stack: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,6 +238,7 @@ def test_destroy_shows_asks_for_the_name_and_removes_everything(pipeline: Path, 
     assert f"stack {stack}: there is none in account 000000000000, region us-east-1" in shell.err
 
 
+@full_only("a stack of its own, 1 s")
 def test_destroy_keeps_the_tables_or_says_that_they_are_lost(pipeline: Path, stack: str, shell: Shell) -> None:
     """The emulator knows no DeletionPolicy, so that here they are."""
     assert shell.deploy(pipeline, "--stack", stack, "--yes") == 0
@@ -264,6 +270,7 @@ def test_an_interrupt_says_that_cloudformation_continues(capsys: pytest.CaptureF
     assert "CloudFormation continues" in capsys.readouterr().err
 
 
+@full_only("a stack of its own, 1 s")
 def test_an_interrupted_change_ends_with_130(
     pipeline: Path, stack: str, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -297,6 +304,7 @@ def test_progress_tells_ends_failures_and_what_is_kept(capsys: pytest.CaptureFix
 # the whole, as processes
 
 
+@full_only("two processes, 3 s; the other tests run the same commands in this one")
 def test_a_stack_lives_and_dies_by_real_commands(pipeline: Path, stack: str, tmp_path: Path) -> None:
     def run(*arguments: object) -> tuple[int, str]:
         with Command(tmp_path, "aws", *arguments, "--stack", stack) as command:

@@ -88,10 +88,10 @@ def test_what_is_wrong_is_one_line(store: Path, capsys: pytest.CaptureFixture[st
 
 def test_a_real_process_is_killed_at_any_moment(store: Path) -> None:
     """Whenever it dies, the store is the old one or the new one, whole; and another try ends it."""
-    Path("more.jsonl").write_text("".join(map(line, range(10, 30_000))))
+    Path("more.jsonl").write_text("".join(map(line, range(10, sized(10_000, 30_000)))))
     assert main(["run", "old.toml", "more.jsonl", "--store", "shop.db", "--quiet"]) == 0
     rng, commit, is_new, took, killed = random.Random(1), 2, False, 0.0, 0
-    for number in range(sized(5, 40)):
+    for number in range(sized(3, 40)):
         wanted = "old.toml" if is_new else "new.toml"
         command = [sys.executable, "-m", "oncefold", "redefine", wanted, "--store", str(store)]
         began = time.monotonic()

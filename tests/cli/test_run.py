@@ -28,7 +28,7 @@ from oncefold.sources.blocks import Finding
 from oncefold.store.check import check_store
 from oncefold.store.reader import StoreFile
 from tests.tools.processes import COMMAND, Command
-from tests.tools.sizes import full_only
+from tests.tools.sizes import full_only, sized
 from tests.tools.waiting import until
 
 pty = pytest.importorskip("pty")
@@ -292,6 +292,7 @@ def test_a_second_writer_is_refused(here: Path, user: User) -> None:
     user.runs("a.jsonl")
 
 
+@full_only("1 s")
 def test_a_folder_without_permission(here: Path) -> None:
     Path("a.jsonl").write_text(events(1))
     locked = here / "locked"
@@ -377,10 +378,13 @@ def test_the_status_shows_that_a_run_was_stopped_before_the_end(
     assert counted() == {Outcome.INSERTED: 2}
 
 
+STOPPED = ((signal.SIGINT, 130), (signal.SIGTERM, 143))
+
+
 def test_waiting_for_a_writer_is_reported_and_ends_with_an_interrupt(here: Path) -> None:
     Path("a.jsonl").write_text(events(1))
     os.mkfifo("never")
-    for number, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+    for number, status in sized(STOPPED[:1], STOPPED):
         with Command(here, "run", "pipeline.toml", "a.jsonl", "never") as run:
             until(lambda: "never: waiting for a writer of this pipe" in run.words, "the words")
             run.send(number)
@@ -413,6 +417,7 @@ def test_a_second_interrupt_ends_it_at_once(here: Path) -> None:
         assert run.wait() == 130
 
 
+@full_only("2 s")
 def test_a_run_continues_when_nobody_reads_its_output(here: Path) -> None:
     write(WORKLOAD, "a.jsonl")
     reading, writing = os.pipe()
@@ -429,6 +434,7 @@ def test_a_limit_on_the_size_of_files_ends_it_cleanly(here: Path, user: User) ->
     _runs_out_of_room(here, user, "the disk reports an error", command=limited)
 
 
+@full_only("2 s; a limit of the system is in the short form")
 def test_a_full_disk_ends_it_cleanly(here: Path, user: User) -> None:
     """A real one: a file system in memory of two megabytes, in a separate namespace."""
     script = 'mount -t tmpfs -o size=2m tmpfs disk && "$@"; status=$?; cp disk/* .; exit $status'

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.sizes import in_full
 from tests.watch.terminal import Terminal
 
 PIPELINE = """\
@@ -75,12 +76,14 @@ def test_a_session() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "command", [["query"], *in_full("1 s each", ["check", "orders.toml"], ["status"], ["--help"], ["rejects"])]
+)
 @pytest.mark.usefixtures("folder")
-def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_color_is_heeded(monkeypatch: pytest.MonkeyPatch, command: list[str]) -> None:
     shown("run", "orders.toml", "orders.jsonl")
     monkeypatch.setattr("tests.watch.terminal._LEFT_OUT", frozenset({"COLUMNS", "LINES"}))
     monkeypatch.setenv("NO_COLOR", "1")
-    for command in (["query"], ["check", "orders.toml"], ["status"], ["--help"], ["rejects"]):
-        with Terminal(*command) as terminal:
-            assert terminal.end() == 0
-            assert not COLOURS.search(terminal.written), terminal.written
+    with Terminal(*command) as terminal:
+        assert terminal.end() == 0
+        assert not COLOURS.search(terminal.written), terminal.written

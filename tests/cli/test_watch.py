@@ -15,6 +15,7 @@ from tests.aws.conftest import aws, emulator, stack  # noqa: F401 - fixtures
 from tests.aws.reader.stacks import fill
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, build, events, lines
 from tests.tools.processes import COMMAND
+from tests.tools.sizes import full_only
 from tests.watch.terminal import LEAVE, Terminal, plain
 
 Run = Callable[..., tuple[int, str, str]]
@@ -215,6 +216,7 @@ def test_a_terminal_shows_totals_as_they_move_until_q(path: Path) -> None:
         assert "100,002,201.00" in plain(terminal.written.rpartition(LEAVE)[2])
 
 
+@full_only("a terminal, 1 s")
 def test_numbers_that_changed_are_highlighted_and_nothing_flickers(path: Path) -> None:
     monday(path)
     with Terminal("watch", "--store", path, "--every", "0.05", lines=20, columns=90) as terminal:
@@ -249,6 +251,7 @@ def test_a_signal_leaves_the_terminal_in_order(path: Path, number: signal.Signal
         assert terminal.left_in_order
 
 
+@full_only("a terminal, 1 s")
 def test_an_error_is_told_on_the_terminal_as_it_was_found(path: Path) -> None:
     monday(path)
     with Terminal("watch", "--store", path, "--rollup", "nothing") as terminal:
@@ -257,6 +260,7 @@ def test_an_error_is_told_on_the_terminal_as_it_was_found(path: Path) -> None:
         assert "oncefold: there is no rollup 'nothing'; there is: place" in terminal.written
 
 
+@full_only("a terminal, 1 s")
 def test_looks_end_on_a_terminal_too(path: Path) -> None:
     monday(path)
     with Terminal("watch", "--store", path, "--looks", 2, "--every", "0.01") as terminal:

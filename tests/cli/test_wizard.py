@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from oncefold.pipeline_file import load_pipeline
+from tests.tools.sizes import full_only
 from tests.watch.terminal import Terminal
 
 ORDERS = """\
@@ -67,6 +68,7 @@ def test_answers_are_corrections_and_wrong_ones_are_asked_again(tmp_path: Path, 
     assert [measure.name for measure in definition.measures] == ["fee", "version"]
 
 
+@full_only("2 s")
 def test_no_file_is_the_commented_example_and_ctrl_c_writes_nothing(tmp_path: Path) -> None:
     pipeline = tmp_path / "pipeline.toml"
     with Terminal("init", pipeline) as terminal:

@@ -60,7 +60,7 @@ def spelled(value: Any, kind: Kind) -> str | None:
 def test_random_expressions_mean_what_they_mean_in_duckdb(kind: str) -> None:
     rng = Random(kind)
     draw = RandomSql(rng)
-    expressions = [getattr(draw, kind)(rng.choice([1, 2, 3])) for _ in range(sized(120, 500))]
+    expressions = [getattr(draw, kind)(rng.choice([1, 2, 3])) for _ in range(sized(40, 500))]
     table = rows(rng, 25)
     refused = 0
     for sql, expected in zip(expressions, judged(expressions, table), strict=True):

@@ -19,7 +19,7 @@ from oncefold import Outcome
 from oncefold.core.definition_text import to_toml
 from oncefold.pipeline_file import pipeline_of
 from tests.serve.running import Running
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 
 SHOP = {
     "name": "shop",
@@ -206,7 +206,7 @@ def test_a_server_that_is_killed_is_waited_for_and_counts_once(tmp_path: Path, s
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url, store = f"http://127.0.0.1:{port}", tmp_path / "shop.db"
-    batches, size = sized(6, 12), 500
+    batches, size = sized(4, 12), 500
     sent: list[Outcome] = []
 
     async def follow(done: threading.Event) -> oncefold.Change:
@@ -230,7 +230,7 @@ def test_a_server_that_is_killed_is_waited_for_and_counts_once(tmp_path: Path, s
             done.set()
 
     started, kill, done = threading.Event(), threading.Event(), threading.Event()
-    killing = {1, batches // 2 + 1}
+    killing = sized({1}, {1, 7})
     with ExitStack() as servers:
         server = servers.enter_context(Running(tmp_path, "--port", port, pipeline=shop_toml, store=store))
         found: list[oncefold.Change] = []
@@ -285,6 +285,7 @@ def test_what_a_server_refuses_is_an_error(tmp_path: Path, shop_toml: str) -> No
                 client.redefine({**SHOP, "event": {"key": "city", "version": "version"}})
 
 
+@full_only("a server, 4 s")
 def test_tokens_of_the_environment_are_for_what_they_allow(
     tmp_path: Path, shop_toml: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,7 +31,7 @@ from tests.engine.small import on_commit, open_small, small_limits, tick
 from tests.store.model import SECOND, ManualClock
 from tests.tools import reference
 from tests.tools.faulty_vfs import Failure, FaultyDisk
-from tests.tools.sizes import sized
+from tests.tools.sizes import in_full, sized
 
 RECORDS_PER_FILE = 16
 RETENTION_COMMITS = 3
@@ -165,10 +165,9 @@ def test_a_run_without_faults_uses_everything(memory: Path, given: Input) -> Non
 @pytest.mark.parametrize(
     ("failure", "lasting", "every"),
     [
-        (Failure.IO_ERROR, False, sized(11, 5)),
-        (Failure.FULL, False, sized(67, 13)),
-        (Failure.IO_ERROR, True, sized(67, 13)),
-        (Failure.FULL, True, sized(67, 13)),
+        (Failure.IO_ERROR, False, sized(41, 5)),
+        *in_full("as the others, 3 s each", (Failure.FULL, False, 13), (Failure.IO_ERROR, True, 13)),
+        (Failure.FULL, True, sized(97, 13)),
     ],
     ids=["an error", "full once", "errors from now on", "full from now on"],
 )

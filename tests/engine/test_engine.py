@@ -303,7 +303,7 @@ def test_a_page_of_one_row_is_that_of_its_commit(tmp_path: Path, small_pages: No
 
 @given(st.integers(0, 2**32 - 1))
 @settings(
-    max_examples=examples(8, short=3),
+    max_examples=examples(8, short=1),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -1,6 +1,6 @@
 """Real kills: `oncefold run` is killed fifty times over one input, at moments from a seed, and ends exact.
 
-In the short form it is killed six times over as much less input.
+In the short form it is killed three times over as much less input.
 
 After every kill the store holds a prefix of the input, each event of it counted once: all totals and counters equal the
 generator's own account of so many events. A failure prints the seed; ONCEFOLD_KILL_SEED repeats its choices.
@@ -30,10 +30,10 @@ from tests.tools.processes import COMMAND, Command, Standby
 from tests.tools.sizes import is_full, sized
 from tests.tools.waiting import until
 
-KILLS = sized(6, 50)
-STATIC_LIVES = sized(2, 20)
+KILLS = sized(3, 50)
+STATIC_LIVES = sized(1, 20)
 """Processes during which the file does not change; in the others it grows and is followed."""
-EVENTS, STATIC_EVENTS = sized((36_000, 18_000), (300_000, 180_000))
+EVENTS, STATIC_EVENTS = sized((18_000, 6_000), (300_000, 180_000))
 CHUNKS = 6
 """Pieces in which the file grows during one life of the process."""
 AHEAD = 2

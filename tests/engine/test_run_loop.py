@@ -30,6 +30,7 @@ from oncefold.store.reader import StoreFile
 from tests.engine.records import NARROW, Record, json_lines
 from tests.engine.small import on_commit
 from tests.store.model import ManualClock
+from tests.tools.sizes import sized
 from tests.tools.waiting import until
 
 FRESH_SECONDS = 0.25
@@ -140,6 +141,9 @@ class Clock:
 # When a commit is taken
 
 
+TRICKLES = sized(60, 300)
+
+
 @pytest.mark.parametrize("seconds", [0.001, 0.01, 0.029, 0.1, 0.2])
 def test_while_input_trickles_nothing_waits_longer_than_a_quarter_second(
     recorded: Recorded, inline: None, seconds: float
@@ -151,7 +155,7 @@ def test_while_input_trickles_nothing_waits_longer_than_a_quarter_second(
         arrived.clear()
 
     def blocks() -> Iterator[Block | Finding]:
-        for number in range(300):
+        for number in range(TRICKLES):
             arrived.append(clock.now)
             yield block(number)
             clock.now += min(seconds, IDLE_SECONDS)
@@ -161,7 +165,7 @@ def test_while_input_trickles_nothing_waits_longer_than_a_quarter_second(
 
     recorded.before_commit = note
     progress = recorded.run(blocks(), monotonic=clock)
-    assert progress.events == sum(recorded.sizes) == 300
+    assert progress.events == sum(recorded.sizes) == TRICKLES
     assert max(waits) < FRESH_SECONDS
     if seconds < IDLE_SECONDS:
         assert len(recorded.commits) <= clock.now / COMMIT_SECONDS + 1, "many events share a commit"
@@ -252,11 +256,11 @@ def test_a_slow_store_holds_back_reading(recorded: Recorded, monkeypatch: pytest
     monkeypatch.setattr(run_module, "COMMIT_ROWS", 10)
     monkeypatch.setattr(run_module, "_CLOSED_CHECK_SECONDS", 0.001)
     monkeypatch.setattr(run_module.queue, "Queue", CountingQueue)
-    gate, pulled = threading.Event(), list[int]()
+    gate, pulled, blocks_in_all = threading.Event(), list[int](), sized(150, 1_000)
     recorded.before_commit = lambda _: gate.wait(60) or pytest.fail("the gate was never opened")
 
     def blocks() -> Iterator[Block]:
-        for number in range(1_000):
+        for number in range(blocks_in_all):
             pulled.append(number)
             yield block(number, rows=5)
 
@@ -270,7 +274,7 @@ def test_a_slow_store_holds_back_reading(recorded: Recorded, monkeypatch: pytest
     assert len(pulled) <= most
     gate.set()
     running.join()
-    assert done[0].events == 5_000 == sum(recorded.sizes)
+    assert done[0].events == 5 * blocks_in_all == sum(recorded.sizes)
 
 
 # Errors

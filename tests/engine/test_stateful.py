@@ -398,6 +398,6 @@ class EngineOfSets(Engine):
     narrow, wide = NARROW_SETS, WIDE_SETS
 
 
-_SETTINGS = settings(max_examples=examples(12, short=4), stateful_step_count=25, deadline=None)
+_SETTINGS = settings(max_examples=examples(12, short=2), stateful_step_count=25, deadline=None)
 TestEngine, TestEngineOfSets = Engine.TestCase, EngineOfSets.TestCase
 TestEngine.settings = TestEngineOfSets.settings = _SETTINGS

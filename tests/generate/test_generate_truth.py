@@ -9,7 +9,7 @@ from unittest import mock
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.tools.sizes import examples
+from tests.tools.sizes import examples, full_only
 
 from oncefold.generate import Workload, generate, json_lines, plan, planner, truth
 
@@ -133,6 +133,7 @@ def test_pieces_of_any_size_and_any_prefix(workload, block, size, data):
     assert right["totals"]["duplicates"] == reading.repeats
 
 
+@full_only("4 s")
 def test_real_blocks_with_every_kind():
     check(
         Workload(

@@ -14,6 +14,7 @@ from oncefold.columnar.primitives import FIXED_SEED, count_newlines, hash_bytes
 from oncefold.kernels import build, compiler, loading, objects, targets
 from oncefold.kernels.errors import KernelError
 from oncefold.kernels.targets import Target
+from tests.tools.sizes import in_full
 
 TEXT = np.frombuffer(b"one\ntwo\n", np.uint8)
 
@@ -43,7 +44,9 @@ def test_a_missing_object_is_compiled_once_with_a_line_per_kernel(folder: Path) 
     assert len(lines) == 2
 
 
-@pytest.mark.parametrize("damage", [lambda code: code[:-1], lambda code: b"", lambda code: b"\0" + code[1:]])
+@pytest.mark.parametrize(
+    "damage", [lambda code: code[:-1], *in_full("3 s each", lambda code: b"", lambda code: b"\0" + code[1:])]
+)
 def test_a_damaged_object_is_compiled_anew(folder: Path, damage) -> None:
     loading.load(count_newlines, lambda _: None)
     (path,) = object_files(folder)

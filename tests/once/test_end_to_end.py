@@ -21,9 +21,9 @@ from oncefold_lab.local.settings import MappingSettings, PollTiming
 from oncefold_lab.local.streams import open_stream
 from tests.once.test_page import BLOCKS
 from tests.once.tools import Tables
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 
-TRADES = sized(60, 250)
+TRADES = sized(40, 250)
 QUICK = PollTiming(poll=0.05, first_retry=0.005, longest_retry=0.02)
 KILLED = """
 import os, random, counting
@@ -111,6 +111,7 @@ def delivered(arn: str, code: Path, emulator: Emulator, *, partial: bool) -> int
         return mapping.counts.failed
 
 
+@full_only("as by position, 7 s")
 def test_the_workshops_function_by_version_is_exact_whatever_kills_it(
     tables: Tables, emulator: Emulator, tmp_path: Path
 ) -> None:

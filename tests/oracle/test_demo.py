@@ -10,9 +10,9 @@ from pathlib import Path
 import pyarrow as pa
 from examples.covid19.series import COUNTRIES_FILE, FOLDER
 
-from tests.tools.sizes import full_only, sized
+from tests.tools.sizes import full_only
 
-KILLS, TIMES = sized((1, "once"), (2, "2 times"))
+KILLS = 2
 SECONDS = 400
 """For all of it; the first start on a machine compiles the kernels."""
 
@@ -42,13 +42,14 @@ def altered_copy(folder: Path, before: str, after: str) -> Path:
     return folder
 
 
+@full_only("15 s")
 def test_it_ends_well_and_leaves_nothing_behind(tmp_path: Path) -> None:
     done = demo(FOLDER, tmp_path / "tmp", "--kills", str(KILLS), "--seed", "5")
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("killed with SIGKILL") == KILLS
     assert done.stdout.count("✗") == KILLS
     assert "192 countries, all there are, and the world are equal" in done.stdout
-    assert f"the process was killed {TIMES}, and the store met 126,588 events" in re.sub(r"\s+", " ", done.stdout)
+    assert f"the process was killed {KILLS} times, and the store met 126,588 events" in re.sub(r"\s+", " ", done.stdout)
     assert "6,720 events" in done.stdout
     assert "read over HTTP" in done.stdout
     assert done.stderr == ""

@@ -6,11 +6,15 @@ from pathlib import Path
 import pytest
 
 from tests.oracle.pages import ROOT, blocks, examples, run, steady
-from tests.tools.sizes import full_only
+from tests.tools.sizes import full_only, sized
 
 PAGES = ("README.md", "docs/TUTORIAL.md")
 LEFT_ALONE = {"README.md": 6, "docs/TUTORIAL.md": 2}
 """Blocks that are not run: what sets up a machine, or needs an account."""
+
+
+LONG = ("oncefold aws local --demo",)
+"""What the short form leaves out: a whole pipeline, 13 s."""
 
 
 def text_of(name: str) -> str:
@@ -20,7 +24,7 @@ def text_of(name: str) -> str:
 @pytest.mark.parametrize("name", ["README.md", pytest.param("docs/TUTORIAL.md", marks=full_only("forty commands"))])
 def test_every_example_runs_and_prints_what_is_shown(name: str, tmp_path: Path) -> None:
     compared = 0
-    for example, output in run(text_of(name), tmp_path):
+    for example, output in run(text_of(name), tmp_path, without=sized(LONG, ())):
         if example.shown is not None:
             compared += 1
             where = f"{name}, line {example.shown.line}; to write it anew: python -m tests.oracle.pages {name}"

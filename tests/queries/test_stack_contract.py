@@ -32,6 +32,7 @@ from tests.aws.functions.stacks import lines as records_of
 from tests.aws.reader.stacks import put
 from tests.queries.test_contract import CLOCK, OF_STACK, OF_STORE, plain, without
 from tests.tools import reference
+from tests.tools.sizes import in_full
 
 EVER = {"nodes"}
 """How many nodes there ever were: that depends on what came together."""
@@ -134,7 +135,7 @@ def documents(reader: Reader, nodes: Sequence[tuple[str, str]], *, of: set[str])
         yield str([{name: value for name, value in row.items() if name != "commit"} for row in answer.to_dicts()])
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["json", *in_full("2 s each", *(kind for kind in KINDS if kind != "json"))])
 def test_a_stack_gives_the_documents_of_a_store(
     kind: str,
     tmp_path: Path,

@@ -17,6 +17,7 @@ from oncefold.store.segments import Segment
 from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.writer import Tuning
 from tests.store.model import PIPELINE, SECOND, Batch, Folder, ManualClock, random_batch, stored_facts
+from tests.tools.sizes import full_only
 
 
 @pytest.mark.parametrize("sizes", [[1], [1, 1, 1, 40], [1, 500, 3, 70, 70], [2_000, 1], [900, 901]])
@@ -109,6 +110,7 @@ def test_a_shorter_retention_takes_hold_step_by_step(path: Path) -> None:
     assert check_store(path) == []
 
 
+@full_only("1 s")
 def test_the_log_stays_bounded_beside_a_reader_that_lingers(path: Path) -> None:
     folder, wal = Folder(), path.with_name("store.db-wal")
     tuning = Tuning(wal_bytes=2**20, wal_limit_bytes=2**21)

@@ -81,10 +81,10 @@ def test_a_run_without_faults_uses_everything(memory: Path) -> None:
 @pytest.mark.parametrize(
     ("failure", "lasting", "every"),
     [
-        (Failure.IO_ERROR, False, sized(7, 1)),
-        (Failure.FULL, False, sized(29, 4)),
-        (Failure.IO_ERROR, True, sized(29, 4)),
-        (Failure.FULL, True, sized(29, 4)),
+        (Failure.IO_ERROR, False, sized(23, 1)),
+        (Failure.FULL, False, sized(61, 4)),
+        (Failure.IO_ERROR, True, sized(61, 4)),
+        (Failure.FULL, True, sized(61, 4)),
     ],
 )
 def test_every_step_fails_in_turn(memory: Path, failure: Failure, lasting: bool, every: int) -> None:
@@ -128,7 +128,7 @@ def test_power_is_lost_before_every_step(memory: Path) -> None:
     path = memory / "image" / "store.db"
     seen: set[int] = set()
     for at, platter in replay(disk.steps):
-        if at % sized(4, 1):
+        if at % sized(12, 1):
             continue
         at_least = max((seq for steps, seq in acknowledged if steps <= at), default=0)
         for survival in Survival if at % 3 == 0 else PLAIN:

@@ -17,8 +17,9 @@ from oncefold.core.nodepath import join
 from oncefold.store import Store, StoreFile
 from oncefold.store.check import check_store
 from tests.store.model import PIPELINE, Facts, Folder, random_batch, stored_facts
+from tests.tools.sizes import sized
 
-KILLS = 4
+KILLS = sized(2, 4)
 WRITER = """
 import sys
 from oncefold.store import Store

@@ -20,6 +20,7 @@ from oncefold_lab.disk.faults import DiskFault, FaultKind, Operation, Survival, 
 from oncefold_lab.disk.vfs import ApswConnection, Mounted
 from oncefold_lab.embedded.oracle import lay_down
 from tests.store.model import PIPELINE, Batch, Facts, Folder, random_batch, stored_facts
+from tests.tools.sizes import in_full
 
 ACKNOWLEDGED = 3
 GARBLING = Traits(512, spares_neighbours=False)
@@ -127,7 +128,7 @@ def _not_synced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DiskFile, "sync", lambda self: None)
 
 
-@pytest.mark.parametrize("plant", [_not_at_all, _over_itself, _not_synced])
+@pytest.mark.parametrize("plant", [_not_at_all, *in_full("1 s each", _over_itself, _not_synced)])
 def test_this_finds_what_would_be_wrong(
     memory: Path, monkeypatch: pytest.MonkeyPatch, plant: Callable[[pytest.MonkeyPatch], None]
 ) -> None:

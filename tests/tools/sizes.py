@@ -7,6 +7,8 @@
     @full_only("an hour's clock, 40 s")
     def test_...
 
+    @pytest.mark.parametrize("size", [1, 7, *in_full("2 s each", 64, 1_000)])
+
 The full form asserts all that the short form asserts, of more. `pytest --full` selects it.
 """
 
@@ -24,7 +26,7 @@ VARIABLE = "ONCEFOLD_TESTS"
 EFFORT = int(os.environ.get("ONCEFOLD_TEST_EFFORT", "1"))
 """How many times the usual number of Hypothesis examples to run, for a search by hand."""
 
-SHORT_SHARE, FEWEST_EXAMPLES = 0.2, 10
+SHORT_SHARE, FEWEST_EXAMPLES = 0.1, 6
 """The short form runs this share of the examples, and at least so many."""
 
 _Size = TypeVar("_Size")
@@ -52,12 +54,22 @@ def full_only(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.full(reason)
 
 
+def in_full(reason: str, *values: object) -> list[object]:
+    """Values of a parameter, or tuples of values of several, that only the full form takes."""
+    return [pytest.param(*value if isinstance(value, tuple) else (value,), marks=full_only(reason)) for value in values]
+
+
 ROOT = Path(__file__).parents[2]
-_SIZING = ("tests.tools.sizes", "hypothesis")
+_SIZES = "tests.tools.sizes"
+_MARKING = frozenset({_SIZES, f"{_SIZES}.full_only", f"{_SIZES}.in_full"})
+"""What only says of single tests that they belong to the full form; the others of the file have one form."""
 
 
 def has_two_forms(path: Path) -> bool:
-    """Whether a test file, or a file of the tests that it imports, knows sizes; Hypothesis has them everywhere."""
+    """Whether tests of a file have a size of their own in each form, by the file or what it imports of the tests.
+
+    Hypothesis has them everywhere. To leave single tests to the full form is no size of the others.
+    """
     found, left = set(), [path]
     while left:
         one = left.pop()
@@ -65,7 +77,7 @@ def has_two_forms(path: Path) -> bool:
             continue
         found.add(one)
         names = _imported(one)
-        if any(name.startswith(_SIZING) for name in names):
+        if any(name.startswith((_SIZES, "hypothesis")) for name in names - _MARKING):
             return True
         files = (ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in names if name.startswith("tests."))
         left += [file for file in files if file.exists()]

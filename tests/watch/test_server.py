@@ -18,6 +18,7 @@ from oncefold.watch.watching import Look, NotYetError, Watched, Watching
 from tests.queries.stores import MONDAY, TUESDAY, lines
 from tests.serve.running import Running
 from tests.tools.processes import COMMAND
+from tests.tools.sizes import full_only
 from tests.watch.looks import Clock
 
 SHOP_TOML = """
@@ -161,6 +162,7 @@ def test_a_wrong_token_is_told_with_the_way_to_give_one(server: Running, token: 
         ServerSource(Counting(url_of(server), token), Watched()).look(ROOM)
 
 
+@full_only("two servers, 5 s")
 def test_a_server_is_waited_for_before_it_is_there_and_while_it_restarts(tmp_path: Path, looking: Looking) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]

@@ -35,6 +35,7 @@ from oncefold.core.errors import DefinitionError, OncefoldError
 from oncefold_lab.local.emulator import Emulator
 from tests.aws.deploy.pipelines import RISK
 from tests.aws.tables import make_tables
+from tests.tools.sizes import full_only
 from tests.tools.waiting import LOOK_SECONDS
 
 WIDER = parse_toml(to_toml(RISK).replace('missing = "reject"', 'missing = "zero"'))
@@ -138,6 +139,7 @@ def test_the_functions_code_is_the_package(names: Names) -> None:
     assert base64.b64decode(function["CodeSha256"]) == hashlib.sha256(data).digest()
 
 
+@full_only("a stack of its own, 1 to 3 s")
 def test_the_bucket_is_made_private_encrypted_and_for_tls_alone(names: Names) -> None:
     made = deploy(names)
     bucket = made.outputs["CodeBucket"]
@@ -169,6 +171,7 @@ def test_whatever_is_done_to_the_bucket_of_the_account_names_its_owner() -> None
     assert "arn:aws-cn:s3:::" in dict(calls)["put_bucket_policy"]["Policy"]
 
 
+@full_only("a stack of its own, 1 to 3 s")
 def test_a_bucket_of_ones_own_is_used_and_kept(names: Names) -> None:
     with pytest.raises(OncefoldError, match="there is no bucket chosen-bucket; make it, or leave --bucket out"):
         plan(names, bucket="chosen-bucket")
@@ -209,6 +212,7 @@ def test_nothing_to_change_is_said_and_done(names: Names) -> None:
     assert Deployment(RISK, names, clients(), polling()).apply(again, lambda _: None) == first
 
 
+@full_only("a stack of its own, 1 to 3 s")
 def test_parameters_that_are_not_named_stay(names: Names) -> None:
     deploy(names, StateBatchSize="77", LogRetentionDays="7")
     found = plan(names, LogRetentionDays="14")
@@ -269,6 +273,7 @@ def test_a_definition_that_means_something_else_is_refused_before_anything_happe
     assert deployed(names) == DeployedDefinition(True, to_toml(RISK), frozenset({RISK.fingerprint}), protocol=PROTOCOL)
 
 
+@full_only("a stack of its own, 1 to 3 s")
 def test_what_a_rebuild_keeps_with_the_definition_stays(names: Names) -> None:
     deploy(names)
     kept = {"epoch": {"N": "7"}, "rebuild": UnderWay(9, "first", 8, "", 1).attribute}
@@ -280,6 +285,7 @@ def test_what_a_rebuild_keeps_with_the_definition_stays(names: Names) -> None:
     assert {name: found[name] for name in kept} == kept
 
 
+@full_only("a stack of its own, 1 to 3 s")
 def test_a_definition_from_before_epochs_gets_one(names: Names) -> None:
     deploy(names)
     old = {name: value for name, value in definition_item(RISK).items() if name not in {"epoch", "protocol"}}
@@ -329,6 +335,7 @@ def test_what_was_widened_is_not_narrowed_again(names: Names) -> None:
         plan(names, RISK)
 
 
+@full_only("a stack of its own, 1 to 3 s")
 def test_two_deployments_at_once_do_not_both_change_the_definition(names: Names) -> None:
     deploy(names)
     mine = plan(names, WIDER)
@@ -339,6 +346,7 @@ def test_two_deployments_at_once_do_not_both_change_the_definition(names: Names)
     assert deployed(names).accepts(theirs)
 
 
+@full_only("a stack of its own, 1 to 3 s")
 def test_tables_without_a_definition_get_it_before_the_functions_change(names: Names) -> None:
     deploy(names)
     clients().dynamodb.delete_item(TableName=names.aggregate_table, Key=DEFINITION_KEY)
@@ -360,6 +368,7 @@ def test_tables_that_an_earlier_stack_left_keep_their_meaning(names: Names) -> N
 # failures
 
 
+@full_only("a stack of its own, 1 to 3 s")
 def test_what_failed_first_is_named_and_the_stack_can_be_made_after_all(
     names: Names, monkeypatch: pytest.MonkeyPatch
 ) -> None:

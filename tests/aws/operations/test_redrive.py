@@ -21,6 +21,7 @@ from oncefold.queries.protocol import no_progress
 from tests.aws.conftest import Run
 from tests.aws.reader.stacks import NOW, Filled, count, fill, put_conflict, put_reject
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, events, lines
+from tests.tools.sizes import full_only, in_full
 
 OpenReader = Callable[..., StackReader]
 
@@ -160,7 +161,7 @@ def test_a_batch_that_the_stream_has_in_part_stays_and_is_reported(stack: Names,
     assert messages(queue) == 2
 
 
-@pytest.mark.parametrize("drained", [True, False])
+@pytest.mark.parametrize("drained", [True, *in_full("1 s", False)])
 def test_deltas_need_a_drain(stack: Names, queue: str, *, drained: bool) -> None:
     for number in range(2):
         report_failure(queue, "DDBStreamBatchInfo", "shardId-1", str(number), str(number))
@@ -171,7 +172,7 @@ def test_deltas_need_a_drain(stack: Names, queue: str, *, drained: bool) -> None
     assert messages(queue) == (0 if drained else 2)
 
 
-@pytest.mark.parametrize("body", ["not JSON", "[]", '{"x": 1}'])
+@pytest.mark.parametrize("body", ["not JSON", *in_full("2 s each", "[]", '{"x": 1}')])
 def test_other_messages_stay(stack: Names, queue: str, body: str) -> None:
     client("sqs").send_message(QueueUrl=queue, MessageBody=body)
     result = redriven(failures_of(stack)[0])
@@ -209,6 +210,7 @@ def test_the_command_does_all_of_it(stack: Names, queue: str, run: Run) -> None:
     assert run("redrive")[1].splitlines()[0] == "0 rejected events sent again"
 
 
+@full_only("1 s")
 def test_the_command_says_what_is_left(shop_stack: Filled, queue: str, run: Run) -> None:
     client("sqs").send_message(QueueUrl=queue, MessageBody="{}")
     status, out, _ = run("redrive")

@@ -31,7 +31,7 @@ from tests.aws.reader.records import ODD, random_records
 from tests.aws.reader.stacks import NOW_TEXT, NOW_TIME, OLD, Filled, count, fill, node_item, put
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, build, events, lines, shop
 from tests.tools import reference
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 
 OpenReader = Callable[..., StackReader]
 
@@ -94,6 +94,7 @@ def test_any_events_give_the_rows_of_the_engine(
 
 
 @pytest.mark.parametrize("seed", range(sized(1, 3)))
+@full_only("1 s")
 def test_exact_adds_what_is_pending(stack: Names, open_reader: OpenReader, tmp_path: Path, seed: int) -> None:
     data = lines(random_records(seed))
     fill(stack, TWO_TREES, events(TWO_TREES, data), pending=7)

@@ -26,7 +26,7 @@ from oncefold.store.reader import StoreFile
 from oncefold_lab.local.emulator import Emulator
 from tests.aws.aggregating import aggregated
 from tests.tools.processes import Command
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 from tests.tools.waiting import until
 
 WORKLOAD = Workload(count=6_000, duplicates=0.1, modifications=0.3, out_of_order=0.05, deletes=0.05, seed=3)
@@ -152,6 +152,7 @@ def test_a_keys_events_stay_in_one_shard_in_order_if_asked_for(user: User) -> No
     assert counted() == counted("f.db")
 
 
+@full_only("2 s")
 def test_some_records_fail_and_exactly_they_are_sent_again(user: User) -> None:
     rng = random.Random(8)
 
@@ -268,6 +269,7 @@ def test_lines_too_long_for_the_stream_are_named_and_the_rest_is_sent(user: User
     assert sorted(user.records()) == [event(1).encode(), event(2).encode()]
 
 
+@full_only("2 s")
 def test_standard_input_is_sent_as_it_comes(user: User, tmp_path: Path) -> None:
     with Command(tmp_path, "aws", "send", "-", "--stream", user.stream, stdin=subprocess.PIPE) as process:
         pipe = process.process.stdin
@@ -281,6 +283,7 @@ def test_standard_input_is_sent_as_it_comes(user: User, tmp_path: Path) -> None:
     assert sorted(user.records()) == [event(1).encode(), event(2).encode()]
 
 
+@full_only("2 s")
 def test_ctrl_c_says_how_much_is_in_the_stream(user: User, tmp_path: Path) -> None:
     write(Workload(count=300_000, seed=1), "many.jsonl")
     with Command(tmp_path, "aws", "send", "many.jsonl", "--stream", user.stream) as process:

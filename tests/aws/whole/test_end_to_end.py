@@ -13,11 +13,11 @@ from oncefold.generate import Workload, truth, write
 from oncefold_lab.local.emulator import Emulator
 from tests.aws.functions.stacks import WORKSHOP
 from tests.aws.whole.deployed import SECONDS, at_work, command, deploy
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 
-EVENTS = int(os.environ.get("ONCEFOLD_END_TO_END_EVENTS") or sized(800, 8_000))
+EVENTS = int(os.environ.get("ONCEFOLD_END_TO_END_EVENTS") or sized(400, 8_000))
 """Messages of the hard mode; 50,000 by hand."""
-BATCH = sized(20, 200)
+BATCH = sized(10, 200)
 """As many batches whatever the number of messages."""
 SHARDS = 4
 
@@ -63,6 +63,7 @@ def test_killed_recut_repeated_and_replayed_the_totals_are_exact(aws: Emulator, 
         check_totals(names, load)
 
 
+@full_only("a stack of its own, 5 s")
 def test_deltas_without_a_stream_record_are_drained(aws: Emulator, tmp_path: Path) -> None:
     """The reducer never sees a record: the totals lag by the outbox, verify says so, and drain makes them whole."""
     names, load = Names("unannounced"), Workload(count=600, modifications=0.2, seed=3)

@@ -18,10 +18,10 @@ from oncefold_lab.embedded.search import DiskSearchResult, SearchOptions, search
 from oncefold_lab.embedded.trial import DiskTrialResult, attempt
 from oncefold_lab.embedded.workload import pipeline_of
 from tests.tools import reference
-from tests.tools.sizes import is_full, sized
+from tests.tools.sizes import full_only, is_full, sized
 
-SEEDS = sized(12, 60)
-LYING_SEEDS = sized(4, 12)
+SEEDS = sized(6, 60)
+LYING_SEEDS = sized(2, 12)
 
 
 def searched(wanted: SearchOptions) -> DiskSearchResult:
@@ -69,6 +69,7 @@ def test_the_same_seed_takes_the_same_steps() -> None:
     assert try_seed(3, lies=False).digest != try_seed(4, lies=False).digest
 
 
+@full_only("2 s")
 def test_the_same_seed_takes_the_same_steps_in_another_process() -> None:
     script = "from oncefold_lab.embedded.search import try_seed; print(try_seed(3, False).digest)"
     run = subprocess.run(
@@ -132,6 +133,7 @@ def test_a_search_ends_when_its_time_is_up() -> None:
     assert 1 <= found.seeds <= 3
 
 
+@full_only("3 s")
 def test_processes_share_the_seeds() -> None:
     apart = searched(SearchOptions(20, 3, None, jobs=2))
     assert apart.happened == searched(SearchOptions(20, 3, None, jobs=1)).happened

@@ -9,6 +9,7 @@ from oncefold.cli.main import main
 from oncefold_lab.model import explore as checking
 from oncefold_lab.model import mutations, scenarios
 from oncefold_lab.model.scenario import ProtocolRules
+from tests.tools.sizes import full_only
 
 Output = pytest.CaptureFixture[str]
 FEW = mutations.MUTATIONS[:2]
@@ -33,6 +34,7 @@ def test_it_counts_the_states_and_says_what_holds_in_them(few: None, capsys: Out
     assert all(trial.name in text for trial in FEW)
 
 
+@full_only("2 s")
 def test_large_scenarios_come_on_top(few: None, capsys: Output) -> None:
     assert main(["lab", "model", "--large", "--json"]) == 0
     document: dict[str, Any] = json.loads(capsys.readouterr().out)

@@ -6,6 +6,7 @@ import shlex
 import pytest
 
 from oncefold.cli.main import main
+from tests.tools.sizes import full_only
 
 STALE = "oncefold_lab.planted.state_bugs:StaleAccepted"
 
@@ -35,6 +36,7 @@ def test_a_replay_shows_every_step(capsys: pytest.CaptureFixture[str]) -> None:
     assert "seed 3 is exact after" in out
 
 
+@full_only("2 s")
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lab", "search", "--seeds", "10", "--jobs", "1", "--json", "--system", STALE]) == 1
     document = json.loads(capsys.readouterr().out)

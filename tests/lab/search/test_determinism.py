@@ -9,7 +9,7 @@ import pytest
 from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.scenario import draw
 from oncefold_lab.search.trial import run
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 
 SEEDS = range(sized(3, 8))
 PRINT = """
@@ -33,6 +33,7 @@ def test_seeds_differ() -> None:
     assert len({tuple(run(draw(seed), Oncefold).lines) for seed in SEEDS}) == len(SEEDS)
 
 
+@full_only("3 s")
 def test_the_same_in_another_process() -> None:
     found = {
         subprocess.run(

@@ -6,9 +6,9 @@ from oncefold_lab.search.scenario import CALLED, INCIDENTS, draw
 from oncefold_lab.search.search import run_seed, search
 from oncefold_lab.search.trial import run
 from oncefold_lab.world.faults import INVOCATION_FAULTS
-from tests.tools.sizes import is_full, sized
+from tests.tools.sizes import full_only, is_full, sized
 
-SEEDS = sized(40, 200)
+SEEDS = sized(12, 200)
 SYSTEM = "oncefold_lab.search.oncefold:Oncefold"
 OUTCOMES = ["inserted", "corrected", "deleted", "conflict_won", "duplicate", "stale", "conflict_lost", "rejected"]
 HAPPENED = {
@@ -48,6 +48,7 @@ def test_no_seed_fails_and_everything_happens() -> None:
     assert not is_full() or {name for name in HAPPENED if not played.coverage.get(name)} == set()
 
 
+@full_only("3 s")
 def test_processes_find_what_one_process_finds() -> None:
     one, several = (search(300, 12, None, jobs, SYSTEM, lambda _: None) for jobs in (1, 2))
     assert one == several

@@ -10,7 +10,7 @@ from tests.serve.answers.server import HOST, Server
 from tests.serve.running import Running
 from tests.tools.sizes import sized
 
-PHASES = sized("examples,coverage", "examples,coverage,fuzzing")
+PHASES = sized("examples", "examples,coverage,fuzzing")
 _CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
     "response_schema_conformance,negative_data_rejection,unsupported_method"

@@ -10,6 +10,7 @@ import pytest
 
 from tests.serve.running import Running
 from tests.serve.server.test_small_requests import EVENT, connected, one_answer
+from tests.tools.sizes import full_only
 
 CHANGING = re.compile(rb'(?:date|x-request-id|content-length|oncefold-lag-seconds): [^\r]*\r\n|"lag_seconds":[^,}]*')
 PATHS = ["/totals/risk?depth=all", "/totals/risk/Delta", "/totals/risk?depth=1&form=csv", "/totals/risk?depth=0"]
@@ -54,6 +55,7 @@ def test_whole_and_cut_requests_are_answered_alike(server: Running, path: str, h
     assert answers[0][0][0].startswith(b"HTTP/1.1 200") or b"HTTP/1.1 200 OK" in answers[0][0]
 
 
+@full_only("4 s")
 def test_who_is_told_of_a_commit_is_answered_as_of_it(server: Running) -> None:
     with connected(server) as connection:
         for number in range(200):

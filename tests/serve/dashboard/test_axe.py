@@ -49,7 +49,7 @@ def findings(visit) -> list[str]:
     ("scheme", "size"),
     [
         pytest.param("light", DESKTOP, id="light-desktop"),
-        pytest.param("dark", PHONE, id="dark-phone"),
+        pytest.param("dark", PHONE, id="dark-phone", marks=full_only("another size, 25 s")),
         pytest.param("dark", DESKTOP, id="dark-desktop", marks=full_only("another size, 25 s")),
         pytest.param("light", PHONE, id="light-phone", marks=full_only("another size, 25 s")),
     ],

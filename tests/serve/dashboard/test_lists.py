@@ -58,6 +58,7 @@ def test_rejects_are_grouped_and_discarded_and_read_again(filled, visit):
     expect(visit.page.get_by_role("link", name="No event was rejected.")).to_have_count(0)
 
 
+@full_only("a server with tokens, 4 s")
 def test_changes_ask_for_the_token_of_an_administrator(browser, tmp_path):
     tokens = tmp_path / "tokens"
     tokens.write_text(f"read {READ}\ningest {INGEST}\nadmin {ADMIN}\n")
@@ -115,6 +116,7 @@ def test_what_is_found_has_its_value_version_and_place_and_is_a_link(filled, vis
     expect(visit.page.get_by_role("row").filter(has_text="gone")).to_contain_text("deleted")
 
 
+@full_only("1 s")
 def test_an_empty_store_says_how_to_send_events(browser, server):
     with visiting(browser, server, permissions=["clipboard-read", "clipboard-write"]) as visit:
         visit.open()
@@ -129,6 +131,7 @@ def test_an_empty_store_says_how_to_send_events(browser, server):
         expect(visit.page.locator(".command")).to_be_hidden()
 
 
+@full_only("2 s")
 def test_a_node_that_is_not_there_leads_to_those_that_are(filled, visit):
     with visit.may_fail("404"):
         visit.open("#/totals/risk/Delta/FXX/EMEA")

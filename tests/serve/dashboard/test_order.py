@@ -5,6 +5,7 @@ from playwright.sync_api import expect
 
 from tests.serve.dashboard.browsing import visiting
 from tests.serve.running import Running
+from tests.tools.sizes import full_only
 
 CHILDREN = 1_200
 
@@ -69,6 +70,7 @@ def heading(visit, name):
     return visit.page.get_by_role("columnheader", name=name, exact=True)
 
 
+@full_only("a thousand lines four times, 6 s")
 def test_the_header_tells_the_truth_of_more_children_than_are_here(visit):
     visit.open("#/totals/flat")
     visit.shows_line("N0000", "0.25")
@@ -94,6 +96,7 @@ def test_the_header_tells_the_truth_of_more_children_than_are_here(visit):
     expect(heading(visit, "id")).to_have_attribute("aria-sort", "descending")
 
 
+@full_only("a thousand lines, 4 s")
 def test_more_of_an_order_comes_in_that_order(visit):
     visit.open("#/totals/flat?sort=value")
     expect(visit.line(by_value()[0])).to_be_visible()
@@ -132,6 +135,7 @@ def test_the_first_so_many_and_a_filter_come_from_the_server(visit):
     expect(visit.page.get_by_text("Nothing here has this in its name.")).to_be_visible()
 
 
+@full_only("a thousand lines, 6 s")
 def test_an_order_stays_true_while_totals_change(browser, many):
     with visiting(browser, many) as visit:
         visit.open("#/totals/flat?sort=lots&top=10")
@@ -186,6 +190,7 @@ def test_what_does_not_add_up_has_no_share_and_what_is_not_there_is_a_dash(visit
     expect(visit.line(last).locator(".percent")).to_have_text("\N{EN DASH}")
 
 
+@full_only("a server of its own, 4 s")
 def test_nodes_of_an_array_have_no_share_of_what_is_above_them(browser, tmp_path):
     orders = [
         b'{"id": "1", "region": "north", "tags": ["red", "big"], "amount": 30}',

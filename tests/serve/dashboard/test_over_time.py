@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from tests.serve.dashboard.browsing import event, post, visiting
 from tests.serve.running import Running
+from tests.tools.sizes import full_only
 
 SALES = """
 name = "sales"
@@ -88,6 +89,7 @@ def test_a_backfill_is_drawn_by_its_windows(visit):
     expect(visit.page.locator(".timeline .column")).to_have_count(1)
 
 
+@full_only("2 s")
 def test_steps_and_ranges_can_be_chosen_and_stay(visit):
     visit.open("#/totals/months")
     steps, ranges = visit.page.get_by_label("Steps"), visit.page.get_by_label("Range")
@@ -114,6 +116,7 @@ def test_commits_have_times_and_come_from_the_server_for_the_range(visit):
     expect(visit.page.get_by_label("Range")).to_have_value("1h")
 
 
+@full_only("1 s")
 def test_the_root_is_drawn_by_windows_of_another_tree(visit):
     visit.open("#/totals/plain")
     expect(visit.page.get_by_label("Steps").locator("option")).to_have_text(["By month", "By commit"])
@@ -124,6 +127,7 @@ def test_the_root_is_drawn_by_windows_of_another_tree(visit):
     expect(window(visit)).to_have_attribute("aria-valuetext", re.compile(r"amount 7000000\.00 in 2026-"))
 
 
+@full_only("1 s")
 def test_a_window_without_a_value_is_a_gap_and_a_dash(visit):
     visit.open("#/totals/months?measure=mean")
     window(visit).focus()
@@ -135,6 +139,7 @@ def test_a_window_without_a_value_is_a_gap_and_a_dash(visit):
     expect(visit.value("2025-05", "mean")).to_have_text("\N{EN DASH}")
 
 
+@full_only("6 s")
 def test_windows_go_on_while_events_come(browser, tmp_path):
     with Running(tmp_path, pipeline=SALES) as server, visiting(browser, server) as visit:
         post(server, sale(0), sale(40))
@@ -148,6 +153,7 @@ def test_windows_go_on_while_events_come(browser, tmp_path):
         expect(window(visit)).to_have_attribute("aria-valuetext", "amount 5.00 in 2025-01")
 
 
+@full_only("2 s")
 def test_the_past_is_one_time_on_the_page(visit):
     visit.open("#/totals/months")
     visit.page.get_by_role("button", name="As of…").click()

@@ -49,6 +49,7 @@ def test_totals_change_without_a_reload(server, visit):
     assert visit.page.evaluate("window.same")
 
 
+@full_only("2 s")
 def test_a_node_comes_moves_and_goes(shop, shop_visit):
     visit = shop_visit
     post(shop, event("moves-a", 1, "1.00", "Moves/FX/EMEA"))
@@ -250,6 +251,7 @@ def test_labels_and_keys_are_text_whatever_they_say(shop_visit):
     expect(visit.page.locator("h1")).to_have_text("a/b?#%")
 
 
+@full_only("1 s")
 def test_what_does_not_exist_is_said_with_a_way_on(shop_visit):
     visit = shop_visit
     with visit.may_fail("404"):

@@ -11,6 +11,7 @@ from playwright.sync_api import expect
 
 from tests.serve.dashboard.browsing import SHOP, event, post, visiting
 from tests.serve.running import Running
+from tests.tools.sizes import full_only, in_full
 
 WIDE = {"width": 1920, "height": 1080}
 
@@ -58,6 +59,7 @@ def test_a_wall_has_large_figures_side_by_side_and_nothing_else(browser, server)
         expect(figures.first).to_have_attribute("data-exact", "11.50")
 
 
+@full_only("1 s")
 def test_a_wall_names_a_node_that_is_not_there(browser, shop):
     with visiting(browser, shop) as visit, visit.may_fail("404"):
         visit.open("#/wall?node=risk/Nowhere&node=risk/PV")
@@ -65,7 +67,7 @@ def test_a_wall_names_a_node_that_is_not_there(browser, shop):
         expect(visit.page.locator(".tile-figure").nth(1)).to_have_attribute("data-exact", "5.00")
 
 
-@pytest.mark.parametrize("width", [1280, 1920, 2560])
+@pytest.mark.parametrize("width", [1280, *in_full("2 s each", 1920, 2560)])
 def test_the_page_uses_the_screen(browser, shop, width):
     with visiting(browser, shop, viewport={"width": width, "height": 1080}) as visit:
         visit.open("#/totals/risk")
@@ -110,6 +112,7 @@ def test_what_is_seen_is_exported_as_csv_for_spreadsheets(browser, shop):
         ]  # fmt: skip
 
 
+@full_only("4 s")
 def test_what_is_seen_is_exported_as_a_picture(browser, shop):
     with visiting(browser, shop) as visit:
         visit.open("#/totals/risk?sort=value")

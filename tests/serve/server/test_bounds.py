@@ -19,6 +19,7 @@ from tests.engine.records import NARROW, Record, json_lines
 from tests.serve.running import Client, Running
 from tests.serve.server.ingesting import Answer, ingesting
 from tests.serve.server.test_two_processes import EVENT, live, writer
+from tests.tools.sizes import full_only, in_full, sized
 
 
 def records(first: int, count: int) -> bytes:
@@ -66,16 +67,17 @@ def test_a_file_that_is_too_large_takes_no_more(memory: Path) -> None:
 
 def test_a_body_that_fills_the_store_ends_there(memory: Path) -> None:
     """One request alone must not go past the limit without bound; what was read of it is committed."""
+    many = sized(30_000, 100_000)
 
     async def run() -> Answer:
         async with ingesting(memory / "store.db", NARROW, capacity=CapacityLimits(keys=1_000)) as server:
-            body = records(0, 100_000)
+            body = records(0, many)
             return await server.post([body[start : start + 200_000] for start in range(0, len(body), 200_000)])
 
     answer = asyncio.run(run())
     assert answer.status == 507
     with StoreFile.open(memory / "store.db") as reader:
-        assert 1_000 <= reader.status().keys == answer.document["committed_events"] < 100_000
+        assert 1_000 <= reader.status().keys == answer.document["committed_events"] < many
 
 
 def test_limits_are_options_and_metrics_of_a_server(tmp_path: Path) -> None:
@@ -108,7 +110,7 @@ def test_a_body_of_which_most_cannot_be_read_is_given_up(memory: Path, monkeypat
     assert (mixed.status, mixed.document["counts"]) == (200, {"inserted": 2_000, "rejected": 2_000})
 
 
-@pytest.mark.parametrize("content_type", ["application/x-ndjson", "application/json"])
+@pytest.mark.parametrize("content_type", ["application/x-ndjson", *in_full("another form, 3 s", "application/json")])
 def test_a_body_that_expands_without_bound_is_given_up(memory: Path, content_type: str) -> None:
     """300 kB that are 300 MiB of newlines; here less, in the same proportion."""
     small = gzip.compress(b"\n" * (64 * 2**20), 9)
@@ -172,6 +174,7 @@ def test_a_store_that_was_removed_is_noticed_before_the_next_acknowledgement(mem
     assert path.exists() == (how == "replaced"), "no empty store is begun in its place"
 
 
+@full_only("a server, 3 s; the same without a process is in the short form")
 def test_a_server_whose_store_was_removed_ends(tmp_path: Path) -> None:
     server = Running(tmp_path)
     with server.command:
@@ -201,6 +204,7 @@ def _send_until_it_fails(server: Running, acknowledged: list[bytes]) -> None:
             acknowledged.extend(keys)
 
 
+@full_only("two servers, 6 s")
 def test_a_server_without_memory_ends_and_loses_nothing(tmp_path: Path) -> None:
     server, acknowledged = Running(tmp_path), list[bytes]()
     with server.command:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.serve import running
 from tests.serve.running import Client, Running
+from tests.tools.sizes import full_only
 from tests.tools.waiting import until
 
 EVENT = (
@@ -89,6 +90,7 @@ def test_until_the_store_is_open_everything_shall_come_again_and_then_works(open
     opening.server.end()
 
 
+@full_only("a server, 3 s")
 def test_a_server_told_to_end_while_it_opens_ends_as_it_should(opening: Opening) -> None:
     with opening.client():
         pass

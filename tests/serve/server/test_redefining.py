@@ -12,7 +12,7 @@ from oncefold.cli.main import main
 from oncefold.store.check import check_store
 from oncefold.store.reader import StoreFile
 from tests.serve.running import Client, Running
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 from tests.tools.waiting import until
 
 OLD = """
@@ -85,7 +85,7 @@ def test_the_definition_is_replaced_under_load(tmp_path: Path, capsys: pytest.Ca
         for sender in senders:
             sender.start()
         try:
-            for number in range(sized(3, 8)):
+            for number in range(sized(1, 8)):
                 until(lambda: all(len(sender.acknowledged) > 100 for sender in senders), "events are acknowledged")
                 before = sum(sender.outcomes.get("inserted", 0) for sender in senders)
                 target = ("new.toml", "old.toml")[number % 2]
@@ -119,6 +119,7 @@ def test_the_definition_is_replaced_under_load(tmp_path: Path, capsys: pytest.Ca
     assert check_store(tmp_path / "store.db") == []
 
 
+@full_only("a server, 4 s")
 def test_what_cannot_be_replaced_leaves_the_server_as_it_was(tmp_path: Path) -> None:
     with Running(tmp_path, pipeline=OLD) as server:
         assert server.post(b'{"id": "1", "v": 1, "kind": "x", "amount": 1, "place": "p", "tax": 1}\n').status == 200

@@ -22,6 +22,7 @@ from oncefold.serve.settings import Limits
 from oncefold.store.reader import StoreFile
 from tests.serve.application import LOCAL, Parts, ask
 from tests.serve.running import Running
+from tests.tools.sizes import full_only
 from tests.tools.waiting import until
 
 EVENT = (
@@ -180,6 +181,7 @@ def test_requests_are_counted(server: Running) -> None:
     assert counted() == before + 3
 
 
+@full_only("a server, 3 s")
 def test_a_server_that_ends_answers_what_it_has_taken(tmp_path: Path) -> None:
     acknowledged: list[bytes] = []
     with Running(tmp_path) as server:

@@ -85,6 +85,7 @@ def test_a_server_whose_writer_process_is_killed_says_so_and_ends(tmp_path: Path
     assert answers == [{"duplicate": min(500, len(acknowledged))}]
 
 
+@full_only("a server, 2 s")
 def test_a_writer_process_ends_with_its_server(tmp_path: Path) -> None:
     server = Running(tmp_path)
     with server.command:
@@ -130,6 +131,7 @@ def test_the_writer_process_ignores_ctrl_c(shared: Running) -> None:
     assert shared.post(EVENT % b"a").status == 200
 
 
+@full_only("a server, 2 s")
 def test_a_writer_process_that_is_sent_sigterm_ends_the_server(tmp_path: Path) -> None:
     server = Running(tmp_path)
     with server.command:

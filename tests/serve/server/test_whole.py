@@ -22,7 +22,7 @@ from oncefold.core.fold import Outcome
 from oncefold.store.check import check_store
 from oncefold.store.reader import StoreFile
 from tests.serve.running import Client, Running
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 from tests.tools.waiting import until
 
 CLIENTS = sized(12, 50)
@@ -158,6 +158,7 @@ def test_killed_under_load(tmp_path: Path) -> None:
     assert_exact(server.store, found)
 
 
+@full_only("a server under load, 4 s")
 def test_told_to_end_under_load(tmp_path: Path) -> None:
     port = Port()
     server = Running(tmp_path)
@@ -174,6 +175,7 @@ def test_told_to_end_under_load(tmp_path: Path) -> None:
         assert reader.status().counts[Outcome.INSERTED] == inserted
 
 
+@full_only("a server, 4 s")
 def test_a_body_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
     ready, go_on = threading.Event(), threading.Event()
 
@@ -206,6 +208,7 @@ def _accepts(server: Running) -> bool:
     return True
 
 
+@full_only("two servers, 7 s")
 def test_sources_are_read_beside(tmp_path: Path) -> None:
     folder = tmp_path / "events"
     folder.mkdir()

@@ -29,6 +29,7 @@ GET = b"GET /x HTTP/1.1\r\nHost: localhost\r\n"
 LAST = GET + b"Connection: close\r\n\r\n"
 BIG = 8 * 2**20
 CONNECTIONS = 24
+HEAD_SECONDS = 1.0
 PARTS = Parts()
 
 
@@ -39,7 +40,7 @@ async def handler(request: Request) -> Response:
         while request.body.more:
             read += len(await request.body.next())
     if request.path == "/slow":
-        await asyncio.sleep(2.5)
+        await asyncio.sleep(1.5 * HEAD_SECONDS)
     if request.path == "/headers":
         return Response(200, (), b"\n".join(b"%b: %b" % header for header in request.headers.pairs))
     return Response(200, (), b"x" * BIG if request.path == "/big" else str(read).encode())
@@ -48,7 +49,7 @@ async def handler(request: Request) -> Response:
 @pytest.fixture(scope="module")
 def address() -> Iterator[Address]:
     app = PARTS.guarded([Route("/{path*}", handler, METHODS)])
-    with serving_in_thread(app, head_seconds=1.0, max_connections=CONNECTIONS) as (port, _):
+    with serving_in_thread(app, head_seconds=HEAD_SECONDS, max_connections=CONNECTIONS) as (port, _):
         yield "127.0.0.1", port
 
 
@@ -173,7 +174,7 @@ def test_a_body_that_was_refused_and_is_short_leaves_the_connection_open(address
 
 
 def test_a_body_that_is_being_read_may_take_its_time(address: Address) -> None:
-    pieces = 30
+    pieces = 20
     with connect(address) as sender:
         head = f"POST /read HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {pieces * 5}\r\n\r\n"
         sender.sendall(head.encode())

@@ -15,7 +15,7 @@ from oncefold.serve.writer.arrow_messages import MESSAGE_BYTES, MESSAGE_ROWS
 from tests.engine.records import NARROW, Record, table
 from tests.serve.running import Running
 from tests.serve.server.ingesting import Answer, ingesting
-from tests.tools.sizes import sized
+from tests.tools.sizes import in_full, sized
 
 MIB = 2**20
 ARROW = "application/vnd.apache.arrow.stream"
@@ -150,7 +150,7 @@ def posted(folder: Path, *bodies: bytes) -> list[Answer]:
     return asyncio.run(send())
 
 
-EVERY = sized(short=29, full=5)
+EVERY = sized(short=97, full=5)
 """Of the bytes of a stream, one of so many is cut at or made wrong."""
 
 
@@ -201,7 +201,7 @@ def test_a_buffer_that_expands_to_less_than_nothing_is_refused(memory: Path, siz
     assert "points outside" in answer.document["detail"]
 
 
-@pytest.mark.parametrize(("compression", "value"), [("zstd", 0xFF), ("zstd", 0x80), (None, 0x00)])
+@pytest.mark.parametrize(("compression", "value"), [("zstd", 0xFF), (None, 0x00), *in_full("1 s", ("zstd", 0x80))])
 def test_no_single_wrong_byte_is_more_than_a_refusal_or_a_reject(
     memory: Path, compression: str | None, value: int
 ) -> None:

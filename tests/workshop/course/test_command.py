@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from oncefold.cli.main import main
+from tests.tools.sizes import full_only
 from tests.workshop.course.learner import THREE, after
 
 PLAY = ["lab", "play", "--fast", "--functions", THREE, "--messages", "200", "--rounds", "2", "--hard-from", "0"]
@@ -56,6 +57,7 @@ def test_the_same_seed_is_the_same_game(desk: Path, capsys: pytest.CaptureFixtur
     assert first["players"][0]["account"]["hints"]
 
 
+@full_only("3 s")
 def test_others_can_play_beside_in_processes_of_their_own(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*PLAY, "--players", "yours,oncefold", "--jobs", "2"]) == 0
     out = capsys.readouterr().out

@@ -166,12 +166,13 @@ MISTAKES = {
 }
 
 
+QUICK = ("a refusal is swallowed", "deltas stay", "reduce writes nothing")
+"""What the short form plays."""
+
+
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=full_only("a game of expert rounds") if mistake.rules is EXPERT else ())
-        for name, mistake in MISTAKES.items()
-    ],
+    [pytest.param(name, marks=() if name in QUICK else full_only("a game of a second or more")) for name in MISTAKES],
 )
 def test_a_mistake_gives_its_hint(name: str, tmp_path: Path) -> None:
     mistake = MISTAKES[name]
@@ -197,6 +198,7 @@ def test_a_round_that_is_right_too_late_names_who_took_the_time(tmp_path: Path) 
     assert "more than 30 s after the last message. StateLambda took longest: " in hints_of(results)
 
 
+@full_only("1 s")
 def test_hints_name_only_the_labs_that_are_reached(tmp_path: Path) -> None:
     """Lab 1's functions write floats and have no condition; in easy mode nobody speaks of labs 2 and 3."""
     lost = changed(after(1), "sums.get(node, 0) + sign", "sums.get(node, 0) + 1.1 * sign")

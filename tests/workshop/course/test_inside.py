@@ -16,6 +16,7 @@ from oncefold_workshop.course.sandbox import SandboxGuard
 from oncefold_workshop.game.match import Game, Match, Playing
 from oncefold_workshop.game.players import choose
 from oncefold_workshop.game.rules import GameRules
+from tests.tools.sizes import full_only
 from tests.workshop.course.learner import EASY, THREE, TWO, after, changed, hints_of, play, points
 
 REST = "\n\ndef map(event, context):\n    pass\n\n\ndef reduce(event, context):\n    pass\n"
@@ -203,6 +204,7 @@ def test_a_loop_without_an_end_is_ended(module: str, tmp_path: Path, monkeypatch
     assert "has computed for 0 s" in output_of(module + REST, tmp_path)
 
 
+@full_only("10 s of a loop")
 def test_a_loop_of_calls_runs_into_lambdas_timeout(tmp_path: Path) -> None:
     start = after(1).index("def state")
     endless = "def state(event, context):\n    while True:\n        dynamodb.scan(TableName=STATE_TABLE)\n"
@@ -245,6 +247,7 @@ def test_what_is_printed_goes_to_stderr(tmp_path: Path, capsys: pytest.CaptureFi
     assert not captured.out
 
 
+@full_only("four rounds of two players, 4 s")
 def test_the_workshops_own_handlers_do_as_its_player_does(tmp_path: Path) -> None:
     handlers = "oncefold_workshop.pipelines.handlers:state_after,map_after,reduce_after"
     game = Game(1, (entry(handlers, tmp_path, LearnerOptions(hinted=False)), *choose(["after"])))

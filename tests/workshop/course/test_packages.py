@@ -11,6 +11,7 @@ from oncefold_workshop.course.functions import parse
 from oncefold_workshop.course.player import LearnerOptions, entry
 from oncefold_workshop.game.match import Game, Match, Playing, RoundResult
 from oncefold_workshop.game.rules import GameRules
+from tests.tools.sizes import full_only
 from tests.workshop.course.learner import points
 from tests.workshop.course.packages import write
 
@@ -23,6 +24,7 @@ def played(
         return list(Match(game, GameRules(200, hard_from, 5_000), team).rounds(rounds))
 
 
+@full_only("3 s")
 def test_functions_of_the_workshops_shape_win_easy_rounds_and_with_two_edits_hard_ones(tmp_path: Path) -> None:
     write(tmp_path / "as handed out", fixed=False)
     found = points(played("as handed out", tmp_path, 5))

@@ -28,7 +28,8 @@ def test_after_lab_1_easy_rounds_are_won_and_hard_ones_lost(tmp_path: Path) -> N
     assert points(play(after(1), tmp_path, THREE, HARD, 3)).count(0) >= 2, "of so few messages a round may be lucky"
 
 
-@pytest.mark.parametrize("seed", sized([1], [1, 2]))
+@pytest.mark.parametrize("seed", [1, 2])
+@full_only("ten rounds, 5 s")
 def test_after_lab_2_hard_rounds_are_won_and_expert_ones_lost(seed: int, tmp_path: Path) -> None:
     results = play(after(2), tmp_path, THREE, GameRules(400, 100, 600), 10, seed)
     assert [result.round.mode for result in results] == [Mode.EASY] + [Mode.HARD] * 5 + [Mode.EXPERT] * 4

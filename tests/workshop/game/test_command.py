@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from oncefold.cli.main import main
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 
 SMALL = ["--messages", "200", "--hard-from", "100", "--expert-from", "200", "--jobs", "1"]
 COMMAND = [sys.executable, "-c", "import sys; from oncefold.cli.main import main; sys.exit(main())"]
 DIGEST = "b84f18d95d38284c239703f3a004497c7d7c82ea4b3f9514a5ac7147c0cb59e1"
 """Of the game of `SMALL`, six rounds, seed 1. Every machine has to arrive at it."""
-GAMES = sized(short=1, full=2)
+GAMES = 2
 WAYS = sized(short=[("2", "3")], full=[("1", "1"), ("2", "3")])
 """PYTHONHASHSEED and --jobs of processes that play the same game; each has to arrive at DIGEST."""
 OWN = 'name = "orders"\n[event]\nkey = "id"\nversion = "v"\n[rollups]\nplace = ["a", "b"]\n'
@@ -64,6 +64,7 @@ def test_lines_have_rounds_reasons_and_scores(capsys: pytest.CaptureFixture[str]
     assert "after 3 rounds:\n     300 points  oncefold: Oncefold\n" in out
 
 
+@full_only("rounds that last, 7 s")
 def test_at_a_pace_a_round_is_announced_as_it_begins(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["lab", "play", *SMALL, "--expert-from", "0", "--rounds", "4", "--round-seconds", "1"]
     assert main([*arguments, "--players", "oncefold"]) == 0
@@ -127,6 +128,10 @@ def test_what_cannot_be_done_is_said(
 def test_a_tournament(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["lab", "tournament", *SMALL, "--seeds", "1", "--rounds", "1"]) == 0
     assert "oncefold" in capsys.readouterr().out
+
+
+@full_only("games of six rounds, 4 s")
+def test_a_tournament_counts_what_was_taken(capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["lab", "tournament", *SMALL, "--seeds", str(GAMES), "--rounds", "6"]
     assert main([*arguments, "--log", "--json"]) == 0
     out, err = capsys.readouterr()

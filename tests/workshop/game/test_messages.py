@@ -15,6 +15,7 @@ from oncefold_lab.search.workload import Send
 from oncefold_lab.world.scheduler import START
 from oncefold_workshop.game.generator import WORKSHOP, OwnSource, WorkshopSource
 from oncefold_workshop.game.rules import Mode, Round
+from tests.tools.sizes import full_only
 
 EASY = Round(1, Mode.EASY, 0.0, 4_000)
 HARD = Round(2, Mode.HARD, 60.0, 4_000)
@@ -117,6 +118,7 @@ items = { sum = "items", scale = 0 }
 """
 
 
+@full_only("3 s")
 def test_messages_of_another_definition_are_events_of_it() -> None:
     source = OwnSource(1, parse_toml(OWN))
     found = events(source.sends(EASY)) + events(source.sends(HARD))

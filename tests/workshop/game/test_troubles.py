@@ -10,9 +10,14 @@ from oncefold_workshop.game.generator import WORKSHOP
 from oncefold_workshop.game.oncefold_player import OncefoldPlayer
 from oncefold_workshop.game.rules import BatchCut, Mode, Trouble
 from oncefold_workshop.game.stage import PlayedRound
+from tests.tools.sizes import full_only, in_full
 from tests.workshop.game.stages import made, rounds, through
 
 DRIFT = 0.00001
+TROUBLES = [
+    *(BatchCut.HALVES, Trouble.ZOMBIE, Trouble.TRIM),
+    *in_full("each a game, 1 s", *(cut for cut in BatchCut if cut is not BatchCut.HALVES), Trouble.REPLAY),
+]
 
 
 def lost(played: PlayedRound, what: What, message: str) -> None:
@@ -24,14 +29,14 @@ def lost(played: PlayedRound, what: What, message: str) -> None:
     assert all(cause.sample and cause.events for cause in played.account.causes)
 
 
-@pytest.mark.parametrize("name", ["before", "after", "oncefold"])
+@pytest.mark.parametrize("name", ["oncefold", *in_full("as oncefold does, 1 s", "before", "after")])
 def test_everybody_takes_easy_mode(name: str) -> None:
     for played, _ in through(made(name), rounds(Mode.EASY, Mode.EASY)):
         assert played.taken
         assert played.account is None
 
 
-@pytest.mark.parametrize("name", ["after", "oncefold"])
+@pytest.mark.parametrize("name", ["after", *in_full("as the fixed pipeline does, 2 s", "oncefold")])
 def test_hard_mode_is_taken_with_the_fixes(name: str) -> None:
     assert all(played.taken for played, _ in through(made(name), rounds(*[Mode.HARD] * 5)))
 
@@ -61,6 +66,7 @@ def test_the_blogs_pipelines_take_easy_mode_and_hard_mode_with_a_state_alone(nam
     assert all(played.taken is wins for played in hard)
 
 
+@full_only("six rounds, 2 s")
 def test_state_fails_before_a_record_and_the_others_after_their_write() -> None:
     """In hard mode, by ParameterTable: a few of a hundred invocations."""
     found = [played for played, _ in through(made("after"), rounds(*[Mode.HARD] * 6))]
@@ -78,8 +84,11 @@ def test_state_fails_before_a_record_and_the_others_after_their_write() -> None:
     ("trouble", "what", "message"),
     [
         (BatchCut.HALVES, What.DOUBLED, "MapLambda got them in batches of other boundaries"),
-        (BatchCut.BACK, What.DOUBLED, "MapLambda got them in batches of other boundaries"),
-        (Trouble.REPLAY, What.DOUBLED, "again after ten minutes"),
+        *in_full(
+            "each a game, 1 s",
+            (BatchCut.BACK, What.DOUBLED, "MapLambda got them in batches of other boundaries"),
+            (Trouble.REPLAY, What.DOUBLED, "again after ten minutes"),
+        ),
         (Trouble.ZOMBIE, What.DOUBLED, "again after ten minutes"),
         (Trouble.TRIM, What.LOST, "no invocation of MapLambda ever got them"),
     ],
@@ -92,13 +101,14 @@ def test_expert_mode_is_lost_with_the_fixes(trouble: Trouble | BatchCut, what: W
     assert third[0].taken, "hard mode does it no harm"
 
 
+@full_only("a large round, 2 s")
 def test_a_batch_that_grew_is_counted_again() -> None:
     """The first batch of MapLambda ends after three seconds, so this takes more messages than that."""
     played, _ = through(made("after"), rounds(BatchCut.GROWN, messages=4_000))[0]
     lost(played, What.DOUBLED, "MapLambda got them in batches of other boundaries")
 
 
-@pytest.mark.parametrize("trouble", [*BatchCut, Trouble.REPLAY, Trouble.ZOMBIE, Trouble.TRIM])
+@pytest.mark.parametrize("trouble", TROUBLES)
 def test_expert_mode_is_taken_by_oncefold(trouble: Trouble | BatchCut) -> None:
     assert all(played.taken for played, _ in through(made("oncefold"), rounds(Mode.HARD, trouble, Mode.HARD)))
 
@@ -112,6 +122,7 @@ def test_a_lucky_moment_is_not_enough() -> None:
     assert not played.taken
 
 
+@full_only("three rounds, 1 s")
 def test_what_is_older_than_a_day_does_not_come_again() -> None:
     first, _, third = through(made("after"), rounds(Trouble.REPLAY, Trouble.TRIM, Trouble.REPLAY))
     for played in (first[0], third[0]):
@@ -130,8 +141,11 @@ def test_time_that_passes_is_reported() -> None:
     ("system", "wanted", "what"),
     [
         (NoSweeper, [Trouble.TRIM], What.LOST),
-        (OldLeafStays, [Mode.EASY, *[Mode.HARD] * 4], None),
-        (OutboxUnconditioned, [Trouble.ZOMBIE, Trouble.REPLAY], None),
+        *in_full(
+            "each a game, 1 s",
+            (OldLeafStays, [Mode.EASY, *[Mode.HARD] * 4], None),
+            (OutboxUnconditioned, [Trouble.ZOMBIE, Trouble.REPLAY], None),
+        ),
     ],
 )
 def test_a_known_wrong_oncefold_falls_too(

@@ -8,17 +8,23 @@ import pytest
 from oncefold_workshop.game.rules import BatchCut, Mode, Trouble
 from oncefold_workshop.once import reduce_lambda
 from oncefold_workshop.once.player import OncePlayer
+from tests.tools.sizes import in_full
 from tests.workshop.game.stages import rounds, through
 
 PAGE = Path(__file__).parents[3] / "docs" / "ONCE.md"
+TROUBLES = [
+    *(BatchCut.HALVES, Trouble.ZOMBIE),
+    *in_full("2 s each", *(cut for cut in BatchCut if cut is not BatchCut.HALVES), Trouble.REPLAY, Trouble.TRIM),
+]
 
 
-def test_it_takes_easy_and_hard_mode() -> None:
-    found = through(OncePlayer(), rounds(Mode.EASY, Mode.EASY, *[Mode.HARD] * 4))
-    assert [played.taken for played, _ in found] == [True] * 6
+@pytest.mark.parametrize("hard", [1, *in_full("2 s", 4)])
+def test_it_takes_easy_and_hard_mode(hard: int) -> None:
+    found = through(OncePlayer(), rounds(Mode.EASY, Mode.EASY, *[Mode.HARD] * hard))
+    assert [played.taken for played, _ in found] == [True] * (2 + hard)
 
 
-@pytest.mark.parametrize("trouble", [*BatchCut, Trouble.REPLAY, Trouble.ZOMBIE, Trouble.TRIM])
+@pytest.mark.parametrize("trouble", TROUBLES)
 def test_it_takes_expert_mode(trouble: Trouble | BatchCut) -> None:
     assert all(played.taken for played, _ in through(OncePlayer(), rounds(Mode.HARD, trouble, Mode.HARD)))
 

@@ -14,7 +14,7 @@ from oncefold_workshop.pipelines import messages
 from oncefold_workshop.pipelines.deploy import make_tables, read_totals
 from oncefold_workshop.pipelines.messages import net_changes, reduce_item, total_changes
 from oncefold_workshop.pipelines.settings import MAX_AGE_SECONDS, REDUCE_BATCH, STATE_BATCH, InducedFailure, TableNames
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, in_full, sized
 from tests.workshop.pipelines.conftest import Clock
 from tests.workshop.pipelines.records import Record
 from tests.workshop.pipelines.rig import FAILS, NOW, TOLERANCE, Rig, by_path, deliver, right_totals
@@ -30,6 +30,7 @@ RE_CUTS: dict[str, Callable[[list[Record], int], list[list[Record]]]] = {
     "out of order": lambda records, half: [records[:half][::-1], records[half:]],
 }
 """What may be delivered after a batch of the first half of the records failed."""
+WAYS = ["bisected", *in_full("1 s each", *(how for how in RE_CUTS if how != "bisected"))]
 
 
 MARKS = {messages.MESSAGE_COUNT, messages.FIRST_SENT, messages.MEAN_SENT}
@@ -86,7 +87,7 @@ def test_way_1_a_replay_is_added_again_from_the_tenth_minute_on(simulated: Rig, 
 # 2
 
 
-@pytest.mark.parametrize("how", RE_CUTS)
+@pytest.mark.parametrize("how", WAYS)
 def test_way_2_a_batch_that_map_gets_cut_anew_is_counted_twice(after: Rig, how: str) -> None:
     after.take_in(SMALL)
     records = after.changed()
@@ -100,7 +101,7 @@ def test_way_2_a_batch_that_map_gets_cut_anew_is_counted_twice(after: Rig, how: 
     assert counted_twice(after, SMALL, net_changes(delivered_again(records[:half], batches)))
 
 
-@pytest.mark.parametrize("how", RE_CUTS)
+@pytest.mark.parametrize("how", WAYS)
 def test_way_2_a_batch_that_reduce_gets_cut_anew_is_counted_twice(after: Rig, how: str) -> None:
     after.take_in(SMALL)
     deliver(after.functions().map, after.changed(), 10)
@@ -144,6 +145,7 @@ def test_way_3_the_workshops_own_solution_fails_instead(after: Rig) -> None:
 # 4
 
 
+@full_only("1 s")
 def test_way_4_totals_of_cents_show_fractions_of_cents(after: Rig) -> None:
     after.take_in(SMALL)
     after.aggregate()
@@ -201,6 +203,7 @@ def test_way_5_there_is_no_total_of_everything(after: Rig) -> None:
     assert right_totals(SMALL).keys() - after.totals().keys() == {""}
 
 
+@full_only("1 s")
 def test_way_5_a_batch_of_more_than_a_hundred_nodes_fails_each_time(after: Rig) -> None:
     wide = Workload(count=150, leaves=100, seed=3)
     after.take_in(wide)
@@ -214,6 +217,7 @@ def test_way_5_a_batch_of_more_than_a_hundred_nodes_fails_each_time(after: Rig) 
 # 6
 
 
+@full_only("1 s")
 def test_way_6_reduce_table_grows_for_ever(after: Rig) -> None:
     after.take_in(SMALL)
     deliver(after.functions().map, after.changed(), 10)

@@ -2,6 +2,7 @@
 
 from oncefold.generate import Workload
 from oncefold_workshop.pipelines.settings import HARD_MODE, STATE_BATCH, FailurePercentages
+from tests.tools.sizes import full_only
 from tests.workshop.pipelines.rig import Rig, deliver
 
 HARD = Workload(count=300, duplicates=0.125, modifications=0.2, out_of_order=0.03, seed=5)
@@ -24,6 +25,7 @@ def test_it_is_exact_when_failed_batches_come_again_as_they_were(after: Rig) -> 
     assert after.errors(HARD) == {}
 
 
+@full_only("3 s")
 def test_it_is_exact_when_every_batch_comes_twice_within_ten_minutes(after: Rig) -> None:
     functions = after.functions()
     after.send_workload(HARD)

@@ -4,6 +4,7 @@ import pytest
 
 from oncefold.generate import Workload
 from oncefold_workshop.pipelines.settings import HARD_MODE, REDUCE_BATCH, STATE_BATCH, InducedFailure
+from tests.tools.sizes import full_only
 from tests.workshop.pipelines.rig import FAILS, Rig, deliver
 
 PLAIN = Workload(count=150, modifications=0.2, seed=3)
@@ -16,6 +17,7 @@ def test_it_is_exact_when_everything_comes_once_and_in_order(before: Rig) -> Non
     assert before.errors(PLAIN) == {}
 
 
+@full_only("1 s")
 def test_a_stale_version_overwrites_a_newer_one(before: Rig) -> None:
     stale = Workload(count=150, modifications=0.2, out_of_order=0.1, seed=3)
     before.take_in(stale)
@@ -30,6 +32,7 @@ def test_a_duplicate_of_an_old_version_overwrites_a_newer_one(before: Rig) -> No
     assert before.errors(twice) != {}
 
 
+@full_only("1 s")
 def test_a_batch_that_state_gets_again_later_brings_old_versions_back(before: Rig) -> None:
     """As a replay of the stream does, until it has come to its end."""
     before.send_workload(PLAIN)

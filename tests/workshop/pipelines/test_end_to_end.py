@@ -18,6 +18,7 @@ from oncefold_lab.local.settings import Disturbance, MappingSettings, PollTiming
 from oncefold_lab.local.streams import open_stream
 from oncefold_workshop.pipelines.deploy import package
 from oncefold_workshop.pipelines.settings import STATE_BATCH, FailurePercentages, ParameterTable, PipelineSettings
+from tests.tools.sizes import full_only
 from tests.workshop.pipelines.rig import Rig
 
 HARD = Workload(count=200, duplicates=0.125, modifications=0.2, out_of_order=0.03, seed=5)
@@ -102,5 +103,6 @@ def test_it_is_right_while_failed_batches_come_again_as_they_were(after: Rig, de
     assert errors_after_a_run(after, deployed, Undisturbed()) == {}
 
 
+@full_only("a second deployment, 12 s")
 def test_it_is_wrong_once_failed_batches_come_again_cut_anew(after: Rig, deployed: Deployed) -> None:
     assert errors_after_a_run(after, deployed, CutAnew()) != {}
