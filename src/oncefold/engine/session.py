@@ -5,12 +5,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
+from oncefold.columnar.batch import BatchBuilder
 from oncefold.commit import Reject, Rejects, SourcePosition
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QueryError, StoreError
+from oncefold.core.event import Event
 from oncefold.core.fold import Outcome
 from oncefold.engine.decoding import BlockDecoder, EventData
 from oncefold.engine.engine import Engine
@@ -25,6 +30,9 @@ from oncefold.sources.blocks import Block, Finding
 from oncefold.store.retention import Retention
 from oncefold.store.rows import absent_rejects
 from oncefold.store.writer import Store
+
+EVENTS_TOGETHER = 20_000
+"""Events of one commit, of those that were decoded elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -138,6 +146,20 @@ class Session(Queries):
         if position is not None:
             self._engine.note_position(SourcePosition(source, position))
         return Ingested(self._commit(), counts, rejects)
+
+    def ingest_events(self, events: Iterable[Event]) -> int:
+        """Fold events that were decoded under the same definition elsewhere, and commit them; how many there were.
+
+        They have no source and no position: to ingest them again counts nothing twice.
+        """
+        self._check_open()
+        waiting, total = iter(events), 0
+        while some := list(enumerate(islice(waiting, EVENTS_TOGETHER))):
+            columns = BatchBuilder(len(some), self.pipeline, np.zeros(0, np.uint8), self._engine.seed)
+            self._engine.fold(columns.filled(some, ()))
+            self._commit()
+            total += len(some)
+        return total
 
     def run(
         self,

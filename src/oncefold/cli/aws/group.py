@@ -84,6 +84,7 @@ SECTIONS = (
         (
             _command("send", "Send events into a stack's stream."),
             _command("load", "Begin a stack with the keys and totals of a store."),
+            _command("export", "Make a store of the keys of a stack."),
             _command("drain", "Apply the deltas that wait in the outbox, now.", "operate"),
             _command("redrive", "Send rejected events and failed batches again.", "operate"),
             _command("rebuild", "Make all totals anew from the keys, while events go on."),
