@@ -24,6 +24,7 @@ def make() -> None:
     fill(names, SHOP, events(SHOP, lines(MONDAY), lines(TUESDAY)), pending=1)
     _rejects(names)
     _failure(names)
+    _logs(names)
     Path("functions.log").write_text("\n".join(_log()), encoding="utf-8")
 
 
@@ -52,6 +53,20 @@ def _failure(names: Names) -> None:
             }
         ),
     )
+
+
+def _logs(names: Names) -> None:
+    """A few lines of StateLambda where Lambda puts them."""
+    folded = Invocation("state", "shop", "request-1", _STARTED, 0.0412, 1_024)
+    counts = {"events": 10, "inserted": 6, "corrected": 2, "rejected": 2, "deltas": 1, "nodes": 7}
+    error = "[ERROR] ClientError: An error occurred (AccessDeniedException) when calling the BatchGetItem operation"
+    group, stream = f"/aws/lambda/{names.state_function}", "2026/03/03/[$LATEST]1"
+    logs = client("logs")
+    logs.create_log_group(logGroupName=group)
+    logs.create_log_stream(logGroupName=group, logStreamName=stream)
+    texts = [line(folded, counts, Meter()), error]
+    events = [{"timestamp": int(_STARTED * 1_000) + 250 * index, "message": text} for index, text in enumerate(texts)]
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
 
 
 def _log() -> list[str]:

@@ -18,7 +18,7 @@ from tests.aws.reader.test_status import Metrics
 
 PAGE = Path(__file__).parents[3] / "docs" / "AWS_OPERATIONS.md"
 TEXT = PAGE.read_text(encoding="utf-8")
-MINE = {"query", "explain", "verify", "rejects", "conflicts", "status", "cost", "drain", "redrive", "rebuild"}
+MINE = {"query", "explain", "verify", "rejects", "conflicts", "status", "cost", "logs", "drain", "redrive", "rebuild"}
 
 _CHANGING = [
     (r"(?<= at )\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "TIME"),

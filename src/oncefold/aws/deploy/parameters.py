@@ -148,7 +148,7 @@ PARAMETERS: Mapping[str, Setting] = {
     ),
     "Tracing": Setting("Whether X-Ray traces invocations", "false", choices=YES_NO),
     "LogFormat": Setting(
-        "How Lambda writes its own log lines; the functions' are JSON", "Text", choices=("Text", "JSON")
+        "How log lines are written; as JSON they have the keys of Powertools, too", "Text", choices=("Text", "JSON")
     ),
     "RejectRetentionDays": Setting("How long rejects and conflicts are kept, 0 for ever", 0, (0, 3_650)),
     "LogRetentionDays": Setting("How long logs are kept", 30, choices=_LOG_DAYS),

@@ -24,6 +24,7 @@ from oncefold.aws.functions.isolation import Isolation
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.report import Invocation
 from oncefold.aws.functions.state import StateFunction
+from oncefold.aws.functions.structured import powertools_keys
 from oncefold.aws.functions.sweep import sweep as sweep_outbox
 from oncefold.aws.names import ZONE_FOLDER, Names
 from oncefold.core.definition import Pipeline
@@ -46,6 +47,8 @@ class _Warm:
     isolation: Isolation
     checked: bool = False
     """Whether the tables mean what the pipeline does."""
+    cold: bool = True
+    """Whether no invocation was logged yet."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +65,11 @@ class _Work:
         """Log the invocation's line."""
         memory = int(os.environ.get("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "0"))
         duration = time.monotonic() - self.begun
-        ended = Invocation(function, self.warm.names.stack, self.request, time.time(), duration, memory)
-        sys.stdout.write(report.line(ended, counts, self.meter) + "\n")
+        now, stack, cold = time.time(), self.warm.names.stack, self.warm.cold
+        ended = Invocation(function, stack, self.request, now, duration, memory)
+        keys = powertools_keys(counts, os.environ, stack=stack, request=self.request, ended=now, cold=cold)
+        self.warm.cold = False
+        sys.stdout.write(report.line(ended, counts, self.meter, keys) + "\n")
         sys.stdout.flush()
 
 

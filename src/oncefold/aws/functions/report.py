@@ -85,11 +85,12 @@ def sweep_counts(swept: Swept, seconds: float = 0.0) -> dict[str, Any]:
     }
 
 
-def line(invocation: Invocation, counts: Mapping[str, Any], meter: Meter) -> str:
-    """The line to log."""
+def line(invocation: Invocation, counts: Mapping[str, Any], meter: Meter, more: Mapping[str, Any] | None = None) -> str:
+    """The line to log, with `more` in front of it."""
     metrics = [{"Name": name, "Unit": unit} for name, unit in _METRICS[invocation.function]]
     dimensions = [["stack"]] if invocation.function == "sweep" else [["stack", "function"]]
     document = {
+        **(more or {}),
         "_aws": {
             "Timestamp": int(invocation.ended * 1000),
             "CloudWatchMetrics": [{"Namespace": NAMESPACE, "Dimensions": dimensions, "Metrics": metrics}],

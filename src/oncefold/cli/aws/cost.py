@@ -55,7 +55,8 @@ class _Span:
     end: float
 
 
-def _since(context: click.Context, parameter: click.Parameter, value: str) -> int:
+def parse_since(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    """A length of time in seconds, for an option."""
     found = _SPAN.fullmatch(value)
     if found is None:
         raise click.BadParameter(f"{value!r} is no length of time; write 90s, 30m, 6h or 2d.", context, parameter)
@@ -75,7 +76,7 @@ def _moment(context: click.Context, parameter: click.Parameter, value: str | Non
 
 @click.command(epilog=_EPILOG)
 @click.option("--stack", "-s", metavar="NAME", envvar=STACK_VARIABLE, show_envvar=True, help="The stack's name.")
-@click.option("--since", callback=_since, default="1h", show_default=True, help="How far back: 90s, 30m, 6h, 2d.")
+@click.option("--since", callback=parse_since, default="1h", show_default=True, help="How far back: 90s, 30m, 6h, 2d.")
 @click.option("--from", "start", callback=_moment, metavar="TIME", help="From this time (RFC 3339), not --since.")
 @click.option("--to", "end", callback=_moment, metavar="TIME", help="Up to this time.  [default: now]")
 @click.option(

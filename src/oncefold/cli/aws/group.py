@@ -99,6 +99,7 @@ SECTIONS = (
             Lazy("rejects", "oncefold.cli.queries:aws_rejects", "Events that could not be read."),
             Lazy("conflicts", "oncefold.cli.queries:aws_conflicts", "Events of one key and version that contradict."),
             Lazy("verify", "oncefold.cli.queries:aws_verify", "Recompute every total from the keys and compare."),
+            _command("logs", "What the functions logged, with what to do about errors."),
             _command("cost", "What a run consumed, and what a million events cost."),
         ),
     ),

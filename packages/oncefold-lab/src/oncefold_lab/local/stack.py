@@ -88,7 +88,11 @@ def _function(
         name,
         configuration["Handler"],
         code,
-        {**environment, **configuration.get("Environment", {}).get("Variables", {})},
+        {
+            **environment,
+            **configuration.get("Environment", {}).get("Variables", {}),
+            "AWS_LAMBDA_LOG_FORMAT": configuration.get("LoggingConfig", {}).get("LogFormat", "Text"),
+        },
         timeout_seconds=configuration["Timeout"],
         memory_mb=configuration["MemorySize"],
         concurrency=min(reserved, concurrency),
