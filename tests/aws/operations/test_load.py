@@ -133,6 +133,40 @@ def test_every_call_may_be_the_last_one(tmp_path: Path, monkeypatch: pytest.Monk
             stack.check_exact(decoded([*SOME, *MORE]))
 
 
+def test_a_process_that_was_held_up_puts_nothing_once_another_ended_the_load(tmp_path: Path) -> None:
+    path = store_of(tmp_path, SOME)
+    stack = empty()
+    scans: list[str] = []
+
+    def go_on_elsewhere(operation: str) -> None:
+        """All tables are found empty; then this process is held up."""
+        if operation != "scan":
+            return
+        scans.append(operation)
+        if len(scans) == 3:
+            load_into(stack, path)
+            stack.send(MORE)
+            stack.reduce()
+            stack.time.now += 3600
+
+    with pytest.raises(OncefoldError, match="ended by another process"):
+        load_into(stack, path, Interposed(stack.client, after=go_on_elsewhere))
+    stack.check_exact(decoded([*SOME, *MORE]))
+
+
+def test_nothing_is_rebuilt_meanwhile(tmp_path: Path) -> None:
+    stack = empty()
+
+    def stop(operation: str) -> None:
+        if operation == "batch_write_item":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_into(stack, store_of(tmp_path, SOME), Interposed(stack.client, before=stop))
+    with pytest.raises(OncefoldError, match="a load is under way"):
+        stack.rebuild()
+
+
 def test_a_stack_that_was_rebuilt_is_loaded_into_its_epoch(tmp_path: Path) -> None:
     stack = empty()
     stack.rebuild()

@@ -2,12 +2,13 @@
 
 Items are put by BatchWriteItem, which knows no conditions, so nobody else may write meanwhile: the stack's tables are
 empty, its mappings are off, and the item `definition` accepts no function until all is there. What was put may be put
-again; how far it is, is kept in that item, so that whatever ends a load, the next run goes on.
+again; how far it is, is kept in that item, so that whatever ends a load, the next run goes on. A process that was held
+up, and may have been replaced meanwhile, asks that item before it puts anything more.
 """
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -31,6 +32,8 @@ LOADING = "a load is under way"
 _THREADS = 8
 _TOGETHER = 2_000
 """Items that are put between two notes of how far it is."""
+_LEASE_SECONDS = 20.0
+"""How long a process takes the load for its own after it asked."""
 
 
 def check_definition(stack: Stack, pipeline: Pipeline) -> None:
@@ -62,7 +65,8 @@ class StackLoad:
     stack: Stack
     mappings: Callable[[], str]
     """The stack's parameter MappingsEnabled."""
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float] = time.time
+    """Of a machine that may be suspended: the one that goes on meanwhile."""
     sleep: Callable[[float], None] = time.sleep
 
     @classmethod
@@ -103,6 +107,10 @@ class _Load:
         self._dynamo = dynamo
         self._spread = spread
         self._progress = progress
+        self._clock = load.clock
+        self._done = 0
+        self._asked = load.clock()
+        """When the load surely was this process's."""
 
     def run(self) -> LoadDone:
         names = self._stack.names
@@ -116,12 +124,13 @@ class _Load:
             except BaseException:
                 self._release()
                 raise
+        self._done = done
         states = islice(self._loaded.state_items(self._stack.epoch), done, None)
         while some := list(islice(states, _TOGETHER)):
             self._put(names.state_table, some)
-            done += len(some)
-            self._note(done)
-            self._progress("keys loaded", done)
+            self._done += len(some)
+            self._note()
+            self._progress("keys loaded", self._done)
         nodes = self._loaded.node_items(self._stack.epoch)
         put = 0
         while some := list(islice(nodes, _TOGETHER)):
@@ -132,8 +141,13 @@ class _Load:
         return LoadDone(self._loaded.sizes.keys, self._loaded.sizes.nodes, resumed)
 
     def _put(self, table: str, items: list[Item]) -> None:
-        for _ in self._spread(lambda some: self._dynamo.put(table, some), slices(items, PUT_ITEMS)):
+        for _ in self._spread(lambda some: self._put_some(table, some), slices(items, PUT_ITEMS)):
             pass
+
+    def _put_some(self, table: str, some: Sequence[Item]) -> None:
+        if not 0 <= self._clock() - self._asked < _LEASE_SECONDS:
+            self._note()
+        self._dynamo.put(table, some)
 
     def _check_mappings(self) -> None:
         if self._mappings() != "false":
@@ -181,11 +195,14 @@ class _Load:
             raise OncefoldError(f"stack {stack}: it was deployed, rebuilt or loaded meanwhile; run the load again")
         return 0
 
-    def _note(self, keys: int) -> None:
-        values = {":keys": {"N": str(keys)}, ":contents": {"S": self._loaded.sizes.contents}}
+    def _note(self) -> None:
+        """Say how far it is. Raises OncefoldError if another process has ended the load."""
+        asked = self._clock()
+        values = {":keys": {"N": str(self._done)}, ":contents": {"S": self._loaded.sizes.contents}}
         names = {"#load": "load", "#keys": "keys", "#contents": "contents"}
         if not self._update("SET #load.#keys = :keys", "#load.#contents = :contents", values, names):
             raise OncefoldError(f"stack {self._stack.names.stack}: the load was ended by another process")
+        self._asked = asked
 
     def _release(self) -> None:
         """Let functions write: all is there, or nothing is."""

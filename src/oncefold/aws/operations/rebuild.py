@@ -162,8 +162,12 @@ class Rebuild:
         return self._result
 
     def _check(self, definition: Item, under: UnderWay | None) -> None:
-        """Raises OncefoldError if the definition that is wanted is not what a rebuild could make now."""
+        """Raises OncefoldError if a rebuild, or one under the definition that is wanted, cannot be made now."""
         stack = self._names.stack
+        if "load" in definition:
+            raise OncefoldError(
+                f"stack {stack}: a load is under way; run `oncefold aws load` again, which goes on where it was"
+            )
         if not self._wanted:
             return
         if definition.get("protocol", {}).get("N", "1") < PROTOCOL:
