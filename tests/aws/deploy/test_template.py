@@ -237,10 +237,10 @@ def test_events_are_shifted_to_a_new_version_and_back_if_an_alarm_goes_off(docum
         alias = document["Resources"][f"{name}Alias"]
         assert alias["Condition"] == "Released"
         assert alias["Properties"]["FunctionVersion"] == {"Fn::GetAtt": [f"{name}Version", "Version"]}
-        condition, shifting, _ = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]["Fn::If"]
-        assert (condition, shifting["DeploymentGroupName"]) == ("Shifted", {"Ref": f"{name}Release"})
+        shifting = {"ApplicationName": {"Ref": "Releases"}, "DeploymentGroupName": {"Ref": f"{name}Release"}}
+        assert alias["UpdatePolicy"] == {"CodeDeployLambdaAliasUpdate": shifting}
         group = document["Resources"][f"{name}Release"]
-        assert group["Condition"] == "Shifted"
+        assert group["Condition"] == "Released"
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["Properties"]["AutoRollbackConfiguration"]["Events"]
         alarms = {one["Name"]["Ref"] for one in group["Properties"]["AlarmConfiguration"]["Alarms"]}
         assert {"StateErrors", "ReduceErrors"} <= alarms <= all_of(document, "AWS::CloudWatch::Alarm").keys()

@@ -12,9 +12,8 @@ from typing import Any
 from oncefold.aws.deploy.resources import NO_VALUE, Declaration, arn, either, ref
 from oncefold.aws.mappings import ALIAS
 
-RELEASED, SHIFTED = "Released", "Shifted"
-"""Conditions: functions are published as versions; and CodeDeploy shifts events to a new one."""
-AT_ONCE = "AllAtOnce"
+RELEASED = "Released"
+"""Condition: functions are published as versions, and CodeDeploy shifts events to a new one."""
 _WATCHED = ("StateErrors", "ReduceErrors", "RefusedDeltas", "Rejects")
 """Alarms that a new version may set off."""
 _SETTINGS = ("CodeKey", "{}MemoryMB", "{}TimeoutSeconds", "Tracing", "LogFormat", "RejectRetentionDays")
@@ -24,11 +23,7 @@ _MANAGED = "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSCodeDeployRole
 
 def conditions() -> dict[str, Any]:
     """The conditions of this part."""
-    at_once, none = ({"Fn::Equals": [ref("Release"), value]} for value in (AT_ONCE, ""))
-    return {
-        RELEASED: {"Fn::Not": [none]},
-        SHIFTED: {"Fn::And": [{"Condition": RELEASED}, {"Fn::Not": [at_once]}]},
-    }
+    return {RELEASED: {"Fn::Not": [{"Fn::Equals": [ref("Release"), ""]}]}}
 
 
 def function(name: str) -> Any:
@@ -53,7 +48,7 @@ def releases() -> dict[str, Declaration]:
     for name in ("State", "Reduce"):
         resources |= _released(name)
     for resource in resources.values():
-        resource["Condition"] = RELEASED if resource["Type"].startswith("AWS::Lambda::") else SHIFTED
+        resource["Condition"] = RELEASED
     return resources
 
 
@@ -69,12 +64,12 @@ def _released(name: str) -> dict[str, Declaration]:
         },
         f"{name}Alias": {
             "Type": "AWS::Lambda::Alias",
+            # Without a condition in it, which not every tool understands here.
             "UpdatePolicy": {
-                "CodeDeployLambdaAliasUpdate": either(
-                    SHIFTED,
-                    {"ApplicationName": ref("Releases"), "DeploymentGroupName": ref(f"{name}Release")},
-                    NO_VALUE,
-                )
+                "CodeDeployLambdaAliasUpdate": {
+                    "ApplicationName": ref("Releases"),
+                    "DeploymentGroupName": ref(f"{name}Release"),
+                }
             },
             "Properties": {
                 "Name": ALIAS,
