@@ -1,5 +1,6 @@
 """A store that was exported has a stack's keys and totals; loaded into another stack it makes the same tables."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,18 +8,24 @@ import pytest
 from click.testing import CliRunner
 from hypothesis import given, settings
 
+from oncefold.aws.functions.guard import definition_item
+from oncefold.aws.names import Names
 from oncefold.aws.reader.reader import StackOptions, StackReader
 from oncefold.aws.tables import open_tables
 from oncefold.cli.aws.export import _difference, _write
 from oncefold.cli.main import oncefold
+from oncefold.core.fold import Outcome
+from oncefold.pipeline_file import pipeline_of
 from oncefold.queries.protocol import no_progress
 from oncefold.queries.store_reader import StoreReader
 from tests.aws.conftest import Run
-from tests.aws.functions.stacks import PIPELINE
+from tests.aws.functions.conftest import simulated
+from tests.aws.functions.stacks import PIPELINE, lines
 from tests.aws.operations.rebuilt import MORE, SOME, RebuiltStack, decoded
 from tests.aws.operations.test_load import event_lines, load_into
 from tests.aws.operations.test_redefinition import NEW, RedefinedStack
 from tests.aws.reader.stacks import Filled, numbers, put
+from tests.aws.tables import make_tables
 from tests.tools.sizes import examples
 
 
@@ -55,6 +62,51 @@ def test_a_round_trip_makes_the_same_tables(
         one.reduce()
         one.check_exact(decoded([*events, *later]))
     assert exported(other, folder / "b.db") == ""
+
+
+ODD = pipeline_of(
+    """
+    name = "odd"
+    [event]
+    key = ["shop", "id"]
+    version = [{ field = "at", type = "timestamp" }, "n"]
+    delete = "gone"
+    where = "kind <> 'test'"
+    [rollups]
+    tags = [{ each = "tags", missing = "(none)" }, "kind"]
+    days = [{ field = "at", window = "1d", timezone = "Europe/Berlin" }]
+    [measures]
+    mean = { avg = "amount", scale = 2 }
+    large = { count = "amount > 100" }
+    """
+)
+ODD_EVENTS = [
+    {"shop": "a/b", "id": 1, "at": "2026-03-28T23:30:00Z", "n": 1, "kind": "x", "tags": ["t", "u", "t"], "amount": 7.5},
+    {"shop": "a/b", "id": 1, "at": "2026-03-28T23:30:00Z", "n": 2, "kind": "y", "tags": [], "amount": None},
+    {"shop": "a", "id": 2, "at": "2026-03-29T01:30:00Z", "n": 1, "kind": "x", "tags": ["u", ""], "amount": 250},
+    {"shop": "c", "id": 3, "at": "2026-03-29T01:30:00Z", "n": 1, "kind": "test", "tags": ["u"], "amount": 1},
+    {"shop": "c", "id": 4, "at": "2026-03-29T01:30:00Z", "n": 1, "kind": "x"},
+    {"shop": "c", "id": 4, "at": "2026-03-30T01:30:00Z", "n": 0, "gone": True},
+]
+
+
+def test_sets_of_leaves_wide_versions_and_averages_go_round(tmp_path: Path) -> None:
+    made = simulated()
+    stack, other = (RebuiltStack(made.client, Names(name), ODD, made.time) for name in ("odd", "odd-copy"))
+    make_tables(stack.names, made.client)
+    make_tables(other.names, made.client)
+    for one in (stack, other):
+        made.client.put_item(TableName=one.names.aggregate_table, Item=definition_item(ODD))
+    records = lines(map(json.dumps, ODD_EVENTS))
+    assert not stack.fold(records).outcomes[Outcome.REJECTED]
+    stack.reduce()
+    assert exported(stack, tmp_path / "a.db") == ""
+    with StoreReader.open(tmp_path / "a.db") as store:
+        assert store.verify().exact
+    load_into(other, tmp_path / "a.db")
+    assert tables(other) == tables(stack)
+    other.fold(records)
+    assert other.outbox() == []
 
 
 def test_pending_deltas_are_among_the_totals_that_are_compared(tmp_path: Path) -> None:
