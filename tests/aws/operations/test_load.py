@@ -192,6 +192,17 @@ def test_what_is_in_the_way_is_said(tmp_path: Path) -> None:
             StackLoad(opened, lambda: "true").run(loaded, no_progress, map)
 
 
+def test_a_key_that_dynamodb_cannot_hold_is_named_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("oncefold.aws.functions.plan.EVENT_NODES", 4)
+    stack = empty()
+    with pytest.raises(OncefoldError, match=r"the key 'a' cannot be held: its 5 nodes do not fit one transaction"):
+        load_into(stack, store_of(tmp_path, SOME))
+    assert "load" not in stack.definition()
+    assert stack.states() == {}
+
+
 def test_another_store_is_no_continuation(tmp_path: Path) -> None:
     stack = empty()
 

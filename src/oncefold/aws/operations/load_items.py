@@ -12,7 +12,7 @@ from typing import Any
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.guard import definition_item
-from oncefold.aws.functions.plan import refusal
+from oncefold.aws.functions.plan import may_be_refused, refusal
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
 from oncefold.core.event import DELETED, Content
@@ -57,12 +57,10 @@ class LoadedStore:
         contents = sha256()
         some: list[tuple[None, Stored]] = []
         for key, stored in states(store):
-            reason = refusal(pipeline, key, stored)
-            if reason is not None:
+            size = len(line(state_item(pipeline, key, stored)))
+            if may_be_refused(pipeline, size) and (reason := refusal(pipeline, key, stored)) is not None:
                 raise OncefoldError(f"{store.path}: the key {key!r} cannot be held: {reason}")
-            text = line(state_item(pipeline, key, stored))
-            contents.update(text)
-            size = len(text)
+            contents.update(_identity(key, stored))
             keys, line_bytes, units = keys + 1, line_bytes + size, units - (-size // _UNIT_BYTES)
             some.append((None, stored))
             if len(some) == _TOGETHER:
@@ -81,7 +79,7 @@ class LoadedStore:
         pipeline = self.store.pipeline
         contents = sha256()
         for key, stored in states(self.store):
-            contents.update(line(state_item(pipeline, key, stored)))
+            contents.update(_identity(key, stored))
             yield state_item(pipeline, key, stored, mark)
         if contents.hexdigest() != self.sizes.contents:
             raise OncefoldError(f"{self.store.path}: it was written while it was read; load it when nobody writes it")
@@ -96,6 +94,10 @@ class LoadedStore:
         """All items of an AggregateTable that is made of them."""
         yield definition_item(self.store.pipeline)
         yield from self.node_items()
+
+
+def _identity(key: str, stored: Stored) -> bytes:
+    return repr((key, stored.version, stored.content.labels, stored.content.measures)).encode()
 
 
 def _add(pipeline: Pipeline, totals: dict[Node, Total], some: list[tuple[None, Stored]]) -> None:
