@@ -15,7 +15,7 @@ from tests.aws.conftest import aws, emulator, stack  # noqa: F401 - fixtures
 from tests.aws.reader.stacks import fill
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, build, events, lines
 from tests.tools.processes import COMMAND
-from tests.tools.sizes import full_only
+from tests.tools.sizes import full_only, in_full
 from tests.watch.terminal import LEAVE, Terminal, plain
 
 Run = Callable[..., tuple[int, str, str]]
@@ -242,7 +242,7 @@ def plain_but_lit(frame: str) -> list[str]:
     return [line for line in frame.replace("\r", "").split("\n") if plain(line).strip()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGINT, *in_full("1 s", signal.SIGTERM)])
 def test_a_signal_leaves_the_terminal_in_order(path: Path, number: signal.Signals) -> None:
     with Terminal("watch", "--store", path) as terminal:
         terminal.shows("waiting: ")

@@ -21,6 +21,7 @@ from oncefold.core.measures import Measure
 from oncefold.sources.csv_quotes import scan
 from tests.columnar.records import PIPELINES, SEEDS, Records, mutated
 from tests.columnar.tools import SOURCE, Read, assert_same, counting, csv_by_the_core, cut_csv, effort, of_batch
+from tests.tools.sizes import in_full
 
 DAILY = parse_toml("""
     name = "daily"
@@ -204,7 +205,7 @@ ROWS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r\r\n"])
+@pytest.mark.parametrize("end", [b"\n", *in_full("2 s each", b"\r\n", b"\r\r\n")])
 def test_every_row_alone_and_together(end: bytes) -> None:
     """Together, one row that is not UTF-8 is next to others that hold more than ASCII."""
     for row in ROWS:

@@ -16,6 +16,7 @@ from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import KEY_BYTES, LABEL_BYTES, NESTING, PATH_BYTES
 from tests.columnar.records import PIPELINES, SEEDS, Records, mutated
 from tests.columnar.tools import SOURCE, Read, assert_same, counting, cut_lines, effort, json_by_the_core, of_batch
+from tests.tools.sizes import in_full
 
 RISK = parse_toml("""
     name = "risk"
@@ -295,7 +296,7 @@ STRUCTURES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r\r\n", b" \t\r\n"])
+@pytest.mark.parametrize("end", [b"\r\n", *in_full("1 s each", b"\n", b"\r\r\n", b" \t\r\n")])
 def test_every_structure_alone_and_together(end: bytes) -> None:
     """Together, one line that is not UTF-8 is next to others that hold more than ASCII."""
     for line in STRUCTURES:

@@ -267,6 +267,7 @@ def test_nothing_is_waited_for_longer_than_was_said(tmp_path: Path) -> None:
         oncefold.connect("127.0.0.1:8321")
 
 
+@full_only("a server, 3 s")
 def test_what_a_server_refuses_is_an_error(tmp_path: Path, shop_toml: str) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text(f"read {TOKEN}\ningest {TOKEN}-ingest\nadmin {TOKEN}-admin\n")

@@ -18,6 +18,7 @@ from oncefold.store import definitions, events, rows, writer
 from oncefold.store.events import NOBODY, EventTables
 from oncefold.store.replacement import Replacement
 from tests.engine.redefining import play
+from tests.tools.sizes import in_full
 
 Planted = Callable[[], AbstractContextManager[Any]]
 
@@ -146,7 +147,9 @@ PLANTED: list[Planted] = [
 ]
 
 
-@pytest.mark.parametrize("planted", PLANTED, ids=lambda planted: planted.__name__)
+@pytest.mark.parametrize(
+    "planted", [*PLANTED[:3], *in_full("1 s each", *PLANTED[3:])], ids=lambda planted: planted.__name__
+)
 def test_a_planted_bug_is_caught(tmp_path: Path, planted: Planted) -> None:
     with patch.object(events, "SEGMENT_ROWS", 8), patch.object(events, "FAN_OUT", 2), planted():
         for seed in SEEDS:

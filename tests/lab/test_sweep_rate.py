@@ -15,6 +15,7 @@ from oncefold_lab.search.scenario import NAMES, SimulatedDeployment
 from oncefold_lab.world.functions import CALLS_AT_ONCE, Context
 from oncefold_lab.world.world import World, WorldSettings
 from tests.aws.functions.worlds import pipeline_of
+from tests.tools.sizes import full_only
 
 PIPELINE = pipeline_of(1)
 KEYS = 6_000
@@ -58,6 +59,7 @@ def swept(segments: int, monkeypatch: pytest.MonkeyPatch) -> tuple[int, float]:
     return waiting, system.took
 
 
+@full_only("3 s")
 def test_segments_are_swept_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     deltas, one = swept(1, monkeypatch)
     same, four = swept(CALLS_AT_ONCE, monkeypatch)

@@ -17,6 +17,7 @@ from oncefold.once import Counters
 from oncefold_lab.local.emulator import Emulator
 from tests.once.test_verify import add_by_hand
 from tests.once.tools import Tables, simulated
+from tests.tools.sizes import full_only
 
 
 @pytest.mark.parametrize(("arguments", "prefix"), [([], ""), (["--layer"], "python/")])
@@ -35,6 +36,7 @@ def test_the_zip_is_small_and_holds_what_a_function_needs(
         assert b"import" not in archive.read(f"{prefix}oncefold/__init__.py").split(b"functions import")[0]
 
 
+@full_only("cfn-lint, 1 s")
 def test_cfn_lint_accepts_the_ledgers_template(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["once", "template", "--table", "AggregateTable", "--ledger", "AggregateLedger"]) == 0
     text = capsys.readouterr().out

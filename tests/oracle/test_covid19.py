@@ -35,7 +35,6 @@ REPLAYS = 0.05
 FILES = 3
 """A step's events come in so many files, of any sizes."""
 UNREPORTED_EVENTS = 6_720
-OTHER_FORM = full_only("the whole series in another form")
 
 Steps = dict[str, list[Event]]
 Published = dict[str, dict[str, Figures]]
@@ -187,7 +186,8 @@ def test_batches_of_any_size_from_python(steps: Steps, published: Published, tmp
         assert_equal_to_publisher(totals(store), published[day])
 
 
-@pytest.mark.parametrize("form", ["jsonl", *(pytest.param(form, marks=OTHER_FORM) for form in ("csv", "parquet"))])
+@pytest.mark.parametrize("form", FORMS)
+@full_only("2 s")
 def test_a_missing_figure_is_rejected_then_redriven(
     form: str, events: list[Event], published: Published, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -17,7 +17,7 @@ from oncefold.sources.blocks import Finding, TextBlock
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from tests.sources.tools import BOM, ScriptedWaiting, positions_of, read, read_until_error, records_of, reference
-from tests.tools.sizes import examples
+from tests.tools.sizes import examples, in_full
 
 LINES = b"".join(b'{"n": %d}\n' % n for n in range(40))
 CSV = b"k,v\r\n" + b"".join(b'%d,"a ""%d""\r\nb"\r\n' % (n, n) for n in range(20))
@@ -45,7 +45,7 @@ PACKS: dict[str, Any] = {
 @pytest.mark.parametrize(
     ("name", "data", "header"), [("a.jsonl", LINES, 0), ("a.csv", CSV, 5), ("b.jsonl", BOM + LINES[:-1], 0)]
 )
-@pytest.mark.parametrize("block", [1, 7, 100, 2**20])
+@pytest.mark.parametrize("block", [7, 2**20, *in_full("1 s for a file", 1, 100)])
 def test_resume_at_every_position(tmp_path: Path, name: str, data: bytes, header: int, pack: str, block: int) -> None:
     path = tmp_path / (name + pack)
     path.write_bytes(PACKS[pack](data))

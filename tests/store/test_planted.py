@@ -13,6 +13,7 @@ from oncefold.store.segments import Segment
 from tests.store import test_crash_points as crash_points
 from tests.store.model import SECOND
 from tests.store.test_compaction import test_what_is_older_than_the_retention_goes_when_pages_hold_it as forgetting
+from tests.tools.sizes import in_full
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -68,7 +69,11 @@ PLANTED: list[tuple[Plant, Callable[[Path], None]]] = [
 ]
 
 
-@pytest.mark.parametrize(("plant", "catches"), PLANTED, ids=[plant.__name__ for plant, _ in PLANTED])
+@pytest.mark.parametrize(
+    ("plant", "catches"),
+    [*PLANTED[:2], *in_full("1 s each", *PLANTED[2:])],
+    ids=[plant.__name__ for plant, _ in PLANTED],
+)
 def test_a_planted_fault_is_caught(
     memory: Path, monkeypatch: pytest.MonkeyPatch, plant: Plant, catches: Callable[[Path], None]
 ) -> None:

@@ -113,6 +113,7 @@ def test_the_state_function_answers_in_time(deployed: Deployed, hanging: Hanging
     assert hanging.requests
 
 
+@full_only("4 s")
 def test_the_reduce_function_answers_in_time(deployed: Deployed) -> None:
     delta = Delta("a-0", ((Node(0), Total(1, (5,))),))
     image = layout.delta_item(PIPELINE, delta, keys=1, created=0)

@@ -23,6 +23,7 @@ from oncefold_lab.local.settings import MappingSettings
 from oncefold_lab.local.stack import LocalStack, Schedule, StackDescription, describe
 from tests.aws.local.functions import noting
 from tests.aws.local.services import QUICK, failure_queue, messages, put, stream_arn, table_stream_arn
+from tests.tools.sizes import full_only
 from tests.tools.waiting import until
 
 SECONDS = 60.0
@@ -52,6 +53,7 @@ def deployed(aws: Emulator, tmp_path: Path) -> Iterator[Names]:
     return names
 
 
+@full_only("5 s; the whole pipeline is in the short form")
 def test_a_deployed_stack_counts_what_is_sent(deployed: Names, aws: Emulator) -> None:
     events = [
         {"id": f"e{number}", "version": 1, "value": number / 100, "kind": f"k{number % 3}", "region": f"r{number % 2}"}

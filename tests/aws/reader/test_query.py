@@ -31,7 +31,7 @@ from tests.aws.reader.records import ODD, random_records
 from tests.aws.reader.stacks import NOW_TEXT, NOW_TIME, OLD, Filled, count, fill, node_item, put
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, build, events, lines, shop
 from tests.tools import reference
-from tests.tools.sizes import full_only, sized
+from tests.tools.sizes import full_only, in_full, sized
 
 OpenReader = Callable[..., StackReader]
 
@@ -131,7 +131,7 @@ def test_an_outbox_is_counted_so_far_only(
     assert 5 < pending_of(found).deltas < 30
 
 
-@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("exact", [False, *in_full("2 s", True)])
 def test_children_come_page_by_page(stack: Names, open_reader: OpenReader, *, exact: bool) -> None:
     data = lines(random_records(3, labels=[*ODD, "a/", "a/b/c"]))
     fill(stack, TWO_TREES, events(TWO_TREES, data), pending=3 if exact else 0)
@@ -174,7 +174,7 @@ def test_a_stack_is_a_reader(shop_stack: Filled) -> None:
         assert reader.shape.pipeline == "shop"
 
 
-@pytest.mark.parametrize("few", [0, 10**6])
+@pytest.mark.parametrize("few", [0, *in_full("1 s", 10**6)])
 def test_a_scan_gives_the_same_as_queries(
     stack: Names, open_reader: OpenReader, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, few: int
 ) -> None:

@@ -25,7 +25,7 @@ from tests.aws.reader.records import random_records
 from tests.aws.reader.stacks import NOW_TEXT, OLD, Filled, fill, node_item, put, state_item
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, TWO_TREES, events, lines
 from tests.tools import reference
-from tests.tools.sizes import sized
+from tests.tools.sizes import in_full, sized
 
 OpenReader = Callable[..., StackReader]
 
@@ -219,7 +219,7 @@ def test_a_wrong_node_is_found_while_others_move(
     assert (found.tries, found.moved) == (2, True), "seen twice with the same difference"
 
 
-@pytest.mark.parametrize("reducing", [True, False])
+@pytest.mark.parametrize("reducing", [True, *in_full("1 s", False)])
 def test_a_pipeline_that_never_stands_still_is_not_called_wrong(
     shop_stack: Filled, open_reader: OpenReader, *, reducing: bool
 ) -> None:

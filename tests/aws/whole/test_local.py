@@ -46,7 +46,8 @@ def test_the_demonstration_makes_messages_for_any_definition(tmp_path: Path) -> 
     assert re.search(r"All \d+ nodes are exact", command.words)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=full_only("as SIGINT, 3 s"))])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@full_only("a pipeline, 4 s")
 def test_a_pipeline_runs_until_it_is_told_to_end_and_leaves_nothing(tmp_path: Path, number: signal.Signals) -> None:
     pipeline, port = tmp_path / "pipeline.toml", free_port()
     assert main(["init", str(pipeline)]) == 0

@@ -139,6 +139,7 @@ PLANTED: list[tuple[Plant, int]] = [
     (what_a_failed_sync_left_is_built_upon, 100),
 ]
 """Each with the number of seeds, from 0 on, within which it is caught."""
+QUICK = (nothing_is_synced, a_commit_is_reported_before_it_is_made, an_error_of_the_disk_is_swallowed)
 
 PAGE = (Path(__file__).parents[3] / "docs" / "LAB.md").read_text(encoding="utf-8")
 
@@ -146,7 +147,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "LAB.md").read_text(encoding="utf-8
 @pytest.mark.parametrize(
     ("plant", "within"),
     [
-        pytest.param(plant, within, marks=full_only("many seeds") if within > 10 else (), id=plant.__name__)
+        pytest.param(plant, within, marks=() if plant in QUICK else full_only("1 s or more"), id=plant.__name__)
         for plant, within in PLANTED
     ],
 )

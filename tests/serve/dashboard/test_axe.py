@@ -25,7 +25,7 @@ VIEWS = {
     "wall": "#/wall?node=risk/Delta&node=months",
     "unknown": "#/nowhere",
 }
-SHORT = ("totals", "past", "rejects", "wall")
+SHORT = ("totals", "wall")
 
 
 @pytest.fixture(scope="module")

@@ -149,6 +149,7 @@ def test_an_order_stays_true_while_totals_change(browser, many):
         expect(visit.line("N0700")).to_have_count(0)
 
 
+@full_only("2 s")
 def test_bars_are_as_long_as_in_comparison_to_the_greatest_of_all_siblings(visit):
     visit.open("#/totals/flat?measure=value")
     visit.shows_line("N0000", "0.25")

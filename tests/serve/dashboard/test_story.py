@@ -132,6 +132,7 @@ def test_a_lost_connection_is_seen_and_taken_up(browser, server, tmp_path):
                 visit.page.goto("about:blank")
 
 
+@full_only("2 s; lists of rejects are in the short form")
 def test_rejects_appear_with_their_reason(shop, shop_visit):
     visit = shop_visit
     visit.open()

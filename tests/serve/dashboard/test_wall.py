@@ -87,6 +87,7 @@ def saved(visit, name):
     return download.value.suggested_filename, download.value.path().read_bytes()
 
 
+@full_only("2 s")
 def test_what_is_seen_is_exported_as_csv_for_spreadsheets(browser, shop):
     with visiting(browser, shop) as visit:
         visit.open("#/totals/risk?sort=value")

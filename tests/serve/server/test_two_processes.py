@@ -97,9 +97,8 @@ def test_a_writer_process_ends_with_its_server(tmp_path: Path) -> None:
     assert live(server.store) == 1
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=full_only("one more server, 4 s"))]
-)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@full_only("a server, 3 s")
 def test_a_signal_to_all_processes_ends_them_as_one_to_the_server(tmp_path: Path, number: signal.Signals) -> None:
     """As a terminal sends Ctrl-C, and systemd its SIGTERM."""
     server = Running(tmp_path)

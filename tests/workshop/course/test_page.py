@@ -23,6 +23,7 @@ def test_every_output_is_what_the_command_prints(tmp_path: Path) -> None:
             assert printed == block.output, f"line {block.line}; python -m tests.workshop.course.page writes it anew"
 
 
+@full_only("2 s")
 def test_after_lab_1_easy_rounds_are_won_and_hard_ones_lost(tmp_path: Path) -> None:
     assert points(play(after(1), tmp_path, THREE, EASY, 3)) == [100] * 3
     assert points(play(after(1), tmp_path, THREE, HARD, 3)).count(0) >= 2, "of so few messages a round may be lucky"

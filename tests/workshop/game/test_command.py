@@ -74,6 +74,7 @@ def test_at_a_pace_a_round_is_announced_as_it_begins(capsys: pytest.CaptureFixtu
     assert "  11 minutes pass" in lines
 
 
+@full_only("three processes, 8 s")
 def test_ctrl_c_ends_with_the_scores() -> None:
     arguments = [*COMMAND, "lab", "play", *SMALL, "--round-seconds", "600", "--jobs", "2"]
     with subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
