@@ -180,7 +180,7 @@ def test_hostile_digits_are_exact_and_quick(text: str, mantissa: int | None) -> 
         assert len(str(refusal.value)) < 200
     else:
         assert parse_decimal(text, 2, MEASURE_LIMIT) == mantissa
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 10, "in quadratic time it is minutes"
 
 
 def test_words() -> None:

@@ -654,7 +654,7 @@ def test_paths_are_limited_as_they_are_written() -> None:
 def test_huge_records_are_refused_quickly(raw: bytes) -> None:
     started = clock.process_time()
     refusal(SIMPLE.json, raw)
-    assert clock.process_time() - started < 2
+    assert clock.process_time() - started < 20, "in quadratic time it is minutes"
 
 
 def test_nul_bytes_in_front_of_a_record_are_left_out() -> None:

@@ -335,7 +335,7 @@ def test_heads_and_bodies_that_drip_are_given_up_while_others_are_served(server:
             began = time.monotonic()
             assert server.post(event(f"meanwhile-{number}")).status == 200
             latest = max(latest, time.monotonic() - began)
-        assert latest < 5
+        assert latest < 20
         statuses = [status(answer(connection)) for connection in dripping]
     finally:
         for connection in dripping:
