@@ -87,6 +87,7 @@ def test_only_errors_and_only_some_functions(lines: Names, run: Run) -> None:
         ("Runtime.ExitError: Runtime exited with error: signal: killed", "memory did not suffice"),
         ("Runtime.ImportModuleError: Unable to import module 'x'", "not this template's"),
         ("KMSAccessDeniedException", "the key"),
+        ('{"time":"T","type":"platform.report","record":{"status":"timeout"}}', "the time did not suffice"),
         (logged("reduce", T, deltas=0, refused=1), "refuses to add deltas"),
         (logged("state", T, events=5, unfinished=5), "did not suffice for all records"),
     ],
@@ -98,7 +99,12 @@ def test_what_a_line_asks_for(text: str, word: str) -> None:
 
 
 def test_an_invocation_that_went_well_asks_for_nothing() -> None:
-    for text in (logged("state", T, events=5), "REPORT RequestId: 1 Duration: 5.0 ms", "{not json"):
+    for text in (
+        logged("state", T, events=5),
+        '{"record":{"status":"success"}}',
+        "REPORT RequestId: 1 Duration: 5.0 ms",
+        "{not json",
+    ):
         assert not LogLine("state", T, text).is_trouble
 
 

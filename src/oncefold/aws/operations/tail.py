@@ -52,7 +52,9 @@ class LogLine:
         return bool(self.hints or _TROUBLE.search(self.text))
 
 
-_TROUBLE = re.compile(r"\[ERROR\]|Traceback|errorMessage|\"level\":\s*\"(ERROR|CRITICAL)\"|Status: (error|timeout)")
+_TROUBLE = re.compile(
+    r"\[ERROR\]|Traceback|errorMessage|\"level\":\s*\"(ERROR|CRITICAL)\"|[Ss]tatus\"?:\s?\"?(error|timeout|failure)"
+)
 _HINTS: Sequence[tuple[re.Pattern[str], str]] = tuple(
     (re.compile(pattern), advice)
     for pattern, advice in (
@@ -77,7 +79,7 @@ _HINTS: Sequence[tuple[re.Pattern[str], str]] = tuple(
             "the functions have another definition than the tables: oncefold aws deploy",
         ),
         (
-            r"Task timed out|Sandbox\.Timedout",
+            r"Task timed out|Sandbox\.Timedout|\"status\":\s?\"timeout\"",
             "the time did not suffice: raise StateTimeoutSeconds, or lower StateBatchSize",
         ),
         (

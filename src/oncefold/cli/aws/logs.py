@@ -38,6 +38,7 @@ _COUNTS = (
     "events", "inserted", "corrected", "deleted", "duplicate", "stale", "conflicts", "rejected", "filtered", "ignored",
     "deltas", "nodes", "OutboxItems", "OutboxAgeSeconds", "unfinished", "refused", "retries",
 )  # fmt: skip
+_ONE = {"events": "event", "conflicts": "conflict", "deltas": "delta", "nodes": "node", "retries": "retry"}
 _NOISE = ("START RequestId", "END RequestId", "INIT_START", '{"time"')
 
 
@@ -100,6 +101,11 @@ def _show(line: LogLine, *, raw: bool) -> None:
             click.echo(f"{'':>25}→ {advice}")
 
 
+def _count(number: float, name: str) -> str:
+    one = _ONE.get(name)
+    return f"{number:,} {name}" if one is None or number != 1 else f"1 {one}"
+
+
 def _summary(line: LogLine) -> str:
     """An invocation's counts; any other line as it is, several lines of it below each other."""
     document = line.document
@@ -107,5 +113,5 @@ def _summary(line: LogLine) -> str:
         first, *more = line.text.replace("\r", "\n").splitlines() or [""]
         shown = [formatting.printable(first), *(f"{'':>33}{formatting.printable(rest)}" for rest in more)]
         return "\n".join(shown)
-    counts = [f"{document[name]:,} {name}" for name in _COUNTS if document.get(name)]
+    counts = [_count(document[name], name) for name in _COUNTS if document.get(name)]
     return f"{', '.join(counts) or 'nothing to do'}; {document['duration_ms']:,.0f} ms"
