@@ -3,7 +3,7 @@
 Items are put by BatchWriteItem, which knows no conditions, so nobody else may write meanwhile: the stack's tables are
 empty, its mappings are off, and the item `definition` accepts no function until all is there. What was put may be put
 again; how far it is, is kept in that item, so that whatever ends a load, the next run goes on. A process that was held
-up, and may have been replaced meanwhile, asks that item before it puts anything more.
+up, and may have been replaced meanwhile, looks at that item before it puts anything more.
 """
 
 import random
@@ -33,7 +33,7 @@ _THREADS = 8
 _TOGETHER = 2_000
 """Items that are put between two notes of how far it is."""
 _LEASE_SECONDS = 20.0
-"""How long a process takes the load for its own after it asked."""
+"""How long a process takes the load for its own after it looked."""
 
 
 def check_definition(stack: Stack, pipeline: Pipeline) -> None:
@@ -109,7 +109,7 @@ class _Load:
         self._progress = progress
         self._clock = load.clock
         self._done = 0
-        self._asked = load.clock()
+        self._confirmed = load.clock()
         """When the load surely was this process's."""
 
     def run(self) -> LoadDone:
@@ -145,7 +145,7 @@ class _Load:
             pass
 
     def _put_some(self, table: str, some: Sequence[Item]) -> None:
-        if not 0 <= self._clock() - self._asked < _LEASE_SECONDS:
+        if not 0 <= self._clock() - self._confirmed < _LEASE_SECONDS:
             self._note()
         self._dynamo.put(table, some)
 
@@ -197,12 +197,12 @@ class _Load:
 
     def _note(self) -> None:
         """Say how far it is. Raises OncefoldError if another process has ended the load."""
-        asked = self._clock()
+        confirmed = self._clock()
         values = {":keys": {"N": str(self._done)}, ":contents": {"S": self._loaded.sizes.contents}}
         names = {"#load": "load", "#keys": "keys", "#contents": "contents"}
         if not self._update("SET #load.#keys = :keys", "#load.#contents = :contents", values, names):
             raise OncefoldError(f"stack {self._stack.names.stack}: the load was ended by another process")
-        self._asked = asked
+        self._confirmed = confirmed
 
     def _release(self) -> None:
         """Let functions write: all is there, or nothing is."""
