@@ -8,9 +8,12 @@ from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExec
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from oncefold.aws.connect import client
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.epochs import epochs_of, kept_under
+from oncefold.aws.functions.guard import ECONOMY, STANDARD, mode_of
 from oncefold.aws.functions.layout import Delta
+from oncefold.aws.functions.unread import ChangeStream, seconds_of
 from oncefold.aws.names import Names
 from oncefold.core.decimals import parse_decimal
 from oncefold.core.definition import Pipeline
@@ -18,7 +21,7 @@ from oncefold.core.definition_changes import changes_of_meaning
 from oncefold.core.definition_text import to_toml
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
-from oncefold.core.fold import Node, Stored, Total, nodes_of
+from oncefold.core.fold import Node, Stored, Total, net, nodes_of
 from oncefold.core.timestamps import format_timestamp
 from oncefold.core.view import View, view_of
 from oncefold.dynamodb.items import Item
@@ -27,6 +30,9 @@ from oncefold.queries.protocol import Progress
 
 SEGMENTS = 8
 """Segments of a scan, each read by a thread of its own; clients keep ten connections."""
+
+POSITION_TRIES = 20
+"""How often the outbox is read until nothing is netted meanwhile, in economy mode."""
 
 Page = dict[str, Any]
 
@@ -52,6 +58,10 @@ class Stack:
     """Of the totals that are read (`epochs`)."""
     segments: int = SEGMENTS
     """In how many segments tables are read at once."""
+    mode: str = STANDARD
+    """How the totals are kept (`oncefold.aws.functions.guard`)."""
+    streams: Any = None
+    """A client of DynamoDB's streams, where economy mode needs one."""
     first: Pipeline | None = None
     """The definition that keys are kept under, where a rebuild has replaced it."""
 
@@ -78,7 +88,10 @@ def stack_of(names: Names, dynamodb: Any, item: Item) -> Stack:
         pipeline = parse_toml(item["toml"]["S"], origin)
         first = parse_toml(kept_under(item), origin) if "kept" in item else None
         accepted = frozenset(item["fingerprints"]["SS"])
-        return Stack(names, pipeline, accepted, dynamodb, epochs_of(item).live, first=first)
+        mode = mode_of(item)
+        streams = client("dynamodbstreams") if mode == ECONOMY else None
+        live = epochs_of(item).live
+        return Stack(names, pipeline, accepted, dynamodb, live, mode=mode, streams=streams, first=first)
     except KeyError as error:
         raise OncefoldError(f"{origin} lacks its {error}; deploy again: oncefold aws deploy") from None
 
@@ -244,9 +257,75 @@ def parse_total(stack: Stack, item: Mapping[str, Any]) -> tuple[Node, Held]:
 
 
 def read_live_deltas(stack: Stack, progress: Progress) -> Iterator[WaitingDelta]:
-    """Every delta of the outbox that is for the totals that are read."""
+    """Every delta of the outbox that is for the totals that are read, and in economy mode each change that has none."""
+    return _live_deltas(stack, progress) if stack.mode == STANDARD else _with_unread(stack, progress)
+
+
+def _live_deltas(stack: Stack, progress: Progress) -> Iterator[WaitingDelta]:
     items = scan(stack, stack.names.reduce_table, progress, "pending deltas")
     return (_waiting(stack, item) for item in items if layout.epoch_of(item) == stack.epoch)
+
+
+def _with_unread(stack: Stack, progress: Progress) -> Iterator[WaitingDelta]:
+    """The outbox, and as deltas what was in the stream of states and is not in it, both of one moment.
+
+    A change goes from the stream into the outbox as the position of its shard passes it; while the outbox is read
+    the positions must not move. Raises OncefoldError if they always do.
+    """
+    stream = state_stream(stack)
+    known = read_positions(stack)
+    unread = [
+        (shard, record)
+        for shard in stream.shards()
+        for record in stream.after(shard, known.get(shard))
+    ]  # fmt: skip
+    for _ in range(POSITION_TRIES):
+        positions = read_positions(stack)
+        outbox = list(_live_deltas(stack, progress))
+        if read_positions(stack) == positions:
+            yield from outbox
+            for shard, record in unread:
+                if int(record["SequenceNumber"]) > positions.get(shard, -1):
+                    yield from _as_delta(stack, shard, record)
+            return
+    raise OncefoldError(
+        f"stack {stack.names.stack}: changes of states were netted each time the outbox was read; try again"
+    )
+
+
+def _as_delta(stack: Stack, shard: str, record: Mapping[str, Any]) -> Iterator[WaitingDelta]:
+    try:
+        change = layout.parse_change(stack.pipeline, record)
+    except _UNREADABLE as error:
+        raise _unreadable(stack.names.state_table, record.get("Keys"), error) from None
+    nodes = tuple(net(stack.pipeline, [change.within(stack.epoch)]).items())
+    if nodes:
+        delta = Delta(f"unread/{shard}/{change.sequence}", nodes, stack.epoch)
+        yield WaitingDelta(delta, int(seconds_of(record["ApproximateCreationDateTime"])))
+
+
+def state_stream(stack: Stack) -> ChangeStream:
+    """The stream of a stack's states, in economy mode."""
+    described = stack.dynamodb.describe_table(TableName=stack.names.state_table)["Table"]
+    return ChangeStream(stack.streams, described["LatestStreamArn"])
+
+
+def read_positions(stack: Stack) -> dict[str, int]:
+    """Up to which record each shard of the stream of states is netted."""
+    request: dict[str, Any] = {
+        "TableName": stack.names.aggregate_table,
+        "ConsistentRead": True,
+        "KeyConditionExpression": "#path = :path",
+        "ExpressionAttributeNames": {"#path": "path"},
+        "ExpressionAttributeValues": {":path": {"S": layout.POSITIONS}},
+    }
+    found: dict[str, int] = {}
+    while True:
+        page = stack.dynamodb.query(**request)
+        found |= {item["label"]["S"]: int(item["sequence"]["S"]) for item in page["Items"]}
+        if "LastEvaluatedKey" not in page:
+            return found
+        request["ExclusiveStartKey"] = page["LastEvaluatedKey"]
 
 
 def _waiting(stack: Stack, item: Mapping[str, Any]) -> WaitingDelta:

@@ -190,6 +190,21 @@ class Dynamo:
         for items, _ in self.pages(table, segment, segments):
             yield from items
 
+    def partition(self, table: str, key: str, value: str) -> Iterator[Item]:
+        """Every item of a partition, consistently read page by page."""
+        start: dict[str, Any] = {}
+        while True:
+            page = self._call(
+                self._client.query, TableName=table, ConsistentRead=True, ReturnConsumedCapacity="TOTAL",
+                KeyConditionExpression="#key = :value", ExpressionAttributeNames={"#key": key},
+                ExpressionAttributeValues={":value": {"S": value}}, **start,
+            )  # fmt: skip
+            self._meter.add(read_units=_units(page))
+            yield from page["Items"]
+            if "LastEvaluatedKey" not in page:
+                return
+            start = {"ExclusiveStartKey": page["LastEvaluatedKey"]}
+
     def pages(
         self, table: str, segment: int = 0, segments: int = 1, after: Item | None = None
     ) -> Iterator[tuple[list[Item], Item | None]]:

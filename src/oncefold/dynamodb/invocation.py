@@ -32,9 +32,9 @@ _CONFIG = Config(
 )
 
 
-def new_client() -> Any:
-    """A client of DynamoDB whose calls end in time and are not repeated below `calls`."""
-    return botocore.session.get_session().create_client("dynamodb", config=_CONFIG)
+def new_client(service: str = "dynamodb") -> Any:
+    """A client of a service whose calls end in time and are not repeated below `calls`."""
+    return botocore.session.get_session().create_client(service, config=_CONFIG)
 
 
 class TimedClient:

@@ -181,6 +181,8 @@ class StackStatus(Status):
     """What could not be queried, and why."""
     rebuild: str | None = None
     """The phase of the rebuild that is under way: `first`, `final`, `drain` or `delete`; None if none is."""
+    lost: bool = False
+    """Whether the totals may lack changes that were dropped unread, which happens in economy mode alone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,18 @@ from typing import Any
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.cloudformation import ChangeSet, CloudFormationStack, OnEvent, Polling, StackState
 from oncefold.aws.deploy.package import Bucket, Package, build, key_of
-from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS, SHARD_COUNT, STREAM_ARN, STREAM_MODE
+from oncefold.aws.deploy.parameters import (
+    CODE_BUCKET,
+    CODE_KEY,
+    ECONOMY_PARAMETERS,
+    EVERY,
+    PARAMETERS,
+    SHARD_COUNT,
+    STREAM_ARN,
+    STREAM_MODE,
+)
 from oncefold.aws.deploy.template import template, text
-from oncefold.aws.functions.guard import PROTOCOL, definition_item
+from oncefold.aws.functions.guard import ECONOMY, PROTOCOL, STANDARD, definition_item, mode_of
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
@@ -44,6 +53,8 @@ class DeployedDefinition:
     """Whether a load is under way."""
     replacing: bool = False
     """Whether a rebuild under a new definition is under way."""
+    mode: str = STANDARD
+    """How the totals are kept."""
 
     def accepts(self, pipeline: Pipeline) -> bool:
         """Whether this very definition is the deployed one."""
@@ -75,6 +86,7 @@ def read_definition(names: Names, dynamodb: Any) -> DeployedDefinition:
         kept=item["kept"]["S"] if "kept" in item else None,
         loading="load" in item,
         replacing="toml" in item.get("rebuild", {}).get("M", {}),
+        mode=mode_of(item),
     )
 
 
@@ -119,7 +131,28 @@ def _way_on(deployed: DeployedDefinition, pipeline: Pipeline, names: Names) -> s
     )
 
 
-def write_definition(deployed: DeployedDefinition, pipeline: Pipeline, names: Names, dynamodb: Any) -> None:
+def mode_for(deployed: DeployedDefinition, wanted: str | None, names: Names) -> str:
+    """The mode of a stack: the one that it has, else the one that is wanted. Raises DefinitionError if they differ."""
+    if deployed.toml is None:
+        return wanted or STANDARD
+    if wanted not in {None, deployed.mode}:
+        raise DefinitionError(
+            f"stack {names.stack}: it is in {deployed.mode} mode, which cannot be changed under its totals. Deploy "
+            f"another stack with --stack NAME --mode {wanted}, send the events there, then destroy this one"
+        )
+    return deployed.mode
+
+
+def check_parameters(settings: Mapping[str, str], mode: str) -> None:
+    """Raises OncefoldError for parameters that the template of a mode lacks."""
+    foreign = sorted(settings.keys() & ECONOMY_PARAMETERS.keys())
+    if foreign and mode != ECONOMY:
+        raise OncefoldError(f"--parameter {foreign[0]}: only a stack in {ECONOMY} mode has it")
+
+
+def write_definition(
+    deployed: DeployedDefinition, pipeline: Pipeline, names: Names, dynamodb: Any, mode: str = STANDARD
+) -> None:
     """Store a definition beside the earlier ones, on the condition that nobody changed it since it was read.
 
     Functions with an earlier definition go on until they are replaced: it means the same. Raises OncefoldError.
@@ -143,6 +176,10 @@ def write_definition(deployed: DeployedDefinition, pipeline: Pipeline, names: Na
     }  # fmt: skip
     if deployed.toml is None:
         request["ConditionExpression"] = "attribute_not_exists(#toml)"
+        if mode != STANDARD:
+            request["UpdateExpression"] += ", #mode = :mode"
+            request["ExpressionAttributeNames"]["#mode"] = "mode"
+            request["ExpressionAttributeValues"][":mode"] = {"S": mode}
     else:
         request["ConditionExpression"] = "#toml = :toml"
         if deployed.toml != item["toml"]["S"]:
@@ -209,12 +246,18 @@ class DeploymentPlan:
     parameters: Sequence[ParameterChange]
     change_set: ChangeSet | None
     """None if the stack stays as it is."""
+    mode: str = STANDARD
+    """How the totals are kept."""
 
 
 class Deployment:
     """One pipeline and the stack it is deployed as."""
 
-    def __init__(self, pipeline: Pipeline, names: Names, clients: DeployClients, polling: Polling) -> None:
+    def __init__(
+        self, pipeline: Pipeline, names: Names, clients: DeployClients, polling: Polling, mode: str | None = None
+    ) -> None:
+        """`mode` is how the totals of a new stack are kept, by default `standard`; a stack keeps the one it has."""
+        self._mode = mode
         self._pipeline = pipeline
         self._names = names
         self._clients = clients
@@ -234,10 +277,12 @@ class Deployment:
         tables or DynamoDB, OncefoldError for a stack that cannot be changed in its state.
         """
         names = self._names
-        document = text(template(self._pipeline, names))
         current = self._stack.state()
         self._stack.check_ready(current)
         deployed = read_definition(names, self._clients.dynamodb)
+        mode = mode_for(deployed, self._mode, names)
+        check_parameters(settings, mode)
+        document = text(template(self._pipeline, names, mode))
         check_definition_change(deployed, self._pipeline, names)
         account = self._clients.account()
         package = build(self._pipeline)
@@ -257,7 +302,8 @@ class Deployment:
             deployed=deployed,
             definition=deployed.difference(self._pipeline),
             parameters=_changes(before, wanted),
-            change_set=self._stack.prepare(current, document, _submitted(before, wanted), change_set_name, tags),
+            change_set=self._stack.prepare(current, document, _submitted(before, wanted, mode), change_set_name, tags),
+            mode=mode,
         )
 
     def _bucket(self, named: str | None, account: str, current: StackState | None) -> Bucket:
@@ -285,7 +331,7 @@ class Deployment:
         current = self._stack.execute(plan.change_set, on_event)
         if not plan.deployed.table:
             # A function may have stored it first; then it is the same.
-            self._store_definition(read_definition(self._names, self._clients.dynamodb))
+            self._store_definition(read_definition(self._names, self._clients.dynamodb), plan.mode)
         return current
 
     def _prepare(self, plan: DeploymentPlan) -> None:
@@ -295,11 +341,11 @@ class Deployment:
                 plan.bucket.make(self._clients.s3)
             plan.bucket.put(plan.code_key, plan.package, self._clients.s3)
         if plan.deployed.table:
-            self._store_definition(plan.deployed)
+            self._store_definition(plan.deployed, plan.mode)
 
-    def _store_definition(self, deployed: DeployedDefinition) -> None:
+    def _store_definition(self, deployed: DeployedDefinition, mode: str) -> None:
         if not deployed.accepts(self._pipeline):
-            write_definition(deployed, self._pipeline, self._names, self._clients.dynamodb)
+            write_definition(deployed, self._pipeline, self._names, self._clients.dynamodb, mode)
 
 
 def _check_shards(before: Mapping[str, str] | None, wanted: Mapping[str, str], names: Names) -> None:
@@ -319,9 +365,10 @@ def _check_shards(before: Mapping[str, str] | None, wanted: Mapping[str, str], n
         )
 
 
-def _submitted(before: Mapping[str, str] | None, wanted: Mapping[str, str]) -> dict[str, str | None]:
+def _submitted(before: Mapping[str, str] | None, wanted: Mapping[str, str], mode: str) -> dict[str, str | None]:
     """Every parameter that is not left to its default; None for one that stays as it is."""
-    stays = PARAMETERS.keys() & (before or {}).keys()
+    known = EVERY if mode == ECONOMY else PARAMETERS
+    stays = known.keys() & (before or {}).keys()
     return {**dict.fromkeys(sorted(stays)), **wanted}
 
 

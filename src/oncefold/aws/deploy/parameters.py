@@ -181,6 +181,19 @@ PARAMETERS: Mapping[str, Setting] = {
     "AlarmOutboxAgeSeconds": Setting("Alarm when a delta is this old and not in the totals", 900, (300, 604_800)),
 }
 
+ECONOMY_PARAMETERS: Mapping[str, Setting] = {
+    **_function("Net", "NetLambda", 1_024, 60, _TIMEOUT_SECONDS[1]),
+    "NetBatchSize": Setting("Changes of states netted together, at most; 6 MB are some 4,000", 5_000, (1, 10_000)),
+    "NetWindowSeconds": Setting("Longest wait for a batch to fill: the longer, the less totals cost", 5, (0, 300)),
+    "AlarmStreamAgeSeconds": Setting(
+        "Alarm when a change of a state is this old and not netted; the stream drops it after a day",
+        3_600,
+        (300, 80_000),
+    ),
+}
+"""Those that a template of economy mode has beside the others."""
+EVERY: Mapping[str, Setting] = {**PARAMETERS, **ECONOMY_PARAMETERS}
+
 OWN = frozenset({CODE_BUCKET, CODE_KEY})
 """Those that only `deploy` sets."""
 
@@ -214,10 +227,10 @@ def parse_tags(tags: Iterable[str]) -> dict[str, str]:
 
 
 def _check(name: str, value: str) -> None:
-    parameter = PARAMETERS.get(name)
+    parameter = EVERY.get(name)
     if parameter is None or name in OWN:
-        near = difflib.get_close_matches(name, PARAMETERS.keys() - OWN, 1, 0.5)
-        known = ", ".join(sorted(PARAMETERS.keys() - OWN))
+        near = difflib.get_close_matches(name, EVERY.keys() - OWN, 1, 0.5)
+        known = ", ".join(sorted(EVERY.keys() - OWN))
         advice = f"did you mean {near[0]}?" if near else f"known are {known}"
         raise OncefoldError(f"--parameter {name}: no such parameter; {advice}")
     if parameter.choices and value not in map(str, parameter.choices):

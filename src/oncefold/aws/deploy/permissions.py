@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oncefold.aws.functions.layout import DEFINITION_KEY
+from oncefold.aws.functions.layout import DEFINITION_KEY, POSITIONS
 
 FUNCTIONS = ("State", "Reduce", "Sweep")
 """The functions, as their logical ids in the template begin."""
+ECONOMY_FUNCTIONS = (*FUNCTIONS, "Net")
+"""Those of economy mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,11 @@ class Permission:
     """Only in the stack's own account; names of buckets say nothing of whose they are."""
 
 
-def policy(function: str) -> dict[str, Any]:
+def policy(function: str, *, economy: bool = False) -> dict[str, Any]:
     """The policy document of a function's role: one statement for each thing, with all that may be done to it."""
     actions: dict[str, list[str]] = {}
     first: dict[str, Permission] = {}
-    for permission in PERMISSIONS:
+    for permission in ECONOMY_PERMISSIONS if economy else PERMISSIONS:
         if permission.function == function:
             what = repr((permission.resource, permission.only_key, permission.condition, permission.only_own))
             first.setdefault(what, permission)
@@ -75,7 +77,7 @@ def _every(function: str) -> Sequence[Permission]:
             _arn(table),
             f"AggregateTable, item `{key}`",
             "GetItem once per environment: may this definition go on with the tables?"
-            + (" Every 30 s: are the totals made anew?" if function == "State" else ""),
+            + (" Every 30 s: are the totals made anew?" if function in {"State", "Net"} else ""),
             only_key=key,
         ),
         Permission(
@@ -241,3 +243,71 @@ PERMISSIONS: tuple[Permission, ...] = (
     *_apply("Sweep"),
     *_every("Sweep"),
 )
+
+_STATES = "the stream of StateTable"
+
+
+def _reads_states(function: str, who: str) -> Permission:
+    actions = ("dynamodb:DescribeStream", "dynamodb:GetRecords", "dynamodb:GetShardIterator")
+    return Permission(function, actions, _arn("StateTable", "StreamArn"), _STATES, who)
+
+
+_POSITION = f"AggregateTable, item `{POSITIONS}`"
+
+ECONOMY_PERMISSIONS: tuple[Permission, ...] = (
+    *(
+        permission
+        for permission in PERMISSIONS
+        if (permission.function, permission.actions[0], permission.name)
+        not in {("State", "dynamodb:PutItem", "StateTable"), ("State", "dynamodb:PutItem", "ReduceTable")}
+    ),
+    Permission(
+        "State",
+        ("dynamodb:UpdateItem",),
+        _arn("StateTable"),
+        "StateTable",
+        "UpdateItem: a key's new state, if the stored one is lower",
+    ),
+    _reads_states("Net", "Lambda's event source mapping, to read the stream"),
+    Permission(
+        "Net",
+        ("dynamodb:ListStreams",),
+        {"Fn::Sub": "${StateTable.Arn}/stream/*"},
+        "streams of StateTable",
+        "Lambda's event source mapping, to find the stream",
+    ),
+    Permission(
+        "Net",
+        ("dynamodb:GetItem", "dynamodb:PutItem"),
+        _arn("AggregateTable"),
+        _POSITION,
+        "GetItem, and TransactWriteItems, Put: how far a shard of the stream is netted",
+        only_key=POSITIONS,
+    ),
+    Permission(
+        "Net",
+        ("dynamodb:PutItem",),
+        _arn("ReduceTable"),
+        "ReduceTable",
+        "TransactWriteItems, Put: the deltas of a batch",
+    ),
+    *_every("Net"),
+    _reads_states("Sweep", "The sweeper, to see how old what is not netted is"),
+    Permission(
+        "Sweep",
+        ("dynamodb:Query", "dynamodb:BatchWriteItem"),
+        _arn("AggregateTable"),
+        _POSITION,
+        "Query: the positions in the stream; BatchWriteItem: forget those of shards that are no more",
+        only_key=POSITIONS,
+    ),
+    Permission(
+        "Sweep",
+        ("dynamodb:BatchWriteItem",),
+        _arn("AggregateTable"),
+        f"AggregateTable, item `{DEFINITION_KEY['path']['S']}`",
+        "BatchWriteItem: until when nothing of the stream can be lost",
+        only_key=DEFINITION_KEY["path"]["S"],
+    ),
+)
+"""Those of economy mode."""

@@ -173,13 +173,14 @@ def functions(names: Names) -> dict[str, Declaration]:
     }
     resources: dict[str, Declaration] = {}
     for name, (function, description) in named.items():
-        resources[f"{name}Log"] = _log(function)
-        resources[f"{name}Role"] = _role(name)
-        resources[f"{name}Function"] = _function(name, function, description, names.stack)
+        resources[f"{name}Log"] = log_of(function)
+        resources[f"{name}Role"] = role_of(name)
+        resources[f"{name}Function"] = function_of(name, function, description, names.stack)
     return resources
 
 
-def _log(function: str) -> Declaration:
+def log_of(function: str) -> Declaration:
+    """A function's log group."""
     return {
         "Type": "AWS::Logs::LogGroup",
         "DeletionPolicy": "Delete",
@@ -192,14 +193,15 @@ def _log(function: str) -> Declaration:
     }
 
 
-def _role(name: str) -> Declaration:
+def role_of(name: str, *, economy: bool = False) -> Declaration:
+    """A function's role."""
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
     return {
         "Type": "AWS::IAM::Role",
         "Properties": {
             "AssumeRolePolicyDocument": {"Version": "2012-10-17", "Statement": [trust]},
             "PermissionsBoundary": either("Bounded", ref("PermissionsBoundaryArn"), NO_VALUE),
-            "Policies": [{"PolicyName": "calls", "PolicyDocument": policy(name)}],
+            "Policies": [{"PolicyName": "calls", "PolicyDocument": policy(name, economy=economy)}],
             "ManagedPolicyArns": _managed(name),
         },
     }
@@ -216,7 +218,8 @@ def _managed(name: str) -> list[Any]:
     ]
 
 
-def _function(name: str, function: str, description: str, stack: str) -> Declaration:
+def function_of(name: str, function: str, description: str, stack: str) -> Declaration:
+    """A function, by its name in the template and its own."""
     return {
         "Type": "AWS::Lambda::Function",
         "DependsOn": [f"{name}Log"],

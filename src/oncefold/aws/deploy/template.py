@@ -6,17 +6,18 @@ tables that are throttled or whose transactions conflict, and failed batches.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from oncefold.aws.deploy import releases, resources
+from oncefold.aws.deploy import economy, releases, resources
 from oncefold.aws.deploy.dashboard import dashboard
 from oncefold.aws.deploy.failure_destination import failure_destination
 from oncefold.aws.deploy.parameters import CODE_BUCKET, CODE_KEY, PARAMETERS, STREAM_ARN
 from oncefold.aws.deploy.permissions import FUNCTIONS, NEW_BUCKET, NEW_STREAM, STREAM
 from oncefold.aws.deploy.resources import SWEEP_MINUTES, Declaration, arn, either, ref
 from oncefold.aws.functions.fits import check_fits
+from oncefold.aws.functions.guard import ECONOMY, STANDARD
 from oncefold.aws.functions.report import NAMESPACE
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
@@ -31,9 +32,14 @@ _SWEPT_SECONDS = 3 * SWEEP_MINUTES * 60
 _ACTIONS = [either("OwnTopic", ref("AlarmTopic"), ref("AlarmTopicArn"))]
 
 
-def template(pipeline: Pipeline, names: Names) -> dict[str, Any]:
-    """The template. Raises DefinitionError for a pipeline that DynamoDB cannot hold."""
+def template(pipeline: Pipeline, names: Names, mode: str = STANDARD) -> dict[str, Any]:
+    """The template of a mode. Raises DefinitionError for a pipeline that DynamoDB cannot hold."""
     check_fits(pipeline)
+    standard = _standard(pipeline, names)
+    return economy.changed(standard, names, economy_alarms(names)) if mode == ECONOMY else standard
+
+
+def _standard(pipeline: Pipeline, names: Names) -> dict[str, Any]:
     watching = alarms(names)
     watched = [name for name, resource in watching.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]
     return {
@@ -96,7 +102,7 @@ def alarms(names: Names) -> dict[str, Declaration]:
     return dict(
         [
             *_topic(),
-            *_function_alarms(),
+            *_function_alarms(FUNCTIONS, ("StateLambda", "ReduceLambda", "the sweeper")),
             *_outbox_alarms(names),
             _reject_alarm(names),
             *_table_alarms(),
@@ -118,8 +124,23 @@ def _topic() -> Iterator[tuple[str, Declaration]]:
     )
 
 
-def _function_alarms() -> Iterator[tuple[str, Declaration]]:
-    for name, function in zip(FUNCTIONS, ("StateLambda", "ReduceLambda", "the sweeper"), strict=True):
+def economy_alarms(names: Names) -> dict[str, Declaration]:
+    """The alarms that economy mode has beside the others."""
+    return dict([*_function_alarms(("Net",), ("NetLambda",)), *_stream_alarms(names)])
+
+
+def _stream_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
+    dimensions = {"stack": names.stack}
+    age = _Metric(NAMESPACE, "StreamAgeSeconds", "Maximum", dimensions, _SWEPT_SECONDS)
+    description = "a change of a state has long not been netted, and StateTable's stream drops it after a day"
+    yield "StreamAge", _alarm(description, age, ref("AlarmStreamAgeSeconds"))
+    lost = _Metric(NAMESPACE, "StreamLost", "Maximum", dimensions, _SWEPT_SECONDS)
+    description = "changes of states may have been dropped unread; make the totals anew: `oncefold aws rebuild`"
+    yield "StreamLost", _alarm(description, lost, 1)
+
+
+def _function_alarms(functions: Sequence[str], described: Sequence[str]) -> Iterator[tuple[str, Declaration]]:
+    for name, function in zip(functions, described, strict=True):
         dimensions = {"FunctionName": ref(f"{name}Function")}
         if name != "Sweep":
             lag = _Metric("AWS/Lambda", "IteratorAge", "Maximum", dimensions)

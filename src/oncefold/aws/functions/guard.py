@@ -14,16 +14,27 @@ from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError
 from oncefold.dynamodb.items import Item
 
+STANDARD, ECONOMY = "standard", "economy"
+MODES = (STANDARD, ECONOMY)
+"""How a stack keeps its totals: deltas with each state, or from the stream of states (`net`). For good: what one mode
+writes is not all that the other one relies on."""
 
-def definition_item(pipeline: Pipeline, fingerprints: frozenset[str] = frozenset()) -> Item:
+
+def mode_of(item: Mapping[str, Any]) -> str:
+    """The mode that an item `definition` says."""
+    return str(item["mode"]["S"]) if "mode" in item else STANDARD
+
+
+def definition_item(pipeline: Pipeline, fingerprints: frozenset[str] = frozenset(), mode: str = STANDARD) -> Item:
     """The item that says what the tables mean: the definition, and the fingerprints of all that may go on with them.
 
-    And the live epoch (`epochs`), of tables that never were rebuilt; and what their functions know.
+    And the mode, and the live epoch (`epochs`), of tables that never were rebuilt; and what their functions know.
     """
     return {
         **DEFINITION_KEY,
         "epoch": {"N": "0"},
         "protocol": {"N": PROTOCOL},
+        **({} if mode == STANDARD else {"mode": {"S": mode}}),
         "toml": {"S": to_toml(pipeline)},
         "fingerprints": {"SS": sorted({pipeline.fingerprint, *fingerprints})},
     }
@@ -33,7 +44,7 @@ PROTOCOL = "2"
 """What functions know: 1, or nothing said, epochs; 2, definitions of epochs."""
 
 
-def check_definition(pipeline: Pipeline, names: Names, client: Any) -> Pipeline:
+def check_definition(pipeline: Pipeline, names: Names, client: Any, mode: str = STANDARD) -> Pipeline:
     """Make sure that the tables mean what the pipeline does; tables without a definition get this one.
 
     The definition that keys are kept under, which is another one where a rebuild has replaced it. Raises
@@ -44,7 +55,7 @@ def check_definition(pipeline: Pipeline, names: Names, client: Any) -> Pipeline:
         try:
             client.put_item(
                 TableName=names.aggregate_table,
-                Item=definition_item(pipeline),
+                Item=definition_item(pipeline, mode=mode),
                 ConditionExpression="attribute_not_exists(#path)",
                 ExpressionAttributeNames={"#path": "path"},
             )
@@ -56,6 +67,11 @@ def check_definition(pipeline: Pipeline, names: Names, client: Any) -> Pipeline:
         raise DefinitionError(
             f"stack {names.stack}: its tables were made under another definition of {pipeline.name}; deploy with "
             "`oncefold aws deploy`, which says what differs, or deploy this definition as a stack of its own"
+        )
+    if item is not None and mode_of(item) != mode:
+        raise DefinitionError(
+            f"stack {names.stack}: its tables are kept in {mode_of(item)} mode and its functions run in {mode} mode; "
+            "deploy with `oncefold aws deploy`, which keeps the mode of a stack"
         )
     if item is None or "kept" not in item:
         return pipeline

@@ -1,8 +1,10 @@
 """The entry points: what Lambda calls with a batch, and what it is answered.
 
 Settings come from the environment: ONCEFOLD_STACK; ONCEFOLD_PIPELINE, a file, by default `pipeline.toml` beside the
-code; ONCEFOLD_REJECT_DAYS, how long rejects are kept, by default for ever. Answers follow "Configuring partial batch
-response with Kinesis Data Streams and Lambda": the first record that is not finished, from which Lambda delivers again.
+code; ONCEFOLD_REJECT_DAYS, how long rejects are kept, by default for ever; ONCEFOLD_MODE, by default `standard`, and in
+economy mode ONCEFOLD_STATE_STREAM, the ARN of StateTable's stream, for the sweeper. Answers follow "Configuring partial
+batch response with Kinesis Data Streams and Lambda": the first record that is not finished, from which Lambda delivers
+again.
 """
 
 import os
@@ -16,16 +18,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from oncefold.aws.functions import report
 from oncefold.aws.functions.deliveries import delivery_of
+from oncefold.aws.functions.direct import DirectStateFunction
 from oncefold.aws.functions.epochs import EpochCache
-from oncefold.aws.functions.guard import check_definition
+from oncefold.aws.functions.guard import ECONOMY, STANDARD, check_definition
 from oncefold.aws.functions.isolation import Isolation
+from oncefold.aws.functions.net import NetFunction
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.report import Invocation
 from oncefold.aws.functions.state import StateFunction
 from oncefold.aws.functions.structured import powertools_keys
 from oncefold.aws.functions.sweep import sweep as sweep_outbox
+from oncefold.aws.functions.unread import ChangeStream, watch
 from oncefold.aws.names import ZONE_FOLDER, Names
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_toml import parse_toml
@@ -45,6 +52,7 @@ class _Warm:
     callers: ThreadPoolExecutor
     epochs: EpochCache
     isolation: Isolation
+    mode: str
     checked: bool = False
     """Whether the tables mean what the pipeline does."""
     cold: bool = True
@@ -83,7 +91,8 @@ def _warm() -> _Warm:
     pipeline = parse_toml(path.read_text(encoding="utf-8"), str(path))
     names = Names(os.environ["ONCEFOLD_STACK"])
     workers, callers = (ThreadPoolExecutor(threads) for threads in (invocation.CALLS_AT_ONCE, invocation.CALLERS))
-    return _Warm(pipeline, names, invocation.new_client(), workers, callers, EpochCache(names), Isolation())
+    mode = os.environ.get("ONCEFOLD_MODE", STANDARD)
+    return _Warm(pipeline, names, invocation.new_client(), workers, callers, EpochCache(names), Isolation(), mode)
 
 
 def _work(context: Any) -> _Work:
@@ -94,7 +103,7 @@ def _work(context: Any) -> _Work:
     backoff = invocation.backoff_until_answer(context)
     client = invocation.TimedClient(warm.client, warm.callers, backoff)
     if not warm.checked:
-        warm.pipeline = check_definition(warm.pipeline, warm.names, client)
+        warm.pipeline = check_definition(warm.pipeline, warm.names, client, warm.mode)
         warm.checked = True
     return _Work(warm, Dynamo(client, backoff, meter), meter, context.aws_request_id, begun)
 
@@ -108,11 +117,29 @@ def state(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
         return delivery.answer(0)
     days = int(os.environ.get("ONCEFOLD_REJECT_DAYS", "0"))
     warm = work.warm
-    function = StateFunction(warm.pipeline, warm.names, work.dynamo, time.time, warm.workers.map, days, warm.epochs)
+    fold = DirectStateFunction if warm.mode == ECONOMY else StateFunction
+    function = fold(warm.pipeline, warm.names, work.dynamo, time.time, warm.workers.map, days, warm.epochs)
     folded = warm.isolation.handle(function, delivery.records)
     first = folded.unfinished
     work.log("state", report.state_counts(folded, 0 if first is None else len(delivery.records) - first))
     return delivery.answer(first)
+
+
+def net(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
+    """NetLambda, in economy mode: a batch of a shard of StateTable's stream, which a tumbling window names."""
+    records = [item["dynamodb"] for item in event["Records"]]
+    if not records:  # the end of a window
+        return _windowed(None)
+    try:
+        work = _work(context)
+    except OutOfTime:
+        return _windowed(records[0]["SequenceNumber"])
+    warm = work.warm
+    netted = NetFunction(warm.pipeline, warm.names, work.dynamo, time.time, warm.epochs).handle(
+        event["shardId"], records
+    )
+    work.log("net", report.net_counts(netted))
+    return _windowed(netted.unfinished)
 
 
 def reduce(event: Mapping[str, Any], context: Any) -> dict[str, Any]:
@@ -136,7 +163,8 @@ def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: AR
         warm.pipeline, warm.names, work.dynamo, time.time, spread=warm.workers.map,
         segments=invocation.CALLS_AT_ONCE, epochs=warm.epochs,
     )  # fmt: skip
-    work.log("sweep", report.sweep_counts(swept, time.monotonic() - work.begun))
+    counts = report.sweep_counts(swept, time.monotonic() - work.begun)
+    work.log("sweep", {**counts, **_watched(work)} if warm.mode == ECONOMY else counts)
     return {
         "found": swept.found,
         "applied": swept.reduced.deltas,
@@ -145,9 +173,27 @@ def sweep(event: Mapping[str, Any], context: Any) -> dict[str, Any]:  # noqa: AR
     }
 
 
+def _watched(work: _Work) -> dict[str, Any]:
+    """What the sweeper finds in StateTable's stream; what it cannot read now, the next sweep does."""
+    stream = ChangeStream(invocation.new_client("dynamodbstreams"), os.environ["ONCEFOLD_STATE_STREAM"])
+    try:
+        found = watch(work.dynamo, work.warm.names, stream, time.time)
+    except (BotoCoreError, ClientError, OutOfTime) as error:
+        return {"unwatched": str(error) or type(error).__name__}
+    return report.watch_counts(found)
+
+
 def _image(item: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     change = item["dynamodb"]
     return change["SequenceNumber"], change["NewImage"]
+
+
+def _windowed(first_unfinished: str | None) -> dict[str, Any]:
+    """The answer to a tumbling window, which has to have a state.
+
+    Source: "Implementing stateful DynamoDB stream processing in Lambda".
+    """
+    return {"state": {}, **_answer(first_unfinished)}
 
 
 def _answer(first_unfinished: str | None) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from oncefold.aws.functions.net import Netted
 from oncefold.aws.functions.reduce import Reduced
 from oncefold.aws.functions.state import FoldResult
 from oncefold.aws.functions.sweep import Swept
+from oncefold.aws.functions.unread import Watched
 from oncefold.core.fold import Outcome
 from oncefold.dynamodb.calls import Meter
 
@@ -32,7 +34,16 @@ _METRICS: Mapping[str, tuple[tuple[str, str], ...]] = {
         ("conflicts", "Count"),
         ("write_units", "Count"),
     ),
+    "net": (
+        ("changes", "Count"),
+        ("deltas", "Count"),
+        ("unfinished", "Count"),
+        ("unreadable", "Count"),
+        ("write_units", "Count"),
+    ),
     "sweep": (
+        ("StreamAgeSeconds", "Seconds"),
+        ("StreamLost", "Count"),
         ("OutboxItems", "Count"),
         ("OutboxAgeSeconds", "Seconds"),
         ("refused", "Count"),
@@ -66,6 +77,19 @@ def state_counts(folded: FoldResult, unfinished: int) -> dict[str, Any]:
     }
 
 
+def net_counts(netted: Netted) -> dict[str, Any]:
+    """The counts of NetLambda, and which records it could not read."""
+    counts: dict[str, Any] = {
+        "changes": netted.changes,
+        "known": netted.known,
+        "deltas": netted.deltas,
+        "nodes": netted.nodes,
+        "unfinished": netted.left,
+        "unreadable": len(netted.unreadable),
+    }
+    return {**counts, "unreadable_records": netted.unreadable} if netted.unreadable else counts
+
+
 def reduce_counts(reduced: Reduced) -> dict[str, Any]:
     """The counts of ReduceLambda, and what DynamoDB refuses, with its messages."""
     counts: dict[str, Any] = {"deltas": reduced.deltas, "nodes": reduced.nodes, "unfinished": len(reduced.left)}
@@ -85,9 +109,19 @@ def sweep_counts(swept: Swept, seconds: float = 0.0) -> dict[str, Any]:
     }
 
 
+def watch_counts(watched: Watched) -> dict[str, Any]:
+    """What the sweeper found in StateTable's stream, in economy mode."""
+    return {"StreamAgeSeconds": watched.age_seconds, "StreamLost": int(watched.lost)}
+
+
 def line(invocation: Invocation, counts: Mapping[str, Any], meter: Meter, more: Mapping[str, Any] | None = None) -> str:
     """The line to log, with `more` in front of it."""
-    metrics = [{"Name": name, "Unit": unit} for name, unit in _METRICS[invocation.function]]
+    # Those of economy mode are in no line of the other one.
+    metrics = [
+        {"Name": name, "Unit": unit}
+        for name, unit in _METRICS[invocation.function]
+        if name in counts or not name.startswith("Stream")
+    ]
     dimensions = [["stack"]] if invocation.function == "sweep" else [["stack", "function"]]
     document = {
         **(more or {}),

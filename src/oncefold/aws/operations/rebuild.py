@@ -8,6 +8,7 @@ that epoch or a later one. The phases, of which any call may be the last; the ne
    Then wait until no function can be under way that does not know it.
 2. `final`: once more through all keys, for those that such functions wrote meanwhile.
 3. `drain`: apply every delta of the new epoch that is there; those that come later are as late as deltas always are.
+   In economy mode wait before that until NetLambda is through what the stream of states has.
 4. Switch: one write to the item `definition` makes the new epoch the live one, under the definition that it was made
    under.
 5. `delete`: wait until no function writes deltas for the old epoch any more, drop those, and delete its totals.
@@ -23,12 +24,14 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from oncefold.aws.functions import layout
+from oncefold.aws.functions.direct import DirectStateFunction
 from oncefold.aws.functions.epochs import DELETING, EPOCH_SECONDS, EpochCache, Epochs, epochs_of
-from oncefold.aws.functions.guard import PROTOCOL
+from oncefold.aws.functions.guard import ECONOMY, PROTOCOL, mode_of
 from oncefold.aws.functions.layout import DEFINITION_KEY, Marked
 from oncefold.aws.functions.plan import refusal
 from oncefold.aws.functions.state import Spread, StateFunction
 from oncefold.aws.functions.sweep import sweep
+from oncefold.aws.functions.unread import ChangeStream, position_in, read_positions
 from oncefold.aws.names import Names
 from oncefold.aws.operations.rebuild_item import DRAIN, FINAL, FIRST, RebuildItem, RebuildTakenError, UnderWay
 from oncefold.core.definition import Pipeline
@@ -86,6 +89,8 @@ class Rebuild:
 
     dynamo: type[Dynamo] = Dynamo
     state_function: type[StateFunction] = StateFunction
+    direct_function: type[StateFunction] = DirectStateFunction
+    """In economy mode."""
     item: type[RebuildItem] = RebuildItem
 
     def __init__(  # noqa: PLR0913 - what a stack is, and what a process is
@@ -100,11 +105,15 @@ class Rebuild:
         epoch_seconds: float = EPOCH_SECONDS,
         progress: Progress = no_progress,
         definition: Pipeline | None = None,
+        streams: Callable[[], Any] | None = None,
     ) -> None:
         """`pipeline` is the definition that keys are kept under, `definition` that of the new totals, if it is another.
 
-        `timeout_seconds` is StateLambda's timeout; `owner` is different for every process.
+        `timeout_seconds` is the longest timeout of a function; `owner` is different for every process. `streams` makes
+        a client of DynamoDB's streams, which economy mode needs.
         """
+        self._streams = streams
+        self._economy = False
         self._pipeline = pipeline
         self._names = names
         self._machine = machine
@@ -140,6 +149,7 @@ class Rebuild:
         Whatever ends a run, also Ctrl-C, loses nothing.
         """
         definition = self._item.definition()
+        self._economy = mode_of(definition) == ECONOMY
         under = UnderWay.of(definition)
         self._check(definition, None if anew else under)
         if under is not None:
@@ -170,6 +180,11 @@ class Rebuild:
             )
         if not self._wanted:
             return
+        if self._economy:
+            raise OncefoldError(
+                f"stack {stack}: in economy mode totals are made anew under the definition that the stack has alone; "
+                "deploy the other one as a stack of its own with --stack NAME, and send the events there"
+            )
         if definition.get("protocol", {}).get("N", "1") < PROTOCOL:
             raise OncefoldError(
                 f"stack {stack}: its functions were deployed by a version that knows no definitions of epochs; deploy "
@@ -309,7 +324,7 @@ class Rebuild:
             self.overtaken()
         if waiting:
             self._check_fit(waiting)
-            function = self.state_function(
+            function = (self.direct_function if self._economy else self.state_function)(
                 self._pipeline, self._names, self._dynamo, self._machine.wall_clock, epochs=_Fixed(self)
             )
             if function.bring_in(waiting).unfinished is not None:
@@ -367,7 +382,26 @@ class Rebuild:
         }
         self._dynamo.put(self._names.aggregate_table, [item])
 
+    def _catch_up(self) -> None:
+        """In economy mode: wait until the changes of states that are in their stream now are netted."""
+        assert self._streams is not None, "economy mode has a stream of states"
+        described = self._dynamo.describe(self._names.state_table)
+        stream = ChangeStream(self._streams(), described["LatestStreamArn"])
+        positions = read_positions(self._dynamo, self._names)
+        ends: dict[str, int] = {}
+        for shard in stream.shards():
+            for record in stream.after(shard, position_in(positions.get(shard))):
+                ends[shard] = int(record["SequenceNumber"])
+        while ends:
+            positions = read_positions(self._dynamo, self._names)
+            ends = {shard: end for shard, end in ends.items() if (position_in(positions.get(shard)) or -1) < end}
+            self._progress("shards of the stream of states until NetLambda is through them", len(ends))
+            if ends:
+                self._machine.sleep(_STEP_SECONDS)
+
     def _drain(self) -> None:
+        if self._economy:
+            self._catch_up()
         epoch = self._under.epoch
         applied = 0
         while True:

@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from oncefold.aws.connect import aws_errors_explained, client, plain_message
 from oncefold.aws.functions.epochs import EPOCH_SECONDS
 from oncefold.aws.functions.fits import check_fits
+from oncefold.aws.functions.guard import ECONOMY
 from oncefold.aws.operations.rebuild import LONGEST_TIMEOUT_SECONDS, MARGIN_SECONDS, Machine, Rebuild, Rebuilt
 from oncefold.aws.operations.rebuild_item import UnderWay
 from oncefold.aws.tables import Stack, read_definition
@@ -72,12 +73,14 @@ class StackRebuild:
         return cls(stack, client("lambda"), definition)
 
     def _timeout(self) -> tuple[float, str]:
-        """The timeout of StateLambda, and why it is not known."""
+        """The timeout of StateLambda, or the longer one of NetLambda, and why it is not known."""
+        names = self.stack.names
+        writers = (names.state_function, *([names.net_function] if self.stack.mode == ECONOMY else []))
         try:
-            found = self.functions.get_function_configuration(FunctionName=self.stack.names.state_function)
+            found = [self.functions.get_function_configuration(FunctionName=name) for name in writers]
         except ClientError as error:
             return LONGEST_TIMEOUT_SECONDS, plain_message(error)
-        return float(found["Timeout"]), ""
+        return max(float(one["Timeout"]) for one in found), ""
 
     def outlook(self) -> RebuildOutlook:
         """What it would do. Raises OncefoldError."""
@@ -100,6 +103,6 @@ class StackRebuild:
             machine = Machine(time.monotonic, time.time, time.sleep, random.random, workers.map)
             work = Rebuild(
                 stack.kept, stack.names, stack.dynamodb, machine, owner=str(uuid.uuid4()), timeout_seconds=timeout,
-                progress=progress, definition=self.definition,
+                progress=progress, definition=self.definition, streams=lambda: stack.streams,
             )  # fmt: skip
             return work.run(count, anew=anew, abandon=abandon)

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from oncefold.aws.connect import client, plain_message
+from oncefold.aws.functions.guard import ECONOMY
+from oncefold.aws.functions.unread import WATCH_KEY, is_lost
 from oncefold.aws.mappings import mappings_of, stream_name
 from oncefold.aws.operations.rebuild_item import UnderWay
 from oncefold.aws.reader.totals import outbox
@@ -65,7 +67,7 @@ class Inspection:
             stream=self._learned("stream", self._stream),
             functions=tuple(
                 self._function(function, as_of.time, fed=function != names.sweep_function)
-                for function in (names.state_function, names.reduce_function, names.sweep_function)
+                for function in self._names_of_functions()
             ),
             lately=LATELY,
             keys=keys,
@@ -77,7 +79,21 @@ class Inspection:
             failures=self._learned("failure queue", self._failures),
             unknown=self.unknown,
             rebuild=self._rebuild(),
+            lost=self._lost(),
         )
+
+    def _names_of_functions(self) -> tuple[str, ...]:
+        names = self.stack.names
+        economy = (names.net_function,) if self.stack.mode == ECONOMY else ()
+        return (names.state_function, *economy, names.reduce_function, names.sweep_function)
+
+    def _lost(self) -> bool:
+        if self.stack.mode != ECONOMY:
+            return False
+        answer = self.stack.dynamodb.get_item(
+            TableName=self.stack.names.aggregate_table, Key=WATCH_KEY, ConsistentRead=True
+        )
+        return is_lost(answer.get("Item"), self.stack.epoch)
 
     def _rebuild(self) -> str | None:
         under = UnderWay.of(read_definition(self.stack.names, self.stack.dynamodb))

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from oncefold.aws.functions import layout
+from oncefold.aws.functions.guard import STANDARD
 from oncefold.aws.functions.layout import Delta, key_text, plain_text
 from oncefold.aws.tables import (
     Stack,
@@ -252,6 +253,8 @@ def _cut(node: Node, totals: Mapping[Node, Total], page: ChildPage) -> tuple[dic
 
 def outbox(stack: Stack, clock: Callable[[], int]) -> Pending:
     """How many deltas wait, counted up to about COUNTED_DELTAS, and the age of the oldest of these."""
+    if stack.mode != STANDARD:
+        return _pending((waiting.created for waiting in read_live_deltas(stack, no_progress)), clock)
     created: list[int] = []
     pages = scan_pages(stack, stack.names.reduce_table, **_creation_of_live(stack.epoch))
     for page in pages:

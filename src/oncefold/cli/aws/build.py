@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli.aws.group import names_of, new_stack_option, pipeline_argument
+from oncefold.cli.aws.group import mode_option, names_of, new_stack_option, pipeline_argument
 from oncefold.pipeline_file import load_pipeline
 
 if TYPE_CHECKING:
@@ -59,11 +59,13 @@ def package(pipeline: Path, output: Path | None) -> None:
 @click.command(epilog=_TEMPLATE_EPILOG)
 @pipeline_argument
 @new_stack_option
+@mode_option
 @click.option("--pretty", is_flag=True, help="Indent it for people; it may be too large for a request then.")
-def template(pipeline: Path, stack: str | None, pretty: bool) -> None:  # noqa: FBT001 - click passes it by name
+def template(pipeline: Path, stack: str | None, mode: str | None, pretty: bool) -> None:  # noqa: FBT001 - by name
     """Print the CloudFormation template of the stack that PIPELINE runs in, as JSON that fits a request."""
     from oncefold.aws.deploy import template as templates
+    from oncefold.aws.functions.guard import STANDARD
 
     definition = load_pipeline(pipeline)
-    document = templates.template(definition, names_of(stack, definition))
+    document = templates.template(definition, names_of(stack, definition), mode or STANDARD)
     click.echo(templates.text(document, indent=2 if pretty else None))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli.aws.group import names_of, new_stack_option, pipeline_argument, stack_option
+from oncefold.cli.aws.group import mode_option, names_of, new_stack_option, pipeline_argument, stack_option
 from oncefold.pipeline_file import load_pipeline
 from oncefold.queries.render import formatting
 from oncefold.queries.render.screen import Grid, Screen
@@ -38,6 +38,9 @@ Examples:
 \b
   # the tags that your account wants on everything
   oncefold aws deploy pipeline.toml --tag team=risk --tag stage=test
+\b
+  # for less than half the cost of DynamoDB, a second or so later: docs/AWS_ECONOMY.md
+  oncefold aws deploy pipeline.toml --mode economy
 \b
   # from a script
   oncefold aws deploy pipeline.toml --stack risk-test --yes
@@ -92,6 +95,7 @@ _DONE = {
 )
 @click.option("--tag", "tags", metavar="NAME=VALUE", multiple=True,
               help="Tag the stack and its parts; give all of them, or none to leave them as they are.")  # fmt: skip
+@mode_option
 @click.option(
     "--bucket",
     metavar="NAME",
@@ -105,6 +109,7 @@ def deploy(
     stack: str | None,
     settings: tuple[str, ...],
     tags: tuple[str, ...],
+    mode: str | None,
     bucket: str | None,
     yes: bool,  # noqa: FBT001 - click passes it by name
 ) -> None:  # fmt: skip
@@ -116,7 +121,7 @@ def deploy(
     definition = load_pipeline(pipeline)
     names = names_of(stack, definition)
     given = _Given(parse(settings), parse_tags(tags), bucket)
-    deployment = Deployment(definition, names, DeployClients.connect(), Polling(time.sleep))
+    deployment = Deployment(definition, names, DeployClients.connect(), Polling(time.sleep), mode)
     if not _deploy(deployment, names, given, yes=yes):
         click.echo("oncefold: nothing was changed", err=True)
         context.exit(_DECLINED)
@@ -161,10 +166,14 @@ def _deploy(deployment: Deployment, names: Names, given: _Given, *, yes: bool) -
 
 def _show_plan(names: Names, plan: DeploymentPlan) -> None:
     """What a plan would do."""
+    from oncefold.aws.functions.guard import STANDARD
+
     screen = Screen()
     change_set = plan.change_set
     what = "stays as it is" if change_set is None else "would be made" if change_set.new else "would be changed"
     screen.line(f"stack {names.stack} in account {plan.account}, region {plan.region}: {what}", "bold")
+    if plan.mode != STANDARD:
+        screen.line(f"mode: {plan.mode}")
     if plan.definition:
         screen.line("definition: it widens, and the totals go on")
         for line in plan.definition:

@@ -60,6 +60,19 @@ def pipeline_argument(function: Function) -> Function:
     return click.argument("pipeline", type=click.Path(dir_okay=False, path_type=Path))(function)
 
 
+def mode_option(function: Function) -> Function:
+    """`--mode` of a new stack."""
+    from oncefold.aws.functions.guard import MODES
+
+    return click.option(
+        "--mode",
+        type=click.Choice(MODES),
+        help="How a new stack keeps its totals. economy writes each key once and unread, for less than half the cost; "
+        "what its stream keeps unread for a day is lost, which is noticed, and needs a rebuild. "
+        "[default: standard; a stack keeps the mode it has]",
+    )(function)
+
+
 def names_of(stack: str | None, pipeline: Pipeline) -> Names:
     """The names of a stack that was named, or that the pipeline names. Raises OncefoldError."""
     return Names.of_pipeline(pipeline.name) if stack is None else Names(stack)

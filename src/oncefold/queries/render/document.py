@@ -267,6 +267,7 @@ def _stack_status(found: StackStatus) -> Document:
         "conflicts": found.conflicts.number,
         "failures": found.failures,
         "rebuild": found.rebuild,
+        "lost": found.lost,
         "unknown": dict(found.unknown),
         **_shape(found),
     }

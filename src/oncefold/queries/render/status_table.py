@@ -132,6 +132,8 @@ def _show_stack(found: StackStatus, screen: Screen) -> None:
         ("conflicts", _at_least(found.conflicts, "oncefold conflicts")),
         ("failures", _failures(found)),
     ]
+    if found.lost:
+        lines.append(("lost", "changes may have been dropped unread; make the totals anew: oncefold aws rebuild"))
     if found.rebuild is not None:
         lines.append(("rebuild", f"under way, in its phase `{found.rebuild}`; to go on with it: oncefold aws rebuild"))
     for name, text in lines:

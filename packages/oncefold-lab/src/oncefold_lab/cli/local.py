@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli.aws.group import names_of, new_stack_option
+from oncefold.cli.aws.group import mode_option, names_of, new_stack_option
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import OncefoldError
 from oncefold.pipeline_file import load_pipeline
@@ -57,9 +57,10 @@ Exit status: 0 the demonstration ended exact, or Ctrl-C; 1 a total is not what i
 )
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of --demo's messages.")
 @click.option("--shards", type=click.IntRange(1, 100), default=2, show_default=True, help="Shards of the stream.")
+@mode_option
 @click.option("--port", type=click.IntRange(1, 65_535), help="Port of the emulator.  [default: a free one]")
 @click.pass_context
-def local(
+def local(  # noqa: PLR0913 - click passes what it was given
     context: click.Context,
     *,
     pipeline: Path | None,
@@ -68,6 +69,7 @@ def local(
     events: int,
     seed: int,
     shards: int,
+    mode: str | None,
     port: int | None,
 ) -> None:
     """Run the whole stack of PIPELINE on this machine, without an account; --demo needs no file."""
@@ -86,7 +88,7 @@ def local(
     with Emulator(port) as emulator, emulator.as_default():
         _say(f"the emulator runs at {emulator.endpoint}")
         _say(f"stack {names.stack}: deploying the template and the functions' zip ...")
-        with LocalPipeline(definition, names, emulator, settings, StackProgress(())) as running:
+        with LocalPipeline(definition, names, emulator, settings, StackProgress(()), mode) as running:
             _say("its functions are at work")
             if messages is None:
                 _wait(emulator, names)

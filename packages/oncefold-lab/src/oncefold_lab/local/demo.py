@@ -43,8 +43,10 @@ class LocalPipeline:
         emulator: Emulator,
         settings: Mapping[str, str],
         on_event: OnEvent,
+        mode: str | None = None,
     ) -> None:
         """`settings` are parameters of the template; `on_event` gets the events of its deployment."""
+        self._mode = mode
         self._pipeline = pipeline
         self._names = names
         self._emulator = emulator
@@ -56,7 +58,7 @@ class LocalPipeline:
         """The functions at work."""
 
     def __enter__(self) -> Self:
-        deployment = Deployment(self._pipeline, self._names, DeployClients.connect(), Polling(time.sleep))
+        deployment = Deployment(self._pipeline, self._names, DeployClients.connect(), Polling(time.sleep), self._mode)
         deployment.apply(deployment.plan(self._settings, None, _TICKET), self._say)
         stack = LocalStack.deployed(self._names, client, self._emulator.environment)
         self.functions = self._opened.enter_context(stack)

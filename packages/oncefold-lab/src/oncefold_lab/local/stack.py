@@ -8,7 +8,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,6 +17,8 @@ from typing import Any, Self
 
 from botocore.exceptions import ClientError
 
+from oncefold.aws.deploy.economy import TUMBLING_SECONDS
+from oncefold.aws.functions.guard import ECONOMY
 from oncefold.aws.names import Names
 from oncefold.core.errors import OncefoldError
 from oncefold_lab.local.environment import InvocationResult
@@ -61,11 +63,18 @@ def describe(
     `environment` is added to the functions' variables; `concurrency` limits the processes of each function where
     the stack reserves no fewer. Raises OncefoldError if there is no such stack.
     """
-    found = [
-        _function(name, connect("lambda"), folder, environment, concurrency)
-        for name in (names.state_function, names.reduce_function, names.sweep_function)
-    ]
+
+    def function(name: str) -> FunctionSettings:
+        return _function(name, connect("lambda"), folder, environment, concurrency)
+
+    state = function(names.state_function)
+    economy = state.environment.get("ONCEFOLD_MODE") == ECONOMY
+    others = (*([names.net_function] if economy else []), names.reduce_function, names.sweep_function)
+    found = [state, *map(function, others)]
     mappings = [mapping for function in found for mapping in _mappings(function.arn, connect)]
+    # The emulator forgets tumbling windows.
+    windows = {names.net_function: TUMBLING_SECONDS}
+    mappings = [replace(one, tumbling_seconds=windows.get(_name(one), one.tumbling_seconds)) for one in mappings]
     schedules = [schedule for function in found for schedule in _schedules(function, connect("events"))]
     return StackDescription(tuple(found), tuple(mappings), tuple(schedules))
 

@@ -13,7 +13,7 @@ from oncefold.aws.functions.direct import DirectStateFunction
 from oncefold.aws.functions.net import NetFunction, Netted
 from oncefold.aws.functions.state import StateFunction
 from oncefold_lab.search.oncefold import TABLES, Oncefold, answer
-from oncefold_lab.search.oracle import Balance, Watched, order
+from oncefold_lab.search.oracle import Balance, Watched
 from oncefold_lab.search.scenario import (
     AGAIN_STATES,
     ECONOMY_INCIDENTS,
@@ -76,7 +76,7 @@ class Economy(Oncefold):
     def is_complete(self) -> bool:
         """See System."""
         assert isinstance(self._balance, StreamBalance)
-        return super().is_complete() and self._balance.caught_up
+        return super().is_complete() and self._world.dynamodb.due() is None and self._balance.caught_up
 
     def _changes(self) -> ChangeShards:
         stream = self._world.dynamodb._database.tables[NAMES.state_table].stream  # noqa: SLF001 - read without a trace
@@ -127,11 +127,6 @@ def _note(context: Context, netted: Netted) -> None:
         raise Violation(f"a change cannot be read: {netted.unreadable}")
 
 
-def _place(state: Any) -> tuple[Any, int]:
-    """What grows from state to state of a key."""
-    return order(state.event), state.mark
-
-
 @dataclass(frozen=True, slots=True)
 class _Position:
     shard: str
@@ -144,14 +139,14 @@ class StreamBalance(Balance):
     def __init__(self, pipeline: Any, rows: Any, events: Any, changes: ChangeShards) -> None:
         super().__init__(pipeline, rows, events)
         self._changes = changes
-        self._passed: dict[str, Any] = {}
-        """The last state of each key that a position has passed."""
 
     @property
     def caught_up(self) -> bool:
-        """Whether the positions have passed every change that there is, also of those that no stream shows yet."""
-        stored = {state.event.key: _place(state) for state in self._states.all()}
-        return stored == self._passed
+        """Whether the positions have passed every change that the stream shows."""
+        items = (give_item(item) for item, _ in self._rows(NAMES.aggregate_table).values())
+        found = {said.shard: said.sequence for said in map(self._node, items) if isinstance(said, _Position)}
+        shards = self._changes.all.values()
+        return all(shard.entries[-1].sequence <= found.get(shard.id, 0) for shard in shards if shard.entries)
 
     def _take_in_states(self, states: Watched) -> None:
         """The states themselves contribute nothing by themselves; that they only grow is checked all the same."""
@@ -172,9 +167,7 @@ class StreamBalance(Balance):
             if since < entry.sequence <= position.sequence:
                 for image, sign in (("OldImage", 1), ("NewImage", -1)):
                     if image in entry.images:
-                        state = self._state(give_item(entry.images[image]))
-                        self._contribute(state, sign)
-                        self._passed[state.event.key] = max(self._passed.get(state.event.key, ()), _place(state))
+                        self._contribute(self._state(give_item(entry.images[image])), sign)
 
     def _node(self, item: dict[str, Any]) -> Any:
         if item["path"]["S"] == layout.POSITIONS:

@@ -15,7 +15,7 @@ from zlib import crc32
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.epochs import DELETING, EPOCH_SECONDS, EpochCache, epochs_of
-from oncefold.aws.functions.guard import definition_item
+from oncefold.aws.functions.guard import ECONOMY, STANDARD, definition_item
 from oncefold.aws.operations.rebuild import MARGIN_SECONDS, SILENCE_SECONDS, Machine, Rebuild
 from oncefold.aws.operations.rebuild_item import DRAIN, UnderWay
 from oncefold.aws.reader.reader import StackOptions, StackReader
@@ -27,9 +27,11 @@ from oncefold.core.measures import quotient
 from oncefold.core.nodepath import join
 from oncefold.dynamodb.calls import RequestRefused
 from oncefold_lab.local.environment import InvocationResult
+from oncefold_lab.search.economy import Economy
 from oncefold_lab.search.oncefold import Oncefold
 from oncefold_lab.search.scenario import (
     ABANDON,
+    ECONOMY_INCIDENTS,
     NAMES,
     REBUILD,
     ROLLBACK,
@@ -64,6 +66,7 @@ class Rebuilding(Oncefold):
 
     rebuild: type[Rebuild] = Rebuild
     reader: type[StackReader] = StackReader
+    mode = STANDARD
 
     @classmethod
     def draw(cls, seed: int) -> Scenario:
@@ -88,7 +91,7 @@ class Rebuilding(Oncefold):
     def deploy(self, world: World) -> None:
         """See System."""
         super().deploy(world)
-        world.dynamodb.put_item(TableName=NAMES.aggregate_table, Item=definition_item(self.pipeline))
+        world.dynamodb.put_item(TableName=NAMES.aggregate_table, Item=definition_item(self.pipeline, mode=self.mode))
         random = world.random("operator")
         clock = world.scheduler.clock
         self._environments = [EpochCache(NAMES, clock, clock) for _ in range(ENVIRONMENTS)]
@@ -100,7 +103,7 @@ class Rebuilding(Oncefold):
         self._switched = 0
         self._draining = 0
         self._to_drain: set[str] = set()
-        grace = self._deployment.state.timeout_seconds + EPOCH_SECONDS + MARGIN_SECONDS + SILENCE_SECONDS
+        grace = self.longest_timeout + EPOCH_SECONDS + MARGIN_SECONDS + SILENCE_SECONDS
         world.add_function(REBUILD_FUNCTION, self.rebuilding, grace * random.choice(_LIVES))
 
     def known_epochs(self, context: Context) -> EpochCache:
@@ -174,7 +177,8 @@ class Rebuilding(Oncefold):
         machine = Machine(context.clock, context.clock, context.sleep, random.random, spread)
         work = self.rebuild(
             self.pipeline, NAMES, self._client, machine, owner=context.aws_request_id,
-            timeout_seconds=self._deployment.state.timeout_seconds, definition=self.wanted(event),
+            timeout_seconds=self.longest_timeout, definition=self.wanted(event),
+            streams=lambda: self._world.client("dynamodbstreams"),
         )  # fmt: skip
         segments = random.choice([1, 2, 5])
         if event.get("abandon"):
@@ -192,6 +196,11 @@ class Rebuilding(Oncefold):
     def wanted(self, event: Mapping[str, Any]) -> Pipeline | None:  # noqa: ARG002
         """The definition that a rebuild is to make the totals of."""
         return None
+
+    @property
+    def longest_timeout(self) -> float:
+        """Of the functions that have to know the epochs."""
+        return self._deployment.state.timeout_seconds
 
     def begins_anew(self, rolled_back: int) -> bool:
         """Whether to give up what may be under way: after a rollback, what was begun before it."""
@@ -216,7 +225,8 @@ class Rebuilding(Oncefold):
         random = Random(self._random.random())  # noqa: S311 - repeatable
         clock = self._world.scheduler.clock
         live = epochs_of(self._definition()).live
-        stack = Stack(NAMES, self.pipeline, frozenset([self.pipeline.fingerprint]), self._client, live, segments=1)
+        stack = Stack(NAMES, self.pipeline, frozenset([self.pipeline.fingerprint]), self._client, live, 1, self.mode,
+            self._world.client("dynamodbstreams"))  # fmt: skip
         reader = self.reader(stack, StackOptions(exact=True), clock=lambda: int(clock() * 10**9))
         while self._open:
             under = UnderWay.of(self._definition())
@@ -289,3 +299,22 @@ def _shown(pipeline: Pipeline, amounts: list[int]) -> list[Decimal]:
             value = quotient(value, rest.pop(0))
         values.append(Decimal(value).scaleb(-measure.scale))
     return values
+
+
+class EconomyRebuilding(Rebuilding, Economy):
+    """A stack in economy mode that is rebuilt."""
+
+    mode = ECONOMY
+
+    @classmethod
+    def draw(cls, seed: int) -> Scenario:
+        """The scenario of a seed: what happens to a stack that is rebuilt, and to the stream of its states."""
+        drawn, economy = Rebuilding.draw(seed), Economy.draw(seed)
+        more = (incident for incident in economy.incidents if incident.kind in ECONOMY_INCIDENTS)
+        incidents = sorted((*drawn.incidents, *more), key=lambda incident: incident.at)
+        return replace(drawn, deployment=economy.deployment, incidents=tuple(incidents))
+
+    @property
+    def longest_timeout(self) -> float:
+        """See Rebuilding."""
+        return max(self._deployment.state.timeout_seconds, self._deployment.net.timeout_seconds)
