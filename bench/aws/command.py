@@ -8,6 +8,7 @@ from tests.aws.tables import make_stream, make_tables
 
 from bench.aws.cold_start import cold_starts
 from bench.aws.contention import SEEDS, run_contention
+from bench.aws.economy import run_units, units_table
 from bench.aws.engines import engines
 from bench.aws.pipelines import Result, run_oncefold, run_workshop
 from bench.aws.report import cold_start_table, contention_table, table, write_between
@@ -67,6 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--events", type=int, default=EVENTS, help="messages of the workshop's kind")
     parser.add_argument("--contention", action="store_true", help="hot keys on many shards, in virtual time, instead")
     parser.add_argument("--cold-start", action="store_true", help="what importing the functions' zip takes, instead")
+    parser.add_argument("--units", action="store_true", help="what an event costs in both modes, instead")
     parser.add_argument("--out", type=Path, help="a Markdown file with the marks of this table")
     options = parser.parse_args(arguments)
     if options.cold_start:
@@ -76,6 +78,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(
             contention_table([run_contention(by_key=by_key, seed=seed) for by_key in (False, True) for seed in SEEDS])
         )
+        return 0
+    if options.units:
+        with engines() as engine:
+            print(f"{options.events:,} events on {engine}, each a key of its own:\n")
+            print(units_table(run_units(make_tables, options.events)))
         return 0
     text = table(*run(options.events))
     print(text)

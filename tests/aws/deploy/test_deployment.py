@@ -374,8 +374,8 @@ def test_what_failed_first_is_named_and_the_stack_can_be_made_after_all(
 ) -> None:
     real = deployment.template
 
-    def broken(pipeline: Pipeline, of: Names) -> dict[str, Any]:
-        document = real(pipeline, of)
+    def broken(pipeline: Pipeline, of: Names, mode: str) -> dict[str, Any]:
+        document = real(pipeline, of, mode)
         document["Resources"]["Broken"] = {"Type": "AWS::Nothing::Such", "DependsOn": ["StateMapping"]}
         return document
 

@@ -61,7 +61,7 @@ class Recorder:
             yield from ((f"dynamodb:{action}", table) for table in request["RequestItems"])
         else:
             only = request.get("Key", request.get("Item"))
-            key = "" if only is None else f"/{only['path']['S']}"
+            key = f"/{only['path']['S']}" if only is not None and "path" in only else ""
             yield f"dynamodb:{action}", request["TableName"] + key
 
 

@@ -14,6 +14,7 @@ from oncefold.aws.deploy.parameters import PARAMETERS, parse, parse_tags, whole_
 from oncefold.aws.deploy.permissions import failure_bucket
 from oncefold.aws.deploy.template import MOST_BYTES, template, text
 from oncefold.aws.functions import handlers, report
+from oncefold.aws.functions.guard import ECONOMY
 from oncefold.aws.functions.plan import EVENT_NODES
 from oncefold.aws.functions.reduce import Reduced
 from oncefold.aws.functions.report import Invocation
@@ -63,6 +64,9 @@ def test_cfn_lint_finds_nothing(tmp_path: Path) -> None:
         path = tmp_path / f"{pipeline.name}.json"
         path.write_text(text(template(pipeline, Names.of_pipeline(pipeline.name)), indent=2))
         paths.append(str(path))
+    economy = tmp_path / "economy.json"
+    economy.write_text(text(template(RISK, NAMES, ECONOMY), indent=2))
+    paths.append(str(economy))
     run = "from cfnlint.runner import main; main()"
     command = [sys.executable, "-c", run, "--include-checks", "I", "--", *paths]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

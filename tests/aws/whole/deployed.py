@@ -24,7 +24,7 @@ _FAILING = """
 def state(event, context):
     raise RuntimeError("it cannot go on")
 
-reduce = sweep = state
+net = reduce = sweep = state
 """
 SECONDS = 600.0
 """To wait for the pipeline to be idle, at most."""
@@ -38,12 +38,13 @@ def command(*arguments: object, status: int = 0) -> Result:
     return result
 
 
-def deploy(pipeline: Pipeline, folder: Path, names: Names, **parameters: object) -> None:
+def deploy(pipeline: Pipeline, folder: Path, names: Names, mode: str | None = None, **parameters: object) -> None:
     """Deploy the real template; its mappings stay off, for the driver here to do their work."""
     definition = folder / f"{names.stack}.toml"
     definition.write_text(to_toml(pipeline))
     settings = {"MappingsEnabled": "false", "DeletionProtection": "false", **parameters}
     options = [word for name, value in settings.items() for word in ("--parameter", f"{name}={value}")]
+    options += [] if mode is None else ["--mode", mode]
     command("aws", "deploy", definition, "--stack", names.stack, "--yes", *options)
 
 

@@ -74,5 +74,6 @@ def _fated(handler: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 
 state = _fated(handlers.state)
+net = _fated(handlers.net)
 reduce = _fated(handlers.reduce)
 sweep = _fated(handlers.sweep)

@@ -145,9 +145,9 @@ def mode_for(deployed: DeployedDefinition, wanted: str | None, names: Names) -> 
 
 def check_parameters(settings: Mapping[str, str], mode: str) -> None:
     """Raises OncefoldError for parameters that the template of a mode lacks."""
-    foreign = sorted(settings.keys() & ECONOMY_PARAMETERS.keys())
-    if foreign and mode != ECONOMY:
-        raise OncefoldError(f"--parameter {foreign[0]}: only a stack in {ECONOMY} mode has it")
+    foreign = sorted(settings.keys() & ({"Dashboard"} if mode == ECONOMY else ECONOMY_PARAMETERS.keys()))
+    if foreign:
+        raise OncefoldError(f"--parameter {foreign[0]}: a stack in {mode} mode does not have it")
 
 
 def write_definition(
@@ -367,8 +367,8 @@ def _check_shards(before: Mapping[str, str] | None, wanted: Mapping[str, str], n
 
 def _submitted(before: Mapping[str, str] | None, wanted: Mapping[str, str], mode: str) -> dict[str, str | None]:
     """Every parameter that is not left to its default; None for one that stays as it is."""
-    known = EVERY if mode == ECONOMY else PARAMETERS
-    stays = known.keys() & (before or {}).keys()
+    known = EVERY.keys() - {"Dashboard"} if mode == ECONOMY else PARAMETERS.keys()
+    stays = known & (before or {}).keys()
     return {**dict.fromkeys(sorted(stays)), **wanted}
 
 

@@ -3,6 +3,8 @@
 NetLambda gets one batch of a shard at a time and without limits of retries or age, which the positions in the stream
 rely on (`oncefold.aws.functions.net`). Its mapping has a tumbling window for one thing alone: with it an event says
 which shard it is of ("Implementing stateful DynamoDB stream processing in Lambda").
+
+A request to CloudFormation has 51,200 bytes for a template, so that there is no dashboard.
 """
 
 from collections.abc import Mapping
@@ -16,11 +18,17 @@ from oncefold.aws.names import Names
 
 TUMBLING_SECONDS = 900
 """Lambda's longest window: each costs an invocation without records for every shard."""
+_LEFT_OUT = ("StackDashboard", "StateTableConflicts")
+"""Resources; no transaction writes states."""
+_DASHBOARD = ("Dashboard", "HasDashboard")
+"""Its parameter and condition."""
 
 
 def changed(document: dict[str, Any], names: Names, alarms: Mapping[str, Declaration]) -> dict[str, Any]:
     """The template of economy mode, made of that of standard mode."""
     resources: dict[str, Any] = {**document["Resources"], **_net(names), **alarms}
+    for name in _LEFT_OUT:
+        del resources[name]
     states = resources["StateTable"]["Properties"]
     resources["StateTable"] = {
         **resources["StateTable"],
@@ -34,15 +42,14 @@ def changed(document: dict[str, Any], names: Names, alarms: Mapping[str, Declara
     return {
         **document,
         "Metadata": {"Oncefold": {**metadata, "Mode": ECONOMY}},
-        "Parameters": {**document["Parameters"], **parameters},
-        "Conditions": {**document["Conditions"], "NetReserved": _reserved()},
+        "Parameters": _without_dashboard({**document["Parameters"], **parameters}),
+        "Conditions": _without_dashboard({**document["Conditions"], "NetReserved": _reserved()}),
         "Resources": resources,
-        "Outputs": {
-            **document["Outputs"],
-            "NetFunctionName": {"Value": ref("NetFunction")},
-            "StateTableStreamArn": {"Value": arn("StateTable", "StreamArn")},
-        },
     }
+
+
+def _without_dashboard(named: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in named.items() if name not in _DASHBOARD}
 
 
 def _reserved() -> Mapping[str, Any]:

@@ -185,11 +185,6 @@ ECONOMY_PARAMETERS: Mapping[str, Setting] = {
     **_function("Net", "NetLambda", 1_024, 60, _TIMEOUT_SECONDS[1]),
     "NetBatchSize": Setting("Changes of states netted together, at most; 6 MB are some 4,000", 5_000, (1, 10_000)),
     "NetWindowSeconds": Setting("Longest wait for a batch to fill: the longer, the less totals cost", 5, (0, 300)),
-    "AlarmStreamAgeSeconds": Setting(
-        "Alarm when a change of a state is this old and not netted; the stream drops it after a day",
-        3_600,
-        (300, 80_000),
-    ),
 }
 """Those that a template of economy mode has beside the others."""
 EVERY: Mapping[str, Setting] = {**PARAMETERS, **ECONOMY_PARAMETERS}

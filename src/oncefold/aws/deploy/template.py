@@ -131,9 +131,6 @@ def economy_alarms(names: Names) -> dict[str, Declaration]:
 
 def _stream_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
     dimensions = {"stack": names.stack}
-    age = _Metric(NAMESPACE, "StreamAgeSeconds", "Maximum", dimensions, _SWEPT_SECONDS)
-    description = "a change of a state has long not been netted, and StateTable's stream drops it after a day"
-    yield "StreamAge", _alarm(description, age, ref("AlarmStreamAgeSeconds"))
     lost = _Metric(NAMESPACE, "StreamLost", "Maximum", dimensions, _SWEPT_SECONDS)
     description = "changes of states may have been dropped unread; make the totals anew: `oncefold aws rebuild`"
     yield "StreamLost", _alarm(description, lost, 1)

@@ -18,7 +18,7 @@ from oncefold.aws.connect import is_missing
 from oncefold.aws.names import Names
 from oncefold.queries.protocol import Progress
 
-FUNCTIONS = ("state", "reduce", "sweep")
+FUNCTIONS = ("state", "net", "reduce", "sweep")
 NO_LINE = "killed"
 """Stands for the function where an invocation logged no line, only Lambda did."""
 
@@ -126,7 +126,7 @@ def read_lines(lines: Iterable[str], progress: Progress) -> Usage:
 
 def log_lines(logs: Any, names: Names, start: float, end: float) -> Iterator[str]:
     """What the functions of a stack logged in a time, in seconds since 1970."""
-    for function in (names.state_function, names.reduce_function, names.sweep_function):
+    for function in (names.state_function, names.net_function, names.reduce_function, names.sweep_function):
         try:
             yield from _group_lines(logs, f"/aws/lambda/{function}", start, end)
         except ClientError as error:
