@@ -113,9 +113,9 @@ def _run(case: str, pipeline: Pipeline, names: Names, lines: Sequence[bytes], *,
     key = {"path": {"S": "/"}, "label": {"S": pipeline.rollups[0].name}}
     item = client("dynamodb").get_item(TableName=names.aggregate_table, Key=key, ConsistentRead=True)["Item"]
     assert item["count"] == {"N": str(len(lines))}, "the root is wrong"
-    written = [meter.write_units / len(lines) for meter in (state, net, reduce)]
+    folded, netted, reduced = (meter.write_units / len(lines) for meter in (state, net, reduce))
     read = sum(meter.read_units for meter in (state, net, reduce)) / len(lines)
-    return Units(case, "economy" if economy else "standard", *written, read)
+    return Units(case, "economy" if economy else "standard", folded, netted, reduced, read)
 
 
 def _dynamo(meter: Meter) -> Dynamo:
@@ -130,7 +130,7 @@ def _batches(things: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
 def units_table(found: Iterable[Units]) -> str:
     """One line a case and mode."""
     lines = [
-        "| pipeline | mode | write units an event | of these StateLambda, NetLambda, ReduceLambda | read units an event |",
+        "| pipeline | mode | write units an event | of these StateLambda, NetLambda, ReduceLambda | read units |",
         "|---|---|--:|---|--:|",
     ]
     lines += [

@@ -17,9 +17,9 @@ from oncefold.aws.names import STACK_CHARS, Names
 from oncefold.core.errors import DefinitionError, OncefoldError
 from oncefold_lab.local.emulator import Emulator
 from tests.aws.deploy.pipelines import COUNTS, RISK
-from tests.aws.deploy.test_permissions import EVENTS, PIPELINE, STREAMS, Recorder
+from tests.aws.deploy.test_permissions import EVENTS, STREAMS, Recorder
 from tests.aws.deploy.test_template import references
-from tests.aws.functions.stacks import Stack, lines
+from tests.aws.functions.stacks import PIPELINE, Stack, lines
 from tests.aws.functions.test_economy import economy
 from tests.aws.tables import make_tables
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.cloudformation import ChangeSet, CloudFormationStack, OnEvent, Polling, StackState
+from oncefold.aws.deploy.economy import LACKING
 from oncefold.aws.deploy.package import Bucket, Package, build, key_of
 from oncefold.aws.deploy.parameters import (
     CODE_BUCKET,
@@ -145,7 +146,7 @@ def mode_for(deployed: DeployedDefinition, wanted: str | None, names: Names) -> 
 
 def check_parameters(settings: Mapping[str, str], mode: str) -> None:
     """Raises OncefoldError for parameters that the template of a mode lacks."""
-    foreign = sorted(settings.keys() & ({"Dashboard"} if mode == ECONOMY else ECONOMY_PARAMETERS.keys()))
+    foreign = sorted(settings.keys() & (LACKING if mode == ECONOMY else ECONOMY_PARAMETERS.keys()))
     if foreign:
         raise OncefoldError(f"--parameter {foreign[0]}: a stack in {mode} mode does not have it")
 
@@ -367,7 +368,7 @@ def _check_shards(before: Mapping[str, str] | None, wanted: Mapping[str, str], n
 
 def _submitted(before: Mapping[str, str] | None, wanted: Mapping[str, str], mode: str) -> dict[str, str | None]:
     """Every parameter that is not left to its default; None for one that stays as it is."""
-    known = EVERY.keys() - {"Dashboard"} if mode == ECONOMY else PARAMETERS.keys()
+    known = EVERY.keys() - LACKING if mode == ECONOMY else PARAMETERS.keys()
     stays = known & (before or {}).keys()
     return {**dict.fromkeys(sorted(stays)), **wanted}
 

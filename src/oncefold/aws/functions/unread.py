@@ -70,21 +70,23 @@ class ChangeStream:
                 return self._new(shard, "AFTER_SEQUENCE_NUMBER", SequenceNumber=str(position))
             except ClientError as error:
                 if error.response["Error"]["Code"] != "TrimmedDataAccessException":
-                    return self._gone(error)
+                    return _gone(error)
         try:
             return self._new(shard, "TRIM_HORIZON")
         except ClientError as error:
-            return self._gone(error)
-
-    def _gone(self, error: ClientError) -> None:
-        """A shard may go between listing and reading."""
-        if error.response["Error"]["Code"] != "ResourceNotFoundException":
-            raise error
+            return _gone(error)
 
     def _new(self, shard: str, kind: str, **more: str) -> str:
         answer = self._client.get_shard_iterator(StreamArn=self._arn, ShardId=shard, ShardIteratorType=kind, **more)
         iterator: str = answer["ShardIterator"]
         return iterator
+
+
+def _gone(error: ClientError) -> str | None:
+    """No iterator: a shard may go between listing and reading. Raises any other error."""
+    if error.response["Error"]["Code"] != "ResourceNotFoundException":
+        raise error
+    return None
 
 
 def read_positions(dynamo: Dynamo, names: Names) -> dict[str, Item]:

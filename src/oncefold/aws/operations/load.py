@@ -15,6 +15,7 @@ from itertools import islice
 from typing import Any
 
 from oncefold.aws.connect import aws_errors_explained, client
+from oncefold.aws.functions.guard import ECONOMY
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.functions.state import Spread
 from oncefold.aws.operations.load_items import LoadedStore
@@ -38,6 +39,11 @@ _LEASE_SECONDS = 20.0
 
 def check_definition(stack: Stack, pipeline: Pipeline) -> None:
     """Raises DefinitionError if a stack's tables mean something else than a store does."""
+    if stack.mode == ECONOMY:
+        raise OncefoldError(
+            f"stack {stack.names.stack}: it is in economy mode, in which what is loaded would count a second time from "
+            "the stream of states; send the store's events instead: oncefold aws send"
+        )
     changes = changes_of_meaning(pipeline, stack.pipeline) or changes_of_meaning(stack.pipeline, pipeline)
     if not changes and stack.first is not None:
         changes = ["its keys are kept as the definition before says"]
