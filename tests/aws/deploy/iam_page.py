@@ -5,11 +5,11 @@
 
 from pathlib import Path
 
-from oncefold.aws.deploy.permissions import KEY_ACTIONS, PERMISSIONS
+from oncefold.aws.deploy.permissions import ECONOMY_PERMISSIONS, PERMISSIONS, Permission
 
 PAGE = Path(__file__).parents[3] / "docs" / "AWS_IAM.md"
 
-_NAMES = {"State": "StateLambda", "Reduce": "ReduceLambda", "Sweep": "the sweeper"}
+_NAMES = {"State": "StateLambda", "Reduce": "ReduceLambda", "Sweep": "the sweeper", "Net": "NetLambda"}
 
 _HEAD = """\
 # Permissions
@@ -37,13 +37,22 @@ What the person or pipeline needs who runs `oncefold aws deploy` and `destroy` i
 """
 
 
+_ECONOMY = """
+In [economy mode](AWS_ECONOMY.md) StateLambda may not put items into StateTable and ReduceTable, and these are added:
+
+| function | action | on | call that needs it |
+|---|---|---|---|
+"""
+
+
 def page() -> str:
-    rows = (
-        f"| {_NAMES[permission.function]} | {'<br>'.join(f'`{action}`' for action in permission.actions)} "
-        f"| {permission.name} | {permission.call} |\n"
-        for permission in PERMISSIONS
-    )
-    return _HEAD + "".join(rows) + _TAIL.replace("{actions}", ", ".join(f"`{action}`" for action in KEY_ACTIONS))
+    added = (permission for permission in ECONOMY_PERMISSIONS if permission not in PERMISSIONS)
+    return _HEAD + "".join(map(_row, PERMISSIONS)) + _ECONOMY + "".join(map(_row, added)) + _TAIL
+
+
+def _row(permission: Permission) -> str:
+    actions = "<br>".join(f"`{action}`" for action in permission.actions)
+    return f"| {_NAMES[permission.function]} | {actions} | {permission.name} | {permission.call} |\n"
 
 
 if __name__ == "__main__":

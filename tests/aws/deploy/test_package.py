@@ -24,7 +24,7 @@ from tests.aws.deploy.pipelines import ALL, RISK
 from tests.tools.sizes import in_full
 
 LIBRARIES = Path(botocore.__file__).parent.parent
-MOST_SOURCE_BYTES = 340_000
+MOST_SOURCE_BYTES = 350_000
 """Of all modules: Lambda compiles them at every cold start. `python -m bench.aws --cold-start` measures the time."""
 MOST_STANDARD_MODULES = 160
 """That the functions load beside their own; the bare interpreter has some thirty."""
