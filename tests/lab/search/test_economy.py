@@ -6,7 +6,8 @@ from oncefold_lab.search.search import run_seed
 from oncefold_lab.search.trial import draw_for, run
 from tests.tools.sizes import is_full, sized
 
-SEEDS = sized(15, 100)
+SEEDS = sized(15, 60)
+REBUILDS = sized(1, 3)
 SYSTEM = "oncefold_lab.search.economy:Economy"
 HAPPENED = {
     *(f"incident: {kind}" for kind in ECONOMY_INCIDENTS),
@@ -36,3 +37,7 @@ def test_no_seed_fails_and_everything_happens() -> None:
 def test_a_seed_does_the_same_twice() -> None:
     one, other = (run(draw_for(Economy, 3), Economy) for _ in range(2))
     assert one == other
+
+
+def test_rebuilds_beside_it_are_right_too() -> None:
+    assert run_seed(range(REBUILDS), "oncefold_lab.search.rebuilding:EconomyRebuilding").failures == ()
