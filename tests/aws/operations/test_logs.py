@@ -112,7 +112,7 @@ class Growing:
     """CloudWatch Logs of one function, which shows one line more at each look, one a page, late ones too."""
 
     def __init__(self, *times: float) -> None:
-        self._events = [
+        self._events: list[dict[str, Any]] = [
             {"eventId": str(n), "timestamp": int(at * 1_000), "message": str(n)} for n, at in enumerate(times)
         ]
         self._shown = count(1)
