@@ -165,7 +165,7 @@ class _Load:
         if state_table.get("StreamSpecification", {}).get("StreamEnabled"):
             raise OncefoldError(
                 f"stack {self._stack.names.stack}: it counts what its StateTable's stream says, and would count a load "
-                "again; load tables before they have that stream: write files with --files, and import them"
+                "again; send the store's events instead: oncefold aws send"
             )
 
     def _check_empty(self) -> None:
