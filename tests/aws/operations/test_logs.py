@@ -66,6 +66,11 @@ def test_lines_of_all_functions_in_their_order_and_each_advice_once(lines: Names
     ]
 
 
+def test_the_function_of_economy_mode_has_its_log_too(lines: Names, run: Run) -> None:
+    put(lines.net_function, (T, '{"function":"net","duration_ms":3.0,"deltas":1}'))
+    assert run("logs", *SINCE, "-f", "net")[1] == "2026-03-03 08:00:00.000  net     1 delta; 3 ms\n"
+
+
 def test_only_errors_and_only_some_functions(lines: Names, run: Run) -> None:
     status, out, _ = run("logs", *SINCE, "--errors", "--raw")
     assert status == 1

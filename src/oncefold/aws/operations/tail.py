@@ -11,7 +11,8 @@ from botocore.exceptions import ClientError
 from oncefold.aws.connect import is_missing
 from oncefold.aws.names import Names
 
-FUNCTIONS = ("state", "reduce", "sweep")
+FUNCTIONS = ("state", "net", "reduce", "sweep")
+"""NetLambda is there in economy mode alone."""
 _MILLIS = 1_000
 _LATE_SECONDS = 20
 """Lines may come so late into CloudWatch Logs, so that following looks back as far."""
@@ -107,7 +108,12 @@ _COUNTED: Mapping[str, str] = {
 def log_events(logs: Any, names: Names, functions: Sequence[str], start: float) -> list[tuple[str, LogLine]]:
     """What some functions logged from a time on, in its order, each line with the id that CloudWatch gave it."""
     found: list[tuple[str, LogLine]] = []
-    groups = {"state": names.state_function, "reduce": names.reduce_function, "sweep": names.sweep_function}
+    groups = {
+        "state": names.state_function,
+        "net": names.net_function,
+        "reduce": names.reduce_function,
+        "sweep": names.sweep_function,
+    }
     for function in functions:
         request: dict[str, Any] = {"logGroupName": f"/aws/lambda/{groups[function]}", "startTime": int(start * _MILLIS)}
         try:

@@ -45,7 +45,7 @@ _NOISE = ("START RequestId", "END RequestId", "INIT_START", '{"time"')
 @click.command(epilog=_EPILOG)
 @stack_option
 @click.option("--since", callback=parse_since, default="10m", show_default=True, help="How far back: 90s, 30m, 6h, 2d.")
-@click.option("--function", "-f", "functions", type=click.Choice(["state", "reduce", "sweep"]), multiple=True,
+@click.option("--function", "-f", "functions", type=click.Choice(["state", "net", "reduce", "sweep"]), multiple=True,
               help="Only this function; several times for several.")  # fmt: skip
 @click.option("--errors", is_flag=True, help="Only lines that somebody should see.")
 @click.option("--follow", is_flag=True, help="Go on with what comes, until Ctrl-C.")
