@@ -14,7 +14,7 @@ from oncefold.columnar.primitives import FIXED_SEED, count_newlines, hash_bytes
 from oncefold.kernels import build, compiler, loading, objects, targets
 from oncefold.kernels.errors import KernelError
 from oncefold.kernels.targets import Target
-from tests.tools.sizes import in_full
+from tests.tools.sizes import full_only, in_full
 
 TEXT = np.frombuffer(b"one\ntwo\n", np.uint8)
 
@@ -161,6 +161,7 @@ def test_a_build_makes_what_is_missing_and_removes_what_is_old(
     assert [path.name for path in object_files(folder)] == [objects.file_name(count_newlines)]
 
 
+@full_only("kernels are compiled, 7 s")
 def test_several_processes_compile_and_each_kernel_once(
     tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,9 +11,10 @@ from oncefold_lab.local.emulator import Emulator
 from tests.aws.functions.stacks import WORKSHOP
 from tests.aws.whole.deployed import SECONDS, at_work, command, deploy
 from tests.aws.whole.test_end_to_end import BATCH, check_totals, workload
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 
 
+@full_only("a second whole pipeline with kills, 45 s")
 def test_killed_recut_repeated_and_replayed_the_totals_are_exact(aws: Emulator, tmp_path: Path) -> None:
     names, load = Names("economy-hard"), replace(workload(seed=21), count=sized(300, 3_000))
     write(load, tmp_path / "events.jsonl")

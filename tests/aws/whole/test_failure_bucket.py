@@ -14,6 +14,7 @@ from tests.aws.functions.stacks import WORKSHOP
 from tests.aws.local.services import messages
 from tests.aws.whole.deployed import SECONDS, at_work, command, deploy
 from tests.aws.whole.test_end_to_end import check_totals
+from tests.tools.sizes import full_only
 
 
 def anew(stream: str) -> None:
@@ -23,6 +24,7 @@ def anew(stream: str) -> None:
     kinesis.create_stream(StreamName=stream, ShardCount=2)
 
 
+@full_only("a third whole pipeline, 20 s")
 def test_what_failed_for_good_is_sent_again_beyond_the_retention_of_the_stream(aws: Emulator, tmp_path: Path) -> None:
     names, load = Names("failing"), Workload(count=24, duplicates=0.1, modifications=0.2, deletes=0.05, seed=4)
     write(load, tmp_path / "events.jsonl")

@@ -14,7 +14,7 @@ from tests.aws.functions.stacks import WORKSHOP
 from tests.aws.reader.stacks import put
 from tests.aws.whole.deployed import SECONDS, at_work, command, deploy
 from tests.aws.whole.test_end_to_end import check_totals
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only, sized
 
 LOAD = Workload(count=150, duplicates=0.1, modifications=0.3, deletes=0.05, leaves=20, seed=11)
 
@@ -26,6 +26,7 @@ def import_tables(names: Names, folder: Path) -> None:
             put(table, [json.loads(line)["Item"] for line in gzip.decompress(path.read_bytes()).splitlines()])
 
 
+@full_only("a whole pipeline, 8 s")
 @pytest.mark.parametrize("files", sized([False], [False, True]))
 def test_events_that_come_again_count_nothing_and_new_ones_do(aws: Emulator, tmp_path: Path, *, files: bool) -> None:
     names = Names(f"history-{'files' if files else 'put'}")

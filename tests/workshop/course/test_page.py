@@ -38,6 +38,7 @@ def test_after_lab_2_hard_rounds_are_won_and_expert_ones_lost(seed: int, tmp_pat
     assert points(results)[6:].count(0) >= 3, "batches of so small a round may have nothing to grow by"
 
 
+@full_only("a whole course, 9 s")
 @pytest.mark.parametrize("seed", sized([1], [1, 2, 3]))
 def test_after_lab_3_all_are_won(seed: int, tmp_path: Path) -> None:
     results = play(after(3), tmp_path, TWO, GameRules(400, 100, 300), 11, seed)

@@ -26,6 +26,7 @@ def game(*arguments: str) -> list[str]:
     return ["lab", "play", "--fast", *SMALL, *arguments]
 
 
+@full_only("games in processes, 8 s")
 def test_json_is_the_same_bytes_in_every_process() -> None:
     arguments = [*COMMAND, *game("--rounds", "6", "--json")]
     found = [
