@@ -18,6 +18,7 @@ from oncefold.aws.names import Names
 from oncefold.core.event import Event
 from oncefold.core.fold import Stored
 from oncefold.dynamodb.calls import Backoff, Dynamo, Meter
+from oncefold_lab.model.encoding import Encoding
 from oncefold_lab.model.protocol import Protocol
 from oncefold_lab.model.scenario import PIPELINE, PROTOCOL, ModelScenario, ProtocolRules
 from oncefold_lab.model.state import BEGINNINGS, DONE, UNREAD, Folding, ModelStep, Op, Reducing, Run
@@ -27,8 +28,8 @@ from tests.aws.functions.stacks import Stack, Time
 from tests.aws.tables import make_tables
 from tests.lab.model.puppets import Call, Ended, Puppet
 
-_CREATED = 1_700_000_000.0
-_DEADLINE = 1e12
+CREATED = 1_700_000_000.0
+DEADLINE = 1e12
 _TRANSACTIONS = frozenset([Op.WRITTEN, Op.UNHEARD, Op.REMEMBERED, Op.REFUSED, Op.APPLIED, Op.APPLIED_UNHEARD, Op.GONE])
 _UNHEARD = frozenset([Op.UNHEARD, Op.APPLIED_UNHEARD])
 
@@ -47,13 +48,15 @@ class Running:
 class Replay:
     """One schedule of a scenario."""
 
+    economy = False
+
     def __init__(self, scenario: ModelScenario, rules: ProtocolRules = PROTOCOL) -> None:
         self.protocol = Protocol(scenario, rules)
         self.state = self.protocol.first()
         time = Time()
         dynamodb = DynamoDB(clock=time.read)
         names = Names("model")
-        make_tables(names, dynamodb)
+        make_tables(names, dynamodb, economy=self.economy)
         self.stack = Stack(dynamodb, names, PIPELINE, time)
         self._running: list[Running] = []
         self._tokens: dict[str, float] = {}
@@ -112,7 +115,7 @@ class Replay:
         elif step.op is Op.NOTED:
             self._execute(running)
         elif step.op in {Op.CUT_SHORT, Op.LEFT}:
-            running.clock.now = 2 * _DEADLINE
+            running.clock.now = 2 * DEADLINE
             self._lose_answer(running)
             self._check_partial(step, running)
         elif step.op is Op.CRASHED:
@@ -135,19 +138,18 @@ class Replay:
         return running
 
     def _dynamo(self, client: Any, clock: Time) -> Dynamo:
-        return Dynamo(client, Backoff(clock.read, clock.sleep, lambda: 0.5, _DEADLINE), Meter())
+        return Dynamo(client, Backoff(clock.read, clock.sleep, lambda: 0.5, DEADLINE), Meter())
 
     def _function(self, run: Run) -> Callable[[Dynamo], Any]:
         names, world = self.stack.names, self.protocol.world
         if isinstance(run, int):
-            return lambda dynamo: sweep(PIPELINE, names, dynamo, lambda: _CREATED, grace=0)
+            return lambda dynamo: sweep(PIPELINE, names, dynamo, lambda: CREATED, grace=0)
         if isinstance(run, Reducing):
             deltas = [delta for place, delta in enumerate(world.deltas) if run.left >> place & 1]
             return lambda dynamo: ReduceFunction(PIPELINE, names, dynamo).apply(deltas)
-        batch = world.batches.known[run.batch]
-        shard = world.scenario.shards[batch.shard]
-        records = [StreamRecord(f"shard-{batch.shard}", str(place), 0.0, _data(shard[place])) for place in batch.places]
-        return lambda dynamo: StateFunction(PIPELINE, names, dynamo, lambda: _CREATED).handle(records)
+        assert isinstance(run, Folding)
+        records = stream_records(world, run.batch)
+        return lambda dynamo: StateFunction(PIPELINE, names, dynamo, lambda: CREATED).handle(records)
 
     def _read(self, step: ModelStep, running: Running) -> None:
         """Read one key of a BatchGetItem at this moment; the call returns with the last one."""
@@ -256,7 +258,10 @@ class Replay:
             for place, (key, pair) in enumerate(world.conflicts)
             if tables.notes >> place & 1
         }
-        stack.check_balance()
+        self._check_balance()
+
+    def _check_balance(self) -> None:
+        self.stack.check_balance()
 
     def _deltas(self, bits: int) -> list[Any]:
         return [delta for place, delta in enumerate(self.protocol.world.deltas) if bits >> place & 1]
@@ -266,6 +271,13 @@ class Replay:
         assert self.protocol.quiet(self.state)
         events = [event for shard in self.protocol.world.scenario.shards for record in shard for event in record]
         self.stack.check_exact(events)
+
+
+def stream_records(world: Encoding, number: int) -> list[StreamRecord]:
+    """The records of a batch as they are delivered."""
+    batch = world.batches.known[number]
+    shard = world.scenario.shards[batch.shard]
+    return [StreamRecord(f"shard-{batch.shard}", str(place), 0.0, _data(shard[place])) for place in batch.places]
 
 
 def _data(record: tuple[Event, ...]) -> bytes:

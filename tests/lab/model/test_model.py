@@ -17,14 +17,27 @@ from oncefold_lab.model.mutations import FALSE_CLAIMS, MUTATIONS
 from oncefold_lab.model.protocol import TRUE, ExpectedFailure, Protocol
 from oncefold_lab.model.report import ScheduleText
 from oncefold_lab.model.scenario import PIPELINE, PROTOCOL, ModelScenario, ProtocolRules
-from oncefold_lab.model.scenarios import CONFLICT, CORRECTION, DELETE, LARGE, OUTBOX, PARTIAL, PARTS, REWIND, SMALL
+from oncefold_lab.model.scenarios import (
+    CONFLICT,
+    CORRECTION,
+    DELETE,
+    LARGE,
+    OUTBOX,
+    PARTIAL,
+    PARTS,
+    POSITION,
+    REWIND,
+    SMALL,
+    STEPS,
+    TIE,
+)
 from oncefold_lab.model.state import Op
 from tests.lab.model import page
 from tests.tools import reference
 from tests.tools.sizes import full_only
 
 TEXT = page.PAGE.read_text(encoding="utf-8")
-QUICK = {"correction", "conflict", "rewind", "parts"}
+QUICK = {"correction", "conflict", "rewind", "parts", "tie", "position"}
 """Scenarios of some ten thousand states at most."""
 ANEW = "write it anew: python -m tests.lab.model.page"
 
@@ -81,9 +94,9 @@ def test_every_rule_is_broken_by_some_mutation() -> None:
 @full_only("explores many states")
 def test_every_kind_of_step_is_taken() -> None:
     taken: Counter[Op] = Counter()
-    for scenario in (CONFLICT, REWIND, PARTIAL, OUTBOX):
+    for scenario in (CONFLICT, REWIND, PARTIAL, OUTBOX, TIE, POSITION, STEPS):
         taken += check(scenario, time.process_time, claims=[]).steps
-    assert set(taken) == set(Op) - {Op.HALVED, Op.MISMATCHED}
+    assert set(taken) == set(Op) - {Op.HALVED, Op.MISMATCHED, Op.NETTED_BY_HALF, Op.GIVEN_UP}
 
 
 @pytest.mark.parametrize("scenario", explored([CORRECTION, DELETE, CONFLICT, PARTS]))
@@ -106,7 +119,7 @@ def test_an_exploration_finds_the_same_each_time() -> None:
     assert first.steps == second.steps
 
 
-@pytest.mark.parametrize("scenario", explored([CONFLICT, REWIND, PARTIAL]))
+@pytest.mark.parametrize("scenario", explored([CONFLICT, REWIND, PARTIAL, TIE, POSITION, STEPS]))
 def test_every_way_can_be_described(scenario: ModelScenario) -> None:
     protocol = Protocol(scenario)
     found = examine(protocol, [])
@@ -114,7 +127,8 @@ def test_every_way_can_be_described(scenario: ModelScenario) -> None:
         teller = ScheduleText(protocol.world)
         lines = [teller.step(step) for step in found.way(protocol, place)]
         assert all(lines)
-        assert len([*teller.tables(found.states[place])]) == 4
+        shards = len(found.states[place].tables.log.records)
+        assert len([*teller.tables(found.states[place])]) == 4 + shards
 
 
 def test_a_schedule_reads_as_what_happened() -> None:
@@ -126,6 +140,16 @@ def test_a_schedule_reads_as_what_happened() -> None:
     assert "it takes that for success" in text
     assert "totals: root 1 key 5, L 1 key 5" in text
     assert "all events: root 1 key 7, M 1 key 7" in text
+
+
+def test_a_schedule_of_economy_mode_reads_as_what_happened() -> None:
+    trial = next(trial for trial in MUTATIONS if trial.name == "position-back")
+    refuted = attempt(trial, time.process_time).refuted
+    assert refuted is not None
+    text = "\n".join((*refuted.schedule, *refuted.aftermath))
+    assert "NetLambda 1 is given change 1 of shard 0, and reads the position 0" in text
+    assert "CHANGES FOR THE SECOND TIME, and moves the position of shard 0 to 1" in text
+    assert "changes, shard 0: 1: a none -> v1 L 5, 2: a v1 L 5 -> v2 M 7; netted up to 1" in text
 
 
 NODES = [Node(0), Node(0, ("L",)), Node(0, ("M",))]

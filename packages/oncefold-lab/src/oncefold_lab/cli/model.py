@@ -35,8 +35,9 @@ Examples:
   oncefold lab model --claim no-outbox
 
 Two keys, two shards, two invocations of each function at once: every interleaving, every crash, lost answers, zombies,
-batches that come again and are cut anew, tokens that are forgotten, stream records that are lost. docs/MODEL.md says
-which step is which line of the protocol.
+batches that come again and are cut anew, tokens that are forgotten, stream records that are lost; and in economy mode
+states that are written unread, and their changes that are netted once. docs/MODEL.md says which step is which line of
+the protocol.
 
 \b
 Exit status: 0 all is as it must be, 1 a claim does not hold or a mutation goes unnoticed, 2 there is no such name."""

@@ -1,14 +1,16 @@
 """A scenario's states, chunks, deltas and amounts as integers, computed once.
 
 It is reckoned by the product's own pure code: `core.fold.fold`, `core.fold.net`, and the deltas, with their ids, that
-`aws.functions.plan.chunks` makes.
+`aws.functions.plan.chunks` makes, and in economy mode `aws.functions.net.plan`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from oncefold.aws.functions.layout import Delta
+from oncefold.aws.functions.epochs import Epochs
+from oncefold.aws.functions.layout import Delta, Marked, StateChange
+from oncefold.aws.functions.net import plan
 from oncefold.aws.functions.plan import Change, chunks
 from oncefold.core.event import Event
 from oncefold.core.fold import Node, Outcome, Stored, Total, net, nodes_of
@@ -73,6 +75,14 @@ ChangeOfKey = tuple[int, int, int]
 """A key, its state before and its state after."""
 
 
+@dataclass(frozen=True, slots=True)
+class NetWrite:
+    """What a transaction of NetLambda writes beside the position: its own bit, its deltas' bits."""
+
+    bit: int
+    deltas: int
+
+
 class Encoding:
     """One scenario under some rules."""
 
@@ -95,12 +105,18 @@ class Encoding:
         self.deltas: list[Delta] = []
         self.conflicts: list[Conflict] = []
         self.chunks: list[tuple[ChangeOfKey, ...]] = []
+        self.changes: list[ChangeOfKey] = []
+        """Those that may come in StateTable's stream."""
         self._amounts: list[int] = []
         self.version = cache(self._version)
         self.turn = cache(self._turn)
         self.write = cache(self._write)
         self.amount = cache(self._amount)
-        self._delta_bits: dict[str, int] = {}
+        self.change = cache(self._change)
+        self.changed = cache(self._changed)
+        self.net_write = cache(self._net_write)
+        self._delta_bits: dict[Delta, int] = {}
+        self._net_writes: list[tuple[int, ...]] = []
         self.noted = cache(self._noted)
         self._contradicting = frozenset(_contradicting(events))
 
@@ -142,14 +158,55 @@ class Encoding:
         if changes not in self.chunks:
             self.chunks.append(changes)
         bit = 1 << self.chunks.index(changes)
-        deltas = 0
-        for delta in self._planned(changes):
-            if delta.id not in self._delta_bits:
-                self._delta_bits[delta.id] = 1 << len(self.deltas)
+        deltas = self._bits(self._planned(changes))
+        return Write(bit, tuple((key, self._kept(key, after)) for key, _, after in changes), deltas)
+
+    def _bits(self, deltas: Iterable[Delta]) -> int:
+        bits = 0
+        for delta in deltas:
+            if delta not in self._delta_bits:
+                self._delta_bits[delta] = 1 << len(self.deltas)
                 self.deltas.append(delta)
                 self._amounts.append(self.packing.pack(dict(delta.nodes)))
-            deltas |= self._delta_bits[delta.id]
-        return Write(bit, tuple((key, self._kept(key, after)) for key, _, after in changes), deltas)
+            bits |= self._delta_bits[delta]
+        return bits
+
+    def _change(self, key: int, before: int, after: int) -> int:
+        """The number of a change of a key's state."""
+        change = (key, before, after)
+        if change not in self.changes:
+            self.changes.append(change)
+        return self.changes.index(change)
+
+    def _changed(self, changes: tuple[int, ...]) -> int:
+        """What changes, given by numbers, change in the totals, packed."""
+        found = (self.changes[change] for change in changes)
+        return sum(self.contributions[key][after] - self.contributions[key][before] for key, before, after in found)
+
+    def _net_write(self, shard: int, position: int, first: int, changes: tuple[int, ...]) -> NetWrite:
+        """What NetLambda makes of changes of a shard that begin at `first`, from a position."""
+        write = (shard, position, first, *changes)
+        if write not in self._net_writes:
+            self._net_writes.append(write)
+        records = [
+            StateChange(first + index + 1, self._marked(key, before), self._marked(key, after))
+            for index, (key, before, after) in enumerate(self.changes[change] for change in changes)
+        ]
+        step = plan(PIPELINE, f"shard-{shard}", position or None, records, Epochs())
+        assert step.changes == len(changes)
+        return NetWrite(1 << self._net_writes.index(write), self._bits(self._with_net(step.deltas, records)))
+
+    def _marked(self, key: int, state: int) -> Marked | None:
+        stored = self.ladders[key][state]
+        return None if stored is None else Marked(stored)
+
+    def _with_net(self, deltas: Sequence[Delta], records: Sequence[StateChange]) -> Sequence[Delta]:
+        """The deltas with what the rules make of the records."""
+        if self.rules.net is net or not deltas:
+            return deltas
+        (delta,) = deltas
+        nodes = self.rules.net(PIPELINE, (record.within(0) for record in records))
+        return [Delta(delta.id, tuple(sorted(nodes.items())))]
 
     def _kept(self, key: int, after: int) -> int:
         stored = self.ladders[key][after]

@@ -7,7 +7,9 @@ from oncefold.core.event import Event
 from oncefold.core.fold import Node, Outcome, Stored, Total, fold, net
 from oncefold_lab.model.protocol import (
     BALANCED,
+    COUNTED,
     EXACT,
+    FORWARD,
     GROWS,
     NOTED,
     ONCE,
@@ -18,7 +20,19 @@ from oncefold_lab.model.protocol import (
     balanced,
 )
 from oncefold_lab.model.scenario import ModelScenario, ProtocolRules
-from oncefold_lab.model.scenarios import CONFLICT, CORRECTION, DELETE, OUTBOX, PARTIAL
+from oncefold_lab.model.scenarios import (
+    CONFLICT,
+    CORRECTION,
+    DELETE,
+    OUTBOX,
+    PARTIAL,
+    POSITION,
+    STEPS,
+    TIE,
+    TWO_SHARDS,
+    UNREAD_CONTENTS,
+    UNREAD_STATES,
+)
 from oncefold_lab.model.state import ModelStep, Op, State
 
 
@@ -154,6 +168,104 @@ MUTATIONS = (
         OUTBOX,
         TERMINATES,
     ),
+    _wrong(
+        "unread-unconditioned",
+        "in economy mode a state is written unread without a condition",
+        ProtocolRules(unread_condition="none"),
+        UNREAD_STATES,
+        GROWS,
+    ),
+    _wrong(
+        "equal-replaced",
+        "in economy mode a state of the same version is replaced unread",
+        ProtocolRules(unread_condition="not higher"),
+        TIE,
+        GROWS,
+    ),
+    _wrong(
+        "tie-by-version",
+        "in economy mode the content that wins is put on the condition of the version alone",
+        ProtocolRules(state_condition="version"),
+        UNREAD_CONTENTS,
+        GROWS,
+    ),
+    _wrong(
+        "refused-is-old",
+        "in economy mode what is refused is taken for old",
+        ProtocolRules(refused="take for done"),
+        TIE,
+        EXACT,
+    ),
+    _wrong(
+        "old-image-left",
+        "in economy mode a key that moves stays in its old leaf",
+        ProtocolRules(net=_old_leaf_stays),
+        POSITION,
+        BALANCED,
+    ),
+    _wrong(
+        "position-unchecked",
+        "NetLambda moves the position without a condition",
+        ProtocolRules(position_condition=False),
+        POSITION,
+        COUNTED,
+    ),
+    _wrong(
+        "position-back",
+        "the same: a zombie moves the position back",
+        ProtocolRules(position_condition=False),
+        POSITION,
+        FORWARD,
+    ),
+    _wrong(
+        "deltas-before-position",
+        "deltas are written in a transaction before that of the position",
+        ProtocolRules(netting="deltas first"),
+        POSITION,
+        EXACT,
+    ),
+    _wrong(
+        "position-before-deltas",
+        "deltas are written in a transaction after that of the position",
+        ProtocolRules(netting="position first"),
+        POSITION,
+        EXACT,
+    ),
+    _wrong(
+        "one-position",
+        "all shards of StateTable's stream have one position",
+        ProtocolRules(position_of="stream"),
+        TWO_SHARDS,
+        EXACT,
+    ),
+    _wrong(
+        "position-at-end",
+        "the position moves to the end of a batch of which one transaction nets a part",
+        ProtocolRules(position_moves_to="end of batch"),
+        STEPS,
+        EXACT,
+    ),
+    _wrong(
+        "net-answers-done",
+        "NetLambda answers that its batch is finished, also where the time is up",
+        ProtocolRules(net_keeps_unfinished=False),
+        STEPS,
+        EXACT,
+    ),
+    _wrong(
+        "lanes",
+        "several batches of one shard of StateTable's stream are under way at a time",
+        ProtocolRules(one_lane=False),
+        POSITION,
+        EXACT,
+    ),
+    _wrong(
+        "given-up",
+        "Lambda gives up a batch of StateTable's stream after some retries",
+        ProtocolRules(retries_for_ever=False),
+        POSITION,
+        EXACT,
+    ),
 )
 
 
@@ -166,6 +278,12 @@ def _never(op: Op) -> Callable[[Protocol, State, ModelStep], bool]:
         return step.op is not op
 
     return holds_at
+
+
+def _without_changes(protocol: Protocol, state: State) -> bool:
+    log = state.tables.log
+    netted = log._replace(positions=tuple(map(len, log.records)))
+    return balanced(protocol, state._replace(tables=state.tables._replace(log=netted)))
 
 
 def _one_in_outbox(_: Protocol, state: State) -> bool:
@@ -234,4 +352,26 @@ FALSE_CLAIMS = (
         Claim("end-of-work", "when all shards are read to the end, no StateLambda is under way", _none_after_the_end),
     ),
     _false(CORRECTION, Claim("rest", "once all is done, nothing happens any more", of_step=_quiet_for_ever)),
+    _false(
+        UNREAD_STATES,
+        Claim(
+            "all-netted",
+            "in economy mode totals + outbox alone equal the contributions of the states, in every state",
+            _without_changes,
+        ),
+    ),
+    _false(
+        UNREAD_STATES,
+        Claim(
+            "nothing-in-the-way",
+            "in economy mode no state is refused that is written",
+            of_step=_never(Op.REFUSED_STATE),
+        ),
+    ),
+    _false(POSITION, Claim("not-overtaken", "NetLambda never finds the position moved", of_step=_never(Op.OVERTAKEN))),
+    _false(
+        POSITION,
+        Claim("no-net-token", "no token ever answers for a transaction of NetLambda", of_step=_never(Op.NETTED_BEFORE)),
+    ),
+    _false(STEPS, Claim("whole-changes", "NetLambda never answers in part", of_step=_never(Op.NET_LEFT))),
 )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from oncefold.core.fold import Node, Stored
 from oncefold_lab.model.encoding import Encoding
 from oncefold_lab.model.scenario import ModelScenario
-from oncefold_lab.model.state import BEGINNINGS, Folding, ModelStep, Op, Run, State
+from oncefold_lab.model.state import BEGINNINGS, UNREAD, Folding, ModelStep, Netting, Op, Run, State
 
 ROOT = "root"
 
@@ -43,6 +43,15 @@ class Naming:
             f"{self.state(key, before)} -> {_state(self.world.ladders[key][after])}"
             for key, before, after in self._changes(chunk)
         )
+
+    def change(self, number: int) -> str:
+        """A change in StateTable's stream."""
+        key, before, after = self.world.changes[number]
+        return f"{self.state(key, before)} -> {_state(self.world.ladders[key][after])}"
+
+    def records(self, changes: tuple[int, ...]) -> str:
+        """Changes in their order, numbered."""
+        return ", ".join(f"{place}: {self.change(change)}" for place, change in enumerate(changes, 1)) or "none"
 
     def deltas_of(self, chunk: int) -> str:
         """The deltas of a chunk."""
@@ -117,6 +126,9 @@ class ScheduleText:
         naming, world, tables = self._naming, self._naming.world, state.tables
         contributed = sum(own[stored] for own, stored in zip(world.contributions, tables.stored, strict=True))
         yield f"states: {naming.states(tables.stored)}; they contribute: {naming.totals(contributed)}"
+        for shard, records in enumerate(tables.log.records):
+            position = tables.log.positions[shard]
+            yield f"changes, shard {shard}: {naming.records(records)}; netted up to {position}"
         yield f"outbox: {naming.deltas(tables.outbox) or 'empty'}"
         yield f"totals: {naming.totals(tables.totals)}"
         yield f"all events: {naming.totals(world.reference)}"
@@ -148,6 +160,8 @@ class ScheduleText:
 def _function(run: Run) -> str:
     if isinstance(run, int):
         return "Sweep"
+    if isinstance(run, Netting):
+        return "NetLambda"
     return "StateLambda" if isinstance(run, Folding) else "ReduceLambda"
 
 
@@ -156,7 +170,8 @@ def _delivered(naming: Naming, step: ModelStep) -> str:
     batch = naming.world.batches.known[step.before.batch]
     records = f"record {batch.places[0]}" if len(batch.places) == 1 else f"records {', '.join(map(str, batch.places))}"
     waited = "" if step.before.answers else " (its answer will not be waited for)"
-    return f"is given shard {batch.shard}, {records}{waited}, and {_read(naming, step)}"
+    reading = "" if naming.world.scenario.economy else f", and {_read(naming, step)}"
+    return f"is given shard {batch.shard}, {records}{waited}{reading}"
 
 
 def _read(naming: Naming, step: ModelStep) -> str:
@@ -247,6 +262,71 @@ def _aged_out(naming: Naming, step: ModelStep) -> str:
     return f"The stream record of {naming.deltas(step.about)} ages out unread"
 
 
+def _put(naming: Naming, step: ModelStep) -> str:
+    return f"writes {naming.change(step.about)}"
+
+
+def _put_unheard(naming: Naming, step: ModelStep) -> str:
+    return f"{_put(naming, step)}; the answer is lost"
+
+
+def _refused_state(naming: Naming, step: ModelStep) -> str:
+    return f"is refused: {naming.state(step.about, step.state.tables.stored[step.about])} stands there"
+
+
+def _handed(naming: Naming, step: ModelStep) -> str:
+    run = _netting(step)
+    records = f"change {run.end}" if run.first + 1 == run.end else f"changes {run.first + 1} to {run.end}"
+    waited = " (its answer will not be waited for)" if run.begin == UNREAD else ""
+    position = step.state.tables.log.positions[run.shard if naming.world.rules.position_of == "shard" else 0]
+    ending = "; all is netted" if step.after is None else ""
+    return f"is given {records} of shard {run.shard}{waited}, and reads the position {position}{ending}"
+
+
+def _netting(step: ModelStep) -> Netting:
+    assert isinstance(step.before, Netting)
+    return step.before
+
+
+def _netted(naming: Naming, step: ModelStep) -> str:
+    run, log = _netting(step), step.state.tables.log
+    place = run.shard if naming.world.rules.position_of == "shard" else 0
+    again = ", CHANGES FOR THE SECOND TIME" if log.twice else ""
+    deltas = naming.deltas(step.about) or "no delta"
+    return f"writes {deltas}{again}, and moves the position of shard {run.shard} to {log.positions[place]}"
+
+
+def _netted_unheard(naming: Naming, step: ModelStep) -> str:
+    return f"{_netted(naming, step)}; the answer is lost"
+
+
+def _netted_before(naming: Naming, step: ModelStep) -> str:
+    return f"sends {naming.deltas(step.about) or 'no delta'}: the token is remembered; success, nothing happens"
+
+
+def _netted_by_half(naming: Naming, step: ModelStep) -> str:
+    deltas = naming.deltas(step.about) or "no delta"
+    if naming.world.rules.netting == "deltas first":
+        return f"writes {deltas}, and crashes before it moves the position"
+    return f"moves the position, and crashes before it writes {deltas}"
+
+
+def _overtaken(_: Naming, step: ModelStep) -> str:
+    return f"is refused: the position of shard {_netting(step).shard} has moved; it reads it again"
+
+
+def _net_left(_: Naming, step: ModelStep) -> str:
+    return f"has no time left; it answers: shard {_netting(step).shard} is finished up to change {step.about}"
+
+
+def _returned(_: Naming, step: ModelStep) -> str:
+    return f"Lambda goes back in shard {step.about} of the changes, to what is behind {step.state.read[step.about]}"
+
+
+def _given_up(_: Naming, step: ModelStep) -> str:
+    return f"Lambda gives up change {step.state.read[step.about]} of shard {step.about}"
+
+
 _WORDS: Mapping[Op, Callable[[Naming, ModelStep], str]] = {
     Op.DELIVERED: _delivered,
     Op.REPEATED: _delivered,
@@ -270,4 +350,17 @@ _WORDS: Mapping[Op, Callable[[Naming, ModelStep], str]] = {
     Op.GONE: _gone,
     Op.LEFT: _left,
     Op.SEEN: _seen,
+    Op.PUT: _put,
+    Op.PUT_UNHEARD: _put_unheard,
+    Op.REFUSED_STATE: _refused_state,
+    Op.HANDED: _handed,
+    Op.HANDED_AGAIN: _handed,
+    Op.RETURNED: _returned,
+    Op.NETTED: _netted,
+    Op.NETTED_UNHEARD: _netted_unheard,
+    Op.NETTED_BEFORE: _netted_before,
+    Op.NETTED_BY_HALF: _netted_by_half,
+    Op.OVERTAKEN: _overtaken,
+    Op.NET_LEFT: _net_left,
+    Op.GIVEN_UP: _given_up,
 }

@@ -61,6 +61,23 @@ class ModelScenario:
     """Whether the stream of ReduceTable delivers records again that are done with."""
     announcements_lost: bool = True
     """Whether records of that stream age out unread."""
+    change_shards: tuple[tuple[int, ...], ...] = ()
+    """In economy mode, for each key the shards of StateTable's stream of which its changes are in any; else nothing."""
+    reads_first: bool = True
+    """Whether StateLambda may read a key before it writes it, as it does where most of many were refused."""
+    batch_changes: int = 2
+    """Records of that stream that NetLambda is given at a time, at most; every smaller number happens too."""
+    step_changes: int = 2
+    """Those that one of its transactions nets: 1, or else all of a batch."""
+    netters_at_once: int = 2
+    """Invocations of NetLambda, those given up among them."""
+    net_zombies: bool = True
+    """Whether Lambda gives up invocations of NetLambda that go on, and delivers changes that are finished."""
+
+    @property
+    def economy(self) -> bool:
+        """Whether states are written unread, and totals follow from StateTable's stream."""
+        return bool(self.change_shards)
 
 
 def live(key: str, version: int, leaf: str, amount: int) -> Event:
@@ -172,6 +189,22 @@ class ProtocolRules:
     """Whether the sweeper does."""
     sweeps: bool = True
     """Whether there is a sweeper."""
+    unread_condition: Literal["lower", "not higher", "none"] = "lower"
+    """In economy mode, what the version must be that a state replaces unread."""
+    position_condition: bool = True
+    """Whether NetLambda moves a shard's position on the condition that it is where it was."""
+    netting: Literal["one", "deltas first", "position first"] = "one"
+    """Whether deltas and position are written together, or else which come first."""
+    position_of: Literal["shard", "stream"] = "shard"
+    """Whether each shard has a position of its own."""
+    position_moves_to: Literal["what is netted", "end of batch"] = "what is netted"
+    """Where the position moves."""
+    net_keeps_unfinished: bool = True
+    """Whether NetLambda's answer names the first record that is not netted when the time is up, or says all is."""
+    one_lane: bool = True
+    """Whether Lambda delivers one batch of a shard of StateTable's stream at a time."""
+    retries_for_ever: bool = True
+    """Whether Lambda delivers a batch of it until it is finished."""
 
 
 PROTOCOL = ProtocolRules()

@@ -91,7 +91,113 @@ ALL = ModelScenario(
     rewinds=True,
 )
 
-SMALL = (CORRECTION, DELETE, CONFLICT, REWIND, CHUNK, CHUNKS, PARTIAL, OUTBOX, PARTS, ALL)
+
+def _economy(name: str, about: str, scenario: ModelScenario) -> ModelScenario:
+    """In economy mode with one invocation of each function, if the scenario does not say more."""
+    return _folding(replace(scenario, name=name, about=f"economy: {about}"))
+
+
+def _writing(scenario: ModelScenario) -> ModelScenario:
+    """With one plain NetLambda, so that all the room is StateLambda's."""
+    return replace(scenario, netters_at_once=1, net_zombies=False, batch_changes=1)
+
+
+def _netting(scenario: ModelScenario) -> ModelScenario:
+    """With one plain StateLambda, so that all the room is NetLambda's."""
+    return replace(scenario, states_at_once=1, zombies=False)
+
+
+UNREAD_STATES = _writing(
+    _economy(
+        "unread states",
+        "a correction and a move by two StateLambdas at once",
+        ModelScenario("", "", (records(_A1), records(_A2)), change_shards=((0,),)),
+    )
+)
+TIE = _writing(
+    _economy(
+        "tie",
+        "two contents of one version, in two shards",
+        ModelScenario("", "", (records(_A1), records(live("a", 1, "M", 7))), change_shards=((0,),)),
+    )
+)
+LATE_TIE = _writing(
+    _economy(
+        "late tie",
+        "a correction with two contents, in two shards; none is given up",
+        ModelScenario("", "", (records(_A1, _A2), records(live("a", 2, "L", 9))), change_shards=((0,),), zombies=False),
+    )
+)
+TOMBSTONE = _writing(
+    _economy(
+        "tombstone",
+        "a key is deleted; an older event of it is late",
+        ModelScenario("", "", (records(_A1, gone("a", 3)), records(_A2)), change_shards=((0,),), zombies=False),
+    )
+)
+POSITION = _netting(
+    _economy(
+        "position",
+        "two changes in one shard, and two NetLambdas at once; batches are cut anew and come again",
+        ModelScenario("", "", (records(_A1, _A2),), change_shards=((0,),), rewinds=True),
+    )
+)
+STEPS = _netting(
+    _economy(
+        "steps",
+        "a batch of two changes that takes two transactions; the time may be up between them",
+        ModelScenario("", "", (records(_A1, _A2),), change_shards=((0,),), step_changes=1),
+    )
+)
+TWO_SHARDS = _netting(
+    _economy(
+        "two shards",
+        "two keys, each in a shard of the changes of its own",
+        ModelScenario("", "", (records(_A1, _B1),), change_shards=((0,), (1,))),
+    )
+)
+SPLIT = _netting(
+    _economy(
+        "split",
+        "each change of a key in any of two shards, as after a split; no order between them",
+        ModelScenario("", "", (records(_A1, _A2),), change_shards=((0, 1),)),
+    )
+)
+
+UNREAD_CONTENTS = _writing(
+    _economy(
+        "unread contents",
+        "three contents of one version, written unread",
+        ModelScenario(
+            "",
+            "",
+            (records(_A1, live("a", 1, "M", 7)), records(live("a", 1, "M", 9))),
+            change_shards=((0,),),
+            zombies=False,
+        ),
+    )
+)
+
+SMALL = (
+    CORRECTION,
+    DELETE,
+    CONFLICT,
+    REWIND,
+    CHUNK,
+    CHUNKS,
+    PARTIAL,
+    OUTBOX,
+    PARTS,
+    ALL,
+    UNREAD_STATES,
+    TIE,
+    LATE_TIE,
+    TOMBSTONE,
+    POSITION,
+    STEPS,
+    TWO_SHARDS,
+    SPLIT,
+)
 
 LARGE = (
     _folding(
@@ -125,6 +231,15 @@ LARGE = (
         name="corrections",
         about=f"{ALL.about}; with corrections",
         shards=(ALL.shards[0], ((_B2, _A2),)),
+    ),
+    UNREAD_CONTENTS,
+    replace(
+        POSITION,
+        name="three changes",
+        about="economy: three changes in one shard, and two NetLambdas at once",
+        shards=(records(_A1, _B1, _A2),),
+        change_shards=((0,), (0,)),
+        rewinds=False,
     ),
 )
 """Minutes, and half a gigabyte."""

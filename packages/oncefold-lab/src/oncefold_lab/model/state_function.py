@@ -190,10 +190,14 @@ class FoldingSteps:
 
     def _holds(self, tables: ModelTables, key: int, before: int) -> bool:
         """Whether the condition of one key holds."""
+        return self._meets(key, tables.stored[key], before)
+
+    def _meets(self, key: int, current: int, before: int) -> bool:
+        """Whether what stands there is for the condition what was read."""
         if self._rules.state_condition == "version and content":
-            return tables.stored[key] == before
+            return current == before
         if self._rules.state_condition == "version":
-            return self._world.version(key, tables.stored[key]) == self._world.version(key, before)
+            return self._world.version(key, current) == self._world.version(key, before)
         return True
 
     def _refused(self, tables: ModelTables, chunk: ChunkWrites) -> Keys:
