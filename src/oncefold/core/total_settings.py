@@ -33,8 +33,10 @@ def rollup_setting(rollups: TomlTable, name: str, zone: str | None) -> Rollup:
 
 def _level(rollups: TomlTable, name: str, value: Any, zone: str | None) -> Level:
     table = rollups.inline(name, value if is_settings(value) else {"field": value})
-    array = _array(table)
-    inside = _inside(table) if array is not None else None
+    array = _own_field(table, "each", 'write the field of an array, such as each = "tags"')
+    inside = None
+    if array is not None:
+        inside = _own_field(table, "field", 'write a field of each element, such as field = "sku"')
     field = table.own_source() if array is None else array
     missing = table.get("missing")
     if missing is not None and not isinstance(missing, str):
@@ -52,23 +54,13 @@ def _level(rollups: TomlTable, name: str, value: Any, zone: str | None) -> Level
     return Level(field, missing=missing, each=array is not None, inside=inside)
 
 
-def _array(table: TomlTable) -> FieldPath | None:
-    """The array whose elements fill a level; None for a level of one label."""
-    if table.get("each") is None:
+def _own_field(table: TomlTable, key: str, remedy: str) -> FieldPath | None:
+    """The field that a setting names, which may be no expression; None where it is not said."""
+    if table.get(key) is None:
         return None
-    found = table.source("each", table.get("each"))
+    found = table.source(key, table.get(key))
     if isinstance(found, Expression):
-        table.fail("each", f"{found} is an expression", 'write the field of an array, such as each = "tags"')
-    return found
-
-
-def _inside(table: TomlTable) -> FieldPath | None:
-    """Where the label is in each element of an array."""
-    if table.get("field") is None:
-        return None
-    found = table.source("field", table.get("field"))
-    if isinstance(found, Expression):
-        table.fail("field", f"{found} is an expression", 'write a field of each element, such as field = "sku"')
+        table.fail(key, f"{found} is an expression", remedy)
     return found
 
 

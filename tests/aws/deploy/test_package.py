@@ -10,6 +10,7 @@ from pathlib import Path
 
 import botocore
 import pytest
+from bench.aws.cold_start import PREPARED
 
 from oncefold.aws.connect import client
 from oncefold.aws.deploy import package
@@ -47,27 +48,7 @@ from tests.aws.deploy.pipelines import RISK
 print(build(RISK).sha256)
 """
 
-IMPORTED = """
-import sys, types
-sys.dont_write_bytecode = True
-code, libraries = sys.argv[1:]
-
-class Stub(types.ModuleType):
-    "A botocore that costs nothing."
-    __path__ = ()
-    def __getattr__(self, name):
-        if name.startswith("__"):
-            raise AttributeError(name)
-        return type(name, (Exception,), {"__init__": lambda self, *_, **__: None})
-
-if libraries:
-    sys.path.append(libraries)
-else:
-    for name in ("botocore", "botocore.config", "botocore.exceptions", "botocore.session"):
-        sys.modules[name] = Stub(name)
-        if "." in name:
-            setattr(sys.modules["botocore"], name.partition(".")[2], sys.modules[name])
-sys.path.insert(0, code)
+IMPORTED = f"""{PREPARED}
 import oncefold.aws.functions.handlers
 print(*sorted(sys.modules))
 """

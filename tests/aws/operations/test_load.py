@@ -154,7 +154,8 @@ def test_a_process_that_was_held_up_puts_nothing_once_another_ended_the_load(tmp
     stack.check_exact(decoded([*SOME, *MORE]))
 
 
-def test_nothing_is_rebuilt_meanwhile(tmp_path: Path) -> None:
+def interrupted(tmp_path: Path) -> RebuiltStack:
+    """A stack into which a load of SOME was begun; it ended before the first put."""
     stack = empty()
 
     def stop(operation: str) -> None:
@@ -163,6 +164,11 @@ def test_nothing_is_rebuilt_meanwhile(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         load_into(stack, store_of(tmp_path, SOME), Interposed(stack.client, before=stop))
+    return stack
+
+
+def test_nothing_is_rebuilt_meanwhile(tmp_path: Path) -> None:
+    stack = interrupted(tmp_path)
     with pytest.raises(OncefoldError, match="a load is under way"):
         stack.rebuild()
 
@@ -204,14 +210,7 @@ def test_a_key_that_dynamodb_cannot_hold_is_named_before_anything_is_written(
 
 
 def test_another_store_is_no_continuation(tmp_path: Path) -> None:
-    stack = empty()
-
-    def stop(operation: str) -> None:
-        if operation == "batch_write_item":
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        load_into(stack, store_of(tmp_path, SOME), Interposed(stack.client, before=stop))
+    stack = interrupted(tmp_path)
     with pytest.raises(OncefoldError, match="a load of another store, or of other contents"):
         load_into(stack, store_of(tmp_path, MORE, "other.db"))
 
