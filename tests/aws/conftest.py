@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from oncefold.aws.connect import client
+from oncefold.aws.functions.guard import ECONOMY, STANDARD
 from oncefold.aws.names import Names
 from oncefold.aws.reader import StackReader, open_stack
 from oncefold.aws.reader.reader import StackOptions
@@ -36,11 +37,17 @@ def aws(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     return emulator
 
 
+@pytest.fixture(name="mode")
+def mode_of_stack() -> str:
+    """How the stack keeps its totals; a test of both modes is parametrised with this."""
+    return STANDARD
+
+
 @pytest.fixture
-def stack(aws: Emulator) -> Names:
+def stack(aws: Emulator, mode: str) -> Names:
     """A stack of empty tables and a stream of two shards, without functions."""
     names = Names(f"test-{next(_NUMBERS)}")
-    make_tables(names, client("dynamodb"))
+    make_tables(names, client("dynamodb"), economy=mode == ECONOMY)
     make_stream(names.stream, client("kinesis"), shards=2)
     return names
 

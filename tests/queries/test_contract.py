@@ -9,22 +9,25 @@ from urllib.parse import quote
 
 import pytest
 
+from oncefold.aws.functions.guard import ECONOMY, STANDARD, definition_item
 from oncefold.aws.names import Names
 from oncefold.aws.reader import open_stack
 from oncefold.cli.main import main
-from oncefold.core.decode import Decoder
 from oncefold.core.definition_toml import parse_toml
-from oncefold.core.errors import DefinitionError, InvalidEvent, QueryError
+from oncefold.core.errors import DefinitionError, QueryError
 from oncefold.queries import Reader, UnsupportedQueryError
 from oncefold.queries.http_reader import HttpReader
 from oncefold.queries.model import Answer, SearchResult
 from oncefold.queries.render.document import document
 from oncefold.queries.render.rows import columns_of, csv_lines, json_lines, pretty_json
 from oncefold.queries.store_reader import StoreReader
-from tests.aws.conftest import aws, emulator, stack  # noqa: F401 - fixtures
-from tests.aws.reader.stacks import fill
+from tests.aws.conftest import aws, emulator, mode_of_stack, stack  # noqa: F401 - fixtures
+from tests.aws.functions.stacks import functions_of
+from tests.aws.functions.stacks import lines as records_of
+from tests.aws.reader.stacks import put
 from tests.queries.stores import lines
 from tests.serve.answers.server import Server, serving
+from tests.tools.sizes import in_full
 
 PIPELINE = parse_toml("""
 name = "odd"
@@ -155,7 +158,14 @@ QUERIES: dict[str, tuple[Query, list[str] | None, str]] = {
 }
 """By name: the query in Python, as a command, and as a route."""
 
+EVERY_WAY = [(STANDARD, True), (ECONOMY, False), *in_full("2 s each", (STANDARD, False), (ECONOMY, True))]
+"""A stack's mode, and whether everything is in its totals: else the last events are in the outbox or, in economy mode,
+in the stream of states alone."""
+
 OF_NO_STACK = {"past", "history", "history of a deleted key", "series", "search"}
+OF_A_STACK = [name for name in QUERIES if name not in OF_NO_STACK | {"root", "page", "rejects", "conflicts", "status"}]
+"""Queries with the documents of a store. The others say what only one of both has: how many children the nodes at the
+end of what is read have, and lists and the status."""
 
 
 @pytest.fixture(scope="module")
@@ -211,32 +221,36 @@ def test_tables_are_the_same(name: str, server: Server, capsys: pytest.CaptureFi
     assert shown[0] == shown[1]
 
 
-def fill_stack(names: Names) -> None:
-    """Both days in a stack, with nothing pending."""
-    decoder, found = Decoder(PIPELINE), []
-    for line in lines([*MONDAY, *TUESDAY]).splitlines():
-        try:
-            found.append(decoder.json(line))
-        except InvalidEvent:
-            continue
-    fill(names, PIPELINE, found)
+def fill_stack(names: Names, mode: str = STANDARD, *, settled: bool = True) -> None:
+    """Both days in a stack; if it is not settled, the second one waits to be added to the totals."""
+    functions = functions_of(names, PIPELINE, mode)
+    put(names.aggregate_table, [definition_item(PIPELINE, mode=mode)])
+    for day in (MONDAY, TUESDAY):
+        functions.fold(records_of(lines(day).decode().splitlines()))
+        if settled or day is MONDAY:
+            functions.settle()
 
 
+@pytest.mark.parametrize(("mode", "settled"), EVERY_WAY)
 def test_a_stack_gives_the_documents_of_a_store(
     server: Server,
+    mode: str,
     stack: Names,  # noqa: F811
     capsys: pytest.CaptureFixture[str],
+    *,
+    settled: bool,
 ) -> None:
-    fill_stack(stack)
-    with StoreReader.open(server.session.path) as store, open_stack(stack.stack) as reader:
-        for name in ("all", "node", "two levels", "explain", "explain some", "verify"):
+    fill_stack(stack, mode, settled=settled)
+    with StoreReader.open(server.session.path) as store, open_stack(stack.stack, exact=not settled) as reader:
+        for name in OF_A_STACK:
             query, command, _ = QUERIES[name]
             expected = without(plain(query(store)), CLOCK, OF_STORE)
             found = plain(query(reader))
             assert OF_STACK - {"pending"} <= found.keys(), name
             assert without(found, OF_STACK) == expected, name
             assert command is not None
-            assert main([*command, "--format", "json", "--stack", stack.stack]) == 0
+            exact = ["--exact"] if command[0] == "query" and not settled else []
+            assert main([*command, *exact, "--format", "json", "--stack", stack.stack]) == 0
             assert without(json.loads(capsys.readouterr().out), OF_STACK) == expected, name
         shape = ("pipeline", "fingerprint", "version_type", "rollups", "measures")
         mine, its = plain(store.status()), plain(reader.status())

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from oncefold.aws.connect import client
 from oncefold.aws.functions.fits import check_fits
 from oncefold.aws.functions.guard import definition_item
 from oncefold.aws.names import Names
@@ -26,11 +25,11 @@ from oncefold.engine.session import Session
 from oncefold.pipeline_file import parse_pipeline
 from oncefold.queries import Reader
 from oncefold.queries.model import Answer
-from tests.aws.conftest import aws, emulator, stack  # noqa: F401 - fixtures
-from tests.aws.functions.stacks import Stack
+from tests.aws.conftest import aws, emulator, mode_of_stack, stack  # noqa: F401 - fixtures
+from tests.aws.functions.stacks import functions_of
 from tests.aws.functions.stacks import lines as records_of
 from tests.aws.reader.stacks import put
-from tests.queries.test_contract import CLOCK, OF_STACK, OF_STORE, plain, without
+from tests.queries.test_contract import CLOCK, EVERY_WAY, OF_STACK, OF_STORE, plain, without
 from tests.tools import reference
 from tests.tools.sizes import in_full
 
@@ -136,30 +135,39 @@ def documents(reader: Reader, nodes: Sequence[tuple[str, str]], *, of: set[str])
 
 
 @pytest.mark.parametrize("kind", ["json", *in_full("2 s each", *(kind for kind in KINDS if kind != "json"))])
+@pytest.mark.parametrize(("mode", "settled"), EVERY_WAY)
 def test_a_stack_gives_the_documents_of_a_store(
     kind: str,
+    mode: str,
     tmp_path: Path,
     stack: Names,  # noqa: F811
+    *,
+    settled: bool,
 ) -> None:
+    """If it is not settled, what came last waits in the outbox or, in economy mode, in the stream of states."""
     event, write = KINDS[kind]
     pipeline = parse_pipeline(f'name = "orders"\n[event]\n{event}\n{REST}')
     check_fits(pipeline)
     assert pipeline.has_wide_versions
     lines = lines_of(write, 5)
-    put(stack.aggregate_table, [definition_item(pipeline)])
-    functions = Stack(client("dynamodb"), stack, pipeline)
-    for some in (lines[:40], lines[30:], lines[::-1]):
+    put(stack.aggregate_table, [definition_item(pipeline, mode=mode)])
+    functions = functions_of(stack, pipeline, mode)
+    for number, some in enumerate([lines[:40], lines[30:], lines[::-1]]):
         functions.fold(records_of(some))
-        functions.reduce()
+        if settled or not number:
+            functions.settle()
     expected = reference.totals(pipeline, events_of(Decoder(pipeline), lines))
-    functions.check_exact(events_of(Decoder(pipeline), lines))
+    if settled:
+        functions.check_exact(events_of(Decoder(pipeline), lines))
     nodes = [(pipeline.rollups[node.rollup].name, join(node.labels)) for node in sorted(expected)]
     assert {len(node.labels) for node in expected} == {0, 1, 2}
     assert expected[Node(0)].count > 3
-    with Session.open(tmp_path / "store.db", pipeline) as session, open_stack(stack.stack) as reader:
+    with Session.open(tmp_path / "store.db", pipeline) as session, open_stack(stack.stack, exact=True) as reader:
         for start in range(0, len(lines), 7):
             session.ingest("".join(f"{line}\n" for line in lines[start : start + 7]))
         of_store = list(documents(session.reader, nodes[::3], of=OF_STORE))
         of_stack = list(documents(reader, nodes[::3], of=OF_STACK))
         assert of_stack == of_store
+        pending = reader.query("", rollup="tags").as_of.pending
+        assert (pending.deltas == 0) is settled
         assert session.reader.verify().exact

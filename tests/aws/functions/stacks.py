@@ -5,11 +5,17 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from oncefold.aws.connect import client
 from oncefold.aws.functions import layout
+from oncefold.aws.functions.direct import DirectStateFunction
+from oncefold.aws.functions.epochs import EpochCache
+from oncefold.aws.functions.guard import ECONOMY
 from oncefold.aws.functions.layout import Delta
+from oncefold.aws.functions.net import NetFunction, Netted
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
 from oncefold.aws.functions.state import FoldResult, StateFunction, StreamRecord
 from oncefold.aws.functions.sweep import Swept, sweep
+from oncefold.aws.functions.unread import ChangeStream
 from oncefold.aws.names import Names
 from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Pipeline
@@ -94,6 +100,10 @@ class Stack:
     def sweep(self, client: Any = None, grace: float = 0.0, seconds: float = 3600.0) -> Swept:
         return sweep(self.pipeline, self.names, self.dynamo(client, seconds), self.time.read, grace)
 
+    def settle(self) -> None:
+        """Add everything that was folded to the totals."""
+        self.reduce()
+
     def scan(self, table: str) -> list[Item]:
         return list(self.dynamo().scan(table))
 
@@ -124,6 +134,42 @@ class Stack:
         """Everything is applied, and the totals are those of the reference."""
         assert self.outbox() == []
         reference.assert_equal(reference.totals(self.pipeline, events), self.totals(), self.pipeline)
+
+
+@dataclass
+class EconomyStack(Stack):
+    """The same in economy mode."""
+
+    streams: Any = None
+    """A client of DynamoDB's streams."""
+    epochs: EpochCache | None = None
+
+    def fold(
+        self, records: Sequence[StreamRecord], client: Any = None, seconds: float = 3600.0, reject_days: int = 0
+    ) -> FoldResult:
+        dynamo = self.dynamo(client, seconds)
+        function = DirectStateFunction(
+            self.pipeline, self.names, dynamo, self.time.read, reject_days=reject_days, epochs=self.epochs
+        )
+        return function.handle(records)
+
+    def net(self, client: Any = None) -> list[Netted]:
+        """What NetLambda makes of all changes that there are, those that it knows among them, shard by shard."""
+        described = self.client.describe_table(TableName=self.names.state_table)["Table"]
+        stream = ChangeStream(self.streams, described["LatestStreamArn"])
+        function = NetFunction(self.pipeline, self.names, self.dynamo(client), self.time.read, self.epochs)
+        return [function.handle(shard, list(stream.after(shard, None))) for shard in stream.shards()]
+
+    def settle(self) -> None:
+        self.net()
+        self.reduce()
+
+
+def functions_of(names: Names, pipeline: Pipeline, mode: str) -> Stack:
+    """The functions of a stack of a mode, by the standard clients."""
+    if mode == ECONOMY:
+        return EconomyStack(client("dynamodb"), names, pipeline, streams=client("dynamodbstreams"))
+    return Stack(client("dynamodb"), names, pipeline)
 
 
 class Interposed:
