@@ -198,6 +198,11 @@ class Balance:
         """Of every epoch that ever had one of its own."""
         self.contents = 0
         """Changes of contents so far."""
+        self._parsed: dict[str, Pipeline] = {}
+        self._contributions: dict[tuple[int, Content], Numbers] = {}
+        """What was computed before, by the definition as an object: most states are looked at again and again."""
+        self._live: tuple[int, int, Numbers] = (-1, -1, {})
+        """Epoch, `contents` and what the states contributed then."""
 
     def _watch(self) -> None:
         rows = self._rows
@@ -226,10 +231,13 @@ class Balance:
 
     def live_totals(self) -> Numbers:
         """What the states contribute, node by node."""
-        found: Numbers = {}
-        for state in self._states.all():
-            for node, row in self._contribution(self.epochs.live, state).items():
-                found[node] = plus(found.get(node), row)
+        epoch, contents, found = self._live
+        if (epoch, contents) != (self.epochs.live, self.contents):
+            found = {}
+            for state in self._states.all():
+                for node, row in self._contribution(self.epochs.live, state).items():
+                    found[node] = plus(found.get(node), row)
+            self._live = self.epochs.live, self.contents, found
         return found
 
     def _check(self) -> None:
@@ -286,7 +294,11 @@ class Balance:
         return self._definitions.get(epoch, self._pipeline)
 
     def _contribution(self, epoch: int, state: _State) -> Numbers:
-        return contribution(self.definition(epoch), state.event.content, self._pipeline)
+        pipeline, content = self.definition(epoch), state.event.content
+        found = self._contributions.get((id(pipeline), content))
+        if found is None:
+            found = self._contributions[id(pipeline), content] = contribution(pipeline, content, self._pipeline)
+        return found
 
     def _add(self, part: _Part, sign: int) -> None:
         off = self._off.setdefault(part.epoch, {})
@@ -318,5 +330,8 @@ class Balance:
 
     def _epochs(self, item: dict[str, Any]) -> Epochs:
         found = epochs_of(item)
-        self._definitions |= {epoch: parse_toml(text) for epoch, text in found.definitions}
+        for epoch, text in found.definitions:
+            if text not in self._parsed:
+                self._parsed[text] = parse_toml(text)
+            self._definitions[epoch] = self._parsed[text]
         return found

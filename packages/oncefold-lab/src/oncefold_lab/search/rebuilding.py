@@ -40,6 +40,7 @@ from oncefold_lab.search.scenario import (
     Scenario,
     draw,
 )
+from oncefold_lab.simulator.values import give_item
 from oncefold_lab.world.functions import Context
 from oncefold_lab.world.scheduler import random_source
 from oncefold_lab.world.world import Violation, World
@@ -208,7 +209,8 @@ class Rebuilding(Oncefold):
         return bool(rolled_back) and (under is None or under.epoch <= rolled_back)
 
     def _definition(self) -> dict[str, Any]:
-        return next(i for i in self._world.items(NAMES.aggregate_table) if i["label"] == layout.DEFINITION_KEY["label"])
+        rows = self._world.rows(NAMES.aggregate_table).values()
+        return give_item(next(item for item, _ in rows if item["label"] == layout.DEFINITION_KEY["label"]))
 
     def _read_on(self) -> None:
         """Let the reader look at the totals for as long as somebody rebuilds them."""

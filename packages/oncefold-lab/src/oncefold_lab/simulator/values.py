@@ -9,7 +9,7 @@ Sources: "Supported data types and naming rules in Amazon DynamoDB"; "DynamoDB i
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 from oncefold_lab.simulator import number
 from oncefold_lab.simulator.errors import ServiceError
@@ -221,6 +221,10 @@ def item_size(item: Item) -> int:
     return sum(text_bytes(name) + size_of(value) for name, value in item.items())
 
 
+_FLAT: Final = frozenset({"S", "N", "B", "BOOL", "NULL"})
+"""Kinds whose payload cannot be changed."""
+
+
 def give(value: Value) -> Value:
     """A copy of a value, for a caller to do with as it likes."""
     ((kind, payload),) = value.items()
@@ -233,7 +237,7 @@ def give(value: Value) -> Value:
 
 def give_item(item: Item) -> Item:
     """A copy of an item, for a caller to do with as it likes."""
-    return {name: give(value) for name, value in item.items()}
+    return {name: value.copy() if _FLAT.issuperset(value) else give(value) for name, value in item.items()}
 
 
 Comparable = tuple[Any, Any]
