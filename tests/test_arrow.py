@@ -8,7 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from oncefold.arrow import binary_of, binary_scalar, index_of, numbers_of, texts_at
+from oncefold.arrow import (
+    binary_of,
+    binary_scalar,
+    filled_numbers_of,
+    index_of,
+    long_offsets_of,
+    nulls_of,
+    numbers_of,
+    texts_at,
+)
 
 
 @pytest.mark.parametrize("kind", [pa.uint8(), pa.int8(), pa.uint16(), pa.int32(), pa.uint32(), pa.int64(), pa.uint64()])
@@ -23,6 +32,29 @@ def test_numbers_are_those_of_the_array_or_its_part(kind: pa.DataType) -> None:
 def test_nulls_are_no_numbers() -> None:
     with pytest.raises(pa.ArrowInvalid, match="nulls"):
         numbers_of(pa.array([1, None], pa.int64()))
+
+
+@pytest.mark.parametrize("kind", [pa.uint8(), pa.int32(), pa.int64(), pa.float64()])
+def test_nulls_are_told_and_filled(kind: pa.DataType) -> None:
+    whole = pa.array([None if number % 3 == 1 else number for number in range(60)], kind)
+    for part in (whole, whole[7:31], whole[:0], whole[:1], pa.nulls(9, kind)):
+        assert nulls_of(part).tolist() == part.is_null().to_pylist()
+        assert filled_numbers_of(part).tolist() == [value or 0 for value in part.to_pylist()]
+
+
+@pytest.mark.parametrize("whole", [pa.nulls(9), pa.array([True, None]), pa.array(["a", None, "b"]).dictionary_encode()])
+def test_nulls_of_other_types_are_told(whole: pa.Array) -> None:
+    for part in (whole, whole[1:]):
+        assert nulls_of(part).tolist() == part.is_null().to_pylist()
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary(), pa.large_binary()])
+def test_texts_have_long_offsets(kind: pa.DataType) -> None:
+    whole = pa.array(["ab", "", "é", "x" * 300], kind)
+    for part in (whole, whole[1:3], whole[:0], pa.array([], kind)):
+        found = long_offsets_of(part)
+        found.validate(full=True)
+        assert found.equals(part.cast(pa.large_string()))
 
 
 @pytest.mark.parametrize("texts", [[], [b""], [b"a", b"", "é".encode(), b"\0" * 9]])
@@ -66,3 +98,28 @@ def test_a_session_without_frames_imports_no_pandas(tmp_path: Path) -> None:
     command = [sys.executable, "-c", SESSION, str(pipeline), str(tmp_path / "s.db")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+
+
+TABLE = """
+import sys, oncefold, pyarrow as pa
+from decimal import Decimal
+from oncefold.no_pandas import without_pandas
+without_pandas()
+pipeline, store = sys.argv[1:]
+columns = {"k": pa.array(["a", "b", "a"]), "l": pa.array(["x", "y", "x"]), "m": pa.array([Decimal("1.50")] * 3)}
+labels = pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.int32()), pa.array(["x", "y"]))
+with oncefold.open(store, pipeline) as session:
+    session.ingest(pa.table({**columns, "l": labels}))
+    assert session.totals("x").node.count == 1
+print("pyarrow.compute" in sys.modules)
+"""
+
+
+def test_a_table_of_common_types_imports_no_compute_functions(tmp_path: Path) -> None:
+    pipeline = tmp_path / "p.toml"
+    pipeline.write_text(
+        'name = "p"\n[event]\nkey = "k"\n[rollups]\nr = ["l"]\n[measures]\nm = { sum = "m", scale = 2 }\n'
+    )
+    command = [sys.executable, "-c", TABLE, str(pipeline), str(tmp_path / "s.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == ("False", 0), done.stderr

@@ -1,7 +1,8 @@
 """Arrow arrays to numpy and from bytes by their buffers.
 
 pyarrow's own converters (`pa.array`, `pa.scalar`, `to_numpy`) import pandas, where it is installed, to know a frame if
-they are given one. That takes half a second of a process that has no frames.
+they are given one. That takes half a second of a process that has no frames. `cast`, `is_null` and whatever else
+computes import Arrow's compute functions, a twentieth of a second.
 """
 
 from collections.abc import Sequence
@@ -16,9 +17,41 @@ def numbers_of(column: pa.Array) -> npt.NDArray[Any]:
     """The values of an array of integers, without copying; they cannot be written. Raises ArrowInvalid for nulls."""
     if column.null_count:
         raise pa.ArrowInvalid("there are nulls in a column that has none")
+    return _values_of(column)
+
+
+def filled_numbers_of(column: pa.Array) -> npt.NDArray[Any]:
+    """The values of an array of integers or doubles, 0 for a null; without nulls they cannot be written."""
+    values = _values_of(column)
+    return np.where(nulls_of(column), values.dtype.type(0), values) if column.null_count else values
+
+
+def _values_of(column: pa.Array) -> npt.NDArray[Any]:
+    """What the buffer holds, anything for a null."""
     return np.frombuffer(column.buffers()[1] or b"", np.dtype(str(column.type)))[
         column.offset : column.offset + len(column)
     ]
+
+
+def nulls_of(column: pa.Array) -> npt.NDArray[np.bool_]:
+    """Which values are null; the array is the caller's."""
+    if not column.null_count:
+        return np.zeros(len(column), np.bool_)
+    valid = column.buffers()[0]
+    if valid is None or pa.types.is_dictionary(column.type):  # a type without a bitmap, or nulls behind the codes
+        return np.array(column.is_null().to_numpy(zero_copy_only=False), np.bool_)
+    end = column.offset + len(column)
+    bits = np.unpackbits(np.frombuffer(valid, np.uint8), count=end, bitorder="little")[column.offset :]
+    nulls: npt.NDArray[np.bool_] = bits == 0
+    return nulls
+
+
+def long_offsets_of(texts: pa.Array) -> pa.Array:
+    """An array of text or bytes without nulls as large_string, the same bytes with offsets of 64 bits."""
+    kind = np.int64 if texts.type in {pa.large_string(), pa.large_binary()} else np.int32
+    offsets = np.frombuffer(texts.buffers()[1] or bytes(8), kind)[texts.offset : texts.offset + len(texts) + 1]
+    buffers = [None, pa.py_buffer(offsets.astype(np.int64)), texts.buffers()[2] or pa.py_buffer(b"")]
+    return pa.Array.from_buffers(pa.large_string(), len(texts), buffers)
 
 
 def binary_of(texts: Sequence[bytes]) -> pa.Array:

@@ -7,7 +7,7 @@ from oncefold.columnar.leaves import decode_all, encode_all
 def test_few_and_many_leaves_are_encoded_alike(monkeypatch) -> None:
     labels = [(f"é{number}", "", "x" * (number % 300)) for number in range(700)]
     few = encode_all(labels)
-    monkeypatch.setattr(leaves, "_FEW", 0)
+    monkeypatch.setattr(leaves, "FEW_LEAVES", 0)
     many = encode_all(labels)
     assert few.offsets.tolist() == many.offsets.tolist()
     end = int(few.offsets[-1])

@@ -15,12 +15,14 @@ from oncefold.commit import CommitContent, SourcePosition
 from oncefold.core.errors import SourceError, StoreError
 from oncefold.core.fold import Outcome
 from oncefold.engine import run as run_module
+from oncefold.engine.decoding import BlockDecoder
 from oncefold.engine.run import (
     COMMIT_SECONDS,
     DECODED_AHEAD,
     IDLE,
     IDLE_SECONDS,
     MOST_DECODERS,
+    Committer,
     ReadAhead,
     RunProgress,
 )
@@ -169,6 +171,20 @@ def test_while_input_trickles_nothing_waits_longer_than_a_quarter_second(
     assert max(waits) < FRESH_SECONDS
     if seconds < IDLE_SECONDS:
         assert len(recorded.commits) <= clock.now / COMMIT_SECONDS + 1, "many events share a commit"
+
+
+@pytest.mark.parametrize(("leaves", "least", "most"), [(1, 0.0, 0.1), (1_000, 0.9, 1.0)])
+def test_only_commits_that_touch_many_nodes_let_the_next_gather_more(
+    recorded: Recorded, leaves: int, least: float, most: float
+) -> None:
+    records = [Record(str(row), 1, f"r{row % leaves}", "fx", 100, 0) for row in range(1_000)]
+    data = memoryview(json_lines(records))
+    engine = recorded.session._engine
+    batch, _ = BlockDecoder(NARROW, engine.seed).decode(TextBlock("s", "json", data, 0, None, len(data)))
+    with Committer(recorded.session._store, engine, RunProgress()) as committer:
+        engine.fold(batch)
+        committer.finish()
+        assert least * committer.last_seconds <= committer.node_seconds <= most * committer.last_seconds
 
 
 def test_silence_lets_what_is_pending_be_committed_at_once(recorded: Recorded, inline: None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from oncefold.arrow import binary_of, binary_scalar, spans_of
+from oncefold.arrow import binary_of, binary_scalar, spans_of, texts_at
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, read_only, with_room
 from oncefold.columnar.primitives import (
     FIXED_SEED,
@@ -33,6 +33,9 @@ pc: Any = Deferred("pyarrow.compute")
 
 ENCODED_BYTES = 1 << 14
 """Room for an encoded leaf."""
+
+FEW_LEAVES = 10_000
+"""So many leaves are encoded one by one, without the import of Arrow's compute functions."""
 
 Scratch = tuple[UInt8s, npt.NDArray[np.int64]]
 
@@ -62,8 +65,12 @@ class Leaves:
 
 def encode_leaf(labels: tuple[str, ...]) -> bytes:
     """A leaf as `Leaves` holds it."""
-    parts = [label.encode() for label in labels]
-    return b"".join(len(part).to_bytes(2, "little") + part for part in parts)
+    return encode_labels([label.encode() for label in labels])
+
+
+def encode_labels(labels: Sequence[bytes]) -> bytes:
+    """The same of labels in UTF-8."""
+    return b"".join(len(label).to_bytes(2, "little") + label for label in labels)
 
 
 def leaves_of(leaves: list[bytes]) -> Leaves:
@@ -87,6 +94,9 @@ def encode_columns(levels: Sequence[pa.Array], leaves: int) -> pa.Array:
     """The encoded leaves (large_binary) of columns of labels (large_binary), one per level; none gives empty leaves."""
     if not levels:
         return binary_of([b""] * leaves)
+    if leaves <= FEW_LEAVES:
+        texts = (texts_at(labels, np.arange(leaves)) for labels in levels)
+        return binary_of([encode_labels(labels) for labels in zip(*texts, strict=True)])
     parts = [part for labels in levels for part in (_length_prefix(labels), labels)]
     return pc.binary_join_element_wise(*parts, binary_scalar(b""))
 
@@ -104,13 +114,10 @@ LENGTH_BITS = 12
 _LENGTH_MASK = (1 << LENGTH_BITS) - 1
 _SPANS_AHEAD = 16
 
-_FEW = 10_000
-"""So many leaves are encoded one by one, without the import of Arrow's compute functions."""
-
 
 def encode_all(labels: Sequence[tuple[str, ...]]) -> Leaves:
     """The encoded leaves of label tuples."""
-    if len(labels) <= _FEW:
+    if len(labels) <= FEW_LEAVES:
         return leaves_of([encode_leaf(leaf) for leaf in labels])
     columns = [binary_of([label.encode() for label in column]) for column in zip(*labels, strict=True)]
     return Leaves(*spans_of(encode_columns(columns, len(labels))))

@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from oncefold.arrow import spans_of
+from oncefold.arrow import binary_of, nulls_of, spans_of, texts_at
 from oncefold.columnar import typed
 from oncefold.columnar.arrays import Int32s, Int64s, read_only
 from oncefold.columnar.batch import DELETE, NO_SPAN, NO_TIME, SPAN_BITS, Batch, BatchBuilder
 from oncefold.columnar.label_kernels import MOST_LEAF_BYTES
-from oncefold.columnar.leaves import Leaves, encode_columns
+from oncefold.columnar.leaves import FEW_LEAVES, Leaves, encode_columns
 from oncefold.columnar.plan import needs_scalar, plan_of
 from oncefold.columnar.primitives import FIXED_SEED, Seed
 from oncefold.columnar.table_fields import fields_of_table
@@ -191,7 +191,7 @@ class TableDecoder:
             return np.ones(rows, np.bool_)
         values = found[column.field]
         if column.form == "present":
-            into[:] = 0 if values is None else values.is_valid().to_numpy(zero_copy_only=False)
+            into[:] = 0 if values is None else ~nulls_of(values)
             return np.ones(rows, np.bool_)
         if column.form == "text":
             return self._texts(values, columns, into)
@@ -242,8 +242,7 @@ class TableDecoder:
         rest = distinct
         for labels, size in reversed(levels):
             rest, codes = np.divmod(rest, size)
-            empty = pa.array([b""] * len(codes), pa.large_binary())
-            columns_of_labels.insert(0, labels.take(pa.array(codes)) if len(labels) else empty)
+            columns_of_labels.insert(0, _taken(labels, codes))
         leaves = encode_columns(columns_of_labels, len(distinct))
         data, offsets = spans_of(leaves)
         return columns.leaves.intern(Leaves(data, offsets)), (offsets[1:] - offsets[:-1]) <= MOST_LEAF_BYTES
@@ -267,9 +266,16 @@ class TableDecoder:
         if level.missing is not None and missing.any():
             labels = pa.concat_arrays([labels, pa.array([level.missing], pa.large_string())])
             codes, good = np.where(missing, len(labels) - 1, codes), good | missing
-        binary = labels.cast(pa.large_binary())
-        short = np.asarray(pc.binary_length(binary).to_numpy(zero_copy_only=False)) <= _MOST_LABEL_BYTES
+        binary = labels.view(pa.large_binary())
+        short = np.diff(spans_of(binary)[1]) <= _MOST_LABEL_BYTES
         return codes.astype(np.int32, copy=False), binary, good if short.all() else good & short[codes]
+
+
+def _taken(labels: pa.Array, codes: Int64s) -> pa.Array:
+    """The labels (large_binary) of these codes; empty ones where there are no labels at all."""
+    if not len(labels):
+        return binary_of([b""] * len(codes))
+    return binary_of(texts_at(labels, codes)) if len(codes) <= FEW_LEAVES else labels.take(pa.array(codes))
 
 
 def _numbered(values: Int64s, good: Mask, below: int) -> tuple[Int32s, Int64s]:

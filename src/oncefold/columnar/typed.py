@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from oncefold.arrow import spans_of
+from oncefold.arrow import filled_numbers_of, long_offsets_of, nulls_of, spans_of
 from oncefold.columnar.arrays import Int64s, read_only
 from oncefold.columnar.label_kernels import window_second
 from oncefold.columnar.parse_kernels import parse_scaled, parse_time
@@ -113,7 +113,7 @@ def texts_of(column: pa.Array | None, rows: int) -> Texts:
     """Text as it is, integers and decimals of scale 0 as their digits, UUIDs as their text."""
     if column is None:
         return Texts(pa.array([""] * rows, pa.large_string()), np.zeros(rows, np.bool_), np.ones(rows, np.bool_))
-    missing = _nulls(column)
+    missing = nulls_of(column)
     if isinstance(column.type, pa.UuidType):
         return Texts(_uuid_texts(column), ~missing, missing)
     is_whole = pa.types.is_integer(column.type) or (pa.types.is_decimal(column.type) and column.type.scale == 0)
@@ -125,8 +125,8 @@ def texts_of(column: pa.Array | None, rows: int) -> Texts:
 def categories_of(column: pa.Array | None, rows: int) -> tuple[Int64s, pa.Array, Mask, Mask]:
     """Text of which much repeats: (code of each row, texts by code as large_string, good rows, missing rows)."""
     if column is not None and _is_plain_dictionary(column):
-        missing = _nulls(column)
-        return _filled(column.indices), column.dictionary.cast(pa.large_string()), ~missing, missing
+        missing = nulls_of(column.indices)
+        return filled_numbers_of(column.indices), _text_array(column.dictionary), ~missing, missing
     texts = texts_of(column, rows)
     encoded = texts.texts.dictionary_encode()
     return encoded.indices.to_numpy(zero_copy_only=False), encoded.dictionary, texts.good, texts.missing
@@ -136,7 +136,7 @@ def scaled(column: pa.Array | None, rows: int, scale: int, *, rounds: bool) -> I
     """Numbers as mantissas at a scale, exact."""
     if column is None:
         return none_of(rows)
-    missing = _nulls(column)
+    missing = nulls_of(column)
     kind = column.type
     if pa.types.is_integer(kind):
         values, good = _rescaled(*_wide(column), scale)
@@ -161,12 +161,12 @@ def nanoseconds(
     if column is None:
         return none_of(rows)
     kind = column.type
-    missing = _nulls(column)
+    missing = nulls_of(column)
     if pa.types.is_timestamp(kind):
-        values, good = _multiplied(_filled(column.cast(pa.int64())), UNIT_NANOS[kind.unit])
+        values, good = _multiplied(filled_numbers_of(column.view(pa.int64())), UNIT_NANOS[kind.unit])
         zone = zone if kind.tz is None else NO_ZONE
     elif pa.types.is_date(kind):
-        days = _filled(column.cast(pa.date32()).cast(pa.int32()).cast(pa.int64()))
+        days = filled_numbers_of(column.cast(pa.date32()).view(pa.int32())).astype(np.int64)
         good = np.abs(days) < _SAFE_DAYS
         values = np.where(good, days, 0) * _DAY
     elif _is_text(kind):
@@ -191,7 +191,9 @@ def _is_plain_dictionary(column: pa.Array) -> bool:
 
 
 def _text_array(column: pa.Array) -> pa.Array:
-    """As large_string whose nulls are empty, its offsets beginning with the buffer's."""
+    """As large_string whose nulls are empty."""
+    if not column.null_count and (pa.types.is_string(column.type) or pa.types.is_large_string(column.type)):
+        return long_offsets_of(column)
     texts = column.cast(pa.large_string())
     if texts.null_count:
         texts = pc.fill_null(texts, "")
@@ -213,19 +215,9 @@ def _uuid_texts(column: pa.Array) -> pa.Array:
     )
 
 
-def _nulls(column: pa.Array) -> Mask:
-    if not column.null_count:
-        return np.zeros(len(column), np.bool_)
-    return np.array(column.is_null().to_numpy(zero_copy_only=False), np.bool_)
-
-
-def _filled(column: pa.Array) -> Any:
-    return (pc.fill_null(column, 0) if column.null_count else column).to_numpy(zero_copy_only=False)
-
-
 def _wide(column: pa.Array) -> tuple[Int64s, Mask]:
     """The values, which may be those of the column itself, and which of them fit."""
-    values = _filled(column)
+    values = filled_numbers_of(column)
     if values.dtype == np.uint64:
         return values.astype(np.int64), values <= np.uint64(VERSION_MAX)
     return values.astype(np.int64, copy=False), np.ones(len(values), np.bool_)
@@ -259,7 +251,7 @@ def _decimals(column: pa.Array, scale: int) -> tuple[Int64s, Mask]:
 
 
 def _floats(column: pa.Array, scale: int) -> tuple[Int64s, Mask]:
-    floats = _filled(column.cast(pa.float64()))
+    floats = filled_numbers_of(column if pa.types.is_float64(column.type) else column.cast(pa.float64()))
     power = float(10**scale)
     with np.errstate(all="ignore"):
         mantissas = np.rint(floats * power)
