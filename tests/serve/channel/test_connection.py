@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from oncefold.serve.channel.messages import (
     StreamPiece,
     StreamStart,
 )
+from oncefold.serve.channel.slots import Slots
 from oncefold.serve.transport.granian import loop_factory
 from oncefold.serve.writer.pending import PendingRequest, grouped
 
@@ -53,8 +55,8 @@ class Server:
 
 
 @contextmanager
-def writer_end(end: socket.socket) -> Iterator[WriterEnd]:
-    writer = WriterEnd(end.detach())
+def writer_end(end: socket.socket, memory: int | None = None) -> Iterator[WriterEnd]:
+    writer = WriterEnd(end.detach(), memory)
     try:
         yield writer
     finally:
@@ -62,22 +64,30 @@ def writer_end(end: socket.socket) -> Iterator[WriterEnd]:
 
 
 @pytest.mark.parametrize("loop", LOOPS)
-def test_messages_and_pieces_come_out_as_they_went_in(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
-    """Far more than a socket holds, and nobody receives: the event loop does not wait."""
+@pytest.mark.parametrize("slots", [None, 3, 200])
+def test_messages_and_pieces_come_out_as_they_went_in(
+    loop: Callable[[], asyncio.AbstractEventLoop], slots: int | None
+) -> None:
+    """Far more than a socket holds, and nobody receives: the event loop does not wait.
+
+    There is memory for none of the pieces, for some, and for all.
+    """
+    memory = None if slots is None else Slots(slots)
+    file = None if memory is None else memory.file
     pieces = [StreamPiece(number, bytes([number]) * 100_000) for number in range(1, 100)]
 
     async def run(writer: WriterEnd, end: socket.socket) -> list[object]:
         server = Server()
-        channel = await ServerEnd.open(end, server.take, server.lost.set)
+        channel = await ServerEnd.open(end, server.take, server.lost.set, memory)
         channel.send(*MESSAGES[:2])
         for piece in pieces:
-            channel.send_piece(*piece)
+            channel.send_piece(piece.number, bytes(piece.data))
         channel.send(MESSAGES[2])
         channel.close()
         return await asyncio.to_thread(lambda: list(writer.messages()))
 
     own, its = socket_pair()
-    with writer_end(its) as writer, asyncio.Runner(loop_factory=loop) as runner:
+    with writer_end(its, file) as writer, asyncio.Runner(loop_factory=loop) as runner:
         assert runner.run(run(writer, own)) == [*MESSAGES[:2], *pieces, MESSAGES[2]]
 
 
@@ -141,7 +151,7 @@ def test_an_end_without_anybody_there_is_lost_and_takes_what_is_sent() -> None:
 def test_a_frame_that_is_cut_short_is_no_message() -> None:
     own, its = socket_pair()
     with writer_end(its) as writer:
-        own.sendall((7).to_bytes(8, "big") + (100).to_bytes(4, "big") + b"half")
+        own.sendall(struct.pack("!QIi", 7, 100, -1) + b"half")
         own.close()
         assert list(writer.messages()) == []
 

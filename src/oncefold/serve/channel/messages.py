@@ -96,7 +96,8 @@ class StreamPiece(NamedTuple):
     """The next bytes of such a body."""
 
     number: int
-    data: bytes
+    data: bytes | memoryview
+    """A view is of shared memory: the bytes are there until they are reported as consumed, or all is acknowledged."""
 
 
 class StreamEnd(NamedTuple):

@@ -18,6 +18,7 @@ from oncefold.engine.session import Ingested
 from oncefold.serve.channel import messages
 from oncefold.serve.channel.connection import ServerEnd, socket_pair
 from oncefold.serve.channel.messages import Acknowledgement, AttachedSources, BodyFormat, CommitListener, Committed
+from oncefold.serve.channel.slots import Slots
 from oncefold.serve.server.operations import Health
 from oncefold.serve.settings import Settings
 
@@ -45,7 +46,9 @@ class BodyStream:
         return self._acknowledged.done()
 
     async def send(self, data: bytes) -> None:
-        """Send the next bytes, and wait until there is room for more."""
+        """Send the next bytes, and wait until there is room for more; without effect once it is acknowledged."""
+        if self.is_acknowledged:
+            return
         self._unconsumed += len(data)
         self._channel.send_piece(self._number, data)
         while self._unconsumed >= messages.STREAM_WINDOW_BYTES and not self.is_acknowledged:
@@ -107,6 +110,7 @@ class WriterClient:
         }
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: ServerEnd | None = None
+        self._slots = Slots()
         self._small: list[tuple[int, BodyFormat, bytes]] = []
         """Small bodies that are sent when the event loop has handled what is ready."""
         self.full = ""
@@ -123,12 +127,11 @@ class WriterClient:
         """Start it, and wait until the store is open. Raises as opening does, and SourceError for missing sources."""
         own_end, its_end = socket_pair()
         with its_end, _signals_blocked():  # inherited for good: only the server handles them
+            files = [file for file in (its_end.fileno(), self._slots.file) if file is not None]
             self._process = subprocess.Popen(  # noqa: S603 - this program itself
-                [sys.executable, "-P", "-m", _MODULE, str(its_end.fileno())],
-                stdin=subprocess.DEVNULL,
-                pass_fds=[its_end.fileno()],
+                [sys.executable, "-P", "-m", _MODULE, *map(str, files)], stdin=subprocess.DEVNULL, pass_fds=files
             )
-        self._channel = await ServerEnd.open(own_end, self._take, lambda: self._take((_Lost(),)))
+        self._channel = await ServerEnd.open(own_end, self._take, lambda: self._take((_Lost(),)), self._slots)
         self._send(messages.Start(settings, pipeline, sources, os.getpid()))
         await self._opened
 
@@ -182,6 +185,7 @@ class WriterClient:
             self._channel.close()
         if self._process is not None:
             await asyncio.to_thread(self._process.wait)
+        self._slots.close()
 
     def _numbered(self, waiting: "dict[int, asyncio.Future[Any]]") -> tuple[int, "asyncio.Future[Any]"]:
         number = next(self._numbers)
@@ -225,11 +229,13 @@ class WriterClient:
     def _acknowledged(self, acknowledged: messages.Acknowledged) -> None:
         for acknowledgement, numbers in acknowledged.groups:
             for number in numbers:
+                self._slots.release(number)
                 future = self._pending.pop(number, None)
                 if future is not None and not future.done():
                     future.set_result(acknowledgement)
 
     def _stream_consumed(self, consumed: messages.StreamConsumed) -> None:
+        self._slots.consumed(*consumed)
         stream = self._streams.get(consumed.number)
         if stream is not None:
             stream.consumed(consumed.size)

@@ -89,7 +89,7 @@ class BodyThreads:
         body = self._open[request.number] = StreamedBody(consumed)
         self._streams.submit(self._read_stream, request, body)
 
-    def put(self, number: int, data: bytes) -> None:
+    def put(self, number: int, data: bytes | memoryview) -> None:
         """The next bytes of such a body."""
         body = self._open.get(number)
         if body is not None:

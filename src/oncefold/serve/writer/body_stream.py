@@ -77,7 +77,7 @@ class StreamedBody:
         """Bytes that were read and not reported as consumed."""
         self._stale_at: float | None = None
 
-    def put(self, data: bytes) -> None:
+    def put(self, data: bytes | memoryview) -> None:
         """The next bytes; called by any thread."""
         with self._changed:
             self._pieces.append(memoryview(data))

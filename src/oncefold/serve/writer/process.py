@@ -1,6 +1,6 @@
-"""The writer process from its start to its end: `python -m oncefold.serve.writer.process CHANNEL`.
+"""The writer process from its start to its end: `python -m oncefold.serve.writer.process CHANNEL [MEMORY]`.
 
-The argument is the number of an open file that the server has left to it, with SIGINT and SIGTERM blocked. It is the
+The arguments are the numbers of open files that the server has left to it, with SIGINT and SIGTERM blocked. It is the
 server that handles a terminal's Ctrl-C and sends this process `Stop`; a SIGTERM that comes here is passed on to it.
 When the server is gone this process ends at once: its store holds whole commits, and whatever was not acknowledged is
 sent again.
@@ -108,7 +108,7 @@ class Dispatcher:
 def main() -> int:
     """Write until the server says stop, or is gone."""
     without_pandas()
-    channel = WriterEnd(int(sys.argv[1]))
+    channel = WriterEnd(*map(int, sys.argv[1:]))
     received = channel.messages()
     start = next(received, None)
     if not isinstance(start, messages.Start):
