@@ -81,15 +81,19 @@ def open_tables(names: Names, dynamodb: Any) -> Stack:
     return stack_of(names, dynamodb, read_definition(names, dynamodb))
 
 
-def stack_of(names: Names, dynamodb: Any, item: Item) -> Stack:
-    """The stack whose tables mean what an item says. Raises OncefoldError if it does not say it."""
+def stack_of(names: Names, dynamodb: Any, item: Item, streams: Any = None) -> Stack:
+    """The stack whose tables mean what an item says. Raises OncefoldError if it does not say it.
+
+    Without `streams` economy mode takes the standard client of DynamoDB's streams.
+    """
     origin = f"the definition in {names.aggregate_table}"
     try:
         pipeline = parse_toml(item["toml"]["S"], origin)
         first = parse_toml(kept_under(item), origin) if "kept" in item else None
         accepted = frozenset(item["fingerprints"]["SS"])
         mode = mode_of(item)
-        streams = client("dynamodbstreams") if mode == ECONOMY else None
+        if mode == ECONOMY and streams is None:
+            streams = client("dynamodbstreams")
         live = epochs_of(item).live
         return Stack(names, pipeline, accepted, dynamodb, live, mode=mode, streams=streams, first=first)
     except KeyError as error:
@@ -295,10 +299,11 @@ def _with_unread(stack: Stack, progress: Progress) -> Iterator[WaitingDelta]:
 
 def _as_delta(stack: Stack, shard: str, record: Mapping[str, Any]) -> Iterator[WaitingDelta]:
     try:
-        change = layout.parse_change(stack.pipeline, record)
+        change = layout.parse_change(stack.kept, record)
     except _UNREADABLE as error:
         raise _unreadable(stack.names.state_table, record.get("Keys"), error) from None
-    nodes = tuple(net(stack.pipeline, [change.within(stack.epoch)]).items())
+    before, after = map(stack.view.seen, change.within(stack.epoch))
+    nodes = tuple(net(stack.pipeline, [(before, after)]).items())
     if nodes:
         delta = Delta(f"unread/{shard}/{change.sequence}", nodes, stack.epoch)
         yield WaitingDelta(delta, int(seconds_of(record["ApproximateCreationDateTime"])))

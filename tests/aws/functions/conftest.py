@@ -15,12 +15,12 @@ from tests.aws.tables import make_tables
 _NUMBERS = count(1)
 
 
-def simulated() -> Stack:
+def simulated(*, economy: bool = False) -> Stack:
     """Empty tables in a simulator whose clock is the stack's."""
     time = Time()
     dynamodb = DynamoDB(clock=time.read)
     names = Names("sim")
-    make_tables(names, dynamodb)
+    make_tables(names, dynamodb, economy=economy)
     return Stack(dynamodb, names, time=time)
 
 

@@ -14,17 +14,15 @@ from oncefold.aws.functions.epochs import Epochs
 from oncefold.aws.functions.layout import Marked, StateChange
 from oncefold.aws.functions.net import NetFunction, Netted, plan
 from oncefold.aws.functions.state import FoldResult
-from oncefold.aws.names import Names
 from oncefold.core.decode import Decoder
 from oncefold.core.event import Content, Event
 from oncefold.core.fold import Node, Outcome, Stored, Total, net
 from oncefold.dynamodb.items import TRANSACTION_ITEMS
-from oncefold_lab.simulator.dynamodb import DynamoDB
 from oncefold_lab.simulator.values import give_item
-from tests.aws.functions.stacks import PIPELINE, Interposed, Stack, Time, lines, written
+from tests.aws.functions.conftest import simulated
+from tests.aws.functions.stacks import PIPELINE, Interposed, Stack, lines, written
 from tests.aws.functions.test_protocol import BAD, CONTRADICTION, EVENTS, SOME, Crash, crashing, deliveries
 from tests.aws.functions.worlds import events, pipeline_of
-from tests.aws.tables import make_tables
 from tests.tools import reference
 from tests.tools.sizes import examples
 
@@ -32,11 +30,7 @@ SHARD = "shard"
 
 
 def economy() -> Stack:
-    time = Time()
-    dynamodb = DynamoDB(clock=time.read)
-    stack = Stack(dynamodb, Names("sim"), time=time)
-    make_tables(stack.names, dynamodb, economy=True)
-    return stack
+    return simulated(economy=True)
 
 
 def fold(stack: Stack, sent: Sequence[str], client: Any = None, seconds: float = 3600.0) -> FoldResult:

@@ -1,13 +1,18 @@
 """A stack whose functions take part in rebuilds, on the simulator; some events, and more that come meanwhile."""
 
 import random
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 from oncefold.aws.functions import layout
+from oncefold.aws.functions.direct import DirectStateFunction
 from oncefold.aws.functions.epochs import EPOCH_SECONDS, EpochCache, Epochs, counts_in, epochs_of
-from oncefold.aws.functions.guard import definition_item
-from oncefold.aws.functions.layout import DEFINITION_KEY
+from oncefold.aws.functions.guard import ECONOMY, STANDARD, definition_item
+from oncefold.aws.functions.layout import DEFINITION_KEY, Delta
+from oncefold.aws.functions.net import NetFunction
+from oncefold.aws.functions.reduce import Reduced
 from oncefold.aws.functions.state import FoldResult, StateFunction
+from oncefold.aws.functions.unread import ChangeStream
 from oncefold.aws.operations.rebuild import MARGIN_SECONDS, Machine, Rebuild, Rebuilt
 from oncefold.aws.operations.rebuild_item import UnderWay
 from oncefold.core.decode import Decoder
@@ -35,35 +40,65 @@ GRACE = TIMEOUT + EPOCH_SECONDS + MARGIN_SECONDS
 
 
 class RebuiltStack(Stack):
-    """A stack whose functions take part in rebuilds; each environment knows the epochs by itself."""
+    """A stack whose functions take part in rebuilds; each environment knows the epochs by itself.
+
+    In economy mode NetLambda goes on whenever a process waits, and before anything is reduced.
+    """
 
     @classmethod
-    def make(cls) -> "RebuiltStack":
-        made = simulated()
+    def make(cls, mode: str = STANDARD) -> Self:
+        made = simulated(economy=mode == ECONOMY)
         stack = cls(made.client, made.names, made.pipeline, made.time)
-        stack.client.put_item(TableName=stack.names.aggregate_table, Item=definition_item(PIPELINE))
+        stack.client.put_item(TableName=stack.names.aggregate_table, Item=definition_item(PIPELINE, mode=mode))
         stack.cache = stack.environment()
+        stack.mode = mode
         return stack
 
     cache: EpochCache
+    mode: str
 
     def environment(self) -> EpochCache:
         return EpochCache(self.names, self.time.read, self.time.read)
 
     def send(self, events: list[str], cache: EpochCache | None = None, client: Any = None) -> FoldResult:
         """Fold events in an environment, by default one that is as old as the stack."""
-        function = StateFunction(
-            PIPELINE, self.names, self.dynamo(client), self.time.read, epochs=cache or self.cache
-        )  # fmt: skip
+        work = DirectStateFunction if self.mode == ECONOMY else StateFunction
+        function = work(PIPELINE, self.names, self.dynamo(client), self.time.read, epochs=cache or self.cache)
         return function.handle(lines(events))
+
+    def net(self, cache: EpochCache | None = None) -> None:
+        """In economy mode: net every change that there is, by an environment, by default a new one."""
+        if self.mode != ECONOMY:
+            return
+        described = self.client.describe_table(TableName=self.names.state_table)["Table"]
+        stream = ChangeStream(self.client.streams(), described["LatestStreamArn"])
+        for shard in stream.shards():
+            epochs = cache or self.environment()
+            NetFunction(PIPELINE, self.names, self.dynamo(), self.time.read, epochs).handle(
+                shard, list(stream.after(shard, None))
+            )
+
+    def reduce(self, client: Any = None, seconds: float = 3600.0, deltas: Iterable[Delta] | None = None) -> Reduced:
+        self.net()
+        return super().reduce(client, seconds, deltas)
+
+    def sleep(self, seconds: float) -> None:
+        self.time.sleep(seconds)
+        self.net()
 
     def rebuild(self, client: Any = None, owner: str = "", segments: int = 2, **how: bool) -> Rebuilt:
         return self.process(client, owner).run(segments, **how)
 
     def process(self, client: Any = None, owner: str = "", work: type[Rebuild] = Rebuild) -> Rebuild:
-        machine = Machine(self.time.read, self.time.read, self.time.sleep, lambda: 0.5, map)
         owner = owner or str(random.random())
-        return work(PIPELINE, self.names, client or self.client, machine, owner=owner, timeout_seconds=TIMEOUT)
+        return work(
+            PIPELINE, self.names, client or self.client, self.machine, owner=owner, timeout_seconds=TIMEOUT,
+            streams=self.client.streams,
+        )  # fmt: skip
+
+    @property
+    def machine(self) -> Machine:
+        return Machine(self.time.read, self.time.read, self.sleep, lambda: 0.5, map)
 
     def definition(self) -> Item:
         answer = self.client.get_item(TableName=self.names.aggregate_table, Key=DEFINITION_KEY)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oncefold.aws.deploy.bare_source import bare
 from oncefold.aws.names import ZONE_FOLDER, Names
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_text import to_toml
@@ -58,7 +59,7 @@ class Package:
 def build(pipeline: Pipeline) -> Package:
     """The zip of a pipeline. Raises OncefoldError if the code imports what must not be in it."""
     spare = set() if pipeline.expressions else FOR_EXPRESSIONS
-    files = {name_in_zip(path): path.read_bytes() for name, path in modules().items() if name not in spare}
+    files = {name_in_zip(path): bare(path.read_bytes()) for name, path in modules().items() if name not in spare}
     files[PIPELINE_FILE] = to_toml(pipeline).encode()
     files |= {f"{ZONE_FOLDER}/{name}": zone_file(name) for name in pipeline.timezones}
     data = zipped(files)

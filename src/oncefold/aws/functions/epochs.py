@@ -43,7 +43,9 @@ class Epochs:
     building: int | None = None
     """Whose totals a rebuild is making; greater than the live one."""
     definitions: tuple[tuple[int, str], ...] = ()
-    """Of epochs whose definition is another one than that which keys are kept under: its text."""
+    """Of epochs whose definition is another one than that which keys are kept under: its text.
+
+    Also of one that is announced."""
 
     def view(self, epoch: int, kept: Pipeline) -> View:
         """What an epoch's totals are of keys that are kept under a definition."""
@@ -72,6 +74,12 @@ def counts_in(epoch: int, mark: int) -> bool:
 
 DELETING = "delete"
 """The phase of a rebuild in which its totals are live, or it was given up: what is left is to delete others."""
+ANNOUNCED = "announced"
+"""The phase in which its definition is known and its totals are not made yet: functions take what it can hold alone.
+
+Economy mode needs it: there a state is written unread, so a function that does not know the definition would not learn
+of it from the key's mark, and NetLambda could not net what it wrote (`oncefold.aws.operations.rebuild`).
+"""
 
 
 def epochs_of(definition: Mapping[str, Any]) -> Epochs:
@@ -79,12 +87,13 @@ def epochs_of(definition: Mapping[str, Any]) -> Epochs:
     live = int(definition["epoch"]["N"]) if "epoch" in definition else 0
     replaced = definition["toml"]["S"] if "kept" in definition else ""
     rebuild = definition.get("rebuild", {}).get("M")
-    if rebuild is None or rebuild["phase"]["S"] == DELETING:
-        building, made = None, ""
+    phase = DELETING if rebuild is None else rebuild["phase"]["S"]
+    if rebuild is None or phase == DELETING:
+        made, text = None, ""
     else:
-        building, made = int(rebuild["epoch"]["N"]), rebuild.get("toml", {}).get("S", replaced)
-    definitions = ((live, replaced), (building, made))
-    return Epochs(live, building, tuple((epoch, text) for epoch, text in definitions if epoch is not None and text))
+        made, text = int(rebuild["epoch"]["N"]), rebuild.get("toml", {}).get("S", replaced)
+    definitions = tuple((epoch, said) for epoch, said in ((live, replaced), (made, text)) if epoch is not None and said)
+    return Epochs(live, None if phase == ANNOUNCED else made, definitions)
 
 
 def kept_under(definition: Mapping[str, Any]) -> str:

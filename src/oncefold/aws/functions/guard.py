@@ -40,8 +40,16 @@ def definition_item(pipeline: Pipeline, fingerprints: frozenset[str] = frozenset
     }
 
 
-PROTOCOL = "2"
-"""What functions know: 1, or nothing said, epochs; 2, definitions of epochs."""
+PROTOCOL = "3"
+"""What functions know: 1, or nothing said, epochs; 2, definitions of epochs; 3, such that are announced, and loads in
+economy mode."""
+NEEDED = {STANDARD: "2", ECONOMY: "3"}
+"""What they have to know for a rebuild under another definition, and for a load, in each mode."""
+
+
+def knows(item: Mapping[str, Any]) -> bool:
+    """Whether the functions that an item `definition` was written for know what its mode needs."""
+    return str(item.get("protocol", {}).get("N", "1")) >= NEEDED[mode_of(item)]
 
 
 def check_definition(pipeline: Pipeline, names: Names, client: Any, mode: str = STANDARD) -> Pipeline:

@@ -3,6 +3,8 @@
 What holds throughout is the rule of `oncefold.aws.functions.epochs`: a key counts in an epoch exactly if its mark is
 that epoch or a later one. The phases, of which any call may be the last; the next run goes on:
 
+0. `announced`, in economy mode and for another definition alone: wait until every function knows it, and so takes no
+   event that it cannot hold. From here on none is written that NetLambda could not net for it.
 1. `first`: every key without the new mark gets it, in one transaction with all that it counts for as deltas of the new
    epoch. From the moment the item `definition` names the new epoch, the functions do the same for keys that they touch.
    Then wait until no function can be under way that does not know it.
@@ -25,8 +27,8 @@ from typing import Any, NoReturn
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.direct import DirectStateFunction
-from oncefold.aws.functions.epochs import DELETING, EPOCH_SECONDS, EpochCache, Epochs, epochs_of
-from oncefold.aws.functions.guard import ECONOMY, PROTOCOL, mode_of
+from oncefold.aws.functions.epochs import ANNOUNCED, DELETING, EPOCH_SECONDS, EpochCache, Epochs, epochs_of
+from oncefold.aws.functions.guard import ECONOMY, knows, mode_of
 from oncefold.aws.functions.layout import DEFINITION_KEY, Marked
 from oncefold.aws.functions.plan import refusal
 from oncefold.aws.functions.state import Spread, StateFunction
@@ -180,12 +182,7 @@ class Rebuild:
             )
         if not self._wanted:
             return
-        if self._economy:
-            raise OncefoldError(
-                f"stack {stack}: in economy mode totals are made anew under the definition that the stack has alone; "
-                "deploy the other one as a stack of its own with --stack NAME, and send the events there"
-            )
-        if definition.get("protocol", {}).get("N", "1") < PROTOCOL:
+        if not knows(definition):
             raise OncefoldError(
                 f"stack {stack}: its functions were deployed by a version that knows no definitions of epochs; deploy "
                 "the definition that it has first: oncefold aws deploy"
@@ -199,6 +196,9 @@ class Rebuild:
 
     def _go(self) -> None:
         """From phase to phase."""
+        if self._under.phase == ANNOUNCED:
+            self._wait("seconds until every function knows the new definition")
+            self._advance(FIRST)
         if self._under.phase == FIRST:
             self._bring_all_in()
             self._wait("seconds until every function knows the new epoch")
@@ -235,7 +235,8 @@ class Rebuild:
         """Name a new epoch; from now on functions make its totals, too."""
         latest = max(epochs_of(definition).live, 0 if before is None else before.epoch)
         epoch = self._next_epoch(latest)
-        under = UnderWay(epoch, FIRST, segments, self._owner, 1, self._wanted)
+        phase = ANNOUNCED if self._economy and self._wanted else FIRST
+        under = UnderWay(epoch, phase, segments, self._owner, 1, self._wanted)
         if not self._item.begin(definition, before, under):
             self._item.refuse(self._item.read())
         self._result = Rebuilt(epoch, resumed=False)

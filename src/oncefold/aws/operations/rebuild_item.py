@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from oncefold.aws.functions.epochs import DELETING, kept_under
+from oncefold.aws.functions.epochs import ANNOUNCED, DELETING, kept_under
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
 from oncefold.core.definition_toml import parse_toml
@@ -17,7 +17,7 @@ from oncefold.dynamodb.calls import Dynamo
 from oncefold.dynamodb.items import Item
 
 FIRST, FINAL, DRAIN = "first", "final", "drain"
-PHASES = (FIRST, FINAL, DRAIN, DELETING)
+PHASES = (ANNOUNCED, FIRST, FINAL, DRAIN, DELETING)
 _NONE_BEGUN: Item = {}
 
 

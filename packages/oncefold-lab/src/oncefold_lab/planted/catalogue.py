@@ -74,6 +74,7 @@ PLANTED = (
     Planted(redefine_bugs.OneDefinition, 20),
     Planted(redefine_bugs.DefinitionFirst, 100),
     Planted(redefine_bugs.EpochAlone, 20),
+    Planted(redefine_bugs.NettedAsKept, 20),
     Planted(economy_bugs.PositionUnchecked, 20),
     Planted(economy_bugs.DeltasBeforePosition, 5),
     Planted(economy_bugs.PositionBeforeDeltas, 5),

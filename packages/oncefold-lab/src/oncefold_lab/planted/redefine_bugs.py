@@ -1,17 +1,18 @@
 """Mistakes of a rebuild under a new definition: who knows which definition an epoch has, and since when."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from oncefold.aws.functions.epochs import EpochCache, Epochs
-from oncefold.aws.functions.layout import DEFINITION_KEY
+from oncefold.aws.functions.layout import DEFINITION_KEY, StateChange
+from oncefold.aws.functions.net import NetFunction
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.operations.rebuild import Rebuild
 from oncefold.aws.operations.rebuild_item import RebuildItem, UnderWay
 from oncefold.dynamodb.calls import Dynamo
 from oncefold.dynamodb.items import Item
-from oncefold_lab.search.redefining import Redefining
+from oncefold_lab.search.redefining import EconomyRedefining, Redefining
 from oncefold_lab.search.scenario import NAMES
 from oncefold_lab.world.functions import Context
 
@@ -59,6 +60,12 @@ class _EpochAloneRebuild(Rebuild):
     item = _EpochAlone
 
 
+class _KeptDefinition(NetFunction):
+    def _learn(self, changes: Sequence[StateChange]) -> None:
+        super()._learn(changes)
+        self._epochs = replace(self._epochs, definitions=())
+
+
 class LiveDefinition(Redefining):
     """A function makes the new totals under the definition of the live ones."""
 
@@ -84,3 +91,9 @@ class EpochAlone(Redefining):
     """The new totals are made live, and the definition stays."""
 
     rebuild = _EpochAloneRebuild
+
+
+class NettedAsKept(EconomyRedefining):
+    """In economy mode NetLambda nets every epoch under the definition that keys are kept under."""
+
+    net_function = _KeptDefinition

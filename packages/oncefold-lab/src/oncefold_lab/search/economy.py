@@ -10,6 +10,7 @@ from typing import Any
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.direct import DirectStateFunction
+from oncefold.aws.functions.guard import ECONOMY
 from oncefold.aws.functions.net import NetFunction, Netted
 from oncefold.aws.functions.state import StateFunction
 from oncefold_lab.search.oncefold import TABLES, Oncefold, answer
@@ -43,6 +44,7 @@ _TUMBLING_SECONDS = 900
 class Economy(Oncefold):
     """A stack in economy mode. A variant overrides what it does otherwise."""
 
+    mode = ECONOMY
     state_function: type[StateFunction] = DirectStateFunction
     net_function: type[NetFunction] = NetFunction
     tables = tuple(

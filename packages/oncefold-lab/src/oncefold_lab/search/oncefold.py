@@ -6,7 +6,7 @@ from typing import Any
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.deliveries import kinesis_record
 from oncefold.aws.functions.epochs import EpochCache
-from oncefold.aws.functions.guard import check_definition
+from oncefold.aws.functions.guard import STANDARD, check_definition
 from oncefold.aws.functions.reduce import Reduced, ReduceFunction
 from oncefold.aws.functions.state import FoldResult, StateFunction
 from oncefold.aws.functions.sweep import GRACE_SECONDS, Swept, sweep
@@ -34,6 +34,7 @@ _COLD_CHANCE = 0.1
 class Oncefold:
     """A stack of Oncefold. A variant overrides what it does otherwise: the functions, or the way they call DynamoDB."""
 
+    mode = STANDARD
     state_function: type[StateFunction] = StateFunction
     reduce_function: type[ReduceFunction] = ReduceFunction
     dynamo: type[Dynamo] = Dynamo
@@ -173,7 +174,7 @@ class Oncefold:
 
     def _dynamo(self, context: Context) -> tuple[Dynamo, Meter]:
         if context.random.random() < _COLD_CHANCE:
-            check_definition(self.pipeline, NAMES, self._client)
+            check_definition(self.pipeline, NAMES, self._client, self.mode)
         meter = Meter()
         backoff = Backoff(context.clock, context.sleep, context.random.random, context.deadline - _RESERVE_SECONDS)
         return self.dynamo(self._client, backoff, meter), meter

@@ -15,7 +15,7 @@ from zlib import crc32
 
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.epochs import DELETING, EPOCH_SECONDS, EpochCache, epochs_of
-from oncefold.aws.functions.guard import ECONOMY, STANDARD, definition_item
+from oncefold.aws.functions.guard import definition_item
 from oncefold.aws.operations.rebuild import MARGIN_SECONDS, SILENCE_SECONDS, Machine, Rebuild
 from oncefold.aws.operations.rebuild_item import DRAIN, UnderWay
 from oncefold.aws.reader.reader import StackOptions, StackReader
@@ -67,7 +67,6 @@ class Rebuilding(Oncefold):
 
     rebuild: type[Rebuild] = Rebuild
     reader: type[StackReader] = StackReader
-    mode = STANDARD
 
     @classmethod
     def draw(cls, seed: int) -> Scenario:
@@ -306,8 +305,6 @@ def _shown(pipeline: Pipeline, amounts: list[int]) -> list[Decimal]:
 class EconomyRebuilding(Rebuilding, Economy):
     """A stack in economy mode that is rebuilt."""
 
-    mode = ECONOMY
-
     @classmethod
     def draw(cls, seed: int) -> Scenario:
         """The scenario of a seed: what happens to a stack that is rebuilt, and to the stream of its states."""
@@ -315,6 +312,11 @@ class EconomyRebuilding(Rebuilding, Economy):
         more = (incident for incident in economy.incidents if incident.kind in ECONOMY_INCIDENTS)
         incidents = sorted((*drawn.incidents, *more), key=lambda incident: incident.at)
         return replace(drawn, deployment=economy.deployment, incidents=tuple(incidents))
+
+    def _roll_back(self) -> None:
+        """The stack is deployed anew as the guide says: its mapping begins with the oldest that the stream has."""
+        super()._roll_back()
+        self._states.replay()
 
     @property
     def longest_timeout(self) -> float:

@@ -15,7 +15,7 @@ from oncefold.core.fold import Node, Total
 from oncefold.core.measures import Measure, MeasureKind
 from oncefold.core.view import view_of
 from oncefold_lab.search import oracle
-from oncefold_lab.search.rebuilding import Rebuilding
+from oncefold_lab.search.rebuilding import EconomyRebuilding, Rebuilding
 from oncefold_lab.search.scenario import NAMES
 from oncefold_lab.world.world import World
 
@@ -52,7 +52,8 @@ class Redefining(Rebuilding):
 
     def opened(self, reader: StackReader) -> StackReader:
         """See Rebuilding: a command reads what the stack's definition is."""
-        stack = replace(stack_of(NAMES, self._client, self._definition()), segments=1)
+        streams = self._world.client("dynamodbstreams")
+        stack = replace(stack_of(NAMES, self._client, self._definition(), streams), segments=1)
         clock = self._world.scheduler.clock
         return type(reader)(stack, StackOptions(exact=True), clock=lambda: int(clock() * 10**9))
 
@@ -60,6 +61,10 @@ class Redefining(Rebuilding):
         """See WithExpected: the totals of the definition that is live in the end."""
         events = [line.event for line in self._lines if line.event]
         return oracle.totals(self._balance.definition(self._balance.epochs.live), events, self.pipeline)
+
+
+class EconomyRedefining(Redefining, EconomyRebuilding):
+    """A stack in economy mode whose definition is replaced."""
 
 
 def redefined(random: Random, pipeline: Pipeline) -> Pipeline:
