@@ -1,12 +1,16 @@
 """Event source mappings in virtual time: what is delivered, again, in which pieces, and given up when."""
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 
+from oncefold_lab.local.settings import MappingSettings
+from oncefold_lab.simulator.faults import Fault
 from oncefold_lab.world.faults import CRASH_END, CRASH_START, RECUT, REPEAT
 from oncefold_lab.world.functions import Context
-from oncefold_lab.world.world import WorldSettings
+from oncefold_lab.world.world import World, WorldSettings
 from tests.lab.world.stage import Batch, Stage
 
 NUMBERS = [str(number) for number in range(20)]
@@ -151,3 +155,29 @@ def test_records_of_a_day_ago_are_gone() -> None:
     stage.run()
     assert stage.texts == ["b"]
     assert stage.world.coverage()["trimmed records"] == 1
+
+
+def test_a_change_behind_a_page_that_was_cut_to_nothing_is_read_at_last() -> None:
+    """A change stream does not say whether an empty page is its end, and no other write wakes the reader."""
+    world = World(7, WorldSettings(faults={Fault.SHORT: 1.0}))
+    described = world.dynamodb.create_table(
+        TableName="items",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
+    )["TableDescription"]
+    seen: list[str] = []
+
+    def handle(event: Mapping[str, Any], context: Context) -> None:
+        seen.extend(record["dynamodb"]["Keys"]["id"]["S"] for record in event["Records"])
+
+    world.add_function("function", handle, 10.0)
+    mapping = world.add_mapping(MappingSettings(described["LatestStreamArn"], "function"), "function")
+    world.dynamodb.put_item(TableName="items", Item={"id": {"S": "a"}})
+    mapping.touch()
+    world.scheduler.run(world.scheduler.clock() + 600.0, lambda: False)
+    assert seen == []
+    world.calm()
+    world.scheduler.run(world.scheduler.clock() + 600.0, lambda: False)
+    assert seen == ["a"]

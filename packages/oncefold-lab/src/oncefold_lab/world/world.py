@@ -139,10 +139,16 @@ class World:
         return [give_item(item) for item, _ in self.rows(table).values()]
 
     def calm(self) -> None:
-        """No fault of any kind from now on; what is under way goes its way."""
+        """No fault of any kind from now on; what is under way goes its way.
+
+        Lambda goes on reading streams. A mapping of the world pauses when it finds one empty, and a page that was cut
+        short may have looked so; therefore each looks once more.
+        """
         self.ledger.open = False
         for faults in self._faults:
             faults.stop()
+        for mapping in self.mappings:
+            mapping.touch()
 
     def coverage(self) -> dict[str, int]:
         """Everything that was counted, by name."""
