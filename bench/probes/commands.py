@@ -40,6 +40,7 @@ def measure(files: list[str], store: str, times: int) -> dict[str, Any]:
     if sha256 not in {None, digest_of_store(whole)}:
         raise ValueError(f"DuckDB has other totals than the store: {sha256}")
     seconds["query by DuckDB"] = query
+    seconds["command of DuckDB"] = None if query is None else _fastest(times, _duckdb_command(first))
     with first.open("ab") as out:
         out.write(more)
     kept = whole.read_bytes()
@@ -127,14 +128,29 @@ def _is_ready(port: int) -> bool:
 
 def _duckdb(events: Path, times: int) -> tuple[float | None, str | None]:
     """The seconds of one query over the file, without the start of its process, and the hash of its totals."""
-    python = _PEERS / ".venv" / "bin" / "python"
-    if not python.exists():
-        if importlib.util.find_spec("duckdb") is None:
-            return None, None
-        python = Path(sys.executable)
-    command = (str(python), str(_PEERS / "duckdb_query.py"), str(events))
+    python = _duckdb_python()
+    if python is None:
+        return None, None
+    command = (python, str(_PEERS / "duckdb_query.py"), str(events))
     results = [json.loads(_timed(command)[1]) for _ in range(times)]
     return min(result["seconds"] for result in results), results[0]["sha256"]
+
+
+def _duckdb_python() -> str | None:
+    """An interpreter that has DuckDB; None if there is none."""
+    python = _PEERS / ".venv" / "bin" / "python"
+    if python.exists():
+        return str(python)
+    return sys.executable if importlib.util.find_spec("duckdb") else None
+
+
+def _duckdb_command(events: Path) -> Sequence[str]:
+    """The same query as a process that does nothing else."""
+    code = (
+        "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import duckdb_query; "
+        "duckdb_query.fold(Path(sys.argv[2]), Path())"
+    )
+    return (_duckdb_python() or sys.executable, "-c", code, str(_PEERS), str(events))
 
 
 def _remove(store: Path) -> None:
