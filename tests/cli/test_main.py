@@ -154,6 +154,9 @@ def test_a_run_of_few_events_leaves_slow_modules_alone(tmp_path: Path) -> None:
         "rich",
         "sqlglot",
         "importlib.metadata",
+        "oncefold.queries.model",
+        "oncefold.store.reader",
+        "oncefold.store.replacement",
     }
 
 

@@ -14,7 +14,7 @@ from oncefold.commit import WholeEvents
 from oncefold.core.errors import OncefoldError
 from oncefold.core.fold import Outcome
 from oncefold.engine.redefinition import Redefinition
-from oncefold.store import definitions, events, rows, writer
+from oncefold.store import definitions, events, replacement, rows, writer
 from oncefold.store.events import NOBODY, EventTables
 from oncefold.store.replacement import Replacement
 from tests.engine.redefining import play
@@ -116,7 +116,7 @@ def the_new_totals_are_not_verified_and_wrong() -> AbstractContextManager[Any]:
 
     write = rows.write_totals
     stack = ExitStack()
-    stack.enter_context(patch.object(writer, "require_verified", lambda *_: None))
+    stack.enter_context(patch.object(replacement, "require_verified", lambda *_: None))
     stack.enter_context(patch.object(writer.Store, "redefine", _with_totals(wrong, writer.Store.redefine)))
     return stack
 

@@ -136,9 +136,12 @@ def test_the_key_changes_with_all_that_the_code_depends_on(tmp_path: Path) -> No
 def test_a_constant_of_another_module_and_an_array_are_in_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
     before = objects.source_key(scan_json)
     monkeypatch.setattr(parse_kernels, "_POWERS", parse_kernels._POWERS + 1)
+    objects._uses.cache_clear()  # as in the next process
     changed = objects.source_key(scan_json)
     monkeypatch.setattr(assemble, "MEASURE_LIMIT", 5)
+    objects._uses.cache_clear()
     assert len({before, changed, objects.source_key(scan_json)}) == 3
+    objects._uses.cache_clear()
 
 
 def test_every_kernel_of_the_package_is_found_for_the_build() -> None:

@@ -11,6 +11,7 @@ import click
 from oncefold import __version__
 from oncefold.cli.lazy import Lazy, LazyGroup, Section
 from oncefold.core.errors import OncefoldError
+from oncefold.garbage import tune_gc
 from oncefold.no_pandas import without_pandas
 
 if TYPE_CHECKING:
@@ -123,6 +124,7 @@ def program() -> int:
 
     No command takes data frames.
     """
+    tune_gc()
     without_pandas()
     return main()
 

@@ -26,8 +26,8 @@ from oncefold.store.retention import Retention
 if TYPE_CHECKING:
     from oncefold.cli.progress import Reporter
     from oncefold.core.definition import Pipeline
+    from oncefold.engine.folding import Folding
     from oncefold.engine.run import RunProgress
-    from oncefold.engine.session import Session
     from oncefold.sources.inputs import ReadOptions
     from oncefold.sources.sources import Sources
 
@@ -155,7 +155,7 @@ def _run(
 ) -> "RunProgress":
     """Open everything, fold the sources, and report."""
     from oncefold.aws.stream import open_stream
-    from oncefold.engine.session import Session
+    from oncefold.engine.folding import Folding
     from oncefold.engine.warmup import warm_up
     from oncefold.sources.sources import Sources
     from oncefold.sources.waiting import RealWaiting
@@ -164,7 +164,7 @@ def _run(
     if not path.exists():
         Sources(sources, options, open_stream=open_stream)  # a mistyped source leaves no empty store behind
     warm_up(reporter.report)
-    with Session.open(path, definition, retention=retention) as session:
+    with Folding.open(path, definition, retention=retention) as session:
         found = Sources(sources, options, session.positions, RealWaiting(stop.event), open_stream=open_stream)
         stop.reading = True
         with reporter.running(found.total_bytes, stop.event.is_set):
@@ -176,7 +176,7 @@ def _run(
 
 
 def _read(
-    session: "Session", found: "Sources", reporter: "Reporter", stop: "StopSignal", limit: "RejectLimit | None"
+    session: "Folding", found: "Sources", reporter: "Reporter", stop: "StopSignal", limit: "RejectLimit | None"
 ) -> "RunProgress":
     """Fold the sources; a last error that only repeats a finding is left out. Raises SourceError and StoreError."""
     from oncefold.engine.run import RunProgress

@@ -5,14 +5,16 @@ definition names.
 """
 
 import struct
-import zoneinfo
 from bisect import bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from importlib import resources
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 FIRST_SECOND, LAST_SECOND = -9_223_372_800, 9_223_372_800
@@ -63,6 +65,8 @@ def _local_switches(zone: Zone) -> tuple[int, ...]:
 @cache
 def zone_of(name: str) -> Zone:
     """The zone of an IANA name. Raises ValueError if there is none."""
+    import zoneinfo  # noqa: PLC0415 - few definitions name a zone
+
     try:
         rules = zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
@@ -83,6 +87,9 @@ def zone_of(name: str) -> Zone:
 
 def zone_file(name: str) -> bytes:
     """The file of a zone in the tz database (TZif, RFC 9636). Raises ValueError if there is none."""
+    import zoneinfo  # noqa: PLC0415
+    from importlib import resources  # noqa: PLC0415
+
     for root in zoneinfo.TZPATH:
         path = Path(root, name)
         if path.is_file():
@@ -115,7 +122,7 @@ def _note(switches: list[int], offsets: list[int], at: int, offset: int) -> None
         offsets.append(offset)
 
 
-def _change(rules: zoneinfo.ZoneInfo, before: int, after: int) -> int:
+def _change(rules: "ZoneInfo", before: int, after: int) -> int:
     """The second at which the offset changes; it does so once between the two."""
     old = _offset(rules, before)
     while after - before > 1:
@@ -127,7 +134,7 @@ def _change(rules: zoneinfo.ZoneInfo, before: int, after: int) -> int:
     return after
 
 
-def _offset(rules: zoneinfo.ZoneInfo, second: int) -> int:
+def _offset(rules: "ZoneInfo", second: int) -> int:
     offset = (_EPOCH + timedelta(seconds=second)).astimezone(rules).utcoffset()
     assert offset is not None
     return offset // timedelta(seconds=1)

@@ -1,13 +1,12 @@
 """One open store with its engine: what Python programs and the command line work with."""
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -18,16 +17,12 @@ from oncefold.core.errors import QueryError, StoreError
 from oncefold.core.event import Event
 from oncefold.core.fold import Outcome
 from oncefold.engine.decoding import BlockDecoder, EventData
-from oncefold.engine.engine import Engine
+from oncefold.engine.folding import Folding
 from oncefold.engine.redefinition import Redefined, Redefinition, RedefinitionProgress
-from oncefold.engine.run import Committer, Durable, RunProgress, run
-from oncefold.engine.tuning import process_seed
 from oncefold.pipeline_file import pipeline_of
 from oncefold.queries.delegating import Queries
 from oncefold.queries.model import Totals
 from oncefold.queries.store_reader import StoreReader
-from oncefold.sources.blocks import Block, Finding
-from oncefold.store.retention import Retention
 from oncefold.store.rows import absent_rejects
 from oncefold.store.writer import Store
 
@@ -56,7 +51,7 @@ class Ingested:
         return f"<Ingested commit {self.commit}{counts}>"
 
 
-class Session(Queries):
+class Session(Folding, Queries):
     """A store open for writing and querying, by one thread at a time; `oncefold.open` gives it.
 
     Use it in a `with` statement, or close it. After a failed commit nothing more can be written: open the store again.
@@ -64,40 +59,13 @@ class Session(Queries):
 
     def __init__(self, store: Store, clock: Callable[[], int]) -> None:
         """Use `oncefold.open`."""
-        self.path = store.path
-        self._clock = clock
         self._reader: StoreReader | None = None
         self._closed = False
-        self._take(store)
+        super().__init__(store, clock)
 
     def _take(self, store: Store) -> None:
-        """Go on with this store."""
-        self.pipeline = store.pipeline
-        self._store = store
-        self._engine = Engine(store, self._clock, process_seed())
+        super()._take(store)
         self._decoder = BlockDecoder(store.pipeline, self._engine.seed)
-
-    @classmethod
-    def open(
-        cls,
-        path: str | Path,
-        pipeline: Pipeline,
-        *,
-        retention: Retention | None = None,
-        clock: Callable[[], int] = time.time_ns,
-    ) -> Self:
-        """Open or create a store; see `oncefold.open`."""
-        store = Store.open(path, pipeline, retention=retention, clock=clock)
-        try:
-            return cls(store, clock)
-        except BaseException:
-            store.close()
-            raise
-
-    @property
-    def positions(self) -> dict[str, str]:
-        """The committed position of every source, as its state."""
-        return dict(self._engine.positions)
 
     def ingest(self, data: EventData, *, source: str = "python", position: str | None = None) -> Ingested:
         """Fold events and commit them; when it returns they are durable, each counted once.
@@ -160,24 +128,6 @@ class Session(Queries):
             self._commit()
             total += len(some)
         return total
-
-    def run(
-        self,
-        blocks: Iterable[Block | Finding],
-        on_progress: Callable[[RunProgress], None] = lambda _: None,
-        stop: Callable[[], object] = lambda: None,
-    ) -> RunProgress:
-        """Fold and commit all blocks of sources; see `oncefold.engine.run`."""
-        return run(self._engine, self._store, blocks, on_progress, stop=stop)
-
-    @property
-    def engine(self) -> Engine:
-        """The engine, for another run loop; `committer` makes durable what it folds."""
-        return self._engine
-
-    def committer(self, progress: RunProgress, on_result: Callable[[Durable | None], None]) -> Committer:
-        """A background committer of the engine; until it ends, no other method that commits may be called."""
-        return Committer(self._store, self._engine, progress, on_result)
 
     def redrive(self) -> Ingested:
         """Read every reject again, with the definition as it is now; those that can be read leave the list.
@@ -355,7 +305,7 @@ class Session(Queries):
             self._reader.close()
             self._reader = None
         self._closed = True
-        self._store.close()
+        super().close()
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"commit {self._engine.last_commit}"

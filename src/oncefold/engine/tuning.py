@@ -1,7 +1,6 @@
-"""What a process that folds sets once: its garbage collector, its allocator, the seed of its hashes."""
+"""What a process that folds sets once: its allocator, the seed of its hashes."""
 
 import ctypes
-import gc
 import secrets
 import sys
 from contextlib import suppress
@@ -19,18 +18,6 @@ _KEPT_BYTES: Final = 2**28
 
 _MAPPED_BYTES: Final = 2**25
 """From this size on, memory is mapped by itself, and given back when it is freed."""
-
-_OBJECTS_PER_COLLECTION: Final = 200_000
-"""New objects between two collections of the youngest generation; Python's default is 700 to 2,000."""
-
-
-def tune_gc() -> None:
-    """Let this process run the garbage collector less often.
-
-    A commit with many new nodes makes a million small objects, none in a cycle; traversing them again and again
-    takes as long as making them.
-    """
-    gc.set_threshold(_OBJECTS_PER_COLLECTION)
 
 
 def tune_malloc() -> None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
-from oncefold.engine.tuning import tune_gc, tune_malloc
+from oncefold.engine.tuning import tune_malloc
+from oncefold.garbage import tune_gc
 from oncefold.kernels.loading import compile_missing
 
 

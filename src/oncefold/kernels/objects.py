@@ -12,6 +12,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -27,6 +28,8 @@ CACHE_VARIABLE = "ONCEFOLD_KERNEL_CACHE"
 """The variable that names the only folder of objects, as for the tests of one compiler."""
 
 _DIGEST_BYTES = 32
+_END_LINE = itemgetter(1)
+"""Of a position in the source."""
 _COMPILER = ("_numba.py", "abi.py", "signature.py", "targets.py")
 
 
@@ -103,12 +106,16 @@ def _digest(code: bytes) -> bytes:
 def source_key(kernel: Kernel) -> str:
     """A hash of everything that the kernel's code depends on."""
     found = hashlib.blake2b(f"{kernel.declared} {abi.HEAD}".encode(), digest_size=8)
-    for name in _COMPILER:
-        found.update("".join(_lines(str(Path(__file__).parent / name))).encode())
+    found.update(_compiler_text())
     texts, constants = _reached(kernel)
     for text in (*sorted(texts), *sorted(constants)):
         found.update(text.encode())
     return found.hexdigest()
+
+
+@cache
+def _compiler_text() -> bytes:
+    return "".join(line for name in _COMPILER for line in _lines(str(Path(__file__).parent / name))).encode()
 
 
 def source_size(kernel: Kernel) -> int:
@@ -120,26 +127,36 @@ def _reached(kernel: Kernel) -> tuple[set[str], set[str]]:
     """The texts of all functions that the kernel calls, its own too, and the constants that they use."""
     texts: set[str] = set()
     constants: set[str] = set()
-    seen: set[int] = set()
+    seen: set[Kernel] = set()
     waiting = [kernel]
     while waiting:
         one = waiting.pop()
-        if id(one) in seen:
-            continue
-        seen.add(id(one))
-        function = one.function
-        assert isinstance(function, FunctionType)
-        texts.add(_text_of(function.__code__))
-        for name, value in _globals_of(function):
-            if isinstance(value, Kernel):
-                waiting.append(value)
-            elif isinstance(value, Intrinsic):
-                continue
-            elif isinstance(value, np.ndarray):
-                constants.add(f"{name}={value.dtype}{value.shape}{value.tobytes().hex()}")
-            elif isinstance(value, int | float | str | np.generic):
-                constants.add(f"{name}={type(value).__name__} {_plain(value)}")
+        if one not in seen:
+            seen.add(one)
+            text, used, called = _uses(one)
+            texts.add(text)
+            constants |= used
+            waiting += called
     return texts, constants
+
+
+@cache
+def _uses(kernel: Kernel) -> tuple[str, frozenset[str], tuple[Kernel, ...]]:
+    """The text of one kernel's function, the constants that it uses, and the kernels that it calls."""
+    function = kernel.function
+    assert isinstance(function, FunctionType)
+    constants: set[str] = set()
+    called: list[Kernel] = []
+    for name, value in _globals_of(function):
+        if isinstance(value, Kernel):
+            called.append(value)
+        elif isinstance(value, Intrinsic):
+            continue
+        elif isinstance(value, np.ndarray):
+            constants.add(f"{name}={value.dtype}{value.shape}{value.tobytes().hex()}")
+        elif isinstance(value, int | float | str | np.generic):
+            constants.add(f"{name}={type(value).__name__} {_plain(value)}")
+    return _text_of(function.__code__), frozenset(constants), tuple(called)
 
 
 def _plain(value: Any) -> Any:
@@ -154,7 +171,7 @@ def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 @cache
 def _text_of(code: CodeType) -> str:
-    last = max(end for _, end, _, _ in code.co_positions() if end is not None)
+    last = max(filter(None, map(_END_LINE, code.co_positions())))
     return "".join(_lines(code.co_filename)[code.co_firstlineno - 1 : last])
 
 

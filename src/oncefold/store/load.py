@@ -1,7 +1,10 @@
 """What a writer needs to go on from the last commit."""
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -33,6 +36,9 @@ from oncefold.store.texts import read_texts
 
 _NO_STATE = NO_LEAF - 1
 """The leaf of a row whose state was not found yet."""
+
+_KEYS_AHEAD = 2
+"""Segments of keys that are decompressed in advance, at most."""
 
 Allocate = Callable[[int], States]
 """Makes the columns for so many rows; they may be views of longer ones."""
@@ -77,13 +83,14 @@ def load(
     states = new_states(ends.rows, pipeline.value_columns) if allocate is None else allocate(ends.rows)
     schedule = SnapshotSchedule()
     state_from = int(read_meta(connection)["state_from"])
+    keys = read_keys(tables.keys.table)
     read_states(connection, tables.changes.table, states, state_from, schedule)
     return Loaded(
         pipeline=pipeline,
         seq=head.seq,
         rows=ends.rows,
         states=states,
-        keys=read_keys(tables.keys.table),
+        keys=keys,
         texts=iter(()) if tables.texts is None else read_texts(tables.texts.table),
         leaves=rows.read_leaves(connection, len(pipeline.levels)),
         nodes=rows.read_nodes(connection, pipeline),
@@ -96,9 +103,26 @@ def load(
 
 
 def read_keys(keys: SegmentTable) -> Iterator[pa.LargeBinaryArray]:
-    """The key texts in row order, piece by piece."""
-    for segment in keys.stored():
-        yield keys.read(segment).column(0)
+    """The key texts in row order, piece by piece; the first are decompressed from now on, in another thread."""
+    segments = iter(keys.stored())
+    pool = ThreadPoolExecutor(1, "oncefold-keys")
+
+    def begun() -> Iterator[Future[pa.RecordBatch]]:
+        for segment in segments:
+            yield pool.submit(keys.decoded, segment, keys.stored_blob(segment))
+
+    waiting = begun()
+    return _finished(deque(islice(waiting, _KEYS_AHEAD)), waiting, pool)
+
+
+def _finished(
+    ahead: "deque[Future[pa.RecordBatch]]", waiting: Iterator["Future[pa.RecordBatch]"], pool: ThreadPoolExecutor
+) -> Iterator[pa.LargeBinaryArray]:
+    with pool:
+        while ahead:
+            batch = ahead.popleft().result()
+            ahead.extend(islice(waiting, 1))
+            yield batch.column(0)
 
 
 def read_states(

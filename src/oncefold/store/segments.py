@@ -11,6 +11,9 @@ from oncefold.store import blobs
 from oncefold.store.connection import Connection, transaction
 from oncefold.store.errors import DamagedError
 
+StoredBlob = tuple[int, int, bytes]
+"""The rows of a blob, its CRC32 and its bytes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Segment:
@@ -42,11 +45,20 @@ class SegmentTable:
 
     def read(self, segment: Segment) -> pa.RecordBatch:
         """The rows of one segment. Raises DamagedError if its blob is damaged."""
+        return self.decoded(segment, self.stored_blob(segment))
+
+    def stored_blob(self, segment: Segment) -> StoredBlob:
+        """The blob of one segment as it is stored. Raises DamagedError if there is none."""
         sql = f"SELECT n, crc32, blob FROM {self.name} WHERE {self._first} = ?"  # noqa: S608
         found = self._connection.execute(sql, (segment.first,)).fetchone()
         if found is None:
             raise DamagedError(f"{self.name}: row {segment.first} is listed and cannot be found")
         rows, crc32, blob = found
+        return rows, crc32, blob
+
+    def decoded(self, segment: Segment, stored: StoredBlob) -> pa.RecordBatch:
+        """The rows of a segment whose blob was read, by any thread. Raises DamagedError if it is damaged."""
+        rows, crc32, blob = stored
         return blobs.decode(self.schema, rows, crc32, blob, f"{self.name} {segment.first} to {segment.last}")
 
     def write(self, first: int, last: int, batch: pa.RecordBatch, encoded: tuple[int, pa.Buffer]) -> Segment:

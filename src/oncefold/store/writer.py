@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from sqlite3 import Error as SqliteError
 from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
@@ -24,11 +24,13 @@ from oncefold.store.errors import check_writable, require_sqlite, translate_erro
 from oncefold.store.events import EncodedEvents, KeptEvents, encode_events
 from oncefold.store.load import Allocate, Loaded, load
 from oncefold.store.opening import WriterLock, prepare
-from oncefold.store.replacement import Replacement, encode_keys, require_verified
 from oncefold.store.retention import Retention, apply_retention
 from oncefold.store.schema import add_discarded, create_for, write_definition, write_meta
 from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.wal import Files, SystemFiles, WalGuard, empty_wal, recover_wal
+
+if TYPE_CHECKING:
+    from oncefold.store.replacement import Replacement
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,13 +244,15 @@ class Store:
             write_conflicts(connection, seq, commit.conflicts, wide=self.pipeline.has_wide_versions)
         rows.write_positions(connection, seq, commit.positions)
 
-    def redefine(self, replacement: Replacement) -> int:
+    def redefine(self, replacement: "Replacement") -> int:
         """Replace the definition and all that was made under it by another's, in one transaction; its commit's number.
 
         Positions, counters, rejects and conflicts stay. Readers see the store before it, or after it. The new totals
         are recomputed from the new states before the transaction ends. The store refuses everything after this: open
         it again, with the new definition. Raises StoreError if it fails; nothing has changed then.
         """
+        from oncefold.store.replacement import encode_keys, require_verified  # noqa: PLC0415 - few runs redefine
+
         connection = self._usable()
         if self._events is None:
             raise StoreError(f"{self.path}: it keeps no whole events, from which new totals could be made")

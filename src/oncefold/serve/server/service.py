@@ -14,7 +14,7 @@ from typing import Any, Final
 from oncefold.aws.stream import open_stream
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
-from oncefold.engine.tuning import tune_gc
+from oncefold.garbage import tune_gc
 from oncefold.pipeline_file import load_pipeline
 from oncefold.serve import answers
 from oncefold.serve.answers.readers import StoreReaders
