@@ -1,9 +1,11 @@
 """One emulator per test process, a fresh stack's tables on it for each test, a reader and a shell for that stack."""
 
+import os
 from collections.abc import Callable, Iterator
 from itertools import count
 from typing import Any
 
+import boto3
 import pytest
 
 from oncefold.aws.connect import client
@@ -34,6 +36,7 @@ def aws(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     for name, value in emulator.environment.items():
         monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "client", client_made_once)
     return emulator
 
 
@@ -41,6 +44,22 @@ def aws(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
 def mode_of_stack() -> str:
     """How the stack keeps its totals; a test of both modes is parametrised with this."""
     return STANDARD
+
+
+_CLIENTS: dict[object, Any] = {}
+_MAKE_CLIENT = boto3.client
+
+
+def client_made_once(service: str, **options: Any) -> Any:
+    """A boto3 client, which threads may share: hundreds of tests would take longer to make theirs than to use them."""
+    if options.keys() - {"region_name", "config"}:
+        return _MAKE_CLIENT(service, **options)
+    variables = {name: value for name, value in os.environ.items() if name.startswith("AWS_")}
+    config = vars(options["config"]) if "config" in options else {}
+    key = (service, options.get("region_name"), repr(config), *sorted(variables.items()))
+    if key not in _CLIENTS:
+        _CLIENTS[key] = _MAKE_CLIENT(service, **options)
+    return _CLIENTS[key]
 
 
 @pytest.fixture

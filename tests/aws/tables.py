@@ -12,7 +12,7 @@ def make_tables(names: Names, dynamodb: Any, *, economy: bool = False) -> None:
         (names.aggregate_table, ("path", "label"), None),
         (names.reject_table, ("id",), None),
     ):
-        dynamodb.create_table(
+        made = dynamodb.create_table(
             TableName=table,
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
@@ -21,7 +21,8 @@ def make_tables(names: Names, dynamodb: Any, *, economy: bool = False) -> None:
             ],
             StreamSpecification={"StreamEnabled": True, "StreamViewType": view} if view else {"StreamEnabled": False},
         )
-        dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+        if made["TableDescription"]["TableStatus"] != "ACTIVE":
+            dynamodb.get_waiter("table_exists").wait(TableName=table, WaiterConfig={"Delay": 1, "MaxAttempts": 30})
 
 
 def make_stream(stream: str, kinesis: Any, shards: int) -> None:

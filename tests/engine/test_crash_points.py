@@ -165,9 +165,9 @@ def test_a_run_without_faults_uses_everything(memory: Path, given: Input) -> Non
 @pytest.mark.parametrize(
     ("failure", "lasting", "every"),
     [
-        (Failure.IO_ERROR, False, sized(41, 5)),
+        (Failure.IO_ERROR, False, sized(61, 5)),
         *in_full("as the others, 3 s each", (Failure.FULL, False, 13), (Failure.IO_ERROR, True, 13)),
-        (Failure.FULL, True, sized(97, 13)),
+        (Failure.FULL, True, sized(131, 13)),
     ],
     ids=["an error", "full once", "errors from now on", "full from now on"],
 )

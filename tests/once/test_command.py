@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cfnlint import api
 
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.once import MOST_BYTES, build
@@ -38,6 +37,8 @@ def test_the_zip_is_small_and_holds_what_a_function_needs(
 
 @full_only("cfn-lint, 1 s")
 def test_cfn_lint_accepts_the_ledgers_template(capsys: pytest.CaptureFixture[str]) -> None:
+    from cfnlint import api  # noqa: PLC0415 - slow to import, and the short form has no use for it
+
     assert main(["once", "template", "--table", "AggregateTable", "--ledger", "AggregateLedger"]) == 0
     text = capsys.readouterr().out
     assert not api.lint(text, config={"regions": ["eu-central-1", "us-east-1"]})

@@ -1,6 +1,7 @@
 """`check-store` finds whatever was altered in the file."""
 
 import re
+import shutil
 import sqlite3
 from datetime import timedelta
 from pathlib import Path
@@ -19,15 +20,23 @@ from tests.store.model import PIPELINE, SECOND, Folder, ManualClock, random_batc
 FLIPPED = "CAST(substr(blob, 1, length(blob) - 9) || x'55' || substr(blob, length(blob) - 7) AS BLOB)"
 
 
-@pytest.fixture
-def store(path: Path) -> Path:
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sound store with everything in it; pages, but nothing dropped."""
+    path = tmp_path_factory.mktemp("sound") / "store.db"
     folder, clock = Folder(), ManualClock()
     with Store.open(path, PIPELINE, retention="forever", clock=clock, tuning=Tuning(Levels(4, 2_000))) as store:
         store.load()
         for number in range(1, 26):
             store.commit(folder.commit(random_batch(number, number * SECOND)))
     assert check_store(path) == []
+    return path
+
+
+@pytest.fixture
+def store(sound: Path, path: Path) -> Path:
+    """A copy of it, to be altered."""
+    shutil.copyfile(sound, path)
     return path
 
 

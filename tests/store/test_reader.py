@@ -1,5 +1,7 @@
 """Queries: right answers, each of one commit, and clear errors for what does not exist."""
 
+import copy
+import shutil
 import sqlite3
 from dataclasses import replace
 from datetime import timedelta
@@ -21,15 +23,22 @@ from tests.store.model import PIPELINE, SECOND, Batch, Folder, ManualClock, rand
 COMMITS = 30
 
 
-@pytest.fixture
-def folder(path: Path) -> Folder:
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Folder]:
     """A store of some commits, and the model of it."""
-    folder = Folder()
+    path, folder = tmp_path_factory.mktemp("written") / "store.db", Folder()
     with Store.open(path, PIPELINE, retention="forever", tuning=Tuning(Levels(4, 3_000))) as store:
         store.load()
         for number in range(1, COMMITS + 1):
             store.commit(folder.commit(random_batch(number, number * SECOND)))
-    return folder
+    return path, folder
+
+
+@pytest.fixture
+def folder(written: tuple[Path, Folder], path: Path) -> Folder:
+    """Copies of both: the store's is at `path`."""
+    shutil.copyfile(written[0], path)
+    return copy.deepcopy(written[1])
 
 
 def test_status(path: Path, folder: Folder) -> None:

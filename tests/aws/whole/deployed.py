@@ -54,11 +54,14 @@ def at_work(
     folder: Path,
     *,
     chance: Random | None = None,
+    repeated: float = 0.2,
+    concurrency: int = 3,
     kills: Mapping[str, str] | None = None,
     failing: bool = False,
     reducing: bool = True,
 ) -> LocalStack:
-    """The stack's functions from its real zip, delivered as Lambda may deliver at its worst if there is a `chance`.
+    """The stack's functions from its real zip, delivered as Lambda may deliver at its worst if there is a `chance`:
+    a share of the batches is `repeated`.
 
     With `kills` (settings of killer.py) their processes end in the middle of their work; `failing`, every invocation
     fails. Without `reducing` no record of ReduceTable's stream is delivered.
@@ -66,7 +69,7 @@ def at_work(
     code = folder / f"code-{len(list(folder.iterdir()))}"
     code.mkdir()
     environment = emulator.environment
-    described = describe(names, client, code, environment, concurrency=3)
+    described = describe(names, client, code, environment, concurrency=concurrency)
     if not reducing:
         state = tuple(one for one in described.mappings if one.function_arn.endswith(names.state_function))
         described = replace(described, mappings=state)
@@ -83,6 +86,6 @@ def at_work(
         described = replace(described, functions=tuple(functions))
 
     def disturb(_: object) -> Disturbance:
-        return Undisturbed() if chance is None else Disturbing(chance)
+        return Undisturbed() if chance is None else Disturbing(chance, repeated)
 
     return LocalStack(described, client, QUICK, disturb)

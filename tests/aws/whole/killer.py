@@ -1,7 +1,8 @@
 """Put beside the functions' code: ends the process in a share of the invocations, at a call or just before the answer.
 
-Settings: KILL_SHARE, the share of invocations; KILL_SALT, put in front of every ClientRequestToken, so that DynamoDB
-knows none of an earlier run's, as after ten minutes.
+Settings: KILL_SHARE, the share of invocations; KILL_MARK, a file that the first of them makes, which is killed in any
+case; KILL_SALT, put in front of every ClientRequestToken, so that DynamoDB knows none of an earlier run's, as after ten
+minutes.
 """
 
 import hashlib
@@ -17,6 +18,7 @@ from oncefold.aws.functions import handlers
 
 SHARE = float(os.environ["KILL_SHARE"])
 SALT = os.environ["KILL_SALT"]
+MARK = os.environ.get("KILL_MARK")
 POINTS = 12
 """Places where an invocation may end: before and after its first calls; what is beyond its last call is its end."""
 
@@ -30,7 +32,8 @@ class Fate:
         self._left: int | None = None
 
     def draw(self) -> None:
-        self._left = self._chance.randrange(POINTS) if self._chance.random() < SHARE else None
+        killed = self._chance.random() < SHARE or _is_first()
+        self._left = self._chance.randrange(POINTS) if killed else None
 
     def point(self) -> None:
         with self._lock:
@@ -44,6 +47,16 @@ class Fate:
         """Nothing was left of the calls: end it before its answer."""
         if self._left is not None:
             os._exit(9)
+
+
+def _is_first() -> bool:
+    if MARK is None:
+        return False
+    try:
+        os.close(os.open(MARK, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        return False
+    return True
 
 
 _FATE = Fate()

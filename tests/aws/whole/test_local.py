@@ -40,7 +40,7 @@ pieces = { sum = "pieces", scale = 0 }
 
 def test_the_demonstration_makes_messages_for_any_definition(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(DEFINITION, encoding="utf-8")
-    settings = ("--events", sized(100, 300), "--seed", 3)
+    settings = ("--events", sized(40, 300), "--seed", 3)
     with Command(tmp_path, "aws", "local", tmp_path / "p.toml", "--demo", *settings) as command:
         assert command.wait(180) == 0, command.words
     assert re.search(r"All \d+ nodes are exact", command.words)

@@ -20,7 +20,7 @@ from oncefold_lab.embedded.workload import pipeline_of
 from tests.tools import reference
 from tests.tools.sizes import full_only, is_full, sized
 
-SEEDS = sized(6, 60)
+SEEDS = sized(4, 60)
 LYING_SEEDS = sized(2, 12)
 
 
@@ -62,7 +62,7 @@ def test_a_store_that_was_lied_to_all_along_is_lost_and_reported() -> None:
 
 
 def test_the_same_seed_takes_the_same_steps() -> None:
-    for seed in (3, 11):
+    for seed in sized((3,), (3, 11)):
         one, other = try_seed(seed, lies=False), try_seed(seed, lies=False)
         assert one == other
         assert one.steps > 100

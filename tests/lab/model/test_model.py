@@ -37,8 +37,8 @@ from tests.tools import reference
 from tests.tools.sizes import full_only
 
 TEXT = page.PAGE.read_text(encoding="utf-8")
-QUICK = {"correction", "conflict", "rewind", "parts", "tie", "position"}
-"""Scenarios of some ten thousand states at most."""
+QUICK = {"conflict", "parts", "position"}
+"""Scenarios of ten thousand states at most: two versions of a content, a group in parts, economy mode."""
 ANEW = "write it anew: python -m tests.lab.model.page"
 
 

@@ -34,8 +34,8 @@ OF_ECONOMY = {
 }
 STEPS = 40
 """After so many, faults cease."""
-WALKS = sized(short=16, full=40)
-ECONOMY_WALKS = sized(short=6, full=30)
+WALKS = sized(short=10, full=40)
+ECONOMY_WALKS = sized(short=4, full=30)
 FAULT_SHARE = 0.3
 NEVER = {Op.HALVED, Op.MISMATCHED, Op.NETTED_BY_HALF, Op.GIVEN_UP}
 """What only wrong protocols do."""

@@ -9,7 +9,7 @@ from oncefold_lab.search.trial import draw_for, run
 from oncefold_lab.world.faults import INVOCATION_FAULTS
 from tests.tools.sizes import is_full, sized
 
-SEEDS = sized(12, 80)
+SEEDS = sized(6, 80)
 HAPPENED = {
     *(f"fault: {fault}" for fault in CALLED),
     *INVOCATION_FAULTS,

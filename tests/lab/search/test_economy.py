@@ -6,7 +6,7 @@ from oncefold_lab.search.search import run_seed
 from oncefold_lab.search.trial import draw_for, run
 from tests.tools.sizes import is_full, sized
 
-SEEDS = sized(15, 60)
+SEEDS = sized(6, 60)
 REBUILDS = sized(1, 3)
 SYSTEM = "oncefold_lab.search.economy:Economy"
 HAPPENED = {

@@ -6,7 +6,7 @@ from oncefold_lab.search.search import run_seed
 from oncefold_lab.search.trial import draw_for, run
 from tests.tools.sizes import is_full, sized
 
-SEEDS = sized(3, 60)
+SEEDS = sized(2, 60)
 SYSTEM = "oncefold_lab.search.rebuilding:Rebuilding"
 HAPPENED = {
     *(f"incident: {kind}" for kind in REBUILD_INCIDENTS),

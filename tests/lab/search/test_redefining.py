@@ -3,7 +3,7 @@
 from oncefold_lab.search.search import run_seed
 from tests.tools.sizes import is_full, sized
 
-SEEDS = sized(4, 40)
+SEEDS = sized(2, 40)
 IN_ECONOMY_MODE = sized(1, 5)
 HAPPENED = {"new definition", "rebuild switched", "rebuild resumed", "incident: rollback", "totals read"}
 

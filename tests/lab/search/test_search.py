@@ -8,7 +8,7 @@ from oncefold_lab.search.trial import run
 from oncefold_lab.world.faults import INVOCATION_FAULTS
 from tests.tools.sizes import full_only, is_full, sized
 
-SEEDS = sized(12, 200)
+SEEDS = sized(8, 200)
 SYSTEM = "oncefold_lab.search.oncefold:Oncefold"
 OUTCOMES = ["inserted", "corrected", "deleted", "conflict_won", "duplicate", "stale", "conflict_lost", "rejected"]
 HAPPENED = {

@@ -8,9 +8,9 @@ from tests.serve.running import Running
 from tests.tools.programs import CHROMIUM, need
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Closed with its module: while it is open, this thread has an event loop, which other tests must not find."""
+    """Closed with its package: while it is open, this thread has an event loop, which other tests must not find."""
     path = need(CHROMIUM)
     with sync_playwright() as playwright:
         launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])

@@ -13,6 +13,7 @@ import sys
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -96,15 +97,19 @@ def modules(entry: str = ENTRY, *, root: bool = True) -> dict[str, Path]:
     Raises OncefoldError for an import from outside that Lambda would not find, or find slowly.
     """
     found: dict[str, Path] = {}
+    seen: set[str] = set() if root else {_PACKAGE}
     waiting = [entry]
     while waiting:
         name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
         path = _file_of(name)
-        if path is None or name in found or not (root or name != _PACKAGE):
+        if path is None:
             continue
         found[name] = path
         waiting += _parents(name)
-        for imported in _imports(path, whole=name != _PACKAGE):
+        for imported in _imports(path.read_bytes(), whole=name != _PACKAGE):
             _check(name, imported)
             waiting += [imported, *_parents(imported)]
     return found
@@ -131,21 +136,23 @@ def _parents(name: str) -> Iterator[str]:
         yield name
 
 
-def _imports(path: Path, *, whole: bool) -> Iterator[str]:
+@cache
+def _imports(source: bytes, *, whole: bool) -> tuple[str, ...]:
     """What a module imports by absolute names; those in functions too if `whole`. Types' imports are no imports.
 
     The package's own functions open the embedded engine, which has no place in Lambda; so it is not read whole.
     """
-    waiting: list[ast.AST] = [ast.parse(path.read_bytes())]
+    found: set[str] = set()
+    waiting: list[ast.AST] = [ast.parse(source)]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
         elif not _is_for_types(node) and (whole or not isinstance(node, ast.FunctionDef)):
             waiting += ast.iter_child_nodes(node)
+    return tuple(sorted(found))
 
 
 def _is_for_types(node: ast.AST) -> bool:
