@@ -40,12 +40,6 @@ def aws(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> Emulator:
     return emulator
 
 
-@pytest.fixture(name="mode")
-def mode_of_stack() -> str:
-    """How the stack keeps its totals; a test of both modes is parametrised with this."""
-    return STANDARD
-
-
 _CLIENTS: dict[object, Any] = {}
 _MAKE_CLIENT = boto3.client
 
@@ -63,8 +57,9 @@ def client_made_once(service: str, **options: Any) -> Any:
 
 
 @pytest.fixture
-def stack(aws: Emulator, mode: str) -> Names:
-    """A stack of empty tables and a stream of two shards, without functions."""
+def stack(aws: Emulator, request: pytest.FixtureRequest) -> Names:
+    """A stack of empty tables and a stream of two shards, without functions; in the `mode` that a test is given."""
+    mode = request.getfixturevalue("mode") if "mode" in request.fixturenames else STANDARD
     names = Names(f"test-{next(_NUMBERS)}")
     make_tables(names, client("dynamodb"), economy=mode == ECONOMY)
     make_stream(names.stream, client("kinesis"), shards=2)

@@ -21,7 +21,7 @@ from oncefold.queries.model import Answer, SearchResult
 from oncefold.queries.render.document import document
 from oncefold.queries.render.rows import columns_of, csv_lines, json_lines, pretty_json
 from oncefold.queries.store_reader import StoreReader
-from tests.aws.conftest import aws, emulator, mode_of_stack, stack  # noqa: F401 - fixtures
+from tests.aws.conftest import aws, emulator, stack  # noqa: F401 - fixtures
 from tests.aws.functions.stacks import functions_of
 from tests.aws.functions.stacks import lines as records_of
 from tests.aws.reader.stacks import put

@@ -25,7 +25,7 @@ from oncefold.engine.session import Session
 from oncefold.pipeline_file import parse_pipeline
 from oncefold.queries import Reader
 from oncefold.queries.model import Answer
-from tests.aws.conftest import aws, emulator, mode_of_stack, stack  # noqa: F401 - fixtures
+from tests.aws.conftest import aws, emulator, stack  # noqa: F401 - fixtures
 from tests.aws.functions.stacks import functions_of
 from tests.aws.functions.stacks import lines as records_of
 from tests.aws.reader.stacks import put

@@ -3,6 +3,7 @@
 import gzip
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,29 +15,32 @@ from hypothesis import strategies as st
 
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.template import template
-from oncefold.aws.functions.guard import check_definition, definition_item
+from oncefold.aws.functions.guard import ECONOMY, MODES, STANDARD, check_definition, definition_item
 from oncefold.aws.functions.layout import DEFINITION_KEY
+from oncefold.aws.functions.unread import RETENTION_SECONDS, ChangeStream, watch
 from oncefold.aws.names import Names
 from oncefold.aws.operations import load as module
 from oncefold.aws.operations.import_files import MOST_FILES, SUFFIX, write_files
 from oncefold.aws.operations.load import StackLoad
 from oncefold.aws.operations.load_items import LoadedStore
 from oncefold.aws.reader.reader import StackOptions, StackReader
-from oncefold.aws.tables import open_tables
+from oncefold.aws.tables import Stack as Tables
+from oncefold.aws.tables import open_tables, stack_of
 from oncefold.core.definition_text import to_toml
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, OncefoldError
+from oncefold.core.fold import Node
 from oncefold.dynamodb.calls import slices
 from oncefold.engine.session import Session
 from oncefold.queries.protocol import no_progress
 from oncefold.store.reader import StoreFile
 from tests.aws.conftest import Run
-from tests.aws.functions.conftest import simulated
-from tests.aws.functions.stacks import PIPELINE, Interposed, Stack, lines
+from tests.aws.functions.stacks import PIPELINE, Interposed
 from tests.aws.operations.rebuilt import MORE, SOME, RebuiltStack, decoded
 from tests.aws.reader.stacks import numbers
 from tests.queries.stores import SHOP, shop
-from tests.tools.sizes import examples
+from tests.tools import reference
+from tests.tools.sizes import examples, in_full
 
 LABELS = st.sampled_from(["Delta", "PV", "", "a/b", "\0", "ü\n"])
 
@@ -62,29 +66,39 @@ def store_of(folder: Path, events: list[str], name: str = "history.db") -> Path:
     return folder / name
 
 
-def empty() -> RebuiltStack:
-    return RebuiltStack.make()
+empty = RebuiltStack.make
 
 
-def load_into(stack: Stack, path: Path, dynamodb: Any = None) -> module.LoadDone:
-    opened = open_tables(stack.names, dynamodb or stack.client)
+def opened_of(stack: RebuiltStack, dynamodb: Any = None) -> Tables:
+    return replace(
+        stack_of(stack.names, dynamodb or stack.client, stack.definition(), stack.client.streams()), segments=1
+    )
+
+
+def load_into(stack: RebuiltStack, path: Path, dynamodb: Any = None) -> module.LoadDone:
+    opened = opened_of(stack, dynamodb)
     with StoreFile.open(path) as store:
-        loaded = LoadedStore.read(store, no_progress)
+        loaded = LoadedStore.read(store, no_progress, stack.mode)
         return StackLoad(opened, lambda: "false", stack.time.read, stack.time.sleep).run(loaded, no_progress, map)
 
 
+@pytest.mark.parametrize("mode", MODES)
 @settings(max_examples=examples(12))
-@given(history=event_lines(), later=event_lines())
+@given(history=event_lines(), later=event_lines(), rebuilds=st.booleans())
 def test_it_is_as_if_the_stack_had_read_every_event(
-    tmp_path_factory: pytest.TempPathFactory, history: list[str], later: list[str]
+    mode: str, tmp_path_factory: pytest.TempPathFactory, history: list[str], later: list[str], *, rebuilds: bool
 ) -> None:
     """Of history too: events of the store that come again change nothing, and later ones correct."""
     path = store_of(tmp_path_factory.mktemp("store"), history)
-    stack = empty()
+    stack = empty(mode)
     load_into(stack, path)
     stack.check_exact(decoded(history))
+    assert StackReader(opened_of(stack), StackOptions()).verify().exact
+    if rebuilds:
+        stack.rebuild()
     before = stack.scan(stack.names.state_table)
     stack.send([*history, *history[::-1]])
+    stack.net()
     assert stack.outbox() == []
     assert stack.scan(stack.names.state_table) == before
     stack.send(later)
@@ -103,13 +117,14 @@ def test_the_items_are_those_that_the_functions_would_have_written(tmp_path: Pat
         assert sorted(map(numbers, found)) == sorted(map(numbers, live))
 
 
-def test_every_call_may_be_the_last_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_every_call_may_be_the_last_one(mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The next run goes on; meanwhile no function accepts the tables."""
     monkeypatch.setattr(module, "_TOGETHER", 2)
     path = store_of(tmp_path, [*SOME, *MORE])
     for at in range(200):
         for after in (False, True):
-            stack, calls = empty(), iter(range(1_000))
+            stack, calls = empty(mode), iter(range(1_000))
 
             def stop(_: str, calls: Any = calls, at: int = at) -> None:
                 if next(calls) == at:
@@ -121,21 +136,24 @@ def test_every_call_may_be_the_last_one(tmp_path: Path, monkeypatch: pytest.Monk
             except KeyboardInterrupt:
                 if "load" in stack.definition():
                     with pytest.raises(DefinitionError, match="made under another definition"):
-                        check_definition(PIPELINE, stack.names, stack.client)
+                        check_definition(PIPELINE, stack.names, stack.client, mode)
                 if stack.scan(stack.names.state_table) and "load" not in stack.definition():
+                    stack.net()
                     stack.check_exact(decoded([*SOME, *MORE]))
                     continue
                 load_into(stack, path)
             else:
                 assert at > 10
                 return
-            assert check_definition(PIPELINE, stack.names, stack.client) == PIPELINE
+            assert check_definition(PIPELINE, stack.names, stack.client, mode) == PIPELINE
+            stack.net()
             stack.check_exact(decoded([*SOME, *MORE]))
 
 
-def test_a_process_that_was_held_up_puts_nothing_once_another_ended_the_load(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_a_process_that_was_held_up_puts_nothing_once_another_ended_the_load(mode: str, tmp_path: Path) -> None:
     path = store_of(tmp_path, SOME)
-    stack = empty()
+    stack = empty(mode)
     scans: list[str] = []
 
     def go_on_elsewhere(operation: str) -> None:
@@ -173,15 +191,61 @@ def test_nothing_is_rebuilt_meanwhile(tmp_path: Path) -> None:
         stack.rebuild()
 
 
-def test_a_stack_that_was_rebuilt_is_loaded_into_its_epoch(tmp_path: Path) -> None:
-    stack = empty()
+@pytest.mark.parametrize("mode", MODES)
+def test_a_stack_that_was_rebuilt_is_loaded_into_its_epoch(mode: str, tmp_path: Path) -> None:
+    stack = empty(mode)
     stack.rebuild()
     load_into(stack, store_of(tmp_path, SOME))
     assert set(stack.marks().values()) == {stack.epochs().live} != {0}
     stack.send(MORE)
     stack.reduce()
     stack.check_exact(decoded([*SOME, *MORE]))
-    assert StackReader(open_tables(stack.names, stack.client), StackOptions()).verify().exact
+    assert StackReader(opened_of(stack), StackOptions()).verify().exact
+
+
+def test_in_economy_mode_it_changes_nothing_in_the_stream_wherever_netting_is(tmp_path: Path) -> None:
+    """NetLambda may net some of what is loaded while it is, or all of it long afterwards and beside new events."""
+    path = store_of(tmp_path, SOME)
+    for at in range(100):
+        stack, calls = empty(ECONOMY), iter(range(1_000))
+
+        def net(_: str, stack: RebuiltStack = stack, calls: Any = calls, at: int = at) -> None:
+            if next(calls) == at:
+                stack.net()
+
+        load_into(stack, path, Interposed(stack.client, after=net))
+        assert stack.outbox() == []
+        stack.send(MORE)
+        found = StackReader(opened_of(stack), StackOptions(exact=True))
+        total = reference.totals(PIPELINE, decoded([*SOME, *MORE]))[Node(0)]
+        assert found.query(rollup="risk")[""].count == total.count
+        stack.reduce()
+        stack.check_exact(decoded([*SOME, *MORE]))
+        if next(calls) <= at:
+            return
+    pytest.fail("a load makes fewer calls")
+
+
+def test_in_economy_mode_a_sweep_before_is_no_event_and_a_load_is_no_loss(tmp_path: Path) -> None:
+    stack = empty(ECONOMY)
+    stream = ChangeStream(stack.client.streams(), opened_of(stack).dynamodb.describe_table(
+        TableName=stack.names.state_table)["Table"]["LatestStreamArn"])  # fmt: skip
+    assert not watch(stack.dynamo(), stack.names, stream, stack.time.read).lost
+    stack.time.now += 2 * RETENTION_SECONDS
+    load_into(stack, store_of(tmp_path, SOME))
+    stack.time.now += 2 * RETENTION_SECONDS
+    assert not watch(stack.dynamo(), stack.names, stream, stack.time.read).lost
+    stack.reduce()
+    stack.check_exact(decoded(SOME))
+
+
+def test_functions_that_would_count_a_load_twice_are_refused(tmp_path: Path) -> None:
+    stack = empty(ECONOMY)
+    old = {**stack.definition(), "protocol": {"N": "2"}}
+    stack.client.put_item(TableName=stack.names.aggregate_table, Item=old)
+    with pytest.raises(OncefoldError, match="would count what is loaded once more; deploy first"):
+        load_into(stack, store_of(tmp_path, SOME))
+    assert stack.states() == {}
 
 
 def test_what_is_in_the_way_is_said(tmp_path: Path) -> None:
@@ -271,11 +335,13 @@ def test_files_are_what_an_import_takes(tmp_path: Path) -> None:
     assert again[0].items == written[0].items
 
 
-def test_tables_of_the_files_are_those_of_a_stack_that_read_all(tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_tables_of_the_files_are_those_of_a_stack_that_read_all(mode: str, tmp_path: Path) -> None:
     """As an import makes them: every item is put as its line says."""
-    stack = simulated()
+    stack = RebuiltStack.make(mode)
+    stack.client.delete_item(TableName=stack.names.aggregate_table, Key=DEFINITION_KEY)
     with StoreFile.open(store_of(tmp_path, SOME)) as store:
-        loaded = LoadedStore.read(store, no_progress)
+        loaded = LoadedStore.read(store, no_progress, mode)
         written = write_files(loaded, stack.names, "b", tmp_path / "import", no_progress)
     for table in written:
         for path in (tmp_path / "import" / table.table).iterdir():
@@ -283,8 +349,8 @@ def test_tables_of_the_files_are_those_of_a_stack_that_read_all(tmp_path: Path) 
             for some in slices(items, 25):
                 stack.dynamo().put(table.table, some)
     stack.check_exact(decoded(SOME))
-    assert check_definition(PIPELINE, stack.names, stack.client) == PIPELINE
-    stack.fold(lines([*SOME, *MORE]))
+    assert check_definition(PIPELINE, stack.names, stack.client, mode) == PIPELINE
+    stack.send([*SOME, *MORE])
     stack.reduce()
     stack.check_exact(decoded([*SOME, *MORE]))
 
@@ -292,11 +358,14 @@ def test_tables_of_the_files_are_those_of_a_stack_that_read_all(tmp_path: Path) 
 # the command
 
 
-def test_the_command_loads_a_stack(stack: Names, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("mode", [STANDARD, *in_full("2 s", ECONOMY)])
+def test_the_command_loads_a_stack(
+    mode: str, stack: Names, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(StackLoad, "of", classmethod(lambda cls, found: cls(found, lambda: "false")))
     shop(tmp_path)
     store = tmp_path / "shop.db"
-    client("dynamodb").put_item(TableName=stack.aggregate_table, Item=definition_item(SHOP))
+    client("dynamodb").put_item(TableName=stack.aggregate_table, Item=definition_item(SHOP, mode=mode))
     status, out, err = run("load", store, "--dry-run")
     assert (status, err) == (0, "")
     assert out.splitlines()[0] == "5 keys, 6 nodes"
@@ -312,7 +381,12 @@ def test_the_command_loads_a_stack(stack: Names, run: Run, tmp_path: Path, monke
     status, out, _ = run("load", store, "--files", tmp_path / "files", "--bucket", "bucket")
     assert status == 0
     assert f"aws s3 cp --recursive {tmp_path / 'files'} s3://bucket/{stack.stack}" in out
+    assert "update-table" not in out
     assert run("load", store, "--files", tmp_path / "more")[0] == 2
+    assert run("load", store, "--mode", ECONOMY)[0] == 2
+    _, out, _ = run("load", store, "--files", tmp_path / "economy", "--bucket", "bucket", "--mode", ECONOMY)
+    assert f"update-table --table-name {stack.state_table} --stream-specification StreamEnabled=true" in out
+    assert out.splitlines()[-1].startswith(f"  oncefold aws deploy PIPELINE.toml --stack {stack.stack} --mode economy ")
 
 
 def test_a_stack_of_another_definition_is_refused(stack: Names, run: Run, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from oncefold.aws.functions.guard import MODES
 from oncefold.aws.names import Names
 from oncefold.core.definition_text import to_toml
 from oncefold.generate import Workload, write
@@ -28,8 +29,11 @@ def import_tables(names: Names, folder: Path) -> None:
 
 @full_only("a whole pipeline, 8 s")
 @pytest.mark.parametrize("files", sized([False], [False, True]))
-def test_events_that_come_again_count_nothing_and_new_ones_do(aws: Emulator, tmp_path: Path, *, files: bool) -> None:
-    names = Names(f"history-{'files' if files else 'put'}")
+@pytest.mark.parametrize("mode", MODES)
+def test_events_that_come_again_count_nothing_and_new_ones_do(
+    mode: str, aws: Emulator, tmp_path: Path, *, files: bool
+) -> None:
+    names = Names(f"history-{'files' if files else 'put'}-{mode}")
     write(LOAD, tmp_path / "events.jsonl")
     lines = (tmp_path / "events.jsonl").read_bytes().splitlines(keepends=True)
     (tmp_path / "history.jsonl").write_bytes(b"".join(lines[: len(lines) * 3 // 4]))
@@ -38,11 +42,11 @@ def test_events_that_come_again_count_nothing_and_new_ones_do(aws: Emulator, tmp
     command("run", definition, tmp_path / "history.jsonl", "--store", store)
     if files:
         folder = tmp_path / "import"
-        command("aws", "load", store, "--files", folder, "--bucket", "bucket", "--stack", names.stack)
-        deploy(WORKSHOP, tmp_path, names)
+        command("aws", "load", store, "--files", folder, "--bucket", "bucket", "--mode", mode, "--stack", names.stack)
+        deploy(WORKSHOP, tmp_path, names, mode)
         import_tables(names, folder)
     else:
-        deploy(WORKSHOP, tmp_path, names)
+        deploy(WORKSHOP, tmp_path, names, mode)
         output = command("aws", "load", store, "--stack", names.stack).output
         assert f"stack {names.stack} has them" in output
     command("aws", "verify", "--stack", names.stack)

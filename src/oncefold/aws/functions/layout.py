@@ -23,6 +23,10 @@ POSITIONS = "stream"
 """The partition of AggregateTable with the positions in StateTable's stream, one item a shard (economy mode)."""
 
 
+LOADED = "loaded"
+"""The attribute of a state that `oncefold aws load` put into a stack in economy mode, for good."""
+
+
 def key_text(text: str) -> str:
     """A text as part of a primary key, which must not be empty: a text of n NULs, none included, gets one more.
 
@@ -130,7 +134,12 @@ def _counted(state: Marked | None, epoch: int) -> Stored | None:
 
 
 def parse_change(pipeline: Pipeline, change: Mapping[str, Any]) -> StateChange:
-    """The change that a stream's record has under `dynamodb`, with both images."""
+    """The change that a stream's record has under `dynamodb`, with both images.
+
+    A state that comes into the table as loaded changes nothing: its load adds to the totals what it counts for.
+    """
+    if "OldImage" not in change and LOADED in change.get("NewImage", ()):
+        return StateChange(int(change["SequenceNumber"]), None, None)
     before, after = (
         parse_marked(pipeline, change[image])[1] if image in change else None for image in ("OldImage", "NewImage")
     )

@@ -4,20 +4,25 @@ Items are put by BatchWriteItem, which knows no conditions, so nobody else may w
 empty, its mappings are off, and the item `definition` accepts no function until all is there. What was put may be put
 again; how far it is, is kept in that item, so that whatever ends a load, the next run goes on. A process that was held
 up, and may have been replaced meanwhile, looks at that item before it puts anything more.
+
+In economy mode the states that are put go through StateTable's stream. They say that they were loaded, and a state that
+comes into the table so changes nothing (`layout.parse_change`): its totals are put beside it. Put again, it changes
+nothing either, as then there is an old image with the same.
 """
 
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from oncefold.aws.connect import aws_errors_explained, client
-from oncefold.aws.functions.guard import ECONOMY
+from oncefold.aws.functions.guard import ECONOMY, knows
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.functions.state import Spread
+from oncefold.aws.functions.unread import WATCH_KEY
 from oncefold.aws.operations.load_items import LoadedStore
 from oncefold.aws.tables import Stack, read_definition
 from oncefold.core.definition import Pipeline
@@ -39,11 +44,6 @@ _LEASE_SECONDS = 20.0
 
 def check_definition(stack: Stack, pipeline: Pipeline) -> None:
     """Raises DefinitionError if a stack's tables mean something else than a store does."""
-    if stack.mode == ECONOMY:
-        raise OncefoldError(
-            f"stack {stack.names.stack}: it is in economy mode, in which what is loaded would count a second time from "
-            "the stream of states; send the store's events instead: oncefold aws send"
-        )
     changes = changes_of_meaning(pipeline, stack.pipeline) or changes_of_meaning(stack.pipeline, pipeline)
     if not changes and stack.first is not None:
         changes = ["its keys are kept as the definition before says"]
@@ -127,6 +127,7 @@ class _Load:
         if not resumed:
             try:
                 self._check_empty()
+                self._forget_watch()
             except BaseException:
                 self._release()
                 raise
@@ -151,9 +152,13 @@ class _Load:
             pass
 
     def _put_some(self, table: str, some: Sequence[Item]) -> None:
+        self._confirm()
+        self._dynamo.put(table, some)
+
+    def _confirm(self) -> None:
+        """Before a write that knows no conditions: make sure that the load is this process's."""
         if not 0 <= self._clock() - self._confirmed < _LEASE_SECONDS:
             self._note()
-        self._dynamo.put(table, some)
 
     def _check_mappings(self) -> None:
         if self._mappings() != "false":
@@ -161,6 +166,8 @@ class _Load:
                 f"stack {self._stack.names.stack}: its functions are at work, and could write what the load replaces; "
                 f"stop them first: oncefold aws deploy PIPELINE.toml --parameter {MAPPINGS_ENABLED}=false"
             )
+        if self._stack.mode == ECONOMY:
+            return
         state_table = self._dynamo.describe(self._stack.names.state_table)
         if state_table.get("StreamSpecification", {}).get("StreamEnabled"):
             raise OncefoldError(
@@ -171,11 +178,17 @@ class _Load:
     def _check_empty(self) -> None:
         names = self._stack.names
         for table in (names.state_table, names.reduce_table, names.aggregate_table):
-            if any(item.get("label") != DEFINITION_KEY["label"] for item in _first(self._dynamo.scan(table))):
+            if any(item.get("path") != DEFINITION_KEY["path"] for item in self._dynamo.scan(table)):
                 raise OncefoldError(
                     f"stack {names.stack}: the table {table} has items; only a stack without any event can be loaded. "
                     "Deploy another one with --stack NAME"
                 )
+
+    def _forget_watch(self) -> None:
+        """In economy mode: until now nothing was in the stream that could be lost, and what is put cannot be."""
+        if self._stack.mode == ECONOMY:
+            self._confirm()
+            self._dynamo.delete(self._stack.names.aggregate_table, [WATCH_KEY])
 
     def _claim(self, definition: Item) -> int:
         """Let no function write from now on; how many keys an earlier run has put. Raises OncefoldError."""
@@ -188,6 +201,11 @@ class _Load:
                     "that one, or remove the stack and its tables: oncefold aws destroy --delete-tables"
                 )
             return int(found["keys"]["N"])
+        if self._stack.mode == ECONOMY and not knows(definition):
+            raise OncefoldError(
+                f"stack {stack}: its functions were deployed by a version that would count what is loaded once more; "
+                "deploy first: oncefold aws deploy"
+            )
         if "rebuild" in definition:
             raise OncefoldError(f"stack {stack}: a rebuild is under way; see: oncefold aws rebuild --dry-run")
         load = {"contents": {"S": contents}, "keys": {"N": "0"}, "fingerprints": definition["fingerprints"]}
@@ -230,8 +248,3 @@ class _Load:
             "ExpressionAttributeValues": values,
         }
         return self._dynamo.update(**request)
-
-
-def _first(items: Iterator[Item]) -> list[Item]:
-    """Enough of a table to know whether it has anything but its definition."""
-    return list(islice(items, 2))

@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Any
 
 from oncefold.aws.functions import layout
-from oncefold.aws.functions.guard import definition_item
+from oncefold.aws.functions.guard import ECONOMY, STANDARD, definition_item
 from oncefold.aws.functions.plan import may_be_refused, refusal
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import OncefoldError
@@ -47,9 +47,11 @@ class LoadedStore:
     store: StoreFile
     totals: dict[Node, Total]
     sizes: LoadSizes
+    mode: str = STANDARD
+    """Of the stack."""
 
     @classmethod
-    def read(cls, store: StoreFile, progress: Progress) -> "LoadedStore":
+    def read(cls, store: StoreFile, progress: Progress, mode: str = STANDARD) -> "LoadedStore":
         """Go through all keys. Raises OncefoldError for one that DynamoDB cannot hold."""
         pipeline = store.pipeline
         totals: dict[Node, Total] = {}
@@ -57,7 +59,7 @@ class LoadedStore:
         contents = sha256()
         some: list[tuple[None, Stored]] = []
         for key, stored in states(store):
-            size = len(line(state_item(pipeline, key, stored)))
+            size = len(line(state_item(pipeline, key, stored, mode=mode)))
             if may_be_refused(pipeline, size) and (reason := refusal(pipeline, key, stored)) is not None:
                 raise OncefoldError(f"{store.path}: the key {key!r} cannot be held: {reason}")
             contents.update(_identity(key, stored))
@@ -69,7 +71,8 @@ class LoadedStore:
         _add(pipeline, totals, some)
         sizes = [len(line(node_item(pipeline, node, total))) for node, total in totals.items()]
         units += sum(-(-size // _UNIT_BYTES) for size in sizes)
-        return cls(store, totals, LoadSizes(keys, len(totals), units, line_bytes + sum(sizes), contents.hexdigest()))
+        found = LoadSizes(keys, len(totals), units, line_bytes + sum(sizes), contents.hexdigest())
+        return cls(store, totals, found, mode)
 
     def state_items(self, mark: int = 0) -> Iterator[Item]:
         """The items of StateTable, always in the same order; `mark` is the epoch that they are brought into.
@@ -80,7 +83,7 @@ class LoadedStore:
         contents = sha256()
         for key, stored in states(self.store):
             contents.update(_identity(key, stored))
-            yield state_item(pipeline, key, stored, mark)
+            yield state_item(pipeline, key, stored, mark, self.mode)
         if contents.hexdigest() != self.sizes.contents:
             raise OncefoldError(f"{self.store.path}: it was written while it was read; load it when nobody writes it")
 
@@ -92,7 +95,7 @@ class LoadedStore:
 
     def aggregate_items(self) -> Iterator[Item]:
         """All items of an AggregateTable that is made of them."""
-        yield definition_item(self.store.pipeline)
+        yield definition_item(self.store.pipeline, mode=self.mode)
         yield from self.node_items()
 
 
@@ -113,9 +116,10 @@ def states(store: StoreFile) -> Iterator[tuple[str, Stored]]:
         yield state.key, Stored(state.version, content)
 
 
-def state_item(pipeline: Pipeline, key: str, stored: Stored, mark: int = 0) -> Item:
-    """The item of a key."""
-    return {**layout.state_key(key), **layout.state_content(pipeline, stored, mark)}
+def state_item(pipeline: Pipeline, key: str, stored: Stored, mark: int = 0, mode: str = STANDARD) -> Item:
+    """The item of a key; in economy mode it says that it was loaded, so that NetLambda does not count it once more."""
+    loaded: Item = {layout.LOADED: {"BOOL": True}} if mode == ECONOMY else {}
+    return {**layout.state_key(key), **layout.state_content(pipeline, stored, mark), **loaded}
 
 
 def node_item(pipeline: Pipeline, node: Node, total: Total, epoch: int = 0) -> Item:

@@ -15,6 +15,8 @@ from oncefold.queries.render import formatting
 if TYPE_CHECKING:
     from oncefold.aws.names import Names
     from oncefold.aws.operations.load_items import LoadedStore
+    from oncefold.aws.tables import Stack
+    from oncefold.store.reader import StoreFile
 
 _EPILOG = """\b
 Examples:
@@ -30,6 +32,7 @@ Examples:
 \b
   # as files that DynamoDB imports from S3, before there is a stack: cheaper for many keys
   oncefold aws load history.db --files import --bucket BUCKET --stack NAME
+  oncefold aws load history.db --files import --bucket BUCKET --stack NAME --mode economy
 
 The stack has had no event yet, and its functions do not run. Afterwards it is as if it had read every event that the
 store has: an older event counts nothing, a newer one corrects. Ctrl-C, or whatever else ends the command, loses
@@ -50,28 +53,35 @@ Exit status: 0 done, 2 stack or store are not as they have to be, or AWS cannot 
     help="Write files for DynamoDB's import from S3 into a new folder, and put nothing into a stack.",
 )
 @click.option("--bucket", metavar="NAME", help="With --files: the bucket that they are going to be in.")
-def load(store: Path, names: Names, files: Path | None, bucket: str | None, *, dry_run: bool) -> None:
+@click.option(
+    "--mode",
+    type=click.Choice(["standard", "economy"]),
+    help="With --files: the mode of the stack that is to be deployed.  [default: standard]",
+)
+def load(store: Path, names: Names, files: Path | None, bucket: str | None, mode: str | None, *, dry_run: bool) -> None:
     """Begin a stack with the keys and totals of a store."""
+    from oncefold.aws.functions.guard import STANDARD
     from oncefold.aws.operations.load_items import LoadedStore
     from oncefold.store.reader import StoreFile
 
     if (files is None) != (bucket is None):
         raise click.UsageError("--files and --bucket go together: the requests for the import name the bucket")
+    if mode is not None and files is None:
+        raise click.UsageError("--mode goes with --files; a stack that is there has its mode")
     with StoreFile.open(store) as reader, ProgressLine() as progress:
         _check_fits(reader)
-        loaded = LoadedStore.read(reader, progress)
+        stack = None if files is not None else _stack_for(reader, names)
+        loaded = LoadedStore.read(reader, progress, (mode or STANDARD) if stack is None else stack.mode)
         _show_sizes(loaded)
-        if files is not None and bucket is not None:
+        if stack is not None:
+            _put(loaded, stack, progress, dry_run=dry_run)
+        elif files is not None and bucket is not None:
             _write_files(loaded, names, files, bucket, progress, dry_run=dry_run)
-        else:
-            _put(loaded, names, progress, dry_run=dry_run)
 
 
-def _check_fits(reader: object) -> None:
+def _check_fits(reader: StoreFile) -> None:
     from oncefold.aws.functions.fits import check_fits
-    from oncefold.store.reader import StoreFile
 
-    assert isinstance(reader, StoreFile)
     check_fits(reader.pipeline)
 
 
@@ -88,12 +98,20 @@ def _show_sizes(loaded: LoadedStore) -> None:
     )
 
 
-def _put(loaded: LoadedStore, names: Names, progress: ProgressLine, *, dry_run: bool) -> None:
-    from oncefold.aws.operations.load import StackLoad, check_definition
+def _stack_for(store: StoreFile, names: Names) -> Stack:
+    """The stack, which has the store's definition. Raises OncefoldError."""
+    from oncefold.aws.operations.load import check_definition
     from oncefold.aws.reader import open_stack
 
     stack = open_stack(names.stack).stack
-    check_definition(stack, loaded.store.pipeline)
+    check_definition(stack, store.pipeline)
+    return stack
+
+
+def _put(loaded: LoadedStore, stack: Stack, progress: ProgressLine, *, dry_run: bool) -> None:
+    from oncefold.aws.operations.load import StackLoad
+
+    name = stack.names.stack
     work = StackLoad.of(stack)
     if dry_run:
         click.echo("would go on with the load that is under way" if work.under_way() else "would load them")
@@ -105,13 +123,14 @@ def _put(loaded: LoadedStore, names: Names, progress: ProgressLine, *, dry_run: 
         raise
     if done.resumed:
         click.echo("went on with the load that was under way")
-    click.echo(f"stack {names.stack} has them; to compare every total: oncefold aws verify --stack {names.stack}")
+    click.echo(f"stack {name} has them; to compare every total: oncefold aws verify --stack {name}")
     click.echo("to let its functions begin: oncefold aws deploy PIPELINE.toml --parameter MappingsEnabled=true")
 
 
 def _write_files(
     loaded: LoadedStore, names: Names, folder: Path, bucket: str, progress: ProgressLine, *, dry_run: bool
 ) -> None:
+    from oncefold.aws.functions.guard import ECONOMY
     from oncefold.aws.operations.import_files import write_files
 
     if dry_run:
@@ -128,4 +147,11 @@ def _write_files(
     click.echo(f"  aws s3 cp --recursive {folder} s3://{bucket}/{names.stack}")
     for table in written:
         click.echo(f"  aws dynamodb import-table --cli-input-json file://{table.request}")
-    click.echo(f"  oncefold aws deploy PIPELINE.toml --stack {names.stack}     # when both say COMPLETED")
+    mode = ""
+    if loaded.mode == ECONOMY:
+        mode = f" --mode {ECONOMY}"
+        click.echo(
+            f"  aws dynamodb update-table --table-name {names.state_table} "
+            "--stream-specification StreamEnabled=true,StreamViewType=NEW_AND_OLD_IMAGES     # when both say COMPLETED"
+        )
+    click.echo(f"  oncefold aws deploy PIPELINE.toml --stack {names.stack}{mode}     # when both say COMPLETED")
