@@ -11,7 +11,7 @@ import pytest
 
 from oncefold.aws.names import Names
 from oncefold.cli.main import main
-from tests.aws.conftest import aws, emulator, mode_of_stack, stack  # noqa: F401 - fixtures
+from tests.aws.conftest import aws, emulator, stack  # noqa: F401 - fixtures
 from tests.aws.reader.stacks import fill
 from tests.queries.stores import MONDAY, SHOP, TUESDAY, build, events, lines
 from tests.tools.processes import COMMAND
