@@ -11,11 +11,13 @@ import pytest
 from oncefold.arrow import (
     binary_of,
     binary_scalar,
+    bytes_list,
     filled_numbers_of,
     index_of,
     long_offsets_of,
     nulls_of,
     numbers_of,
+    str_list,
     texts_at,
 )
 
@@ -55,6 +57,14 @@ def test_texts_have_long_offsets(kind: pa.DataType) -> None:
         found = long_offsets_of(part)
         found.validate(full=True)
         assert found.equals(part.cast(pa.large_string()))
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["a", "", "bc"], ["a", "é", "", "€" * 9]])
+def test_texts_are_a_list(texts: list[str]) -> None:
+    whole = pa.array(["x", *texts], pa.large_string())
+    for part, held in ((whole, ["x", *texts]), (whole[1:], texts)):
+        assert str_list(part) == held
+        assert bytes_list(part.view(pa.large_binary())) == [text.encode() for text in held]
 
 
 @pytest.mark.parametrize("texts", [[], [b""], [b"a", b"", "é".encode(), b"\0" * 9]])

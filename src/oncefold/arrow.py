@@ -6,6 +6,7 @@ computes import Arrow's compute functions, a twentieth of a second.
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -78,6 +79,26 @@ def spans_of(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int
     offsets = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
     data = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
     return (data if len(data) else np.zeros(1, np.uint8)), offsets
+
+
+def str_list(texts: pa.Array) -> list[str]:
+    """The texts of a large_string array without nulls; `to_pylist` makes a scalar of each first."""
+    whole, ends = _bytes_and_ends(texts)
+    if whole.isascii():
+        text = whole.decode("ascii")
+        return [text[begin:end] for begin, end in pairwise(ends)]
+    return [whole[begin:end].decode() for begin, end in pairwise(ends)]
+
+
+def bytes_list(texts: pa.Array) -> list[bytes]:
+    """The same of a large_binary array."""
+    whole, ends = _bytes_and_ends(texts)
+    return [whole[begin:end] for begin, end in pairwise(ends)]
+
+
+def _bytes_and_ends(texts: pa.Array) -> tuple[bytes, list[int]]:
+    data, offsets = spans_of(texts)
+    return data[offsets[0] : offsets[-1]].tobytes(), (offsets - offsets[0]).tolist()
 
 
 def texts_at(column: pa.Array, rows: npt.NDArray[np.int64]) -> list[bytes]:

@@ -1,5 +1,6 @@
 """The list of conflicts: each once, whatever their digests are, and also in a store of an older format."""
 
+import random
 import sqlite3
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from oncefold.commit import Conflict, ConflictColumns
 from oncefold.core.event import Content, Event
 from oncefold.core.versions import from_sortable
 from oncefold.store import Store, conflicts
+from oncefold.store.conflicts import ConflictList
 from oncefold.store.reader import StoreFile
 from oncefold.store.schema import FORMAT
 from tests.store.model import PIPELINE, Batch, Folder
@@ -33,17 +35,44 @@ def rows(connection) -> list[tuple[object, ...]]:
     return connection.execute('SELECT id, "commit", key, version, kept, dropped FROM conflicts ORDER BY id').fetchall()
 
 
+@pytest.mark.parametrize("writers", ["one", "several"])
 @pytest.mark.parametrize("digests", ["as they are", "all the same"])
-def test_each_is_listed_once(connection, monkeypatch, digests):
+def test_each_is_listed_once(connection, monkeypatch, digests, writers):
     if digests == "all the same":
-        monkeypatch.setattr(conflicts, "_digest", lambda *_: 7)
-    conflicts.write_conflicts(connection, 1, [])
-    conflicts.write_conflicts(connection, 3, [LISTED[0], LISTED[1], LISTED[0]])
-    conflicts.write_conflicts(connection, 4, [LISTED[1], LISTED[2], LISTED[0], LISTED[3], LISTED[2]])
-    conflicts.write_conflicts(connection, 5, ConflictColumns.of(LISTED))
+        monkeypatch.setattr(conflicts, "_digest", lambda *_: bytes(8))
+    one = ConflictList(connection, wide=False)
+    for commit, found in (
+        (1, []),
+        (3, [LISTED[0], LISTED[1], LISTED[0]]),
+        (4, [LISTED[1], LISTED[2], LISTED[0], LISTED[3], LISTED[2]]),
+        (5, ConflictColumns.of(LISTED)),
+    ):
+        (one if writers == "one" else ConflictList(connection, wide=False)).add(commit, found)
     found = [(seq, Conflict(*texts)) for _, seq, *texts in rows(connection)]
     assert found == list(zip((3, 3, 4, 4), LISTED, strict=True))
     assert [id_ for id_, *_ in rows(connection)] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("writers", ["one", "several"])
+def test_many_commits_of_few_and_many_are_listed_once(connection, writers):
+    randomly, expected = random.Random(5), dict[Conflict, int]()
+    one = ConflictList(connection, wide=False)
+    for commit in range(1, 40):
+        number = randomly.choice([1, 2, 30])
+        some = [Conflict(f"k{randomly.randrange(300)}", 1, "é" * randomly.randrange(2), "b") for _ in range(number)]
+        (one if writers == "one" else ConflictList(connection, wide=False)).add(commit, some)
+        for conflict in some:
+            expected.setdefault(conflict, commit)
+    found = [(Conflict(*texts), seq) for _, seq, *texts in rows(connection)]
+    assert found == list(expected.items())
+
+
+def test_a_conflict_that_an_index_of_an_earlier_version_covers_is_listed_once(connection):
+    ConflictList(connection, wide=False).add(1, LISTED[:2])
+    connection.execute("CREATE INDEX conflict_digest ON conflicts(digest)")
+    ConflictList(connection, wide=False).add(2, LISTED)
+    assert [Conflict(*texts) for _, _, *texts in rows(connection)] == LISTED
+    assert connection.execute("SELECT count(*) FROM sqlite_master WHERE type = 'index'").fetchone() == (0,)
 
 
 def test_wide_versions_are_listed_once_as_text_that_sorts():
@@ -52,8 +81,9 @@ def test_wide_versions_are_listed_once_as_text_that_sorts():
     versions = [-(2**127), -1, 0, 2**63, 2**127 - 1]
     wide = [Conflict("k", version, "a", "b") for version in versions]
     assert list(ConflictColumns.joined([ConflictColumns.of(wide[:3]), ConflictColumns.of(wide[3:])])) == wide
-    conflicts.write_conflicts(made, 1, wide[:3], wide=True)
-    conflicts.write_conflicts(made, 2, ConflictColumns.of(wide), wide=True)
+    listed = ConflictList(made, wide=True)
+    listed.add(1, wide[:3])
+    listed.add(2, ConflictColumns.of(wide))
     found = made.execute('SELECT "commit", version FROM conflicts ORDER BY version').fetchall()
     assert [(seq, from_sortable(text)) for seq, text in found] == list(zip((1, 1, 1, 2, 2), versions, strict=True))
     made.close()

@@ -30,17 +30,20 @@ class RejectSummary:
     def add(self, rejects: Iterable[Reject]) -> None:
         """Count these, too."""
         if isinstance(rejects, RejectColumns):
-            _, firsts, counts = np.unique(rejects.reason, return_index=True, return_counts=True)
-            for at, count in sorted(zip(firsts.tolist(), counts.tolist(), strict=True)):
-                self._add(rejects.reasons[int(rejects.reason[at])], count, rejects, at)
+            counts = np.bincount(rejects.reason, minlength=len(rejects.reasons))
+            firsts = np.full(len(counts), len(rejects))
+            np.minimum.at(firsts, rejects.reason, np.arange(len(rejects)))
+            order = np.argsort(firsts)[: np.count_nonzero(counts)]
+            for number, at, count in zip(order.tolist(), firsts[order].tolist(), counts[order].tolist(), strict=True):
+                self._add(rejects.reasons[number], count, rejects, at)
         else:
             for reject in rejects:
                 self._add(reject.reason, 1, (reject,), 0)
 
     def _add(self, reason: str, count: int, rejects: Sequence[Reject], at: int) -> None:
         kinds = self._kinds
-        quoted = "'" in reason
-        key = (reason[: reason.index("'")], reason[reason.rindex("'") :]) if quoted else (reason, "")
+        after = reason.rpartition("'")[2]
+        key = (reason.partition("'")[0], after if len(after) < len(reason) else "")
         kind = kinds.get(key)
         if kind is None:
             if len(kinds) >= _MOST_KINDS:

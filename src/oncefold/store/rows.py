@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from oncefold.arrow import bytes_list, spans_of
 from oncefold.commit import CommitContent, NewNode, NodeColumns, Page, Reject, RejectColumns, Rejects, SourcePosition
 from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Pipeline
@@ -15,12 +16,9 @@ from oncefold.core.errors import StoreError
 from oncefold.core.fold import Outcome
 from oncefold.core.measures import quotient
 from oncefold.core.nodepath import join, split
-from oncefold.deferred import Deferred
 from oncefold.store.amounts import from_texts, to_ints, to_texts
 from oncefold.store.connection import Connection, insert, scalar
 from oncefold.store.errors import DamagedError
-
-pc: Any = Deferred("pyarrow.compute")
 
 
 def write_leaves(connection: Connection, first: int, leaves: Sequence[tuple[str, ...]]) -> None:
@@ -141,37 +139,28 @@ def read_totals(connection: Connection, pipeline: Pipeline) -> NodeColumns:
 def write_rejects(connection: Connection, commit: int, rejects: Sequence[Reject], gone: Sequence[int]) -> None:
     """Add to the reject list, and take off it what was read again or discarded."""
     for part in rejects.parts if isinstance(rejects, Rejects) else [rejects]:
-        if part:
+        if isinstance(part, RejectColumns):
+            into = 'rejects("commit", source, format, context, position, reason, raw, size)'
+            insert(connection, into, _reject_columns(part), same=[commit, part.source, part.format, part.context])
+        elif part:
             into = 'rejects("commit", source, position, reason, raw, format, context, size)'
-            insert(connection, into, _reject_columns(commit, part))
+            insert(connection, into, list(zip(*map(_reject_row, part), strict=True)), same=[commit])
     if gone:
         sql = "DELETE FROM rejects WHERE id IN (SELECT value FROM json_each(?))"
         connection.execute(sql, (json.dumps([int(id_) for id_ in gone]),))
 
 
-def _reject_columns(commit: int, rejects: Sequence[Reject]) -> Sequence[Sequence[Any]]:
-    if isinstance(rejects, RejectColumns):
-        number, reasons = len(rejects), rejects.reasons
-        return (
-            [commit] * number,
-            [rejects.source] * number,
-            rejects.position.tolist(),
-            [reasons[at] for at in rejects.reason.tolist()],
-            rejects.raw.to_pylist(),
-            [rejects.format] * number,
-            [rejects.context] * number,
-            pc.binary_length(rejects.raw).to_pylist(),
-        )
+def _reject_columns(rejects: RejectColumns) -> Sequence[Sequence[Any]]:
     return (
-        [commit] * len(rejects),
-        [reject.source for reject in rejects],
-        [reject.position for reject in rejects],
-        [reject.reason for reject in rejects],
-        [reject.raw for reject in rejects],
-        [reject.format for reject in rejects],
-        [reject.context for reject in rejects],
-        [reject.size for reject in rejects],
+        rejects.position.tolist(),
+        [rejects.reasons[at] for at in rejects.reason.tolist()],
+        bytes_list(rejects.raw),
+        np.diff(spans_of(rejects.raw)[1]).tolist(),
     )
+
+
+def _reject_row(reject: Reject) -> Sequence[Any]:
+    return reject.source, reject.position, reject.reason, reject.raw, reject.format, reject.context, reject.size
 
 
 def absent_rejects(connection: Connection, ids: Iterable[int]) -> list[int]:

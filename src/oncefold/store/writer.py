@@ -17,7 +17,7 @@ from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError, StoreMissingError
 from oncefold.store import blobs, rows
 from oncefold.store.compaction import DEFAULT_LEVELS, Expiry, Levels, Tables
-from oncefold.store.conflicts import rewrite_versions, write_conflicts
+from oncefold.store.conflicts import ConflictList, rewrite_versions
 from oncefold.store.connection import Connection, connect_writer, transaction
 from oncefold.store.definitions import set_aside
 from oncefold.store.errors import check_writable, require_sqlite, translate_errors
@@ -166,6 +166,7 @@ class Store:
         self._clock, self._identity = clock, _identity(self.path)
         self._head, self._ends = rows.read_head(connection), rows.read_ends(connection)
         self._tables = Tables(connection, self.pipeline, tuning.levels)
+        self._conflicts = ConflictList(connection, wide=self.pipeline.has_wide_versions)
         self._events = KeptEvents(connection, self._ends.rows) if self.pipeline.keep_events else None
         self._expiry = Expiry(connection, self._tables, kept)
         self._wal_guard = WalGuard(connection, self.path, tuning.wal_limit_bytes)
@@ -241,7 +242,7 @@ class Store:
         if commit.discarded:
             add_discarded(connection, len(commit.discarded))
         if commit.conflicts:
-            write_conflicts(connection, seq, commit.conflicts, wide=self.pipeline.has_wide_versions)
+            self._conflicts.add(seq, commit.conflicts)
         rows.write_positions(connection, seq, commit.positions)
 
     def redefine(self, replacement: "Replacement") -> int:
