@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.tools.sizes import full_only
+
 NOTEBOOKS = sorted((Path(__file__).parent.parent / "examples" / "notebook").glob("*.ipynb"))
 SHOWN = ("text/plain", "text/html")
 _FOLDER = re.compile(r"(?:/[\w.-]+)+/(?=orders\.db)")
@@ -27,6 +29,7 @@ def outputs(notebook: dict[str, Any]) -> list[dict[str, str]]:
     return shown
 
 
+@full_only("a kernel of Jupyter, 3 s")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_a_notebook_runs_and_shows_what_it_holds(path: Path, tmp_path: Path) -> None:
     done = tmp_path / "done.ipynb"

@@ -19,7 +19,7 @@ from oncefold import Outcome
 from oncefold.core.definition_text import to_toml
 from oncefold.pipeline_file import pipeline_of
 from tests.serve.running import Running
-from tests.tools.sizes import full_only, sized
+from tests.tools.sizes import full_only, in_full, sized
 
 SHOP = {
     "name": "shop",
@@ -53,6 +53,9 @@ def opened(request: pytest.FixtureRequest, tmp_path: Path, shop_toml: str) -> It
     tokens.chmod(0o600)
     with Running(tmp_path, "--token-file", tokens, pipeline=shop_toml, token=TOKEN) as running:
         yield lambda: oncefold.connect(f"http://127.0.0.1:{running.port}", TOKEN)
+
+
+WITH_A_SERVER_IN_FULL = pytest.mark.parametrize("opened", ["store", *in_full("a server, 2 s", "server")], indirect=True)
 
 
 def rows_of(change: oncefold.Change) -> dict[str, tuple[int, Decimal | None]]:
@@ -102,6 +105,7 @@ def test_every_kind_of_events_counts_once_and_changes_are_told(opened: Callable[
         assert repr(change).startswith("<Change ")
 
 
+@WITH_A_SERVER_IN_FULL
 def test_changes_of_some_nodes_resume_and_say_what_cannot_be_told(opened: Callable[[], Store]) -> None:
     with opened() as store:
         first = store.ingest([order(1), order(2, country="FR", city="Lyon")]).commit
@@ -125,6 +129,7 @@ def test_changes_of_some_nodes_resume_and_say_what_cannot_be_told(opened: Callab
             next(store.changes(rollup="nowhere"))
 
 
+@WITH_A_SERVER_IN_FULL
 def test_a_subscription_ends_while_another_thread_waits(opened: Callable[[], Store]) -> None:
     with opened() as store:
         store.ingest(order(1))
@@ -142,6 +147,7 @@ def test_a_subscription_ends_while_another_thread_waits(opened: Callable[[], Sto
         changes.close()
 
 
+@WITH_A_SERVER_IN_FULL
 def test_rejects_are_read_again_and_taken_off(opened: Callable[[], Store]) -> None:
     with opened() as store:
         store.ingest([order(1, "x"), order(2, "y")])

@@ -27,7 +27,7 @@ DAYS = (
     "2020-12-31",
     "2021-02-28",
     "2021-03-16",  # the last
-)[: sized(5, None)]
+)[: sized(3, None)]
 DUPLICATES = 0.1
 """Share of a step's events that come twice in it."""
 REPLAYS = 0.05

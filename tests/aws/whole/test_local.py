@@ -10,7 +10,7 @@ from oncefold.cli.main import main
 from oncefold.core.errors import OncefoldError
 from oncefold_lab.local.emulator import Emulator, free_port
 from tests.tools.processes import Command
-from tests.tools.sizes import full_only, sized
+from tests.tools.sizes import full_only
 from tests.tools.waiting import until
 
 
@@ -38,9 +38,10 @@ pieces = { sum = "pieces", scale = 0 }
 """
 
 
+@full_only("the demonstration once more, 7 s")
 def test_the_demonstration_makes_messages_for_any_definition(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(DEFINITION, encoding="utf-8")
-    settings = ("--events", sized(40, 300), "--seed", 3)
+    settings = ("--events", 300, "--seed", 3)
     with Command(tmp_path, "aws", "local", tmp_path / "p.toml", "--demo", *settings) as command:
         assert command.wait(180) == 0, command.words
     assert re.search(r"All \d+ nodes are exact", command.words)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from tests.serve.answers.server import HOST, Server
 from tests.serve.running import Running
-from tests.tools.sizes import sized
+from tests.tools.sizes import full_only
 
-PHASES = sized("examples", "examples,coverage,fuzzing")
 _CHECKS = (
     "not_a_server_error,status_code_conformance,content_type_conformance,response_headers_conformance,"
     "response_schema_conformance,negative_data_rejection,unsupported_method"
@@ -37,6 +36,7 @@ def events() -> bytes:
     )
 
 
+@full_only("schemathesis, 7 s of examples alone")
 def test_answers_are_as_described(tmp_path: Path) -> None:
     """Of the whole server, but for `/changes`, which never ends."""
     settings = tmp_path / "schemathesis.toml"
@@ -51,7 +51,7 @@ def judged(url: str, settings: Path) -> subprocess.CompletedProcess[str]:
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "--config-file", settings, "run", url),
         *("--exclude-path-regex", "^/changes", "--checks", _CHECKS),
-        *("--max-examples", "10", "--phases", PHASES, "--seed", "1", "--no-color"),
+        *("--max-examples", "10", "--phases", "examples,coverage,fuzzing", "--seed", "1", "--no-color"),
         *("--generation-database", "none", "--request-timeout", "30"),
     ]
     quiet = {**os.environ, "PYTHONWARNINGS": "ignore"}

@@ -7,6 +7,7 @@ from playwright.sync_api import expect
 
 from tests.serve.dashboard.browsing import post, visiting
 from tests.serve.running import Running
+from tests.tools.sizes import full_only
 
 ORDERS = """
 name = "orders"
@@ -32,6 +33,7 @@ def orders(tmp_path_factory):
         yield running
 
 
+@full_only("a server of its own, 3 s")
 def test_a_node_is_no_sum_of_its_lines_and_every_leaf_is_a_link(browser, orders):
     with visiting(browser, orders) as visit:
         visit.open("#/totals/tags/EU")

@@ -90,6 +90,7 @@ def test_changes_ask_for_the_token_of_an_administrator(browser, tmp_path):
             assert sorted(stored) == [ADMIN, READ]
 
 
+@full_only("2 s")
 def test_history_and_conflicts_name_their_levels(filled, visit):
     visit.open("#/key/T-1")
     leaf = visit.page.locator(".history .leaf").last

@@ -176,6 +176,7 @@ def test_the_past_is_one_time_on_the_page(visit):
     expect(visit.page.locator("#connection")).to_have_text("Live")
 
 
+@full_only("a server of its own, 4 s")
 def test_a_date_can_be_picked_beside_the_commit(browser, server):
     with visiting(browser, server) as visit:
         post(server, event("a", 1, "1.00"))

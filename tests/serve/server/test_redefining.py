@@ -132,6 +132,7 @@ def test_what_cannot_be_replaced_leaves_the_server_as_it_was(tmp_path: Path) -> 
         assert server.get("/status").document["keys"] == 2
 
 
+@full_only("a server, 3 s")
 def test_attached_sources_go_on(tmp_path: Path) -> None:
     source = tmp_path / "events.jsonl"
     source.write_bytes(b'{"id": "1", "v": 1, "kind": "x", "amount": 1, "place": "p", "tax": 1}\n')

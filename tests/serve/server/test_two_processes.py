@@ -143,6 +143,7 @@ def test_a_writer_process_that_is_sent_sigterm_ends_the_server(tmp_path: Path) -
     assert live(server.store) == 1
 
 
+@full_only("a server, 4 s; test_served.py has such a one in the short form")
 def test_a_store_that_another_process_writes_is_told_in_words(tmp_path: Path, shared: Running) -> None:
     second = Running(tmp_path, store=shared.store)
     with second.command:
