@@ -14,7 +14,8 @@ from oncefold.aws.connect import client
 from oncefold.aws.deploy import deployment
 from oncefold.aws.deploy.cloudformation import EventTail, StackEvent
 from oncefold.aws.deploy.package import build
-from oncefold.aws.deploy.template import MOST_BYTES, template
+from oncefold.aws.deploy.template import template
+from oncefold.aws.deploy.template_text import MOST_BYTES
 from oncefold.aws.names import Names
 from oncefold.cli import main
 from oncefold.cli.aws.deploy import StackProgress, interrupt_explained

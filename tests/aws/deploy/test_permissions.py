@@ -147,7 +147,7 @@ def test_a_bucket_of_another_account_gets_no_events(function: str) -> None:
     """Names of buckets are given anew once they are free."""
     (to_bucket,) = (one for one in policy(function)["Statement"] if "Fn::If" in one)
     condition, statement, _ = to_bucket["Fn::If"]
-    assert condition == "FailuresToBucket"
+    assert condition == "ToBucket"
     assert statement["Condition"] == {"StringEquals": {"s3:ResourceAccount": {"Ref": "AWS::AccountId"}}}
     assert statement["Action"] == ["s3:ListBucket", "s3:PutObject"]
 

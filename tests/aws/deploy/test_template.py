@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
-from oncefold.aws.deploy.parameters import PARAMETERS, parse, parse_tags, whole_numbers
+from oncefold.aws.deploy.parameters import EVERY, PARAMETERS, parse, parse_tags, whole_numbers
 from oncefold.aws.deploy.permissions import failure_bucket
-from oncefold.aws.deploy.template import MOST_BYTES, template, text
+from oncefold.aws.deploy.template import template
+from oncefold.aws.deploy.template_text import MOST_BYTES, as_json, as_yaml
 from oncefold.aws.functions import handlers, report
-from oncefold.aws.functions.guard import ECONOMY
+from oncefold.aws.functions.guard import ECONOMY, MODES, STANDARD
 from oncefold.aws.functions.plan import EVENT_NODES
 from oncefold.aws.functions.reduce import Reduced
 from oncefold.aws.functions.report import Invocation
@@ -62,10 +63,10 @@ def test_cfn_lint_finds_nothing(tmp_path: Path) -> None:
     paths = []
     for pipeline in ALL:
         path = tmp_path / f"{pipeline.name}.json"
-        path.write_text(text(template(pipeline, Names.of_pipeline(pipeline.name)), indent=2))
+        path.write_text(as_json(template(pipeline, Names.of_pipeline(pipeline.name)), indent=2))
         paths.append(str(path))
-    economy = tmp_path / "economy.json"
-    economy.write_text(text(template(RISK, NAMES, ECONOMY), indent=2))
+    economy = tmp_path / "economy.yaml"
+    economy.write_text(as_yaml(template(RISK, NAMES, ECONOMY)))
     paths.append(str(economy))
     run = "from cfnlint.runner import main; main()"
     command = [sys.executable, "-c", run, "--include-checks", "I", "--", *paths]
@@ -75,13 +76,13 @@ def test_cfn_lint_finds_nothing(tmp_path: Path) -> None:
 
 def test_it_fits_a_request_and_its_names_fit_lambda() -> None:
     longest = template(COUNTS, Names("n" * STACK_CHARS))
-    assert len(text(longest).encode()) < MOST_BYTES
+    assert len(as_json(longest).encode()) < MOST_BYTES
     assert all(len(made["FunctionName"]) <= 64 for made in all_of(longest, "AWS::Lambda::Function").values())
 
 
 def test_it_is_json_and_the_same_every_time(document: dict[str, Any]) -> None:
-    assert json.loads(text(document)) == document
-    assert text(template(RISK, NAMES)) == text(document)
+    assert json.loads(as_json(document)) == document
+    assert as_json(template(RISK, NAMES)) == as_json(document)
 
 
 def test_all_names_are_those_of_the_stack_and_stand_in_it_as_text(document: dict[str, Any]) -> None:
@@ -130,9 +131,7 @@ def test_a_batch_that_fails_is_cut_reported_and_kept(document: dict[str, Any]) -
         assert made["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         assert made["StartingPosition"] == "TRIM_HORIZON"
         destination = made["DestinationConfig"]["OnFailure"]["Destination"]
-        assert destination == {
-            "Fn::If": ["FailuresToBucket", failure_bucket(), {"Fn::GetAtt": ["FailureQueue", "Arn"]}]
-        }
+        assert destination == {"Fn::If": ["ToBucket", failure_bucket(), {"Fn::GetAtt": ["FailureQueue", "Arn"]}]}
     (pattern,) = mappings["ReduceMapping"]["FilterCriteria"]["Filters"]
     assert json.loads(pattern["Pattern"]) == {"eventName": ["INSERT"]}
 
@@ -143,7 +142,7 @@ def test_a_failure_that_is_no_records_own_stalls_the_stream_and_discards_nothing
 
 def test_a_failure_bucket_is_closed_encrypted_for_tls_alone_and_drops_what_is_old(document: dict[str, Any]) -> None:
     made = document["Resources"]["FailedBatchesBucket"]
-    assert made["Condition"] == "NewFailureBucket"
+    assert made["Condition"] == "NewBucket"
     assert made["DeletionPolicy"] == made["UpdateReplacePolicy"] == "Retain"
     properties = made["Properties"]
     assert set(properties["PublicAccessBlockConfiguration"].values()) == {True}
@@ -156,7 +155,7 @@ def test_a_failure_bucket_is_closed_encrypted_for_tls_alone_and_drops_what_is_ol
 def test_the_queue_is_told_of_objects_of_the_stacks_own_mappings(document: dict[str, Any]) -> None:
     resources = document["Resources"]
     rule = resources["FailureRule"]
-    assert rule["Condition"] == resources["FailureQueuePolicy"]["Condition"] == "FailuresToBucket"
+    assert rule["Condition"] == resources["FailureQueuePolicy"]["Condition"] == "ToBucket"
     wanted = rule["Properties"]["EventPattern"]["detail"]["object"]["key"]
     mappings = [name for name in resources if resources[name]["Type"] == "AWS::Lambda::EventSourceMapping"]
     assert wanted == [{"prefix": {"Fn::Sub": f"aws/lambda/${{{name}}}/"}} for name in mappings]
@@ -233,9 +232,12 @@ def test_a_stream_that_is_there_is_read_and_none_is_made(document: dict[str, Any
     assert statement["Resource"] == source
 
 
-def test_events_are_shifted_to_a_new_version_and_back_if_an_alarm_goes_off(document: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("mode", "functions"), [(STANDARD, "State Reduce"), (ECONOMY, "State Net Reduce")])
+def test_events_are_shifted_to_a_new_version_and_back_if_an_alarm_goes_off(mode: str, functions: str) -> None:
+    document = template(RISK, NAMES, mode)
     mappings = all_of(document, "AWS::Lambda::EventSourceMapping")
-    for name in ("State", "Reduce"):
+    assert {name.removesuffix("Mapping") for name in mappings} == {*functions.split()}
+    for name in functions.split():
         called = {"Fn::If": ["Released", {"Ref": f"{name}Alias"}, {"Fn::GetAtt": [f"{name}Function", "Arn"]}]}
         assert mappings[f"{name}Mapping"]["FunctionName"] == called
         alias = document["Resources"][f"{name}Alias"]
@@ -247,15 +249,19 @@ def test_events_are_shifted_to_a_new_version_and_back_if_an_alarm_goes_off(docum
         assert group["Condition"] == "Released"
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["Properties"]["AutoRollbackConfiguration"]["Events"]
         alarms = {one["Name"]["Ref"] for one in group["Properties"]["AlarmConfiguration"]["Alarms"]}
-        assert {"StateErrors", "ReduceErrors"} <= alarms <= all_of(document, "AWS::CloudWatch::Alarm").keys()
+        assert (
+            {f"{one}Errors" for one in functions.split()} <= alarms <= all_of(document, "AWS::CloudWatch::Alarm").keys()
+        )
 
 
-def test_what_a_version_is_made_of_makes_it_another(document: dict[str, Any]) -> None:
+@pytest.mark.parametrize("mode", MODES)
+def test_what_a_version_is_made_of_makes_it_another(mode: str) -> None:
     """CloudFormation publishes a version where the description changes, and never changes one in place."""
+    document = template(RISK, NAMES, mode)
     for name, version in all_of(document, "AWS::Lambda::Version").items():
         function = all_of(document, "AWS::Lambda::Function")[name.replace("Version", "Function")]
         description = version["Description"]["Fn::Sub"]
-        of_function = {made for made in references(function) if made in PARAMETERS}
+        of_function = {made for made in references(function) if made in EVERY}
         of_elsewhere = {"CodeBucket", "SubnetIds", "SecurityGroupIds", f"{name.removesuffix('Version')}Concurrency"}
         assert of_function - of_elsewhere <= set(re.findall(r"\$\{(.*?)\}", description))
         assert document["Resources"][name]["UpdateReplacePolicy"] == "Retain"
@@ -362,8 +368,10 @@ def spelled_out(metrics: list[list[Any]]) -> Iterator[tuple[Any, ...]]:
         yield before
 
 
-def test_the_dashboard_shows_every_alarm_and_metrics_that_there_are(document: dict[str, Any]) -> None:
+@pytest.mark.parametrize(("mode", "also"), [(STANDARD, set()), (ECONOMY, {("Oncefold", "StreamLost")})])
+def test_the_dashboard_shows_every_alarm_and_metrics_that_there_are(mode: str, also: set[tuple[str, str]]) -> None:
     """Its body is JSON once CloudFormation has filled in the region and the alarms."""
+    document = template(RISK, NAMES, mode)
     (made,) = all_of(document, "AWS::CloudWatch::Dashboard").values()
     body = made["DashboardBody"]["Fn::Sub"]
     alarms = all_of(document, "AWS::CloudWatch::Alarm")
@@ -374,7 +382,7 @@ def test_the_dashboard_shows_every_alarm_and_metrics_that_there_are(document: di
     watched = {(one["Namespace"], one["MetricName"]) for one in alarms.values()}
     shown = {metric[:2] for graph in graphs for metric in spelled_out(graph["properties"]["metrics"])}
     assert watched - shown == {
-        ("AWS/Lambda", "Throttles"), ("Oncefold", "refused"), ("AWS/SQS", "ApproximateAgeOfOldestMessage"),
+        ("AWS/Lambda", "Throttles"), ("Oncefold", "refused"), ("AWS/SQS", "ApproximateAgeOfOldestMessage"), *also,
     }  # fmt: skip
     places = [(graph["x"], graph["y"]) for graph in graphs]
     assert len(set(places)) == len(places)

@@ -8,11 +8,13 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from oncefold.aws.deploy.resources import Declaration
+from oncefold.aws.deploy.resources import Declaration, ref
+from oncefold.aws.functions.guard import ECONOMY
 from oncefold.aws.functions.report import NAMESPACE
 from oncefold.aws.names import Names
 
 _WIDTH, _HEIGHT, _ALL = 12, 6, 24
+"""The height is the one that a widget has without being told."""
 _MINUTE, _SWEEP = 60, 300
 
 _PLACEHOLDER = "STACK"
@@ -20,17 +22,17 @@ _PLACEHOLDER = "STACK"
 _Metric = list[Any]
 
 
-def dashboard(names: Names, alarms: Sequence[str]) -> dict[str, Declaration]:
+def dashboard(alarms: Sequence[str], mode: str) -> dict[str, Declaration]:
     """The dashboard, with the states of these alarms on top; it is called as the stack is."""
     # The parts' names are long and many, and a template has few bytes.
-    graphs = _graphs(Names(_PLACEHOLDER))
+    graphs = _graphs(Names(_PLACEHOLDER), mode)
     body = json.dumps({"widgets": [_states(alarms), *graphs]}, separators=(",", ":"))
     body = body.replace(_PLACEHOLDER, "${AWS::StackName}")
     return {
         "StackDashboard": {
             "Type": "AWS::CloudWatch::Dashboard",
             "Condition": "HasDashboard",
-            "Properties": {"DashboardName": names.stack, "DashboardBody": {"Fn::Sub": body}},
+            "Properties": {"DashboardName": ref("AWS::StackName"), "DashboardBody": {"Fn::Sub": body}},
         }
     }
 
@@ -42,12 +44,14 @@ def _states(alarms: Sequence[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _graphs(names: Names) -> list[dict[str, Any]]:
-    functions = [names.state_function, names.reduce_function]
+def _graphs(names: Names, mode: str) -> list[dict[str, Any]]:
+    net = [names.net_function] if mode == ECONOMY else []
+    functions = [names.state_function, *net, names.reduce_function]
     every = [*functions, names.sweep_function]
     tables = [names.state_table, names.reduce_table, names.aggregate_table]
     ours = {"stack": names.stack, "function": "state"}
-    units = [_metric(NAMESPACE, "write_units", {**ours, "function": one}, one) for one in ("state", "reduce")]
+    writers = ("state", *["net" for _ in net], "reduce")
+    units = [_metric(NAMESPACE, "write_units", {**ours, "function": one}, one) for one in writers]
     queue = {"QueueName": names.failure_queue}
     graphs = [
         ("Events a minute", "Sum", _MINUTE, [_metric(NAMESPACE, name, ours, name) for name in ("events", "rejected")]),
@@ -74,7 +78,6 @@ def _graphs(names: Names) -> list[dict[str, Any]]:
             "x": _WIDTH * (index % 2),
             "y": 3 + _HEIGHT * (index // 2),
             "width": _WIDTH,
-            "height": _HEIGHT,
             "properties": {
                 "title": title, "region": "${AWS::Region}", "stat": statistic, "period": seconds,
                 "yAxis": {"left": {"min": 0}}, "metrics": _shortened(metrics),

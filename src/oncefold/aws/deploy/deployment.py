@@ -12,7 +12,6 @@ from typing import Any
 
 from oncefold.aws.connect import client
 from oncefold.aws.deploy.cloudformation import ChangeSet, CloudFormationStack, OnEvent, Polling, StackState
-from oncefold.aws.deploy.economy import LACKING
 from oncefold.aws.deploy.package import Bucket, Package, build, key_of
 from oncefold.aws.deploy.parameters import (
     CODE_BUCKET,
@@ -24,7 +23,8 @@ from oncefold.aws.deploy.parameters import (
     STREAM_ARN,
     STREAM_MODE,
 )
-from oncefold.aws.deploy.template import template, text
+from oncefold.aws.deploy.template import template
+from oncefold.aws.deploy.template_text import for_request
 from oncefold.aws.functions.guard import ECONOMY, PROTOCOL, STANDARD, definition_item, mode_of
 from oncefold.aws.functions.layout import DEFINITION_KEY
 from oncefold.aws.names import Names
@@ -146,8 +146,8 @@ def mode_for(deployed: DeployedDefinition, wanted: str | None, names: Names) -> 
 
 def check_parameters(settings: Mapping[str, str], mode: str) -> None:
     """Raises OncefoldError for parameters that the template of a mode lacks."""
-    foreign = sorted(settings.keys() & (LACKING if mode == ECONOMY else ECONOMY_PARAMETERS.keys()))
-    if foreign:
+    foreign = sorted(settings.keys() & ECONOMY_PARAMETERS.keys())
+    if foreign and mode != ECONOMY:
         raise OncefoldError(f"--parameter {foreign[0]}: a stack in {mode} mode does not have it")
 
 
@@ -283,7 +283,7 @@ class Deployment:
         deployed = read_definition(names, self._clients.dynamodb)
         mode = mode_for(deployed, self._mode, names)
         check_parameters(settings, mode)
-        document = text(template(self._pipeline, names, mode))
+        document = for_request(template(self._pipeline, names, mode))
         check_definition_change(deployed, self._pipeline, names)
         account = self._clients.account()
         package = build(self._pipeline)
@@ -368,7 +368,7 @@ def _check_shards(before: Mapping[str, str] | None, wanted: Mapping[str, str], n
 
 def _submitted(before: Mapping[str, str] | None, wanted: Mapping[str, str], mode: str) -> dict[str, str | None]:
     """Every parameter that is not left to its default; None for one that stays as it is."""
-    known = EVERY.keys() - LACKING if mode == ECONOMY else PARAMETERS.keys()
+    known = EVERY.keys() if mode == ECONOMY else PARAMETERS.keys()
     stays = known & (before or {}).keys()
     return {**dict.fromkeys(sorted(stays)), **wanted}
 

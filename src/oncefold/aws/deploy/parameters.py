@@ -66,7 +66,7 @@ class Setting:
 
 def whole_numbers(least: int, most: int) -> list[str]:
     """Regular expressions that match exactly the whole numbers in a range, 0 or more, each as its digits."""
-    patterns = []
+    patterns: list[tuple[str, int, int]] = []
     start = least
     while start <= most:
         # The largest block that begins here and has free digits at its end.
@@ -80,14 +80,23 @@ def whole_numbers(least: int, most: int) -> list[str]:
             last += 1
         head = str(start // step)[:-1]
         shown = str(digit) if last == digit else f"[{digit}-{last}]"
-        patterns.append(head + shown + ("" if not free else f"[0-9]{{{free}}}"))
+        if patterns and patterns[-1][::2] == (head + shown, free - 1):
+            patterns[-1] = (head + shown, patterns[-1][1], free)
+        else:
+            patterns.append((head + shown, free, free))
         start += (last - digit + 1) * step
-    return patterns
+    return [head + ("[0-9]" if most else "") + _times(least, most) for head, least, most in patterns]
+
+
+def _times(least: int, most: int) -> str:
+    if least < most:
+        return f"{{{least},{most}}}"
+    return f"{{{most}}}" if most > 1 else ""
 
 
 def _function(name: str, what: str, memory: int, timeout: int, longest: int) -> dict[str, Setting]:
     return {
-        f"{name}MemoryMB": Setting(f"Memory of {what}; 1,769 MB are one CPU", memory, _MEMORY_MB),
+        f"{name}MemoryMB": Setting(f"Memory of {what}", memory, _MEMORY_MB),
         f"{name}TimeoutSeconds": Setting(f"Longest invocation of {what}", timeout, (_TIMEOUT_SECONDS[0], longest)),
         f"{name}Concurrency": Setting(f"Concurrency reserved for {what}, 0 for none", 0, (0, 10_000)),
     }
@@ -108,8 +117,8 @@ def _mapping(name: str, what: str, batch: int, retries: int, age: int) -> dict[s
 
 
 def _warm(what: str, default: int) -> Setting:
-    more = ", 0 for what a new table takes" if not default else ""
-    return Setting(f"{what} at once per second{more}", default, (min(default, 1), 40_000_000))
+    more = ", 0 for a new table's" if not default else ""
+    return Setting(f"{what} at once{more}", default, (min(default, 1), 40_000_000))
 
 
 PARAMETERS: Mapping[str, Setting] = {
@@ -126,10 +135,10 @@ PARAMETERS: Mapping[str, Setting] = {
     SHARD_COUNT: Setting("Shards of the stream, unless it is on demand", 1, (1, 10_000)),
     "RetentionHours": Setting("How long the stream keeps events", 48, (24, 8_760)),
     "TableClass": Setting("DynamoDB's table class", "STANDARD", choices=("STANDARD", "STANDARD_INFREQUENT_ACCESS")),
-    "StateWarmWriteUnits": _warm("Writes that StateTable takes", 0),
-    "StateWarmReadUnits": _warm("Reads that StateTable takes, where its writes are set,", 12_000),
-    "ReduceWarmWriteUnits": _warm("Writes that ReduceTable takes", 0),
-    "AggregateWarmWriteUnits": _warm("Writes that AggregateTable takes", 0),
+    "StateWarmWriteUnits": _warm("Writes a second that StateTable takes", 0),
+    "StateWarmReadUnits": _warm("Reads a second that StateTable takes, where its writes are set,", 12_000),
+    "ReduceWarmWriteUnits": _warm("Writes a second that ReduceTable takes", 0),
+    "AggregateWarmWriteUnits": _warm("Writes a second that AggregateTable takes", 0),
     "KmsKeyArn": Setting(
         "ARN of the KMS key that encrypts all that the stack keeps, empty for AWS's own",
         "",

@@ -95,7 +95,7 @@ def _arn(logical_id: str, attribute: str = "Arn") -> Mapping[str, Any]:
     return {"Fn::GetAtt": [logical_id, attribute]}
 
 
-TO_BUCKET, NEW_BUCKET = "FailuresToBucket", "NewFailureBucket"
+TO_BUCKET, NEW_BUCKET = "ToBucket", "NewBucket"
 """Conditions: batches that fail for good go to a bucket, and that is one of the stack's own."""
 FAILURES_PREFIX = "aws/lambda/"
 """Lambda's keys in a failure destination begin with it, and the id of the event source mapping follows."""

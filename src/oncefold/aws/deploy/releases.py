@@ -7,15 +7,19 @@ Sources: "UpdatePolicy attribute" (CodeDeployLambdaAliasUpdate) and "AWS::Lambda
 changed in place, in the CloudFormation guide; "Working with deployment configurations" in CodeDeploy's.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 from oncefold.aws.deploy.resources import NO_VALUE, Declaration, arn, either, ref
+from oncefold.aws.functions.guard import ECONOMY, STANDARD
 from oncefold.aws.mappings import ALIAS
 
 RELEASED = "Released"
 """Condition: functions are published as versions, and CodeDeploy shifts events to a new one."""
-_WATCHED = ("StateErrors", "ReduceErrors", "RefusedDeltas", "Rejects")
-"""Alarms that a new version may set off."""
+_FUNCTIONS = {STANDARD: ("State", "Reduce"), ECONOMY: ("State", "Net", "Reduce")}
+"""Those that events reach, by mode."""
+_WATCHED = ("RefusedDeltas", "Rejects")
+"""Alarms that a new version may set off, beside those about errors of functions."""
 _SETTINGS = ("CodeKey", "{}MemoryMB", "{}TimeoutSeconds", "Tracing", "LogFormat", "RejectRetentionDays")
 """Parameters that a version is made of; another value makes another version."""
 _MANAGED = "arn:${AWS::Partition}:iam::aws:policy/service-role/AWSCodeDeployRoleForLambdaLimited"
@@ -31,8 +35,9 @@ def function(name: str) -> Any:
     return either(RELEASED, ref(f"{name}Alias"), arn(f"{name}Function"))
 
 
-def releases() -> dict[str, Declaration]:
+def releases(mode: str) -> dict[str, Declaration]:
     """Versions, aliases and what shifts these."""
+    watched = [*(f"{name}Errors" for name in _FUNCTIONS[mode]), *_WATCHED]
     trust = {"Effect": "Allow", "Principal": {"Service": "codedeploy.amazonaws.com"}, "Action": "sts:AssumeRole"}
     resources: dict[str, Declaration] = {
         "ReleaseRole": {
@@ -45,14 +50,14 @@ def releases() -> dict[str, Declaration]:
         },
         "Releases": {"Type": "AWS::CodeDeploy::Application", "Properties": {"ComputePlatform": "Lambda"}},
     }
-    for name in ("State", "Reduce"):
-        resources |= _released(name)
+    for name in _FUNCTIONS[mode]:
+        resources |= _released(name, watched)
     for resource in resources.values():
         resource["Condition"] = RELEASED
     return resources
 
 
-def _released(name: str) -> dict[str, Declaration]:
+def _released(name: str, watched: Sequence[str]) -> dict[str, Declaration]:
     description = " ".join(f"${{{setting.format(name)}}}" for setting in _SETTINGS)
     return {
         f"{name}Version": {
@@ -88,7 +93,7 @@ def _released(name: str) -> dict[str, Declaration]:
                     "Enabled": True,
                     "Events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"],
                 },
-                "AlarmConfiguration": {"Enabled": True, "Alarms": [{"Name": ref(alarm)} for alarm in _WATCHED]},
+                "AlarmConfiguration": {"Enabled": True, "Alarms": [{"Name": ref(alarm)} for alarm in watched]},
             },
         },
     }

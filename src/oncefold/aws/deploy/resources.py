@@ -76,7 +76,7 @@ CONDITIONS: Mapping[str, Any] = {
     NEW_BUCKET: {"Fn::Equals": [ref("FailureBucket"), NEW]},
     "HasDashboard": {"Fn::Equals": [ref("Dashboard"), "true"]},
     "HasEmail": {"Fn::Not": [{"Fn::Equals": [ref("AlarmEmail"), ""]}]},
-    "OwnTopic": {"Fn::Or": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}, {"Condition": "HasEmail"}]},
+    "Own": {"Fn::Or": [{"Fn::Equals": [ref("AlarmTopicArn"), ""]}, {"Condition": "HasEmail"}]},
     **{f"{name}Reserved": {"Fn::Not": [{"Fn::Equals": [ref(f"{name}Concurrency"), "0"]}]} for name in FUNCTIONS},
 }
 

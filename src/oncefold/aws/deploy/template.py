@@ -5,7 +5,6 @@ are about functions that are behind, fail or are throttled, an outbox that grows
 tables that are throttled or whose transactions conflict, and failed batches.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,25 +21,22 @@ from oncefold.aws.functions.report import NAMESPACE
 from oncefold.aws.names import Names
 from oncefold.core.definition import Pipeline
 
-MOST_BYTES = 51_200
-"""A template in a request to CloudFormation, at most."""
-
 _PERIOD_SECONDS = 300
 _SWEPT_SECONDS = 3 * SWEEP_MINUTES * 60
 """A period that has sweeps in it, also when one was late."""
 
-_ACTIONS = [either("OwnTopic", ref("AlarmTopic"), ref("AlarmTopicArn"))]
+_ACTIONS = [either("Own", ref("AlarmTopic"), ref("AlarmTopicArn"))]
 
 
 def template(pipeline: Pipeline, names: Names, mode: str = STANDARD) -> dict[str, Any]:
     """The template of a mode. Raises DefinitionError for a pipeline that DynamoDB cannot hold."""
     check_fits(pipeline)
-    standard = _standard(pipeline, names)
-    return economy.changed(standard, names, economy_alarms(names)) if mode == ECONOMY else standard
+    document = _document(pipeline, names, mode)
+    return economy.changed(document, names) if mode == ECONOMY else document
 
 
-def _standard(pipeline: Pipeline, names: Names) -> dict[str, Any]:
-    watching = alarms(names)
+def _document(pipeline: Pipeline, names: Names, mode: str) -> dict[str, Any]:
+    watching = economy_alarms(names) if mode == ECONOMY else alarms(names)
     watched = [name for name, resource in watching.items() if resource["Type"] == "AWS::CloudWatch::Alarm"]
     return {
         "AWSTemplateFormatVersion": "2010-09-09",
@@ -56,16 +52,11 @@ def _standard(pipeline: Pipeline, names: Names) -> dict[str, Any]:
             **failure_destination(names),
             **resources.triggers(releases.function),
             **watching,
-            **releases.releases(),
-            **dashboard(names, watched),
+            **releases.releases(mode),
+            **dashboard(watched, mode),
         },
         "Outputs": _outputs(),
     }
-
-
-def text(document: dict[str, Any], *, indent: int | None = None) -> str:
-    """The template as JSON; for a request without the `indent` for people."""
-    return json.dumps(document, indent=indent, separators=None if indent else (",", ":"))
 
 
 def _outputs() -> dict[str, Any]:
@@ -113,7 +104,7 @@ def alarms(names: Names) -> dict[str, Declaration]:
 
 def _topic() -> Iterator[tuple[str, Declaration]]:
     # Not encrypted: CloudWatch may not use the key that AWS manages for SNS, and alarms hold no events.
-    yield "AlarmTopic", {"Type": "AWS::SNS::Topic", "Condition": "OwnTopic"}
+    yield "AlarmTopic", {"Type": "AWS::SNS::Topic", "Condition": "Own"}
     yield (
         "AlarmSubscription",
         {
@@ -125,8 +116,10 @@ def _topic() -> Iterator[tuple[str, Declaration]]:
 
 
 def economy_alarms(names: Names) -> dict[str, Declaration]:
-    """The alarms that economy mode has beside the others."""
-    return dict([*_function_alarms(("Net",), ("NetLambda",)), *_stream_alarms(names)])
+    """Those of economy mode, in which no transaction writes states."""
+    found = dict([*alarms(names).items(), *_function_alarms(("Net",), ("NetLambda",)), *_stream_alarms(names)])
+    del found["StateTableConflicts"]
+    return found
 
 
 def _stream_alarms(names: Names) -> Iterator[tuple[str, Declaration]]:
@@ -146,7 +139,7 @@ def _function_alarms(functions: Sequence[str], described: Sequence[str]) -> Iter
         errors = _Metric("AWS/Lambda", "Errors", "Sum", dimensions)
         yield f"{name}Errors", _alarm(f"invocations of {function} fail; its log says why", errors, 1)
         throttles = _Metric("AWS/Lambda", "Throttles", "Sum", dimensions)
-        description = f"invocations of {function} are throttled; raise the account's or the function's concurrency"
+        description = f"{function} is throttled; raise its concurrency or the account's"
         yield f"{name}Throttles", _alarm(description, throttles, 1, periods=3)
 
 
@@ -190,7 +183,7 @@ def _table_alarms() -> Iterator[tuple[str, Declaration]]:
 def _failure_alarms() -> Iterator[tuple[str, Declaration]]:
     dimensions = {"QueueName": arn("FailureQueue", "QueueName")}
     messages = _Metric("AWS/SQS", "ApproximateNumberOfMessagesVisible", "Maximum", dimensions)
-    description = "batches failed for good; see `oncefold aws status` and send them again with `oncefold aws redrive`"
+    description = "batches failed for good; `oncefold aws redrive` sends them again"
     yield "FailedBatches", _alarm(description, messages, 1)
     age = _Metric("AWS/SQS", "ApproximateAgeOfOldestMessage", "Maximum", dimensions)
     description = "a failed batch waits for `oncefold aws redrive`, and the stream drops its records in the end"
