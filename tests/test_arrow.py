@@ -11,7 +11,7 @@ import pytest
 from oncefold.arrow import (
     binary_of,
     binary_scalar,
-    bytes_list,
+    bytearray_list,
     filled_numbers_of,
     index_of,
     long_offsets_of,
@@ -64,7 +64,7 @@ def test_texts_are_a_list(texts: list[str]) -> None:
     whole = pa.array(["x", *texts], pa.large_string())
     for part, held in ((whole, ["x", *texts]), (whole[1:], texts)):
         assert str_list(part) == held
-        assert bytes_list(part.view(pa.large_binary())) == [text.encode() for text in held]
+        assert bytearray_list(part.view(pa.large_binary())) == [text.encode() for text in held]
 
 
 @pytest.mark.parametrize("texts", [[], [b""], [b"a", b"", "é".encode(), b"\0" * 9]])

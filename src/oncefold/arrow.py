@@ -83,22 +83,19 @@ def spans_of(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int
 
 def str_list(texts: pa.Array) -> list[str]:
     """The texts of a large_string array without nulls; `to_pylist` makes a scalar of each first."""
-    whole, ends = _bytes_and_ends(texts)
+    data, offsets = spans_of(texts)
+    whole, ends = data[offsets[0] : offsets[-1]].tobytes(), (offsets - offsets[0]).tolist()
     if whole.isascii():
         text = whole.decode("ascii")
         return [text[begin:end] for begin, end in pairwise(ends)]
     return [whole[begin:end].decode() for begin, end in pairwise(ends)]
 
 
-def bytes_list(texts: pa.Array) -> list[bytes]:
-    """The same of a large_binary array."""
-    whole, ends = _bytes_and_ends(texts)
-    return [whole[begin:end] for begin, end in pairwise(ends)]
-
-
-def _bytes_and_ends(texts: pa.Array) -> tuple[bytes, list[int]]:
+def bytearray_list(texts: pa.Array) -> list[bytearray]:
+    """The same of a large_binary array, as sqlite3 takes them at once: for `bytes` it looks for an adapter first."""
     data, offsets = spans_of(texts)
-    return data[offsets[0] : offsets[-1]].tobytes(), (offsets - offsets[0]).tolist()
+    whole, ends = bytearray(data[offsets[0] : offsets[-1]].data), (offsets - offsets[0]).tolist()
+    return [whole[begin:end] for begin, end in pairwise(ends)]
 
 
 def texts_at(column: pa.Array, rows: npt.NDArray[np.int64]) -> list[bytes]:

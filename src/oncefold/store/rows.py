@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from oncefold.arrow import bytes_list, spans_of
+from oncefold.arrow import bytearray_list, spans_of
 from oncefold.commit import CommitContent, NewNode, NodeColumns, Page, Reject, RejectColumns, Rejects, SourcePosition
 from oncefold.core.decimals import format_decimal
 from oncefold.core.definition import Pipeline
@@ -154,7 +154,7 @@ def _reject_columns(rejects: RejectColumns) -> Sequence[Sequence[Any]]:
     return (
         rejects.position.tolist(),
         [rejects.reasons[at] for at in rejects.reason.tolist()],
-        bytes_list(rejects.raw),
+        bytearray_list(rejects.raw),
         np.diff(spans_of(rejects.raw)[1]).tolist(),
     )
 
