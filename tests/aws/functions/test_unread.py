@@ -1,6 +1,7 @@
 """The stream of states as it is watched and read by queries: nothing is lost unseen, answers are of one moment."""
 
 from collections.abc import Callable
+from random import Random
 from typing import Any
 
 from oncefold.aws.functions import layout
@@ -10,21 +11,25 @@ from oncefold.aws.functions.net import NetFunction
 from oncefold.aws.functions.unread import (
     KEPT_SECONDS,
     RETENTION_SECONDS,
+    SHOWN_SECONDS,
     WATCH_KEY,
     ChangeStream,
     Watched,
     is_lost,
     watch,
 )
+from oncefold.aws.names import Names
 from oncefold.aws.operations.rebuild import Machine, Rebuild
 from oncefold.aws.reader.reader import StackOptions, StackReader
 from oncefold.aws.tables import Stack as Tables
 from oncefold.core.event import Event
 from oncefold.core.fold import Node
 from oncefold.queries.model import AsOfTime
-from tests.aws.functions.stacks import PIPELINE, Interposed, Stack
+from oncefold_lab.simulator.dynamodb import DynamoDB
+from tests.aws.functions.stacks import PIPELINE, Interposed, Stack, Time
 from tests.aws.functions.test_economy import changes, economy, fold, fresh
 from tests.aws.functions.test_protocol import EVENTS, SOME
+from tests.aws.tables import make_tables
 from tests.tools import reference
 
 
@@ -118,7 +123,9 @@ def reader_of(stack: Stack, client: Any = None, **options: Any) -> StackReader:
         stack.names, PIPELINE, frozenset([PIPELINE.fingerprint]), client or stack.client,
         int(definition["epoch"]["N"]), 1, ECONOMY, stack.client.streams(),
     )  # fmt: skip
-    return StackReader(tables, StackOptions(**options), clock=lambda: int(stack.time.now * 10**9))
+    return StackReader(
+        tables, StackOptions(**options), clock=lambda: int(stack.time.now * 10**9), sleep=stack.time.sleep
+    )
 
 
 def deployed() -> Stack:
@@ -182,6 +189,17 @@ def test_a_wrong_total_is_found() -> None:
         ExpressionAttributeNames={"#count": "count"}, ExpressionAttributeValues={":one": {"N": "1"}},
     )  # fmt: skip
     assert not reader_of(stack).verify().exact
+
+
+def test_what_the_stream_shows_a_moment_later_makes_no_total_wrong() -> None:
+    time = Time()
+    dynamodb = DynamoDB(clock=time.read, random=Random(0), stream_lag=0.9 * SHOWN_SECONDS)
+    stack = Stack(dynamodb, Names("late"), time=time)
+    make_tables(stack.names, dynamodb, economy=True)
+    stack.client.put_item(TableName=stack.names.aggregate_table, Item=definition_item(PIPELINE, mode=ECONOMY))
+    fold(stack, fresh(20))
+    found = reader_of(stack).verify()
+    assert (found.exact, found.tries) == (True, 2)
 
 
 def test_positions_of_shards_that_are_no_more_are_forgotten() -> None:

@@ -24,6 +24,8 @@ MARGIN_SECONDS = 3600
 """A stream's records are taken to be kept for so much less."""
 KEPT_SECONDS = 3 * RETENTION_SECONDS
 """A position is kept for so long after it moved, if its shard is no more."""
+SHOWN_SECONDS = 5.0
+"""A stream is taken to show a change after so long, which usually is a moment; AWS names no bound."""
 EMPTY_PAGES = 5
 """Pages without a record that end the reading of an open shard; records may follow, which then are young."""
 

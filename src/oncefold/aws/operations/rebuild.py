@@ -33,7 +33,7 @@ from oncefold.aws.functions.layout import DEFINITION_KEY, Marked
 from oncefold.aws.functions.plan import refusal
 from oncefold.aws.functions.state import Spread, StateFunction
 from oncefold.aws.functions.sweep import sweep
-from oncefold.aws.functions.unread import ChangeStream, position_in, read_positions
+from oncefold.aws.functions.unread import SHOWN_SECONDS, ChangeStream, position_in, read_positions
 from oncefold.aws.names import Names
 from oncefold.aws.operations.rebuild_item import DRAIN, FINAL, FIRST, RebuildItem, RebuildTakenError, UnderWay
 from oncefold.core.definition import Pipeline
@@ -386,6 +386,7 @@ class Rebuild:
     def _catch_up(self) -> None:
         """In economy mode: wait until the changes of states that are in their stream now are netted."""
         assert self._streams is not None, "economy mode has a stream of states"
+        self._machine.sleep(SHOWN_SECONDS)
         described = self._dynamo.describe(self._names.state_table)
         stream = ChangeStream(self._streams(), described["LatestStreamArn"])
         positions = read_positions(self._dynamo, self._names)

@@ -60,8 +60,10 @@ class StackReader(Closing):
         *,
         clock: Callable[[], int] = time.time_ns,
         clients: status.StatusClients | None = None,
+        sleep: Callable[[float], object] = time.sleep,
     ) -> None:
         """`clock` is in nanoseconds since 1970; `clients` are those of `status`, by default the standard ones."""
+        self._sleep = sleep
         self.stack = stack
         self.pipeline = stack.pipeline
         self._options = options or StackOptions()
@@ -178,7 +180,7 @@ class StackReader(Closing):
             with aws_errors_explained(self.name):
                 Drain.of(self.stack).once(options.progress)
         return self._of_one_epoch(
-            lambda stack: verification.verify(stack, self._as_of(), options.progress, options.tries)
+            lambda stack: verification.verify(stack, self._as_of(), options.progress, options.tries, self._sleep)
         )
 
     def status(self) -> StackStatus:

@@ -6,15 +6,20 @@ node whose totals are the same at two moments, and that no delta touched which c
 a node that did not change, and whose totals with the deltas that waited throughout are not those of its keys read
 meanwhile, is wrong. (Deltas that come, are applied and cancel each other out leave no trace; so on a pipeline that
 changes, a node is called wrong only if it is so twice, by the same difference.)
+
+In economy mode StateTable's stream, which is read with the outbox, shows a change a moment after it was made. So there
+a node is called wrong only if it is so twice, too, and some seconds lie between.
 """
 
 import heapq
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from oncefold.aws.functions.guard import ECONOMY
 from oncefold.aws.functions.layout import Delta
+from oncefold.aws.functions.unread import SHOWN_SECONDS
 from oncefold.aws.reader.totals import missing_node, read_node, sum_deltas
 from oncefold.aws.tables import Held, Stack, no_total, read_live_deltas, read_states, read_totals
 from oncefold.core.definition import Pipeline
@@ -122,9 +127,11 @@ class _Verdict:
     moved: bool
 
 
-def verify(stack: Stack, as_of: AsOfTime, progress: Progress, tries: int) -> Verification:
+def verify(
+    stack: Stack, as_of: AsOfTime, progress: Progress, tries: int, sleep: Callable[[float], object]
+) -> Verification:
     """Recompute every total and compare, again and again up to `tries` times while the pipeline changes."""
-    verdict = _verdict(stack, progress, tries)
+    verdict = _verdict(stack, progress, tries, sleep)
     convert = Converter(stack.pipeline)
     seen, recomputed = verdict.seen, verdict.recomputed
     return Verification(
@@ -139,7 +146,7 @@ def verify(stack: Stack, as_of: AsOfTime, progress: Progress, tries: int) -> Ver
     )
 
 
-def _verdict(stack: Stack, progress: Progress, tries: int) -> _Verdict:
+def _verdict(stack: Stack, progress: Progress, tries: int, sleep: Callable[[float], object]) -> _Verdict:
     none = no_total(stack.pipeline)
     before = _observe(stack, progress)
     suspects: Mapping[Node, NodeDifference] = {}
@@ -151,16 +158,20 @@ def _verdict(stack: Stack, progress: Progress, tries: int) -> _Verdict:
             return _Verdict(recomputed, before, {}, (), number, moved=False)
         after = _observe(stack, progress)
         found = compare(recomputed.totals, before, after, none)
-        wrong = _proven(found, suspects)
+        wrong = _proven(found, suspects, twice=found.moved or stack.mode == ECONOMY)
         unproven = (found.unchanged.keys() - wrong.keys()) | found.changing
         if wrong or not unproven or number >= tries:
             return _Verdict(recomputed, after, wrong, unproven, number, found.moved)
         suspects, before = found.unchanged, after
+        if stack.mode == ECONOMY:
+            sleep(SHOWN_SECONDS)
 
 
-def _proven(found: Comparison, suspects: Mapping[Node, NodeDifference]) -> Mapping[Node, NodeDifference]:
+def _proven(
+    found: Comparison, suspects: Mapping[Node, NodeDifference], *, twice: bool
+) -> Mapping[Node, NodeDifference]:
     """Nodes that are certainly wrong: nothing changed, or they were wrong by the same amounts the last time."""
-    if not found.moved:
+    if not twice:
         return found.unchanged
     return {
         node: difference

@@ -313,6 +313,11 @@ class EconomyRebuilding(Rebuilding, Economy):
         incidents = sorted((*drawn.incidents, *more), key=lambda incident: incident.at)
         return replace(drawn, deployment=economy.deployment, incidents=tuple(incidents))
 
+    def _look(self, reader: StackReader) -> None:
+        """A query cannot know what the stream does not show yet."""
+        if self._world.dynamodb.due() is None:
+            super()._look(reader)
+
     def _roll_back(self) -> None:
         """The stack is deployed anew as the guide says: its mapping begins with the oldest that the stream has."""
         super()._roll_back()
