@@ -99,6 +99,7 @@ def errors_after_a_run(rig: Rig, deployed: Deployed, disturbance: Disturbance) -
     return rig.errors(workload)
 
 
+@full_only("a deployment, 4 s; test_after_is_exact.py says the same of the functions in this process")
 def test_it_is_right_while_failed_batches_come_again_as_they_were(after: Rig, deployed: Deployed) -> None:
     assert errors_after_a_run(after, deployed, Undisturbed()) == {}
 
