@@ -18,7 +18,7 @@ definition of each epoch where it finds the epochs.
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -131,6 +131,13 @@ class EpochCache:
             if 0 <= self._wall_clock() - wall < self._seconds and self._clock() - clock < self._seconds:
                 return epochs
         return self.read(dynamo)
+
+    def restored_apart(self, keys: Sequence[str]) -> None:
+        """Called with keys of which the outbox has a delta that their states know nothing of.
+
+        State and delta are one transaction, so tables were put back to different moments. A function tries again: the
+        delta goes when it is applied, and only new totals can be trusted then.
+        """
 
     def read(self, dynamo: Dynamo) -> Epochs:
         """The epochs as they are now. Raises OutOfTime."""

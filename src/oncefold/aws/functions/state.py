@@ -328,6 +328,8 @@ class StateFunction:
                 folded.deltas += len(chunk.deltas)
                 folded.nodes += sum(len(delta.nodes) for delta in chunk.deltas)
             else:
+                if self._cache is not None and _is_known_delta(chunk, written):
+                    self._cache.restored_apart(keys)
                 at_fault = _at_fault(chunk, written)
                 progress.again += [key for key in keys if key in at_fault]
                 progress.refused += [change for change in chunk.changes if change.key not in at_fault]
@@ -372,6 +374,11 @@ class StateFunction:
 def first_record(arrivals: Sequence[Arrival]) -> int:
     """The first record with an event of a key; 0 for a key without one."""
     return arrivals[0].record if arrivals else 0
+
+
+def _is_known_delta(chunk: Chunk, written: Written) -> bool:
+    """Whether a chunk was refused for deltas alone, which are there already."""
+    return bool(written.failed) and not written.taken and min(written.failed) >= len(chunk.changes)
 
 
 def _at_fault(chunk: Chunk, written: Written) -> set[str]:

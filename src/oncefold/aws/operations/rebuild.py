@@ -20,7 +20,7 @@ one that does not takes its place. Two at once would do no harm: every write has
 """
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
@@ -356,6 +356,13 @@ class Rebuild:
             "rebuild, so the clock here, or where one ran before, is wrong; see to it, then run this with --anew"
         )
 
+    def restored_apart(self, keys: Sequence[str]) -> NoReturn:
+        """Raises OncefoldError: totals of this epoch were made from states that are there no more."""
+        raise OncefoldError(
+            f"stack {self._names.stack}: the outbox has a delta of the key {keys[0]!r} that its state does not know, "
+            "so tables were restored to different moments since this rebuild began; run this with --anew"
+        )
+
     def _count(self, keys: int) -> None:
         with self._lock:
             self._result.keys += keys
@@ -468,6 +475,9 @@ class _Fixed(EpochCache):
 
     def read(self, dynamo: Dynamo) -> Epochs:  # noqa: ARG002
         self._rebuild.overtaken()
+
+    def restored_apart(self, keys: Sequence[str]) -> None:
+        self._rebuild.restored_apart(keys)
 
 
 class _Watched:
