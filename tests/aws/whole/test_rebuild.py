@@ -4,8 +4,11 @@ import threading
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from oncefold.aws.connect import client
 from oncefold.aws.functions import layout
+from oncefold.aws.functions.guard import ECONOMY, MODES
 from oncefold.aws.names import Names
 from oncefold.core.definition_text import to_toml
 from oncefold.generate import Workload, write
@@ -30,16 +33,18 @@ def lose_totals(names: Names) -> None:
         client("dynamodb").delete_item(TableName=names.aggregate_table, Key=key)
 
 
-@full_only("it waits for functions twice, 50 s each")
-def test_totals_of_a_new_definition_are_made_while_events_come(aws: Emulator, tmp_path: Path) -> None:
-    names = Names("rebuilt")
+@full_only("it waits for functions two or three times, 50 s each")
+@pytest.mark.parametrize("mode", MODES)
+def test_totals_of_a_new_definition_are_made_while_events_come(mode: str, aws: Emulator, tmp_path: Path) -> None:
+    names = Names(f"rebuilt-{mode}")
     whole = Workload(count=4_000, duplicates=0.1, modifications=0.2, deletes=0.02, leaves=30, seed=5)
     write(whole, tmp_path / "events.jsonl")
     lines = (tmp_path / "events.jsonl").read_bytes().splitlines(keepends=True)
     parts = [lines[:2_000], lines[2_000:3_000], lines[3_000:]]
     for number, part in enumerate(parts):
         (tmp_path / f"{number}.jsonl").write_bytes(b"".join(part))
-    deploy(WORKSHOP, tmp_path, names, ShardCount=2, StateTimeoutSeconds=10, StateBatchSize=50)
+    quick = {"NetTimeoutSeconds": 10, "NetWindowSeconds": 0} if mode == ECONOMY else {}
+    deploy(WORKSHOP, tmp_path, names, mode, ShardCount=2, StateTimeoutSeconds=10, StateBatchSize=50, **quick)
     kills = {"KILL_SHARE": "0.1", "KILL_SALT": ""}
     with at_work(names, aws, tmp_path, chance=Random(1), kills=kills) as running:
         command("aws", "send", tmp_path / "0.jsonl", "--stack", names.stack)
