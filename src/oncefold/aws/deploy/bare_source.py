@@ -7,8 +7,10 @@ import ast
 import io
 import tokenize
 from collections.abc import Iterator
+from functools import cache
 
 
+@cache
 def bare(source: bytes) -> bytes:
     """The same syntax tree without texts that are statements, on the same lines."""
     lines = source.decode().split("\n")
