@@ -23,7 +23,7 @@ from tests.once.test_page import BLOCKS
 from tests.once.tools import Tables
 from tests.tools.sizes import full_only, sized
 
-TRADES = sized(40, 250)
+TRADES = sized(24, 250)
 QUICK = PollTiming(poll=0.05, first_retry=0.005, longest_retry=0.02)
 KILLED = """
 import os, random, counting
