@@ -55,7 +55,7 @@ class RebuiltStack(Stack):
         return stack
 
     cache: EpochCache
-    mode: str
+    mode: str = STANDARD
 
     def environment(self) -> EpochCache:
         return EpochCache(self.names, self.time.read, self.time.read)
