@@ -110,6 +110,16 @@ def test_template_prints_the_template(pipeline: Path, shell: Shell, monkeypatch:
     assert "is no name for a stack" in shell.err
 
 
+def test_a_template_that_no_request_takes_says_so(pipeline: Path, shell: Shell) -> None:
+    assert shell("template", pipeline) == 0
+    assert not shell.err
+    assert shell("template", pipeline, "--mode", "economy") == 0
+    assert "too many for a request: give --yaml" in shell.err
+    assert shell("template", pipeline, "--mode", "economy", "--yaml") == 0
+    assert len(shell.out.encode()) < MOST_BYTES
+    assert not shell.err
+
+
 def test_a_pipeline_that_dynamodb_cannot_hold_is_refused(pipeline: Path, shell: Shell) -> None:
     measures = "\n".join(f'm{number} = {{ sum = "m{number}" }}' for number in range(201))
     pipeline.write_text(f'name = "wide"\n[event]\nkey = "id"\n[rollups]\nall = []\n[measures]\n{measures}')

@@ -77,5 +77,9 @@ def template(pipeline: Path, stack: str | None, mode: str | None, *, pretty: boo
     document = templates.template(definition, names_of(stack, definition), mode or STANDARD)
     if yaml:
         click.echo(template_text.as_yaml(document), nl=False)
-    else:
-        click.echo(template_text.as_json(document, indent=2 if pretty else None))
+        return
+    text = template_text.as_json(document, indent=2 if pretty else None)
+    click.echo(text)
+    size = len(text.encode())
+    if not pretty and size > template_text.MOST_BYTES:
+        click.echo(f"oncefold: {size:,} bytes are too many for a request: give --yaml, or put it in S3", err=True)
