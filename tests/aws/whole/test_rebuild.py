@@ -37,10 +37,10 @@ def lose_totals(names: Names) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_totals_of_a_new_definition_are_made_while_events_come(mode: str, aws: Emulator, tmp_path: Path) -> None:
     names = Names(f"rebuilt-{mode}")
-    whole = Workload(count=4_000, duplicates=0.1, modifications=0.2, deletes=0.02, leaves=30, seed=5)
+    whole = Workload(count=2_000, duplicates=0.1, modifications=0.2, deletes=0.02, leaves=30, seed=5)
     write(whole, tmp_path / "events.jsonl")
     lines = (tmp_path / "events.jsonl").read_bytes().splitlines(keepends=True)
-    parts = [lines[:2_000], lines[2_000:3_000], lines[3_000:]]
+    parts = [lines[:1_000], lines[1_000:1_500], lines[1_500:]]
     for number, part in enumerate(parts):
         (tmp_path / f"{number}.jsonl").write_bytes(b"".join(part))
     quick = {"NetTimeoutSeconds": 10, "NetWindowSeconds": 0} if mode == ECONOMY else {}
