@@ -73,7 +73,8 @@ class Economy(Oncefold):
         )
 
     def _new_balance(self, world: World, lines: Iterable[SentLine]) -> Balance:
-        return StreamBalance(self.pipeline, world.rows, (line.event for line in lines if line.event), self._changes())
+        events = (line.event for line in lines if line.event)
+        return StreamBalance(self.pipeline, world.rows, events, self._changes(), lambda: world.by_zombie)
 
     def is_complete(self) -> bool:
         """See System."""
@@ -138,8 +139,8 @@ class _Position:
 class StreamBalance(Balance):
     """The balance of a stack in economy mode: a change of a state counts once the position has passed it."""
 
-    def __init__(self, pipeline: Any, rows: Any, events: Any, changes: ChangeShards) -> None:
-        super().__init__(pipeline, rows, events)
+    def __init__(self, pipeline: Any, rows: Any, events: Any, changes: ChangeShards, by_zombie: Any) -> None:
+        super().__init__(pipeline, rows, events, by_zombie)
         self._changes = changes
 
     @property

@@ -68,7 +68,8 @@ class Oncefold:
         self._deploy_functions(world)
 
     def _new_balance(self, world: World, lines: Iterable[SentLine]) -> Balance:
-        return Balance(self.pipeline, world.rows, (line.event for line in lines if line.event))
+        events = (line.event for line in lines if line.event)
+        return Balance(self.pipeline, world.rows, events, lambda: world.by_zombie)
 
     def _deploy_functions(self, world: World) -> None:
         state, reduce = self._deployment.state, self._deployment.reduce

@@ -182,8 +182,18 @@ class _Part:
 class Balance:
     """The balance of one stack, for the totals that are read and those that a rebuild is making."""
 
-    def __init__(self, pipeline: Pipeline, rows: Callable[[str], Rows], events: Iterable[Event]) -> None:
-        """`rows` gives a table's rows; `events` are all that are ever sent."""
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        rows: Callable[[str], Rows],
+        events: Iterable[Event],
+        by_zombie: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """`rows` gives a table's rows; `events` are all that are ever sent.
+
+        `by_zombie` says whether the last write was of an invocation that nobody awaits any more.
+        """
+        self._by_zombie = by_zombie
         self._pipeline = pipeline
         self._sent = {(event.key, event.version, event.content) for event in events}
         self._rows = rows
@@ -201,6 +211,9 @@ class Balance:
         self._parsed: dict[str, Pipeline] = {}
         self._contributions: dict[tuple[int, Content], Numbers] = {}
         """What was computed before, by the definition as an object: most states are looked at again and again."""
+        self._late: set[str] = set()
+        """Keys that a zombie of before the switch wrote first, without the mark of the totals that are read: they count
+        nowhere until what it was given comes again, as it has to."""
         self._live: tuple[int, int, Numbers] = (-1, -1, {})
         """Epoch, `contents` and what the states contributed then."""
 
@@ -215,6 +228,7 @@ class Balance:
         self._watch()
         self._trusted_after = latest
         self._off = {}
+        self._late = set()
         self.contents += 1
 
     @property
@@ -235,8 +249,9 @@ class Balance:
         if (epoch, contents) != (self.epochs.live, self.contents):
             found = {}
             for state in self._states.all():
-                for node, row in self._contribution(self.epochs.live, state).items():
-                    found[node] = plus(found.get(node), row)
+                if state.event.key not in self._late:
+                    for node, row in self._contribution(self.epochs.live, state).items():
+                        found[node] = plus(found.get(node), row)
             self._live = self.epochs.live, self.contents, found
         return found
 
@@ -277,12 +292,21 @@ class Balance:
             raise Violation(f"the state of {before} is gone")
         if before is None or order(after.event) != order(before.event):
             self.contents += 1
+        self._see_late(before, after)
         if before is not None and after.mark < before.mark:
             raise Violation(f"a mark went back: {before} became {after}")
         if before is not None and (order(after.event), after.mark) <= (order(before.event), before.mark):
             raise Violation(f"a state did not grow: {before} became {after}")
         if (after.event.key, after.event.version, after.event.content) not in self._sent:
             raise Violation(f"a state that was never sent: {after}")
+
+    def _see_late(self, before: _State | None, after: _State) -> None:
+        key, counts = after.event.key, after.mark >= self.epochs.live
+        if before is None and not counts and self.trusted and self._by_zombie():
+            self._late.add(key)
+        elif counts and key in self._late:
+            self._late.remove(key)
+            self.contents += 1
 
     def _contribute(self, state: _State, sign: int) -> None:
         for epoch in self._off:

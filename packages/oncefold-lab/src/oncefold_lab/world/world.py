@@ -57,6 +57,8 @@ class World:
         """Called after every write to a service."""
         self.last_write = ""
         """The last write to a table, and whose it was."""
+        self.by_zombie = False
+        """Whether that was an invocation whose result nobody awaits any more."""
         self._seed = seed
         self._faults = [
             LedgerCallFaults(self.random(name), world_settings.faults, self.ledger) for name in ("dynamodb", "kinesis")
@@ -207,6 +209,7 @@ class World:
         service = "kinesis" if operation in PUTS else "dynamodb"
         if service == "dynamodb":
             process = self.tasks.current()
+            self.by_zombie = process is not None and process.expired
             self.last_write = f"{operation} of {process.name if process else 'an earlier call'}"
             self.watch()
         for mapping in self.mappings:
