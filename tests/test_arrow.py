@@ -85,6 +85,17 @@ def test_texts_are_found_and_given_by_row(texts: list[bytes]) -> None:
         assert texts_at(part, rows) == held[::2]
 
 
+def assert_prints(wanted: str, program: str, folder: Path) -> None:
+    """What a program prints that is given a pipeline and a store, in a process of its own."""
+    pipeline = folder / "p.toml"
+    pipeline.write_text(
+        'name = "p"\n[event]\nkey = "k"\n[rollups]\nr = ["l"]\n[measures]\nm = { sum = "m", scale = 2 }\n'
+    )
+    command = [sys.executable, "-c", program, str(pipeline), str(folder / "s.db")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.returncode) == (wanted, 0), done.stderr
+
+
 SESSION = """
 import sys, oncefold
 pipeline, store = sys.argv[1:]
@@ -101,13 +112,7 @@ print(sorted({name.partition(".")[0] for name in sys.modules} & {"numba", "panda
 
 def test_a_session_without_frames_imports_no_pandas(tmp_path: Path) -> None:
     pytest.importorskip("pandas")
-    pipeline = tmp_path / "p.toml"
-    pipeline.write_text(
-        'name = "p"\n[event]\nkey = "k"\n[rollups]\nr = ["l"]\n[measures]\nm = { sum = "m", scale = 2 }\n'
-    )
-    command = [sys.executable, "-c", SESSION, str(pipeline), str(tmp_path / "s.db")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
+    assert_prints("[]", SESSION, tmp_path)
 
 
 TABLE = """
@@ -126,10 +131,4 @@ print("pyarrow.compute" in sys.modules)
 
 
 def test_a_table_of_common_types_imports_no_compute_functions(tmp_path: Path) -> None:
-    pipeline = tmp_path / "p.toml"
-    pipeline.write_text(
-        'name = "p"\n[event]\nkey = "k"\n[rollups]\nr = ["l"]\n[measures]\nm = { sum = "m", scale = 2 }\n'
-    )
-    command = [sys.executable, "-c", TABLE, str(pipeline), str(tmp_path / "s.db")]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert (done.stdout.strip(), done.returncode) == ("False", 0), done.stderr
+    assert_prints("False", TABLE, tmp_path)

@@ -36,11 +36,12 @@ def measure(files: list[str], store: str, times: int) -> dict[str, Any]:
     seconds: dict[str, float | None] = _starts(folder, first, times)
     read_through(str(first))
     seconds["run"] = _fastest(times, _run(first, whole), lambda: _remove(whole))
-    query, sha256 = _duckdb(first, times)
+    python = _duckdb_python()
+    query, sha256 = (None, None) if python is None else _duckdb(python, first, times)
     if sha256 not in {None, digest_of_store(whole)}:
         raise ValueError(f"DuckDB has other totals than the store: {sha256}")
     seconds["query by DuckDB"] = query
-    seconds["command of DuckDB"] = None if query is None else _fastest(times, _duckdb_command(first))
+    seconds["command of DuckDB"] = None if python is None else _fastest(times, _duckdb_command(python, first))
     with first.open("ab") as out:
         out.write(more)
     kept = whole.read_bytes()
@@ -126,11 +127,8 @@ def _is_ready(port: int) -> bool:
         return False
 
 
-def _duckdb(events: Path, times: int) -> tuple[float | None, str | None]:
+def _duckdb(python: str, events: Path, times: int) -> tuple[float, str]:
     """The seconds of one query over the file, without the start of its process, and the hash of its totals."""
-    python = _duckdb_python()
-    if python is None:
-        return None, None
     command = (python, str(_PEERS / "duckdb_query.py"), str(events))
     results = [json.loads(_timed(command)[1]) for _ in range(times)]
     return min(result["seconds"] for result in results), results[0]["sha256"]
@@ -144,13 +142,13 @@ def _duckdb_python() -> str | None:
     return sys.executable if importlib.util.find_spec("duckdb") else None
 
 
-def _duckdb_command(events: Path) -> Sequence[str]:
+def _duckdb_command(python: str, events: Path) -> Sequence[str]:
     """The same query as a process that does nothing else."""
     code = (
         "import sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]); import duckdb_query; "
         "duckdb_query.fold(Path(sys.argv[2]), Path())"
     )
-    return (_duckdb_python() or sys.executable, "-c", code, str(_PEERS), str(events))
+    return (python, "-c", code, str(_PEERS), str(events))
 
 
 def _remove(store: Path) -> None:

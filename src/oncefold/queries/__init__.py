@@ -1,7 +1,8 @@
 """What can be queried, of a store, a server or a stack: one model, one protocol, one place that renders answers."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from oncefold.deferred import exports
 
 if TYPE_CHECKING:
     from oncefold.queries.event_model import Conflicts, Explanation, History, Rejects
@@ -44,19 +45,13 @@ __all__ = [
     "Verification",
 ]
 
-_MODULES = {
-    "event_model": {"Conflicts", "Explanation", "History", "Rejects"},
-    "protocol": {"Reader", "UnsupportedQueryError"},
-    "status_model": {"StackStatus", "Status", "StoreStatus"},
-}
-"""Where what is above is; what is in none of them is in `model`. It is imported when it is first used."""
-
-
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        """Import what is exported and was not used yet."""
-        if name not in __all__:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = next((module for module, names in _MODULES.items() if name in names), "model")
-        return getattr(import_module(f"{__name__}.{module}"), name)
+    __getattr__ = exports(
+        __name__,
+        {
+            **dict.fromkeys(__all__, "model"),
+            **dict.fromkeys(("Conflicts", "Explanation", "History", "Rejects"), "event_model"),
+            **dict.fromkeys(("Reader", "UnsupportedQueryError"), "protocol"),
+            **dict.fromkeys(("StackStatus", "Status", "StoreStatus"), "status_model"),
+        },
+    )

@@ -1,7 +1,8 @@
 """The durable store: one SQLite file, one transaction per micro-batch."""
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from oncefold.deferred import exports
 
 if TYPE_CHECKING:
     from oncefold.store.load import Loaded
@@ -10,14 +11,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Loaded", "Store", "StoreFile"]
 
-_LATER = {"Loaded": "load", "StoreFile": "reader", "Store": "writer"}
-"""Imported when it is first used: a writer needs no reader."""
-
-
 if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> Any:
-        """Import what is exported and was not used yet."""
-        if name not in _LATER:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(import_module(f"{__name__}.{_LATER[name]}"), name)
+    # A writer needs no reader.
+    __getattr__ = exports(__name__, {"Loaded": "load", "StoreFile": "reader", "Store": "writer"})

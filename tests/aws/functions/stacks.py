@@ -153,16 +153,22 @@ class EconomyStack(Stack):
         )
         return function.handle(records)
 
-    def net(self, client: Any = None) -> list[Netted]:
-        """What NetLambda makes of all changes that there are, those that it knows among them, shard by shard."""
-        described = self.client.describe_table(TableName=self.names.state_table)["Table"]
-        stream = ChangeStream(self.streams, described["LatestStreamArn"])
-        function = NetFunction(self.pipeline, self.names, self.dynamo(client), self.time.read, self.epochs)
-        return [function.handle(shard, list(stream.after(shard, None))) for shard in stream.shards()]
-
     def settle(self) -> None:
-        self.net()
+        net_all(self, self.streams, self.epochs)
         self.reduce()
+
+
+def stream_of(stack: Stack, streams: Any = None) -> ChangeStream:
+    """The stream of a stack's states, by a client of DynamoDB's streams or the simulator's own."""
+    described = stack.client.describe_table(TableName=stack.names.state_table)["Table"]
+    return ChangeStream(streams or stack.client.streams(), described["LatestStreamArn"])
+
+
+def net_all(stack: Stack, streams: Any = None, epochs: EpochCache | None = None, client: Any = None) -> list[Netted]:
+    """What NetLambda makes of all changes that there are, those that it knows among them, shard by shard."""
+    stream = stream_of(stack, streams)
+    function = NetFunction(stack.pipeline, stack.names, stack.dynamo(client), stack.time.read, epochs)
+    return [function.handle(shard, list(stream.after(shard, None))) for shard in stream.shards()]
 
 
 def functions_of(names: Names, pipeline: Pipeline, mode: str) -> Stack:

@@ -7,13 +7,11 @@ from typing import Any
 from oncefold.aws.functions import layout
 from oncefold.aws.functions.epochs import EpochCache
 from oncefold.aws.functions.guard import ECONOMY, definition_item
-from oncefold.aws.functions.net import NetFunction
 from oncefold.aws.functions.unread import (
     KEPT_SECONDS,
     RETENTION_SECONDS,
     SHOWN_SECONDS,
     WATCH_KEY,
-    ChangeStream,
     Watched,
     is_lost,
     watch,
@@ -26,28 +24,20 @@ from oncefold.core.event import Event
 from oncefold.core.fold import Node
 from oncefold.queries.model import AsOfTime
 from oncefold_lab.simulator.dynamodb import DynamoDB
-from tests.aws.functions.stacks import PIPELINE, Interposed, Stack, Time
+from tests.aws.functions.stacks import PIPELINE, Interposed, Stack, Time, net_all, stream_of
 from tests.aws.functions.test_economy import changes, economy, fold, fresh
 from tests.aws.functions.test_protocol import EVENTS, SOME
 from tests.aws.tables import make_tables
 from tests.tools import reference
 
 
-def stream(stack: Stack) -> ChangeStream:
-    described = stack.client.describe_table(TableName=stack.names.state_table)["Table"]
-    return ChangeStream(stack.client.streams(), described["LatestStreamArn"])
-
-
 def look(stack: Stack) -> Watched:
-    return watch(stack.dynamo(), stack.names, stream(stack), stack.time.read)
+    return watch(stack.dynamo(), stack.names, stream_of(stack), stack.time.read)
 
 
 def netted(stack: Stack, client: Any = None) -> None:
     """What NetLambda makes of every record that there is."""
-    changes_of = stream(stack)
-    for shard in changes_of.shards():
-        function = NetFunction(stack.pipeline, stack.names, stack.dynamo(client), stack.time.read, epochs(stack))
-        function.handle(shard, list(changes_of.after(shard, None)))
+    net_all(stack, epochs=epochs(stack), client=client)
 
 
 def epochs(stack: Stack) -> Any:
@@ -58,10 +48,10 @@ def test_what_is_read_behind_a_position_is_what_is_not_netted() -> None:
     stack = economy()
     fold(stack, SOME)
     records = changes(stack)
-    (shard,) = stream(stack).shards()
+    (shard,) = stream_of(stack).shards()
     for place in range(len(records) + 1):
         position = int(records[place - 1]["SequenceNumber"]) if place else None
-        found = [one["SequenceNumber"] for one in stream(stack).after(shard, position, limit=2)]
+        found = [one["SequenceNumber"] for one in stream_of(stack).after(shard, position, limit=2)]
         assert found == [one["SequenceNumber"] for one in records[place:]]
 
 
@@ -206,7 +196,7 @@ def test_positions_of_shards_that_are_no_more_are_forgotten() -> None:
     stack = deployed()
     fold(stack, SOME)
     netted(stack)
-    stack.client.roll_shard(stack.names.state_table, stream(stack).shards()[0])
+    stack.client.roll_shard(stack.names.state_table, stream_of(stack).shards()[0])
     stack.time.now += KEPT_SECONDS + 1
     look(stack)
     kept = [item for item in stack.scan(stack.names.aggregate_table) if item["path"]["S"] == layout.POSITIONS]

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, Self
 
 from oncefold.aws.functions import layout
@@ -9,17 +10,18 @@ from oncefold.aws.functions.direct import DirectStateFunction
 from oncefold.aws.functions.epochs import EPOCH_SECONDS, EpochCache, Epochs, counts_in, epochs_of
 from oncefold.aws.functions.guard import ECONOMY, STANDARD, definition_item
 from oncefold.aws.functions.layout import DEFINITION_KEY, Delta
-from oncefold.aws.functions.net import NetFunction
 from oncefold.aws.functions.reduce import Reduced
 from oncefold.aws.functions.state import FoldResult, StateFunction
-from oncefold.aws.functions.unread import ChangeStream
 from oncefold.aws.operations.rebuild import MARGIN_SECONDS, Machine, Rebuild, Rebuilt
 from oncefold.aws.operations.rebuild_item import UnderWay
+from oncefold.aws.tables import Stack as Tables
+from oncefold.aws.tables import stack_of
 from oncefold.core.decode import Decoder
+from oncefold.core.definition import Pipeline
 from oncefold.core.fold import Node, Total, net
 from oncefold.dynamodb.items import Item
 from tests.aws.functions.conftest import simulated
-from tests.aws.functions.stacks import PIPELINE, Stack, lines
+from tests.aws.functions.stacks import PIPELINE, Stack, lines, net_all
 from tests.tools import reference
 
 SOME = [
@@ -68,15 +70,8 @@ class RebuiltStack(Stack):
 
     def net(self, cache: EpochCache | None = None) -> None:
         """In economy mode: net every change that there is, by an environment, by default a new one."""
-        if self.mode != ECONOMY:
-            return
-        described = self.client.describe_table(TableName=self.names.state_table)["Table"]
-        stream = ChangeStream(self.client.streams(), described["LatestStreamArn"])
-        for shard in stream.shards():
-            epochs = cache or self.environment()
-            NetFunction(PIPELINE, self.names, self.dynamo(), self.time.read, epochs).handle(
-                shard, list(stream.after(shard, None))
-            )
+        if self.mode == ECONOMY:
+            net_all(self, epochs=cache or self.environment())
 
     def reduce(self, client: Any = None, seconds: float = 3600.0, deltas: Iterable[Delta] | None = None) -> Reduced:
         self.net()
@@ -89,16 +84,17 @@ class RebuiltStack(Stack):
     def rebuild(self, client: Any = None, owner: str = "", segments: int = 2, **how: bool) -> Rebuilt:
         return self.process(client, owner).run(segments, **how)
 
-    def process(self, client: Any = None, owner: str = "", work: type[Rebuild] = Rebuild) -> Rebuild:
-        owner = owner or str(random.random())
-        return work(
-            PIPELINE, self.names, client or self.client, self.machine, owner=owner, timeout_seconds=TIMEOUT,
-            streams=self.client.streams,
+    def process(self, client: Any = None, owner: str = "", definition: Pipeline | None = None) -> Rebuild:
+        machine = Machine(self.time.read, self.time.read, self.sleep, lambda: 0.5, map)
+        return Rebuild(
+            PIPELINE, self.names, client or self.client, machine, owner=owner or str(random.random()),
+            timeout_seconds=TIMEOUT, definition=definition, streams=self.client.streams,
         )  # fmt: skip
 
-    @property
-    def machine(self) -> Machine:
-        return Machine(self.time.read, self.time.read, self.sleep, lambda: 0.5, map)
+    def opened(self, dynamodb: Any = None) -> Tables:
+        """The stack as commands open it, read by one of them at a time."""
+        found = stack_of(self.names, dynamodb or self.client, self.definition(), self.client.streams())
+        return replace(found, segments=1)
 
     def definition(self) -> Item:
         answer = self.client.get_item(TableName=self.names.aggregate_table, Key=DEFINITION_KEY)

@@ -3,7 +3,6 @@
 import gzip
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +16,14 @@ from oncefold.aws.connect import client
 from oncefold.aws.deploy.template import template
 from oncefold.aws.functions.guard import ECONOMY, MODES, STANDARD, check_definition, definition_item
 from oncefold.aws.functions.layout import DEFINITION_KEY
-from oncefold.aws.functions.unread import RETENTION_SECONDS, ChangeStream, watch
+from oncefold.aws.functions.unread import RETENTION_SECONDS, watch
 from oncefold.aws.names import Names
 from oncefold.aws.operations import load as module
 from oncefold.aws.operations.import_files import MOST_FILES, SUFFIX, write_files
 from oncefold.aws.operations.load import StackLoad
 from oncefold.aws.operations.load_items import LoadedStore
 from oncefold.aws.reader.reader import StackOptions, StackReader
-from oncefold.aws.tables import Stack as Tables
-from oncefold.aws.tables import open_tables, stack_of
+from oncefold.aws.tables import open_tables
 from oncefold.core.definition_text import to_toml
 from oncefold.core.definition_toml import parse_toml
 from oncefold.core.errors import DefinitionError, OncefoldError
@@ -35,7 +33,7 @@ from oncefold.engine.session import Session
 from oncefold.queries.protocol import no_progress
 from oncefold.store.reader import StoreFile
 from tests.aws.conftest import Run
-from tests.aws.functions.stacks import PIPELINE, Interposed
+from tests.aws.functions.stacks import PIPELINE, Interposed, stream_of
 from tests.aws.operations.rebuilt import MORE, SOME, RebuiltStack, decoded
 from tests.aws.reader.stacks import numbers
 from tests.queries.stores import SHOP, shop
@@ -69,14 +67,8 @@ def store_of(folder: Path, events: list[str], name: str = "history.db") -> Path:
 empty = RebuiltStack.make
 
 
-def opened_of(stack: RebuiltStack, dynamodb: Any = None) -> Tables:
-    return replace(
-        stack_of(stack.names, dynamodb or stack.client, stack.definition(), stack.client.streams()), segments=1
-    )
-
-
 def load_into(stack: RebuiltStack, path: Path, dynamodb: Any = None) -> module.LoadDone:
-    opened = opened_of(stack, dynamodb)
+    opened = stack.opened(dynamodb)
     with StoreFile.open(path) as store:
         loaded = LoadedStore.read(store, no_progress, stack.mode)
         return StackLoad(opened, lambda: "false", stack.time.read, stack.time.sleep).run(loaded, no_progress, map)
@@ -93,7 +85,7 @@ def test_it_is_as_if_the_stack_had_read_every_event(
     stack = empty(mode)
     load_into(stack, path)
     stack.check_exact(decoded(history))
-    assert StackReader(opened_of(stack), StackOptions()).verify().exact
+    assert StackReader(stack.opened(), StackOptions()).verify().exact
     if rebuilds:
         stack.rebuild()
     before = stack.scan(stack.names.state_table)
@@ -200,7 +192,7 @@ def test_a_stack_that_was_rebuilt_is_loaded_into_its_epoch(mode: str, tmp_path: 
     stack.send(MORE)
     stack.reduce()
     stack.check_exact(decoded([*SOME, *MORE]))
-    assert StackReader(opened_of(stack), StackOptions()).verify().exact
+    assert StackReader(stack.opened(), StackOptions()).verify().exact
 
 
 def test_in_economy_mode_it_changes_nothing_in_the_stream_wherever_netting_is(tmp_path: Path) -> None:
@@ -216,7 +208,7 @@ def test_in_economy_mode_it_changes_nothing_in_the_stream_wherever_netting_is(tm
         load_into(stack, path, Interposed(stack.client, after=net))
         assert stack.outbox() == []
         stack.send(MORE)
-        found = StackReader(opened_of(stack), StackOptions(exact=True))
+        found = StackReader(stack.opened(), StackOptions(exact=True))
         total = reference.totals(PIPELINE, decoded([*SOME, *MORE]))[Node(0)]
         assert found.query(rollup="risk")[""].count == total.count
         stack.reduce()
@@ -228,8 +220,7 @@ def test_in_economy_mode_it_changes_nothing_in_the_stream_wherever_netting_is(tm
 
 def test_in_economy_mode_a_sweep_before_is_no_event_and_a_load_is_no_loss(tmp_path: Path) -> None:
     stack = empty(ECONOMY)
-    stream = ChangeStream(stack.client.streams(), opened_of(stack).dynamodb.describe_table(
-        TableName=stack.names.state_table)["Table"]["LatestStreamArn"])  # fmt: skip
+    stream = stream_of(stack)
     assert not watch(stack.dynamo(), stack.names, stream, stack.time.read).lost
     stack.time.now += 2 * RETENTION_SECONDS
     load_into(stack, store_of(tmp_path, SOME))

@@ -13,10 +13,9 @@ from oncefold.aws.functions.guard import ECONOMY, MODES, check_definition
 from oncefold.aws.functions.plan import refusal
 from oncefold.aws.functions.reduce import ReduceFunction
 from oncefold.aws.functions.sweep import sweep
-from oncefold.aws.operations.rebuild import Rebuild, Rebuilt
+from oncefold.aws.operations.rebuild import Rebuilt
 from oncefold.aws.operations.rebuild_item import DRAIN, FIRST, RebuildTakenError, UnderWay
 from oncefold.aws.reader.reader import StackOptions, StackReader
-from oncefold.aws.tables import stack_of
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_text import to_toml
 from oncefold.core.definition_toml import parse_toml
@@ -24,7 +23,7 @@ from oncefold.core.errors import DefinitionError, OncefoldError
 from oncefold.core.fold import Stored, net
 from oncefold.core.view import view_of
 from tests.aws.functions.stacks import PIPELINE, Interposed
-from tests.aws.operations.rebuilt import MORE, SOME, TIMEOUT, RebuiltStack, decoded
+from tests.aws.operations.rebuilt import MORE, SOME, RebuiltStack, decoded
 from tests.tools import reference
 
 NEW = parse_toml(
@@ -38,11 +37,7 @@ class RedefinedStack(RebuiltStack):
     """Its functions are those of the first definition throughout."""
 
     def redefine(self, client: object = None, definition: Pipeline | None = NEW, **how: bool) -> Rebuilt:
-        work = Rebuild(
-            PIPELINE, self.names, client or self.client, self.machine, owner=f"{self.time.now}",
-            timeout_seconds=TIMEOUT, definition=definition, streams=self.client.streams,
-        )  # fmt: skip
-        return work.run(2, **how)
+        return self.process(client, f"{self.time.now}", definition).run(2, **how)
 
     def reduce_by(self, cache: EpochCache | None = None) -> None:
         self.net(cache)
@@ -202,8 +197,7 @@ def test_functions_of_either_zip_keep_states_under_the_first_definition(stack: R
 
 
 def opened(stack: RedefinedStack, **options: bool) -> StackReader:
-    found = stack_of(stack.names, stack.client, stack.definition(), stack.client.streams())
-    return StackReader(replace(found, segments=1), StackOptions(**options))
+    return StackReader(stack.opened(), StackOptions(**options))
 
 
 def test_queries_read_the_new_totals_and_what_keys_contribute_to_them(stack: RedefinedStack) -> None:

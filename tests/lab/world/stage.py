@@ -13,6 +13,18 @@ from oncefold_lab.world.world import World, WorldSettings
 Batch = list[str]
 
 
+def make_items(world: World, **more: Any) -> dict[str, Any]:
+    """Make the table `items` of a key `id`; its description."""
+    described: dict[str, Any] = world.dynamodb.create_table(
+        TableName="items",
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        **more,
+    )["TableDescription"]
+    return described
+
+
 class Stage:
     """`handle` may be set; it gets the texts of a batch and the context, and gives the answer."""
 

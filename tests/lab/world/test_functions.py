@@ -8,16 +8,7 @@ from oncefold_lab.simulator.faults import Fault
 from oncefold_lab.world.faults import CRASH_AFTER, CRASH_BEFORE, STALL, ZOMBIE
 from oncefold_lab.world.functions import Context
 from oncefold_lab.world.world import World, WorldSettings
-from tests.lab.world.stage import Batch, Stage
-
-
-def table(world: World) -> None:
-    world.dynamodb.create_table(
-        TableName="items",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-    )
+from tests.lab.world.stage import Batch, Stage, make_items
 
 
 def add_one(client: Any, name: str) -> None:
@@ -36,13 +27,13 @@ def count(world: World, name: str) -> int:
 
 def stage_with_table(world_settings: WorldSettings, **more: Any) -> Stage:
     stage = Stage(world_settings=world_settings, **more)
-    table(stage.world)
+    make_items(stage.world)
     return stage
 
 
 def test_two_invocations_read_before_either_writes() -> None:
     stage = Stage(shards=4)
-    table(stage.world)
+    make_items(stage.world)
     client = stage.world.client("dynamodb")
 
     def handle(batch: Batch, context: Context) -> None:
@@ -117,7 +108,7 @@ def test_calm_means_that_nothing_goes_wrong_any_more() -> None:
         world_settings=WorldSettings(faults=dict.fromkeys(Fault, 0.09), invocation_faults={CRASH_BEFORE: 1.0})
     )
     stage.world.calm()
-    table(stage.world)
+    make_items(stage.world)
     client = stage.world.client("dynamodb")
     stage.handle = lambda batch, context: add_one(client, "a")
     stage.put("x")

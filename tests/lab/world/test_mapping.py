@@ -11,7 +11,7 @@ from oncefold_lab.simulator.faults import Fault
 from oncefold_lab.world.faults import CRASH_END, CRASH_START, RECUT, REPEAT
 from oncefold_lab.world.functions import Context
 from oncefold_lab.world.world import World, WorldSettings
-from tests.lab.world.stage import Batch, Stage
+from tests.lab.world.stage import Batch, Stage, make_items
 
 NUMBERS = [str(number) for number in range(20)]
 
@@ -160,13 +160,7 @@ def test_records_of_a_day_ago_are_gone() -> None:
 def test_a_change_behind_a_page_that_was_cut_to_nothing_is_read_at_last() -> None:
     """A change stream does not say whether an empty page is its end, and no other write wakes the reader."""
     world = World(7, WorldSettings(faults={Fault.SHORT: 1.0}))
-    described = world.dynamodb.create_table(
-        TableName="items",
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"},
-    )["TableDescription"]
+    described = make_items(world, StreamSpecification={"StreamEnabled": True, "StreamViewType": "NEW_IMAGE"})
     seen: list[str] = []
 
     def handle(event: Mapping[str, Any], context: Context) -> None:

@@ -89,6 +89,8 @@ def test_messages_and_pieces_come_out_as_they_went_in(
     own, its = socket_pair()
     with writer_end(its, file) as writer, asyncio.Runner(loop_factory=loop) as runner:
         assert runner.run(run(writer, own)) == [*MESSAGES[:2], *pieces, MESSAGES[2]]
+    if memory is not None:
+        memory.close()
 
 
 def _send_many(writer: WriterEnd, start: int) -> None:

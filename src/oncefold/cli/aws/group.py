@@ -60,16 +60,19 @@ def pipeline_argument(function: Function) -> Function:
     return click.argument("pipeline", type=click.Path(dir_okay=False, path_type=Path))(function)
 
 
-def mode_option(function: Function) -> Function:
-    """`--mode` of a new stack."""
+def mode_option_saying(text: str) -> Callable[[Function], Function]:
+    """`--mode`, with this help."""
     from oncefold.aws.functions.guard import MODES
 
-    return click.option(
-        "--mode",
-        type=click.Choice(MODES),
-        help="How a new stack keeps its totals. economy writes each key once and unread, for less than half the cost; "
+    return click.option("--mode", type=click.Choice(MODES), help=text)
+
+
+def mode_option(function: Function) -> Function:
+    """`--mode` of a new stack."""
+    return mode_option_saying(
+        "How a new stack keeps its totals. economy writes each key once and unread, for less than half the cost; "
         "what its stream keeps unread for a day is lost, which is noticed, and needs a rebuild. "
-        "[default: standard; a stack keeps the mode it has]",
+        "[default: standard; a stack keeps the mode it has]"
     )(function)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from oncefold.cli.aws.group import stack_option
+from oncefold.cli.aws.group import mode_option_saying, stack_option
 from oncefold.cli.progress import ProgressLine
 from oncefold.core.errors import OncefoldError
 from oncefold.queries.render import formatting
@@ -53,11 +53,7 @@ Exit status: 0 done, 2 stack or store are not as they have to be, or AWS cannot 
     help="Write files for DynamoDB's import from S3 into a new folder, and put nothing into a stack.",
 )
 @click.option("--bucket", metavar="NAME", help="With --files: the bucket that they are going to be in.")
-@click.option(
-    "--mode",
-    type=click.Choice(["standard", "economy"]),
-    help="With --files: the mode of the stack that is to be deployed.  [default: standard]",
-)
+@mode_option_saying("With --files: the mode of the stack that is to be deployed.  [default: standard]")
 def load(store: Path, names: Names, files: Path | None, bucket: str | None, mode: str | None, *, dry_run: bool) -> None:
     """Begin a stack with the keys and totals of a store."""
     from oncefold.aws.functions.guard import STANDARD

@@ -22,9 +22,7 @@ class Slots:
         """The open file of the memory, for the writer to inherit."""
         self._free: list[int] = []
         self._pieces: dict[int, deque[tuple[int, int | None]]] = {}
-        """Of each body the pieces that are not consumed, in their order: bytes and slot."""
-        self._consumed: dict[int, int] = {}
-        """Bytes consumed of the first of them."""
+        """Of each body the pieces that are not consumed, in their order: bytes that are left of it, and slot."""
         if sys.platform == "linux":
             self.file = os.memfd_create("oncefold-bodies")
             os.ftruncate(self.file, count * SLOT_BYTES)
@@ -43,20 +41,18 @@ class Slots:
     def consumed(self, number: int, count: int) -> None:
         """The writer has read so many more bytes of this body."""
         pieces = self._pieces.get(number)
-        if pieces is None:
-            return
-        read = self._consumed.get(number, 0) + count
-        while pieces and read >= pieces[0][0]:
+        while pieces and count >= pieces[0][0]:
             size, slot = pieces.popleft()
-            read -= size
+            count -= size
             self._give_back(slot)
-        self._consumed[number] = read
+        if pieces:
+            size, slot = pieces[0]
+            pieces[0] = size - count, slot
 
     def release(self, number: int) -> None:
         """The writer reads no more of this body."""
         for _, slot in self._pieces.pop(number, ()):
             self._give_back(slot)
-        self._consumed.pop(number, None)
 
     def close(self) -> None:
         """Give the memory back, when there is no writer any more."""
