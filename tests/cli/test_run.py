@@ -21,6 +21,7 @@ import pytest
 from oncefold.cli.definition import EXAMPLE
 from oncefold.cli.main import main
 from oncefold.cli.progress import Reporter
+from oncefold.cli.run import StopSignal
 from oncefold.core.fold import Outcome
 from oncefold.engine.run import Committer, RunProgress
 from oncefold.generate import Workload, arrow_table, generate, plan, truth, write
@@ -415,6 +416,16 @@ def test_a_second_interrupt_ends_it_at_once(here: Path) -> None:
         assert run.running
         run.send(signal.SIGINT)
         assert run.wait() == 130
+
+
+def test_a_signal_while_the_event_is_locked_is_received() -> None:
+    """It may come while the main thread begins to wait for the event, or asks for it."""
+    stop = StopSignal()
+    with stop.on_signals():
+        with stop.event._cond:
+            signal.raise_signal(signal.SIGINT)
+        assert stop.event.wait(10)
+    assert stop.signal == signal.SIGINT
 
 
 @full_only("2 s")

@@ -1,5 +1,6 @@
 """`oncefold run`: fold sources into a store, with progress, until they end or the user stops the run."""
 
+import _thread
 import contextlib
 import os
 import re
@@ -314,6 +315,7 @@ class StopSignal:
             show_cursor()
             os._exit(128 + number)
         self.signal = number
-        self.event.set()
+        # The interrupted code may hold the event's lock, which a handler that set it here would wait for.
+        _thread.start_new_thread(self.event.set, ())
         if not self.reading:
             raise Interrupted(number)

@@ -47,13 +47,14 @@ def test_killed_recut_repeated_and_replayed_the_totals_are_exact(aws: Emulator, 
     write(load, tmp_path / "events.jsonl")
     deploy(WORKSHOP, tmp_path, names, ShardCount=SHARDS, StateParallelization=2, StateBatchSize=BATCH)
     kills = {"KILL_SHARE": "0.25", "KILL_MARK": str(tmp_path / "killed"), "KILL_SALT": ""}
-    worst: Any = {"chance": Random(1), "repeated": sized(0.5, 0.2), "kills": kills}
+    worst: Any = {"chance": Random(1), "repeated": sized(0.5, 0.4), "kills": kills}
     with at_work(names, aws, tmp_path, concurrency=CONCURRENCY, **worst) as running:
         command("aws", "send", tmp_path / "events.jsonl", "--stack", names.stack)
         running.wait_until_idle(SECONDS)
         state, reduce = running.counts[names.state_function], running.counts[names.reduce_function]
     # Few batches may be lucky: of 40, with every fourth killed, two or fewer fail in less than one of a thousand runs;
-    # of 14, the first is killed, and with half of them repeated none is in less than one of ten thousand.
+    # of 14, the first is killed, and with half of them repeated none is in less than one of ten thousand; of 60 that
+    # do not fail, with two of five repeated, eight or fewer are in less than one of ten thousand.
     assert state.failed > sized(0, 0.05 * state.batches)
     assert state.repeated > sized(0, 0.1 * state.batches)
     assert state.discarded == reduce.discarded == 0
