@@ -1,6 +1,7 @@
 """The command `oncefold` as a whole: its help, its errors, how quickly it starts."""
 
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -146,6 +147,7 @@ def test_a_run_of_few_events_leaves_slow_modules_alone(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
     assert "oncefold.engine.run" in loaded
+    assert sys.platform != "linux" or platform.machine() != "x86_64" or "llvmlite" not in loaded
     assert not loaded & {
         "numba",
         "pandas",
@@ -174,7 +176,7 @@ def test_a_run_compiles_nothing_and_looks_for_no_data_frames(tmp_path: Path) -> 
     )
     events.write_text("".join(f'{{"k": "{n}", "l": "x", "m": {n}.5}}\n' for n in range(5)))
     modules = imported(f"run {pipeline} {events} --store {store}", f"query --store {store}")
-    assert "llvmlite" in modules
+    assert "numpy" in modules
     assert not modules & {"numba", "pandas", "granian"}
 
 

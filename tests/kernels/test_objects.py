@@ -1,6 +1,7 @@
 """Machine code is used only if it is whole, of the present source and for this processor; else it is made anew."""
 
 import importlib.util
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -186,6 +187,8 @@ print(hash_bytes(np.arange(9, dtype=np.uint8), 0, 9, FIXED_SEED), *("numba" in s
 
 
 def test_a_process_that_runs_kernels_imports_no_compiler(folder: Path) -> None:
+    loading.load(hash_bytes, lambda _: None)
     expected = hash_bytes(np.arange(9, dtype=np.uint8), 0, 9, FIXED_SEED)
     done = subprocess.run([sys.executable, "-c", RUN], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str(expected), "False", "True"]
+    with_llvm = not (sys.platform == "linux" and platform.machine() == "x86_64")
+    assert done.stdout.split() == [str(expected), "False", str(with_llvm)]

@@ -1,4 +1,7 @@
-"""Machine code of kernels into this process, by llvmlite alone; compiled first where there is none."""
+"""Machine code of kernels into this process; compiled first where there is none.
+
+`elf` loads what it knows, and llvmlite all else, as on other systems than Linux on x86-64.
+"""
 
 import importlib.util
 import sys
@@ -7,9 +10,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-import llvmlite.binding as llvm
-
-from oncefold.kernels import compiler, objects, targets
+from oncefold.kernels import compiler, elf, objects, targets
 from oncefold.kernels.abi import function_at
 from oncefold.kernels.declare import Kernel
 from oncefold.kernels.errors import KernelError, UndeclaredWarning
@@ -71,13 +72,19 @@ def _imported() -> list[Kernel]:
 
 
 def _address(code: bytes, symbol: str) -> int:
+    address = elf.address_of(code, symbol) or _address_by_llvm(code, symbol)
+    if not address:
+        raise KernelError(
+            f"the object code has no function {symbol}: compile it anew by python -m oncefold.kernels.build"
+        )
+    return address
+
+
+def _address_by_llvm(code: bytes, symbol: str) -> int:
+    llvm = targets.initialized()
     engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), targets.this_machine().machine(jit=True))
     _engines.append(engine)
     engine.add_object_file(llvm.object_file.ObjectFileRef.from_data(code))
     engine.finalize_object()
     address: int = engine.get_function_address(symbol)
-    if not address:
-        raise KernelError(
-            f"the object code has no function {symbol}: compile it anew by python -m oncefold.kernels.build"
-        )
     return address

@@ -28,8 +28,8 @@ CACHE_VARIABLE = "ONCEFOLD_KERNEL_CACHE"
 """The variable that names the only folder of objects, as for the tests of one compiler."""
 
 _DIGEST_BYTES = 32
-_END_LINE = itemgetter(1)
-"""Of a position in the source."""
+_LINE = itemgetter(2)
+"""Of some instructions: the line that they are of."""
 _COMPILER = ("_numba.py", "abi.py", "signature.py", "targets.py")
 
 
@@ -105,8 +105,8 @@ def _digest(code: bytes) -> bytes:
 
 def source_key(kernel: Kernel) -> str:
     """A hash of everything that the kernel's code depends on."""
-    found = hashlib.blake2b(f"{kernel.declared} {abi.HEAD}".encode(), digest_size=8)
-    found.update(_compiler_text())
+    found = _compiler_hash().copy()
+    found.update(f"{kernel.declared} {abi.HEAD}".encode())
     texts, constants = _reached(kernel)
     for text in (*sorted(texts), *sorted(constants)):
         found.update(text.encode())
@@ -114,8 +114,9 @@ def source_key(kernel: Kernel) -> str:
 
 
 @cache
-def _compiler_text() -> bytes:
-    return "".join(line for name in _COMPILER for line in _lines(str(Path(__file__).parent / name))).encode()
+def _compiler_hash() -> "hashlib.blake2b":
+    lines = (line for name in _COMPILER for line in _lines(str(Path(__file__).parent / name)))
+    return hashlib.blake2b("".join(lines).encode(), digest_size=8)
 
 
 def source_size(kernel: Kernel) -> int:
@@ -171,12 +172,21 @@ def _globals_of(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 @cache
 def _text_of(code: CodeType) -> str:
-    last = max(filter(None, map(_END_LINE, code.co_positions())))
-    return "".join(_lines(code.co_filename)[code.co_firstlineno - 1 : last])
+    """The function's lines: to the last that begins an instruction, and those that are part of what it began."""
+    lines, first = _lines(code.co_filename), code.co_firstlineno - 1
+    last = max(filter(None, map(_LINE, code.co_lines())))
+    indented = (_indentation(lines[first]) + " ", "\n")
+    while last < len(lines) and lines[last].startswith(indented):
+        last += 1
+    return "".join(lines[first:last]).rstrip()
+
+
+def _indentation(line: str) -> str:
+    return line[: len(line) - len(line.lstrip())]
 
 
 @cache
 def _lines(path: str) -> list[str]:
     with contextlib.suppress(OSError):
-        return Path(path).read_text(encoding="utf-8").splitlines(keepends=True)
+        return Path(path).read_bytes().decode().replace("\r\n", "\n").splitlines(keepends=True)
     return []

@@ -2,14 +2,14 @@
 
 import contextlib
 import hashlib
+import importlib
 import platform
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
-
-import llvmlite.binding as llvm
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Target:
 
     def machine(self, *, jit: bool = False) -> Any:
         """LLVM's machine that makes its code, or with `jit` loads it."""
-        _initialize()
+        llvm = initialized()
         triple = llvm.Target.from_triple(llvm.get_process_triple())
         return triple.create_target_machine(
             cpu=self.cpu,
@@ -62,7 +62,7 @@ def baselines() -> tuple[Target, ...]:
 @cache
 def this_machine() -> Target:
     """The processor of this machine, with all that it can do."""
-    _initialize()
+    llvm = initialized()
     cpu, features = llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
     mark = hashlib.blake2b(f"{cpu} {features}".encode(), digest_size=4).hexdigest()
     return Target(f"{system()}-{cpu}-{mark}", cpu, features)
@@ -73,7 +73,7 @@ def usable() -> Iterator[Target]:
 
     Code for the best baseline is as fast as code for the processor's own name (docs/adr/0025), and a wheel holds it.
     """
-    yield from (target for target in baselines() if target.needs <= _features())
+    yield from (target for target in baselines() if not target.needs or target.needs <= _features())
     yield this_machine()
 
 
@@ -84,7 +84,16 @@ def preferred() -> Target:
 
 @cache
 def _features() -> frozenset[str]:
-    return frozenset(name for name, present in llvm.get_host_cpu_features().items() if present)
+    """What this processor and its system can do, as LLVM names it; Linux says it without LLVM's import."""
+    with contextlib.suppress(OSError), Path("/proc/cpuinfo").open(encoding="ascii", errors="replace") as file:
+        for line in file:
+            if line.startswith("flags"):
+                return frozenset(_LINUX_NAMES.get(name, name) for name in line.partition(":")[2].split())
+    return frozenset(name for name, present in initialized().get_host_cpu_features().items() if present)
+
+
+_LINUX_NAMES = {"abm": "lzcnt", "bmi1": "bmi", "pni": "sse3", "sse4_1": "sse4.1", "sse4_2": "sse4.2"}
+"""Features that LLVM names otherwise, of those that a target needs."""
 
 
 def named(name: str) -> Target:
@@ -93,8 +102,11 @@ def named(name: str) -> Target:
 
 
 @cache
-def _initialize() -> None:
+def initialized() -> Any:
+    """LLVM, ready for this machine. It is imported at the first call, as most processes need none."""
+    llvm = importlib.import_module("llvmlite.binding")
     with contextlib.suppress(RuntimeError):  # newer versions do it by themselves, and say so
         llvm.initialize()
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    return llvm
