@@ -137,6 +137,12 @@ def test_help_imports_little() -> None:
     assert not imported("--help", "query --help") & {"llvmlite", "numba", "numpy", "pandas", "pyarrow", "rich"}
 
 
+def test_a_command_ends_without_collecting_all_objects() -> None:
+    end = "import gc, sys; from oncefold.cli.main import program; program(); print(gc.get_freeze_count() > 1000)"
+    done = subprocess.run([sys.executable, "-c", end, "check", "none.toml"], capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
 def test_a_run_of_few_events_leaves_slow_modules_alone(tmp_path: Path) -> None:
     (tmp_path / "p.toml").write_text(
         'name = "p"\n[event]\nkey = "k"\n[rollups]\nby = ["c"]\n[measures]\na = { sum = "a", scale = 0 }\n'

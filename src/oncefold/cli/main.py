@@ -11,7 +11,7 @@ import click
 from oncefold import __version__
 from oncefold.cli.lazy import Lazy, LazyGroup, Section
 from oncefold.core.errors import OncefoldError
-from oncefold.garbage import tune_gc
+from oncefold.garbage import leave_to_the_system, tune_gc
 from oncefold.no_pandas import without_pandas
 
 if TYPE_CHECKING:
@@ -122,11 +122,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def program() -> int:
     """The program `oncefold`: the command line in a process of its own; the exit status.
 
-    No command takes data frames.
+    No command takes data frames, and none multiplies matrices, for which numpy's library would start threads.
     """
     tune_gc()
     without_pandas()
-    return main()
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        return main()
+    finally:
+        leave_to_the_system()
 
 
 def _failed(message: str) -> int:
