@@ -81,14 +81,21 @@ def spans_of(texts: pa.Array) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int
     return (data if len(data) else np.zeros(1, np.uint8)), offsets
 
 
-def str_list(texts: pa.Array) -> list[str]:
-    """The texts of a large_string array without nulls; `to_pylist` makes a scalar of each first."""
+def strs_at(texts: pa.Array, rows: npt.NDArray[np.int64]) -> list[str]:
+    """The texts of these rows, in ascending order, of a large_string array without nulls.
+
+    `to_pylist` makes a scalar of each first.
+    """
+    if not len(rows):
+        return []
     data, offsets = spans_of(texts)
-    whole, ends = data[offsets[0] : offsets[-1]].tobytes(), (offsets - offsets[0]).tolist()
+    first = offsets[rows[0]]
+    whole = data[first : offsets[rows[-1] + 1]].tobytes()
+    spans = zip((offsets[rows] - first).tolist(), (offsets[rows + 1] - first).tolist(), strict=True)
     if whole.isascii():
         text = whole.decode("ascii")
-        return [text[begin:end] for begin, end in pairwise(ends)]
-    return [whole[begin:end].decode() for begin, end in pairwise(ends)]
+        return [text[begin:end] for begin, end in spans]
+    return [whole[begin:end].decode() for begin, end in spans]
 
 
 def bytearray_list(texts: pa.Array) -> list[bytearray]:

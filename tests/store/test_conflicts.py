@@ -2,18 +2,25 @@
 
 import random
 import sqlite3
+from hashlib import blake2b
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from oncefold.arrow import strings_of
 from oncefold.commit import Conflict, ConflictColumns
 from oncefold.core.event import Content, Event
 from oncefold.core.versions import from_sortable
 from oncefold.store import Store, conflicts
-from oncefold.store.conflicts import ConflictList
+from oncefold.store.conflict_digests import conflict_texts, digests_of, first_of_each
+from oncefold.store.conflicts import ConflictList, stored_version
 from oncefold.store.reader import StoreFile
 from oncefold.store.schema import FORMAT
 from tests.store.model import PIPELINE, Batch, Folder
+from tests.tools.sizes import examples
 
 LISTED = [
     Conflict("k", 1, "a", "b"),
@@ -39,7 +46,7 @@ def rows(connection) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("digests", ["as they are", "all the same"])
 def test_each_is_listed_once(connection, monkeypatch, digests, writers):
     if digests == "all the same":
-        monkeypatch.setattr(conflicts, "_digest", lambda *_: bytes(8))
+        monkeypatch.setattr(conflicts, "digests_of", lambda texts: np.zeros(len(texts.kept_ends) - 1, np.int64))
     one = ConflictList(connection, wide=False)
     for commit, found in (
         (1, []),
@@ -87,6 +94,37 @@ def test_wide_versions_are_listed_once_as_text_that_sorts():
     found = made.execute('SELECT "commit", version FROM conflicts ORDER BY version').fetchall()
     assert [(seq, from_sortable(text)) for seq, text in found] == list(zip((1, 1, 1, 2, 2), versions, strict=True))
     made.close()
+
+
+_TEXTS = st.text(max_size=3) | st.integers(0, 400).map(lambda size: "é\0x" * (size // 3))
+_NUMBERS = st.integers(-(2**63), 2**63 - 1) | st.sampled_from([0, 9, 10, -10, -(2**63), 2**63 - 1])
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(st.lists(st.tuples(_TEXTS, _NUMBERS, _TEXTS, _TEXTS), min_size=1, max_size=9), st.booleans())
+def test_digests_are_those_of_the_format(found, wide):
+    keys, numbers, kept, dropped = map(list, zip(*found, strict=True))
+    versions = [stored_version(number, wide=wide) for number in numbers]
+    texts = conflict_texts(
+        strings_of(keys), versions if wide else np.array(versions, np.int64), strings_of(kept), strings_of(dropped)
+    )
+    messages = ["\0".join(map(str, each)).encode() for each in zip(keys, versions, kept, dropped, strict=True)]
+    wanted = [int.from_bytes(blake2b(message, digest_size=8).digest(), "little", signed=True) for message in messages]
+    assert digests_of(texts).tolist() == wanted
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(st.data())
+def test_the_first_of_equal_conflicts_is_found_whatever_the_digests_are(data):
+    some, versions = st.sampled_from(["", "a", "b", "a\0"]), st.sampled_from([1, 2])
+    found = data.draw(st.lists(st.tuples(some, versions, some, some), min_size=1, max_size=30))
+    digest_of = {each: data.draw(st.integers(0, 2)) for each in found}
+    digests = np.array([digest_of[each] for each in found], np.int64)
+    keys, numbers, kept, dropped = map(list, zip(*found, strict=True))
+    for stored in (np.array(numbers, np.int64), [str(number) for number in numbers]):
+        texts = conflict_texts(strings_of(keys), stored, strings_of(kept), strings_of(dropped))
+        first = first_of_each(texts, digests, np.argsort(digests, kind="stable"))
+        assert first.tolist() == [found.index(each) == at for at, each in enumerate(found)]
 
 
 def test_columns_are_a_sequence_of_conflicts():

@@ -6,21 +6,22 @@ they find what may be the same, and the texts themselves decide.
 """
 
 import json
-from collections.abc import Sequence
-from hashlib import blake2b
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
-from oncefold.arrow import str_list
-from oncefold.commit import Conflict, ConflictColumns
+from oncefold.arrow import strings_of, strs_at
+from oncefold.commit import Conflict, ConflictColumns, Versions
 from oncefold.core.versions import from_sortable, sortable
+from oncefold.store.conflict_digests import StoredVersions, conflict_texts, digests_of, first_of_each
 from oncefold.store.connection import Connection, insert, scalar
 
+Bools = npt.NDArray[np.bool_]
 Int64s = npt.NDArray[np.int64]
-_DIGEST_BYTES: Final = 8
+_PART_ROWS: Final = 2**12
 _PART: Final = 2**16
 _INTO = 'conflicts("commit", key, version, kept, dropped, digest)'
 _CREATE = """CREATE TABLE conflicts(
@@ -42,31 +43,44 @@ class ConflictList:
             return
         if self._known is None:
             self._known = _Digests.of_listed(self._connection)
-        versions = [stored_version(version, wide=self._wide) for version in columns.version.tolist()]
-        texts: Sequence[Sequence[Any]] = (
-            str_list(columns.key),
-            versions,
-            str_list(columns.kept),
-            str_list(columns.dropped),
-        )
-        digests = _digests(*texts)
-        same = self._known.ids(digests)
-        if len(same) or len(np.unique(digests)) < len(digests):
-            texts, digests = self._not_listed(texts, digests, same)
-        if len(digests):
-            first = 1 + scalar(self._connection, "SELECT ifnull(max(id), 0) FROM conflicts")
-            insert(self._connection, _INTO, (*texts, digests.tolist()), same=[commit])
-            self._known.add(digests, np.arange(first, first + len(digests)))
+        versions = _stored_versions(columns.version, wide=self._wide)
+        texts = conflict_texts(columns.key, versions, columns.kept, columns.dropped)
+        digests = digests_of(texts)
+        order = np.argsort(digests, kind="stable")
+        new = first_of_each(texts, digests, order)
+        self._leave_out_listed(columns, versions, digests, order, new)
+        if not new.any():
+            return
+        first = 1 + scalar(self._connection, "SELECT ifnull(max(id), 0) FROM conflicts")
+        for part in _parts(np.flatnonzero(new)):
+            insert(self._connection, _INTO, [*_values(columns, versions, part), digests[part].tolist()], same=[commit])
+        order = order[new[order]]
+        self._known.add(digests[order], first + (np.cumsum(new) - 1)[order])
 
-    def _not_listed(
-        self, texts: Sequence[Sequence[Any]], digests: Int64s, same: Int64s
-    ) -> tuple[Sequence[Sequence[Any]], Int64s]:
-        """Those of these conflicts, each once, that are not among the listed ones with these ids."""
+    def _leave_out_listed(
+        self, columns: ConflictColumns, versions: StoredVersions, digests: Int64s, order: Int64s, new: Bools
+    ) -> None:
+        """Mark those of these conflicts as not new that are listed."""
+        assert self._known is not None
+        same, ids = self._known.find(digests[order])
+        if not len(ids):
+            return
+        rows = np.sort(order[same])
         sql = "SELECT key, version, kept, dropped FROM conflicts WHERE id IN (SELECT value FROM json_each(?))"
-        listed = set(self._connection.execute(sql, (json.dumps(same.tolist()),)).fetchall())
-        each = zip(zip(*texts, strict=True), digests.tolist(), strict=True)
-        new = {conflict: digest for conflict, digest in each if conflict not in listed}
-        return list(zip(*new, strict=True)), np.array(list(new.values()), np.int64)
+        listed = set(self._connection.execute(sql, (json.dumps(ids.tolist()),)).fetchall())
+        conflicts = zip(*_values(columns, versions, rows), strict=True)
+        new[rows] &= np.fromiter((conflict not in listed for conflict in conflicts), np.bool_, len(rows))
+
+
+def _parts(rows: Int64s) -> Iterator[Int64s]:
+    """So few rows at once that their texts stay in the processor's cache."""
+    return (rows[at : at + _PART_ROWS] for at in range(0, len(rows), _PART_ROWS))
+
+
+def _values(columns: ConflictColumns, versions: StoredVersions, rows: Int64s) -> list[list[Any]]:
+    """Keys, versions, kept and dropped contents of these rows."""
+    some = versions[rows].tolist() if isinstance(versions, np.ndarray) else [versions[row] for row in rows.tolist()]
+    return [strs_at(columns.key, rows), some, strs_at(columns.kept, rows), strs_at(columns.dropped, rows)]
 
 
 class _Digests:
@@ -87,7 +101,7 @@ class _Digests:
 
     def add(self, digests: Int64s, ids: Int64s) -> None:
         """Add these."""
-        order = np.argsort(digests)
+        order = np.argsort(digests, kind="stable")
         run = digests[order], ids[order]
         while self._runs and len(self._runs[-1][0]) < 2 * len(run[0]):
             before = self._runs.pop()
@@ -96,14 +110,16 @@ class _Digests:
             run = both[order], np.concatenate([before[1], run[1]])[order]
         self._runs.append(run)
 
-    def ids(self, digests: Int64s) -> Int64s:
-        """The ids of all listed conflicts that have one of these digests."""
-        found = [np.zeros(0, np.int64)]
+    def find(self, digests: Int64s) -> tuple[Int64s, Int64s]:
+        """Which of these digests, in ascending order, listed conflicts have, and the ids of all those conflicts."""
+        same, found = np.zeros(len(digests), np.bool_), [np.zeros(0, np.int64)]
         for known, ids in self._runs:
             begin, end = np.searchsorted(known, digests, "left"), np.searchsorted(known, digests, "right")
             hits = np.flatnonzero(begin < end)
-            found += [ids[begin[hit] : end[hit]] for hit in hits.tolist()]
-        return np.unique(np.concatenate(found))
+            same[hits] = True
+            counts = (end - begin)[hits]
+            found.append(ids[np.repeat(end[hits] - np.cumsum(counts), counts) + np.arange(counts.sum())])
+        return np.flatnonzero(same), np.unique(np.concatenate(found))
 
 
 def stored_version(version: int, *, wide: bool) -> int | str:
@@ -111,13 +127,15 @@ def stored_version(version: int, *, wide: bool) -> int | str:
     return sortable(version) if wide else version
 
 
-def _digests(*texts: Sequence[Any]) -> Int64s:
-    return np.frombuffer(b"".join(map(_digest, *texts)), "<i8").astype(np.int64, copy=False)
+def _stored_versions(versions: Versions, *, wide: bool) -> StoredVersions:
+    return [sortable(version) for version in versions.tolist()] if wide else np.asarray(versions, np.int64)
 
 
-def _digest(key: str, version: int | str, kept: str, dropped: str) -> bytes:
-    """A number that conflicts share only by chance; no stored fact follows from it but where to look."""
-    return blake2b(f"{key}\0{version}\0{kept}\0{dropped}".encode(), digest_size=_DIGEST_BYTES).digest()
+def _digests(
+    keys: Sequence[str], versions: Sequence[int] | Sequence[str], kept: Sequence[str], dropped: Sequence[str]
+) -> Int64s:
+    as_stored = list(map(str, versions)) if isinstance(versions[0], str) else np.array(versions, np.int64)
+    return digests_of(conflict_texts(strings_of(keys), as_stored, strings_of(kept), strings_of(dropped)))
 
 
 def create_conflicts(connection: Connection, *, wide: bool = False) -> None:
