@@ -2,10 +2,12 @@
 
 import os
 import sqlite3
+import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
+import filelock
 import pytest
 
 from oncefold.core.definition_text import to_toml
@@ -100,10 +102,10 @@ def test_permissions_are_checked_first(path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_folder_that_cannot_be_written(
     path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
 ) -> None:
-    def refuse(self: object) -> None:
+    def refuse(path: Path) -> None:
         raise error
 
-    monkeypatch.setattr(opening.filelock.FileLock, "acquire", refuse)
+    monkeypatch.setattr(opening, "lock_file", refuse)
     with pytest.raises(StoreError, match=words):
         Store.open(path, PIPELINE)
 
@@ -113,6 +115,24 @@ def test_a_second_writer_in_the_same_process_is_refused(path: Path) -> None:
     with pytest.raises(StoreLockedError, match=r"this very process is writing.*Reading .* works meanwhile"):
         Store.open(path, PIPELINE)
     first.close()
+    Store.open(path, PIPELINE).close()
+
+
+def test_a_lock_is_filelocks(path: Path) -> None:
+    """Writers of earlier versions, and of systems without `flock`, lock by it."""
+    lock = filelock.FileLock(path.with_name("store.db-lock"), timeout=0)
+    with lock, pytest.raises(StoreLockedError):
+        Store.open(path, PIPELINE)
+    with Store.open(path, PIPELINE), pytest.raises(filelock.Timeout):
+        lock.acquire()
+    with lock:
+        pass
+
+
+def test_without_flock_another_lock_is_taken(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    with Store.open(path, PIPELINE), pytest.raises(StoreLockedError):
+        Store.open(path, PIPELINE)
     Store.open(path, PIPELINE).close()
 
 

@@ -1,6 +1,5 @@
 """A table of a definition as it was written, with its position, which every error names."""
 
-import difflib
 import re
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NoReturn
@@ -83,6 +82,8 @@ class TomlTable:
         """Raise DefinitionError for a setting that nobody knows."""
         for key in self.values:
             if key not in self.read:
+                import difflib  # noqa: PLC0415 - few runs have a mistyped name
+
                 near = difflib.get_close_matches(key, self.read, 1)
                 known = ", ".join(sorted(self.read))
                 remedy = f"did you mean {near[0]}?" if near else f"known here: {known}"

@@ -1,6 +1,5 @@
 """The settings of [rollups] and [measures], each read from its table."""
 
-import difflib
 from collections.abc import Container, Mapping
 from typing import Any, get_args
 
@@ -118,6 +117,8 @@ def _measure_kind(table: TomlTable, name: str) -> MeasureKind:
     if not found:
         others = ", ".join(_MEASURE_KINDS[1:])
         unknown = [key for key in table.values if key not in {"scale", "round", "missing"}]
+        import difflib  # noqa: PLC0415 - few runs have a mistyped name
+
         near = difflib.get_close_matches(unknown[0], _MEASURE_KINDS, 1) if unknown else []
         if near:
             table.fail(unknown[0], "no such setting", f"did you mean {near[0]}?")

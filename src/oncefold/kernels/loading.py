@@ -7,10 +7,10 @@ import importlib.util
 import sys
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from oncefold.kernels import compiler, elf, objects, targets
+from oncefold.kernels import elf, objects, targets
 from oncefold.kernels.abi import function_at
 from oncefold.kernels.declare import Kernel
 from oncefold.kernels.errors import KernelError, UndeclaredWarning
@@ -20,8 +20,8 @@ _engines: list[Any] = []
 """They hold the machine code, and must live as long as the functions."""
 
 
-def load(kernel: Kernel, notify: Callable[[str], None] = compiler.say) -> Callable[..., Any]:
-    """The kernel's machine code as a function. What must be compiled for it is announced by `notify`.
+def load(kernel: Kernel, notify: Callable[[str], None] | None = None) -> Callable[..., Any]:
+    """The kernel's machine code as a function. What must be compiled for it is announced by `notify`, or on stderr.
 
     Raises:
         KernelError: There is no object code for this processor, and no compiler to make it.
@@ -32,7 +32,7 @@ def load(kernel: Kernel, notify: Callable[[str], None] = compiler.say) -> Callab
     with _lock:
         code = objects.find(kernel)
         if code is None:
-            compiler.compile_for_this_machine([kernel], notify)
+            _compile([kernel], notify)
             code = objects.find(kernel)
         if code is None:
             raise KernelError(f"{kernel.name} was compiled and its object code cannot be read: free some disk space")
@@ -62,7 +62,13 @@ def compile_missing(notify: Callable[[str], None]) -> None:
     """
     without = [kernel for kernel in _imported() if next(objects.files(kernel), None) is None]
     if without:
-        compiler.compile_for_this_machine(without, notify)
+        _compile(without, notify)
+
+
+def _compile(kernels: Sequence[Kernel], notify: Callable[[str], None] | None) -> None:
+    from oncefold.kernels import compiler  # noqa: PLC0415 - it imports much that a process with code does not need
+
+    compiler.compile_for_this_machine(kernels, notify or compiler.say)
 
 
 def _imported() -> list[Kernel]:

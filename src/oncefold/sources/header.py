@@ -1,7 +1,6 @@
 """The header of a CSV file, and the columns of any table: which are there, and what is said of those that are not."""
 
 import csv
-import difflib
 import io
 import re
 from collections.abc import Iterable, Sequence
@@ -121,6 +120,8 @@ def _absent_columns(absent: Sequence[FieldPath], names: Sequence[str]) -> str:
     by_lower = {name.lower(): name for name in names}
     parts = []
     for field in absent[:_NAMED]:
+        import difflib  # noqa: PLC0415 - few runs have a mistyped name
+
         close = difflib.get_close_matches(field.column.lower(), by_lower, 1)
         parts.append(f"no column {field.column}" + (f"; did you mean {by_lower[close[0]]}?" if close else "."))
     more = f" And {len(absent) - _NAMED} more columns are not there." if len(absent) > _NAMED else ""

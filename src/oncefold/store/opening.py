@@ -2,10 +2,10 @@
 
 import errno
 import os
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-
-import filelock
 
 from oncefold.core.definition import Pipeline
 from oncefold.core.definition_changes import changes_of_meaning
@@ -108,13 +108,13 @@ class WriterLock:
     def __init__(self, store: Path) -> None:
         self._store = store
         self._file = store.with_name(store.name + "-lock")
-        self._lock = filelock.FileLock(self._file, timeout=0, thread_local=False)
+        self._unlock: Callable[[], object] = _held_by_nobody
 
     def acquire(self) -> None:
         """Take the lock. Raises StoreLockedError naming its holder, or StoreError if it cannot be taken at all."""
         try:
-            self._lock.acquire()
-        except filelock.Timeout:
+            self._unlock = lock_file(self._file)
+        except BlockingIOError:
             if not self._file.exists():  # nobody holds what cannot be made
                 raise StoreError(
                     f"{self._store}: the folder {self._store.parent} takes no new files; name a store in another folder"
@@ -130,7 +130,8 @@ class WriterLock:
 
     def release(self) -> None:
         """Release the lock; no effect if it is not held."""
-        self._lock.release()
+        unlock, self._unlock = self._unlock, _held_by_nobody
+        unlock()
 
     def _holder(self) -> str:
         try:
@@ -138,6 +139,46 @@ class WriterLock:
         except (OSError, ValueError):
             return "another process"
         return "this very process" if pid == os.getpid() else f"process {pid}"
+
+
+def _held_by_nobody() -> None:
+    """What releases a lock that is not held."""
+
+
+def lock_file(path: Path) -> Callable[[], object]:
+    """Lock a file, which is made if there is none, and stays; what is returned releases it.
+
+    Where the system has `flock`, that is called as filelock calls it, whose import takes longer than opening a store.
+    Raises BlockingIOError if it is locked, OSError if it cannot be.
+    """
+    try:
+        import fcntl  # noqa: PLC0415 - not on every system
+    except ImportError:
+        return _lock_otherwise(path)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not os.fstat(descriptor).st_nlink:
+            raise BlockingIOError(errno.EAGAIN, "the lock file was removed meanwhile")
+    except OSError as error:
+        os.close(descriptor)
+        if error.errno == errno.EACCES:  # so some file systems say that it is locked
+            raise BlockingIOError(error.errno, error.strerror) from error
+        if error.errno == errno.ENOSYS:
+            return _lock_otherwise(path)
+        raise
+    return partial(os.close, descriptor)
+
+
+def _lock_otherwise(path: Path) -> Callable[[], object]:
+    import filelock  # noqa: PLC0415 - see `lock_file`
+
+    lock = filelock.FileLock(path, timeout=0, thread_local=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise BlockingIOError(errno.EAGAIN, "it is locked") from error
+    return lock.release
 
 
 def _lock_failure(store: Path, error: OSError) -> str:
