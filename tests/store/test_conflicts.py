@@ -14,7 +14,7 @@ from oncefold.arrow import strings_of
 from oncefold.commit import Conflict, ConflictColumns
 from oncefold.core.event import Content, Event
 from oncefold.core.versions import from_sortable
-from oncefold.store import Store, conflicts
+from oncefold.store import Store, conflict_digests, conflicts
 from oncefold.store.conflict_digests import conflict_texts, digests_of, first_of_each
 from oncefold.store.conflicts import ConflictList, stored_version
 from oncefold.store.reader import StoreFile
@@ -46,7 +46,7 @@ def rows(connection) -> list[tuple[object, ...]]:
 @pytest.mark.parametrize("digests", ["as they are", "all the same"])
 def test_each_is_listed_once(connection, monkeypatch, digests, writers):
     if digests == "all the same":
-        monkeypatch.setattr(conflicts, "digests_of", lambda texts: np.zeros(len(texts.kept_ends) - 1, np.int64))
+        monkeypatch.setattr(conflict_digests, "digests_of", lambda texts: np.zeros(len(texts.kept_ends) - 1, np.int64))
     one = ConflictList(connection, wide=False)
     for commit, found in (
         (1, []),

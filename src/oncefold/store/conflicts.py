@@ -8,7 +8,7 @@ they find what may be the same, and the texts themselves decide.
 import json
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,10 @@ import numpy.typing as npt
 from oncefold.arrow import strings_of, strs_at
 from oncefold.commit import Conflict, ConflictColumns, Versions
 from oncefold.core.versions import from_sortable, sortable
-from oncefold.store.conflict_digests import StoredVersions, conflict_texts, digests_of, first_of_each
 from oncefold.store.connection import Connection, insert, scalar
+
+if TYPE_CHECKING:
+    from oncefold.store.conflict_digests import StoredVersions
 
 Bools = npt.NDArray[np.bool_]
 Int64s = npt.NDArray[np.int64]
@@ -38,6 +40,12 @@ class ConflictList:
 
     def add(self, commit: int, conflicts: Sequence[Conflict]) -> None:
         """Add the conflicts that are not listed yet, inside the caller's transaction."""
+        from oncefold.store.conflict_digests import (  # noqa: PLC0415 - queries load no kernels
+            conflict_texts,
+            digests_of,
+            first_of_each,
+        )
+
         columns = ConflictColumns.of(conflicts)
         if not len(columns):
             return
@@ -58,7 +66,7 @@ class ConflictList:
         self._known.add(digests[order], first + (np.cumsum(new) - 1)[order])
 
     def _leave_out_listed(
-        self, columns: ConflictColumns, versions: StoredVersions, digests: Int64s, order: Int64s, new: Bools
+        self, columns: ConflictColumns, versions: "StoredVersions", digests: Int64s, order: Int64s, new: Bools
     ) -> None:
         """Mark those of these conflicts as not new that are listed."""
         assert self._known is not None
@@ -77,7 +85,7 @@ def _parts(rows: Int64s) -> Iterator[Int64s]:
     return (rows[at : at + _PART_ROWS] for at in range(0, len(rows), _PART_ROWS))
 
 
-def _values(columns: ConflictColumns, versions: StoredVersions, rows: Int64s) -> list[list[Any]]:
+def _values(columns: ConflictColumns, versions: "StoredVersions", rows: Int64s) -> list[list[Any]]:
     """Keys, versions, kept and dropped contents of these rows."""
     some = versions[rows].tolist() if isinstance(versions, np.ndarray) else [versions[row] for row in rows.tolist()]
     return [strs_at(columns.key, rows), some, strs_at(columns.kept, rows), strs_at(columns.dropped, rows)]
@@ -127,13 +135,15 @@ def stored_version(version: int, *, wide: bool) -> int | str:
     return sortable(version) if wide else version
 
 
-def _stored_versions(versions: Versions, *, wide: bool) -> StoredVersions:
+def _stored_versions(versions: Versions, *, wide: bool) -> "StoredVersions":
     return [sortable(version) for version in versions.tolist()] if wide else np.asarray(versions, np.int64)
 
 
 def _digests(
     keys: Sequence[str], versions: Sequence[int] | Sequence[str], kept: Sequence[str], dropped: Sequence[str]
 ) -> Int64s:
+    from oncefold.store.conflict_digests import conflict_texts, digests_of  # noqa: PLC0415 - queries load no kernels
+
     as_stored = list(map(str, versions)) if isinstance(versions[0], str) else np.array(versions, np.int64)
     return digests_of(conflict_texts(strings_of(keys), as_stored, strings_of(kept), strings_of(dropped)))
 
