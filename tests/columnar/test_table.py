@@ -109,6 +109,8 @@ TYPES: list[tuple[pa.DataType, st.SearchStrategy[Any]]] = [
     (pa.null(), st.none()),
     (pa.list_(pa.int64()), st.lists(st.integers(0, 5), max_size=2)),
 ]
+if hasattr(pa, "decimal64"):
+    TYPES += [(pa.decimal64(18, 2), _decimals(18, 2)), (pa.decimal32(9, 0), _decimals(9, 0))]
 
 
 @st.composite

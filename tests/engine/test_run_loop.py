@@ -221,6 +221,16 @@ def test_a_full_batch_is_committed_whatever_the_time(
     assert recorded.sizes == [12, 12, 4]
 
 
+@pytest.mark.parametrize(("factor", "sizes"), [(0, [12, 12, 4]), (10**9, [12, 16])])
+def test_enough_records_do_not_wait_unless_nodes_made_the_last_commit_long(
+    recorded: Recorded, inline: None, monkeypatch: pytest.MonkeyPatch, factor: int, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(run_module, "COMMIT_ENOUGH_ROWS", 10)
+    monkeypatch.setattr(run_module, "COMMIT_WAIT_FACTOR", factor)
+    recorded.run((block(n, rows=4) for n in range(7)), monotonic=Clock())
+    assert recorded.sizes == sizes
+
+
 def test_many_bytes_of_rejects_are_a_full_batch_too(
     recorded: Recorded, inline: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

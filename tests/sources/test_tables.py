@@ -1,5 +1,6 @@
 """Parquet and Arrow: every row once, resumed at every position, only the wanted columns."""
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,37 @@ def test_parquet_hands_on_as_dictionaries_what_it_holds_as_such(tmp_path: Path) 
     types = {field.name: field.type for field in blocks[0].table.schema}
     assert [name for name, kind in types.items() if pa.types.is_dictionary(kind)] == ["label"]
     assert pa.types.is_dictionary(types["deep"].field("x").type)
+
+
+@pytest.mark.parametrize("form", [{}, {"store_decimal_as_integer": True}, {"store_schema": False}, {"version": "1.0"}])
+def test_parquet_reads_decimals_as_64_bits_where_they_fit_and_nothing_else_otherwise(
+    tmp_path: Path, form: dict[str, Any]
+) -> None:
+    values = [Decimal("999999999999999.99"), None, Decimal("-0.01")]
+    table = pa.table(
+        {
+            "short": pa.array(values, pa.decimal128(18, 2)),
+            "long": pa.array(values, pa.decimal128(19, 2)),
+            "deep": pa.array([{"x": value} for value in values], pa.struct([("x", pa.decimal128(18, 2))])),
+            "many": pa.array([values] * 3, pa.list_(pa.decimal128(18, 2))),
+            "text": pa.array(["a", None, "b"], pa.large_string()),
+            "time": pa.array([1, 2, None], pa.timestamp("us", "UTC")),
+            "date": pa.array([1, 2, None], pa.date32()),
+            "flag": pa.array([True, False, None]),
+        }
+    )
+    path = tmp_path / "a.parquet"
+    pq.write_table(table, path, **form)
+    block, plain = read(path)[0], pq.read_table(path)
+    assert isinstance(block, TableBlock)
+    assert block.table.to_pylist() == plain.to_pylist() == table.to_pylist()
+    types = {field.name: field.type for field in block.table.schema}
+    if int(pa.__version__.split(".")[0]) >= 26:
+        assert types.pop("short") == pa.decimal64(18, 2)
+    assert types == {field.name: field.type for field in plain.schema if field.name in types}
+    (whole, *_) = read(path, whole=True)
+    assert isinstance(whole, TableBlock)
+    assert whole.table.schema.types == plain.schema.types
 
 
 @pytest.mark.parametrize("name", WRITERS)

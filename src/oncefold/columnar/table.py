@@ -60,11 +60,12 @@ class TableDecoder:
         has_spans = by_column and bool(pipeline.expressions or pipeline.arrays) and not pipeline.timezones
         self._text = TextDecoder(pipeline, seed) if has_spans else None
         self._has_columns = by_column and not pipeline.expressions and not pipeline.arrays
+        self._numbers: frozenset[object] = _numbers_of(pipeline) if self._has_columns else frozenset()
 
     def decode(self, table: pa.RecordBatch, source: str, first_row: int) -> Batch:
         """Rows of a table whose first is number `first_row` of its source."""
         rows = table.num_rows
-        found = {field: typed.column_of(table, field) for field in self._fields_in(table)}
+        found = {field: self._column_of(table, field) for field in self._fields_in(table)}
         if self._text is not None:
             columns = self._text.of_fields(*fields_of_table(found, self._pipeline, rows))
         else:
@@ -96,6 +97,11 @@ class TableDecoder:
 
         batch = columns.finish(lambda row: self._scalar.flat(record(row)), refusal)
         return replace(batch, whole=TableRecords(table, first_row)) if keeps else batch
+
+    def _column_of(self, table: pa.RecordBatch, field: FieldPath) -> pa.Array | None:
+        """The column of a field; decimals have 128 bits unless it is read as a number alone."""
+        column = typed.column_of(table, field)
+        return column if column is None or field in self._numbers else typed.wide(column)
 
     def _fields_in(self, table: pa.RecordBatch) -> Sequence[FieldPath]:
         """The fields to find; inside an envelope the decoder finds them, in whole columns."""
@@ -269,6 +275,16 @@ class TableDecoder:
         binary = labels.view(pa.large_binary())
         short = np.diff(spans_of(binary)[1]) <= _MOST_LABEL_BYTES
         return codes.astype(np.int32, copy=False), binary, good if short.all() else good & short[codes]
+
+
+def _numbers_of(pipeline: Pipeline) -> frozenset[object]:
+    """The fields that are read as numbers or times, and as nothing else."""
+    numbers = {column.field for column in pipeline.columns if column.form == "number"}
+    numbers |= {part.field for part in (pipeline.version, pipeline.time) if part is not None}
+    others = {column.field for column in pipeline.columns if column.form != "number"}
+    others |= {level.field for level in pipeline.levels} | {*pipeline.key_fields}
+    others |= {pipeline.delete.field} if pipeline.delete is not None else set()
+    return frozenset(numbers - others)
 
 
 def _taken(labels: pa.Array, codes: Int64s) -> pa.Array:

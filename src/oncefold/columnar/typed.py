@@ -29,6 +29,9 @@ Mask = npt.NDArray[np.bool_]
 _EXACT_FLOAT = 10**15
 """Decimals of up to 15 digits survive the way through a binary double (IEEE 754; DBL_DIG)."""
 
+_DECIMAL_BITS = 128
+"""Of a decimal in Arrow, unless its type says otherwise."""
+
 UNIT_NANOS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 _DAY = 86_400 * 10**9
 _UUID_BYTES, _UUID_TEXT = 16, 36
@@ -235,19 +238,52 @@ def _multiplied(values: Int64s, factor: int) -> tuple[Int64s, Mask]:
 
 
 def _decimals(column: pa.Array, scale: int) -> tuple[Int64s, Mask]:
-    column = column.cast(pa.decimal128(38, column.type.scale)) if not pa.types.is_decimal128(column.type) else column
-    halves = np.frombuffer(column.buffers()[1], np.int64)[2 * column.offset : 2 * (column.offset + len(column))]
     shift = scale - column.type.scale
-    if 0 <= shift <= 18:
-        products, good = np.empty(len(column), np.int64), np.empty(len(column), np.bool_)
-        multiply_halves(read_only(halves), 10**shift, VERSION_MAX // 10**shift, products, good)
-        return products, good
-    low, high = halves[0::2], halves[1::2]
-    good = high == low >> 63
+    if is_narrow(column.type):
+        low = _narrow_values(column)
+        good = np.ones(len(low), np.bool_)
+        if 0 <= shift <= 18:
+            return _multiplied(low, 10**shift)
+    else:
+        halves = _halves(column)
+        if 0 <= shift <= 18:
+            products, good = np.empty(len(column), np.int64), np.empty(len(column), np.bool_)
+            multiply_halves(read_only(halves), 10**shift, VERSION_MAX // 10**shift, products, good)
+            return products, good
+        low, high = halves[0::2], halves[1::2]
+        good = high == low >> 63
     if abs(shift) > 18:
         return np.zeros_like(low), good & (low == 0)
     quotient, rest = np.divmod(low, 10**-shift)
     return quotient, good & (rest == 0)
+
+
+def is_narrow(kind: pa.DataType) -> bool:
+    """Whether a type is of decimals of 32 or 64 bits."""
+    return bool(pa.types.is_decimal(kind) and kind.bit_width < _DECIMAL_BITS)
+
+
+def wide(column: pa.Array) -> pa.Array:
+    """The same values; decimals of fewer bits have 128, which all of pyarrow's functions take."""
+    if not is_narrow(column.type):
+        return column
+    low = _narrow_values(column)
+    halves = np.empty(2 * len(low), np.int64)
+    halves[0::2], halves[1::2] = low, low >> 63
+    kind = pa.decimal128(column.type.precision, column.type.scale)
+    valid = np.packbits(~nulls_of(column), bitorder="little")
+    return pa.Array.from_buffers(kind, len(low), [pa.py_buffer(valid), pa.py_buffer(halves)])
+
+
+def _narrow_values(column: pa.Array) -> Int64s:
+    kind = np.dtype(f"i{column.type.bit_width // 8}")
+    values = np.frombuffer(column.buffers()[1] or b"", kind)[column.offset : column.offset + len(column)]
+    return values.astype(np.int64, copy=False)
+
+
+def _halves(column: pa.Array) -> Int64s:
+    column = column.cast(pa.decimal128(38, column.type.scale)) if not pa.types.is_decimal128(column.type) else column
+    return np.frombuffer(column.buffers()[1], np.int64)[2 * column.offset : 2 * (column.offset + len(column))]
 
 
 def _floats(column: pa.Array, scale: int) -> tuple[Int64s, Mask]:

@@ -3,6 +3,7 @@
 A table file is written once: its position covers the whole file, and one that changed in any way counts as replaced.
 """
 
+import io
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,9 +27,18 @@ _ARROW_FILE_MAGIC: Final = b"ARROW1"
 _ENDS: Final = (b"PAR1", b"ARROW1", b"\xff\xff\xff\xff\0\0\0\0")
 """The last bytes of a Parquet file, an Arrow file, an Arrow stream."""
 
+_SIDE_BY_SIDE: Final = (os.cpu_count() or 1) > 2
+"""Whether columns are read side by side: on two processors that takes time from folding and committing."""
+
 _END_BYTES: Final = 8
 _COLUMN_BYTES: Final = 8 * 2**20
 """Parquet columns are read in pieces of this size, not row group by row group, which may be large."""
+
+_NARROW_DIGITS: Final = 18
+"""Decimals of so many digits fit 64 bits."""
+
+_WHOLE: Final = ("INT32", "INT64")
+"""As what a Parquet file may have a decimal, beside bytes."""
 
 _LENGTH_BYTES: Final = 4
 """Before each text that Parquet holds in full."""
@@ -64,11 +74,15 @@ def read_table(
         fingerprinter = Fingerprinter(descriptor, kind)
         batch = None
         try:
-            schema = _parquet_schema(path) if kind == "parquet" else _arrow_schema(path)
+            metadata = pq.read_metadata(path) if kind == "parquet" else None
+            schema = _arrow_schema(path) if metadata is None else metadata.schema.to_arrow_schema()
             columns = wanted_columns(columns, options.read_fields, schema.names)
             if (said := _examined(source, schema, options, [name for name, _ in columns])) and not row:
                 yield Finding(source, "absent", said)
-            found = _parquet(path, size, options, row) if kind == "parquet" else _arrow(path, size, options, row)
+            if metadata is None:
+                found = _arrow(path, size, options, row)
+            else:
+                found = _parquet(path, metadata, size, options, row)
             for batch, now_behind in _evened(found, options.table_rows):
                 if waiting.stopped():
                     return
@@ -90,9 +104,10 @@ def ends_whole(path: str) -> bool:
         return os.pread(descriptor, _END_BYTES, max(0, size - _END_BYTES)).endswith(_ENDS)
 
 
-def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_Rows]:
+def _parquet(path: str, metadata: Any, size: int, options: ReadOptions, row: int) -> Iterator[_Rows]:
     """Batches from `row` on, none of which spans row groups; row groups before it are not read."""
-    metadata = pq.read_metadata(path)
+    if not options.whole:  # whole records are kept in the types of the file
+        metadata = _with_narrow_decimals(metadata)
     columns = None
     if options.read_fields is not None:
         paths = [metadata.schema.column(index).path for index in range(metadata.num_columns)]
@@ -105,7 +120,7 @@ def _parquet(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_
             if behind + metadata.row_group(group).num_rows <= row:
                 behind += metadata.row_group(group).num_rows
                 continue
-            for batch in file.iter_batches(options.table_rows, [group], columns):
+            for batch in file.iter_batches(options.table_rows, [group], columns, use_threads=_SIDE_BY_SIDE):
                 behind += len(batch)
                 if behind > row:
                     yield _Rows(batch.slice(max(0, row - behind + len(batch))), size * behind // metadata.num_rows)
@@ -166,10 +181,6 @@ def _refuse_named_twice(source: str, fields: Sequence[FieldPath] | None, names: 
             )
 
 
-def _parquet_schema(path: str) -> pa.Schema:
-    return pq.read_schema(path)
-
-
 def _arrow_schema(path: str) -> pa.Schema:
     with pa.OSFile(path) as file, _arrow_reader(file) as reader:
         return reader.schema
@@ -196,6 +207,39 @@ def _repeating(metadata: Any) -> list[str]:
         for column, chunk in chunks
         if column.logical_type.type == "STRING" and chunk.total_uncompressed_size < _LENGTH_BYTES * chunk.num_values
     ]
+
+
+def _with_narrow_decimals(metadata: Any) -> Any:
+    """The same metadata under a schema by which pyarrow reads decimals of up to 18 digits as 64 bits and not 128.
+
+    A file's metadata may name the Arrow types that its columns are read as. Files without such decimals, and a pyarrow
+    that does not have them, keep theirs.
+    """
+    schema = metadata.schema.to_arrow_schema()
+    narrow = pa.schema([_narrow(field) for field in schema], schema.metadata)
+    if narrow.types == schema.types:
+        return metadata
+    columns = [metadata.schema.column(index) for index in range(metadata.num_columns)]
+    whole = any(column.logical_type.type == "DECIMAL" and column.physical_type in _WHOLE for column in columns)
+    file = io.BytesIO()
+    try:
+        pq.ParquetWriter(file, narrow, store_decimal_as_integer=whole).close()
+        renamed = pq.read_metadata(io.BytesIO(file.getbuffer()))
+        renamed.append_row_groups(metadata)
+    except (
+        pa.ArrowException,
+        RuntimeError,
+        TypeError,
+    ):  # the file describes its columns in another way than pyarrow writes them
+        return metadata
+    return renamed if renamed.schema.to_arrow_schema().types == narrow.types else metadata
+
+
+def _narrow(field: pa.Field) -> pa.Field:
+    kind = field.type
+    if not hasattr(pa, "decimal64") or not pa.types.is_decimal128(kind) or kind.precision > _NARROW_DIGITS:
+        return field
+    return field.with_type(pa.decimal64(kind.precision, kind.scale))
 
 
 def _arrow(path: str, size: int, options: ReadOptions, row: int) -> Iterator[_Rows]:
