@@ -59,6 +59,40 @@ def _writes(data):
     data[0] = 1
 
 
+@kernel("i64[,]")
+def _writes_a_row(rows):
+    rows[0] = 1
+
+
+@kernel("const i64[,], const u8[], i64[,], i64[]")
+def _copies(rows, data, out, sums):
+    sums[:] = 0
+    for r in range(rows.shape[0]):
+        for k in range(rows.shape[1]):
+            out[r, k] = rows[r][k]
+            sums[np.int32(r)] += rows[r, k] + data[np.uint64(k)]
+
+
+@kernel("const i64[], const i64[]", returns="i64")
+def _looks_up(values, places):
+    return values[places[0]]
+
+
+def test_an_access_does_not_ask_for_the_sign_of_its_index():
+    function = compiled(_looks_up)
+    assert function(np.arange(5), np.array([3])) == 3
+    (code,) = function.inspect_llvm().values()
+    assert not re.search(r"ashr|select", code)
+
+
+def test_elements_are_those_of_numpy():
+    rows, out, sums = np.arange(12).reshape(3, 4) - 5, np.zeros((3, 4), np.int64), np.ones(3, np.int64)
+    function = compiled(_copies)
+    function(rows, TEXT[30:], out, sums)
+    assert np.array_equal(out, rows)
+    assert np.array_equal(sums, (rows + TEXT[30:34]).sum(axis=1))
+
+
 def test_kernels_count_no_references():
     function = compiled(_hash_all)
     assert function(TEXT, FIXED_SEED) == hash_bytes(TEXT, 0, len(TEXT), FIXED_SEED)
@@ -71,6 +105,7 @@ def test_kernels_count_no_references():
     [
         (_allocates, "_allocates (cannot be compiled|allocates, raises or calls Python)"),
         (_raises, "_raises allocates, raises or calls Python, and a kernel must not: its machine code calls "),
+        (_writes_a_row, "a kernel writes single elements, or slices of an array of one axis"),
         (_writes, "(?s)_writes cannot be compiled for .*Cannot modify readonly array"),
     ],
 )

@@ -5,6 +5,7 @@
 tests/kernels/test_numba.py is the first to fail when one of them changes.
 """
 
+import operator
 import re
 from collections.abc import Callable
 from types import FunctionType
@@ -14,7 +15,7 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import __version__, cfunc, njit, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, lower_builtin
 from numba.np.arrayobj import populate_array
 
 from oncefold.kernels.abi import DATA, SHAPE, array_reader, entry_source, number_reader, record_classes
@@ -137,6 +138,51 @@ def _address(context: Any, builder: Any, signature: Any, args: Any, type_: Any) 
     array = context.make_array(array_type)(context, builder, args[0])
     pointer = cgutils.get_item_pointer(context, builder, array_type, array, [args[1]], wraparound=False)
     return builder.bitcast(pointer, ir.PointerType(type_))
+
+
+def _element(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """(where an element is, what its axes are that no index names): indexes count from the start, and are in bounds."""
+    array_type, index_type = signature.args[:2]
+    array = context.make_array(array_type)(context, builder, args[0])
+    kinds, values = [index_type], [args[1]]
+    if isinstance(index_type, types.BaseTuple):
+        kinds, values = list(index_type), cgutils.unpack_tuple(builder, args[1])
+    if not all(isinstance(kind, types.Integer) for kind in kinds):
+        raise CompileError(f"an array of {array_type.ndim} axes cannot be indexed by {index_type} in a kernel")
+    indices = [context.cast(builder, value, kind, types.intp) for value, kind in zip(values, kinds, strict=True)]
+    named = len(indices)
+    indices += [ir.Constant(ir.IntType(64), 0)] * (array_type.ndim - named)
+    pointer = cgutils.get_item_pointer(context, builder, array_type, array, indices, wraparound=False)
+    return pointer, [cgutils.unpack_tuple(builder, axes)[named:] for axes in (array.shape, array.strides)]
+
+
+@lower_builtin(operator.getitem, types.Array, types.Integer)
+@lower_builtin(operator.getitem, types.Array, types.BaseTuple)
+def _get_element(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """Read an element, or the rest of the axes as an array.
+
+    In numba's own code a negative index counts from the end, so that every access asks for the sign of its index.
+    """
+    pointer, (shape, strides) = _element(context, builder, signature, args)
+    kind = signature.args[0].dtype
+    if not shape:
+        return context.unpack_value(builder, kind, pointer)
+    rest = context.make_array(signature.return_type)(context, builder)
+    itemsize = context.get_abi_sizeof(context.get_data_type(kind))
+    populate_array(rest, pointer, shape, strides, itemsize, None)
+    return rest._getvalue()  # noqa: SLF001 - numba's documented way out of a struct proxy
+
+
+@lower_builtin(operator.setitem, types.Array, types.Integer, types.Any)
+@lower_builtin(operator.setitem, types.Array, types.BaseTuple, types.Any)
+def _set_element(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    """Write an element, as `_get_element` reads it."""
+    pointer, (rest, _) = _element(context, builder, signature, args)
+    if rest:
+        raise CompileError("a kernel writes single elements, or slices of an array of one axis")
+    kind = signature.args[0].dtype
+    context.pack_value(builder, kind, context.cast(builder, args[2], signature.args[2], kind), pointer)
+    return context.get_dummy_value()
 
 
 @intrinsic

@@ -57,6 +57,7 @@ def kernel(*arguments: Any, returns: str = "") -> Any:
     """Declare a kernel: plain, for one that only kernels call; with its signature, for one that Python calls.
 
     A kernel allocates nothing and raises nothing: its arrays, scratch space too, are the caller's.
+    An index counts from the start of its array: a negative one is outside it.
 
     Args:
         arguments: What it takes, as `oncefold.kernels.signature` says: texts and NamedTuple classes, in order.
