@@ -120,7 +120,8 @@ def run(page: str, folder: Path, without: Sequence[str] = ()) -> Iterator[tuple[
 
 def _environment() -> dict[str, str]:
     """As in a shell in which the environment of this Python is activated."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("ONCEFOLD")}
+    own = "ONCEFOLD_KERNEL_CACHE"  # where this environment has its kernels
+    kept = {name: value for name, value in os.environ.items() if name == own or not name.startswith("ONCEFOLD")}
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return {**kept, "PATH": path, "PYTHONIOENCODING": "utf-8"}
 
