@@ -6,6 +6,7 @@ computes import Arrow's compute functions, a twentieth of a second.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -29,9 +30,13 @@ def filled_numbers_of(column: pa.Array) -> npt.NDArray[Any]:
 
 def _values_of(column: pa.Array) -> npt.NDArray[Any]:
     """What the buffer holds, anything for a null."""
-    return np.frombuffer(column.buffers()[1] or b"", np.dtype(str(column.type)))[
-        column.offset : column.offset + len(column)
-    ]
+    values = np.frombuffer(column.buffers()[1] or b"", _dtype_of(column.type))
+    return values[column.offset : column.offset + len(column)]
+
+
+@cache
+def _dtype_of(kind: pa.DataType) -> np.dtype[Any]:
+    return np.dtype(str(kind))
 
 
 def nulls_of(column: pa.Array) -> npt.NDArray[np.bool_]:

@@ -5,7 +5,8 @@ What a table holds has one schema; a blob holds it in the narrowest types that d
 
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -23,17 +24,29 @@ _ZSTD = pa.ipc.IpcWriteOptions(compression=pa.Codec("zstd", 1))
 
 KEYS = pa.schema([pa.field("key", pa.large_binary(), nullable=False)])
 
+_NARROW: Final = [
+    (np.dtype(kind), int(np.iinfo(kind).min), int(np.iinfo(kind).max))
+    for kind in (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
+]
+"""Types of numbers from the narrowest on, with the least and the greatest that each holds."""
+_ARROW_TYPES: Final = {
+    np.dtype(kind): pa.from_numpy_dtype(np.dtype(kind))
+    for kind in (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64)
+}
+
 
 def _schema(fixed: Sequence[tuple[str, Any]], sums: Sequence[str]) -> pa.Schema:
     fields = [*fixed, *((name, pa.int64()) for name in sums)]
     return pa.schema([pa.field(name, kind, nullable=False) for name, kind in fields])
 
 
+@cache
 def state_schema(values: int) -> pa.Schema:
     """Snapshot pages: the states of consecutive rows, with so many values beside the version."""
     return _schema((("version", pa.int64()), ("place", pa.int32())), [f"m{i}" for i in range(values)])
 
 
+@cache
 def change_schema(values: int) -> pa.Schema:
     """Changes: `commit` counts from the segment's first commit."""
     fixed = (
@@ -46,6 +59,7 @@ def change_schema(values: int) -> pa.Schema:
     return _schema(fixed, [f"m{i}" for i in range(values)])
 
 
+@cache
 def delta_schema(measures: int) -> pa.Schema:
     """Deltas of nodes: `commit` counts from the segment's first commit."""
     fixed = (("commit", pa.uint32()), ("node", pa.int32()), ("count", pa.int64()))
@@ -88,7 +102,7 @@ def array(values: npt.NDArray[Any]) -> pa.Array:
     to get it back from the thread that answers requests.
     """
     data = pa.py_buffer(np.ascontiguousarray(values))
-    return pa.Array.from_buffers(pa.from_numpy_dtype(values.dtype), len(values), [None, data])
+    return pa.Array.from_buffers(_ARROW_TYPES[values.dtype], len(values), [None, data])
 
 
 def copied(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -176,9 +190,9 @@ def _narrowed(column: pa.Array) -> pa.Array:
 def _narrow_numbers(column: pa.Array) -> pa.Array:
     values = numbers_of(column)
     low, high = (int(values.min()), int(values.max())) if len(values) else (0, 0)
-    for kind in (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32):
-        if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max:
-            return array(values.astype(kind, copy=False))
+    for kind, least, greatest in _NARROW:
+        if least <= low and high <= greatest:
+            return column if kind == values.dtype else array(values.astype(kind))
     return column
 
 

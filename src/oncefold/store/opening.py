@@ -116,9 +116,7 @@ class WriterLock:
             self._unlock = lock_file(self._file)
         except BlockingIOError:
             if not self._file.exists():  # nobody holds what cannot be made
-                raise StoreError(
-                    f"{self._store}: the folder {self._store.parent} takes no new files; name a store in another folder"
-                ) from None
+                raise StoreError(f"{self._store}: {_takes_no_files(self._store)}") from None
             raise StoreLockedError(
                 f"{self._store}: {self._holder()} is writing this store; only one process may: stop it first, "
                 "or wait. Reading (query, status, verify ...) works meanwhile."
@@ -181,9 +179,15 @@ def _lock_otherwise(path: Path) -> Callable[[], object]:
     return lock.release
 
 
+def _takes_no_files(store: Path) -> str:
+    return f"the folder {store.parent} takes no new files; name a store in another folder"
+
+
 def _lock_failure(store: Path, error: OSError) -> str:
     if error.errno == errno.EROFS:
         return "its file system is read-only; a store that is written needs another place"
     if isinstance(error, PermissionError):
         return f"no permission to write in the folder {store.parent}; change it, or name another place"
+    if error.errno == errno.ENOENT and store.parent.is_dir():
+        return _takes_no_files(store)
     return f"cannot lock it: {error.strerror or error}"
