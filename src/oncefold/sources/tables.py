@@ -27,9 +27,6 @@ _ARROW_FILE_MAGIC: Final = b"ARROW1"
 _ENDS: Final = (b"PAR1", b"ARROW1", b"\xff\xff\xff\xff\0\0\0\0")
 """The last bytes of a Parquet file, an Arrow file, an Arrow stream."""
 
-_SIDE_BY_SIDE: Final = (os.cpu_count() or 1) > 2
-"""Whether columns are read side by side: on two processors that takes time from folding and committing."""
-
 _END_BYTES: Final = 8
 _COLUMN_BYTES: Final = 8 * 2**20
 """Parquet columns are read in pieces of this size, not row group by row group, which may be large."""
@@ -120,7 +117,7 @@ def _parquet(path: str, metadata: Any, size: int, options: ReadOptions, row: int
             if behind + metadata.row_group(group).num_rows <= row:
                 behind += metadata.row_group(group).num_rows
                 continue
-            for batch in file.iter_batches(options.table_rows, [group], columns, use_threads=_SIDE_BY_SIDE):
+            for batch in file.iter_batches(options.table_rows, [group], columns):
                 behind += len(batch)
                 if behind > row:
                     yield _Rows(batch.slice(max(0, row - behind + len(batch))), size * behind // metadata.num_rows)
