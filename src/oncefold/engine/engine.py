@@ -69,17 +69,16 @@ class Engine:
         Raises StoreError if its contents are damaged.
         """
         self.seed = seed
-        loaded = store.load()
-        self.pipeline = loaded.pipeline
+        self.pipeline = store.pipeline
+        self._state = KeyedState(self.pipeline.value_columns, seed)
+        loaded = store.load(self._state)
         self.positions = {source: position.state for source, position in loaded.positions.items()}
         """How far each source is folded."""
         self._clock = clock
         self._seq = loaded.seq
         layout = self.pipeline.layout
-        self._state = KeyedState(self.pipeline.value_columns, seed)
-        self._state.reserve(loaded.rows, 0)
-        for keys in loaded.keys:
-            self._state.add_keys(keys)
+        for _ in loaded.keys:  # until the last is in the state
+            pass
         self._state.set_states(0, loaded.states)
         for texts in loaded.texts:
             self._state.texts.intern(Leaves(*spans_of(texts)))

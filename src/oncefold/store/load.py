@@ -3,9 +3,10 @@
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any
+from sqlite3 import Error as SqliteError
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,7 @@ from oncefold.store.connection import Connection
 from oncefold.store.errors import DamagedError
 from oncefold.store.rows import Ends, LastCommit
 from oncefold.store.schema import read_meta
-from oncefold.store.segments import SegmentTable
+from oncefold.store.segments import Segment, SegmentTable, StoredBlob
 from oncefold.store.snapshots import SnapshotSchedule
 from oncefold.store.texts import read_texts
 
@@ -38,10 +39,17 @@ _NO_STATE = NO_LEAF - 1
 """The leaf of a row whose state was not found yet."""
 
 _KEYS_AHEAD = 2
-"""Segments of keys that are decompressed in advance, at most."""
+"""Segments of keys that are read and not yet taken, at most."""
 
-Allocate = Callable[[int], States]
-"""Makes the columns for so many rows; they may be views of longer ones."""
+
+class KeyedRows(Protocol):
+    """What takes keys in the order of their rows, by one thread at a time."""
+
+    def reserve(self, rows: int, size: int) -> None:
+        """Make room for so many keys."""
+
+    def add_keys(self, keys: pa.Array) -> None:
+        """Append keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +63,8 @@ class Loaded:
     """Keys that ever arrived."""
     states: States
     keys: Iterator[pa.LargeBinaryArray]
-    """The key texts in row order, piece by piece; to be consumed before the next commit."""
+    """The key texts in row order, piece by piece, but for those that were put elsewhere; to be consumed before the next
+    commit."""
     texts: Iterator[pa.LargeBinaryArray]
     """The texts that keys keep, in order of their codes; to be consumed as the keys are."""
     leaves: list[tuple[str, ...]]
@@ -77,20 +86,25 @@ def new_states(rows: int, measures: int) -> States:
 
 
 def load(
-    connection: Connection, pipeline: Pipeline, tables: Tables, head: LastCommit, ends: Ends, allocate: Allocate | None
+    connection: Connection, pipeline: Pipeline, tables: Tables, head: LastCommit, ends: Ends, into: KeyedRows | None
 ) -> Loaded:
-    """The contents of the store after its last commit. Raises DamagedError for damaged blobs."""
-    states = new_states(ends.rows, pipeline.value_columns) if allocate is None else allocate(ends.rows)
+    """The contents of the store after its last commit; another thread puts the keys `into` what takes them.
+
+    Raises DamagedError for damaged blobs.
+    """
+    states = new_states(ends.rows, pipeline.value_columns)
     schedule = SnapshotSchedule()
     state_from = int(read_meta(connection)["state_from"])
-    keys = read_keys(tables.keys.table)
-    read_states(connection, tables.changes.table, states, state_from, schedule)
+    if into is not None:
+        into.reserve(ends.rows, 0)
+    keys = KeyLoading(tables.keys.table, into)
+    read_states(connection, tables.changes.table, states, state_from, schedule, keys.go_on)
     return Loaded(
         pipeline=pipeline,
         seq=head.seq,
         rows=ends.rows,
         states=states,
-        keys=keys,
+        keys=keys.pieces(),
         texts=iter(()) if tables.texts is None else read_texts(tables.texts.table),
         leaves=rows.read_leaves(connection, len(pipeline.levels)),
         nodes=rows.read_nodes(connection, pipeline),
@@ -102,49 +116,79 @@ def load(
     )
 
 
-def read_keys(keys: SegmentTable) -> Iterator[pa.LargeBinaryArray]:
-    """The key texts in row order, piece by piece; the first are decompressed from now on, in another thread."""
-    segments = iter(keys.stored())
-    pool = ThreadPoolExecutor(1, "oncefold-keys")
+class KeyLoading:
+    """The key texts in row order, decompressed by another thread, which also puts them `into` what takes them.
 
-    def begun() -> Iterator[Future[pa.RecordBatch]]:
-        for segment in segments:
-            yield pool.submit(keys.decoded, segment, keys.stored_blob(segment))
+    This one reads their blobs, as a connection is used by one thread at a time: the first now, more at each `go_on`
+    while it reads what else there is, and the others while `pieces` is consumed.
+    """
 
-    waiting = begun()
-    return _finished(deque(islice(waiting, _KEYS_AHEAD)), waiting, pool)
+    def __init__(self, table: SegmentTable, into: KeyedRows | None) -> None:
+        """Raises DamagedError if a blob cannot be read."""
+        self._table, self._into = table, into
+        self._segments = deque(table.stored())
+        self._pool = ThreadPoolExecutor(1, "oncefold-keys")
+        self._running: deque[Future[pa.LargeBinaryArray | None]] = deque()
+        self._begin()
 
+    def go_on(self) -> None:
+        """Begin the next pieces in the place of those that were taken; what fails does so again in `pieces`."""
+        if self._into is not None:
+            while self._running and self._running[0].done() and self._running[0].exception() is None:
+                self._running.popleft()
+            with suppress(DamagedError, SqliteError):
+                self._begin()
 
-def _finished(
-    ahead: "deque[Future[pa.RecordBatch]]", waiting: Iterator["Future[pa.RecordBatch]"], pool: ThreadPoolExecutor
-) -> Iterator[pa.LargeBinaryArray]:
-    with pool:
-        while ahead:
-            batch = ahead.popleft().result()
-            ahead.extend(islice(waiting, 1))
-            yield batch.column(0)
+    def pieces(self) -> Iterator[pa.LargeBinaryArray]:
+        """The pieces that nothing takes; all are taken when it ends. Raises DamagedError for the first damaged one."""
+        with self._pool:
+            self._begin()
+            while self._running:
+                piece = self._running.popleft().result()
+                self._begin()
+                if piece is not None:
+                    yield piece
+
+    def _begin(self) -> None:
+        while self._segments and len(self._running) < _KEYS_AHEAD:
+            segment = self._segments[0]
+            self._running.append(self._pool.submit(self._take, segment, self._table.stored_blob(segment)))
+            self._segments.popleft()
+
+    def _take(self, segment: Segment, stored: StoredBlob) -> pa.LargeBinaryArray | None:
+        keys = self._table.decoded(segment, stored).column(0)
+        if self._into is None:
+            return keys
+        self._into.add_keys(keys)
+        return None
 
 
 def read_states(
-    connection: Connection, changes: SegmentTable, states: States, state_from: int, schedule: SnapshotSchedule
+    connection: Connection,
+    changes: SegmentTable,
+    states: States,
+    state_from: int,
+    schedule: SnapshotSchedule,
+    between: Callable[[], None] = lambda: None,
 ) -> None:
-    """Fill in every row's state: its page, then the later changes in order.
+    """Fill in every row's state: its page, then the later changes in order; `between` is called after each part.
 
     `schedule` counts every change that is not in a page. Raises DamagedError for damaged blobs, and for rows without
     a state.
     """
     states.leaf.fill(_NO_STATE)
-    page_commits = read_pages(connection, states)
+    page_commits = read_pages(connection, states, between)
     replay = Replay(states, page_commits, schedule)
     for segment in changes.stored():
         if segment.last > state_from:
             replay.apply(segment.first, blobs.columns(changes.read(segment)))
+            between()
     without = np.flatnonzero(states.leaf == _NO_STATE)
     if len(without):
         raise DamagedError(f"the states of {len(without)} keys are missing, first row {without[0]}")
 
 
-def read_pages(connection: Connection, states: States) -> Int64s:
+def read_pages(connection: Connection, states: States, between: Callable[[], None] = lambda: None) -> Int64s:
     """Fill in the rows that snapshot pages hold; the commit of every page, 0 without one."""
     rows, measures = len(states.version), len(states.measures)
     schema = blobs.state_schema(measures)
@@ -159,6 +203,7 @@ def read_pages(connection: Connection, states: States) -> Int64s:
         states.leaf[start : start + n] = leaf
         for i, column in enumerate(sums):
             states.measures[i, start : start + n] = column
+        between()
     return commits
 
 

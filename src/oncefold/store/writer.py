@@ -22,7 +22,7 @@ from oncefold.store.connection import Connection, connect_writer, transaction
 from oncefold.store.definitions import set_aside
 from oncefold.store.errors import check_writable, require_sqlite, translate_errors
 from oncefold.store.events import EncodedEvents, KeptEvents, encode_events
-from oncefold.store.load import Allocate, Loaded, load
+from oncefold.store.load import KeyedRows, Loaded, load
 from oncefold.store.opening import WriterLock, prepare
 from oncefold.store.retention import Retention, apply_retention
 from oncefold.store.schema import add_discarded, create_for, write_definition, write_meta
@@ -171,14 +171,14 @@ class Store:
         self._expiry = Expiry(connection, self._tables, kept)
         self._wal_guard = WalGuard(connection, self.path, tuning.wal_limit_bytes)
 
-    def load(self, allocate: Allocate | None = None) -> Loaded:
-        """The contents after the last commit; `allocate` makes the columns of the key states.
+    def load(self, into: KeyedRows | None = None) -> Loaded:
+        """The contents after the last commit; another thread puts the keys `into` what takes them.
 
         Raises StoreError if anything is damaged.
         """
         connection = self._usable()
         with translate_errors(self.path, "reading the store"):
-            loaded = load(connection, self.pipeline, self._tables, self._head, self._ends, allocate)
+            loaded = load(connection, self.pipeline, self._tables, self._head, self._ends, into)
         self._schedule = loaded.schedule.copy()
         return replace(loaded, keys=self._explained(loaded.keys), texts=self._explained(loaded.texts))
 
