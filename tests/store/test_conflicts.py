@@ -28,6 +28,7 @@ LISTED = [
     Conflict("k", 2, "a", "b"),
     Conflict("l", 1, "a", "b"),
 ]
+MORE = [Conflict("m", 1, "a", "b"), Conflict("m", 1, "a", "c")]
 
 
 @pytest.fixture
@@ -53,11 +54,12 @@ def test_each_is_listed_once(connection, monkeypatch, digests, writers):
         (3, [LISTED[0], LISTED[1], LISTED[0]]),
         (4, [LISTED[1], LISTED[2], LISTED[0], LISTED[3], LISTED[2]]),
         (5, ConflictColumns.of(LISTED)),
+        (6, ConflictColumns.joined([ConflictColumns.of(part) for part in (LISTED[2:], MORE, MORE)])),
     ):
         (one if writers == "one" else ConflictList(connection, wide=False)).add(commit, found)
     found = [(seq, Conflict(*texts)) for _, seq, *texts in rows(connection)]
-    assert found == list(zip((3, 3, 4, 4), LISTED, strict=True))
-    assert [id_ for id_, *_ in rows(connection)] == [1, 2, 3, 4]
+    assert found == list(zip((3, 3, 4, 4, 6, 6), [*LISTED, *MORE], strict=True))
+    assert [id_ for id_, *_ in rows(connection)] == [1, 2, 3, 4, 5, 6]
 
 
 @pytest.mark.parametrize("writers", ["one", "several"])
@@ -121,9 +123,10 @@ def test_the_first_of_equal_conflicts_is_found_whatever_the_digests_are(data):
     digest_of = {each: data.draw(st.integers(0, 2)) for each in found}
     digests = np.array([digest_of[each] for each in found], np.int64)
     keys, numbers, kept, dropped = map(list, zip(*found, strict=True))
+    order = sorted(data.draw(st.permutations(range(len(found)))), key=digests.__getitem__)
     for stored in (np.array(numbers, np.int64), [str(number) for number in numbers]):
         texts = conflict_texts(strings_of(keys), stored, strings_of(kept), strings_of(dropped))
-        first = first_of_each(texts, digests, np.argsort(digests, kind="stable"))
+        first = first_of_each(texts, digests, np.array(order))
         assert first.tolist() == [found.index(each) == at for at, each in enumerate(found)]
 
 

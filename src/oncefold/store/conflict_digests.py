@@ -74,7 +74,7 @@ def digests_of(texts: ConflictTexts) -> Int64s:
 
 
 def first_of_each(texts: ConflictTexts, digests: Int64s, order: Int64s) -> Bools:
-    """Which of these conflicts have no equal before them; `order` sorts them by digest, and equal ones as they are."""
+    """Which of these conflicts have no equal before them; `order` sorts them by digest."""
     first = np.empty(len(order), np.uint8)
     find_first(texts, digests, order, first)
     return first.view(np.bool_)
@@ -235,7 +235,7 @@ def find_first(texts: Any, digests: Any, order: Any, first: Any) -> None:
         for other in range(begin, at):
             j = order[other]
             if first[j] == 1 and _equal(texts, i, j):
-                first[i] = 0
+                first[max(i, j)] = 0
                 break
 
 

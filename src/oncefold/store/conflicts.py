@@ -54,7 +54,7 @@ class ConflictList:
         versions = _stored_versions(columns.version, wide=self._wide)
         texts = conflict_texts(columns.key, versions, columns.kept, columns.dropped)
         digests = digests_of(texts)
-        order = np.argsort(digests, kind="stable")
+        order = np.argsort(digests)
         new = first_of_each(texts, digests, order)
         self._leave_out_listed(columns, versions, digests, order, new)
         if not new.any():

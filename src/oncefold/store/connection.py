@@ -3,7 +3,6 @@
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -95,8 +94,7 @@ def insert(
     Many rows go in few statements. A statement per row would give up the interpreter lock for each row, and take
     up to the switch interval (5 ms) to get it back from a busy thread.
     """
-    width, rows = len(columns), len(columns[0])
-    values = list(chain.from_iterable(zip(*columns, strict=True)))
+    width, rows, fixed = len(columns), len(columns[0]), len(same)
     one = "(" + ",".join("?" * width) + ")"
     before, after = (f"SELECT {'?, ' * len(same)}* FROM (", ")") if same else ("", "")  # noqa: S608
     start, size = 0, BULK_ROWS
@@ -104,5 +102,8 @@ def insert(
         while size > rows - start:
             size //= 2
         sql = f"INSERT INTO {into} {before}VALUES {','.join([one] * size)}{after} {then}"
-        connection.execute(sql, [*same, *values[start * width : (start + size) * width]])
+        values = [*same, *(None,) * (size * width)]
+        for number, column in enumerate(columns):
+            values[fixed + number :: width] = column[start : start + size]
+        connection.execute(sql, values)
         start += size
