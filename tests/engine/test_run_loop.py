@@ -221,13 +221,18 @@ def test_a_full_batch_is_committed_whatever_the_time(
     assert recorded.sizes == [12, 12, 4]
 
 
-@pytest.mark.parametrize(("factor", "sizes"), [(0, [12, 12, 4]), (10**9, [12, 16])])
+@pytest.mark.parametrize(("seconds", "sizes"), [(0.0, [12, 12, 4]), (1.0, [12, 16])])
 def test_enough_records_do_not_wait_unless_nodes_made_the_last_commit_long(
-    recorded: Recorded, inline: None, monkeypatch: pytest.MonkeyPatch, factor: int, sizes: list[int]
+    recorded: Recorded, inline: None, monkeypatch: pytest.MonkeyPatch, seconds: float, sizes: list[int]
 ) -> None:
+    clock = Clock()
+
+    def take(_: CommitContent) -> None:
+        clock.now += seconds
+
     monkeypatch.setattr(run_module, "COMMIT_ENOUGH_ROWS", 10)
-    monkeypatch.setattr(run_module, "COMMIT_WAIT_FACTOR", factor)
-    recorded.run((block(n, rows=4) for n in range(7)), monotonic=Clock())
+    recorded.before_commit = take
+    recorded.run((block(n, rows=4) for n in range(7)), monotonic=clock)
     assert recorded.sizes == sizes
 
 

@@ -186,12 +186,14 @@ class Committer:
         engine: Engine,
         progress: RunProgress,
         on_result: Callable[[Durable | None], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`on_result` is called in the committing thread when a commit is durable, or with None when it failed.
 
         It must not raise. Compaction follows a commit, and the next commit waits for it.
         """
         self._store, self._engine, self._progress, self._on_result = store, engine, progress, on_result
+        self._monotonic = monotonic
         self._pool = ThreadPoolExecutor(1, "oncefold-commit")
         self._in_flight: Future[int] | None = None
         self.last_seconds = 0.0
@@ -213,18 +215,18 @@ class Committer:
                 self._in_flight = self._pool.submit(self._commit, self._engine.take_commit())
 
     def _commit(self, commit: CommitContent) -> int:
-        began = time.monotonic()
+        began = self._monotonic()
         durable: Durable | None = None
 
         def on_durable(seq: int) -> None:
             nonlocal durable
-            durable = Durable(seq, commit, time.monotonic() - began)
+            durable = Durable(seq, commit, self._monotonic() - began)
             self._on_result(durable)
 
         try:
             return self._store.commit(commit, on_durable)
         finally:
-            self.last_seconds = time.monotonic() - began
+            self.last_seconds = self._monotonic() - began
             self.node_seconds = self.last_seconds * _share_of_nodes(commit)
             if durable is None:
                 self._on_result(None)
@@ -281,7 +283,7 @@ def run(
     since: float | None = None
     decoders = min(os.cpu_count() or 1, MOST_DECODERS)
     with (
-        Committer(store, engine, progress) as committer,
+        Committer(store, engine, progress, monotonic=monotonic) as committer,
         ThreadPoolExecutor(decoders, "oncefold-decode") as pool,
         closing(ReadAhead(_begun(decoder, blocks, pool), DECODED_AHEAD + decoders, IDLE_SECONDS, stop)) as items,
     ):
