@@ -154,7 +154,7 @@ def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _serve(game: Game, pipe: Connection) -> None:
     """Carry out requests until the pipe ends. Ctrl-C is for the other process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, ConnectionError):
         try:
             team = LocalTeam(game)
         except OncefoldError as error:
