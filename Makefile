@@ -25,7 +25,7 @@ $(BASE): pyproject.toml
 	@$(PYTHON) -m venv $(VENV)
 	@echo "set-up: oncefold and the packages it runs on, by pip (about 200 MB to download; half a minute)"
 	@$(PIP) -e '.[serve,compile]'
-	@echo "set-up: the kernels, compiled (one or two minutes)"
+	@echo "set-up: the kernels, compiled (two or three minutes)"
 	@$(BIN)/python -m oncefold.kernels.build
 	@touch $(BASE)
 
