@@ -7,15 +7,16 @@ object that has anything else in it, and one of another system, is left to LLVM.
 
 import ctypes
 import mmap
-import platform
 import struct
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final
 
+from oncefold.kernels import targets
+
+_SYSTEM: Final = "linux-x86_64"
 _MAGIC: Final = b"\x7fELF\x02\x01\x01"
 """64 bits, little endian, the first version."""
 _RELOCATABLE, _X86_64 = 1, 62
@@ -55,7 +56,7 @@ class _Symbol:
 
 def address_of(code: bytes, symbol: str) -> int | None:
     """The address of a function of the object, loaded for as long as the process lives; None if it is for LLVM."""
-    if sys.platform != "linux" or platform.machine() != "x86_64" or sys.maxsize < 2**32:
+    if targets.system() != _SYSTEM:
         return None
     with suppress(_UnknownError, struct.error, IndexError, OSError):
         sections = list(_sections(code))

@@ -4,10 +4,13 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
+from oncefold.deferred import Deferred
+
+difflib: Any = Deferred("difflib")
 
 HEADER_BYTES: Final = 2**20
 """Bytes of a CSV header; a longer first record is no header."""
@@ -120,8 +123,6 @@ def _absent_columns(absent: Sequence[FieldPath], names: Sequence[str]) -> str:
     by_lower = {name.lower(): name for name in names}
     parts = []
     for field in absent[:_NAMED]:
-        import difflib  # noqa: PLC0415 - few runs have a mistyped name
-
         close = difflib.get_close_matches(field.column.lower(), by_lower, 1)
         parts.append(f"no column {field.column}" + (f"; did you mean {by_lower[close[0]]}?" if close else "."))
     more = f" And {len(absent) - _NAMED} more columns are not there." if len(absent) > _NAMED else ""

@@ -223,12 +223,8 @@ def _with_narrow_decimals(metadata: Any) -> Any:
         pq.ParquetWriter(file, narrow, store_decimal_as_integer=whole).close()
         renamed = pq.read_metadata(io.BytesIO(file.getbuffer()))
         renamed.append_row_groups(metadata)
-    except (
-        pa.ArrowException,
-        RuntimeError,
-        TypeError,
-    ):  # the file describes its columns in another way than pyarrow writes them
-        return metadata
+    except (pa.ArrowException, RuntimeError, TypeError):
+        return metadata  # the file describes its columns in another way than pyarrow writes them
     return renamed if renamed.schema.to_arrow_schema().types == narrow.types else metadata
 
 

@@ -29,10 +29,7 @@ _NARROW: Final = [
     for kind in (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32)
 ]
 """Types of numbers from the narrowest on, with the least and the greatest that each holds."""
-_ARROW_TYPES: Final = {
-    np.dtype(kind): pa.from_numpy_dtype(np.dtype(kind))
-    for kind in (np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.uint64, np.int64)
-}
+_arrow_type = cache(pa.from_numpy_dtype)
 
 
 def _schema(fixed: Sequence[tuple[str, Any]], sums: Sequence[str]) -> pa.Schema:
@@ -102,7 +99,7 @@ def array(values: npt.NDArray[Any]) -> pa.Array:
     to get it back from the thread that answers requests.
     """
     data = pa.py_buffer(np.ascontiguousarray(values))
-    return pa.Array.from_buffers(_ARROW_TYPES[values.dtype], len(values), [None, data])
+    return pa.Array.from_buffers(_arrow_type(values.dtype), len(values), [None, data])
 
 
 def copied(batch: pa.RecordBatch) -> pa.RecordBatch:
