@@ -11,7 +11,7 @@ from oncefold.store.retention import Retention
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8321
 
-INFLIGHT_BYTES: Final = 64 * 2**20
+INFLIGHT_BYTES: Final = 128 * 2**20
 """Bytes of events that are held in memory between their arrival and their fold, over all requests."""
 
 WAITING_REQUESTS: Final = 4_096
@@ -19,6 +19,9 @@ WAITING_REQUESTS: Final = 4_096
 
 STREAM_BYTES: Final = 4 * 2**20
 """What a body that comes piece by piece takes: on its way, as a block being cut, and its part of what is decoded."""
+
+MOST_SHARES: Final = 4
+"""A body may take so many times as much while there is room: greater blocks cost less for each event."""
 
 
 @dataclass(frozen=True, slots=True)

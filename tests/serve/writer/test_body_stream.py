@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from oncefold.serve.channel.messages import STREAM_WINDOW_BYTES
 from oncefold.serve.writer.body_stream import BrokenOff, StreamedBody
 
 BODY = bytes(range(256)) * 8
+REPORT_BYTES = 1_000
 
 
 def clock(step: float) -> Callable[[], float]:
@@ -30,7 +30,7 @@ def all_of(body: StreamedBody, size: int = 100) -> bytes:
 
 @given(st.lists(st.integers(0, len(BODY)), max_size=8), st.integers(1, 3_000), st.booleans())
 def test_a_body_is_read_to_its_end_however_it_is_cut(cuts: list[int], size: int, beforehand: bool) -> None:
-    body = StreamedBody(lambda _: None)
+    body = StreamedBody(lambda _: None, REPORT_BYTES)
     edges = sorted({0, len(BODY), *cuts})
 
     def put() -> None:
@@ -49,7 +49,7 @@ def test_a_body_is_read_to_its_end_however_it_is_cut(cuts: list[int], size: int,
 
 
 def test_what_breaks_off_is_not_read_on() -> None:
-    body = StreamedBody(lambda _: None)
+    body = StreamedBody(lambda _: None, REPORT_BYTES)
     body.put(BODY)
     body.finish(whole=False)
     with pytest.raises(BrokenOff):
@@ -58,7 +58,7 @@ def test_what_breaks_off_is_not_read_on() -> None:
 
 
 def test_a_thread_that_waits_is_woken_when_the_body_breaks_off() -> None:
-    body, ended = StreamedBody(lambda _: None), threading.Event()
+    body, ended = StreamedBody(lambda _: None, REPORT_BYTES), threading.Event()
 
     def read() -> None:
         with pytest.raises(BrokenOff):
@@ -73,7 +73,7 @@ def test_a_thread_that_waits_is_woken_when_the_body_breaks_off() -> None:
 
 
 def test_nothing_is_an_empty_body_only_once_it_is_whole() -> None:
-    body = StreamedBody(lambda _: None)
+    body = StreamedBody(lambda _: None, REPORT_BYTES)
     assert not body.ended
     body.finish(whole=True)
     assert body.ended
@@ -82,16 +82,16 @@ def test_nothing_is_an_empty_body_only_once_it_is_whole() -> None:
 
 def test_what_was_read_is_reported_so_that_more_is_sent() -> None:
     reported: list[int] = []
-    body = StreamedBody(reported.append)
-    body.put(bytes(STREAM_WINDOW_BYTES))
-    space = memoryview(bytearray(STREAM_WINDOW_BYTES // 4))
+    body = StreamedBody(reported.append, REPORT_BYTES)
+    body.put(bytes(2 * REPORT_BYTES))
+    space = memoryview(bytearray(REPORT_BYTES // 2))
     for _ in range(4):
         body.readinto(space)
-    assert reported == [STREAM_WINDOW_BYTES // 2] * 2
+    assert reported == [REPORT_BYTES] * 2
 
 
 def test_what_came_is_passed_on_though_no_more_comes() -> None:
-    body = StreamedBody(lambda _: None, clock(0.06))
+    body = StreamedBody(lambda _: None, REPORT_BYTES, clock(0.06))
     body.put(b"some")
     space = memoryview(bytearray(10))
     assert body.readinto(space) == 4

@@ -21,7 +21,7 @@ DEFAULT_SOURCE: Final = "http"
 SMALL_BYTES: Final = 64 * 2**10
 """A body up to this size is sent as a whole."""
 STREAM_WINDOW_BYTES: Final = 2**20
-"""Bytes of a larger body that are sent and not consumed, at most but for one piece."""
+"""Bytes of a larger body that are sent and not consumed, for each of its shares, at most but for one piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +90,8 @@ class StreamStart(NamedTuple):
 
     number: int
     format: BodyFormat
+    shares: int = 1
+    """How many times the least memory it may take: its window and its blocks are so much larger."""
 
 
 class StreamPiece(NamedTuple):

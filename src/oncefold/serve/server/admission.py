@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Final, Self
 
 from oncefold.serve.http.response import RETRY_SOON, Problem
-from oncefold.serve.settings import Limits
+from oncefold.serve.settings import MOST_SHARES, STREAM_BYTES, Limits
 
 _FULL: Final = "The server holds as many events as it may; send them again."
 
@@ -32,6 +32,12 @@ class Admission:
         self.requests += 1
         return Admitted(self)
 
+    @property
+    def shares(self) -> int:
+        """How many times STREAM_BYTES the next body may hold: many only while half of all bytes are free after it."""
+        free = self._limits.max_inflight_bytes // 2 - self.bytes
+        return MOST_SHARES if free >= MOST_SHARES * STREAM_BYTES else 1
+
     def require_room(self, count: int) -> None:
         """Raises Problem 429 if so many bytes are too many; the first, when none are held, are always admitted."""
         if self.bytes and self.bytes + count > self._limits.max_inflight_bytes:
@@ -51,6 +57,12 @@ class Admitted:
         self._admission.require_room(count)
         self._admission.bytes += count
         self._bytes += count
+
+    def hold_stream(self) -> int:
+        """Hold what a body takes that comes piece by piece; how many shares. Raises Problem 429 for too many."""
+        shares = self._admission.shares
+        self.hold(shares * STREAM_BYTES)
+        return shares
 
     def __enter__(self) -> Self:
         return self

@@ -3,14 +3,14 @@
 import asyncio
 from typing import Final
 
-from oncefold.serve.channel.messages import SMALL_BYTES, Acknowledgement, BodyFormat
+from oncefold.serve.channel.messages import SMALL_BYTES, Acknowledgement
 from oncefold.serve.http.request import Disconnected, Request
 from oncefold.serve.http.response import CLOSE, Problem, Response
 from oncefold.serve.server.acknowledgements import response_to
 from oncefold.serve.server.admission import Admission
 from oncefold.serve.server.body_format import body_format, require_json
 from oncefold.serve.server.writer_client import BodyStream, WriterClient
-from oncefold.serve.settings import STREAM_BYTES, Limits
+from oncefold.serve.settings import Limits
 
 
 class EventsEndpoint:
@@ -35,12 +35,11 @@ class EventsEndpoint:
             if len(beginning) <= self._small_bytes:
                 admitted.hold(len(beginning))
                 return response_to(await self._writer.submit(format_, beginning))
-            admitted.hold(STREAM_BYTES)
-            return response_to(await self._stream(format_, beginning, body))
+            stream = self._writer.stream(format_, admitted.hold_stream())
+            return response_to(await self._stream(stream, beginning, body))
 
-    async def _stream(self, format_: BodyFormat, beginning: bytes, body: "_BoundedBody") -> Acknowledgement:
+    async def _stream(self, stream: BodyStream, beginning: bytes, body: "_BoundedBody") -> Acknowledgement:
         """Pass a body on as it comes, and wait for its acknowledgement. Raises Problem and Disconnected."""
-        stream = self._writer.stream(format_)
         try:
             await _pass_on(stream, beginning, body)
         except Problem as problem:  # what was whole of it before is committed

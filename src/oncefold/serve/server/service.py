@@ -14,6 +14,7 @@ from typing import Any, Final
 from oncefold.aws.stream import open_stream
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import StoreError
+from oncefold.engine.tuning import tune_malloc
 from oncefold.garbage import tune_gc
 from oncefold.pipeline_file import load_pipeline
 from oncefold.serve import answers
@@ -73,6 +74,7 @@ async def _run(
     logger: logging.Logger,
 ) -> None:
     tune_gc()
+    tune_malloc()
     service = _Service(settings, address, logger)
     await service.http.start()
     try:

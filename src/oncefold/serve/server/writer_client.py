@@ -34,8 +34,11 @@ class _Lost:
 class BodyStream:
     """A body that is sent piece by piece, as fast as the writer consumes it."""
 
-    def __init__(self, channel: ServerEnd, number: int, acknowledged: "asyncio.Future[Acknowledgement]") -> None:
-        self._channel, self._number, self._acknowledged = channel, number, acknowledged
+    def __init__(
+        self, channel: ServerEnd, number: int, window_bytes: int, acknowledged: "asyncio.Future[Acknowledgement]"
+    ) -> None:
+        self._channel, self._number, self._window_bytes = channel, number, window_bytes
+        self._acknowledged = acknowledged
         self._unconsumed = 0
         self._changed = asyncio.Event()
         acknowledged.add_done_callback(lambda _: self._changed.set())
@@ -51,7 +54,7 @@ class BodyStream:
             return
         self._unconsumed += len(data)
         self._channel.send_piece(self._number, data)
-        while self._unconsumed >= messages.STREAM_WINDOW_BYTES and not self.is_acknowledged:
+        while self._unconsumed >= self._window_bytes and not self.is_acknowledged:
             self._changed.clear()
             await self._changed.wait()
 
@@ -145,13 +148,15 @@ class WriterClient:
         self._small.append((number, format_, body))
         return acknowledged
 
-    def stream(self, format_: BodyFormat) -> BodyStream:
-        """A request whose body comes piece by piece."""
+    def stream(self, format_: BodyFormat, shares: int = 1) -> BodyStream:
+        """A request whose body comes piece by piece, and holds so many shares of memory (`Admitted.hold_stream`)."""
         number, acknowledged = self._numbered(self._pending)
         assert self._channel is not None
-        stream = self._streams[number] = BodyStream(self._channel, number, acknowledged)
+        stream = self._streams[number] = BodyStream(
+            self._channel, number, shares * messages.STREAM_WINDOW_BYTES, acknowledged
+        )
         acknowledged.add_done_callback(lambda _: self._streams.pop(number, None))
-        self._send(messages.StreamStart(number, format_))
+        self._send(messages.StreamStart(number, format_, shares))
         return stream
 
     async def redrive(self) -> Ingested:

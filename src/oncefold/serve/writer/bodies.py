@@ -4,12 +4,13 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Final
 
 from oncefold.core.errors import SourceError
 from oncefold.engine.run import Decoded
 from oncefold.engine.session import Ingested, Session
-from oncefold.serve.channel.messages import BodyError
+from oncefold.serve.channel.messages import STREAM_WINDOW_BYTES, BodyError
 from oncefold.serve.settings import STREAM_BYTES, Limits
 from oncefold.serve.writer.arrow_messages import Malformed
 from oncefold.serve.writer.body_stream import BodyReader, BrokenOff, StreamedBody, WholeBody
@@ -79,15 +80,18 @@ class BodyThreads:
             return
         lines = joinable_lines(request.format, body)
         if lines is None:
-            self._wholes.submit(self._read, request, WholeBody(body), lambda _: None)
+            self._wholes.submit(self._read, request, self._body_decoding, WholeBody(body), lambda _: None)
         else:
             request.body = lines
             self._loop.arrivals.add(request)
 
-    def start_stream(self, request: PendingRequest, consumed: Callable[[int], None]) -> None:
-        """Read a body that comes piece by piece; `consumed` is called with how many bytes were read since."""
-        body = self._open[request.number] = StreamedBody(consumed)
-        self._streams.submit(self._read_stream, request, body)
+    def start_stream(self, request: PendingRequest, shares: int, consumed: Callable[[int], None]) -> None:
+        """Read a body that comes piece by piece and takes so many shares of memory.
+
+        `consumed` is called with how many bytes were read since.
+        """
+        body = self._open[request.number] = StreamedBody(consumed, shares * STREAM_WINDOW_BYTES // 2)
+        self._streams.submit(self._read_stream, request, body, shares)
 
     def put(self, number: int, data: bytes | memoryview) -> None:
         """The next bytes of such a body."""
@@ -117,29 +121,30 @@ class BodyThreads:
         self._streams.shutdown(cancel_futures=True)
         self._wholes.shutdown(cancel_futures=True)
 
-    def _read_stream(self, request: PendingRequest, body: StreamedBody) -> None:
+    def _read_stream(self, request: PendingRequest, body: StreamedBody, shares: int) -> None:
+        decoding = replace(self._body_decoding, shares=shares)
         extra = 0
 
         def hold(count: int) -> None:
             nonlocal extra
-            more = max(0, 2 * (count - BLOCK_BYTES)) - extra
+            more = max(0, 2 * (count - shares * BLOCK_BYTES)) - extra
             if more > 0 and not self._budget.take_within(more, self._limits.body_idle_seconds):
                 raise _NoRoom
             if more < 0:
                 self._budget.give(-more)
             extra += more
 
-        self._budget.take_at_once(STREAM_BYTES)
+        self._budget.take_at_once(shares * STREAM_BYTES)
         try:
-            self._read(request, body, hold)
+            self._read(request, decoding, body, hold)
         finally:
-            self._budget.give(extra + STREAM_BYTES)
+            self._budget.give(extra + shares * STREAM_BYTES)
             del self._open[request.number]
 
-    def _read(self, request: PendingRequest, body: BodyReader, hold: Hold) -> None:
+    def _read(self, request: PendingRequest, decoding: BodyDecoding, body: BodyReader, hold: Hold) -> None:
         guard = _Unreadable()
         try:
-            for block in read_body(self._body_decoding, request.format, body, hold, request.notes.append):
+            for block in read_body(decoding, request.format, body, hold, request.notes.append):
                 if request.failure:
                     break
                 self._wait_for_room()

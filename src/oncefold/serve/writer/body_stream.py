@@ -6,8 +6,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from oncefold.serve.channel.messages import STREAM_WINDOW_BYTES
-
 STALE_SECONDS: Final = 0.1
 """Records that arrived wait no longer than this for others to share their block."""
 
@@ -67,9 +65,11 @@ class WholeBody:
 class StreamedBody:
     """A `BodyReader` of a body that another thread puts in, piece by piece."""
 
-    def __init__(self, consumed: Callable[[int], None], monotonic: Callable[[], float] = time.monotonic) -> None:
-        """`consumed` is called from time to time with how many bytes were read since."""
-        self._consumed, self._monotonic = consumed, monotonic
+    def __init__(
+        self, consumed: Callable[[int], None], report_bytes: int, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        """`consumed` is called with how many bytes were read since, as soon as they are `report_bytes`."""
+        self._consumed, self._report_bytes, self._monotonic = consumed, report_bytes, monotonic
         self._changed = threading.Condition()
         self._pieces: deque[memoryview] = deque()
         self._whole = self._broken = False
@@ -136,6 +136,6 @@ class StreamedBody:
         if self._stale_at is None:
             self._stale_at = self._monotonic() + STALE_SECONDS
         self._unreported += count
-        if self._unreported >= STREAM_WINDOW_BYTES // 2:
+        if self._unreported >= self._report_bytes:
             self._consumed(self._unreported)
             self._unreported = 0

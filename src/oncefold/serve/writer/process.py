@@ -94,7 +94,7 @@ class Dispatcher:
         def consumed(count: int) -> None:
             self._send(messages.StreamConsumed(start.number, count))
 
-        self._bodies.start_stream(PendingRequest(start.number, start.format), consumed)
+        self._bodies.start_stream(PendingRequest(start.number, start.format), start.shares, consumed)
 
     def _done(self, number: int) -> Callable[[Any, BaseException | None], None]:
         def done(result: Any, error: BaseException | None) -> None:

@@ -29,7 +29,7 @@ from oncefold.sources.tables import paths_of
 from oncefold.sources.text import TextStream
 
 BLOCK_BYTES: Final = 2**20
-"""Bytes of text in one block."""
+"""Bytes of text in one block, for each share of memory that a body may take."""
 
 MOST_ROWS: Final = 2**16
 """Records that are decoded at once, about."""
@@ -58,10 +58,12 @@ class BodyDecoding:
     """Those of the fields that every event has."""
     whole: bool = False
     """Whether tables are read with all their columns."""
+    shares: int = 1
+    """How much larger than the least the blocks are."""
 
     def options(self) -> ReadOptions:
         """How text is cut."""
-        block_bytes = min(BLOCK_BYTES, self.record_bytes)
+        block_bytes = min(self.shares * BLOCK_BYTES, self.record_bytes)
         return ReadOptions(
             fields=self.fields, needed=self.needed, block_bytes=block_bytes, record_bytes=self.record_bytes
         )
