@@ -1,5 +1,7 @@
 """The few errors a caller can act on; every message says what, where and what to do."""
 
+from collections.abc import Iterable
+
 
 class OncefoldError(Exception):
     """Base of all errors meant for a person; the command line prints them without a stack trace."""
@@ -39,3 +41,10 @@ class QueryError(OncefoldError):
 
 class InvalidQueryError(QueryError):
     """A query cannot be read, whatever the store holds; write it in another form."""
+
+
+def similar_names(name: str, known: Iterable[str], most: int = 1) -> list[str]:
+    """So many of the known names as read most alike, the best first, for "did you mean"; none if none is near."""
+    import difflib  # noqa: PLC0415 - few runs have a mistyped name
+
+    return difflib.get_close_matches(name, list(known), most)

@@ -5,7 +5,11 @@ characters, so that every path is one line and two different nodes never share o
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+from oncefold.core.errors import similar_names
+
+_SHOWN_LABELS = 10
 
 _ESCAPES = {"\\": "\\\\", "/": "\\/", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _MEANINGS = {"\\": "\\", "/": "/", "n": "\n", "r": "\r", "t": "\t", "e": ""}
@@ -51,3 +55,17 @@ def _closed(path: str, parts: list[str] | None) -> str:
     if parts is None:
         raise ValueError(f"{path!r} has an empty part; an empty label is written \\e")
     return "".join(parts)
+
+
+def no_such_node(above: Sequence[str], label: str, children: Iterable[str]) -> str:
+    """What to say of a label that is not among the children of the node `above`: those that read alike, or some."""
+    known = [escape(child) for child in children]
+    where = f"below {join(above)}" if above else "at the top"
+    missing = f"there is no node {join((*above, label))}"
+    if not known:
+        return f"{missing}: nothing is {where}"
+    if near := similar_names(escape(label), known, 3):
+        prefix = f"{join(above)}/" if above else ""
+        return f"{missing}; did you mean {' or '.join(prefix + found for found in near)}?"
+    more = ", ..." if len(known) > _SHOWN_LABELS else ""
+    return f"{missing}: {where} there is {', '.join(known[:_SHOWN_LABELS])}{more}"

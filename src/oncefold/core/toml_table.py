@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 from oncefold.core.definition import (
     NAME,
 )
-from oncefold.core.errors import DefinitionError
+from oncefold.core.errors import DefinitionError, similar_names
 from oncefold.core.expression import Expression, ExpressionError, Field, Node, Source, from_tree
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import NAME_CHARS
@@ -82,9 +82,7 @@ class TomlTable:
         """Raise DefinitionError for a setting that nobody knows."""
         for key in self.values:
             if key not in self.read:
-                import difflib  # noqa: PLC0415 - few runs have a mistyped name
-
-                near = difflib.get_close_matches(key, self.read, 1)
+                near = similar_names(key, self.read)
                 known = ", ".join(sorted(self.read))
                 remedy = f"did you mean {near[0]}?" if near else f"known here: {known}"
                 self.fail(key, "no such setting", remedy)

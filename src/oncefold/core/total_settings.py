@@ -9,6 +9,7 @@ from oncefold.core.definition import (
     Level,
     Rollup,
 )
+from oncefold.core.errors import similar_names
 from oncefold.core.event_settings import UNITS, format_setting, is_settings, timezone_setting
 from oncefold.core.expression import Expression, Source, call, coerce
 from oncefold.core.fieldpath import FieldPath
@@ -117,9 +118,7 @@ def _measure_kind(table: TomlTable, name: str) -> MeasureKind:
     if not found:
         others = ", ".join(_MEASURE_KINDS[1:])
         unknown = [key for key in table.values if key not in {"scale", "round", "missing"}]
-        import difflib  # noqa: PLC0415 - few runs have a mistyped name
-
-        near = difflib.get_close_matches(unknown[0], _MEASURE_KINDS, 1) if unknown else []
+        near = similar_names(unknown[0], _MEASURE_KINDS) if unknown else []
         if near:
             table.fail(unknown[0], "no such setting", f"did you mean {near[0]}?")
         table.fail(

@@ -4,13 +4,10 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
-from oncefold.core.errors import SourceError
+from oncefold.core.errors import SourceError, similar_names
 from oncefold.core.fieldpath import FieldPath
-from oncefold.deferred import Deferred
-
-difflib: Any = Deferred("difflib")
 
 HEADER_BYTES: Final = 2**20
 """Bytes of a CSV header; a longer first record is no header."""
@@ -123,7 +120,7 @@ def _absent_columns(absent: Sequence[FieldPath], names: Sequence[str]) -> str:
     by_lower = {name.lower(): name for name in names}
     parts = []
     for field in absent[:_NAMED]:
-        close = difflib.get_close_matches(field.column.lower(), by_lower, 1)
+        close = similar_names(field.column.lower(), by_lower)
         parts.append(f"no column {field.column}" + (f"; did you mean {by_lower[close[0]]}?" if close else "."))
     more = f" And {len(absent) - _NAMED} more columns are not there." if len(absent) > _NAMED else ""
     return " ".join(f"{part[:1].upper()}{part[1:]}" if index else part for index, part in enumerate(parts)) + more

@@ -1,6 +1,5 @@
 """Queries for nodes: the node of a path, its subtree with present or past totals, its children, and search by label."""
 
-import difflib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ import numpy as np
 from oncefold.commit import Int64s
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import QueryError
-from oncefold.core.nodepath import escape, join
+from oncefold.core.nodepath import no_such_node
 from oncefold.store import blobs, changes
 from oncefold.store.amounts import carried, from_texts, to_ints
 from oncefold.store.answers import TotalRow
@@ -19,8 +18,6 @@ from oncefold.store.connection import Connection, scalar
 from oncefold.store.errors import DamagedError
 from oncefold.store.rows import labels_of
 from oncefold.store.segments import deltas_table
-
-_SHOWN_LABELS = 10
 
 _SUBTREE = """
 WITH RECURSIVE sub(id, depth, label, path) AS (
@@ -37,24 +34,10 @@ def find_node(connection: Connection, rollup: str, labels: tuple[str, ...]) -> i
     for depth, label in enumerate(labels):
         child = scalar(connection, "SELECT id FROM node WHERE parent = ? AND label = ?", (node, label))
         if child is None:
-            raise QueryError(_no_child(connection, node, labels[:depth], label))
+            rows = connection.execute("SELECT label FROM node WHERE parent = ? ORDER BY label", (node,))
+            raise QueryError(no_such_node(labels[:depth], label, (found for (found,) in rows)))
         node = child
     return None if node is None else int(node)
-
-
-def _no_child(connection: Connection, node: int | None, above: tuple[str, ...], label: str) -> str:
-    rows = connection.execute("SELECT label FROM node WHERE parent = ? ORDER BY label", (node,))
-    known = [escape(found) for (found,) in rows]
-    where = f"below {join(above)}" if above else "at the top"
-    if not known:
-        return f"there is no node {join((*above, label))}: nothing is {where}"
-    message = f"there is no node {join((*above, label))}"
-    near = difflib.get_close_matches(escape(label), known, 3)
-    if near:
-        prefix = f"{join(above)}/" if above else ""
-        return f"{message}; did you mean {' or '.join(prefix + found for found in near)}?"
-    more = ", ..." if len(known) > _SHOWN_LABELS else ""
-    return f"{message}: {where} there is {', '.join(known[:_SHOWN_LABELS])}{more}"
 
 
 def subtree(

@@ -1,12 +1,11 @@
 """The template's parameters: what can be set of a stack without another template."""
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from oncefold.core.errors import OncefoldError
+from oncefold.core.errors import OncefoldError, similar_names
 
 CODE_BUCKET, CODE_KEY = "CodeBucket", "CodeKey"
 """Where the functions' zip is; `deploy` sets them."""
@@ -233,7 +232,7 @@ def parse_tags(tags: Iterable[str]) -> dict[str, str]:
 def _check(name: str, value: str) -> None:
     parameter = EVERY.get(name)
     if parameter is None or name in OWN:
-        near = difflib.get_close_matches(name, EVERY.keys() - OWN, 1, 0.5)
+        near = similar_names(name, EVERY.keys() - OWN)
         known = ", ".join(sorted(EVERY.keys() - OWN))
         advice = f"did you mean {near[0]}?" if near else f"known are {known}"
         raise OncefoldError(f"--parameter {name}: no such parameter; {advice}")

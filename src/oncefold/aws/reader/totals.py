@@ -4,7 +4,6 @@ One Query reads a node's children, a Scan the whole table: what costs less is do
 deltas in the outbox, which an exact query adds.
 """
 
-import difflib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +24,7 @@ from oncefold.aws.tables import (
 )
 from oncefold.core.errors import OncefoldError, QueryError
 from oncefold.core.fold import Node, Total
-from oncefold.core.nodepath import escape, join
+from oncefold.core.nodepath import join, no_such_node
 from oncefold.dynamodb.items import Item
 from oncefold.queries.converters import Converter
 from oncefold.queries.model import AsOfTime, Pending, Totals
@@ -39,7 +38,6 @@ FEW_QUERIES = 32
 """So many queries are made before a scan is considered."""
 _UNIT_BYTES = 4_096
 """What one read unit reads; a query takes one at least."""
-_SHOWN_LABELS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -310,20 +308,5 @@ def missing_node(stack: Stack, node: Node, also: Collection[Node] = ()) -> Query
         children = {plain_text(item["label"]["S"]) for item in query_children(stack, above)}
         children |= {other.labels[-1] for other in also if other.labels[:-1] == above.labels and other.labels}
         if label not in children:
-            return _no_such_node(above.labels, label, sorted(children))
+            return QueryError(no_such_node(above.labels, label, sorted(children)))
     return QueryError(f"there is no node {join(node.labels)} any more; query again")
-
-
-def _no_such_node(above: tuple[str, ...], label: str, children: Iterable[str]) -> QueryError:
-    """The error for a label that is not among a node's children; it names similar ones."""
-    known = [escape(child) for child in children]
-    where = f"below {join(above)}" if above else "at the top"
-    missing = f"there is no node {join((*above, label))}"
-    if not known:
-        return QueryError(f"{missing}: nothing is {where}")
-    near = difflib.get_close_matches(escape(label), known, 3)
-    if near:
-        prefix = f"{join(above)}/" if above else ""
-        return QueryError(f"{missing}; did you mean {' or '.join(prefix + found for found in near)}?")
-    more = ", ..." if len(known) > _SHOWN_LABELS else ""
-    return QueryError(f"{missing}: {where} there is {', '.join(known[:_SHOWN_LABELS])}{more}")
