@@ -19,8 +19,9 @@ from oncefold.columnar.json_tokens import (
     string_end,
 )
 from oncefold.columnar.parse_kernels import is_digit
-from oncefold.columnar.primitives import MINUS, QUOTE, ZERO, equal_bytes
+from oncefold.columnar.primitives import MINUS, QUOTE, ZERO
 from oncefold.core.limits import EVENT_LEAVES
+from oncefold.kernels.byte_spans import equal_bytes
 from oncefold.kernels.declare import inlined, kernel
 
 _UTF8 = True

@@ -25,11 +25,12 @@ from oncefold.columnar.plan import (
     OF_LSN,
     OF_TIME,
 )
-from oncefold.columnar.primitives import ONE, ZERO, equal_bytes, hash_bytes
+from oncefold.columnar.primitives import ONE, ZERO, hash_bytes
 from oncefold.columnar.row_plan import DYNAMODB
 from oncefold.columnar.wide_kernels import parse_lsn, parse_wide, shifted, words
 from oncefold.core.limits import KEY_BYTES, MEASURE_LIMIT, TEXT_BYTES
 from oncefold.core.measures import NO_VALUE
+from oncefold.kernels.byte_spans import equal_bytes
 from oncefold.kernels.declare import inlined
 
 _SLASH, _BACKSLASH, _LOWER_E = 47, 92, 101

@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow as pa
 
 from oncefold.columnar.arrays import Int32s, Int64s, UInt8s, read_only
-from oncefold.columnar.primitives import BACKSLASH, QUOTE, ZERO, copy_bytes, write_decimal
+from oncefold.columnar.primitives import BACKSLASH, QUOTE, ZERO, write_decimal
 from oncefold.commit import ConflictColumns, Versions
 from oncefold.core.measures import NO_VALUE
+from oncefold.kernels.byte_spans import copy_bytes
 from oncefold.kernels.declare import inlined, kernel
 
 _LABELS, _BETWEEN, _MEASURES, _END, _NONE = (

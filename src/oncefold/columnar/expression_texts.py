@@ -30,7 +30,8 @@ from oncefold.columnar.expression_stack import (
 from oncefold.columnar.label_kernels import write_window
 from oncefold.columnar.parse_kernels import parse_time
 from oncefold.columnar.plan import AS_TIME
-from oncefold.columnar.primitives import POINT, ZERO, copy_bytes, equal_bytes, write_decimal
+from oncefold.columnar.primitives import POINT, ZERO, write_decimal
+from oncefold.kernels.byte_spans import copy_bytes, equal_bytes
 from oncefold.kernels.declare import inlined, kernel
 
 _PERCENT, _UNDERSCORE = 37, 95

@@ -19,8 +19,9 @@ from oncefold.columnar.plan import (
     MISSING_REJECTS,
     OF_TIME,
 )
-from oncefold.columnar.primitives import MINUS, NEWLINE, PLUS, POINT, QUOTE, ZERO, equal_bytes
+from oncefold.columnar.primitives import MINUS, NEWLINE, PLUS, POINT, QUOTE, ZERO
 from oncefold.core.limits import KEY_BYTES, LABEL_BYTES, MEASURE_DIGITS, MEASURE_LIMIT, TEXT_BYTES
+from oncefold.kernels.byte_spans import equal_bytes
 from oncefold.kernels.declare import inlined, kernel
 
 FINE = -1

@@ -6,17 +6,9 @@ import numpy as np
 
 from oncefold.columnar.batch import FILTERED
 from oncefold.columnar.extremes import add_extremes, remove_extremes
-from oncefold.columnar.primitives import (
-    compare_bytes,
-    copy_bytes,
-    entry,
-    equal_bytes,
-    hash_bytes,
-    home_of,
-    row_of,
-    shift_of,
-)
+from oncefold.columnar.primitives import compare_bytes, entry, hash_bytes, home_of, row_of, shift_of
 from oncefold.core.fold import Outcome
+from oncefold.kernels.byte_spans import copy_bytes, equal_bytes
 from oncefold.kernels.declare import inlined, kernel
 from oncefold.kernels.intrinsics import prefetch
 

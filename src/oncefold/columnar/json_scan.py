@@ -33,8 +33,9 @@ from oncefold.columnar.json_tokens import (
 from oncefold.columnar.leaves import leaf_scratch
 from oncefold.columnar.parse_kernels import is_digit
 from oncefold.columnar.plan import DecodePlan, Trie
-from oncefold.columnar.primitives import BACKSLASH, MINUS, NEWLINE, QUOTE, equal_bytes, shift_of
+from oncefold.columnar.primitives import BACKSLASH, MINUS, NEWLINE, QUOTE, shift_of
 from oncefold.columnar.row_kernels import DELETED, LIVE, NOT_PLAIN, prepare
+from oncefold.kernels.byte_spans import equal_bytes
 from oncefold.kernels.declare import inlined, kernel
 from oncefold.kernels.intrinsics import load64
 

@@ -14,9 +14,7 @@ from oncefold.columnar.primitives import (
     FIXED_SEED,
     Seed,
     Slots,
-    copy_bytes,
     entry,
-    equal_bytes,
     grown,
     hash_bytes,
     home_of,
@@ -26,6 +24,7 @@ from oncefold.columnar.primitives import (
 )
 from oncefold.core.limits import EVENT_LEAVES
 from oncefold.deferred import Deferred
+from oncefold.kernels.byte_spans import copy_bytes, equal_bytes
 from oncefold.kernels.declare import inlined, kernel
 from oncefold.kernels.intrinsics import prefetch
 

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from oncefold.columnar.arrays import read_only
 from oncefold.kernels.declare import inlined, kernel
-from oncefold.kernels.intrinsics import load64, multiply_fold, store64
+from oncefold.kernels.intrinsics import load64, multiply_fold
 
 NEWLINE, QUOTE, BACKSLASH, MINUS, PLUS, POINT, ZERO, ONE, NINE = 10, 34, 92, 45, 43, 46, 48, 49, 57
 
@@ -63,44 +63,12 @@ def hash_bytes(data: Any, start: int, length: int, seed: Any) -> np.uint32:
 
 
 @kernel
-def equal_bytes(a: Any, a_start: int, b: Any, b_start: int, length: int) -> bool:
-    """Whether two spans of uint8 arrays hold the same bytes."""
-    i = 0
-    while i + 8 <= length:
-        if load64(a, a_start + i) != load64(b, b_start + i):
-            return False
-        i += 8
-    if length >= 8:
-        return load64(a, a_start + length - 8) == load64(b, b_start + length - 8)
-    while i < length:
-        if a[a_start + i] != b[b_start + i]:
-            return False
-        i += 1
-    return True
-
-
-@kernel
 def compare_bytes(a: Any, a_start: int, a_length: int, b: Any, b_start: int, b_length: int) -> int:
     """1 if the first of two spans of uint8 arrays is the greater, -1 if it is the lesser, 0 if they are equal."""
     for i in range(min(a_length, b_length)):
         if a[a_start + i] != b[b_start + i]:
             return 1 if a[a_start + i] > b[b_start + i] else -1
     return 0 if a_length == b_length else 1 if a_length > b_length else -1
-
-
-@inlined
-def copy_bytes(source: Any, start: int, target: Any, at: int, length: int) -> None:
-    """Copy source[start : start + length] to target[at:]; the two do not overlap."""
-    i = 0
-    while i + 8 <= length:
-        store64(target, at + i, load64(source, start + i))
-        i += 8
-    if length >= 8:
-        store64(target, at + length - 8, load64(source, start + length - 8))
-        return
-    while i < length:
-        target[at + i] = source[start + i]
-        i += 1
 
 
 @kernel

@@ -6,8 +6,9 @@ import numpy as np
 
 from oncefold.columnar.field_kinds import EMPTY, FALSE, MISSING, NUMBER, OTHER, STRING, TRUE
 from oncefold.columnar.parse_kernels import is_digit
-from oncefold.columnar.primitives import MINUS, PLUS, POINT, equal_bytes
+from oncefold.columnar.primitives import MINUS, PLUS, POINT
 from oncefold.columnar.row_plan import CLOUDEVENTS, DEBEZIUM, NOWHERE, ZERO_VERSION
+from oncefold.kernels.byte_spans import equal_bytes
 from oncefold.kernels.declare import inlined, kernel
 
 NOT_PLAIN, LIVE, DELETED = 0, 1, 2

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 from oncefold.columnar.leaves import intern_bytes
-from oncefold.columnar.primitives import copy_bytes, shift_of
+from oncefold.columnar.primitives import shift_of
+from oncefold.kernels.byte_spans import copy_bytes
 from oncefold.kernels.declare import inlined, kernel
 
 ROLLUP_BYTES = 2

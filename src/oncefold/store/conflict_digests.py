@@ -7,8 +7,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from oncefold.arrow import spans_of, strings_of
+from oncefold.kernels.byte_spans import copy_bytes, equal_bytes
 from oncefold.kernels.declare import inlined, kernel
-from oncefold.kernels.intrinsics import load64, store64
+from oncefold.kernels.intrinsics import load64
 
 Bools = npt.NDArray[np.bool_]
 Int64s = npt.NDArray[np.int64]
@@ -193,16 +194,9 @@ def _put_message(texts: Any, i: int, message: Any, at: int) -> int:
 
 @inlined
 def _put(data: Any, ends: Any, i: int, message: Any, at: int) -> int:
-    begin, end = ends[i], ends[i + 1]
-    while begin + 8 <= end:
-        store64(message, at, load64(data, begin))
-        begin += 8
-        at += 8
-    while begin < end:
-        message[at] = data[begin]
-        begin += 1
-        at += 1
-    return at
+    size = ends[i + 1] - ends[i]
+    copy_bytes(data, ends[i], message, at, size)
+    return at + size
 
 
 @inlined
@@ -255,11 +249,5 @@ def _equal(texts: Any, i: int, j: int) -> bool:
 
 @kernel
 def _same(data: Any, ends: Any, i: int, j: int) -> bool:
-    a, b, size = ends[i], ends[j], ends[i + 1] - ends[i]
-    if ends[j + 1] - b != size:
-        return False
-    k = 0
-    while k < size and data[a + k] == data[b + k]:
-        k += 1
-    same: bool = k == size
-    return same
+    size = ends[i + 1] - ends[i]
+    return size == ends[j + 1] - ends[j] and equal_bytes(data, ends[i], data, ends[j], size)
