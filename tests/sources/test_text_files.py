@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.sources.blocks import Finding, TextBlock
+from oncefold.sources.cut import BLOCK_BYTES
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from tests.sources.tools import BOM, ScriptedWaiting, positions_of, read, read_until_error, records_of, reference
@@ -300,7 +301,7 @@ def test_blocks_of_a_big_file_are_bounded_and_own_their_memory(tmp_path: Path) -
     assert isinstance(first, TextBlock)
     kept = bytes(first.data)
     sizes = [len(block.data) for block in read(path) if isinstance(block, TextBlock)]
-    assert max(sizes) <= 8 * 2**20 + len(b'{"n": 39}\n')
+    assert max(sizes) <= BLOCK_BYTES + len(b'{"n": 39}\n')
     assert sum(sizes) == path.stat().st_size
-    assert len(sizes) <= path.stat().st_size // (8 * 2**20) + 2
+    assert len(sizes) <= path.stat().st_size // BLOCK_BYTES + 2
     assert bytes(first.data) == kept

@@ -17,7 +17,7 @@ from oncefold.core.limits import RECORD_BYTES
 from oncefold.sources.blocks import Oversize
 from oncefold.sources.csv_quotes import scan
 
-BLOCK_BYTES: Final = 8 * 2**20
+BLOCK_BYTES: Final = 4 * 2**20
 """Bytes of text in one block while input is plentiful."""
 
 HEAD_BYTES: Final = 64 * 2**10

@@ -194,7 +194,7 @@ def _put_message(texts: Any, i: int, message: Any, at: int) -> int:
 
 @inlined
 def _put(data: Any, ends: Any, i: int, message: Any, at: int) -> int:
-    size = ends[i + 1] - ends[i]
+    size: int = ends[i + 1] - ends[i]
     copy_bytes(data, ends[i], message, at, size)
     return at + size
 

@@ -42,6 +42,10 @@ _KEYS_AHEAD = 2
 """Segments of keys that are read and not yet taken, at most."""
 
 
+_ROWS_AT_ONCE = 2**16
+"""Changes that are applied at once: what that takes besides stays in the processor's cache."""
+
+
 class KeyedRows(Protocol):
     """What takes keys in the order of their rows, by one thread at a time."""
 
@@ -216,6 +220,10 @@ class Replay:
 
     def apply(self, first: int, columns: list[npt.NDArray[Any]]) -> None:
         """The changes of one segment, which begins with the commit `first`. Raises DamagedError for unknown rows."""
+        for start in range(0, len(columns[0]), _ROWS_AT_ONCE):
+            self._apply(first, [column[start : start + _ROWS_AT_ONCE] for column in columns])
+
+    def _apply(self, first: int, columns: list[npt.NDArray[Any]]) -> None:
         commit, row, outcome, version, leaf, *sums = columns
         if len(row) and int(row.max()) >= len(self._last):
             raise DamagedError(f"the changes from commit {first} name a row beyond the last key")
