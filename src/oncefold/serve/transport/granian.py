@@ -22,7 +22,7 @@ from granian.server.embed import Server
 from oncefold.core.errors import OncefoldError
 from oncefold.serve.transport.asgi import SLOW_READER_SECONDS, AsgiAdapter
 
-BUFFER_BYTES: Final = 500 * 2**10
+BUFFER_BYTES: Final = 256 * 2**10
 """What a connection holds of what comes, at most: greater makes pieces of bodies greater, which costs less."""
 _BACKLOG: Final = 2_048
 """Connections that wait to be accepted."""
