@@ -43,8 +43,11 @@ class InvalidQueryError(QueryError):
     """A query cannot be read, whatever the store holds; write it in another form."""
 
 
-def similar_names(name: str, known: Iterable[str], most: int = 1) -> list[str]:
-    """So many of the known names as read most alike, the best first, for "did you mean"; none if none is near."""
+def similar_names(name: str, known: Iterable[str], most: int = 1, *, likeness: float = 0.6) -> list[str]:
+    """So many of the known names as read most alike, the best first, for "did you mean".
+
+    None is there that is less alike than `likeness`, from 0 to 1.
+    """
     import difflib  # noqa: PLC0415 - few runs have a mistyped name
 
-    return difflib.get_close_matches(name, list(known), most)
+    return difflib.get_close_matches(name, known, most, likeness)

@@ -310,6 +310,7 @@ def test_defaults_are_within_their_own_bounds() -> None:
     [
         ("ShardCount", "write it as Name=Value"),
         ("Shards=4", "--parameter Shards: no such parameter; did you mean ShardCount?"),
+        ("Timeout=4", "no such parameter; did you mean NetTimeoutSeconds?"),
         ("zzz=4", "no such parameter; known are AggregateWarmWriteUnits, Alarm"),
         ("CodeKey=x", "no such parameter"),
         ("ShardCount=0", "'0' is no whole number from 1 to 10,000"),

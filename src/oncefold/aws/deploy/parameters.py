@@ -232,7 +232,7 @@ def parse_tags(tags: Iterable[str]) -> dict[str, str]:
 def _check(name: str, value: str) -> None:
     parameter = EVERY.get(name)
     if parameter is None or name in OWN:
-        near = similar_names(name, EVERY.keys() - OWN)
+        near = similar_names(name, EVERY.keys() - OWN, likeness=0.5)
         known = ", ".join(sorted(EVERY.keys() - OWN))
         advice = f"did you mean {near[0]}?" if near else f"known are {known}"
         raise OncefoldError(f"--parameter {name}: no such parameter; {advice}")
