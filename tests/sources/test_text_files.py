@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
-from oncefold.sources.blocks import Finding, TextBlock
-from oncefold.sources.cut import BLOCK_BYTES
+from oncefold.sources.blocks import BLOCK_BYTES, Finding, TextBlock
 from oncefold.sources.inputs import ReadOptions
 from oncefold.sources.sources import Sources
 from tests.sources.tools import BOM, ScriptedWaiting, positions_of, read, read_until_error, records_of, reference

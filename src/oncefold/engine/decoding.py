@@ -15,15 +15,12 @@ from oncefold.columnar.text import RecordDecoder, TextDecoder, csv_layout
 from oncefold.commit import Reject
 from oncefold.core.definition import Pipeline
 from oncefold.core.errors import SourceError
-from oncefold.sources.blocks import Oversize, Pieces, TableBlock, TextBlock
+from oncefold.sources.blocks import BLOCK_BYTES, Oversize, Pieces, TableBlock, TextBlock
 from oncefold.sources.directories import with_columns
 from oncefold.sources.shape import SHAPE_BYTES, shape_of
 
 TABLE_ROWS = 2**17
 """Rows of a table that are decoded at once."""
-
-BLOCK_BYTES = 2**23
-"""Bytes of lines that are decoded at once, about."""
 
 ITEMS = 2**14
 """Mappings of an iterable that are decoded at once."""

@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import pyarrow as pa
 
@@ -12,6 +12,9 @@ from oncefold.core.errors import SourceError
 
 TextKind = Literal["json", "csv"]
 TableKind = Literal["parquet", "arrow"]
+
+BLOCK_BYTES: Final = 4 * 2**20
+"""Bytes of text in one block while input is plentiful."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,11 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from oncefold.core.limits import RECORD_BYTES
-from oncefold.sources.blocks import Oversize
+from oncefold.sources.blocks import BLOCK_BYTES, Oversize
 from oncefold.sources.csv_quotes import scan
-
-BLOCK_BYTES: Final = 4 * 2**20
-"""Bytes of text in one block while input is plentiful."""
 
 HEAD_BYTES: Final = 64 * 2**10
 """Bytes kept of a record that is too long."""

@@ -12,7 +12,7 @@ from typing import Final, Literal
 from oncefold.core.errors import SourceError
 from oncefold.core.fieldpath import FieldPath
 from oncefold.core.limits import RECORD_BYTES
-from oncefold.sources.cut import BLOCK_BYTES
+from oncefold.sources.blocks import BLOCK_BYTES
 from oncefold.sources.directories import columns_of_directories
 from oncefold.sources.encoding import encoding_named
 

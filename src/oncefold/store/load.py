@@ -41,7 +41,6 @@ _NO_STATE = NO_LEAF - 1
 _KEYS_AHEAD = 2
 """Segments of keys that are read and not yet taken, at most."""
 
-
 _ROWS_AT_ONCE = 2**16
 """Changes that are applied at once: what that takes besides stays in the processor's cache."""
 

@@ -36,25 +36,26 @@ class EventsEndpoint:
                 admitted.hold(len(beginning))
                 return response_to(await self._writer.submit(format_, beginning))
             stream = self._writer.stream(format_, admitted.hold_stream())
-            return response_to(await self._stream(stream, beginning, body))
+            return response_to(await _stream(stream, beginning, body))
 
-    async def _stream(self, stream: BodyStream, beginning: bytes, body: "_BoundedBody") -> Acknowledgement:
-        """Pass a body on as it comes, and wait for its acknowledgement. Raises Problem and Disconnected."""
-        try:
-            await _pass_on(stream, beginning, body)
-        except Problem as problem:  # what was whole of it before is committed
-            committed = (await stream.acknowledgement()).committed_events
-            raise Problem(
-                problem.status,
-                problem.detail,
-                *problem.headers,
-                title=problem.title,
-                members={"committed_events": committed},
-            ) from None
-        except Disconnected:
-            await stream.acknowledgement()
-            raise
-        return await stream.acknowledgement()
+
+async def _stream(stream: BodyStream, beginning: bytes, body: "_BoundedBody") -> Acknowledgement:
+    """Pass a body on as it comes, and wait for its acknowledgement. Raises Problem and Disconnected."""
+    try:
+        await _pass_on(stream, beginning, body)
+    except Problem as problem:  # what was whole of it before is committed
+        committed = (await stream.acknowledgement()).committed_events
+        raise Problem(
+            problem.status,
+            problem.detail,
+            *problem.headers,
+            title=problem.title,
+            members={"committed_events": committed},
+        ) from None
+    except Disconnected:
+        await stream.acknowledgement()
+        raise
+    return await stream.acknowledgement()
 
 
 async def _pass_on(stream: BodyStream, beginning: bytes, body: "_BoundedBody") -> None:

@@ -148,7 +148,7 @@ class WriterClient:
         self._small.append((number, format_, body))
         return acknowledged
 
-    def stream(self, format_: BodyFormat, shares: int = 1) -> BodyStream:
+    def stream(self, format_: BodyFormat, shares: int) -> BodyStream:
         """A request whose body comes piece by piece, and holds so many shares of memory (`Admitted.hold_stream`)."""
         number, acknowledged = self._numbered(self._pending)
         assert self._channel is not None
