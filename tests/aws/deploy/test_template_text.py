@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from oncefold.aws.deploy.template import template
@@ -63,6 +63,7 @@ VALUES = st.recursive(
 
 @settings(max_examples=examples(300))
 @given(st.dictionaries(st.sampled_from(["Resources", "Outputs", "on"]), VALUES))
+@example({"Resources": {"\x1f" * 103: "yes", "k" * 1_025: [], "\u1e70" * 102: {"k": 1}}})
 def test_any_document_stays_what_it_is(document: dict[str, Any]) -> None:
     assert read(as_yaml(document)) == (document or None)
 

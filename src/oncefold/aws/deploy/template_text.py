@@ -15,6 +15,8 @@ _FUNCTION = "Fn::"
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")
 _WORDS = frozenset({"true", "false", "yes", "no", "on", "off", "null", "y", "n"})
 """What YAML 1.1 takes for no text."""
+_SHORT_KEY = 1_024
+"""Characters of a key, at most, that YAML takes for one without a mark before it."""
 
 
 def as_json(document: dict[str, Any], *, indent: int | None = None) -> str:
@@ -45,7 +47,12 @@ def _flow(value: Any) -> str:
             return f"!{name} {_scalar(argument)}"
         if short != name and short in _SHORT:
             return f"!{short} {_scalar('.'.join(argument)) if short == 'GetAtt' else _flow(argument)}"
-    return "{" + ",".join(f"{_scalar(name)}: {_flow(item)}" for name, item in value.items()) + "}"
+    return "{" + ",".join(f"{_key(name)}: {_flow(item)}" for name, item in value.items()) + "}"
+
+
+def _key(name: str) -> str:
+    text = _scalar(name)
+    return text if len(text) <= _SHORT_KEY else f"? {text}"
 
 
 def _scalar(value: Any) -> str:
